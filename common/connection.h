@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * A connection and its counts: what every device hands over and every message holds. Nothing else is
+ * known of traffic in this program.
+ */
+
+#include "common/address.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct connection {
+	struct endpoint
+		src; /* in the node's own view: the node's side first, whatever the packet's direction */
+	struct endpoint dst;
+	uint8_t proto; /* IANA number; 0 unknown, 255 a later fragment */
+};
+
+/* Each 0 to 2^63-1: additions saturate there. */
+struct counts {
+	uint64_t tx_packets;
+	uint64_t tx_bytes;
+	uint64_t rx_packets;
+	uint64_t rx_bytes;
+};
+
+#define COUNT_MAX ((uint64_t)INT64_MAX)
+
+struct flow {
+	struct connection connection;
+	struct counts counts;
+};
+
+/* A list of flows that owns its array. Zero-initialised is empty. A connection may appear more than once. */
+struct flows {
+	struct flow *items;
+	size_t n;
+	size_t allocated;
+};
+
+/* By source, destination, protocol: the order of entries in a message. */
+int connection_compare(const struct connection *a, const struct connection *b);
+
+void counts_add(struct counts *sum, const struct counts *more);
+bool counts_is_zero(const struct counts *counts);
+bool counts_equal(const struct counts *a, const struct counts *b);
+
+/* Makes room for n more flows; 0 or -ENOMEM, the list unchanged. */
+int flows_reserve(struct flows *flows, size_t n);
+/* Appends a copy; 0 or -ENOMEM. */
+int flows_add(struct flows *flows, const struct connection *connection, const struct counts *counts);
+void flows_deinit(struct flows *flows);

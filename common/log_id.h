@@ -1,0 +1,36 @@
+#pragma once
+
+/*
+ * Log IDs: 32 bytes. The private one is a secret that is needed to write a log; its lowest three bits of
+ * the first byte and the highest of the last are clear, the second highest of the last is set. The public
+ * one is the SHA-256 of the private one's raw bytes. Text is lower-case hex.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOG_ID_SIZE	32
+#define LOG_ID_TEXT_MAX 65 /* with the final NUL */
+
+struct log_id {
+	uint8_t bytes[LOG_ID_SIZE];
+};
+
+/* A new private ID from the kernel's random source; 0 or -errno. */
+int log_id_generate(struct log_id *ret_private);
+/* Whether the fixed bits are as they must be. */
+bool log_id_is_private(const struct log_id *id);
+bool log_id_is_zero(const struct log_id *id);
+void log_id_public(const struct log_id *private_id, struct log_id *ret_public);
+void log_id_format(const struct log_id *id, char ret_text[static LOG_ID_TEXT_MAX]);
+/* 64 hex digits of either case, nothing else; 0 or -EINVAL. Does not check the fixed bits. */
+int log_id_parse(const char *text, struct log_id *ret_id);
+/*
+ * Reads a private ID from a file of one line. -ENOENT if there is none, -EINVAL if it does not hold a
+ * private ID, -EPERM if others than the owner may read it.
+ */
+int log_id_read_file(const char *path, struct log_id *ret_private);
+/* Makes a new private ID and its file (mode 0600, atomically, synced); -EEXIST if the file is there. */
+int log_id_create_file(const char *path, struct log_id *ret_private);
+/* Overwrites it in a way that the compiler keeps. */
+void log_id_wipe(struct log_id *id);

@@ -1,0 +1,19 @@
+#pragma once
+
+/* Numbers, sizes, durations and lists as people write them in configuration and on command lines. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Decimal, no sign, nothing around it. 0, -EINVAL or -ERANGE. */
+int parse_u64(const char *text, uint64_t *ret_value);
+/* "512M": K, M, G are powers of 1024. 0, -EINVAL or -ERANGE. */
+int parse_size(const char *text, uint64_t *ret_bytes);
+/* "5s", "100ms", "15m", "2h", "7d", "0"; "1.5s" too. Nanoseconds. 0, -EINVAL or -ERANGE. */
+int parse_duration(const char *text, int64_t *ret_ns);
+/* yes/no, true/false, on/off, 1/0. 0 or -EINVAL. */
+int parse_bool(const char *text, bool *ret_value);
+/* Splits at commas, trims blanks, drops empty items. The list ends with NULL and is NULL when empty. 0 or
+ * -ENOMEM. */
+int parse_list(const char *text, char ***ret_list);
+void strv_free(char **list);

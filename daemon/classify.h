@@ -1,0 +1,29 @@
+#pragma once
+
+/*
+ * The routes as one lookup structure, and the class of a connection by it. A routing is built
+ * once from lists, never changes afterwards, and answers in logarithmic time whatever the number of prefixes.
+ */
+
+#include "common/config.h"
+#include "common/connection.h"
+
+#include <stdbool.h>
+
+enum traffic_class { CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT, CLASS_PHYSICAL, N_CLASSES };
+
+/* "virtual", "subnet", "exit", "physical" */
+const char *traffic_class_name(enum traffic_class class);
+
+struct routing;
+
+/* Builds from lists, which are copied. The two halves of a default route, when both are there, count as the
+ * default route. 0 or -ENOMEM. */
+int routing_new(const struct route_lists *lists, const struct prefix_list *tailnet,
+		const struct prefix_list *tailnet_exclude, struct routing **ret_routing);
+void routing_free(struct routing *routing);
+
+bool routing_contains(const struct routing *routing, const struct address *address);
+bool routing_is_node_address(const struct routing *routing, const struct address *address);
+/* Of an entry of the tun device. */
+enum traffic_class routing_classify(const struct routing *routing, const struct connection *connection);
