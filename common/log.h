@@ -2,8 +2,8 @@
 
 /*
  * The daemon's own log: to the journal's native priority prefix ("<3>") when standard error is the journal
- * (JOURNAL_STREAM), else plain lines with a level word on standard error. Only whoever decides what an error
- * means logs it; library code returns errors and logs nothing above debug.
+ * (JOURNAL_STREAM), else plain lines with program and level ("netlogd: warning: ") on standard error. Only
+ * whoever decides what an error means logs it; library code returns errors and logs nothing above debug.
  */
 
 #include "common/cleanup.h"
@@ -17,6 +17,7 @@ void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 /* "error", "warning", "info", "debug"; 0 or -EINVAL. */
 int log_level_parse(const char *text, enum log_level *ret_level);
+const char *log_level_name(enum log_level level);
 
 /* One line, at most 1024 bytes, written at once (safe from any thread); control characters are replaced by
  * '?'. */

@@ -1,0 +1,81 @@
+/* Connections and counts: comparing, adding up, and growing lists of them. */
+
+#include "common/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int connection_compare(const struct connection *a, const struct connection *b)
+{
+	int order = endpoint_compare(&a->src, &b->src);
+
+	if (!order)
+		order = endpoint_compare(&a->dst, &b->dst);
+	return order ? order : (int)a->proto - (int)b->proto;
+}
+
+/* Also bounds what came in too large. */
+static uint64_t add(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum) || sum > COUNT_MAX)
+		return COUNT_MAX;
+	return sum;
+}
+
+void counts_add(struct counts *sum, const struct counts *more)
+{
+	sum->tx_packets = add(sum->tx_packets, more->tx_packets);
+	sum->tx_bytes = add(sum->tx_bytes, more->tx_bytes);
+	sum->rx_packets = add(sum->rx_packets, more->rx_packets);
+	sum->rx_bytes = add(sum->rx_bytes, more->rx_bytes);
+}
+
+bool counts_is_zero(const struct counts *counts)
+{
+	return !(counts->tx_packets | counts->tx_bytes | counts->rx_packets | counts->rx_bytes);
+}
+
+bool counts_equal(const struct counts *a, const struct counts *b)
+{
+	return a->tx_packets == b->tx_packets && a->tx_bytes == b->tx_bytes &&
+	       a->rx_packets == b->rx_packets && a->rx_bytes == b->rx_bytes;
+}
+
+int flows_reserve(struct flows *flows, size_t n)
+{
+	size_t needed, allocated = flows->allocated ? flows->allocated : 64;
+	struct flow *items;
+
+	if (__builtin_add_overflow(flows->n, n, &needed))
+		return -ENOMEM;
+	if (needed <= flows->allocated)
+		return 0;
+	while (allocated < needed)
+		if (__builtin_mul_overflow(allocated, (size_t)2, &allocated))
+			return -ENOMEM;
+	items = reallocarray(flows->items, allocated, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	flows->items = items;
+	flows->allocated = allocated;
+	return 0;
+}
+
+int flows_add(struct flows *flows, const struct connection *connection, const struct counts *counts)
+{
+	int r;
+
+	r = flows_reserve(flows, 1);
+	if (r < 0)
+		return r;
+	flows->items[flows->n++] = (struct flow){.connection = *connection, .counts = *counts};
+	return 0;
+}
+
+void flows_deinit(struct flows *flows)
+{
+	free(flows->items);
+	*flows = (struct flows){0};
+}
