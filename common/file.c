@@ -1,0 +1,188 @@
+/* Small files as a whole: atomic replacement and bounded reading. */
+
+#include "common/file.h"
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+int write_all(int fd, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size > 0) {
+		ssize_t n = write(fd, p, size);
+
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Opens a new file beside the path, under a name that nobody else has. */
+static int open_temporary(int directory_fd, const char *path, char **ret_name)
+{
+	_cleanup_free_ char *name = NULL;
+	uint32_t random[2];
+	int fd;
+
+	if (getrandom(random, sizeof(random), 0) != sizeof(random))
+		return -EIO;
+	if (asprintf(&name, "%s.tmp-%08x%08x", path, random[0], random[1]) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	*ret_name = TAKE_PTR(name);
+	return fd;
+}
+
+static int fill(int fd, const void *data, size_t size, mode_t mode)
+{
+	int r;
+
+	if (fchmod(fd, mode) < 0)
+		return -errno;
+	r = write_all(fd, data, size);
+	if (r < 0)
+		return r;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* The new name is only safe from a power cut when its directory is synced. */
+static int sync_directory(int directory_fd, const char *path)
+{
+	_cleanup_free_ char *directory = NULL;
+	_cleanup_close_ int fd = -1;
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		directory = strdup(".");
+	else
+		directory = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+	if (!directory)
+		return -ENOMEM;
+	fd = openat(directory_fd, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int rename_noreplace(int directory_fd, const char *from, const char *to)
+{
+	if (renameat2(directory_fd, from, directory_fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A file system that can't do it (NFS): a second name fails if there is one. */
+	if (linkat(directory_fd, from, directory_fd, to, 0) < 0)
+		return -errno;
+	unlinkat(directory_fd, from, 0);
+	return 0;
+}
+
+static int write_file(int directory_fd, const char *path, const void *data, size_t size, mode_t mode,
+		      bool replace)
+{
+	_cleanup_free_ char *temporary = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	fd = open_temporary(directory_fd, path, &temporary);
+	if (fd < 0)
+		return fd;
+	r = fill(fd, data, size, mode);
+	if (r == 0 && replace)
+		r = renameat(directory_fd, temporary, directory_fd, path) < 0 ? -errno : 0;
+	else if (r == 0)
+		r = rename_noreplace(directory_fd, temporary, path);
+	if (r < 0) {
+		unlinkat(directory_fd, temporary, 0);
+		return r;
+	}
+	return sync_directory(directory_fd, path);
+}
+
+int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
+{
+	return write_file(directory_fd, path, data, size, mode, true);
+}
+
+int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
+{
+	return write_file(directory_fd, path, data, size, mode, false);
+}
+
+/* Reads to the end, which may be elsewhere than fstat() says: the file may be growing, or be in /proc. */
+static int read_bounded(int fd, size_t max, char **ret_data, size_t *ret_size)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t size = 0, allocated = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (allocated - size < 2) {
+			char *larger;
+
+			allocated = allocated ? allocated * 2 : 4096;
+			larger = realloc(data, allocated);
+			if (!larger)
+				return -ENOMEM;
+			data = larger;
+		}
+		n = read(fd, data + size, allocated - size - 1);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (n == 0)
+			break;
+		size += (size_t)n;
+		if (size > max)
+			return -EFBIG;
+	}
+	data[size] = '\0';
+	*ret_data = TAKE_PTR(data);
+	*ret_size = size;
+	return 0;
+}
+
+int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
+	      mode_t *ret_mode)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat status;
+	size_t size = 0;
+	int r;
+
+	/* Without O_NONBLOCK, opening a FIFO would wait for a writer. */
+	fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	r = read_bounded(fd, max, ret_data, &size);
+	if (r < 0)
+		return r;
+	if (ret_size)
+		*ret_size = size;
+	if (ret_mode)
+		*ret_mode = status.st_mode & 07777;
+	return 0;
+}

@@ -1,0 +1,28 @@
+#pragma once
+
+/*
+ * Small files as a whole: replaced so that a crash leaves the old content or the new one, never a part, and
+ * read up to a bound. Paths are relative to a directory descriptor, or AT_FDCWD.
+ */
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/*
+ * Writes a temporary file beside it (<path>.tmp-<random>), syncs it, renames it over the path and syncs the
+ * directory. The mode does not depend on the umask. 0 or -errno; on failure the old file is as it was.
+ */
+int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
+/* The same, but never replaces: -EEXIST if the path is there, whatever it is. */
+int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
+
+/*
+ * Reads a regular file; a NUL follows the data. -EFBIG if it is larger than max, -EINVAL if it is not a
+ * regular file, -ENOMEM, or what opening and reading say. The caller frees the data. Either of ret_size and
+ * ret_mode may be NULL.
+ */
+int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
+	      mode_t *ret_mode);
+
+/* Writes everything, over short writes and EINTR, to a descriptor that blocks. 0 or -errno. */
+int write_all(int fd, const void *data, size_t size);

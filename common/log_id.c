@@ -1,0 +1,160 @@
+/* Log IDs: made, read, written, hashed. */
+
+#include "common/log_id.h"
+#include "common/cleanup.h"
+#include "common/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* A line of 64 digits with its newline, and room for a few stray blanks. */
+#define FILE_SIZE_MAX 128
+
+int log_id_generate(struct log_id *ret_private)
+{
+	struct log_id id;
+	ssize_t n;
+
+	do
+		n = getrandom(id.bytes, sizeof(id.bytes), 0);
+	while (n < 0 && errno == EINTR);
+	if (n != sizeof(id.bytes))
+		return n < 0 ? -errno : -EIO;
+	id.bytes[0] &= 0xf8;
+	id.bytes[LOG_ID_SIZE - 1] = (id.bytes[LOG_ID_SIZE - 1] & 0x3f) | 0x40;
+	*ret_private = id;
+	log_id_wipe(&id);
+	return 0;
+}
+
+bool log_id_is_private(const struct log_id *id)
+{
+	return (id->bytes[0] & 0x07) == 0 && (id->bytes[LOG_ID_SIZE - 1] & 0xc0) == 0x40;
+}
+
+bool log_id_is_zero(const struct log_id *id)
+{
+	static const struct log_id zero;
+
+	return memcmp(id, &zero, sizeof(zero)) == 0;
+}
+
+void log_id_public(const struct log_id *private_id, struct log_id *ret_public)
+{
+	struct sha256_ctx hash;
+
+	sha256_init(&hash);
+	sha256_update(&hash, sizeof(private_id->bytes), private_id->bytes);
+	sha256_digest(&hash, sizeof(ret_public->bytes), ret_public->bytes);
+	explicit_bzero(&hash, sizeof(hash));
+}
+
+void log_id_format(const struct log_id *id, char ret_text[static LOG_ID_TEXT_MAX])
+{
+	static const char hex[16] = {"0123456789abcdef"};
+
+	for (size_t i = 0; i < LOG_ID_SIZE; i++) {
+		ret_text[2 * i] = hex[id->bytes[i] >> 4];
+		ret_text[2 * i + 1] = hex[id->bytes[i] & 15];
+	}
+	ret_text[2 * LOG_ID_SIZE] = '\0';
+}
+
+static int digit_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int log_id_parse(const char *text, struct log_id *ret_id)
+{
+	struct log_id id;
+	int r = 0;
+
+	for (size_t i = 0; i < LOG_ID_SIZE; i++) {
+		int high = digit_value(text[2 * i]);
+		int low = high < 0 ? -1 : digit_value(text[2 * i + 1]);
+
+		if (low < 0) {
+			r = -EINVAL;
+			goto finish;
+		}
+		id.bytes[i] = (uint8_t)(high << 4 | low);
+	}
+	if (text[2 * LOG_ID_SIZE])
+		r = -EINVAL;
+	else
+		*ret_id = id;
+finish:
+	log_id_wipe(&id);
+	return r;
+}
+
+static int parse_file(char *text, size_t size, struct log_id *ret_private)
+{
+	struct log_id id;
+	int r;
+
+	if (memchr(text, '\0', size))
+		return -EINVAL;
+	while (size > 0 && strchr(" \t\r\n", text[size - 1]))
+		text[--size] = '\0';
+	r = log_id_parse(text, &id);
+	if (r < 0)
+		return r;
+	if (log_id_is_private(&id))
+		*ret_private = id;
+	else
+		r = -EINVAL;
+	log_id_wipe(&id);
+	return r;
+}
+
+int log_id_read_file(const char *path, struct log_id *ret_private)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	mode_t mode = 0;
+	int r;
+
+	r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size, &mode);
+	if (r == -EFBIG)
+		return -EINVAL;
+	if (r < 0)
+		return r;
+	r = mode & 077 ? -EPERM : parse_file(text, size, ret_private);
+	explicit_bzero(text, size);
+	return r;
+}
+
+int log_id_create_file(const char *path, struct log_id *ret_private)
+{
+	char text[LOG_ID_TEXT_MAX];
+	struct log_id id;
+	int r;
+
+	r = log_id_generate(&id);
+	if (r < 0)
+		return r;
+	log_id_format(&id, text);
+	text[LOG_ID_TEXT_MAX - 1] = '\n';
+	r = file_create_atomic(AT_FDCWD, path, text, sizeof(text), 0600);
+	if (r == 0)
+		*ret_private = id;
+	explicit_bzero(text, sizeof(text));
+	log_id_wipe(&id);
+	return r;
+}
+
+void log_id_wipe(struct log_id *id)
+{
+	explicit_bzero(id, sizeof(*id));
+}

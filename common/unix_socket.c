@@ -1,0 +1,162 @@
+/* Unix stream sockets by path. */
+
+#include "common/unix_socket.h"
+#include "common/cleanup.h"
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#define BACKLOG 64
+
+static int make_name(const char *path, struct sockaddr_un *ret_name)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+
+	if (!*path)
+		return -ENOENT;
+	if (strlen(path) >= sizeof(name.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(name.sun_path, path);
+	*ret_name = name;
+	return 0;
+}
+
+/* Removes a socket that nobody listens on; everything else stays. */
+static int remove_stale(const char *path)
+{
+	_cleanup_close_ int probe = -1;
+	struct stat status;
+	int r;
+
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(status.st_mode))
+		return -EEXIST;
+	r = unix_socket_connect(path, 0, &probe);
+	if (r == -ENOENT)
+		return 0;
+	if (r != -ECONNREFUSED)
+		return -EADDRINUSE;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int bind_path(int fd, const struct sockaddr_un *name)
+{
+	int r;
+
+	if (bind(fd, (const struct sockaddr *)name, sizeof(*name)) == 0)
+		return 0;
+	if (errno != EADDRINUSE)
+		return -errno;
+	r = remove_stale(name->sun_path);
+	if (r < 0)
+		return r;
+	return bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
+}
+
+/* Between bind() and listen() nobody can connect, so what the umask made of the mode does not matter. */
+static int set_access(const char *path, mode_t mode, gid_t group)
+{
+	if (group != UNIX_SOCKET_NO_GROUP && chown(path, (uid_t)-1, group) < 0)
+		return -errno;
+	return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+int unix_socket_listen(const char *path, mode_t mode, gid_t group, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un name;
+	int r;
+
+	r = make_name(path, &name);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	r = bind_path(fd, &name);
+	if (r < 0)
+		return r;
+	r = set_access(path, mode, group);
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(path);
+		return r;
+	}
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+/*
+ * A Unix connect() never goes on in the background: it is done, or it blocks while the server's queue is
+ * full, for as long as SO_SNDTIMEO says. That is why the socket becomes non-blocking only afterwards.
+ */
+static int connect_until(int fd, const struct sockaddr_un *name, int64_t deadline)
+{
+	for (;;) {
+		int64_t left = deadline - time_now_boot();
+		struct timeval limit = {
+			.tv_sec = left / NSEC_PER_SEC,
+			.tv_usec = left % NSEC_PER_SEC / NSEC_PER_USEC,
+		};
+
+		/* All zeros would mean forever. */
+		if (left < NSEC_PER_USEC)
+			return -ETIMEDOUT;
+		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+			return -errno;
+		if (connect(fd, (const struct sockaddr *)name, sizeof(*name)) == 0)
+			break;
+		if (errno == EAGAIN)
+			return -ETIMEDOUT;
+		if (errno != EINTR)
+			return -errno;
+	}
+	if (fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+int unix_socket_connect(const char *path, int64_t timeout, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un name;
+	int r;
+
+	r = make_name(path, &name);
+	if (r < 0)
+		return r;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (timeout > 0 ? 0 : SOCK_NONBLOCK), 0);
+	if (fd < 0)
+		return -errno;
+	if (timeout > 0)
+		r = connect_until(fd, &name, time_now_boot() + timeout);
+	else if (connect(fd, (const struct sockaddr *)&name, sizeof(name)) < 0)
+		r = errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (r < 0)
+		return r;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+int unix_socket_peer(int fd, struct unix_peer *ret_peer)
+{
+	struct ucred credentials;
+	socklen_t size = sizeof(credentials);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+		return -errno;
+	*ret_peer = (struct unix_peer){
+		.pid = credentials.pid,
+		.uid = credentials.uid,
+		.gid = credentials.gid,
+	};
+	return 0;
+}
