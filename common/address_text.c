@@ -11,15 +11,16 @@
 #include <string.h>
 
 /* Each number of an IPv4 address with the dot behind it: always four bytes to copy, one to four to keep. */
+#define DIGIT(n, unit) ('0' + (n) / (unit) % 10)
 #define OCTET(n)                                                                                             \
 	{                                                                                                    \
-		(n) >= 100  ? '0' + (n) / 100                                                                \
-		: (n) >= 10 ? '0' + (n) / 10                                                                 \
-			    : '0' + (n),                                                                     \
-			(n) >= 100  ? '0' + (n) / 10 % 10                                                    \
-			: (n) >= 10 ? '0' + (n) % 10                                                         \
+		(n) >= 100  ? DIGIT(n, 100)                                                                  \
+		: (n) >= 10 ? DIGIT(n, 10)                                                                   \
+			    : DIGIT(n, 1),                                                                   \
+			(n) >= 100  ? DIGIT(n, 10)                                                           \
+			: (n) >= 10 ? DIGIT(n, 1)                                                            \
 				    : '.',                                                                   \
-			(n) >= 100 ? '0' + (n) % 10 : '.', '.'                                               \
+			(n) >= 100 ? DIGIT(n, 1) : '.', '.'                                                  \
 	}
 #define OCTETS_4(n)  OCTET(n), OCTET((n) + 1), OCTET((n) + 2), OCTET((n) + 3)
 #define OCTETS_16(n) OCTETS_4(n), OCTETS_4((n) + 4), OCTETS_4((n) + 8), OCTETS_4((n) + 12)
