@@ -15,35 +15,47 @@
 
 struct nodes; /* daemon/nodes.h: the known node identities, may be NULL */
 
+#define MESSAGE_SIZE_MIN 4096
+
 struct record_settings {
 	enum exit_traffic exit_traffic;
-	const struct prefix_list *ignore_addrs;
-	uint64_t max_message_size; /* bytes, whole message; at least 4096 */
-	const char *node_id;	   /* NULL: none */
+	const struct prefix_list *ignore_addrs; /* single addresses; may be NULL */
+	uint64_t max_message_size;		/* bytes, whole message; at least MESSAGE_SIZE_MIN */
+	const char *node_id;			/* NULL: none */
 	const struct nodes *nodes;
+	/* This machine's addresses (routes_local_addrs()): when no known node has the node_id, this node is
+	 * the one that owns the first of these that a node owns. May be NULL. */
+	const struct prefix_list *local_addrs;
 };
 
 /* The classified entries of one window, gathered over one or more extractions (a route change extracts in the
- * middle). */
+ * middle). Equal connections of a class are merged as they are added. */
 struct record;
 
+/* 0 or -errno (-ENOMEM; or there are no random numbers). */
 int record_new(struct record **ret_record);
 void record_free(struct record *record);
+DEFINE_CLEANUP(struct record *, record_free);
 /* Forgets all entries; memory beyond the usual is given back. */
 void record_reset(struct record *record);
 
 /*
  * Adds the flows of the tun device, classified by routing, or of the sock device (physical). *ret_ignored
- * (may be NULL) takes what was addressed to an ignore_addr. 0 or -ENOMEM, nothing added.
+ * (may be NULL) takes what this call left out because it was addressed to an ignore_addr. A flow whose
+ * counts are all zero says nothing and is left out. 0 or -ENOMEM, nothing added.
+ *
+ * May be called as often as needed: whoever has many flows hands them over in slices ({.items = first,
+ * .n = some}) and frees each, so that a large window is never held twice.
  */
 int record_add_tun(struct record *record, const struct flows *flows, const struct routing *routing,
 		   const struct record_settings *settings, struct counts *ret_ignored);
 int record_add_sock(struct record *record, const struct flows *flows);
+/* Adds to the window's overflow; either may be NULL. */
 void record_add_overflow(struct record *record, const struct counts *tun, const struct counts *sock);
 /* Sum of everything added as entries, per layer: one side of the conservation check. */
 void record_get_sums(const struct record *record, struct counts *ret_tun, struct counts *ret_sock);
 bool record_is_empty(const struct record *record);
-size_t record_connections(const struct record *record); /* entries after merging; valid after record_encode */
+size_t record_connections(const struct record *record); /* entries, merged */
 
 struct record_window {
 	int64_t start; /* wall clock, ns */
@@ -61,13 +73,19 @@ struct record_sequence {
 typedef int (*record_message_fn)(const struct buffer *message, void *userdata);
 
 /*
- * Merges equal connections of a class, sorts, and hands out the window's messages in order. A window with
- * nothing to tell makes none. client_time: wall clock now.
+ * Sorts, and hands out the window's messages in order. A window with nothing to tell makes none. client_time:
+ * wall clock now. 0; -ENOMEM before the first message was handed out, so that it can be tried again; or what
+ * message() returned. The entries stay until record_reset().
+ *
+ * srcNode and dstNodes are a help for the reader: the identity of a node that would not fit beside a single
+ * entry is left out, never the entry.
  */
 int record_encode(struct record *record, const struct record_window *window,
 		  const struct record_settings *settings, struct record_sequence *sequence,
 		  int64_t client_time, record_message_fn message, void *userdata);
 
-/* A text message: {"logtail":{...},"text":"netlogd: ..."} into the buffer (appended). 0 or -ENOMEM. */
+/* A text message: {"logtail":{...},"text":"netlogd: ..."} into the buffer (appended). The text comes without
+ * the "netlogd: ", and is cut at RECORD_TEXT_MAX bytes. 0 or -ENOMEM, the sequence unchanged. */
 int record_encode_text(struct buffer *message, struct record_sequence *sequence, int64_t client_time,
 		       const char *text);
+#define RECORD_TEXT_MAX 600 /* escaped, it still fits into the smallest message */

@@ -1,0 +1,208 @@
+/*
+ * Gathering a window: every flow gets its class, exit traffic is reduced to what may be told of it, and what
+ * is then equal becomes one entry.
+ */
+
+#include "daemon/record.h"
+
+#include "daemon/ranges.h"
+#include "daemon/record_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int record_new(struct record **ret_record)
+{
+	_cleanup_free_ struct record *record = calloc(1, sizeof(*record));
+	int r;
+
+	if (!record)
+		return -ENOMEM;
+	r = entries_init(&record->entries);
+	if (r < 0)
+		return r;
+	*ret_record = TAKE_PTR(record);
+	return 0;
+}
+
+void record_free(struct record *record)
+{
+	if (!record)
+		return;
+	entries_deinit(&record->entries);
+	region_deinit(&record->order);
+	region_deinit(&record->message);
+	free(record);
+}
+
+void record_reset(struct record *record)
+{
+	entries_reset(&record->entries);
+	memset(record->sums, 0, sizeof(record->sums));
+	memset(record->overflow, 0, sizeof(record->overflow));
+	region_shrink(&record->order, 4 * record->entries.usual * sizeof(struct entry_order));
+}
+
+/* Looks up one end of flow after flow. Flows come in no order, yet a node's own end rarely changes. */
+struct lookup {
+	const struct routing *routing;
+	struct address address;
+	unsigned int flags;
+};
+
+static unsigned int lookup(struct lookup *last, const struct address *address)
+{
+	if (memcmp(&last->address, address, sizeof(*address)) != 0) {
+		last->address = *address;
+		last->flags = routing_lookup(last->routing, address);
+	}
+	return last->flags;
+}
+
+/* What of a connection may be told: its node's address, and nothing of the other end. */
+static struct connection anonymous(const struct connection *connection, unsigned int src, unsigned int dst)
+{
+	struct connection kept = {0};
+
+	if (src & ROUTING_NODE)
+		kept.src.address = connection->src.address;
+	if (dst & ROUTING_NODE)
+		kept.dst.address = connection->dst.address;
+	return kept;
+}
+
+/* What adding the flows of one extraction keeps in mind. */
+struct adding {
+	struct record *record;
+	enum exit_traffic exit_traffic;
+	struct lookup src;
+	struct lookup dst;
+	struct counts exit; /* aggregated */
+};
+
+static void add_flow(struct adding *adding, const struct flow *flow)
+{
+	const struct connection *connection = &flow->connection;
+	unsigned int src = lookup(&adding->src, &connection->src.address);
+	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
+	enum traffic_class class = routing_class(src, dst);
+	struct connection reduced;
+	struct entry_key key;
+
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_AGGREGATE) {
+		counts_add(&adding->exit, &flow->counts);
+		return;
+	}
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_ANONYMIZE) {
+		reduced = anonymous(connection, src, dst);
+		connection = &reduced;
+	}
+	entry_key_make(&key, class, connection);
+	entries_add(&adding->record->entries, &key, &flow->counts);
+}
+
+static uint8_t resolve_ignored(unsigned int sets)
+{
+	return sets != 0;
+}
+
+static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_ranges)
+{
+	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {0};
+
+	for (size_t i = 0; addrs && i < addrs->n; i++) {
+		int r = ranges_builder_add(&builder, 0, &addrs->items[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return ranges_build(&builder, resolve_ignored, ret_ranges);
+}
+
+int record_add_tun(struct record *record, const struct flows *flows, const struct routing *routing,
+		   const struct record_settings *settings, struct counts *ret_ignored)
+{
+	_cleanup_(ranges_deinit) struct ranges ignored = {0};
+	struct adding adding = {
+		.record = record,
+		.exit_traffic = settings->exit_traffic,
+		.src.routing = routing,
+		.dst.routing = routing,
+	};
+	struct counts ignored_sum = {0};
+	struct entry_key exit_key;
+	int r;
+
+	r = make_ignored(settings->ignore_addrs, &ignored);
+	if (r < 0)
+		return r;
+	r = entries_reserve(&record->entries, flows->n + 1);
+	if (r < 0)
+		return r;
+
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+
+		if (counts_is_zero(&flow->counts))
+			continue;
+		if (ranges_lookup(&ignored, &flow->connection.dst.address)) {
+			counts_add(&ignored_sum, &flow->counts);
+			continue;
+		}
+		add_flow(&adding, flow);
+		counts_add(&record->sums[RECORD_TUN], &flow->counts);
+	}
+	if (!counts_is_zero(&adding.exit)) {
+		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){0});
+		entries_add(&record->entries, &exit_key, &adding.exit);
+	}
+	if (ret_ignored)
+		*ret_ignored = ignored_sum;
+	return 0;
+}
+
+int record_add_sock(struct record *record, const struct flows *flows)
+{
+	int r;
+
+	r = entries_reserve(&record->entries, flows->n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+		struct entry_key key;
+
+		if (counts_is_zero(&flow->counts))
+			continue;
+		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
+		entries_add(&record->entries, &key, &flow->counts);
+		counts_add(&record->sums[RECORD_SOCK], &flow->counts);
+	}
+	return 0;
+}
+
+void record_add_overflow(struct record *record, const struct counts *tun, const struct counts *sock)
+{
+	if (tun)
+		counts_add(&record->overflow[RECORD_TUN], tun);
+	if (sock)
+		counts_add(&record->overflow[RECORD_SOCK], sock);
+}
+
+void record_get_sums(const struct record *record, struct counts *ret_tun, struct counts *ret_sock)
+{
+	*ret_tun = record->sums[RECORD_TUN];
+	*ret_sock = record->sums[RECORD_SOCK];
+}
+
+bool record_is_empty(const struct record *record)
+{
+	return record->entries.n == 0 && counts_is_zero(&record->overflow[RECORD_TUN]) &&
+	       counts_is_zero(&record->overflow[RECORD_SOCK]);
+}
+
+size_t record_connections(const struct record *record)
+{
+	return record->entries.n;
+}

@@ -1,0 +1,16 @@
+#pragma once
+
+/* Between the two halves of the record: gathering (record.c) and making messages of it (encode.c). */
+
+#include "daemon/entries.h"
+#include "daemon/record.h"
+
+struct record {
+	struct entries entries;
+	struct counts sums[2]; /* of the entries, by enum device_layer: tun, sock */
+	struct counts overflow[2];
+	struct region order;   /* for sorting */
+	struct region message; /* where messages are written */
+};
+
+enum { RECORD_TUN, RECORD_SOCK };
