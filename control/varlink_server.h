@@ -4,13 +4,20 @@
  * A Varlink server on a libevent loop: connections, caps, order of answers, permissions and introspection.
  * Methods never see a socket: they get a call, and answer it now or later.
  *
- * Requests on one connection are answered in order: the next one is read when the current call has been
+ * Requests on one connection are answered in order: the next one is looked at when the current call has been
  * answered in full. A call that its method keeps (varlink_call_ref) is told of the client's end by on_closed.
+ *
+ * A client is cut off when it sends what is no request, more than VARLINK_MESSAGE_MAX, nothing for a while in
+ * the middle of a message, or when it does not take its answers (too many queued, or none taken for a while).
+ * It may shut down its sending side and still get its answers.
  */
+
+#include "common/cleanup.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct event_base;
@@ -20,6 +27,7 @@ struct varlink_server;
 enum {
 	VARLINK_PUBLIC = 0,
 	VARLINK_PRIVILEGED = 1 << 0, /* for operators only, else org.varlink.service.PermissionDenied */
+	VARLINK_NEEDS_MORE = 1 << 1, /* a stream: without "more", org.varlink.service.ExpectedMore */
 };
 
 struct varlink_method {
@@ -27,8 +35,12 @@ struct varlink_method {
 	unsigned int flags;
 	/*
 	 * Answers the call with one of varlink_call_reply*(), or takes a reference and answers later.
-	 * Parameters are an object (empty if none were sent), borrowed for the time of the call. A negative
-	 * return is answered as an internal error by the server.
+	 * Parameters are an object (empty if none were sent), borrowed for the time of the call, and are
+	 * checked against the interface's description: members, types, nothing unknown; what is optional
+	 * may be absent or null. A negative return of a method that has not answered is answered by the
+	 * server: -EINVAL and others as the interface's error Failed (reason: string), -EPERM and -EACCES as
+	 * org.varlink.service.PermissionDenied.
+	 * NULL: described, but answered with org.varlink.service.MethodNotImplemented.
 	 */
 	int (*run)(struct varlink_call *call, json_t *parameters, void *userdata);
 };
@@ -41,42 +53,80 @@ struct varlink_interface {
 };
 
 struct varlink_server_options {
-	const char *vendor, *product, *version, *url; /* for org.varlink.service.GetInfo */
-	size_t max_clients;			      /* 0: 64 */
-	int idle_in_message_ms; /* 0: 60000; a client silent this long within a message is cut off */
-	/* Whether this peer may call privileged methods. */
+	const char *vendor, *product, *version, *url; /* for org.varlink.service.GetInfo; NULL: "" */
+	/* 0: 64. The last quarter is kept for operators, so that nobody else can lock them out. */
+	size_t max_clients;
+	/* 0: 60000. A client silent this long within a message, or not taking answers, is cut off. */
+	int idle_in_message_ms;
+	/* 0: 16 MiB of answers that a client has not taken; one more and it is cut off. */
+	size_t max_output;
+	/* Whether this peer may call privileged methods. NULL: nobody may. */
 	bool (*is_operator)(uid_t uid, void *userdata);
 	void *userdata; /* passed to the methods too */
 };
 
+/* What the server has seen since it began, for status and metrics. */
+struct varlink_server_counters {
+	size_t clients;	   /* now */
+	uint64_t accepted; /* clients in all */
+	uint64_t refused;  /* clients beyond the cap, closed at once */
+	uint64_t cut_off;  /* clients cut off for what they did */
+	uint64_t accept_errors;
+	uint64_t calls;
+	uint64_t denied; /* calls answered with PermissionDenied */
+};
+
+/* Copies the options' texts by reference: they must outlive the server. 0 or -ENOMEM. */
 int varlink_server_new(struct event_base *base, const struct varlink_server_options *options,
 		       struct varlink_server **ret_server);
-/* Calls still open are closed; held references stay valid until unref'd and answers to them are dropped. */
+/*
+ * Closes all clients. Calls still open are told (on_closed); references held stay valid until unref'd, and
+ * answers to them are dropped.
+ */
 void varlink_server_free(struct varlink_server *server);
-/* The interface must outlive the server. */
+DEFINE_CLEANUP(struct varlink_server *, varlink_server_free);
+/*
+ * The interface must outlive the server. 0, -ENOMEM, -EEXIST, or -EINVAL when its description can't be read
+ * or does not hold one of its methods.
+ */
 int varlink_server_add_interface(struct varlink_server *server, const struct varlink_interface *interface);
-/* Takes the listening descriptor (CLOEXEC, NONBLOCK). */
+/* Takes the listening descriptor (CLOEXEC, NONBLOCK), also when it fails. 0 or -ENOMEM. */
 int varlink_server_listen(struct varlink_server *server, int fd);
-/* Takes a connected descriptor as one more client (a socketpair to a child). */
+/* Takes a connected descriptor as one more client (a socketpair to a child), also when it fails. 0 or -errno
+ * (-EUSERS: too many clients). */
 int varlink_server_add_connection(struct varlink_server *server, int fd);
+void varlink_server_get_counters(const struct varlink_server *server,
+				 struct varlink_server_counters *ret_counters);
 
 struct varlink_call *varlink_call_ref(struct varlink_call *call);
+/* The last reference to a call that was never answered answers it: Failed. */
 void varlink_call_unref(struct varlink_call *call);
+DEFINE_CLEANUP(struct varlink_call *, varlink_call_unref);
 bool varlink_call_wants_more(const struct varlink_call *call);
-bool varlink_call_is_closed(const struct varlink_call *call); /* the client has gone */
+/* The client has gone, or the call has been answered in full. */
+bool varlink_call_is_closed(const struct varlink_call *call);
 uid_t varlink_call_peer_uid(const struct varlink_call *call);
-/* Bytes queued to the client and not yet taken: a stream that grows past its bound is the method's to end. */
+/* Bytes queued to the client and not yet taken: a stream that grows past its bound is the method's to thin
+ * out; past max_output the client is cut off. */
 size_t varlink_call_pending(const struct varlink_call *call);
-/* Called once if the client goes before the last answer. */
+/*
+ * Called once if the client goes before the last answer, always from the loop (or varlink_server_free), never
+ * from within varlink_call_reply*(). NULL: no more.
+ */
 void varlink_call_on_closed(struct varlink_call *call,
 			    void (*closed)(struct varlink_call *call, void *userdata), void *userdata);
 
-/* Answers. Each takes the reference to parameters (NULL: empty object). 0 or -errno; after the last one the
- * call is done. */
+/*
+ * Answers. Each takes the reference to parameters (NULL: empty object), also when it fails. After the last
+ * one (all but *_continues) the call is done.
+ * 0; -ENOTCONN when the client has gone or the call is done; -ENOMEM; -ENOBUFS when the client has not taken
+ * max_output bytes, and is cut off now; -EINVAL for *_continues to a client that did not ask for "more".
+ */
 int varlink_call_reply(struct varlink_call *call, json_t *parameters);
 int varlink_call_reply_continues(struct varlink_call *call, json_t *parameters);
+/* name: in full, "org.netlogd.control.NotRunning". */
 int varlink_call_error(struct varlink_call *call, const char *name, json_t *parameters);
 /* org.varlink.service.InvalidParameter */
 int varlink_call_invalid_parameter(struct varlink_call *call, const char *parameter);
-/* As reply_continues, with the parameters as JSON text that is already there (one object). */
+/* As reply_continues, with the parameters as JSON text that is already there (one object, no NUL in it). */
 int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n);
