@@ -150,7 +150,7 @@ static bool server_has_room(const struct varlink_server *server, bool trusted)
 {
 	size_t max = server->options.max_clients;
 
-	return server->counters.clients < (operator? max : max - max / 4);
+	return server->counters.clients < (trusted ? max : max - max / 4);
 }
 
 int varlink_server_add_connection(struct varlink_server *server, int fd)
