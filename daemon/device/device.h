@@ -41,6 +41,7 @@ struct device_info {
 	const char *attachment; /* how: "tcx", "clsact", "generic netlink", "/var/run/wireguard/wg0.sock"; or
 				   NULL */
 	const char *reason;	/* why not a better one; or NULL */
+	const char *warning;	/* what may hide packets from it (programs ahead of ours); or NULL */
 	const char *interface;
 	unsigned int ifindex;	  /* 0: none */
 	uint64_t memory;	  /* bytes of kernel maps or rings */
@@ -61,7 +62,8 @@ struct device_ops {
 
 	/*
 	 * Hand over the counts of every connection since the last extraction, and start again from zero. The
-	 * output is filled in also when a negative errno comes back.
+	 * output is filled in also when a negative errno comes back. -ENODEV: the interface is gone, or what
+	 * hung on it; make the device anew.
 	 */
 	int (*extract_statistics)(struct device *device, struct extraction *ret_extraction);
 
@@ -82,7 +84,8 @@ struct device_ops {
 
 	/*
 	 * A descriptor that becomes readable when the device wants an early extraction into the same window
-	 * (a map at three quarters). -1 or NULL: never.
+	 * (a map at three quarters), and stays so until the extraction: watch it for one event at a time.
+	 * -1 or NULL: never.
 	 */
 	int (*get_pressure_fd)(struct device *device);
 };
@@ -103,6 +106,7 @@ struct device_options {
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
 	struct epoch *epoch; /* shared by both layers; borrowed, outlives the devices */
+	bool without_tcx;    /* tests: attach as on a kernel that has no TCX */
 };
 
 /*

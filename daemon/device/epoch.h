@@ -28,3 +28,5 @@ unsigned int epoch_old_side(const struct epoch *epoch);
 /* Waits until no program still uses the old side; at once if it has waited since the last flip. 0 or -errno.
  */
 int epoch_wait(struct epoch *epoch);
+/* Waits until every program that runs now has ended (one that was just detached, say). 0 or -errno. */
+int epoch_synchronize(struct epoch *epoch);

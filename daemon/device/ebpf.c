@@ -1,0 +1,285 @@
+/*
+ * The tun source `ebpf`: the counting programs on the interface's ingress and egress. The kernel does all the
+ * counting; this loads and places the programs, and empties the side of their maps that the last flip of the
+ * epoch has left.
+ */
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/bpf/tun.skel.h"
+#include "daemon/device/device.h"
+#include "daemon/device/epoch.h"
+#include "daemon/device/flow_maps.h"
+#include "daemon/device/hook.h"
+#include "daemon/device/interface.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+struct ebpf {
+	struct device device;
+	struct epoch *epoch; /* borrowed */
+	struct tun *programs;
+	struct ring_buffer *pressure;
+	struct hook *hooks[2]; /* by enum hook_direction; NULL: not attached */
+	struct interface interface;
+	char *name;
+	bool without_tcx;
+	uint64_t memory;
+};
+
+#define EBPF(pointer) ((struct ebpf *)(pointer))
+
+static int ebpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char text[512];
+	size_t length;
+
+	if (level == LIBBPF_DEBUG || log_get_level() < LOG_LEVEL_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), format, arguments);
+	length = strlen(text);
+	if (length > 0 && text[length - 1] == '\n')
+		text[length - 1] = '\0';
+	log_debug("%s", text);
+	return 0;
+}
+
+static void ebpf_detach(struct ebpf *ebpf)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++) {
+		hook_free(ebpf->hooks[i]);
+		ebpf->hooks[i] = NULL;
+	}
+}
+
+static void ebpf_free(struct device *device)
+{
+	struct ebpf *ebpf = EBPF(device);
+
+	ebpf_detach(ebpf);
+	ring_buffer__free(ebpf->pressure);
+	tun__destroy(ebpf->programs);
+	free(ebpf->name);
+	free(ebpf);
+}
+DEFINE_CLEANUP(struct device *, ebpf_free);
+
+static int ebpf_attach(struct ebpf *ebpf)
+{
+	const int programs[] = {
+		[HOOK_INGRESS] = bpf_program__fd(ebpf->programs->progs.count_ingress),
+		[HOOK_EGRESS] = bpf_program__fd(ebpf->programs->progs.count_egress),
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		struct hook_options options = {
+			.ifindex = ebpf->interface.index,
+			.direction = (enum hook_direction)i,
+			.program_fd = programs[i],
+			.without_tcx = ebpf->without_tcx,
+		};
+		int error = hook_attach(&options, &ebpf->hooks[i]);
+
+		if (error < 0) {
+			ebpf_detach(ebpf);
+			return error;
+		}
+	}
+	return 0;
+}
+
+static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
+{
+	struct ebpf *ebpf = EBPF(device);
+	int error;
+
+	if (device->enabled == enabled)
+		return 0;
+	if (enabled) {
+		error = ebpf_attach(ebpf);
+		if (error < 0)
+			return error;
+	} else {
+		ebpf_detach(ebpf);
+		/* What a program still counts belongs to the window that ends after this. */
+		error = epoch_synchronize(ebpf->epoch);
+		if (error < 0)
+			log_debug("%s: waiting for detached programs: %s", ebpf->name, strerror(-error));
+	}
+	device->enabled = enabled;
+	return 0;
+}
+
+static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
+{
+	const struct flow_maps maps = {
+		.flows = {bpf_map__fd(ebpf->programs->maps.flows_0),
+			  bpf_map__fd(ebpf->programs->maps.flows_1)},
+		.totals = bpf_map__fd(ebpf->programs->maps.totals),
+		.fill = bpf_map__fd(ebpf->programs->maps.fill),
+	};
+	int error;
+
+	error = epoch_wait(ebpf->epoch);
+	if (error < 0)
+		return error;
+	return flow_maps_drain(&maps, epoch_old_side(ebpf->epoch), extraction);
+}
+
+static int ebpf_extract_statistics(struct device *device, struct extraction *ret_extraction)
+{
+	struct ebpf *ebpf = EBPF(device);
+	struct extraction extraction = {.has_totals = true};
+	int error;
+
+	error = ebpf_drain(ebpf, &extraction);
+	ring_buffer__consume(ebpf->pressure);
+	if (error < 0)
+		extraction.errors++;
+	*ret_extraction = extraction;
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++)
+		if (device->enabled && !hook_is_attached(ebpf->hooks[i]))
+			return -ENODEV;
+	return 0;
+}
+
+static void ebpf_get_info(struct device *device, struct device_info *ret_info)
+{
+	struct ebpf *ebpf = EBPF(device);
+	struct device_info info = {
+		.source = SOURCE_EBPF,
+		.interface = ebpf->name,
+		.ifindex = ebpf->interface.index,
+		.memory = ebpf->memory,
+	};
+
+	if (device->enabled) {
+		bool ingress = hook_has_program_ahead(ebpf->hooks[HOOK_INGRESS]);
+		bool egress = hook_has_program_ahead(ebpf->hooks[HOOK_EGRESS]);
+
+		info.attachment = hook_kind(ebpf->hooks[HOOK_INGRESS]);
+		if (ingress)
+			info.warning = "a program runs ahead of ours on ingress and may hide packets";
+		else if (egress)
+			info.warning = "a program runs ahead of ours on egress and may hide packets";
+	}
+	interface_get_drops(ebpf->interface.index, &info.device_drops_rx, &info.device_drops_tx);
+	*ret_info = info;
+}
+
+static int ebpf_get_pressure_fd(struct device *device)
+{
+	return ring_buffer__epoll_fd(EBPF(device)->pressure);
+}
+
+static const struct device_ops ebpf_ops = {
+	.name = "ebpf",
+	.source = SOURCE_EBPF,
+	.free = ebpf_free,
+	.set_statistics_enabled = ebpf_set_statistics_enabled,
+	.extract_statistics = ebpf_extract_statistics,
+	.get_info = ebpf_get_info,
+	.get_pressure_fd = ebpf_get_pressure_fd,
+};
+
+/* The text of a pressure event says nothing that the event does not. */
+static int ebpf_on_pressure(void *context, void *data, size_t size)
+{
+	(void)context;
+	(void)data;
+	(void)size;
+	return 0;
+}
+
+static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
+{
+	uint32_t entries = max_flows > UINT32_MAX / 2 ? UINT32_MAX : max_flows * 2;
+	struct tun *programs = tun__open();
+	struct bpf_map *map;
+	int error;
+
+	if (!programs)
+		return -errno;
+	ebpf->programs = programs;
+	programs->rodata->l2_length = ebpf->interface.l2_length;
+	programs->rodata->pressure_threshold = (uint64_t)entries * 3 / 4;
+	error = bpf_map__set_max_entries(programs->maps.flows_0, entries);
+	if (error == 0)
+		error = bpf_map__set_max_entries(programs->maps.flows_1, entries);
+	if (error == 0)
+		error = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
+	if (error == 0)
+		error = tun__load(programs);
+	if (error < 0)
+		return error;
+	ebpf->pressure = ring_buffer__new(bpf_map__fd(programs->maps.pressure), ebpf_on_pressure, NULL, NULL);
+	if (!ebpf->pressure)
+		return -errno;
+	bpf_object__for_each_map(map, programs->obj) ebpf->memory += map_memory(bpf_map__fd(map));
+	return 0;
+}
+
+static const char *ebpf_explain(int error)
+{
+	switch (error) {
+	case -EPERM:
+	case -EACCES:
+		return "no permission for eBPF (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
+	case -ENOMEM:
+		return "not enough memory for the maps (a smaller max-flows needs less)";
+	case -ENODEV:
+		return "no such interface";
+	case -EOPNOTSUPP:
+		return "this kind of interface has a link-layer header that is neither none nor Ethernet";
+	}
+	return "the kernel refuses the eBPF programs";
+}
+
+static int ebpf_make(const struct device_options *options, struct device **ret_device)
+{
+	_cleanup_(ebpf_freep) struct device *device = NULL;
+	struct ebpf *ebpf = calloc(1, sizeof(*ebpf));
+	int error;
+
+	if (!ebpf)
+		return -ENOMEM;
+	device = &ebpf->device;
+	device->ops = &ebpf_ops;
+	device->layer = options->layer;
+	ebpf->epoch = options->epoch;
+	ebpf->without_tcx = options->without_tcx;
+	ebpf->name = strdup(options->interface);
+	if (!ebpf->name)
+		return -ENOMEM;
+	error = interface_find(options->interface, &ebpf->interface);
+	if (error == 0)
+		error = ebpf_load(ebpf, options->max_flows);
+	/* Whether there is a place for the programs is found out now, not when counting is to start. */
+	if (error == 0)
+		error = ebpf_attach(ebpf);
+	if (error < 0)
+		return error;
+	ebpf_detach(ebpf);
+	*ret_device = TAKE_PTR(device);
+	return 0;
+}
+
+int device_ebpf_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
+{
+	int error;
+
+	libbpf_set_print(ebpf_log);
+	error = options->interface && options->epoch ? ebpf_make(options, ret_device) : -EINVAL;
+	if (error < 0 && ret_reason &&
+	    asprintf(ret_reason, "%s: %s", ebpf_explain(error), strerror(-error)) < 0)
+		*ret_reason = NULL;
+	return error;
+}

@@ -1,0 +1,20 @@
+#pragma once
+
+/* What the sources ask the kernel about a network interface, in the network namespace they run in. */
+
+#include <stdint.h>
+
+struct interface {
+	unsigned int index;
+	unsigned int l2_length; /* bytes in front of the IP header in a packet of its: 0 or 14 */
+};
+
+/*
+ * 0; -ENODEV when there is no such interface; -EOPNOTSUPP when its packets have a link-layer header that is
+ * neither none nor Ethernet; another -errno.
+ */
+int interface_find(const char *name, struct interface *ret_interface);
+
+/* Packets that the interface itself dropped since it was made (IFLA_STATS64). 0, -ENODEV or another -errno.
+ */
+int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx);

@@ -1,0 +1,134 @@
+/* Loads the skeleton as for an Ethernet device, since the kernel's test run wants an Ethernet header. */
+
+#include "tests/unit/device/program.h"
+
+#include "common/cleanup.h"
+#include "daemon/bpf/tun.skel.h"
+#include "daemon/device/epoch.h"
+#include "daemon/device/flow_maps.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#define ETHERNET_HEADER 14
+#define MAX_PACKET	65536
+
+struct program {
+	struct tun *skeleton;
+	struct epoch *epoch;
+};
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level == LIBBPF_WARN && getenv("NETLOGD_TEST_VERBOSE"))
+		return vfprintf(stderr, format, arguments);
+	return 0;
+}
+
+int program_new(uint32_t max_flows, struct program **ret_program)
+{
+	struct program *program = calloc(1, sizeof(*program));
+	int error;
+
+	if (!program)
+		return -ENOMEM;
+	libbpf_set_print(quiet);
+	error = epoch_new(&program->epoch);
+	program->skeleton = error < 0 ? NULL : tun__open();
+	if (!program->skeleton) {
+		program_free(program);
+		return error < 0 ? error : -errno;
+	}
+	program->skeleton->rodata->l2_length = ETHERNET_HEADER;
+	bpf_map__set_max_entries(program->skeleton->maps.flows_0, max_flows);
+	bpf_map__set_max_entries(program->skeleton->maps.flows_1, max_flows);
+	error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
+	if (error == 0)
+		error = tun__load(program->skeleton);
+	if (error < 0) {
+		program_free(program);
+		return error;
+	}
+	*ret_program = program;
+	return 0;
+}
+
+void program_free(struct program *program)
+{
+	if (!program)
+		return;
+	tun__destroy(program->skeleton);
+	epoch_free(program->epoch);
+	free(program);
+}
+
+int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns)
+{
+	struct __sk_buff context = {.gso_size = run->gso_size, .gso_segs = run->gso_segs};
+	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = run->repeat > 0 ? (int)run->repeat : 1);
+	const struct bpf_program *which = run->received ? program->skeleton->progs.count_ingress
+							: program->skeleton->progs.count_egress;
+	_cleanup_free_ uint8_t *frame = NULL;
+	bool ipv6 = run->length > 0 && run->packet[0] >> 4 == 6;
+
+	if (run->length > MAX_PACKET)
+		return -E2BIG;
+	frame = calloc(1, ETHERNET_HEADER + run->length);
+	if (!frame)
+		return -ENOMEM;
+	frame[12] = ipv6 ? 0x86 : 0x08;
+	frame[13] = ipv6 ? 0xdd : 0x00;
+	if (run->length > 0)
+		memcpy(frame + ETHERNET_HEADER, run->packet, run->length);
+	options.data_in = frame;
+	options.data_size_in = (uint32_t)(ETHERNET_HEADER + run->length);
+	if (run->gso_size > 0) {
+		options.ctx_in = &context;
+		options.ctx_size_in = sizeof(context);
+	}
+	if (bpf_prog_test_run_opts(bpf_program__fd(which), &options))
+		return -errno;
+	if ((int)options.retval != -1)
+		return -EPROTO;
+	if (ret_ns)
+		*ret_ns = options.duration;
+	return 0;
+}
+
+int program_extract(struct program *program, struct program_counts *ret_counts)
+{
+	const struct flow_maps maps = {
+		.flows = {bpf_map__fd(program->skeleton->maps.flows_0),
+			  bpf_map__fd(program->skeleton->maps.flows_1)},
+		.totals = bpf_map__fd(program->skeleton->maps.totals),
+		.fill = bpf_map__fd(program->skeleton->maps.fill),
+	};
+	struct extraction extraction = {};
+	int error;
+
+	epoch_flip(program->epoch);
+	error = epoch_wait(program->epoch);
+	if (error == 0)
+		error = flow_maps_drain(&maps, epoch_old_side(program->epoch), &extraction);
+	if (error < 0) {
+		extraction_deinit(&extraction);
+		return error;
+	}
+	*ret_counts = (struct program_counts){
+		.flows = extraction.flows,
+		.totals = extraction.totals,
+		.overflow = extraction.overflow,
+		.inexact = extraction.inexact,
+	};
+	return 0;
+}
+
+void program_counts_deinit(struct program_counts *counts)
+{
+	flows_deinit(&counts->flows);
+	*counts = (struct program_counts){};
+}

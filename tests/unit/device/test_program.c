@@ -1,0 +1,135 @@
+/*
+ * The counting programs through the kernel's test run, against the vectors and, with random packets, against
+ * the model.
+ */
+
+#include "tests/unit/device/model.h"
+#include "tests/unit/device/program.h"
+#include "tests/unit/device/vectors.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_SKIPPED 77
+
+static struct program *program;
+
+static void setup(void)
+{
+	ck_assert_int_eq(program_new(1024, &program), 0);
+}
+
+static void teardown(void)
+{
+	program_free(program);
+	program = NULL;
+}
+
+/* Runs one packet and checks that it and nothing else was counted, as that connection. False: refused. */
+static bool check_packet(const char *name, const uint8_t *packet, size_t length, bool received,
+			 const struct connection *transmitted)
+{
+	struct program_run run = {.packet = packet, .length = length, .received = received};
+	struct connection expected = received ? connection_swapped(transmitted) : *transmitted;
+	struct counts counts = {};
+	struct program_counts seen;
+	int error = program_run(program, &run, NULL);
+
+	if (error == -EINVAL)
+		return false;
+	ck_assert_msg(error == 0, "%s: %s", name, strerror(-error));
+	ck_assert_int_eq(program_extract(program, &seen), 0);
+	if (received) {
+		counts.rx_packets = 1;
+		counts.rx_bytes = length;
+	} else {
+		counts.tx_packets = 1;
+		counts.tx_bytes = length;
+	}
+	ck_assert_msg(seen.flows.n == 1, "%s: %zu flows", name, seen.flows.n);
+	ck_assert_msg(connection_compare(&seen.flows.items[0].connection, &expected) == 0,
+		      "%s (%s): proto %u, not %u; ports %u %u", name, received ? "received" : "transmitted",
+		      seen.flows.items[0].connection.proto, expected.proto,
+		      seen.flows.items[0].connection.src.port, seen.flows.items[0].connection.dst.port);
+	ck_assert_msg(counts_equal(&seen.flows.items[0].counts, &counts), "%s: counts", name);
+	ck_assert_msg(counts_equal(&seen.totals, &counts), "%s: totals", name);
+	ck_assert(counts_is_zero(&seen.overflow));
+	ck_assert(counts_is_zero(&seen.inexact));
+	program_counts_deinit(&seen);
+	return true;
+}
+
+static size_t check_file(const char *file, bool received, size_t *ret_refused)
+{
+	struct vectors vectors;
+	size_t n;
+
+	*ret_refused = 0;
+	vectors_load(&vectors, file);
+	for (size_t i = 0; i < vectors.n; i++) {
+		const struct vector *vector = &vectors.items[i];
+
+		if (!check_packet(vector->name, vector->packet, vector->length, received,
+				  &vector->connection)) {
+			fprintf(stderr, "refused: %s (%zu bytes)\n", vector->name, vector->length);
+			++*ret_refused;
+		}
+	}
+	n = vectors.n;
+	vectors_deinit(&vectors);
+	return n;
+}
+
+START_TEST(vectors_agree)
+{
+	size_t refused;
+
+	ck_assert_uint_eq(check_file("decode.json", _i, &refused), 81);
+	/* The kernel's test run wants a whole IP header. */
+	ck_assert_uint_eq(refused, 2);
+}
+END_TEST
+
+START_TEST(extension_header_vectors_agree)
+{
+	size_t refused;
+
+	ck_assert_uint_ge(check_file("extra.json", _i, &refused), 40);
+	ck_assert_uint_eq(refused, 0);
+}
+END_TEST
+
+static TCase *make_case(void)
+{
+	TCase *tcase = tcase_create("test run");
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, vectors_agree, 0, 2);
+	tcase_add_loop_test(tcase, extension_header_vectors_agree, 0, 2);
+	return tcase;
+}
+
+int main(void)
+{
+	struct program *probe = NULL;
+	SRunner *runner;
+	int error = program_new(16, &probe), failed;
+	Suite *suite;
+
+	if (error < 0) {
+		fprintf(stderr, "skipped: programs can't be loaded here: %s\n", strerror(-error));
+		return error == -EPERM || error == -EOPNOTSUPP ? EXIT_SKIPPED : EXIT_FAILURE;
+	}
+	program_free(probe);
+	suite = suite_create("program");
+	suite_add_tcase(suite, make_case());
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
