@@ -1,0 +1,116 @@
+"""Fixtures of the integration tests. All of them clean up after a failure and after an interruption."""
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from collector import Collector
+from lib.daemon import Netlogd, program
+from lib.network import Network, sweep
+
+
+def pytest_configure(config):
+    # A polite end must run the fixtures' clean-up, as control-C does.
+    def interrupt(_number, _frame):
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, interrupt)
+    config.addinivalue_line("markers", "needs(program): what must be there to run a test")
+
+
+def pytest_sessionstart(session):
+    if os.geteuid() != 0:
+        pytest.exit("the integration tests need root", returncode=2)
+    sweep()
+    left = [name for name in ("netlogd", "netlogd-upload", "netlogctl") if not os.path.exists(program(name))]
+    if left:
+        pytest.exit(f"not built: {', '.join(program(name) for name in left)}", returncode=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind():
+    """No namespace of this run, and no child, is there when the last test has ended."""
+    yield
+    prefix = f"nl{os.getpid()}-"
+    names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
+    left = [name for name in names if name.startswith(prefix)]
+    assert left == [], f"namespaces left behind: {left}"
+    with contextlib.suppress(ChildProcessError):
+        pid, _ = os.waitpid(-1, os.WNOHANG)
+        pytest.fail(f"a child process was left behind (pid {pid or 'of one that runs'})")
+
+
+@pytest.fixture
+def directory():
+    """A directory for all that a test writes. Short: paths of Unix sockets are at most 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="nl"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@pytest.fixture
+def network(directory):
+    network = Network(directory)
+    try:
+        yield network
+    finally:
+        network.close()
+
+
+@pytest.fixture
+def wireguard(network):
+    """Two ends of a wireguard-go tunnel, IPv4 only, that know each other already."""
+    ends = network.wireguard_pair()
+    network.handshake(ends)
+    return ends
+
+
+@pytest.fixture
+def netlogd(network, directory):
+    """Makes daemons: netlogd(namespace, sections, arguments). They are ended, and their logs looked at, afterwards."""
+    made = []
+
+    def make(namespace, sections, arguments=()):
+        path = directory / f"n{len(made)}"
+        path.mkdir()
+        daemon = Netlogd(network, namespace, path, sections, arguments)
+        made.append(daemon)
+        return daemon
+
+    yield make
+    for daemon in made:
+        if daemon.process is None:
+            continue
+        if daemon.process.running:
+            daemon.process.terminate()
+        daemon.check_log()
+
+
+@pytest.fixture
+def collector_in():
+    """Makes collectors on a namespace's loopback: collector_in(namespace, **options)."""
+    with contextlib.ExitStack() as stack:
+        def make(namespace, **options):
+            collector = Collector(**options)
+            with namespace.inside():
+                collector.start()
+            stack.callback(collector.stop)
+            return collector
+        yield make
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test's daemons are shown with it."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call" and report.failed:
+        directory = item.funcargs.get("directory")
+        if directory and directory.exists():
+            for log in sorted(directory.glob("*.log")):
+                report.sections.append((log.name, log.read_text(errors="replace")[-6000:]))

@@ -1,0 +1,46 @@
+"""What hangs on an interface's ingress and egress, asked of the kernel itself."""
+import ctypes
+import errno
+import os
+import socket
+import struct
+
+from .process import run
+
+SYS_BPF = 321  # x86-64
+BPF_PROG_QUERY = 16
+TCX_ATTACH_TYPES = {"tcx ingress": 46, "tcx egress": 47}
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def tcx_programs(namespace, interface, attach_type):
+    """The ids of the programs there; None where the kernel has no TCX."""
+    ids = (ctypes.c_uint32 * 64)()
+    with namespace.inside():
+        # linux/bpf.h, union bpf_attr.query: target_ifindex, attach_type, query_flags, attach_flags, prog_ids,
+        # prog_cnt, padding, prog_attach_flags, link_ids, link_attach_flags, revision
+        attributes = ctypes.create_string_buffer(
+            struct.pack("=IIIIQIIQQQQ", socket.if_nametoindex(interface), attach_type, 0, 0,
+                        ctypes.addressof(ids), len(ids), 0, 0, 0, 0, 0))
+        result = LIBC.syscall(SYS_BPF, BPF_PROG_QUERY, attributes, len(attributes) - 1)
+    if result != 0:
+        error = ctypes.get_errno()
+        if error == errno.EINVAL:
+            return None
+        if error == errno.ENOENT:
+            return []
+        raise OSError(error, f"BPF_PROG_QUERY: {os.strerror(error)}")
+    count = struct.unpack_from("=I", attributes, 24)[0]
+    return list(ids[:count])
+
+
+def attached(namespace, interface):
+    """Everything on the interface: TCX programs and tc filters with a program of their own."""
+    found = []
+    for name, attach_type in TCX_ATTACH_TYPES.items():
+        found += [f"{name} program {number}" for number in tcx_programs(namespace, interface, attach_type) or []]
+    for hook in "ingress", "egress":
+        output = run(namespace.prefix(["tc", "filter", "show", "dev", interface, hook]), check=False).stdout
+        found += [f"{hook} filter {line.strip()}" for line in output.splitlines() if "bpf" in line and "handle" in line]
+    return found

@@ -1,0 +1,206 @@
+"""The program under test, run with everything it keeps in a temporary directory."""
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+from . import bpf
+from .process import children, process_name, run
+from .varlink import Varlink
+from .wait import wait_readable, wait_until
+
+SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehaviorSanitizer")
+
+
+def build_directory():
+    return os.environ.get("NETLOGD_BUILD") or os.path.join(os.path.dirname(__file__), "../../../build")
+
+
+def program(name):
+    places = {"netlogd": "daemon/netlogd", "netlogd-upload": "daemon/upload/netlogd-upload",
+              "netlogctl": "control/netlogctl"}
+    return os.path.realpath(os.path.join(build_directory(), places[name]))
+
+
+class NotifySocket:
+    """What sd_notify tells; one per daemon."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self.states = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+
+    def read(self):
+        while True:
+            try:
+                self.states += self.socket.recv(65536).decode().splitlines()
+            except BlockingIOError:
+                return self.states
+
+    def close(self):
+        self.socket.close()
+
+
+class Netlogd:
+    """One daemon on one state directory. Made by the fixture `netlogd`; start() may be called again after stop().
+
+    sections is {"tun": {"interface": "wg0"}, "upload main": {...}}; what a test doesn't say is the default, but
+    for the paths, and for a short period.
+    """
+
+    def __init__(self, network, namespace, directory, sections, arguments=()):
+        self.network = network
+        self.namespace = namespace
+        self.directory = directory
+        self.arguments = list(arguments)
+        self.control_socket = directory / "control.sock"
+        self.state = directory / "state"
+        self.config = directory / "netlogd.conf"
+        self.sections = {
+            "netlogd": {"state-directory": self.state, "control-socket": self.control_socket, "control-group": "root"},
+            "record": {"period": "100ms"},
+        }
+        self.configure(sections)
+        self.process = None
+        self.notify = None
+        self.runs = 0
+
+    def configure(self, sections):
+        """Adds to the configuration and writes it; None takes a key or a whole section away."""
+        for section, keys in sections.items():
+            if keys is None:
+                self.sections.pop(section, None)
+                continue
+            current = self.sections.setdefault(section, {})
+            for key, value in keys.items():
+                if value is None:
+                    current.pop(key, None)
+                else:
+                    current[key] = value
+        lines = []
+        for section, keys in self.sections.items():
+            lines.append(f"[{section}]")
+            lines += [f"{key}={value}" for key, value in keys.items()]
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def launch(self, env=None):
+        """Starts the process without waiting for anything."""
+        self.runs += 1
+        notify = self.directory / f"notify-{self.runs}"
+        self.notify = NotifySocket(notify)
+        self.process = self.namespace.start(
+            program("netlogd"), "--config", self.config, *self.arguments,
+            name=f"netlogd-{self.directory.name}", env={"NOTIFY_SOCKET": str(notify), **(env or {})})
+        return self
+
+    def start(self, env=None, timeout=20.0):
+        """Starts it and waits until it says that it is ready."""
+        self.launch(env)
+        wait_until(lambda: "READY=1" in self.notify.read() or not self.process.running, "READY=1", timeout,
+                   fds=[self.notify.socket.fileno()])
+        assert self.process.running, f"ended with {self.process.wait()}: {self.log()}"
+        return self
+
+    def log(self):
+        return self.process.text() if self.process else ""
+
+    def client(self, **options):
+        return Varlink(self.control_socket, **options)
+
+    def call(self, method, timeout=None, **parameters):
+        with self.client() as client:
+            return client.call(method, timeout, **parameters)
+
+    def status(self):
+        return self.call("Status")["status"]
+
+    def ctl(self, *arguments, check=True, **options):
+        """netlogctl with this daemon's socket."""
+        return run([program("netlogctl"), "--socket", self.control_socket, *arguments], check=check, **options)
+
+    def flush(self, deadline_ms=10000):
+        return self.call("Flush", deadlineMs=deadline_ms)
+
+    def uploader(self):
+        """The pid of its uploader, or None."""
+        for pid in children(self.process.pid):
+            if process_name(pid) == "netlogd-upload":
+                return pid
+        return None
+
+    def reload(self):
+        """SIGHUP, and waits for the daemon to say that it is ready again."""
+        seen = self.notify.read().count("READY=1")
+        self.process.signal(signal.SIGHUP)
+        wait_until(lambda: self.notify.read().count("READY=1") > seen, "READY=1 after SIGHUP",
+                   fds=[self.notify.socket.fileno()])
+
+    def check_log(self):
+        match = SANITIZER.search(self.log())
+        assert not match, self.log()
+
+    def stop(self, timeout=20.0):
+        """SIGTERM; it must end in order and leave nothing on the interface."""
+        status = self.process.terminate(timeout)
+        self.notify.close()
+        self.check_log()
+        assert status == 0, f"exit status {status}: {self.log()}"
+        assert not self.control_socket.exists(), "the control socket is still there"
+        interface = self.sections.get("tun", {}).get("interface")
+        if interface and self.namespace.interface_exists(interface):
+            left = bpf.attached(self.namespace, interface)
+            assert left == [], f"left on {interface}: {left}"
+
+    def kill(self):
+        """SIGKILL; its uploader must end by itself."""
+        uploader = self.uploader()
+        pidfd = os.pidfd_open(uploader) if uploader else -1
+        self.process.kill()
+        self.notify.close()
+        if pidfd >= 0:
+            try:
+                wait_readable(pidfd, "end of the uploader after its daemon")
+            finally:
+                os.close(pidfd)
+
+    def spool_messages(self):
+        """Every message that the local spool still holds, oldest first; the daemon may run or not."""
+        output = run([program("netlogctl"), "--json", "flows", "--spool", self.state / "spool"]).stdout
+        return [json.loads(line) for line in output.splitlines()]
+
+
+class Tailer:
+    """Collects what Tail sends. Asks when it is made, so that nothing later is missed."""
+
+    def __init__(self, netlogd):
+        self.client = netlogd.client()
+        self.client.send("Tail", more=True)
+        self.messages = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.client.close()
+
+    def next(self, timeout=20.0):
+        message = self.client.reply(timeout)["message"]
+        self.messages.append(message)
+        return message
+
+    def until(self, predicate, what, timeout=20.0):
+        """Reads messages until predicate(messages) is true; returns all of them."""
+        deadline = time.monotonic() + timeout
+        while not predicate(self.messages):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{what}: not within {timeout} s; messages: {self.messages[-5:]}")
+            try:
+                self.next(left)
+            except TimeoutError:
+                continue
+        return self.messages
