@@ -5,6 +5,7 @@
 
 #include "daemon/nodes.h"
 
+#include "daemon/invalid_value.h"
 #include "daemon/nodes_internal.h"
 
 #include <errno.h>
@@ -46,8 +47,7 @@ static int invalid_address(const struct address *address, char **ret_value)
 	char text[ADDRESS_TEXT_MAX];
 
 	address_format(address, text);
-	*ret_value = strdup(text);
-	return *ret_value ? -EINVAL : -ENOMEM;
+	return invalid_value(text, ret_value);
 }
 
 static int index_addresses(struct nodes *nodes, char **ret_value)
@@ -88,10 +88,8 @@ static int sort_by_id(struct nodes *nodes, char **ret_value)
 	if (nodes->n > 1)
 		qsort(nodes->items, nodes->n, sizeof(*nodes->items), node_compare);
 	for (size_t i = 1; i < nodes->n; i++) {
-		if (strcmp(nodes->items[i - 1].id, nodes->items[i].id) != 0)
-			continue;
-		*ret_value = strdup(nodes->items[i].id);
-		return *ret_value ? -EINVAL : -ENOMEM;
+		if (strcmp(nodes->items[i - 1].id, nodes->items[i].id) == 0)
+			return invalid_value(nodes->items[i].id, ret_value);
 	}
 	return 0;
 }
@@ -112,12 +110,6 @@ static int read_nodes(struct nodes *nodes, const json_t *array, char **ret_value
 	return 0;
 }
 
-static int invalid_text(const char *text, char **ret_value)
-{
-	*ret_value = strdup(text);
-	return *ret_value ? -EINVAL : -ENOMEM;
-}
-
 int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
@@ -125,10 +117,10 @@ int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_va
 	int r;
 
 	if (!json_is_array(array) || json_object_size(object) != 1)
-		return invalid_text("an object with the one member \"nodes\", a list, is expected",
-				    ret_value);
+		return invalid_value("an object with the one member \"nodes\", a list, is expected",
+				     ret_value);
 	if (json_array_size(array) > NODES_MAX)
-		return invalid_text("too many nodes", ret_value);
+		return invalid_value("too many nodes", ret_value);
 
 	nodes = calloc(1, sizeof(*nodes));
 	if (!nodes)

@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "common/file.h"
+#include "daemon/invalid_value.h"
 #include "daemon/nodes_internal.h"
 
 #include <errno.h>
@@ -12,29 +13,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int invalid(const char *value, char **ret_value)
-{
-	*ret_value = strdup(value);
-	return *ret_value ? -EINVAL : -ENOMEM;
-}
-
-/* What a value that is not even a text looks like. */
-static int invalid_json(const json_t *value, char **ret_value)
-{
-	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-
-	if (!text)
-		return -ENOMEM;
-	if (strlen(text) > NODE_TEXT_MAX)
-		memcpy(text + NODE_TEXT_MAX - 3, "...", 4);
-	/* A cut may have split a character. */
-	for (char *p = text; *p; p++)
-		if (*p & 0x80)
-			*p = '?';
-	*ret_value = text;
-	return -EINVAL;
-}
 
 static bool is_plain_text(const json_t *value)
 {
@@ -57,7 +35,7 @@ static int read_text(const json_t *value, char **ret_text, char **ret_value)
 	if (!value || json_is_null(value))
 		return 0;
 	if (!is_plain_text(value))
-		return invalid_json(value, ret_value);
+		return invalid_value_json(value, ret_value);
 	if (json_string_length(value) == 0)
 		return 0;
 	text = strdup(json_string_value(value));
@@ -98,13 +76,13 @@ static int read_tags(const json_t *array, struct node *node, char **ret_value)
 	if (!array || json_is_null(array) || (json_is_array(array) && json_array_size(array) == 0))
 		return 0;
 	if (!json_is_array(array) || json_array_size(array) > NODE_TAGS_MAX)
-		return invalid_json(array, ret_value);
+		return invalid_value_json(array, ret_value);
 	node->tags = calloc(json_array_size(array) + 1, sizeof(*node->tags));
 	if (!node->tags)
 		return -ENOMEM;
 	json_array_foreach (array, i, value) {
 		if (!is_plain_text(value) || json_string_length(value) == 0)
-			return invalid_json(value, ret_value);
+			return invalid_value_json(value, ret_value);
 		node->tags[n] = strdup(json_string_value(value));
 		if (!node->tags[n++])
 			return -ENOMEM;
@@ -118,9 +96,9 @@ static int read_address(const json_t *value, struct node *node, char **ret_value
 	struct prefix prefix;
 
 	if (!is_plain_text(value))
-		return invalid_json(value, ret_value);
+		return invalid_value_json(value, ret_value);
 	if (prefix_parse(json_string_value(value), &prefix) < 0 || !prefix_is_single(&prefix))
-		return invalid(json_string_value(value), ret_value);
+		return invalid_value(json_string_value(value), ret_value);
 	for (size_t i = 0; i < node->n_addresses; i++)
 		if (address_compare(&node->addresses[i], &prefix.address) == 0)
 			return 0;
@@ -136,7 +114,7 @@ static int read_addresses(const json_t *array, struct node *node, char **ret_val
 	if (!array || json_is_null(array) || (json_is_array(array) && json_array_size(array) == 0))
 		return 0;
 	if (!json_is_array(array) || json_array_size(array) > NODE_ADDRESSES_MAX)
-		return invalid_json(array, ret_value);
+		return invalid_value_json(array, ret_value);
 	node->addresses = calloc(json_array_size(array), sizeof(*node->addresses));
 	if (!node->addresses)
 		return -ENOMEM;
@@ -161,7 +139,7 @@ static int check_members(const json_t *object, char **ret_value)
 		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
 			found = found || strcmp(key, known[i]) == 0;
 		if (!found)
-			return invalid(key, ret_value);
+			return invalid_value(key, ret_value);
 	}
 	return 0;
 }
@@ -209,7 +187,7 @@ static int read_members(const json_t *object, struct node *node, char **ret_valu
 	if (r < 0)
 		return r;
 	if (!node->id)
-		return invalid_json(object, ret_value);
+		return invalid_value_json(object, ret_value);
 	r = read_text(json_object_get(object, "name"), &node->name, ret_value);
 	if (r < 0)
 		return r;
@@ -248,7 +226,7 @@ int node_from_json(const json_t *object, struct node *ret_node, char **ret_value
 	int r;
 
 	if (!json_is_object(object))
-		return invalid_json(object, ret_value);
+		return invalid_value_json(object, ret_value);
 	r = check_members(object, ret_value);
 	if (r < 0)
 		return r;
