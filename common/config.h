@@ -133,6 +133,9 @@ void config_error_deinit(struct config_error *error);
  * (also with *ret_error) when the file can't be read. *ret_config is untouched unless 0 is returned.
  */
 int config_load(const char *file, struct config **ret_config, struct config_error *ret_error);
+/* The same for a text that was read from it; the name is only for messages. */
+int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
+		 struct config_error *ret_error);
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);
 
@@ -141,3 +144,10 @@ const char *device_source_name(enum device_source source);
 int device_source_parse(const char *text, enum device_source *ret_source);
 const char *sink_type_name(enum sink_type type);
 const char *exit_traffic_name(enum exit_traffic exit_traffic);
+
+/* For a reload: whether two say the same. */
+bool device_config_equal(const struct device_config *a, const struct device_config *b);
+bool route_lists_equal(const struct route_lists *a, const struct route_lists *b);
+bool sink_config_equal(const struct sink_config *a, const struct sink_config *b);
+/* The key of the first difference that takes a restart ("[spool] directory"), or NULL. */
+const char *config_restart_needed(const struct config *running, const struct config *wanted);
