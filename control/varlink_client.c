@@ -9,14 +9,13 @@
 #include "control/varlink_message.h"
 
 #include "common/time_text.h"
+#include "common/unix_socket.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #define READ_SIZE (64 * 1024)
 
@@ -73,44 +72,16 @@ int varlink_client_new_fd(int fd, struct varlink_client **ret_client)
 	return 0;
 }
 
-/*
- * A Unix socket whose queue of connections is full makes a non-blocking connect fail at once, with nothing to
- * wait for; so this one blocks, for as long as SO_SNDTIMEO says (unix(7)).
- */
-static int connect_within(int fd, const struct sockaddr_un *address, int timeout_ms)
-{
-	struct timeval limit = {
-		.tv_sec = timeout_ms / 1000,
-		.tv_usec = timeout_ms % 1000 * 1000 + 1, /* zero would be forever */
-	};
-
-	if (timeout_ms >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
-		return -errno;
-	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0) {
-		if (errno == EAGAIN)
-			return -ETIMEDOUT;
-		if (errno != EINTR)
-			return -errno;
-	}
-	return 0;
-}
-
 int varlink_client_connect(const char *path, int timeout_ms, struct varlink_client **ret_client)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_close_ int fd = -1;
-	int r;
+	/* A year is for ever, and can be added to a time. */
+	int64_t timeout = timeout_ms < 0 ? 365 * 86400 * NSEC_PER_SEC : timeout_ms * NSEC_PER_MSEC;
+	int fd, r;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	r = connect_within(fd, &address, timeout_ms);
+	r = unix_socket_connect(path, timeout, &fd);
 	if (r < 0)
 		return r;
-	return varlink_client_new_fd(TAKE_FD(fd), ret_client);
+	return varlink_client_new_fd(fd, ret_client);
 }
 
 void varlink_client_free(struct varlink_client *client)
@@ -133,7 +104,7 @@ int varlink_client_fd(const struct varlink_client *client)
 	return client->fd;
 }
 
-static int write_all(struct varlink_client *client, const char *data, size_t n, int64_t deadline)
+static int send_all(struct varlink_client *client, const char *data, size_t n, int64_t deadline)
 {
 	while (n > 0) {
 		ssize_t written = send(client->fd, data, n, MSG_NOSIGNAL);
@@ -164,7 +135,7 @@ static int send_request(struct varlink_client *client, const char *method, json_
 	r = varlink_encode_request(&output, method, parameters, more);
 	if (r < 0)
 		return r;
-	r = write_all(client, output.data, output.length, deadline);
+	r = send_all(client, output.data, output.length, deadline);
 	explicit_bzero(output.data, output.length);
 	return r;
 }

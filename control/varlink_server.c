@@ -11,7 +11,8 @@
 
 #include "control/varlink_call.h"
 
-#include <assert.h>
+#include "common/unix_socket.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -157,14 +158,15 @@ int varlink_server_add_connection(struct varlink_server *server, int fd)
 {
 	_cleanup_close_ int owned = fd;
 	struct varlink_server_client *client;
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
 	int flags = fcntl(fd, F_GETFL), r;
+	struct unix_peer peer;
 	bool trusted;
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
+	r = unix_socket_peer(fd, &peer);
+	if (r < 0)
+		return r;
 	trusted = server->options.is_operator &&
 		  server->options.is_operator(peer.uid, server->options.userdata);
 	if (!server_has_room(server, trusted)) {
