@@ -134,6 +134,19 @@ static void async_end(struct varlink_async *async, int error)
 	event_active(async->turn_event, EV_TIMEOUT, 0);
 }
 
+/* Puts an encoded request into the queue. 0, -ENOTCONN, -ENOBUFS or -ENOMEM. */
+static int async_queue(struct varlink_async *async, const struct buffer *output)
+{
+	if (async->ended)
+		return -ENOTCONN;
+	if (evbuffer_get_length(async->output) + output->length > OUTPUT_MAX)
+		return -ENOBUFS;
+	if (evbuffer_add(async->output, output->data, output->length) < 0 ||
+	    event_add(async->write_event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 int varlink_async_send(struct varlink_async *async, const char *method, json_t *parameters, bool more,
 		       void *request)
 {
@@ -141,30 +154,31 @@ int varlink_async_send(struct varlink_async *async, const char *method, json_t *
 	struct request *waiting;
 	int r;
 
-	r = varlink_encode_request(&output, method, parameters, more);
+	r = varlink_encode_request(&output, method, parameters,
+				   more ? VARLINK_REQUEST_MORE : VARLINK_REQUEST_ONE);
 	if (r < 0)
 		return r;
-	if (async->ended) {
-		r = -ENOTCONN;
-		goto wipe;
-	}
-	if (evbuffer_get_length(async->output) + output.length > OUTPUT_MAX) {
-		r = -ENOBUFS;
-		goto wipe;
-	}
 	waiting = calloc(1, sizeof(*waiting));
-	r = -ENOMEM;
-	if (!waiting)
-		goto wipe;
-	if (evbuffer_add(async->output, output.data, output.length) < 0 ||
-	    event_add(async->write_event, NULL) < 0) {
+	r = waiting ? async_queue(async, &output) : -ENOMEM;
+	if (r == 0) {
+		waiting->userdata = request;
+		STAILQ_INSERT_TAIL(&async->requests, waiting, entry);
+	} else {
 		free(waiting);
-		goto wipe;
 	}
-	waiting->userdata = request;
-	STAILQ_INSERT_TAIL(&async->requests, waiting, entry);
-	r = 0;
-wipe:
+	explicit_bzero(output.data, output.length);
+	return r;
+}
+
+int varlink_async_send_oneway(struct varlink_async *async, const char *method, json_t *parameters)
+{
+	_cleanup_buffer_ struct buffer output = {0};
+	int r;
+
+	r = varlink_encode_request(&output, method, parameters, VARLINK_REQUEST_ONEWAY);
+	if (r < 0)
+		return r;
+	r = async_queue(async, &output);
 	explicit_bzero(output.data, output.length);
 	return r;
 }

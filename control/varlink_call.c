@@ -367,3 +367,22 @@ int varlink_client_dispatch(struct varlink_server_client *client, json_t *reques
 	varlink_call_unref(call);
 	return 0;
 }
+
+int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request)
+{
+	struct varlink_call *stream = TAKE_PTR(client->call);
+	int r = varlink_client_dispatch(client, request);
+
+	if (client->call) {
+		varlink_call_detach(client->call);
+		varlink_call_unref(TAKE_PTR(client->call));
+		r = -EBADMSG;
+	}
+	if (client->fd >= 0) {
+		client->call = stream;
+		return r;
+	}
+	varlink_call_detach(stream);
+	varlink_call_unref(stream);
+	return r;
+}

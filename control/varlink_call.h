@@ -36,6 +36,7 @@ struct varlink_server_client {
 	struct event *silent_event;  /* silent in the middle of a message */
 	struct event *stalled_event; /* takes nothing of what it is owed */
 	struct varlink_call *call;   /* under way; one reference */
+	json_t *held;		     /* a request that waits for the end of a stream */
 	bool eof;		     /* will send nothing more */
 	bool hung_up;		     /* nor read anything */
 	bool more_input;	     /* there may be requests that were not looked at */
@@ -49,6 +50,8 @@ void varlink_client_doom(struct varlink_server_client *client);
 
 /* Runs a request. 0, or -errno when it is none and the client must go. */
 int varlink_client_dispatch(struct varlink_server_client *client, json_t *request);
+/* Runs a oneway request while a stream is under way. Its method must not keep the call: that cuts it off. */
+int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request);
 bool varlink_call_is_oneway(const struct varlink_call *call);
 /* The client has gone: tells the call's keeper. */
 void varlink_call_detach(struct varlink_call *call);

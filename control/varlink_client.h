@@ -75,3 +75,8 @@ void varlink_async_set_max(struct varlink_async *async, size_t bytes);
  */
 int varlink_async_send(struct varlink_async *async, const char *method, json_t *parameters, bool more,
 		       void *request);
+/*
+ * Queues a request that wants no reply, and that the server therefore runs at once even while it still
+ * answers a stream on this connection. Takes the reference to parameters; errors as above.
+ */
+int varlink_async_send_oneway(struct varlink_async *async, const char *method, json_t *parameters);

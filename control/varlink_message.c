@@ -6,7 +6,8 @@
 
 #include <errno.h>
 
-int varlink_encode_request(struct buffer *output, const char *method, json_t *parameters, bool more)
+int varlink_encode_request(struct buffer *output, const char *method, json_t *parameters,
+			   enum varlink_request_kind kind)
 {
 	json_t *request = json_object();
 	int r = -ENOMEM;
@@ -17,7 +18,9 @@ int varlink_encode_request(struct buffer *output, const char *method, json_t *pa
 	}
 	if (parameters && json_object_set_new(request, "parameters", parameters) < 0)
 		goto out;
-	if (more && json_object_set_new(request, "more", json_true()) < 0)
+	if (kind == VARLINK_REQUEST_MORE && json_object_set_new(request, "more", json_true()) < 0)
+		goto out;
+	if (kind == VARLINK_REQUEST_ONEWAY && json_object_set_new(request, "oneway", json_true()) < 0)
 		goto out;
 	r = varlink_encode(output, request);
 out:

@@ -87,6 +87,7 @@ static void client_unref(struct varlink_server_client *client)
 	if (client->output)
 		evbuffer_free(client->output);
 	varlink_decoder_deinit(&client->decoder);
+	json_decref(client->held);
 	free(client);
 }
 
@@ -207,7 +208,7 @@ static bool client_is_done(const struct varlink_server_client *client, size_t wa
 {
 	if (client->hung_up && client->call)
 		return !varlink_call_is_oneway(client->call);
-	return client->eof && !client->call && !client->more_input && waiting == 0;
+	return client->eof && !client->call && !client->held && !client->more_input && waiting == 0;
 }
 
 /* After anything happened: what to listen for next, and whether the client is done. */
@@ -238,6 +239,37 @@ static void client_settle(struct varlink_server_client *client, bool got_input, 
 	run_timer(client->stalled_event, waiting > 0, gave_output, limit);
 }
 
+/* Whether the client may have its next request looked at, be it only to see whether it wants an answer. */
+static bool client_may_ask(const struct varlink_server_client *client)
+{
+	if (client->fd < 0 || client->doomed)
+		return false;
+	if (client->call && (client->held || !varlink_call_wants_more(client->call)))
+		return false;
+	return evbuffer_get_length(client->output) <= OUTPUT_ENOUGH;
+}
+
+/* The next request: 1, 0 when there is no whole one yet, or -errno. */
+static int client_next(struct varlink_server_client *client, json_t **ret_request)
+{
+	if (client->held) {
+		*ret_request = TAKE_PTR(client->held);
+		return 1;
+	}
+	return varlink_decoder_next(&client->decoder, ret_request);
+}
+
+/* Runs a request, or puts it by for the end of the stream that is under way. */
+static int client_handle(struct varlink_server_client *client, json_t *request)
+{
+	if (!client->call)
+		return varlink_client_dispatch(client, request);
+	if (json_is_true(json_object_get(request, "oneway")))
+		return varlink_client_dispatch_beside(client, request);
+	client->held = json_incref(request);
+	return 0;
+}
+
 /* Requests that are here already, as many as one turn allows. */
 static void client_process(struct varlink_server_client *client)
 {
@@ -246,15 +278,13 @@ static void client_process(struct varlink_server_client *client)
 
 	client->more_input = false;
 	for (i = 0; i < REQUESTS_A_TURN; i++) {
-		if (client->fd < 0 || client->doomed || client->call)
+		if (!client_may_ask(client))
 			break;
-		if (evbuffer_get_length(client->output) > OUTPUT_ENOUGH)
-			break;
-		r = varlink_decoder_next(&client->decoder, &request);
+		r = client_next(client, &request);
 		if (r == 0)
 			return;
 		if (r > 0) {
-			r = varlink_client_dispatch(client, request);
+			r = client_handle(client, request);
 			json_decref(request);
 		}
 		if (r < 0) {

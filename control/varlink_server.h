@@ -5,7 +5,9 @@
  * Methods never see a socket: they get a call, and answer it now or later.
  *
  * Requests on one connection are answered in order: the next one is looked at when the current call has been
- * answered in full. A call that its method keeps (varlink_call_ref) is told of the client's end by on_closed.
+ * answered in full. Only "oneway" requests, which have no answer, are run at once while a stream ("more") is
+ * under way, so that a client can speak on the connection on which it listens. A call that its method keeps
+ * (varlink_call_ref) is told of the client's end by on_closed.
  *
  * A client is cut off when it sends what is no request, more than VARLINK_MESSAGE_MAX, nothing for a while in
  * the middle of a message, or when it does not take its answers (too many queued, or none taken for a while).
