@@ -1,0 +1,441 @@
+/*
+ * The source `ebpf` on a real tun device: what goes through it in either direction, full maps, starts and
+ * stops, an interface that goes away, and exact sums while windows change under load from both CPUs.
+ */
+
+#include "common/cleanup.h"
+#include "daemon/device/device.h"
+#include "daemon/device/epoch.h"
+#include "tests/unit/device/tunnel.h"
+#include "tests/unit/device/vectors.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define EXIT_SKIPPED 77
+
+static struct tunnel tunnel;
+static struct epoch *epoch;
+static struct device *device;
+/* Whether the test goes through TCX or, when that is told away, what stands in for it. */
+static bool without_tcx;
+
+static int make_device(uint32_t max_flows)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct device_options options = {
+		.layer = LAYER_TUN,
+		.interface = tunnel.name,
+		.max_flows = max_flows,
+		.epoch = epoch,
+		.without_tcx = without_tcx,
+	};
+	int error = device_ebpf_new(&options, &device, &reason);
+
+	if (error < 0)
+		fprintf(stderr, "%s\n", reason ? reason : "no reason");
+	return error;
+}
+
+static void start(const struct tunnel_options *options, uint32_t max_flows)
+{
+	namespace_enter();
+	tunnel_init(&tunnel, options);
+	ck_assert_int_eq(epoch_new(&epoch), 0);
+	ck_assert_int_eq(make_device(max_flows), 0);
+	ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
+}
+
+static void stop(void)
+{
+	device_free(device);
+	epoch_free(epoch);
+	tunnel_deinit(&tunnel);
+}
+
+static void extract(struct extraction *extraction)
+{
+	epoch_flip(epoch);
+	ck_assert_int_eq(device->ops->extract_statistics(device, extraction), 0);
+	ck_assert_uint_eq(extraction->errors, 0);
+}
+
+/* An IPv4 UDP packet of 28 bytes, one of 65536 connections. */
+static void make_packet(uint8_t packet[static 28], uint16_t number)
+{
+	static const uint8_t model[28] = {0x45, 0, 0,	28, 0, 1, 0,	0,    64, 17, 0, 0, 100, 64,
+					  0,	1, 100, 64, 0, 2, 0x10, 0x20, 0,  53, 0, 8, 0,	 0};
+	uint16_t port = htons(number);
+
+	memcpy(packet, model, sizeof(model));
+	memcpy(packet + 20, &port, sizeof(port));
+}
+
+static void check_vector(const struct vector *vector, bool received)
+{
+	struct connection expected = received ? connection_swapped(&vector->connection) : vector->connection;
+	struct extraction extraction = {};
+	struct counts counts = {};
+	int error;
+
+	error = received ? tunnel_receive(&tunnel, 0, NULL, vector->packet, vector->length)
+			 : tunnel_transmit(&tunnel, 0, NULL, vector->packet, vector->length);
+	ck_assert_msg(error == 0, "%s: %s", vector->name, strerror(-error));
+	if (received) {
+		counts.rx_packets = 1;
+		counts.rx_bytes = vector->bytes;
+	} else {
+		counts.tx_packets = 1;
+		counts.tx_bytes = vector->bytes;
+	}
+	extract(&extraction);
+	ck_assert_msg(extraction.flows.n == 1, "%s: %zu flows", vector->name, extraction.flows.n);
+	ck_assert_msg(connection_compare(&extraction.flows.items[0].connection, &expected) == 0,
+		      "%s: proto %u", vector->name, extraction.flows.items[0].connection.proto);
+	ck_assert_msg(counts_equal(&extraction.flows.items[0].counts, &counts), "%s", vector->name);
+	ck_assert_msg(counts_equal(&extraction.totals, &counts), "%s", vector->name);
+	extraction_deinit(&extraction);
+}
+
+START_TEST(vectors_through_the_device)
+{
+	static const char *const files[] = {"decode.json", "extra.json"};
+	struct vectors vectors;
+
+	start(&(struct tunnel_options){}, 1024);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		vectors_load(&vectors, files[i]);
+		for (size_t j = 0; j < vectors.n; j++)
+			check_vector(&vectors.items[j], _i == 1);
+		vectors_deinit(&vectors);
+	}
+	stop();
+}
+END_TEST
+
+START_TEST(tells_what_it_is)
+{
+	struct device_info info;
+
+	start(&(struct tunnel_options){}, 1000);
+	device->ops->get_info(device, &info);
+	ck_assert_int_eq(info.source, SOURCE_EBPF);
+	ck_assert_str_eq(info.attachment, without_tcx ? "clsact" : "tcx");
+	ck_assert_str_eq(info.interface, tunnel.name);
+	ck_assert_uint_eq(info.ifindex, tunnel.ifindex);
+	ck_assert_ptr_null(info.warning);
+	/* Two sides of 2000 entries with 40 bytes of key and 32 of counts at the least. */
+	ck_assert_uint_ge(info.memory, 2 * 2000 * 72);
+	ck_assert_uint_le(info.memory, 2 * 2000 * 200);
+	stop();
+}
+END_TEST
+
+/* An Ethernet frame on a tap device: counted from its IP header on. */
+START_TEST(ethernet_header_is_not_counted)
+{
+	struct extraction extraction = {};
+	uint8_t frame[14 + 28] = {[12] = 0x08};
+
+	start(&(struct tunnel_options){.ethernet = true}, 1024);
+	make_packet(frame + 14, 7);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, frame, sizeof(frame)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, 7);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, 28);
+	extraction_deinit(&extraction);
+
+	frame[12] = 0x08;
+	frame[13] = 0x06; /* ARP: no IP, though its first byte may look like it */
+	ck_assert_int_eq(tunnel_transmit(&tunnel, 0, NULL, frame, sizeof(frame)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 0);
+	ck_assert_int_eq(extraction.flows.items[0].connection.src.address.family, ADDRESS_NONE);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.tx_bytes, 28);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
+START_TEST(overflow_is_counted_exactly)
+{
+	struct extraction extraction = {};
+	struct counts sum = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 50); /* room for 100 entries */
+	for (uint16_t i = 0; i < 300; i++) {
+		make_packet(packet, (uint16_t)(i % 150));
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	for (uint16_t i = 0; i < 40; i++) {
+		make_packet(packet, (uint16_t)(1000 + i));
+		ck_assert_int_eq(tunnel_transmit(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 100);
+	for (size_t i = 0; i < extraction.flows.n; i++)
+		counts_add(&sum, &extraction.flows.items[i].counts);
+	ck_assert_uint_eq(sum.rx_packets, 200);
+	ck_assert_uint_eq(extraction.overflow.rx_packets, 100);
+	ck_assert_uint_eq(extraction.overflow.rx_bytes, 100 * 28);
+	ck_assert_uint_eq(extraction.overflow.tx_packets, 40);
+	ck_assert_uint_eq(extraction.overflow.tx_bytes, 40 * 28);
+	counts_add(&sum, &extraction.overflow);
+	ck_assert(counts_equal(&sum, &extraction.totals));
+	extraction_deinit(&extraction);
+
+	/* The next window begins empty. */
+	make_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert(counts_is_zero(&extraction.overflow));
+	ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
+static bool has_pressure(int timeout_ms)
+{
+	struct pollfd poll_fd = {.fd = device->ops->get_pressure_fd(device), .events = POLLIN};
+
+	return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+START_TEST(asks_for_an_early_extraction_at_three_quarters)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 50);
+	for (int round = 0; round < 3; round++) {
+		for (uint16_t i = 0; i < 74; i++) {
+			make_packet(packet, i);
+			ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		}
+		ck_assert(!has_pressure(0));
+		make_packet(packet, 74);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert(has_pressure(5000));
+		extract(&extraction);
+		ck_assert_uint_eq(extraction.flows.n, 75);
+		extraction_deinit(&extraction);
+		ck_assert(!has_pressure(0));
+	}
+	stop();
+}
+END_TEST
+
+static size_t open_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(directory);
+	while (readdir(directory))
+		n++;
+	closedir(directory);
+	return n;
+}
+
+START_TEST(starts_and_stops_leak_nothing)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+	size_t before;
+
+	start(&(struct tunnel_options){}, 1024);
+	make_packet(packet, 1);
+	before = open_descriptors();
+	for (int i = 0; i < 10; i++) {
+		ck_assert_int_eq(device->ops->set_statistics_enabled(device, false), 0);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert_int_eq(device->ops->set_statistics_enabled(device, false), 0);
+		ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
+		extract(&extraction);
+		ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+		extraction_deinit(&extraction);
+	}
+	ck_assert_uint_eq(open_descriptors(), before);
+	device_free(device);
+	device = NULL;
+	ck_assert_uint_lt(open_descriptors(), before);
+	stop();
+}
+END_TEST
+
+START_TEST(an_interface_that_goes_hands_over_its_counts)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 1024);
+	make_packet(packet, 9);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	tunnel_deinit(&tunnel);
+	epoch_flip(epoch);
+	ck_assert_int_eq(device->ops->extract_statistics(device, &extraction), -ENODEV);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+	ck_assert_uint_eq(extraction.errors, 0);
+	extraction_deinit(&extraction);
+	ck_assert_int_eq(device->ops->set_statistics_enabled(device, false), 0);
+	device_free(device);
+	device = NULL;
+
+	snprintf(tunnel.name, sizeof(tunnel.name), "nl%d", getpid());
+	ck_assert_int_eq(make_device(1024), -ENODEV);
+	tunnel_init(&tunnel, &(struct tunnel_options){});
+	ck_assert_int_eq(make_device(1024), 0);
+	ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
+/* One CPU's sender: changing connections in both directions, some shared with the other CPU. */
+struct sender {
+	pthread_t thread;
+	int queue;
+	int64_t until; /* CLOCK_MONOTONIC, ns */
+	struct counts sent;
+};
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void *sender_run(void *userdata)
+{
+	struct sender *sender = userdata;
+	cpu_set_t cpus;
+	uint8_t packet[28], drop[64];
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sender->queue, &cpus);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	for (unsigned int i = 0; now() < sender->until; i++) {
+		make_packet(packet, (uint16_t)(i * 7 % 3000));
+		if (tunnel_receive(&tunnel, sender->queue, NULL, packet, sizeof(packet)) == 0) {
+			sender->sent.rx_packets++;
+			sender->sent.rx_bytes += sizeof(packet);
+		}
+		if (tunnel_transmit(&tunnel, sender->queue, NULL, packet, sizeof(packet)) == 0) {
+			sender->sent.tx_packets++;
+			sender->sent.tx_bytes += sizeof(packet);
+		}
+		tunnel_read(&tunnel, sender->queue, drop, sizeof(drop));
+	}
+	return NULL;
+}
+
+/* Takes windows as fast as it can until then, one at least, and adds up what they hold. */
+static unsigned int take_windows(int64_t until, struct counts *entries, struct counts *totals)
+{
+	struct extraction extraction = {};
+	unsigned int windows = 0;
+
+	do {
+		struct counts sum = {};
+
+		extract(&extraction);
+		for (size_t i = 0; i < extraction.flows.n; i++)
+			counts_add(&sum, &extraction.flows.items[i].counts);
+		counts_add(&sum, &extraction.overflow);
+		ck_assert(counts_equal(&sum, &extraction.totals));
+		counts_add(entries, &sum);
+		counts_add(totals, &extraction.totals);
+		extraction_deinit(&extraction);
+		windows++;
+	} while (now() < until);
+	return windows;
+}
+
+START_TEST(exact_under_load_from_both_cpus)
+{
+	struct counts sent = {}, entries = {}, totals = {};
+	struct sender senders[2] = {};
+	unsigned int windows;
+	int64_t end;
+
+	/* Room for less than there is in some windows, so that overflow is part of it. */
+	start(&(struct tunnel_options){.two_queues = true}, 2000);
+	end = now() + 2000000000LL;
+	for (int i = 0; i < 2; i++) {
+		senders[i] = (struct sender){.queue = i, .until = end};
+		ck_assert_int_eq(pthread_create(&senders[i].thread, NULL, sender_run, &senders[i]), 0);
+	}
+	windows = take_windows(end, &entries, &totals);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(senders[i].thread, NULL);
+		counts_add(&sent, &senders[i].sent);
+	}
+	take_windows(0, &entries, &totals);
+	fprintf(stderr, "%u windows, %llu received, %llu transmitted\n", windows,
+		(unsigned long long)sent.rx_packets, (unsigned long long)sent.tx_packets);
+	ck_assert_uint_ge(windows, 10);
+	ck_assert_uint_ge(sent.rx_packets, 10000);
+	ck_assert(counts_equal(&entries, &sent));
+	ck_assert(counts_equal(&totals, &sent));
+	stop();
+}
+END_TEST
+
+static TCase *make_case(const char *name)
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
+	tcase_add_test(tcase, tells_what_it_is);
+	tcase_add_test(tcase, ethernet_header_is_not_counted);
+	tcase_add_test(tcase, overflow_is_counted_exactly);
+	tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
+	tcase_add_test(tcase, starts_and_stops_leak_nothing);
+	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
+	tcase_add_test(tcase, exact_under_load_from_both_cpus);
+	return tcase;
+}
+
+int main(void)
+{
+	struct epoch *probe = NULL;
+	SRunner *runner;
+	int error = epoch_new(&probe), failed;
+	Suite *suite;
+
+	if (error < 0 || !tunnel_is_possible()) {
+		fprintf(stderr, "skipped: no eBPF maps, tun devices or namespaces here\n");
+		return EXIT_SKIPPED;
+	}
+	epoch_free(probe);
+	suite = suite_create("ebpf");
+	suite_add_tcase(suite, make_case("tcx"));
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
