@@ -3,6 +3,7 @@
  * the model.
  */
 
+#include "common/cleanup.h"
 #include "tests/unit/device/model.h"
 #include "tests/unit/device/program.h"
 #include "tests/unit/device/vectors.h"
@@ -102,6 +103,98 @@ START_TEST(extension_header_vectors_agree)
 }
 END_TEST
 
+/* A sequence that is the same in every run (xorshift64*). */
+static uint32_t random_next(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return (uint32_t)(*state * 0x2545f4914f6cdd1dULL >> 32);
+}
+
+#define RANDOM_PACKET_MAX 400
+
+/* IPv6 with a chain of headers of random kinds and sizes, mostly whole. */
+static size_t random_chain(uint64_t *state, uint8_t *packet)
+{
+	static const uint8_t kinds[] = {0, 0, 43, 60, 60, 44, 6, 17, 58, 132, 99, 59, 255};
+	size_t length = 40, n = random_next(state) % 12;
+	uint8_t *next = &packet[6];
+	unsigned int payload;
+
+	packet[0] = 0x60;
+	for (size_t i = 0; i < n && length + 24 < RANDOM_PACKET_MAX - 40; i++) {
+		*next = kinds[random_next(state) % 6];
+		next = &packet[length];
+		packet[length + 1] =
+			(uint8_t)(random_next(state) % 8 ? random_next(state) % 3 : random_next(state));
+		if (random_next(state) % 4)
+			packet[length + 2] = packet[length + 3] = 0;
+		length += *next == 44 || packet[length + 1] > 2 ? 8 : (packet[length + 1] + 1U) * 8;
+	}
+	*next = kinds[random_next(state) % sizeof(kinds)];
+	length += random_next(state) % 40;
+	payload = (unsigned int)length - 40 - (random_next(state) % 4 ? 0 : random_next(state) % 5);
+	packet[4] = (uint8_t)(payload >> 8);
+	packet[5] = (uint8_t)payload;
+	return length;
+}
+
+/* A vector with a few bytes changed, cut short or made longer. */
+static size_t random_mutation(uint64_t *state, const struct vectors *vectors, uint8_t *packet)
+{
+	const struct vector *vector = &vectors->items[random_next(state) % vectors->n];
+	size_t length = MIN(vector->length, (size_t)RANDOM_PACKET_MAX);
+
+	memcpy(packet, vector->packet, length);
+	for (uint32_t i = random_next(state) % 4; i > 0; i--)
+		packet[random_next(state) % MIN(length, (size_t)64)] = (uint8_t)random_next(state);
+	switch (random_next(state) % 4) {
+	case 0:
+		return length - random_next(state) % MIN(length, (size_t)30);
+	case 1:
+		return MIN(length + random_next(state) % 20, (size_t)RANDOM_PACKET_MAX);
+	}
+	return length;
+}
+
+static size_t random_packet(uint64_t *state, const struct vectors *vectors, uint8_t *packet)
+{
+	for (size_t i = 0; i < RANDOM_PACKET_MAX; i++)
+		packet[i] = (uint8_t)random_next(state);
+	switch (random_next(state) % 4) {
+	case 0:
+		packet[0] = (uint8_t)((random_next(state) % 2 ? 0x40 : 0x60) | (random_next(state) & 15));
+		packet[2] = 0;
+		packet[4] = 0;
+		return 20 + random_next(state) % (RANDOM_PACKET_MAX - 20);
+	case 1:
+		return random_chain(state, packet);
+	}
+	return random_mutation(state, vectors, packet);
+}
+
+START_TEST(random_packets_agree_with_the_model)
+{
+	uint64_t state = 0x9e3779b97f4a7c15ULL * (uint64_t)(_i + 1);
+	uint8_t packet[RANDOM_PACKET_MAX];
+	unsigned int checked = 0;
+	struct vectors vectors;
+
+	vectors_load(&vectors, _i % 2 ? "decode.json" : "extra.json");
+	for (unsigned int i = 0; i < 4000; i++) {
+		size_t length = random_packet(&state, &vectors, packet);
+		struct connection connection = model_decode(packet, length);
+		char name[40];
+
+		snprintf(name, sizeof(name), "seed %d, packet %u", _i, i);
+		checked += check_packet(name, packet, length, i % 2, &connection);
+	}
+	ck_assert_uint_ge(checked, 3500);
+	vectors_deinit(&vectors);
+}
+END_TEST
+
 static TCase *make_case(void)
 {
 	TCase *tcase = tcase_create("test run");
@@ -110,6 +203,7 @@ static TCase *make_case(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, vectors_agree, 0, 2);
 	tcase_add_loop_test(tcase, extension_header_vectors_agree, 0, 2);
+	tcase_add_loop_test(tcase, random_packets_agree_with_the_model, 0, 4);
 	return tcase;
 }
 
