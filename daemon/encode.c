@@ -330,6 +330,13 @@ static bool message_add(struct encoder *encoder, const struct entry *entry)
 	return true;
 }
 
+/* An entry is longer than a cache line. */
+static void prefetch_entry(const struct entry *entry)
+{
+	__builtin_prefetch(entry);
+	__builtin_prefetch((const char *)(entry + 1) - 1);
+}
+
 static int make_messages(struct encoder *encoder, const struct entries *entries,
 			 const struct entry_order *order, record_message_fn message, void *userdata)
 {
@@ -339,7 +346,7 @@ static int make_messages(struct encoder *encoder, const struct entries *entries,
 		int r;
 
 		if (i + AHEAD < entries->n)
-			__builtin_prefetch(&entries->items[order[i + AHEAD].index]);
+			prefetch_entry(&entries->items[order[i + AHEAD].index]);
 		if (message_add(encoder, entry))
 			continue;
 		r = message_finish(encoder, message, userdata);
