@@ -1,0 +1,206 @@
+/*
+ * The source `stats`: a userspace VPN that counts for itself and offers its counts on a Unix socket, by
+ * Varlink. Whatever it does costs its counts of that window and no more: every wait has an end, a connection
+ * that is out of step is closed, and the next operation makes a new one.
+ */
+
+#include "common/time_text.h"
+#include "control/varlink_client.h"
+#include "daemon/device/device.h"
+#include "daemon/device/stats_reply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INTERFACE      "org.netlogd.device"
+#define CALL_MS	       1000		  /* one answer, and each part of one */
+#define EXTRACT_NS     (2 * NSEC_PER_SEC) /* all parts of one */
+#define REPLY_SIZE_MAX (256 * 1024 * 1024)
+
+struct stats {
+	struct device device;
+	char *path;
+	uint32_t max_flows;
+	struct varlink_client *client; /* NULL: not connected */
+	uint64_t errors;	       /* since the last extraction */
+};
+
+static void stats_free(struct device *device)
+{
+	struct stats *stats = (struct stats *)device;
+
+	if (!stats)
+		return;
+	varlink_client_free(stats->client);
+	free(stats->path);
+	free(stats);
+}
+DEFINE_CLEANUP(struct device *, stats_free);
+
+static void disconnect(struct stats *stats)
+{
+	varlink_client_free(stats->client);
+	stats->client = NULL;
+}
+
+static int connect_client(struct stats *stats)
+{
+	int r = varlink_client_connect(stats->path, CALL_MS, &stats->client);
+
+	if (r == 0)
+		varlink_client_set_max(stats->client, REPLY_SIZE_MAX);
+	return r;
+}
+
+static int tell_enabled(struct stats *stats, bool enabled)
+{
+	_cleanup_free_ char *error = NULL;
+	json_t *reply = NULL;
+	int r = varlink_client_call(stats->client, INTERFACE ".SetStatisticsEnabled",
+				    json_pack("{s:b}", "enabled", enabled), CALL_MS, &reply, &error);
+
+	json_decref(reply);
+	if (r == 0 && error)
+		r = -EREMOTEIO;
+	if (r < 0)
+		disconnect(stats);
+	return r;
+}
+
+/* A VPN that was restarted does not know that it is to count. */
+static int ensure_connected(struct stats *stats)
+{
+	int r;
+
+	if (stats->client)
+		return 0;
+	r = connect_client(stats);
+	return r < 0 ? r : tell_enabled(stats, stats->device.enabled);
+}
+
+static int stats_set_statistics_enabled(struct device *device, bool enabled)
+{
+	struct stats *stats = (struct stats *)device;
+	int r;
+
+	if (device->enabled == enabled)
+		return 0;
+	if (!enabled) {
+		/* It counts no more for us, whether it hears so or not. */
+		device->enabled = false;
+		if (stats->client && tell_enabled(stats, false) < 0)
+			++stats->errors;
+		return 0;
+	}
+	/* It may have gone since it was last asked: then a new connection is tried, once. */
+	if (!stats->client || tell_enabled(stats, true) < 0) {
+		r = connect_client(stats);
+		if (r == 0)
+			r = tell_enabled(stats, true);
+		if (r < 0)
+			return r;
+	}
+	device->enabled = true;
+	return 0;
+}
+
+static int receive_parts(struct stats *stats, struct extraction *extraction)
+{
+	int64_t deadline = time_now_boot() + EXTRACT_NS;
+	bool continues = true;
+	int r = varlink_client_send(stats->client, INTERFACE ".ExtractStatistics", NULL, true, CALL_MS);
+
+	while (r == 0 && continues) {
+		_cleanup_free_ char *error = NULL;
+		json_t *reply = NULL;
+
+		if (time_now_boot() >= deadline)
+			return -ETIMEDOUT;
+		r = varlink_client_receive(stats->client, CALL_MS, &reply, &error, &continues);
+		if (r == 0)
+			r = error ? -EREMOTEIO : stats_reply_read(reply, stats->max_flows, extraction);
+		json_decref(reply);
+	}
+	return r;
+}
+
+static int stats_extract_statistics(struct device *device, struct extraction *ret_extraction)
+{
+	struct stats *stats = (struct stats *)device;
+	struct extraction extraction = {};
+	int r = 0;
+
+	/* After "stop" what it still holds is asked for, but nobody is called back for it. */
+	if (device->enabled)
+		r = ensure_connected(stats);
+	if (r == 0 && stats->client)
+		r = receive_parts(stats, &extraction);
+	if (r < 0) {
+		/* What it said before it failed is of unknown worth. */
+		extraction_deinit(&extraction);
+		disconnect(stats);
+		++stats->errors;
+	}
+	extraction.errors = stats->errors;
+	stats->errors = 0;
+	*ret_extraction = extraction;
+	return r;
+}
+
+static void stats_get_info(struct device *device, struct device_info *ret_info)
+{
+	struct stats *stats = (struct stats *)device;
+
+	*ret_info = (struct device_info){
+		.source = SOURCE_STATS,
+		.attachment = stats->path,
+		.reason = stats->client ? NULL : "not connected to the VPN's stats socket",
+	};
+}
+
+static const struct device_ops stats_ops = {
+	.name = "stats",
+	.source = SOURCE_STATS,
+	.free = stats_free,
+	.set_statistics_enabled = stats_set_statistics_enabled,
+	.extract_statistics = stats_extract_statistics,
+	.get_info = stats_get_info,
+};
+
+static int stats_make(const struct device_options *options, struct device **ret_device)
+{
+	_cleanup_(stats_freep) struct device *device = NULL;
+	struct stats *stats = calloc(1, sizeof(*stats));
+	int r;
+
+	if (!stats)
+		return -ENOMEM;
+	device = &stats->device;
+	device->ops = &stats_ops;
+	device->layer = options->layer;
+	stats->max_flows = options->max_flows;
+	stats->path = strdup(options->stats_socket);
+	if (!stats->path)
+		return -ENOMEM;
+	r = connect_client(stats);
+	if (r < 0)
+		return r == -ENOENT || r == -ECONNREFUSED ? -ENODEV : r;
+	*ret_device = TAKE_PTR(device);
+	return 0;
+}
+
+int device_stats_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
+{
+	int r = options->stats_socket ? stats_make(options, ret_device) : -EINVAL;
+
+	if (r < 0 && ret_reason &&
+	    asprintf(ret_reason, "%s: %s",
+		     r == -EINVAL   ? "no stats-socket is configured"
+		     : r == -ENODEV ? "nobody listens on the stats socket"
+				    : "the stats socket can't be connected to",
+		     strerror(-r)) < 0)
+		*ret_reason = NULL;
+	return r;
+}

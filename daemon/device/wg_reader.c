@@ -1,0 +1,270 @@
+/*
+ * Asking for a WireGuard interface's peers: the userspace socket, or the kernel. The socket is only ever
+ * connected to and asked; a change of its mode or group would shut wireguard-go down.
+ */
+
+#include "daemon/device/wg_peers.h"
+
+#include "common/time_text.h"
+#include "common/unix_socket.h"
+#include "daemon/netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <linux/wireguard.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define DEFAULT_FOLDER "/var/run/wireguard"
+#define RECEIVE_SIZE   (16 * 1024)
+#define READ_TRIES     4
+
+struct wg_reader {
+	char interface[IFNAMSIZ];
+	char *socket_path; /* NULL: the kernel is asked */
+	struct netlink *netlink;
+	uint16_t family;
+};
+
+void wg_reader_free(struct wg_reader *reader)
+{
+	if (!reader)
+		return;
+	netlink_free(reader->netlink);
+	free(reader->socket_path);
+	free(reader);
+}
+
+const char *wg_reader_source(const struct wg_reader *reader)
+{
+	return reader->socket_path ? reader->socket_path : "generic netlink";
+}
+
+/* --- userspace --- */
+
+static int wait_for(int fd, short events, int64_t deadline)
+{
+	struct pollfd poller = {.fd = fd, .events = events};
+	int64_t left = (deadline - time_now_boot()) / NSEC_PER_MSEC;
+	int r = left > 0 ? poll(&poller, 1, (int)left) : 0;
+
+	if (r < 0 && errno != EINTR)
+		return -errno;
+	return r == 0 ? -ETIMEDOUT : 0;
+}
+
+static int send_request(int fd, int64_t deadline)
+{
+	static const char request[] = "get=1\n\n";
+	size_t sent = 0;
+
+	while (sent < sizeof(request) - 1) {
+		ssize_t n = send(fd, request + sent, sizeof(request) - 1 - sent, MSG_NOSIGNAL);
+		int r = 0;
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			r = wait_for(fd, POLLOUT, deadline);
+		else if (errno != EINTR)
+			r = -errno;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int receive_answer(int fd, struct wg_text *text, struct wg_peers *peers, int64_t deadline)
+{
+	char buffer[RECEIVE_SIZE];
+
+	while (!text->done) {
+		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+		int r = 0;
+
+		if (n > 0) {
+			r = wg_text_feed(text, buffer, (size_t)n, peers);
+			explicit_bzero(buffer, (size_t)n);
+			/* A trickle that never ends must not hold us either. */
+			if (r == 0 && !text->done && time_now_boot() >= deadline)
+				r = -ETIMEDOUT;
+		} else if (n == 0) {
+			r = -EBADMSG;
+		} else if (errno == EAGAIN) {
+			r = wait_for(fd, POLLIN, deadline);
+		} else if (errno != EINTR) {
+			r = -errno;
+		}
+		if (r < 0)
+			return r;
+	}
+	return text->error ? -EIO : 0;
+}
+
+static int read_userspace(struct wg_reader *reader, struct wg_peers *peers)
+{
+	int64_t deadline = time_now_boot() + WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC;
+	_cleanup_close_ int fd = -1;
+	struct wg_text text = {};
+	int r = unix_socket_connect(reader->socket_path, WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, &fd);
+
+	/* The socket is the interface: without it there is none. */
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -ENODEV;
+	if (r < 0)
+		return r;
+	r = send_request(fd, deadline);
+	if (r == 0)
+		r = receive_answer(fd, &text, peers, deadline);
+	wg_text_deinit(&text);
+	return r;
+}
+
+/* --- kernel --- */
+
+static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags, uint8_t command,
+				    uint8_t version)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	struct genlmsghdr *genl;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
+	genl->cmd = command;
+	genl->version = version;
+	return nlh;
+}
+
+static int take_family(const struct nlmsghdr *message, void *userdata)
+{
+	uint16_t *family = userdata;
+	const struct nlattr *attr;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(struct genlmsghdr))
+		return -EBADMSG;
+	mnl_attr_for_each (attr, message, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID &&
+		    mnl_attr_get_payload_len(attr) >= sizeof(*family))
+			*family = mnl_attr_get_u16(attr);
+	}
+	return *family ? 0 : -EBADMSG;
+}
+
+static int find_family(struct wg_reader *reader)
+{
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = put_request(buffer, GENL_ID_CTRL, NLM_F_REQUEST, CTRL_CMD_GETFAMILY, 1);
+
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, WG_GENL_NAME);
+	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_family, &reader->family, NULL);
+}
+
+static int take_peers(const struct nlmsghdr *message, void *userdata)
+{
+	return wg_netlink_read(message, userdata);
+}
+
+static int read_kernel(struct wg_reader *reader, struct wg_peers *peers)
+{
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = put_request(buffer, reader->family, NLM_F_REQUEST | NLM_F_DUMP,
+					   WG_CMD_GET_DEVICE, WG_GENL_VERSION);
+
+	mnl_attr_put_strz(nlh, WGDEVICE_A_IFNAME, reader->interface);
+	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_peers, peers,
+			       &peers->interrupted);
+}
+
+/* --- both --- */
+
+int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = 0;
+
+	for (unsigned int i = 0; i < READ_TRIES; ++i) {
+		wg_peers_deinit(&peers);
+		r = reader->socket_path ? read_userspace(reader, &peers) : read_kernel(reader, &peers);
+		if (r < 0)
+			return r == -EOPNOTSUPP ? -ENODEV : r;
+		if (!peers.interrupted)
+			break;
+	}
+	wg_peers_sort(&peers);
+	*ret_peers = peers;
+	peers = (struct wg_peers){};
+	return 0;
+}
+
+static int new_reader(const char *folder, const char *interface, struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return -ENOMEM;
+	if (!*interface || strlen(interface) >= sizeof(reader->interface) || strchr(interface, '/'))
+		return -EINVAL;
+	memcpy(reader->interface, interface, strlen(interface) + 1);
+	if (folder && asprintf(&reader->socket_path, "%s/%s.sock", folder, interface) < 0) {
+		reader->socket_path = NULL;
+		return -ENOMEM;
+	}
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+static int try_reader(struct wg_reader *reader)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+
+	return wg_reader_read(reader, &peers);
+}
+
+int wg_reader_new_userspace(const char *folder, const char *interface, struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	int r = new_reader(folder, interface, &reader);
+
+	if (r == 0)
+		r = try_reader(reader);
+	if (r < 0)
+		return r;
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+static int new_kernel(const char *interface, struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	int r = new_reader(NULL, interface, &reader);
+
+	if (r == 0)
+		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
+	if (r == 0)
+		r = find_family(reader);
+	if (r == 0)
+		r = try_reader(reader);
+	if (r < 0)
+		return r;
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+int wg_reader_new(const char *interface, struct wg_reader **ret_reader)
+{
+	int r = wg_reader_new_userspace(DEFAULT_FOLDER, interface, ret_reader), kernel;
+
+	if (r == 0 || r == -ENOMEM || r == -EINVAL)
+		return r;
+	kernel = new_kernel(interface, ret_reader);
+	/* No such family (the module is absent), or an interface of another kind: what the socket said
+	 * counts. */
+	if (kernel == -ENOENT || kernel == -ENODEV)
+		return r;
+	return kernel;
+}
