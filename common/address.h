@@ -62,6 +62,8 @@ size_t prefix_format(const struct prefix *prefix, char *ret_text);
  */
 int address_parse(const char *text, struct address *ret_address);
 int endpoint_parse(const char *text, struct endpoint *ret_endpoint);
+/* The same for the first n characters of a text that need not end there. */
+int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint);
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 
 /* Sets the bits beyond the length to zero. */

@@ -1,6 +1,6 @@
 /*
  * The text of addresses. Written by hand where it is written (a message holds two per entry, and the form is
- * part of the contract), read by the C library.
+ * part of the contract) and where IPv4 is read; IPv6 is read by the C library.
  */
 
 #include "common/address.h"
@@ -11,17 +11,14 @@
 #include <string.h>
 
 /* Each number of an IPv4 address with the dot behind it: always four bytes to copy, one to four to keep. */
-#define DIGIT(n, unit) ('0' + (n) / (unit) % 10)
-#define OCTET(n)                                                                                             \
-	{                                                                                                    \
-		(n) >= 100  ? DIGIT(n, 100)                                                                  \
-		: (n) >= 10 ? DIGIT(n, 10)                                                                   \
-			    : DIGIT(n, 1),                                                                   \
-			(n) >= 100  ? DIGIT(n, 10)                                                           \
-			: (n) >= 10 ? DIGIT(n, 1)                                                            \
-				    : '.',                                                                   \
-			(n) >= 100 ? DIGIT(n, 1) : '.', '.'                                                  \
-	}
+#define DIGIT(n, unit)	('0' + (n) / (unit) % 10)
+#define OCTET_FIRST(n)	((n) >= 100 ? DIGIT(n, 100) : (n) >= 10 ? DIGIT(n, 10) : DIGIT(n, 1))
+#define OCTET_SECOND(n) ((n) >= 100 ? DIGIT(n, 10) : (n) >= 10 ? DIGIT(n, 1) : '.')
+#define OCTET_THIRD(n)	((n) >= 100 ? DIGIT(n, 1) : '.')
+
+/* clang-format off */
+#define OCTET(n)     { OCTET_FIRST(n), OCTET_SECOND(n), OCTET_THIRD(n), '.' }
+/* clang-format on */
 #define OCTETS_4(n)  OCTET(n), OCTET((n) + 1), OCTET((n) + 2), OCTET((n) + 3)
 #define OCTETS_16(n) OCTETS_4(n), OCTETS_4((n) + 4), OCTETS_4((n) + 8), OCTETS_4((n) + 12)
 #define OCTETS_64(n) OCTETS_16(n), OCTETS_16((n) + 16), OCTETS_16((n) + 32), OCTETS_16((n) + 48)
@@ -154,45 +151,69 @@ size_t prefix_format(const struct prefix *prefix, char *ret_text)
 	return (size_t)(p - ret_text);
 }
 
-int address_parse(const char *text, struct address *ret_address)
+/* Four numbers without leading zeros, and nothing else. */
+static bool read_ipv4(const char *text, size_t n, uint8_t *ret_bytes)
 {
-	struct address address = {0};
+	const char *end = text + n;
 
-	if (!*text)
-		address.family = ADDRESS_NONE;
-	else if (inet_pton(AF_INET, text, address.bytes) == 1)
-		address.family = ADDRESS_IPV4;
-	else if (inet_pton(AF_INET6, text, address.bytes) == 1)
-		address.family = ADDRESS_IPV6;
-	else
-		return -EINVAL;
-	*ret_address = address;
-	return 0;
+	for (int i = 0; i < 4; i++) {
+		unsigned int value = 0;
+		const char *start;
+
+		if (i > 0 && (text == end || *text++ != '.'))
+			return false;
+		for (start = text; text < end && *text >= '0' && *text <= '9'; text++) {
+			value = value * 10 + (unsigned int)(*text - '0');
+			if (value > 255)
+				return false;
+		}
+		if (text == start || (*start == '0' && text - start > 1))
+			return false;
+		ret_bytes[i] = (uint8_t)value;
+	}
+	return text == end;
 }
 
-/* The first n characters of a text as an address that is one. */
-static int parse_part(const char *text, size_t n, struct address *ret_address)
+static int parse_address(const char *text, size_t n, struct address *ret_address)
 {
+	struct address address = {0};
 	char part[ADDRESS_TEXT_MAX];
 
+	if (read_ipv4(text, n, address.bytes)) {
+		address.family = ADDRESS_IPV4;
+		*ret_address = address;
+		return 0;
+	}
 	if (n == 0 || n >= sizeof(part))
 		return -EINVAL;
 	memcpy(part, text, n);
 	part[n] = '\0';
-	return address_parse(part, ret_address);
+	if (strlen(part) != n || inet_pton(AF_INET6, part, address.bytes) != 1)
+		return -EINVAL;
+	address.family = ADDRESS_IPV6;
+	*ret_address = address;
+	return 0;
 }
 
-/* A number up to a limit, without leading zeros, to the end of the text. */
-static int parse_number(const char *text, unsigned int max, unsigned int *ret_value)
+int address_parse(const char *text, struct address *ret_address)
+{
+	if (*text)
+		return parse_address(text, strlen(text), ret_address);
+	*ret_address = (struct address){0};
+	return 0;
+}
+
+/* A number up to a limit, without leading zeros. */
+static int parse_number(const char *text, size_t n, unsigned int max, unsigned int *ret_value)
 {
 	unsigned int value = 0;
 
-	if (!*text || (text[0] == '0' && text[1]))
+	if (n == 0 || (text[0] == '0' && n > 1))
 		return -EINVAL;
-	for (; *text; text++) {
-		if (*text < '0' || *text > '9')
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '9')
 			return -EINVAL;
-		value = value * 10 + (unsigned int)(*text - '0');
+		value = value * 10 + (unsigned int)(text[i] - '0');
 		if (value > max)
 			return -EINVAL;
 	}
@@ -200,28 +221,28 @@ static int parse_number(const char *text, unsigned int max, unsigned int *ret_va
 	return 0;
 }
 
-int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
+int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint)
 {
 	struct endpoint endpoint = {0};
-	const char *colon = strrchr(text, ':');
-	bool bracket = text[0] == '[';
+	bool bracket = n > 0 && text[0] == '[';
+	const char *colon = memrchr(text, ':', n);
 	unsigned int port;
-	size_t n;
+	size_t length;
 
-	if (!*text) {
+	if (n == 0) {
 		*ret_endpoint = endpoint;
 		return 0;
 	}
-	if (!colon || parse_number(colon + 1, UINT16_MAX, &port) < 0)
+	if (!colon || parse_number(colon + 1, n - (size_t)(colon + 1 - text), UINT16_MAX, &port) < 0)
 		return -EINVAL;
-	n = (size_t)(colon - text);
+	length = (size_t)(colon - text);
 	if (bracket) {
-		if (n < 2 || colon[-1] != ']')
+		if (length < 2 || colon[-1] != ']')
 			return -EINVAL;
 		text++;
-		n -= 2;
+		length -= 2;
 	}
-	if (parse_part(text, n, &endpoint.address) < 0)
+	if (parse_address(text, length, &endpoint.address) < 0)
 		return -EINVAL;
 	if (endpoint.address.family != (bracket ? ADDRESS_IPV6 : ADDRESS_IPV4))
 		return -EINVAL;
@@ -230,16 +251,21 @@ int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
 	return 0;
 }
 
+int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
+{
+	return endpoint_parse_n(text, strlen(text), ret_endpoint);
+}
+
 int prefix_parse(const char *text, struct prefix *ret_prefix)
 {
 	const char *slash = strchr(text, '/');
 	struct prefix prefix = {0};
 	unsigned int length;
 
-	if (parse_part(text, slash ? (size_t)(slash - text) : strlen(text), &prefix.address) < 0)
+	if (parse_address(text, slash ? (size_t)(slash - text) : strlen(text), &prefix.address) < 0)
 		return -EINVAL;
 	length = address_bits(&prefix.address);
-	if (slash && parse_number(slash + 1, length, &length) < 0)
+	if (slash && parse_number(slash + 1, strlen(slash + 1), length, &length) < 0)
 		return -EINVAL;
 	prefix.length = (uint8_t)length;
 	*ret_prefix = prefix;

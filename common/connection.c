@@ -4,6 +4,29 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+static const char *const class_names[N_CLASSES] = {
+	[CLASS_VIRTUAL] = "virtual",
+	[CLASS_SUBNET] = "subnet",
+	[CLASS_EXIT] = "exit",
+	[CLASS_PHYSICAL] = "physical",
+};
+
+const char *traffic_class_name(enum traffic_class class)
+{
+	return (unsigned int)class < N_CLASSES ? class_names[class] : NULL;
+}
+
+int traffic_class_parse(const char *text, enum traffic_class *ret_class)
+{
+	for (unsigned int class = 0; class < N_CLASSES; class ++)
+		if (strcmp(text, class_names[class]) == 0) {
+			*ret_class = (enum traffic_class) class;
+			return 0;
+		}
+	return -EINVAL;
+}
 
 int connection_compare(const struct connection *a, const struct connection *b)
 {

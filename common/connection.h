@@ -39,6 +39,14 @@ struct flows {
 	size_t allocated;
 };
 
+/* The four kinds of traffic that a message tells apart, in the order of its lists. */
+enum traffic_class { CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT, CLASS_PHYSICAL, N_CLASSES };
+
+/* "virtual", "subnet", "exit", "physical" */
+const char *traffic_class_name(enum traffic_class class);
+/* 0 or -EINVAL */
+int traffic_class_parse(const char *text, enum traffic_class *ret_class);
+
 /* By source, destination, protocol: the order of entries in a message. */
 int connection_compare(const struct connection *a, const struct connection *b);
 

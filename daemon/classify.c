@@ -21,18 +21,6 @@ struct routing {
 	struct ranges ranges;
 };
 
-const char *traffic_class_name(enum traffic_class class)
-{
-	static const char *const names[] = {
-		[CLASS_VIRTUAL] = "virtual",
-		[CLASS_SUBNET] = "subnet",
-		[CLASS_EXIT] = "exit",
-		[CLASS_PHYSICAL] = "physical",
-	};
-
-	return (size_t) class < ARRAY_SIZE(names) ? names[class] : NULL;
-}
-
 static uint8_t resolve(unsigned int sets)
 {
 	uint8_t flags = 0;

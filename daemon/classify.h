@@ -11,11 +11,6 @@
 
 #include <stdbool.h>
 
-enum traffic_class { CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT, CLASS_PHYSICAL, N_CLASSES };
-
-/* "virtual", "subnet", "exit", "physical" */
-const char *traffic_class_name(enum traffic_class class);
-
 struct routing;
 
 /* Builds from lists, which are copied. The two halves of a default route, when both are there, count as the

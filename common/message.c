@@ -1,0 +1,461 @@
+/*
+ * Reading a message back. Only what is rare and may hold any text (nodes, texts) goes through jansson; the
+ * entries are read from the text as it stands.
+ */
+
+#include "common/message.h"
+#include "common/cleanup.h"
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef int (*read_fn)(struct json_scan *scan, void *target);
+
+/* A known member of an object: its name, how to read it, and where to. */
+struct member {
+	const char *name;
+	read_fn read;
+	size_t offset;
+};
+
+static bool slice_is(const struct json_slice *slice, const char *text)
+{
+	return strlen(text) == slice->length && memcmp(slice->data, text, slice->length) == 0;
+}
+
+/* Reads the members of an object, each known one at most once. */
+static int read_object(struct json_scan *scan, const struct member *members, size_t n, void *target)
+{
+	struct json_slice name;
+	unsigned int seen = 0;
+	bool first = true;
+	int r;
+
+	if (!json_scan_char(scan, '{'))
+		return -EBADMSG;
+	while ((r = json_scan_member(scan, &first, &name)) > 0) {
+		size_t i = 0;
+
+		while (i < n && !slice_is(&name, members[i].name))
+			i++;
+		if (i == n) {
+			r = json_scan_value(scan, NULL);
+		} else if (seen & 1U << i) {
+			return -EBADMSG;
+		} else {
+			seen |= 1U << i;
+			r = members[i].read(scan, (char *)target + members[i].offset);
+		}
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+static int read_time(struct json_scan *scan, void *target)
+{
+	char text[TIME_TEXT_MAX];
+	struct json_slice content;
+	bool plain;
+	int r;
+
+	r = json_scan_string(scan, &content, &plain);
+	if (r < 0)
+		return r;
+	if (!plain || content.length >= sizeof(text))
+		return -EBADMSG;
+	memcpy(text, content.data, content.length);
+	text[content.length] = '\0';
+	return time_parse(text, target) < 0 ? -EBADMSG : 0;
+}
+
+static int read_count(struct json_scan *scan, void *target)
+{
+	return json_scan_count(scan, target);
+}
+
+static int read_u32(struct json_scan *scan, void *target)
+{
+	uint64_t value;
+	int r;
+
+	r = json_scan_count(scan, &value);
+	if (r < 0 || value > UINT32_MAX)
+		return -EBADMSG;
+	*(uint32_t *)target = (uint32_t)value;
+	return 0;
+}
+
+/* Any value as a tree, for what is rare. */
+static int read_tree(struct json_scan *scan, json_t **ret_value)
+{
+	struct json_slice text;
+	json_error_t error;
+	json_t *value;
+	int r;
+
+	r = json_scan_value(scan, &text);
+	if (r < 0)
+		return r;
+	value = json_loadb(text.data, text.length, JSON_DECODE_ANY, &error);
+	if (!value)
+		return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG;
+	*ret_value = value;
+	return 0;
+}
+
+static int read_text(struct json_scan *scan, void *target)
+{
+	json_t *value;
+	char *text;
+	int r;
+
+	r = read_tree(scan, &value);
+	if (r < 0)
+		return r;
+	if (!json_is_string(value)) {
+		json_decref(value);
+		return -EBADMSG;
+	}
+	text = strdup(json_string_value(value));
+	json_decref(value);
+	if (!text)
+		return -ENOMEM;
+	*(char **)target = text;
+	return 0;
+}
+
+static bool is_text_list(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	if (!json_is_array(list))
+		return false;
+	json_array_foreach (list, i, item) {
+		if (!json_is_string(item))
+			return false;
+	}
+	return true;
+}
+
+static bool is_node(const json_t *node)
+{
+	static const char *const texts[] = {"nodeId", "name", "os", "user"};
+	static const char *const lists[] = {"addresses", "tags"};
+	const json_t *member;
+
+	if (!json_is_object(node))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		member = json_object_get(node, texts[i]);
+		if (member && !json_is_string(member))
+			return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		member = json_object_get(node, lists[i]);
+		if (member && !is_text_list(member))
+			return false;
+	}
+	return true;
+}
+
+static int read_node(struct json_scan *scan, void *target)
+{
+	json_t *node;
+	int r;
+
+	r = read_tree(scan, &node);
+	if (r < 0)
+		return r;
+	if (!is_node(node)) {
+		json_decref(node);
+		return -EBADMSG;
+	}
+	*(json_t **)target = node;
+	return 0;
+}
+
+static int read_nodes(struct json_scan *scan, void *target)
+{
+	json_t *nodes, *node;
+	bool valid;
+	size_t i;
+	int r;
+
+	r = read_tree(scan, &nodes);
+	if (r < 0)
+		return r;
+	valid = json_is_array(nodes);
+	json_array_foreach (nodes, i, node)
+		valid = valid && is_node(node);
+	if (!valid) {
+		json_decref(nodes);
+		return -EBADMSG;
+	}
+	*(json_t **)target = nodes;
+	return 0;
+}
+
+static int read_logtail(struct json_scan *scan, void *target)
+{
+	static const struct member members[] = {
+		{"client_time", read_time, offsetof(struct message, client_time)},
+		{"proc_id", read_u32, offsetof(struct message, proc_id)},
+		{"proc_seq", read_count, offsetof(struct message, proc_seq)},
+	};
+
+	return read_object(scan, members, ARRAY_SIZE(members), target);
+}
+
+static int read_counts(struct json_scan *scan, void *target)
+{
+	static const struct member members[] = {
+		{"txPkts", read_count, offsetof(struct counts, tx_packets)},
+		{"txBytes", read_count, offsetof(struct counts, tx_bytes)},
+		{"rxPkts", read_count, offsetof(struct counts, rx_packets)},
+		{"rxBytes", read_count, offsetof(struct counts, rx_bytes)},
+	};
+
+	return read_object(scan, members, ARRAY_SIZE(members), target);
+}
+
+static int read_overflow(struct json_scan *scan, void *target)
+{
+	static const struct member members[] = {
+		{"tun", read_counts, offsetof(struct message, overflow_tun)},
+		{"sock", read_counts, offsetof(struct message, overflow_sock)},
+	};
+
+	return read_object(scan, members, ARRAY_SIZE(members), target);
+}
+
+static int read_list(struct json_scan *scan, void *target)
+{
+	struct json_slice text;
+	int r;
+
+	r = json_scan_value(scan, &text);
+	if (r < 0 || text.data[0] != '[')
+		return -EBADMSG;
+	*(struct json_slice *)target = text;
+	return 0;
+}
+
+static int read_message(struct json_scan *scan, struct message *message)
+{
+	static const struct member members[] = {
+		{"logtail", read_logtail, 0},
+		{"text", read_text, offsetof(struct message, text)},
+		{"nodeId", read_text, offsetof(struct message, node_id)},
+		{"start", read_time, offsetof(struct message, start)},
+		{"end", read_time, offsetof(struct message, end)},
+		{"srcNode", read_node, offsetof(struct message, src_node)},
+		{"dstNodes", read_nodes, offsetof(struct message, dst_nodes)},
+		{"virtualTraffic", read_list, offsetof(struct message, lists[CLASS_VIRTUAL])},
+		{"subnetTraffic", read_list, offsetof(struct message, lists[CLASS_SUBNET])},
+		{"exitTraffic", read_list, offsetof(struct message, lists[CLASS_EXIT])},
+		{"physicalTraffic", read_list, offsetof(struct message, lists[CLASS_PHYSICAL])},
+		{"overflow", read_overflow, 0},
+	};
+
+	return read_object(scan, members, ARRAY_SIZE(members), message);
+}
+
+int message_parse(const char *data, size_t length, struct message *ret_message)
+{
+	/* No time is before the year 1678, so this stands for "not there". */
+	struct message message = {.start = INT64_MIN, .end = INT64_MIN};
+	struct json_scan scan = {data, data + length};
+	int r;
+
+	r = read_message(&scan, &message);
+	if (r == 0 && !json_scan_at_end(&scan))
+		r = -EBADMSG;
+	if (r == 0 && (message.start == INT64_MIN) != (message.end == INT64_MIN))
+		r = -EBADMSG;
+	if (r < 0) {
+		message_deinit(&message);
+		return r;
+	}
+	message.has_window = message.start != INT64_MIN;
+	if (!message.has_window)
+		message.start = message.end = 0;
+	*ret_message = message;
+	return 0;
+}
+
+void message_deinit(struct message *message)
+{
+	free(message->text);
+	free(message->node_id);
+	json_decref(message->src_node);
+	json_decref(message->dst_nodes);
+	*message = (struct message){0};
+}
+
+bool message_is_known(const struct message *message)
+{
+	return message->has_window || message->text;
+}
+
+static int read_endpoint(struct json_scan *scan, struct endpoint *ret_endpoint)
+{
+	struct json_slice content;
+	bool plain;
+	int r;
+
+	r = json_scan_string(scan, &content, &plain);
+	if (r < 0)
+		return r;
+	/* An address with escapes has a backslash, which no address has. */
+	return endpoint_parse_n(content.data, content.length, ret_endpoint) < 0 ? -EBADMSG : 0;
+}
+
+static int read_proto(struct json_scan *scan, uint8_t *ret_proto)
+{
+	uint64_t value;
+
+	if (json_scan_count(scan, &value) < 0 || value > UINT8_MAX)
+		return -EBADMSG;
+	*ret_proto = (uint8_t)value;
+	return 0;
+}
+
+enum { SEEN_PROTO = 1, SEEN_SRC = 2, SEEN_DST = 4, SEEN_NEEDED = 7, SEEN_COUNTS = 8 };
+
+/* Where the value of a count goes, or NULL; its bit in ret_seen. */
+static uint64_t *count_of(const struct json_slice *name, struct counts *counts, unsigned int *ret_seen)
+{
+	const char *n = name->data;
+	bool tx;
+
+	if (name->length != 6 && name->length != 7)
+		return NULL;
+	tx = n[0] == 't';
+	if ((!tx && n[0] != 'r') || n[1] != 'x')
+		return NULL;
+	if (name->length == 6 && memcmp(n + 2, "Pkts", 4) == 0) {
+		*ret_seen = SEEN_COUNTS << (tx ? 0 : 1);
+		return tx ? &counts->tx_packets : &counts->rx_packets;
+	}
+	if (name->length == 7 && memcmp(n + 2, "Bytes", 5) == 0) {
+		*ret_seen = SEEN_COUNTS << (tx ? 2 : 3);
+		return tx ? &counts->tx_bytes : &counts->rx_bytes;
+	}
+	return NULL;
+}
+
+static int read_entry_member(struct json_scan *scan, const struct json_slice *name, struct flow *flow,
+			     unsigned int *seen)
+{
+	unsigned int bit;
+	uint64_t *count = count_of(name, &flow->counts, &bit);
+	int r;
+
+	if (count) {
+		r = json_scan_count(scan, count);
+	} else if (slice_is(name, "proto")) {
+		bit = SEEN_PROTO;
+		r = read_proto(scan, &flow->connection.proto);
+	} else if (slice_is(name, "src")) {
+		bit = SEEN_SRC;
+		r = read_endpoint(scan, &flow->connection.src);
+	} else if (slice_is(name, "dst")) {
+		bit = SEEN_DST;
+		r = read_endpoint(scan, &flow->connection.dst);
+	} else {
+		return json_scan_value(scan, NULL);
+	}
+	if (*seen & bit)
+		return -EBADMSG;
+	*seen |= bit;
+	return r;
+}
+
+static int read_entry(struct json_scan *scan, struct flow *ret_flow)
+{
+	struct flow flow = {0};
+	struct json_slice name;
+	unsigned int seen = 0;
+	bool first = true;
+	int r;
+
+	if (!json_scan_char(scan, '{'))
+		return -EBADMSG;
+	while ((r = json_scan_member(scan, &first, &name)) > 0) {
+		r = read_entry_member(scan, &name, &flow, &seen);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || (seen & SEEN_NEEDED) != SEEN_NEEDED)
+		return -EBADMSG;
+	*ret_flow = flow;
+	return 0;
+}
+
+struct message_entries message_entries(const struct message *message)
+{
+	return (struct message_entries){.message = message};
+}
+
+int message_entries_next(struct message_entries *entries, enum traffic_class *ret_class,
+			 struct flow *ret_flow)
+{
+	for (; entries->class < N_CLASSES; entries->class ++, entries->open = false) {
+		const struct json_slice *list = &entries->message->lists[entries->class];
+		struct json_scan scan = entries->scan;
+		int r;
+
+		if (!list->data)
+			continue;
+		if (!entries->open)
+			scan = (struct json_scan){list->data + 1, list->data + list->length};
+		if (json_scan_char(&scan, ']'))
+			continue;
+		if (entries->open && !json_scan_char(&scan, ','))
+			return -EBADMSG;
+		r = read_entry(&scan, ret_flow);
+		if (r < 0)
+			return r;
+		entries->scan = scan;
+		entries->open = true;
+		*ret_class = (enum traffic_class)entries->class;
+		return 1;
+	}
+	return 0;
+}
+
+static bool node_has(const json_t *node, const struct address *address)
+{
+	const json_t *addresses = json_object_get(node, "addresses"), *item;
+	size_t i;
+
+	json_array_foreach (addresses, i, item) {
+		struct address other;
+
+		if (address_parse(json_string_value(item), &other) == 0 &&
+		    address_compare(&other, address) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *message_node_name(const struct message *message, const struct address *address)
+{
+	const json_t *found = NULL, *node;
+	const char *name;
+	size_t i;
+
+	if (message->src_node && node_has(message->src_node, address))
+		found = message->src_node;
+	json_array_foreach (message->dst_nodes, i, node) {
+		if (!found && node_has(node, address))
+			found = node;
+	}
+	if (!found)
+		return NULL;
+	name = json_string_value(json_object_get(found, "name"));
+	return name ? name : json_string_value(json_object_get(found, "nodeId"));
+}

@@ -1,0 +1,48 @@
+/* Messages: any text is read or refused; what jansson accepts as a value, the scanner steps over whole. */
+
+#include "common/message.h"
+#include "tests/fuzz/fuzz_support.h"
+
+static size_t count_brackets(const uint8_t *data, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size; i++)
+		n += data[i] == '[' || data[i] == '{';
+	return n;
+}
+
+static void check_scan(const char *data, size_t size)
+{
+	struct json_scan scan = {data, data + size};
+	json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+
+	if (!value)
+		return;
+	json_decref(value);
+	REQUIRE(json_scan_value(&scan, NULL) == 0);
+	REQUIRE(json_scan_at_end(&scan));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct message_entries entries;
+	enum traffic_class class;
+	struct message message;
+	struct flow flow;
+	size_t n = 0;
+
+	if (count_brackets(data, size) <= JSON_SCAN_DEPTH_MAX)
+		check_scan((const char *)data, size);
+	if (message_parse((const char *)data, size, &message) < 0)
+		return 0;
+	entries = message_entries(&message);
+	while (message_entries_next(&entries, &class, &flow) > 0) {
+		REQUIRE(class < N_CLASSES);
+		REQUIRE(flow.counts.tx_bytes <= COUNT_MAX);
+		message_node_name(&message, &flow.connection.dst.address);
+		REQUIRE(++n <= size);
+	}
+	message_deinit(&message);
+	return 0;
+}
