@@ -5,62 +5,25 @@
 
 #include "daemon/device/wg_peers.h"
 
+#include "daemon/netlink_attributes.h"
+
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/genetlink.h>
 #include <linux/wireguard.h>
 #include <netinet/in.h>
 #include <string.h>
-
-/* Copies a payload of exactly this size. */
-static int get_exactly(const struct nlattr *attr, void *ret_value, size_t size)
-{
-	if (mnl_attr_get_payload_len(attr) != size)
-		return -EBADMSG;
-	memcpy(ret_value, mnl_attr_get_payload(attr), size);
-	return 0;
-}
-
-/* Attributes one after another. mnl_attr_ok() checks each against what is left; a rest of less than a header
- * is padding. */
-struct attributes {
-	const struct nlattr *next;
-	int left;
-};
-
-static struct attributes nested(const struct nlattr *attr)
-{
-	return (struct attributes){mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)};
-}
-
-/* 1 with an attribute, 0 at the end, -EBADMSG where one is longer than what holds it. */
-static int attributes_next(struct attributes *attributes, const struct nlattr **ret_attr)
-{
-	const struct nlattr *attr = attributes->next;
-	int size;
-
-	if (attributes->left < (int)sizeof(*attr))
-		return 0;
-	if (!mnl_attr_ok(attr, attributes->left))
-		return -EBADMSG;
-	size = MNL_ALIGN(attr->nla_len);
-	attributes->left -= size;
-	attributes->next = (const struct nlattr *)((const char *)attr + size);
-	*ret_attr = attr;
-	return 1;
-}
 
 static int read_endpoint(const struct nlattr *attr, struct endpoint *ret_endpoint)
 {
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 
-	if (get_exactly(attr, &in, sizeof(in)) == 0 && in.sin_family == AF_INET) {
+	if (netlink_attribute_get(attr, &in, sizeof(in)) == 0 && in.sin_family == AF_INET) {
 		ret_endpoint->address = address_ipv4((const uint8_t *)&in.sin_addr);
 		ret_endpoint->port = ntohs(in.sin_port);
 		return 0;
 	}
-	if (get_exactly(attr, &in6, sizeof(in6)) == 0 && in6.sin6_family == AF_INET6) {
+	if (netlink_attribute_get(attr, &in6, sizeof(in6)) == 0 && in6.sin6_family == AF_INET6) {
 		ret_endpoint->address = address_ipv6(in6.sin6_addr.s6_addr);
 		ret_endpoint->port = ntohs(in6.sin6_port);
 		return 0;
@@ -74,7 +37,7 @@ static int read_handshake(const struct nlattr *attr, int64_t *ret_time)
 		int64_t seconds;
 		int64_t nanoseconds;
 	} time;
-	int r = get_exactly(attr, &time, sizeof(time));
+	int r = netlink_attribute_get(attr, &time, sizeof(time));
 
 	if (r < 0)
 		return r;
@@ -87,20 +50,20 @@ static int read_handshake(const struct nlattr *attr, int64_t *ret_time)
 
 static int read_allowed_ip(const struct nlattr *outer, struct prefix *ret_prefix)
 {
-	struct attributes attributes = nested(outer);
+	struct netlink_attributes attributes = netlink_attributes_in(outer);
 	const struct nlattr *attr, *address = NULL;
 	uint16_t family = 0;
 	uint8_t bytes[16];
 	int r;
 
 	*ret_prefix = (struct prefix){};
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		switch (mnl_attr_get_type(attr)) {
 		case WGALLOWEDIP_A_FAMILY:
-			r = get_exactly(attr, &family, sizeof(family));
+			r = netlink_attribute_get(attr, &family, sizeof(family));
 			break;
 		case WGALLOWEDIP_A_CIDR_MASK:
-			r = get_exactly(attr, &ret_prefix->length, sizeof(ret_prefix->length));
+			r = netlink_attribute_get(attr, &ret_prefix->length, sizeof(ret_prefix->length));
 			break;
 		case WGALLOWEDIP_A_IPADDR:
 			address = attr;
@@ -111,9 +74,9 @@ static int read_allowed_ip(const struct nlattr *outer, struct prefix *ret_prefix
 	}
 	if (r < 0 || !address)
 		return -EBADMSG;
-	if (family == AF_INET && get_exactly(address, bytes, 4) == 0)
+	if (family == AF_INET && netlink_attribute_get(address, bytes, 4) == 0)
 		ret_prefix->address = address_ipv4(bytes);
-	else if (family == AF_INET6 && get_exactly(address, bytes, 16) == 0)
+	else if (family == AF_INET6 && netlink_attribute_get(address, bytes, 16) == 0)
 		ret_prefix->address = address_ipv6(bytes);
 	return ret_prefix->address.family && ret_prefix->length <= address_bits(&ret_prefix->address)
 		       ? 0
@@ -122,12 +85,12 @@ static int read_allowed_ip(const struct nlattr *outer, struct prefix *ret_prefix
 
 static int read_allowed_ips(const struct nlattr *list, struct wg_peers *peers, struct wg_peer *peer)
 {
-	struct attributes attributes = nested(list);
+	struct netlink_attributes attributes = netlink_attributes_in(list);
 	const struct nlattr *attr;
 	struct prefix prefix;
 	int r;
 
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		r = read_allowed_ip(attr, &prefix);
 		if (r == 0)
 			r = wg_peers_add_allowed_ip(peers, peer, &prefix);
@@ -143,9 +106,9 @@ static int read_peer_attribute(const struct nlattr *attr, struct wg_peers *peers
 	case WGPEER_A_ENDPOINT:
 		return read_endpoint(attr, &peer->endpoint);
 	case WGPEER_A_RX_BYTES:
-		return get_exactly(attr, &peer->rx_bytes, sizeof(peer->rx_bytes));
+		return netlink_attribute_get(attr, &peer->rx_bytes, sizeof(peer->rx_bytes));
 	case WGPEER_A_TX_BYTES:
-		return get_exactly(attr, &peer->tx_bytes, sizeof(peer->tx_bytes));
+		return netlink_attribute_get(attr, &peer->tx_bytes, sizeof(peer->tx_bytes));
 	case WGPEER_A_LAST_HANDSHAKE_TIME:
 		return read_handshake(attr, &peer->last_handshake);
 	case WGPEER_A_ALLOWEDIPS:
@@ -158,20 +121,20 @@ static int read_peer_attribute(const struct nlattr *attr, struct wg_peers *peers
 /* The public key decides whose peer it is, so it is looked for first. */
 static int find_public_key(const struct nlattr *outer, uint8_t *ret_key)
 {
-	struct attributes attributes = nested(outer);
+	struct netlink_attributes attributes = netlink_attributes_in(outer);
 	const struct nlattr *attr;
 	int r;
 
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		if (mnl_attr_get_type(attr) == WGPEER_A_PUBLIC_KEY)
-			return get_exactly(attr, ret_key, WG_PEERS_KEY_SIZE);
+			return netlink_attribute_get(attr, ret_key, WG_PEERS_KEY_SIZE);
 	}
 	return -EBADMSG;
 }
 
 static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 {
-	struct attributes attributes = nested(outer);
+	struct netlink_attributes attributes = netlink_attributes_in(outer);
 	const struct nlattr *attr;
 	uint8_t key[WG_PEERS_KEY_SIZE];
 	struct wg_peer *peer = peers->n ? &peers->items[peers->n - 1] : NULL;
@@ -185,7 +148,7 @@ static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 			return r;
 		memcpy(peer->public_key, key, sizeof(key));
 	}
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		r = read_peer_attribute(attr, peers, peer);
 		if (r < 0)
 			return r;
@@ -195,11 +158,11 @@ static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 
 static int read_peers(const struct nlattr *list, struct wg_peers *peers)
 {
-	struct attributes attributes = nested(list);
+	struct netlink_attributes attributes = netlink_attributes_in(list);
 	const struct nlattr *attr;
 	int r;
 
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		r = read_peer(attr, peers);
 		if (r < 0)
 			return r;
@@ -209,21 +172,20 @@ static int read_peers(const struct nlattr *list, struct wg_peers *peers)
 
 int wg_netlink_read(const struct nlmsghdr *message, struct wg_peers *peers)
 {
-	struct attributes attributes;
+	struct netlink_attributes attributes;
 	const struct nlattr *attr;
 	int r;
 
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(struct genlmsghdr))
-		return -EBADMSG;
-	attributes.next = mnl_nlmsg_get_payload_offset(message, sizeof(struct genlmsghdr));
-	attributes.left = (int)(mnl_nlmsg_get_payload_len(message) - sizeof(struct genlmsghdr));
-	while ((r = attributes_next(&attributes, &attr)) > 0) {
+	r = netlink_attributes_of(message, sizeof(struct genlmsghdr), &attributes);
+	if (r < 0)
+		return r;
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		switch (mnl_attr_get_type(attr)) {
 		case WGDEVICE_A_LISTEN_PORT:
-			r = get_exactly(attr, &peers->listen_port, sizeof(peers->listen_port));
+			r = netlink_attribute_get(attr, &peers->listen_port, sizeof(peers->listen_port));
 			break;
 		case WGDEVICE_A_FWMARK:
-			r = get_exactly(attr, &peers->fwmark, sizeof(peers->fwmark));
+			r = netlink_attribute_get(attr, &peers->fwmark, sizeof(peers->fwmark));
 			break;
 		case WGDEVICE_A_PEERS:
 			r = read_peers(attr, peers);
