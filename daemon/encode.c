@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Kept free for one entry with the list around it, and for the overflow. */
+/* Kept free for one entry with the lists around it, for the overflow, and for a longer proc_seq. */
 #define RESERVE 1024
 
 /* How many entries ahead the next ones are fetched: sorted, they lie anywhere in memory. */
@@ -42,6 +42,7 @@ struct encoder {
 
 	const char *node_id;	     /* NULL: none */
 	const struct node *src_node; /* NULL: not known, or too large */
+	size_t node_max;	     /* bytes of a node's text: any two fit beside an entry */
 
 	struct buffer head;	/* everything before the dstNodes; room for dstNodes too */
 	struct buffer overflow; /* the member, empty after the first message */
@@ -146,8 +147,12 @@ static void fit_head(struct encoder *encoder)
 		encoder->src_node = NULL;
 		write_head(encoder);
 	}
-	if (encoder->node_id && encoder->head.length + RESERVE > encoder->limit)
+	if (encoder->node_id && encoder->head.length + RESERVE > encoder->limit) {
 		encoder->node_id = NULL;
+		write_head(encoder);
+	}
+	if (encoder->head.length + RESERVE <= encoder->limit)
+		encoder->node_max = (encoder->limit - encoder->head.length - RESERVE) / 2;
 }
 
 static void encoder_deinit(struct encoder *encoder)
@@ -256,7 +261,7 @@ struct new_nodes {
 
 static void consider_node(const struct encoder *encoder, const struct node *node, struct new_nodes *new_nodes)
 {
-	if (!node || node == encoder->src_node ||
+	if (!node || node == encoder->src_node || node->json_length > encoder->node_max ||
 	    encoder->seen_in[nodes_index(encoder->settings->nodes, node)] == encoder->message ||
 	    (new_nodes->n && new_nodes->nodes[0] == node))
 		return;
@@ -300,7 +305,7 @@ static void take_new_nodes(struct encoder *encoder, const struct new_nodes *new_
 	encoder->dst_nodes_size += new_nodes->size;
 }
 
-/* Whether the entry has found its place in the message under way. It always does in one that is empty. */
+/* Whether the entry has found its place in the message under way. In an empty one it always does. */
 static bool message_add(struct encoder *encoder, const struct entry *entry)
 {
 	struct new_nodes new_nodes = find_new_nodes(encoder, entry);
@@ -319,15 +324,19 @@ static bool message_add(struct encoder *encoder, const struct entry *entry)
 
 	size = encoder->head.length + encoder->dst_nodes_size + new_nodes.size + (size_t)(p - encoder->body) +
 	       encoder->overflow.length + 2;
-	if (size > encoder->limit) {
-		if (encoder->end != encoder->body)
-			return false;
-		new_nodes = (struct new_nodes){0};
-	}
+	if (size > encoder->limit)
+		return false;
 	take_new_nodes(encoder, &new_nodes);
 	encoder->class = class;
 	encoder->end = p;
 	return true;
+}
+
+/* An entry is longer than a cache line. */
+static void prefetch_entry(const struct entry *entry)
+{
+	__builtin_prefetch(entry);
+	__builtin_prefetch((const char *)(entry + 1) - 1);
 }
 
 static int make_messages(struct encoder *encoder, const struct entries *entries,
@@ -339,14 +348,15 @@ static int make_messages(struct encoder *encoder, const struct entries *entries,
 		int r;
 
 		if (i + AHEAD < entries->n)
-			__builtin_prefetch(&entries->items[order[i + AHEAD].index]);
+			prefetch_entry(&entries->items[order[i + AHEAD].index]);
 		if (message_add(encoder, entry))
 			continue;
 		r = message_finish(encoder, message, userdata);
 		if (r < 0)
 			return r;
 		message_begin(encoder);
-		message_add(encoder, entry);
+		if (!message_add(encoder, entry))
+			return -EMSGSIZE;
 	}
 	return message_finish(encoder, message, userdata);
 }

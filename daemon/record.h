@@ -77,8 +77,8 @@ typedef int (*record_message_fn)(const struct buffer *message, void *userdata);
  * wall clock now. 0; -ENOMEM before the first message was handed out, so that it can be tried again; or what
  * message() returned. The entries stay until record_reset().
  *
- * srcNode and dstNodes are a help for the reader: the identity of a node that would not fit beside a single
- * entry is left out, never the entry.
+ * srcNode and dstNodes are a help for the reader: the identity of a node that is so large that it might leave
+ * no room for an entry is left out, never the entry.
  */
 int record_encode(struct record *record, const struct record_window *window,
 		  const struct record_settings *settings, struct record_sequence *sequence,
