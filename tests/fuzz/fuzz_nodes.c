@@ -1,0 +1,63 @@
+/* Node identities: what is accepted is bounded, sorted, found again, and its text reads as the same node. */
+
+#include "common/cleanup.h"
+#include "daemon/nodes.h"
+#include "tests/fuzz/fuzz_support.h"
+
+static void check_tags(const struct node *node)
+{
+	for (char **tag = node->tags; tag && *tag; tag++)
+		REQUIRE(tag == node->tags || strcmp(tag[-1], *tag) < 0);
+	REQUIRE(!node->tags || !node->user);
+}
+
+/* The text of a node, put into a list again, makes the same text. */
+static void check_text(const struct node *node)
+{
+	json_t *json = json_loadb(node->json, node->json_length, JSON_REJECT_DUPLICATES, NULL);
+	json_t *object = json_pack("{s:[o]}", "nodes", json);
+	struct nodes *again = NULL;
+	char *value = NULL;
+
+	REQUIRE(json && object);
+	REQUIRE(nodes_new_json(object, &again, &value) == 0);
+	REQUIRE(strcmp(nodes_get(again, 0)->json, node->json) == 0);
+	nodes_free(again);
+	json_decref(object);
+}
+
+static void check_nodes(const struct nodes *nodes)
+{
+	for (size_t i = 0; i < nodes_count(nodes); i++) {
+		const struct node *node = nodes_get(nodes, i);
+
+		REQUIRE(nodes_index(nodes, node) == i);
+		REQUIRE(*node->id && strlen(node->id) <= NODE_TEXT_MAX);
+		REQUIRE(nodes_find_id(nodes, node->id) == node);
+		REQUIRE(i == 0 || strcmp(nodes_get(nodes, i - 1)->id, node->id) < 0);
+		for (size_t j = 0; j < node->n_addresses; j++)
+			REQUIRE(nodes_find_address(nodes, &node->addresses[j]) == node);
+		check_tags(node);
+		check_text(node);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	json_t *json = json_loadb((const char *)data, size, JSON_DECODE_ANY, NULL);
+	struct nodes *nodes = NULL;
+	char *value = NULL;
+	int r;
+
+	if (!json)
+		return 0;
+	r = nodes_new_json(json, &nodes, &value);
+	REQUIRE((r == 0) == !!nodes);
+	REQUIRE((r < 0) == !!value);
+	if (r == 0)
+		check_nodes(nodes);
+	nodes_free(nodes);
+	free(value);
+	json_decref(json);
+	return 0;
+}
