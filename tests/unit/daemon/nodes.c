@@ -164,7 +164,7 @@ START_TEST(what_is_too_large)
 	for (int i = 0; i <= NODE_TAGS_MAX; i++)
 		json_array_append_new(list, json_sprintf("%d", i));
 	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *whole = NULL, *value = NULL;
+		_cleanup_free_ char *value = NULL;
 		json_t *json = json_pack("{s:[{s:s, s:O}]}", "nodes", "nodeId", "a", "tags", list);
 		struct nodes *nodes = NULL;
 

@@ -279,7 +279,7 @@ START_TEST(random_changes)
 
 	for (int i = 0; i < PREFIXES; i++)
 		last[i] = -9;
-	for (int window = 0; window < 40; window++) {
+	for (int window = 0; window < 400; window++) {
 		struct route_lists lists = {0};
 
 		for (int i = 0; i < PREFIXES; i++) {
@@ -389,7 +389,7 @@ int main(void)
 	tcase_add_test(cases, static_mode_finds_nothing);
 	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
 	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);
-	tcase_add_loop_test(cases, random_changes, 0, 20);
+	tcase_add_loop_test(cases, random_changes, 0, 3);
 	tcase_add_test(cases, json);
 	tcase_add_test(cases, json_values_are_bounded);
 	suite_add_tcase(suite, cases);
