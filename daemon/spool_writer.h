@@ -12,7 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+struct spool_files;
 struct spool_writer;
 
 struct spool_writer_options {
@@ -25,6 +27,14 @@ struct spool_writer_options {
 	char *const *sinks;	      /* names, NULL-terminated or NULL */
 	uint64_t memory_max;	      /* bytes that wait while the disk refuses; 0: 16 MiB */
 	mode_t file_mode;	      /* 0600 by hand, 0640 with a shared group */
+
+	/* Defaults for tests to change; zeros: as it runs. */
+	uint64_t segment_size;		 /* 16 MiB; never more than an eighth of what the cap leaves */
+	uint64_t sync_bytes;		 /* 4 MiB: unsynced at most */
+	int64_t retry_interval;		 /* 1 s: between tries while the disk refuses, ns */
+	const char *machine_id_file;	 /* /etc/machine-id */
+	const char *boot_id_file;	 /* /proc/sys/kernel/random/boot_id */
+	const struct spool_files *files; /* the system's calls */
 };
 
 /* A copy of the writer's state, for status and metrics. */
@@ -35,9 +45,10 @@ struct spool_status {
 	uint64_t synced_sequence;
 	uint64_t waiting_messages, waiting_bytes; /* in memory, while the disk refuses */
 	uint64_t lost_messages, lost_bytes;	  /* before the spool */
-	uint64_t removed_messages, removed_bytes; /* by the cap, undelivered or not */
-	uint64_t damaged_frames;		  /* found at start and stepped over */
-	int error;				  /* 0, or the -errno of the last failure while it lasts */
+	uint64_t removed_messages,
+		removed_bytes;	 /* by the cap, undelivered or not; readers see it as a gap */
+	uint64_t damaged_frames; /* or runs of them, found at start and stepped over */
+	int error;		 /* 0, or the -errno of the last failure while it lasts */
 	char spool_id[33];
 	int64_t oldest; /* wall time of the oldest message; 0 none */
 };
@@ -66,9 +77,15 @@ int spool_writer_new(const struct spool_writer_options *options, const struct sp
 /* Writes and syncs what waits, then ends the thread. */
 void spool_writer_free(struct spool_writer *writer);
 
-/* Takes a copy of one message; time is its client_time. Any thread. 0 or -ENOMEM (then it is counted as
- * lost). */
+/*
+ * Takes a copy of one message; time is its client_time. Any thread but the loop's: when memory_max is reached
+ * and the disk works, it waits for room (5 s at most; a disk that stands still longer counts as one that
+ * refuses). 0; -EMSGSIZE for a message that is empty or that the spool can never hold, -ENOMEM, -ENOBUFS:
+ * then it is counted as lost.
+ */
 int spool_writer_append(struct spool_writer *writer, const char *message, size_t n, int64_t time);
+/* The same without waiting: when there is no room, the oldest message in memory is lost. */
+int spool_writer_append_now(struct spool_writer *writer, const char *message, size_t n, int64_t time);
 /* Messages from now on belong to this public log ID (zeros: the node's configured one): begins a new segment
  * if it differs. */
 int spool_writer_set_public_id(struct spool_writer *writer, const struct log_id *public_id);

@@ -1,0 +1,14 @@
+#pragma once
+
+/*
+ * Named points at which a test ends the process with SIGKILL, as a power cut or the kernel would. Only in
+ * builds with -Dkill-points=true; otherwise they do nothing. The environment names one:
+ * NETLOGD_KILL_POINT=name, or name:N for the Nth time that it is passed (from 1).
+ */
+
+#include <stddef.h>
+
+void kill_point(const char *name);
+/* How much of a write of n bytes is done before the point kill_point(name) that follows it: half when this
+ * time is the one, else n. */
+size_t kill_point_cut(const char *name, size_t n);

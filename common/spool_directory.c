@@ -1,0 +1,116 @@
+/* Finds segments. Writer, reader and check look at the directory in the same way. */
+
+#include "common/spool_directory.h"
+
+#include "common/cleanup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void spool_listing_deinit(struct spool_listing *listing)
+{
+	free(listing->entries);
+	*listing = (struct spool_listing){};
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct spool_entry *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int add(struct spool_listing *listing, size_t *allocated, const char *name)
+{
+	struct spool_entry entry = {};
+
+	if (spool_name_parse(name, &entry.first_sequence, &entry.attempt) < 0)
+		return 0;
+	if (listing->n == *allocated) {
+		size_t n = MAX(*allocated * 2, (size_t)64);
+		struct spool_entry *entries = reallocarray(listing->entries, n, sizeof(*entries));
+
+		if (!entries)
+			return -ENOMEM;
+		listing->entries = entries;
+		*allocated = n;
+	}
+	memcpy(entry.name, name, sizeof(entry.name));
+	listing->entries[listing->n++] = entry;
+	return 0;
+}
+
+int spool_list(int directory_fd, struct spool_listing *ret_listing)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	size_t allocated = 0;
+	struct dirent *item;
+	DIR *directory;
+	int fd, r = 0;
+
+	fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	directory = fdopendir(fd);
+	if (!directory) {
+		r = -errno;
+		safe_close(fd);
+		return r;
+	}
+	while (r == 0) {
+		errno = 0;
+		item = readdir(directory);
+		if (!item) {
+			r = -errno;
+			break;
+		}
+		r = add(&listing, &allocated, item->d_name);
+	}
+	closedir(directory);
+	if (r < 0)
+		return r;
+	if (listing.n > 1)
+		qsort(listing.entries, listing.n, sizeof(*listing.entries), compare);
+	*ret_listing = listing;
+	listing = (struct spool_listing){};
+	return 0;
+}
+
+int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
+		       uint64_t *ret_size, int *ret_fd)
+{
+	_cleanup_close_ int fd = -1;
+	uint8_t data[SPOOL_HEADER_SIZE_MAX];
+	struct stat st;
+	size_t have = 0;
+	int r;
+
+	fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EBADMSG;
+	while (have < sizeof(data)) {
+		ssize_t n = pread(fd, data + have, sizeof(data) - have, (off_t)have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	r = spool_header_decode(data, have, ret_header);
+	if (r < 0)
+		return r;
+	if (ret_size)
+		*ret_size = (uint64_t)st.st_size;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}

@@ -1,0 +1,31 @@
+#pragma once
+
+/* The segments of a spool directory, in the order in which their messages follow each other. */
+
+#include "common/spool_format.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct spool_entry {
+	uint64_t first_sequence;
+	unsigned int attempt;
+	char name[SPOOL_NAME_MAX];
+};
+
+struct spool_listing {
+	struct spool_entry *entries;
+	size_t n;
+};
+
+void spool_listing_deinit(struct spool_listing *listing);
+#define _cleanup_spool_listing_ _cleanup_(spool_listing_deinit)
+
+/* Lists the segments by name; other files are left out. 0 or -errno. The descriptor is not moved. */
+int spool_list(int directory_fd, struct spool_listing *ret_listing);
+/*
+ * Opens a segment to read and decodes its header. 0 with a descriptor that the caller owns; -EBADMSG,
+ * -EPROTONOSUPPORT as spool_header_decode(); -ENOENT and others. ret_size (may be NULL) is the file's size.
+ */
+int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
+		       uint64_t *ret_size, int *ret_fd);

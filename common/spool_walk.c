@@ -1,0 +1,132 @@
+/*
+ * The order in which segments are read: one is left only when a later one is there and nothing more has come
+ * to it since, because the writer begins a new one only when it is done with the old.
+ */
+
+#include "common/spool_walk.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+
+void spool_walk_init(struct spool_walk *walk, int directory_fd, uint64_t start)
+{
+	*walk = (struct spool_walk){.directory_fd = directory_fd, .start = start, .fd = -1};
+}
+
+static void leave(struct spool_walk *walk)
+{
+	spool_scan_deinit(&walk->scan);
+	walk->fd = safe_close(walk->fd);
+	walk->final = false;
+}
+
+void spool_walk_deinit(struct spool_walk *walk)
+{
+	leave(walk);
+	walk->name[0] = '\0';
+}
+
+/* Whether the segment that the walk is in, or was in, is not among them, and all there are come before it:
+ * the spool was made anew. */
+static bool made_anew(const struct spool_walk *walk, const struct spool_listing *listing)
+{
+	return listing->n > 0 && strcmp(listing->entries[listing->n - 1].name, walk->name) < 0;
+}
+
+/* The index of the segment to go to; listing->n when there is none. */
+static size_t choose(const struct spool_walk *walk, const struct spool_listing *listing)
+{
+	size_t i;
+
+	if (walk->name[0] == '\0') {
+		for (i = listing->n; i > 1; i--)
+			if (listing->entries[i - 1].first_sequence <= walk->start)
+				return i - 1;
+		return 0;
+	}
+	if (made_anew(walk, listing))
+		return 0;
+	for (i = 0; i < listing->n; i++)
+		if (strcmp(listing->entries[i].name, walk->name) > 0)
+			break;
+	return i;
+}
+
+/* Opens the first usable segment from an index on. 1, or 0 when there is none. */
+static int enter(struct spool_walk *walk, const struct spool_listing *listing, size_t i)
+{
+	for (; i < listing->n; i++) {
+		struct spool_header header;
+		int fd, r;
+
+		r = spool_segment_open(walk->directory_fd, listing->entries[i].name, &header, NULL, &fd);
+		if (r == -ENOENT)
+			continue;
+		if (r == -EBADMSG || r == -EIO) {
+			walk->unusable = true;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		leave(walk);
+		walk->fd = fd;
+		memcpy(walk->name, listing->entries[i].name, sizeof(walk->name));
+		spool_scan_init(&walk->scan, fd, &header);
+		return 1;
+	}
+	return 0;
+}
+
+static int enter_next(struct spool_walk *walk)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	size_t i;
+	int r;
+
+	r = spool_list(walk->directory_fd, &listing);
+	if (r < 0)
+		return r;
+	i = choose(walk, &listing);
+	if (i == listing.n)
+		return SPOOL_WALK_END;
+	if (walk->fd >= 0 && !walk->final) {
+		/* What was written between the last look at this segment and the next one's making. */
+		walk->final = true;
+		return SPOOL_WALK_FRAME;
+	}
+	r = enter(walk, &listing, i);
+	return r == 1 ? SPOOL_WALK_SEGMENT : r;
+}
+
+static bool has_rest(const struct spool_walk *walk)
+{
+	uint8_t byte;
+
+	return pread(walk->fd, &byte, 1, (off_t)walk->scan.offset) != 0;
+}
+
+int spool_walk_next(struct spool_walk *walk, struct spool_frame *ret_frame, const uint8_t **ret_payload)
+{
+	for (;;) {
+		int r = 0, error = 0;
+
+		if (walk->fd >= 0)
+			r = spool_scan_next(&walk->scan, ret_frame, ret_payload);
+		if (r == 1)
+			return SPOOL_WALK_FRAME;
+		if (r == -EIO)
+			error = r; /* bytes that the disk does not give any more: only what follows can be had
+				    */
+		else if (r < 0)
+			return r;
+		if (walk->final && has_rest(walk))
+			walk->unusable = true;
+		r = enter_next(walk);
+		if (r == SPOOL_WALK_END && error < 0)
+			return error;
+		if (r != SPOOL_WALK_FRAME)
+			return r;
+	}
+}
