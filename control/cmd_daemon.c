@@ -1,0 +1,171 @@
+/* netlogctl start, stop, reload, flush, metrics: one method each. */
+
+#include "control/commands.h"
+
+#include "common/file.h"
+#include "common/parse.h"
+#include "common/time_text.h"
+#include "control/units.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define DEADLINE_MAX_MS 3600000
+
+/* Puts a device into the request: "--tun-source S", "--tun-interface I" and so on. */
+static int add_device(json_t *parameters, const char *name, const char *source, const char *interface,
+		      const char *stats_socket)
+{
+	if (!source && !interface && !stats_socket)
+		return 0;
+	return json_object_set_new(parameters, name,
+				   json_pack("{ss ss* ss*}", "source", source ? source : "auto", "interface",
+					     interface, "statsSocket", stats_socket));
+}
+
+/* Reads a private log ID, as its text, into the request. */
+static int add_log_id(struct ctl *ctl, json_t *parameters, const char *name, const char *file)
+{
+	char text[65] = "";
+	_cleanup_free_ char *data = NULL;
+	int r;
+
+	if (!file)
+		return CTL_OK;
+	r = file_read(AT_FDCWD, file, 128, &data, NULL, NULL);
+	if (r < 0)
+		return ctl_error(ctl, "%s: %s", file, strerror(-r));
+	snprintf(text, sizeof(text), "%.*s", (int)strspn(data, "0123456789abcdefABCDEF"), data);
+	explicit_bzero(data, strlen(data));
+	r = json_object_set_new(parameters, name, json_string(text));
+	explicit_bzero(text, sizeof(text));
+	return r < 0 ? ctl_error(ctl, "out of memory") : CTL_OK;
+}
+
+int cmd_start(struct ctl *ctl, int argc, char **argv)
+{
+	const char *tun_source = NULL, *tun_interface = NULL, *tun_socket = NULL;
+	const char *sock_source = NULL, *sock_interface = NULL, *sock_socket = NULL;
+	const char *log_id = NULL, *domain_log_id = NULL;
+	const struct ctl_option options[] = {
+		{.name = "tun-source", .value = &tun_source},
+		{.name = "tun-interface", .value = &tun_interface},
+		{.name = "tun-stats-socket", .value = &tun_socket},
+		{.name = "sock-source", .value = &sock_source},
+		{.name = "sock-interface", .value = &sock_interface},
+		{.name = "sock-stats-socket", .value = &sock_socket},
+		{.name = "log-id-file", .value = &log_id},
+		{.name = "domain-log-id-file", .value = &domain_log_id},
+	};
+	json_t *parameters, *reply;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+	if (r != CTL_OK)
+		return r;
+	parameters = json_object();
+	r = add_log_id(ctl, parameters, "nodeLogId", log_id);
+	if (r == CTL_OK)
+		r = add_log_id(ctl, parameters, "domainLogId", domain_log_id);
+	if (r != CTL_OK || add_device(parameters, "tun", tun_source, tun_interface, tun_socket) < 0 ||
+	    add_device(parameters, "sock", sock_source, sock_interface, sock_socket) < 0) {
+		json_decref(parameters);
+		return r != CTL_OK ? r : ctl_error(ctl, "out of memory");
+	}
+	r = ctl_call(ctl, "Start", parameters, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	if (ctl->json)
+		r = ctl_print_json(ctl, reply);
+	else if (*json_text(reply, "publicId"))
+		fprintf(ctl->out, "started for log ID %s\n", json_text(reply, "publicId"));
+	else
+		fputs("started\n", ctl->out);
+	json_decref(reply);
+	return r;
+}
+
+/* Stop and Flush: deliver until a deadline, and say what remains. */
+static int deliver(struct ctl *ctl, int argc, char **argv, const char *method, const char *done)
+{
+	const char *deadline = NULL;
+	const struct ctl_option options[] = {{.name = "deadline", .value = &deadline}};
+	long long deadline_ms = 5000, messages;
+	char bytes[UNITS_TEXT_MAX];
+	json_t *reply;
+	int64_t ns;
+	uint64_t seconds;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+	if (r != CTL_OK)
+		return r;
+	if (deadline) {
+		if (parse_u64(deadline, &seconds) == 0 && seconds <= DEADLINE_MAX_MS / 1000)
+			ns = (int64_t)seconds * NSEC_PER_SEC;
+		else if (parse_duration(deadline, &ns) < 0 || ns > DEADLINE_MAX_MS * NSEC_PER_MSEC)
+			return ctl_usage(ctl, "--deadline takes seconds or a time like 500ms, at most 1h");
+		deadline_ms = ns / NSEC_PER_MSEC;
+	}
+	r = ctl_call(ctl, method, deadline ? json_pack("{sI}", "deadlineMs", (json_int_t)deadline_ms) : NULL,
+		     (int)deadline_ms + CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	messages = json_number(reply, "pendingMessages");
+	units_bytes((uint64_t)json_number(reply, "pendingBytes"), bytes);
+	if (ctl->json)
+		r = ctl_print_json(ctl, reply);
+	else if (messages == 0)
+		fprintf(ctl->out, "%s; nothing waits to be delivered\n", done);
+	else
+		fprintf(ctl->out, "%s; %lld message%s (%s) wait%s in the spool to be delivered\n", done,
+			messages, messages == 1 ? "" : "s", bytes, messages == 1 ? "s" : "");
+	json_decref(reply);
+	return r;
+}
+
+int cmd_stop(struct ctl *ctl, int argc, char **argv)
+{
+	return deliver(ctl, argc, argv, "Stop", "stopped");
+}
+
+int cmd_flush(struct ctl *ctl, int argc, char **argv)
+{
+	return deliver(ctl, argc, argv, "Flush", "window ended");
+}
+
+int cmd_reload(struct ctl *ctl, int argc, char **argv)
+{
+	json_t *reply;
+	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+
+	if (r != CTL_OK)
+		return r;
+	r = ctl_call(ctl, "Reload", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	if (ctl->json)
+		r = ctl_print_json(ctl, reply);
+	else
+		fputs("configuration read again\n", ctl->out);
+	json_decref(reply);
+	return r;
+}
+
+int cmd_metrics(struct ctl *ctl, int argc, char **argv)
+{
+	json_t *reply;
+	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+
+	if (r != CTL_OK)
+		return r;
+	r = ctl_call(ctl, "Metrics", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	if (ctl->json)
+		r = ctl_print_json(ctl, reply);
+	else
+		fputs(json_text(reply, "text"), ctl->out);
+	json_decref(reply);
+	return r;
+}

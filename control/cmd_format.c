@@ -1,0 +1,139 @@
+/*
+ * netlogctl format: finds messages in any stream of JSON, however they were wrapped: lines, arrays, bodies of
+ * uploads, answers of a collector. Array brackets and commas between values are stepped over, so that an
+ * array of any size is read element by element; what can't be read is skipped to the end of its line.
+ */
+
+#include "control/commands.h"
+#include "control/message_table.h"
+
+#include <ctype.h>
+
+/* Moves to where the next value begins. false at the end. */
+static bool skip_to_value(FILE *file)
+{
+	int c;
+
+	do
+		c = getc(file);
+	while (c != EOF && (isspace(c) || c == ',' || c == '[' || c == ']' || c == '\0' || c == 0x1e));
+	if (c == EOF)
+		return false;
+	ungetc(c, file);
+	return true;
+}
+
+/* Hands bytes to the JSON parser one by one, so that it takes none beyond its value. */
+struct byte_source {
+	FILE *file;
+	int last;
+};
+
+static size_t read_byte(void *data, size_t n, void *userdata)
+{
+	struct byte_source *source = userdata;
+
+	source->last = n > 0 ? getc(source->file) : EOF;
+	if (source->last == EOF)
+		return 0;
+	*(char *)data = (char)source->last;
+	return 1;
+}
+
+static void skip_line(struct byte_source *source)
+{
+	while (source->last != EOF && source->last != '\n')
+		source->last = getc(source->file);
+}
+
+static bool has_list(const json_t *object)
+{
+	return json_object_get(object, "virtualTraffic") || json_object_get(object, "subnetTraffic") ||
+	       json_object_get(object, "exitTraffic") || json_object_get(object, "physicalTraffic");
+}
+
+static bool is_message(const json_t *object)
+{
+	if (json_object_get(object, "logtail") && json_is_string(json_object_get(object, "text")))
+		return true;
+	return json_is_string(json_object_get(object, "start")) &&
+	       json_is_string(json_object_get(object, "end")) &&
+	       (json_object_get(object, "logtail") || has_list(object));
+}
+
+struct format {
+	struct ctl *ctl;
+	bool resolve;
+	size_t n_messages;
+	size_t n_bad;
+};
+
+static void print_message(struct format *format, const json_t *object)
+{
+	_cleanup_free_ char *line = json_dumps(object, JSON_COMPACT);
+
+	format->n_messages++;
+	if (!line || message_line_print(format->ctl, line, strlen(line), format->resolve) != CTL_OK)
+		format->n_bad++;
+}
+
+/* Depth is bounded by the JSON parser (2048). */
+static void find_messages(struct format *format, json_t *value)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_array(value)) {
+		json_array_foreach (value, i, item)
+			find_messages(format, item);
+		return;
+	}
+	if (!json_is_object(value))
+		return;
+	if (is_message(value)) {
+		print_message(format, value);
+		return;
+	}
+	json_object_foreach (value, key, item)
+		find_messages(format, item);
+}
+
+static void format_stream(struct format *format)
+{
+	struct byte_source source = {.file = format->ctl->in};
+
+	while (skip_to_value(source.file)) {
+		json_error_t error;
+		json_t *value = json_load_callback(read_byte, &source,
+						   JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &error);
+
+		if (value) {
+			find_messages(format, value);
+			json_decref(value);
+			continue;
+		}
+		if (format->n_bad++ == 0)
+			ctl_note(format->ctl, "not JSON, skipped to the end of the line: %s", error.text);
+		skip_line(&source);
+	}
+}
+
+int cmd_format(struct ctl *ctl, int argc, char **argv)
+{
+	struct format format = {.ctl = ctl};
+	const struct ctl_option options[] = {{.name = "resolve", .flag = &format.resolve}};
+	int r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+
+	if (r != CTL_OK)
+		return r;
+	format_stream(&format);
+	if (ferror(ctl->in))
+		return ctl_error(ctl, "can't read standard input");
+	if (format.n_bad > 0)
+		return ctl_error(ctl, "%zu part%s of the input could not be read", format.n_bad,
+				 format.n_bad == 1 ? "" : "s");
+	if (format.n_messages == 0)
+		return ctl_error(ctl, "no messages on standard input");
+	return CTL_OK;
+}

@@ -1,0 +1,368 @@
+/* netlogctl status: everything an operator asks first, on one page; what is not well stands out. */
+
+#include "control/commands.h"
+
+#include "common/time_text.h"
+#include "control/table.h"
+#include "control/units.h"
+
+static const char *short_time(const char *rfc3339, char ret_text[static TIME_TEXT_MAX])
+{
+	int64_t time;
+
+	if (time_parse(rfc3339, &time) < 0)
+		return rfc3339;
+	time_format(time - time % NSEC_PER_SEC, ret_text);
+	return ret_text;
+}
+
+/* How long ago; "" if it is no time. */
+static const char *age_of(const char *rfc3339, char ret_text[static UNITS_TEXT_MAX])
+{
+	int64_t time, now = time_now_wall();
+
+	if (time_parse(rfc3339, &time) < 0)
+		return "";
+	return units_duration(now > time ? now - time : 0, ret_text);
+}
+
+static const char *bytes_of(const json_t *object, const char *member, char ret_text[static UNITS_TEXT_MAX])
+{
+	return units_bytes((uint64_t)json_number(object, member), ret_text);
+}
+
+/* A line "  name    text". */
+static void line_start(struct ctl *ctl, const char *name)
+{
+	fprintf(ctl->out, "  %-12s", name);
+}
+
+static void print_line(struct ctl *ctl, const char *name, enum table_color color, const char *text)
+{
+	line_start(ctl, name);
+	print_color(ctl->out, ctl->color, color, "%s", text);
+	fputc('\n', ctl->out);
+}
+
+static void print_daemon(struct ctl *ctl, const json_t *status)
+{
+	bool running = json_flag(status, "running");
+	const char *since = json_text(status, running ? "runningSince" : "startedAt");
+	char time[TIME_TEXT_MAX], age[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX];
+
+	print_color(ctl->out, ctl->color, TABLE_BOLD, "netlogd %s", json_text(status, "version"));
+	fputs("  ", ctl->out);
+	print_color(ctl->out, ctl->color, running ? TABLE_GREEN : TABLE_YELLOW, "%s",
+		    running ? "running" : "stopped");
+	if (*since) {
+		const char *short_since = short_time(since, time);
+
+		print_color(ctl->out, false, TABLE_PLAIN, running ? " since %s (%s)" : ", up since %s (%s)",
+			    short_since, age_of(since, age));
+	}
+	fprintf(ctl->out, "\n");
+	line_start(ctl, "process");
+	fprintf(ctl->out, "%lld", json_number(status, "pid"));
+	if (json_number(status, "memory"))
+		fprintf(ctl->out, ", %s resident", bytes_of(status, "memory", memory));
+	if (json_object_get(status, "cpuMs"))
+		fprintf(ctl->out, ", %s of CPU time",
+			units_duration(json_number(status, "cpuMs") * NSEC_PER_MSEC, cpu));
+	fputc('\n', ctl->out);
+	if (*json_text(status, "nodeId"))
+		print_line(ctl, "node", TABLE_PLAIN, json_text(status, "nodeId"));
+	if (*json_text(status, "publicId"))
+		print_line(ctl, "log ID", TABLE_PLAIN, json_text(status, "publicId"));
+	if (*json_text(status, "domainPublicId"))
+		print_line(ctl, "domain ID", TABLE_PLAIN, json_text(status, "domainPublicId"));
+	print_line(ctl, "config", TABLE_PLAIN,
+		   *json_text(status, "configurationFile") ? json_text(status, "configurationFile")
+							   : "defaults");
+	if (*json_text(status, "configurationError"))
+		print_line(ctl, "", TABLE_RED, json_text(status, "configurationError"));
+}
+
+static void print_window(struct ctl *ctl, const json_t *status)
+{
+	const json_t *window = json_object_get(status, "window");
+	char period[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX], age[UNITS_TEXT_MAX];
+	long long connections = json_number(window, "lastConnections");
+	long long messages = json_number(window, "lastMessages");
+
+	line_start(ctl, "window");
+	fputs(units_duration(json_number(window, "periodMs") * NSEC_PER_MSEC, period), ctl->out);
+	if (*json_text(window, "lastEnd"))
+		fprintf(ctl->out, "; the last one ended %s ago: %lld connection%s, %lld message%s",
+			age_of(json_text(window, "lastEnd"), age), connections, connections == 1 ? "" : "s",
+			messages, messages == 1 ? "" : "s");
+	if (json_object_get(window, "lastCpuUs"))
+		fprintf(ctl->out, ", %s of CPU time",
+			units_duration(json_number(window, "lastCpuUs") * NSEC_PER_USEC, cpu));
+	fputc('\n', ctl->out);
+}
+
+static void print_record(struct ctl *ctl, const json_t *status)
+{
+	const json_t *record = json_object_get(status, "record");
+	const json_t *ignored = json_object_get(record, "ignored");
+	long long failures = json_number(record, "conservationFailures");
+	long long packets = json_number(ignored, "txPkts") + json_number(ignored, "rxPkts");
+	char bytes[UNITS_TEXT_MAX];
+
+	line_start(ctl, "recorded");
+	fprintf(ctl->out, "%lld messages (%s) of %lld windows", json_number(record, "messages"),
+		bytes_of(record, "bytes", bytes), json_number(record, "windows"));
+	if (packets > 0)
+		fprintf(ctl->out, ", %lld packets ignored", packets);
+	fputs(", ", ctl->out);
+	if (failures > 0)
+		print_color(ctl->out, ctl->color, TABLE_RED, "%lld windows with COUNTS THAT DO NOT ADD UP",
+			    failures);
+	else
+		fputs("all counts add up", ctl->out);
+	fputs("\n", ctl->out);
+}
+
+static void print_routes(struct ctl *ctl, const json_t *status)
+{
+	const json_t *routes = json_object_get(status, "routes");
+
+	line_start(ctl, "routes");
+	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %zu local addresses, %zu routes, %zu subnet routes",
+		    json_text(routes, "mode"), json_flag(routes, "reconfigured") ? ", reconfigured" : "",
+		    json_array_size(json_object_get(routes, "localAddrs")),
+		    json_array_size(json_object_get(routes, "routes")),
+		    json_array_size(json_object_get(routes, "subnetRoutes")));
+	fputc('\n', ctl->out);
+}
+
+static enum table_color state_color(const char *state)
+{
+	if (strcmp(state, "counting") == 0 || strcmp(state, "ok") == 0)
+		return TABLE_GREEN;
+	if (strcmp(state, "lost") == 0 || strcmp(state, "misconfigured") == 0)
+		return TABLE_RED;
+	if (strcmp(state, "waiting") == 0 || strcmp(state, "retrying") == 0)
+		return TABLE_YELLOW;
+	return TABLE_PLAIN;
+}
+
+static long long packets_of(const json_t *device, const char *member)
+{
+	const json_t *counts = json_object_get(device, member);
+
+	return json_number(counts, "txPkts") + json_number(counts, "rxPkts");
+}
+
+/* A figure that should be zero. */
+static void add_trouble(struct table *table, long long n)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (n > 0)
+		table_cell_color(table, TABLE_YELLOW, "%s", units_count((uint64_t)n, text));
+	else
+		table_cell(table, "0");
+}
+
+static void add_device(struct table *table, const char *name, const json_t *device)
+{
+	const char *interface = json_text(device, "interface"), *state = json_text(device, "state");
+	const char *configured = json_text(device, "configured"), *source = json_text(device, "source");
+	const json_t *totals = json_object_get(device, "totals");
+	char tx[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
+
+	table_cell(table, "%s", name);
+	table_cell_color(table, state_color(state), "%s", state);
+	table_cell(table, strcmp(configured, source) == 0 ? "%s" : "%s (%s)", source, configured);
+	table_cell(table, "%s", json_text(device, "attachment"));
+	table_cell(table, "%s", *interface ? interface : json_text(device, "statsSocket"));
+	table_cell(table, "%lld", json_number(device, "lastConnections"));
+	table_cell(table, "%s", bytes_of(totals, "txBytes", tx));
+	table_cell(table, "%s", bytes_of(totals, "rxBytes", rx));
+	add_trouble(table, packets_of(device, "overflow"));
+	add_trouble(table, packets_of(device, "unknown"));
+	add_trouble(table, packets_of(device, "inexact"));
+	add_trouble(table, json_number(device, "errors"));
+	add_trouble(table, json_number(device, "deviceDropsRx") + json_number(device, "deviceDropsTx"));
+	table_cell(table, "%s", json_number(device, "memory") ? bytes_of(device, "memory", memory) : "");
+}
+
+static void print_device_notes(struct ctl *ctl, const char *name, const json_t *device)
+{
+	long long refused = json_number(device, "tunnelDroppedRx");
+	char bytes[UNITS_TEXT_MAX];
+	json_t *warning;
+	size_t i;
+
+	if (*json_text(device, "reason")) {
+		print_color(ctl->out, ctl->color, TABLE_DIM, "  %s: %s", name, json_text(device, "reason"));
+		fputc('\n', ctl->out);
+	}
+	json_array_foreach (json_object_get(device, "warnings"), i, warning) {
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "  %s: %s", name,
+			    json_is_string(warning) ? json_string_value(warning) : "");
+		fputc('\n', ctl->out);
+	}
+	if (refused > 0)
+		fprintf(ctl->out, "  %s: the tunnel refused %s of what came in\n", name,
+			units_bytes((uint64_t)refused, bytes));
+}
+
+static int print_devices(struct ctl *ctl, const json_t *status)
+{
+	static const struct table_column columns[] = {
+		{"DEVICE", TABLE_LEFT},	  {"STATE", TABLE_LEFT},     {"SOURCE", TABLE_LEFT},
+		{"ATTACHED", TABLE_LEFT}, {"INTERFACE", TABLE_LEFT}, {"CONNECTIONS", TABLE_RIGHT},
+		{"SENT", TABLE_RIGHT},	  {"RECEIVED", TABLE_RIGHT}, {"OVERFLOW", TABLE_RIGHT},
+		{"UNKNOWN", TABLE_RIGHT}, {"INEXACT", TABLE_RIGHT},  {"ERRORS", TABLE_RIGHT},
+		{"DROPPED", TABLE_RIGHT}, {"MEMORY", TABLE_RIGHT},
+	};
+	const json_t *tun = json_object_get(status, "tun"), *sock = json_object_get(status, "sock");
+	_cleanup_(table_freep) struct table *table = NULL;
+
+	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
+		return CTL_FAILED;
+	add_device(table, "tun", tun);
+	add_device(table, "sock", sock);
+	fputc('\n', ctl->out);
+	if (table_print(table, ctl->out, ctl->color, 0) < 0)
+		return CTL_FAILED;
+	print_device_notes(ctl, "tun", tun);
+	print_device_notes(ctl, "sock", sock);
+	return CTL_OK;
+}
+
+static void print_spool(struct ctl *ctl, const json_t *status)
+{
+	const json_t *spool = json_object_get(status, "spool");
+	char bytes[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX], age[UNITS_TEXT_MAX];
+
+	fputc('\n', ctl->out);
+	print_color(ctl->out, ctl->color, TABLE_BOLD, "spool %s", json_text(spool, "directory"));
+	fputc('\n', ctl->out);
+	line_start(ctl, "holds");
+	fprintf(ctl->out, "%lld messages, %s of %s", json_number(spool, "messages"),
+		bytes_of(spool, "bytes", bytes), bytes_of(spool, "maxSize", max));
+	if (*json_text(spool, "oldest"))
+		fprintf(ctl->out, ", the oldest %s old", age_of(json_text(spool, "oldest"), age));
+	fputc('\n', ctl->out);
+	if (*json_text(spool, "error"))
+		print_line(ctl, "DISK", TABLE_RED, json_text(spool, "error"));
+	if (json_number(spool, "waitingMessages") > 0) {
+		line_start(ctl, "in memory");
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld messages, %s, wait for the disk",
+			    json_number(spool, "waitingMessages"), bytes_of(spool, "waitingBytes", bytes));
+		fputc('\n', ctl->out);
+	}
+	if (json_number(spool, "lostMessages") > 0) {
+		line_start(ctl, "LOST");
+		print_color(ctl->out, ctl->color, TABLE_RED, "%lld messages, %s, before they were on disk",
+			    json_number(spool, "lostMessages"), bytes_of(spool, "lostBytes", bytes));
+		fputc('\n', ctl->out);
+	}
+	if (json_number(spool, "removedMessages") > 0) {
+		line_start(ctl, "removed");
+		fprintf(ctl->out, "%lld messages, %s, to keep within the size\n",
+			json_number(spool, "removedMessages"), bytes_of(spool, "removedBytes", bytes));
+	}
+	if (json_number(spool, "damagedFrames") > 0) {
+		line_start(ctl, "damaged");
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld frames were stepped over",
+			    json_number(spool, "damagedFrames"));
+		fputc('\n', ctl->out);
+	}
+}
+
+static void print_uploader(struct ctl *ctl, const json_t *status)
+{
+	const json_t *uploader = json_object_get(status, "uploader");
+
+	if (!json_is_object(uploader))
+		return;
+	line_start(ctl, "uploader");
+	if (json_flag(uploader, "connected"))
+		fprintf(ctl->out, "process %lld", json_number(uploader, "pid"));
+	else
+		print_color(ctl->out, ctl->color, TABLE_RED, "not there%s%s",
+			    *json_text(uploader, "reason") ? ": " : "", json_text(uploader, "reason"));
+	if (json_number(uploader, "restarts") > 0)
+		fprintf(ctl->out, ", started again %lld times", json_number(uploader, "restarts"));
+	fputc('\n', ctl->out);
+}
+
+static void add_sink(struct table *table, const json_t *sink)
+{
+	char text[UNITS_TEXT_MAX];
+
+	table_cell(table, "%s", json_text(sink, "name"));
+	table_cell(table, "%s", json_text(sink, "type"));
+	table_cell_color(table, state_color(json_text(sink, "state")), "%s", json_text(sink, "state"));
+	table_cell(table, "%lld", json_number(sink, "backlogMessages"));
+	table_cell(table, "%s", bytes_of(sink, "backlogBytes", text));
+	table_cell(table, "%s", age_of(json_text(sink, "oldest"), text));
+	table_cell(table, "%lld", json_number(sink, "sentMessages"));
+	table_cell(table, "%s",
+		   *json_text(sink, "lastSuccess") ? age_of(json_text(sink, "lastSuccess"), text) : "never");
+	add_trouble(table, json_number(sink, "retries"));
+	add_trouble(table, json_number(sink, "lostMessages"));
+	add_trouble(table, json_number(sink, "quarantined"));
+	table_cell(table, "%s", json_text(sink, "lastError"));
+}
+
+static int print_sinks(struct ctl *ctl, const json_t *status)
+{
+	static const struct table_column columns[] = {
+		{"SINK", TABLE_LEFT},	  {"TYPE", TABLE_LEFT},	    {"STATE", TABLE_LEFT},
+		{"BACKLOG", TABLE_RIGHT}, {"BYTES", TABLE_RIGHT},   {"OLDEST", TABLE_RIGHT},
+		{"SENT", TABLE_RIGHT},	  {"LAST OK", TABLE_RIGHT}, {"RETRIES", TABLE_RIGHT},
+		{"LOST", TABLE_RIGHT},	  {"REFUSED", TABLE_RIGHT}, {"LAST ERROR", TABLE_LEFT},
+	};
+	_cleanup_(table_freep) struct table *table = NULL;
+	json_t *sinks = json_object_get(status, "sinks"), *sink;
+	size_t i;
+
+	if (json_array_size(sinks) == 0) {
+		fputs("  no [upload] section in the configuration: messages stay in the spool\n", ctl->out);
+		return CTL_OK;
+	}
+	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
+		return CTL_FAILED;
+	json_array_foreach (sinks, i, sink)
+		add_sink(table, sink);
+	fputc('\n', ctl->out);
+	return table_print(table, ctl->out, ctl->color, 0) < 0 ? CTL_FAILED : CTL_OK;
+}
+
+static int print_status(struct ctl *ctl, const json_t *status)
+{
+	print_daemon(ctl, status);
+	print_window(ctl, status);
+	print_record(ctl, status);
+	print_routes(ctl, status);
+	if (print_devices(ctl, status) != CTL_OK)
+		return ctl_error(ctl, "out of memory");
+	print_spool(ctl, status);
+	print_uploader(ctl, status);
+	if (print_sinks(ctl, status) != CTL_OK)
+		return ctl_error(ctl, "out of memory");
+	return CTL_OK;
+}
+
+int cmd_status(struct ctl *ctl, int argc, char **argv)
+{
+	json_t *reply;
+	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+
+	if (r != CTL_OK)
+		return r;
+	r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	if (ctl->json)
+		r = ctl_print_json(ctl, json_object_get(reply, "status"));
+	else
+		r = print_status(ctl, json_object_get(reply, "status"));
+	json_decref(reply);
+	return r;
+}

@@ -1,0 +1,49 @@
+/* The one table of commands: help, dispatch and the completion's test are all made from it. */
+
+#include "control/commands.h"
+
+#define DEADLINE_HELP "  --deadline S    seconds (or 500ms, 1m) to deliver what waits; default 5\n"
+#define RESOLVE_HELP  "  --resolve       node names that the messages hold instead of addresses (no DNS)\n"
+
+const struct ctl_command ctl_commands[] = {
+	{"status", "", "how the daemon, its devices, the spool and every sink do", NULL, cmd_status},
+	{"start", "[OPTION]...", "start logging",
+	 "What is not given comes from the configuration.\n\n"
+	 "  --tun-source S         auto, ebpf, packet, stats or none\n"
+	 "  --tun-interface I      the tunnel's network interface\n"
+	 "  --tun-stats-socket P   Unix socket for source stats\n"
+	 "  --sock-source S        auto, wireguard, stats, tailscale or none\n"
+	 "  --sock-interface I     the tunnel's network interface\n"
+	 "  --sock-stats-socket P  Unix socket for source stats or tailscale\n"
+	 "  --log-id-file FILE     the node's private log ID\n"
+	 "  --domain-log-id-file FILE\n",
+	 cmd_start},
+	{"stop", "[--deadline S]", "stop logging and deliver what waits", DEADLINE_HELP, cmd_stop},
+	{"reload", "", "read the configuration again", "One with an error changes nothing.\n", cmd_reload},
+	{"flush", "[--deadline S]", "end the window now and deliver what waits", DEADLINE_HELP, cmd_flush},
+	{"routes show", "", "the routes that classify traffic, and where each comes from", NULL,
+	 cmd_routes_show},
+	{"routes set", "--local-addr P... --route P... --subnet-route P... | --file FILE",
+	 "put routes in place of the configured ones, until the next reload",
+	 "  --local-addr P    the node's own address\n"
+	 "  --route P         a prefix reached through the tunnel\n"
+	 "  --subnet-route P  a prefix that this node serves for others\n"
+	 "  --file FILE       all three as {\"localAddrs\":[...],\"routes\":[...],\"subnetRoutes\":[...]};\n"
+	 "                    \"-\" is standard input\n"
+	 "Each may be given more than once, or as a list with commas. A list that is not given is empty.\n",
+	 cmd_routes_set},
+	{"nodes show", "", "the known node identities", NULL, cmd_nodes_show},
+	{"nodes set", "FILE", "put node identities in place of all that were known",
+	 "FILE holds {\"nodes\":[{\"nodeId\":...,\"name\":...,\"addresses\":[...],\"os\":...,\"user\":...,"
+	 "\"tags\":[...]}]};\n\"-\" is standard input.\n",
+	 cmd_nodes_set},
+	{"tail", "[--resolve]", "messages as they come, as tables or with --json as lines", RESOLVE_HELP,
+	 cmd_tail},
+	{"format", "[--resolve]", "print the messages in any JSON stream on standard input", RESOLVE_HELP,
+	 cmd_format},
+	{"id new", "FILE", "make a private log ID, and show its public one",
+	 "The file gets mode 0600 and is never written over. The private ID is a secret.\n", cmd_id_new},
+	{"id public", "FILE", "show the public log ID of a private one", NULL, cmd_id_public},
+	{"metrics", "", "the daemon's figures as Prometheus text", NULL, cmd_metrics},
+	{NULL},
+};

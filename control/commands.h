@@ -1,0 +1,29 @@
+#pragma once
+
+/* The commands' functions, for the table in commands.c. Each takes its own name as argv[0]; an exit status.
+ */
+
+#include "control/ctl.h"
+
+#include <string.h>
+
+int cmd_status(struct ctl *ctl, int argc, char **argv);
+int cmd_start(struct ctl *ctl, int argc, char **argv);
+int cmd_stop(struct ctl *ctl, int argc, char **argv);
+int cmd_reload(struct ctl *ctl, int argc, char **argv);
+int cmd_flush(struct ctl *ctl, int argc, char **argv);
+int cmd_routes_show(struct ctl *ctl, int argc, char **argv);
+int cmd_routes_set(struct ctl *ctl, int argc, char **argv);
+int cmd_nodes_set(struct ctl *ctl, int argc, char **argv);
+int cmd_nodes_show(struct ctl *ctl, int argc, char **argv);
+int cmd_tail(struct ctl *ctl, int argc, char **argv);
+int cmd_top(struct ctl *ctl, int argc, char **argv);
+int cmd_flows(struct ctl *ctl, int argc, char **argv);
+int cmd_report(struct ctl *ctl, int argc, char **argv);
+int cmd_format(struct ctl *ctl, int argc, char **argv);
+int cmd_spool_check(struct ctl *ctl, int argc, char **argv);
+int cmd_spool_export(struct ctl *ctl, int argc, char **argv);
+int cmd_spool_repair(struct ctl *ctl, int argc, char **argv);
+int cmd_id_new(struct ctl *ctl, int argc, char **argv);
+int cmd_id_public(struct ctl *ctl, int argc, char **argv);
+int cmd_metrics(struct ctl *ctl, int argc, char **argv);

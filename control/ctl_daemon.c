@@ -1,0 +1,177 @@
+/* Talking to the daemon: where it is, what it answers, and what an operator can do when it does not. */
+
+#include "control/ctl.h"
+
+#include "common/config.h"
+#include "control/varlink_client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define INTERFACE "org.netlogd.control."
+#define SERVICE	  "org.varlink.service."
+
+/* Where the socket is when nobody said so: as the configuration says, if one was named. */
+static int find_socket(struct ctl *ctl, char **ret_path)
+{
+	_cleanup_(config_error_deinit) struct config_error error = {0};
+	_cleanup_(config_freep) struct config *config = NULL;
+	const char *path = ctl->socket;
+
+	if (ctl->config_given && !ctl->socket_given) {
+		if (config_load(ctl->config, &config, &error) < 0)
+			return ctl_error(ctl, "%s:%u: %s", error.file, error.line, error.reason);
+		path = config->control_socket;
+	}
+	*ret_path = strdup(path);
+	return *ret_path ? CTL_OK : ctl_error(ctl, "out of memory");
+}
+
+static int connect_error(struct ctl *ctl, const char *path, int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -ECONNREFUSED:
+		return ctl_error(ctl,
+				 "no daemon answers at %s. Start it with \"systemctl start netlogd\" or, by "
+				 "hand, \"netlogd --config FILE\"; another socket: --socket PATH",
+				 path);
+	case -EACCES:
+	case -EPERM:
+		return ctl_error(ctl,
+				 "no permission to connect to %s: be root or in the daemon's control-group",
+				 path);
+	case -ETIMEDOUT:
+		return ctl_error(ctl, "the daemon at %s does not take connections (too busy?)", path);
+	default:
+		return ctl_error(ctl, "%s: %s", path, strerror(-error));
+	}
+}
+
+int ctl_connect(struct ctl *ctl, struct varlink_client **ret_client)
+{
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	r = find_socket(ctl, &path);
+	if (r != CTL_OK)
+		return r;
+	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
+	return r < 0 ? connect_error(ctl, path, r) : CTL_OK;
+}
+
+static bool is_error(const char *error, const char *interface, const char *name)
+{
+	size_t n = strlen(interface);
+
+	return strncmp(error, interface, n) == 0 && strcmp(error + n, name) == 0;
+}
+
+/* The standard errors of Varlink. */
+static int service_error(struct ctl *ctl, const char *error, const json_t *parameters)
+{
+	if (is_error(error, SERVICE, "PermissionDenied"))
+		return ctl_error(ctl, "the daemon permits this to root, its own user and its operators only "
+				      "(\"operators\" in the configuration)");
+	if (is_error(error, SERVICE, "MethodNotFound") || is_error(error, SERVICE, "MethodNotImplemented"))
+		return ctl_error(ctl, "this daemon does not know %s (another version?)",
+				 json_text(parameters, "method"));
+	if (is_error(error, SERVICE, "InterfaceNotFound"))
+		return ctl_error(ctl, "whoever answers there is no netlogd");
+	if (is_error(error, SERVICE, "InvalidParameter"))
+		return ctl_error(ctl, "the daemon does not take \"%s\" (another version?)",
+				 json_text(parameters, "parameter"));
+	return ctl_error(ctl, "the daemon answers with %s", error);
+}
+
+int ctl_reply_error(struct ctl *ctl, const char *error, const json_t *parameters)
+{
+	const char *value = json_text(parameters, "value");
+
+	if (is_error(error, INTERFACE, "AlreadyRunning"))
+		return ctl_error(ctl, "already running, for log ID %s", json_text(parameters, "publicId"));
+	if (is_error(error, INTERFACE, "NotRunning"))
+		return ctl_error(ctl, "the logger is stopped; \"netlogctl start\" starts it");
+	if (is_error(error, INTERFACE, "InvalidRoute"))
+		return ctl_error(ctl, "\"%s\" is no prefix (like 10.0.0.0/8 or fd00::1)", value);
+	if (is_error(error, INTERFACE, "InvalidNode"))
+		return ctl_error(ctl, "a node can't be used: \"%s\"", value);
+	if (is_error(error, INTERFACE, "DeviceUnavailable"))
+		return ctl_error(ctl, "the %s device can't be used: %s", json_text(parameters, "device"),
+				 json_text(parameters, "reason"));
+	if (is_error(error, INTERFACE, "ConfigurationInvalid"))
+		return ctl_error(ctl, "%s:%lld: %s; nothing was changed", json_text(parameters, "file"),
+				 json_number(parameters, "line"), json_text(parameters, "reason"));
+	if (is_error(error, INTERFACE, "Failed"))
+		return ctl_error(ctl, "the daemon could not do that: %s", json_text(parameters, "reason"));
+	return service_error(ctl, error, parameters);
+}
+
+static int call_error(struct ctl *ctl, int error)
+{
+	if (error == -ETIMEDOUT)
+		return ctl_error(ctl, "the daemon does not answer");
+	if (error == -ECONNRESET)
+		return ctl_error(ctl, "the daemon closed the connection (is it ending, or are there too many "
+				      "clients?)");
+	if (error == -EBADMSG || error == -EMSGSIZE)
+		return ctl_error(ctl, "whoever answers there does not speak Varlink");
+	return ctl_error(ctl, "%s", strerror(-error));
+}
+
+int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeout_ms, json_t **ret_parameters)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	_cleanup_free_ char *error = NULL;
+	char name[128];
+	json_t *reply;
+	int r;
+
+	r = ctl_connect(ctl, &client);
+	if (r != CTL_OK) {
+		json_decref(parameters);
+		return r;
+	}
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	r = varlink_client_call(client, name, parameters, timeout_ms, &reply, &error);
+	if (r < 0)
+		return call_error(ctl, r);
+	if (error) {
+		r = ctl_reply_error(ctl, error, reply);
+		json_decref(reply);
+		return r;
+	}
+	*ret_parameters = reply;
+	return CTL_OK;
+}
+
+int ctl_stream(struct ctl *ctl, const char *method, bool (*reply)(json_t *parameters, void *userdata),
+	       void *userdata)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	char name[128];
+	bool go_on = true;
+	int r;
+
+	r = ctl_connect(ctl, &client);
+	if (r != CTL_OK)
+		return r;
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	r = varlink_client_send(client, name, NULL, true, CTL_CALL_TIMEOUT_MS);
+	while (r == 0 && go_on) {
+		_cleanup_free_ char *error = NULL;
+		json_t *parameters;
+
+		r = varlink_client_receive(client, -1, &parameters, &error, &go_on);
+		if (r < 0)
+			break;
+		if (error) {
+			r = ctl_reply_error(ctl, error, parameters);
+			json_decref(parameters);
+			return r;
+		}
+		go_on = reply(parameters, userdata) && go_on;
+		json_decref(parameters);
+	}
+	return r < 0 ? call_error(ctl, r) : CTL_OK;
+}

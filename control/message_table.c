@@ -1,0 +1,202 @@
+/* One message, one table: all classes share the columns, so that figures can be compared down the page. */
+
+#include "control/message_table.h"
+
+#include "common/message.h"
+#include "common/time_text.h"
+#include "control/ctl.h"
+#include "control/table.h"
+#include "control/units.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *proto_text(uint8_t proto, char ret_text[static PROTO_TEXT_MAX])
+{
+	static const char *const names[256] = {
+		[0] = "-",	   [1] = "icmp",       [2] = "igmp",  [4] = "ipip",   [6] = "tcp",
+		[17] = "udp",	   [41] = "ip6",       [47] = "gre",  [50] = "esp",   [51] = "ah",
+		[58] = "icmp6",	   [89] = "ospf",      [103] = "pim", [112] = "vrrp", [132] = "sctp",
+		[136] = "udplite", [255] = "fragment",
+	};
+
+	if (names[proto])
+		return names[proto];
+	snprintf(ret_text, PROTO_TEXT_MAX, "%u", proto);
+	return ret_text;
+}
+
+char *endpoint_text(const struct endpoint *endpoint, const char *name)
+{
+	char text[ENDPOINT_TEXT_MAX];
+	char *named;
+
+	if (endpoint->address.family == ADDRESS_NONE)
+		return strdup("-");
+	if (name) {
+		int n = endpoint->port ? asprintf(&named, "%s:%u", name, endpoint->port)
+				       : asprintf(&named, "%s", name);
+
+		return n < 0 ? NULL : named;
+	}
+	if (endpoint->port)
+		endpoint_format(endpoint, text);
+	else
+		address_format(&endpoint->address, text);
+	return strdup(text);
+}
+
+static const struct table_column columns[] = {
+	{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},
+	{"SOURCE", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT},
+	{"TX PKTS", TABLE_RIGHT}, {"TX BYTES", TABLE_RIGHT},
+	{"RX PKTS", TABLE_RIGHT}, {"RX BYTES", TABLE_RIGHT},
+};
+
+static void add_counts(struct table *table, const struct counts *counts)
+{
+	char text[UNITS_TEXT_MAX];
+
+	table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
+	table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
+	table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
+	table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
+}
+
+static void add_endpoint(struct table *table, const struct message *message, const struct endpoint *endpoint,
+			 bool resolve)
+{
+	const char *name = resolve ? message_node_name(message, &endpoint->address) : NULL;
+	_cleanup_free_ char *text = endpoint_text(endpoint, name);
+
+	table_cell(table, "%s", text ? text : "");
+}
+
+/* What a class has in all; the entries follow. */
+static void add_class(struct table *table, const struct message *message, enum traffic_class class)
+{
+	struct message_entries entries = message_entries(message);
+	int64_t length = message->end - message->start;
+	char tx[UNITS_TEXT_MAX], tx_rate[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], rx_rate[UNITS_TEXT_MAX];
+	struct counts sum = {0};
+	enum traffic_class of;
+	struct flow flow;
+	size_t n = 0;
+
+	while (message_entries_next(&entries, &of, &flow) > 0) {
+		if (of != class)
+			continue;
+		counts_add(&sum, &flow.counts);
+		n++;
+	}
+	units_byte_rate(sum.tx_bytes, length, tx_rate);
+	units_byte_rate(sum.rx_bytes, length, rx_rate);
+	table_heading(table, "%s: %zu connection%s, sent %s%s%s%s, received %s%s%s%s",
+		      traffic_class_name(class), n, n == 1 ? "" : "s", units_bytes(sum.tx_bytes, tx),
+		      *tx_rate ? " (" : "", tx_rate, *tx_rate ? ")" : "", units_bytes(sum.rx_bytes, rx),
+		      *rx_rate ? " (" : "", rx_rate, *rx_rate ? ")" : "");
+}
+
+static int add_entries(struct table *table, const struct message *message, bool resolve)
+{
+	struct message_entries entries = message_entries(message);
+	enum traffic_class class, last = N_CLASSES;
+	struct flow flow;
+	int r;
+
+	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
+		char text[PROTO_TEXT_MAX];
+
+		if (class != last)
+			add_class(table, message, class);
+		last = class;
+		table_cell(table, " ");
+		table_cell(table, "%s", proto_text(flow.connection.proto, text));
+		add_endpoint(table, message, &flow.connection.src, resolve);
+		add_endpoint(table, message, &flow.connection.dst, resolve);
+		add_counts(table, &flow.counts);
+	}
+	return r;
+}
+
+static void print_overflow(struct ctl *ctl, const char *device, const struct counts *overflow)
+{
+	char tx[UNITS_TEXT_MAX], tx_bytes[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], rx_bytes[UNITS_TEXT_MAX];
+
+	if (counts_is_zero(overflow))
+		return;
+	print_color(ctl->out, ctl->color, TABLE_YELLOW,
+		    "  overflow of %s, in no entry: sent %s packets (%s), received %s packets (%s)", device,
+		    units_count(overflow->tx_packets, tx), units_bytes(overflow->tx_bytes, tx_bytes),
+		    units_count(overflow->rx_packets, rx), units_bytes(overflow->rx_bytes, rx_bytes));
+	fputc('\n', ctl->out);
+}
+
+static void print_head(struct ctl *ctl, const struct message *message)
+{
+	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX], number[40] = "";
+	const char *name = message->node_id;
+
+	time_format(message->start, start);
+	/* Both ends are inclusive. */
+	units_duration(message->end - message->start + 1, duration);
+	if (message->proc_seq)
+		snprintf(number, sizeof(number), "  #%llu", (unsigned long long)message->proc_seq);
+	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s%s%s%s", start, duration, name ? "  node " : "",
+		    name ? name : "", number);
+	fputc('\n', ctl->out);
+}
+
+static int print_text(struct ctl *ctl, const struct message *message)
+{
+	char time[TIME_TEXT_MAX] = "";
+
+	if (message->client_time)
+		time_format(message->client_time, time);
+	print_color(ctl->out, ctl->color, TABLE_DIM, "%s", time);
+	fputs(*time ? "  " : "", ctl->out);
+	print_color(ctl->out, false, TABLE_PLAIN, "%s", message->text);
+	fputs("\n", ctl->out);
+	return CTL_OK;
+}
+
+int message_table_print(struct ctl *ctl, const struct message *message, bool resolve)
+{
+	_cleanup_(table_freep) struct table *table = NULL;
+	int r;
+
+	if (message->text)
+		return print_text(ctl, message);
+	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
+		return ctl_error(ctl, "out of memory");
+	r = add_entries(table, message, resolve);
+	print_head(ctl, message);
+	if (table_rows(table) > 0 && table_print(table, ctl->out, ctl->color, 0) < 0)
+		return ctl_error(ctl, "out of memory");
+	print_overflow(ctl, "tun", &message->overflow_tun);
+	print_overflow(ctl, "sock", &message->overflow_sock);
+	fputc('\n', ctl->out);
+	return r < 0 ? ctl_error(ctl, "the rest of this message can't be read") : CTL_OK;
+}
+
+int message_line_print(struct ctl *ctl, const char *data, size_t length, bool resolve)
+{
+	struct message message;
+	int r;
+
+	if (ctl->json) {
+		fwrite(data, 1, length, ctl->out);
+		fputc('\n', ctl->out);
+		return CTL_OK;
+	}
+	r = message_parse(data, length, &message);
+	if (r < 0)
+		return ctl_error(ctl, r == -EBADMSG ? "not a message of the log" : "out of memory");
+	if (!message_is_known(&message)) {
+		message_deinit(&message);
+		return ctl_error(ctl, "not a message of the log");
+	}
+	r = message_table_print(ctl, &message, resolve);
+	message_deinit(&message);
+	return r;
+}

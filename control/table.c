@@ -1,0 +1,311 @@
+/* Rows are kept as texts until all are known; then the widths are, too. */
+
+#include "control/table.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+struct cell {
+	char *text;
+	enum table_color color;
+	bool heading; /* stands alone in its line */
+};
+
+struct table {
+	const struct table_column *columns;
+	size_t n_columns;
+	bool hide_titles;
+	struct cell *cells;
+	size_t n_cells, allocated;
+	size_t n_rows;
+	size_t in_row; /* cells of the row under way */
+	int error;
+};
+
+int table_new(const struct table_column *columns, size_t n_columns, struct table **ret_table)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	table->columns = columns;
+	table->n_columns = n_columns;
+	*ret_table = table;
+	return 0;
+}
+
+void table_free(struct table *table)
+{
+	if (!table)
+		return;
+	for (size_t i = 0; i < table->n_cells; i++)
+		free(table->cells[i].text);
+	free(table->cells);
+	free(table);
+}
+
+/* Bytes of the UTF-8 character at text (RFC 3629); 0 if it is none. */
+static size_t character_size(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	size_t n = *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : *c < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) || (*c == 0xf0 && c[1] < 0x90) ||
+	    (*c == 0xf4 && c[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* C0, DEL, C1, and the characters that turn the direction of what follows. */
+static bool is_control(const char *text, size_t n)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	if (n == 1)
+		return *c < 0x20 || *c == 0x7f;
+	if (n == 2)
+		return *c == 0xc2 && c[1] < 0xa0;
+	if (n != 3 || c[0] != 0xe2)
+		return false;
+	return (c[1] == 0x80 && ((c[2] >= 0xaa && c[2] <= 0xae) || c[2] == 0x8e || c[2] == 0x8f)) ||
+	       (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
+}
+
+char *text_for_terminal(const char *text)
+{
+	char *clean = malloc(strlen(text) + 1), *to = clean;
+
+	if (!clean)
+		return NULL;
+	while (*text) {
+		size_t n = character_size(text);
+
+		if (n == 0 || is_control(text, n)) {
+			*to++ = '?';
+			text += n == 0 ? 1 : n;
+			continue;
+		}
+		memcpy(to, text, n);
+		to += n;
+		text += n;
+	}
+	*to = '\0';
+	return clean;
+}
+
+static size_t text_width(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static void add_cell(struct table *table, enum table_color color, bool heading, const char *format,
+		     va_list arguments)
+{
+	_cleanup_free_ char *text = NULL;
+	struct cell *cells;
+
+	if (table->n_cells == table->allocated) {
+		size_t more = table->allocated ? table->allocated * 2 : 64;
+
+		cells = reallocarray(table->cells, more, sizeof(*cells));
+		if (!cells) {
+			table->error = -ENOMEM;
+			return;
+		}
+		table->cells = cells;
+		table->allocated = more;
+	}
+	if (vasprintf(&text, format, arguments) < 0) {
+		text = NULL;
+		table->error = -ENOMEM;
+		return;
+	}
+	table->cells[table->n_cells] = (struct cell){text_for_terminal(text), color, heading};
+	if (!table->cells[table->n_cells].text)
+		table->error = -ENOMEM;
+	else
+		table->n_cells++;
+}
+
+void table_cell(struct table *table, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_cell(table, TABLE_PLAIN, false, format, arguments);
+	va_end(arguments);
+	table->in_row = (table->in_row + 1) % table->n_columns;
+	table->n_rows += table->in_row == 0;
+}
+
+void table_cell_color(struct table *table, enum table_color color, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_cell(table, color, false, format, arguments);
+	va_end(arguments);
+	table->in_row = (table->in_row + 1) % table->n_columns;
+	table->n_rows += table->in_row == 0;
+}
+
+void table_heading(struct table *table, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	add_cell(table, TABLE_BOLD, true, format, arguments);
+	va_end(arguments);
+	table->n_rows++;
+}
+
+void table_hide_titles(struct table *table)
+{
+	table->hide_titles = true;
+}
+
+size_t table_rows(const struct table *table)
+{
+	return table->n_rows;
+}
+
+static const char *const color_codes[] = {
+	[TABLE_PLAIN] = "",	    [TABLE_BOLD] = "\033[1m",	 [TABLE_DIM] = "\033[2m",
+	[TABLE_GREEN] = "\033[32m", [TABLE_YELLOW] = "\033[33m", [TABLE_RED] = "\033[31m",
+};
+
+/* What one line has left, so that it is cut at the terminal's edge, and the blanks it still owes. */
+struct line {
+	FILE *file;
+	bool color;
+	size_t left;
+	size_t blanks; /* not printed unless something follows */
+};
+
+static void print_blanks(struct line *line)
+{
+	size_t n = MIN(line->blanks, line->left);
+
+	fprintf(line->file, "%*s", (int)n, "");
+	line->left -= n;
+	line->blanks = 0;
+}
+
+static void print_text(struct line *line, const char *text, enum table_color color)
+{
+	size_t n = 0;
+
+	if (*text == '\0')
+		return;
+	print_blanks(line);
+	if (line->color && color != TABLE_PLAIN)
+		fputs(color_codes[color], line->file);
+	while (text[n] && line->left > 0) {
+		n += character_size(text + n);
+		line->left--;
+	}
+	fwrite(text, 1, n, line->file);
+	if (line->color && color != TABLE_PLAIN)
+		fputs("\033[0m", line->file);
+}
+
+static void print_cell(struct line *line, const char *text, enum table_color color, size_t width,
+		       enum table_align align)
+{
+	size_t pad = width - text_width(text);
+
+	if (align == TABLE_RIGHT)
+		line->blanks += pad;
+	print_text(line, text, color);
+	if (align == TABLE_LEFT)
+		line->blanks += pad;
+	line->blanks += 2;
+}
+
+static void measure(const struct table *table, size_t *widths)
+{
+	size_t column = 0;
+
+	for (size_t i = 0; i < table->n_cells; i++) {
+		if (table->cells[i].heading)
+			continue;
+		widths[column] = MAX(widths[column], text_width(table->cells[i].text));
+		column = (column + 1) % table->n_columns;
+	}
+	if (table->hide_titles)
+		return;
+	for (size_t i = 0; i < table->n_columns; i++)
+		if (widths[i] > 0)
+			widths[i] = MAX(widths[i], text_width(table->columns[i].title));
+}
+
+static void print_titles(const struct table *table, struct line line, const size_t *widths)
+{
+	for (size_t i = 0; i < table->n_columns; i++)
+		if (widths[i] > 0)
+			print_cell(&line, table->columns[i].title, TABLE_DIM, widths[i],
+				   table->columns[i].align);
+	fputc('\n', line.file);
+}
+
+int table_print(const struct table *table, FILE *file, bool color, size_t width)
+{
+	const struct line fresh = {.file = file, .color = color, .left = width > 0 ? width : SIZE_MAX};
+	_cleanup_free_ size_t *widths = calloc(table->n_columns, sizeof(*widths));
+	struct line line = fresh;
+	size_t column = 0;
+
+	if (!widths || table->error < 0)
+		return -ENOMEM;
+	measure(table, widths);
+	if (!table->hide_titles)
+		print_titles(table, fresh, widths);
+	for (size_t i = 0; i < table->n_cells; i++) {
+		const struct cell *cell = &table->cells[i];
+
+		if (cell->heading) {
+			print_text(&line, cell->text, cell->color);
+		} else {
+			if (widths[column] > 0)
+				print_cell(&line, cell->text, cell->color, widths[column],
+					   table->columns[column].align);
+			column = (column + 1) % table->n_columns;
+		}
+		if (cell->heading || column == 0) {
+			fputc('\n', file);
+			line = fresh;
+		}
+	}
+	return 0;
+}
+
+void print_color(FILE *file, bool color, enum table_color which, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+	va_list arguments;
+	int n;
+
+	va_start(arguments, format);
+	n = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (n < 0) {
+		text = NULL;
+		return;
+	}
+	clean = text_for_terminal(text);
+	if (!clean)
+		return;
+	if (color && which != TABLE_PLAIN)
+		fprintf(file, "%s%s\033[0m", color_codes[which], clean);
+	else
+		fputs(clean, file);
+}

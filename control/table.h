@@ -1,0 +1,48 @@
+#pragma once
+
+/*
+ * Aligned columns for people. Cells are taken as text whatever they hold: control characters, which could
+ * play tricks on a terminal, are replaced, and columns are aligned by what is seen (UTF-8).
+ */
+
+#include "common/cleanup.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct table;
+
+enum table_align { TABLE_LEFT, TABLE_RIGHT };
+enum table_color { TABLE_PLAIN, TABLE_BOLD, TABLE_DIM, TABLE_GREEN, TABLE_YELLOW, TABLE_RED };
+
+struct table_column {
+	const char *title;
+	enum table_align align;
+};
+
+/* The columns must outlive the table. 0 or -ENOMEM. */
+int table_new(const struct table_column *columns, size_t n_columns, struct table **ret_table);
+void table_free(struct table *table);
+DEFINE_CLEANUP(struct table *, table_free);
+
+/* The next cell; a row is full when every column has one. Errors stick until the table is printed. */
+void table_cell(struct table *table, const char *format, ...) _printf_(2, 3);
+void table_cell_color(struct table *table, enum table_color color, const char *format, ...) _printf_(3, 4);
+/* A line of its own across all columns, between rows. */
+void table_heading(struct table *table, const char *format, ...) _printf_(2, 3);
+/* Leaves the titles out. */
+void table_hide_titles(struct table *table);
+size_t table_rows(const struct table *table);
+
+/*
+ * Prints everything; a column without any text is left out, title and all. width: columns that a line may
+ * have (0: any). 0 or -ENOMEM.
+ */
+int table_print(const struct table *table, FILE *file, bool color, size_t width);
+
+/* Text as a table would print it: no control characters, valid UTF-8. Owned by the caller, NULL: no memory.
+ */
+char *text_for_terminal(const char *text);
+/* Prints such a text in a color, if colors are wanted. */
+void print_color(FILE *file, bool color, enum table_color which, const char *format, ...) _printf_(4, 5);
