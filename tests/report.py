@@ -20,7 +20,7 @@ import sys
 import xml.etree.ElementTree
 
 CHECK_SUMMARY = re.compile(r"\d+%: Checks: (\d+), Failures: (\d+), Errors: (\d+)")
-VM_RESULT = re.compile(r"^netlogd-vm: (ok|not ok|skip) ([^:\r]*)(?:: ([^\r]*))?\r?$", re.MULTILINE)
+VM_RESULT = re.compile(r"^netlogd-vm: (ok|not ok|skip) ([^:\r\n]*)(?:: ([^\r\n]*))?\r?$", re.MULTILINE)
 
 
 class Suite:
