@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,14 +19,32 @@ struct spool_test spool_test;
 /* In the parent, so that it is removed whatever becomes of the test. */
 static char *directory;
 
+char *path_join(const char *parent, const char *name)
+{
+	char *path;
+
+	ck_assert_int_gt(asprintf(&path, "%s/%s", parent, name), 0);
+	return path;
+}
+
 static void make_directory(void)
 {
-	directory = directory_make();
+	directory = path_join(getenv("TMPDIR") ?: "/tmp", "netlogd-spool-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+	(void)status;
+	(void)type;
+	(void)walk;
+	return remove(path);
 }
 
 static void remove_directory(void)
 {
-	directory_remove(TAKE_PTR(directory));
+	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	free(TAKE_PTR(directory));
 }
 
 static void setup(void)
@@ -33,12 +52,12 @@ static void setup(void)
 	struct spool_test *t = &spool_test;
 
 	*t = (struct spool_test){.directory = directory};
-	t->spool = path_in(t->directory, "spool");
-	t->upload = path_in(t->directory, "upload");
-	t->machine_id = path_in(t->directory, "machine-id");
-	t->boot_id = path_in(t->directory, "boot-id");
-	file_make(t->machine_id, "0123456789abcdef0123456789abcdef\n", 0600);
-	file_make(t->boot_id, "01234567-89ab-cdef-0123-456789abcdef\n", 0600);
+	t->spool = path_join(t->directory, "spool");
+	t->upload = path_join(t->directory, "upload");
+	t->machine_id = path_join(t->directory, "machine-id");
+	t->boot_id = path_join(t->directory, "boot-id");
+	text_write(t->machine_id, "0123456789abcdef0123456789abcdef\n");
+	text_write(t->boot_id, "01234567-89ab-cdef-0123-456789abcdef\n");
 	ck_assert_int_eq(mkdir(t->upload, 0700), 0);
 	t->options = (struct spool_writer_options){
 		.directory = t->spool,
@@ -220,7 +239,7 @@ struct spool_position spool_test_position(uint64_t number)
 
 void spool_test_cursor(const char *sink, const struct spool_position *position)
 {
-	_cleanup_free_ char *path = path_in(spool_test.upload, sink);
+	_cleanup_free_ char *path = path_join(spool_test.upload, sink);
 	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
 	_cleanup_close_ int fd = -1;
 
@@ -253,7 +272,7 @@ char *spool_test_segment(size_t i)
 	_cleanup_spool_listing_ struct spool_listing listing = list();
 
 	ck_assert_uint_lt(i, listing.n);
-	return path_in(spool_test.spool, listing.entries[i].name);
+	return path_join(spool_test.spool, listing.entries[i].name);
 }
 
 uint8_t *bytes_read(const char *path, size_t *ret_size)
@@ -271,4 +290,9 @@ void bytes_write(const char *path, const void *data, size_t n)
 	ck_assert_ptr_nonnull(file);
 	ck_assert_uint_eq(fwrite(data, 1, n, file), n);
 	ck_assert_int_eq(fclose(file), 0);
+}
+
+void text_write(const char *path, const char *text)
+{
+	bytes_write(path, text, strlen(text));
 }

@@ -5,7 +5,6 @@
 
 #include "common/spool_reader.h"
 #include "daemon/spool_writer.h"
-#include "tests/unit/common/support.h"
 
 #include <check.h>
 #include <stdbool.h>
@@ -54,6 +53,10 @@ struct spool_position spool_test_position(uint64_t number);
 /* How many segments are there, and the name of one of them (owned by the caller). */
 size_t spool_test_segments(void);
 char *spool_test_segment(size_t i);
+/* "<directory>/<name>", owned by the caller. */
+char *path_join(const char *parent, const char *name);
+/* Writes a small text file. */
+void text_write(const char *path, const char *text);
 /* Whole files as bytes. */
 uint8_t *bytes_read(const char *path, size_t *ret_size);
 void bytes_write(const char *path, const void *data, size_t n);

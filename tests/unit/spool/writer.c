@@ -66,7 +66,7 @@ START_TEST(another_boot_jumps)
 	spool_test_open();
 	spool_test_append(1, 50);
 	spool_test_close();
-	file_make(spool_test.boot_id, "fedcba98-89ab-cdef-0123-456789abcdef\n", 0600);
+	text_write(spool_test.boot_id, "fedcba98-89ab-cdef-0123-456789abcdef\n");
 	spool_test_open();
 	spool_test_append(2, 50);
 	spool_test_sync();
@@ -87,7 +87,7 @@ START_TEST(another_machine_begins_another_spool)
 	memcpy(id, spool_test_status().spool_id, sizeof(id));
 	spool_test_append(1, 50);
 	spool_test_close();
-	file_make(spool_test.machine_id, "1123456789abcdef0123456789abcdef\n", 0600);
+	text_write(spool_test.machine_id, "1123456789abcdef0123456789abcdef\n");
 	spool_test_open();
 	ck_assert_str_ne(spool_test_status().spool_id, id);
 	spool_test_append(2, 50);
