@@ -1,0 +1,34 @@
+#pragma once
+
+/*
+ * Where the uploader takes time and chance from: one table of functions, so that tests can let hours of
+ * outage pass in a moment and know every "random" wait in advance.
+ */
+
+#include <stdint.h>
+
+struct clock_ops {
+	int64_t (*boot)(void *userdata);    /* ns; never steps, goes on during suspend */
+	int64_t (*wall)(void *userdata);    /* ns since 1970 */
+	uint64_t (*random)(void *userdata); /* 64 even bits; need not be secret */
+	void *userdata;
+};
+
+/* The machine's own clocks and random numbers. */
+extern const struct clock_ops clock_system;
+
+static inline int64_t clock_boot(const struct clock_ops *clock)
+{
+	return clock->boot(clock->userdata);
+}
+
+static inline int64_t clock_wall(const struct clock_ops *clock)
+{
+	return clock->wall(clock->userdata);
+}
+
+/* An even choice from 0 to bound - 1; 0 for a bound of 0. */
+static inline uint64_t clock_random_below(const struct clock_ops *clock, uint64_t bound)
+{
+	return bound ? clock->random(clock->userdata) % bound : 0;
+}

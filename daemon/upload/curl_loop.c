@@ -1,0 +1,147 @@
+/*
+ * libcurl says which sockets and which timer it waits for; this turns that into libevent's events and hands
+ * finished transfers to their owners. Nothing in here may block: every sink of the process runs on it.
+ */
+
+#include "daemon/upload/curl_loop.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdbool.h>
+
+struct curl_loop {
+	struct event_base *base;
+	CURLM *multi;
+	struct event *timer;
+};
+
+static void check_finished(struct curl_loop *loop)
+{
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(loop->multi, &left))) {
+		struct curl_transfer *transfer = NULL;
+		CURL *easy = message->easy_handle;
+		CURLcode result = message->data.result;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+		curl_multi_remove_handle(loop->multi, easy);
+		transfer->done(easy, result, transfer->userdata);
+	}
+}
+
+static void on_socket_event(evutil_socket_t fd, short what, void *userdata)
+{
+	struct curl_loop *loop = userdata;
+	int action = 0, running;
+
+	if (what & EV_READ)
+		action |= CURL_CSELECT_IN;
+	if (what & EV_WRITE)
+		action |= CURL_CSELECT_OUT;
+	curl_multi_socket_action(loop->multi, fd, action, &running);
+	check_finished(loop);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct curl_loop *loop = userdata;
+	int running;
+
+	(void)fd;
+	(void)what;
+	curl_multi_socket_action(loop->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	check_finished(loop);
+}
+
+static int on_timer_request(CURLM *multi, long timeout_ms, void *userdata)
+{
+	struct curl_loop *loop = userdata;
+	struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
+
+	(void)multi;
+	if (timeout_ms < 0)
+		evtimer_del(loop->timer);
+	else
+		evtimer_add(loop->timer, &timeout);
+	return 0;
+}
+
+static int on_socket_request(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
+{
+	struct curl_loop *loop = userdata;
+	struct event *event = socket_data;
+	short events = EV_PERSIST;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		if (event)
+			event_free(event);
+		curl_multi_assign(loop->multi, fd, NULL);
+		return 0;
+	}
+	if (what & CURL_POLL_IN)
+		events |= EV_READ;
+	if (what & CURL_POLL_OUT)
+		events |= EV_WRITE;
+	if (event) {
+		event_del(event);
+		event_assign(event, loop->base, fd, events, on_socket_event, loop);
+	} else {
+		event = event_new(loop->base, fd, events, on_socket_event, loop);
+		if (!event)
+			return -1;
+		curl_multi_assign(loop->multi, fd, event);
+	}
+	return event_add(event, NULL);
+}
+
+int curl_loop_new(struct event_base *base, struct curl_loop **ret_loop)
+{
+	struct curl_loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return -ENOMEM;
+	loop->base = base;
+	loop->multi = curl_multi_init();
+	loop->timer = evtimer_new(base, on_timer, loop);
+	if (!loop->multi || !loop->timer) {
+		curl_loop_free(loop);
+		return -ENOMEM;
+	}
+	curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION, on_socket_request);
+	curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
+	curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION, on_timer_request);
+	curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
+	*ret_loop = loop;
+	return 0;
+}
+
+void curl_loop_free(struct curl_loop *loop)
+{
+	if (!loop)
+		return;
+	if (loop->multi)
+		curl_multi_cleanup(loop->multi);
+	if (loop->timer)
+		event_free(loop->timer);
+	free(loop);
+}
+
+int curl_loop_add(struct curl_loop *loop, CURL *easy, struct curl_transfer *transfer)
+{
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	/* With it, taking the handle away does not wait for a resolver's thread. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+	return curl_multi_add_handle(loop->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
+}
+
+void curl_loop_remove(struct curl_loop *loop, CURL *easy)
+{
+	curl_multi_remove_handle(loop->multi, easy);
+}

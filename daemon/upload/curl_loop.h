@@ -1,0 +1,29 @@
+#pragma once
+
+/*
+ * libcurl's transfers on a libevent loop (https://curl.se/libcurl/c/libcurl-multi.html, "multi_socket").
+ */
+
+#include <curl/curl.h>
+
+struct curl_loop;
+struct event_base;
+
+/* Calls back once when the transfer has ended; the handle is out of the loop by then and may be used again.
+ */
+typedef void (*curl_loop_done_fn)(CURL *easy, CURLcode result, void *userdata);
+
+int curl_loop_new(struct event_base *base, struct curl_loop **ret_loop);
+/* All transfers must have been removed. */
+void curl_loop_free(struct curl_loop *loop);
+/*
+ * Starts a transfer. Sets the handle's CURLOPT_PRIVATE. done and userdata must stay valid until the
+ * callback or curl_loop_remove(). 0 or -ENOMEM.
+ */
+struct curl_transfer {
+	curl_loop_done_fn done;
+	void *userdata;
+};
+int curl_loop_add(struct curl_loop *loop, CURL *easy, struct curl_transfer *transfer);
+/* Ends a transfer without its callback; never waits (not for a resolver either). */
+void curl_loop_remove(struct curl_loop *loop, CURL *easy);

@@ -1,0 +1,365 @@
+/*
+ * The HTTP client of a sink. Everything about connections and TLS that an operator can set, or must not be
+ * able to unset, is here once for all kinds of sinks.
+ */
+
+#include "daemon/upload/http.h"
+
+#include "build-config.h"
+#include "common/buffer.h"
+#include "common/time_text.h"
+#include "daemon/upload/credentials.h"
+#include "daemon/upload/curl_loop.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+struct http_client {
+	const struct sink_context *context;
+	const char *watched_header;
+	CURL *easy;
+	struct curl_transfer transfer;
+	bool running;
+	struct curl_slist *headers;
+	char *reason;
+
+	http_done_fn done;
+	void *userdata;
+	size_t request_length;
+
+	struct buffer answer;
+	bool truncated;
+	int64_t retry_after;
+	char watched[64];
+	bool has_watched;
+	char error[CURL_ERROR_SIZE];
+};
+
+static size_t on_body(char *data, size_t size, size_t n, void *userdata)
+{
+	struct http_client *client = userdata;
+	size_t length = size * n;
+	size_t room = HTTP_ANSWER_MAX - client->answer.length;
+
+	buffer_append(&client->answer, data, MIN(length, room));
+	if (length <= room)
+		return length;
+	/* Ends the transfer: a server that never stops talking is not listened to. */
+	client->truncated = true;
+	return 0;
+}
+
+static const char *header_value(const char *line, size_t n, const char *name, size_t *ret_length)
+{
+	size_t length = strlen(name);
+
+	if (n <= length || strncasecmp(line, name, length) != 0 || line[length] != ':')
+		return NULL;
+	line += length + 1;
+	n -= length + 1;
+	while (n > 0 && (line[0] == ' ' || line[0] == '\t')) {
+		line++;
+		n--;
+	}
+	while (n > 0 && strchr("\r\n \t", line[n - 1]))
+		n--;
+	*ret_length = n;
+	return line;
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *userdata)
+{
+	struct http_client *client = userdata;
+	const char *value;
+	size_t length;
+
+	/* A new status line: what interim answers said does not count. */
+	if (size * n >= 5 && strncmp(line, "HTTP/", 5) == 0) {
+		client->retry_after = -1;
+		client->has_watched = false;
+	}
+	value = header_value(line, size * n, "Retry-After", &length);
+	if (value)
+		client->retry_after =
+			answer_parse_retry_after(value, length, clock_wall(client->context->clock));
+	value = client->watched_header ? header_value(line, size * n, client->watched_header, &length) : NULL;
+	if (value) {
+		snprintf(client->watched, sizeof(client->watched), "%.*s", (int)length, value);
+		client->has_watched = true;
+	}
+	return size * n;
+}
+
+/* Each transfer begins with nothing of the last one's answer. */
+static void reset_answer(struct http_client *client)
+{
+	buffer_reset(&client->answer);
+	client->truncated = false;
+	client->retry_after = -1;
+	client->has_watched = false;
+	client->error[0] = '\0';
+}
+
+/* Some of them are secrets. */
+static void wipe_headers(struct http_client *client)
+{
+	for (struct curl_slist *item = client->headers; item; item = item->next)
+		explicit_bzero(item->data, strlen(item->data));
+	curl_slist_free_all(client->headers);
+	client->headers = NULL;
+}
+
+static void on_done(CURL *easy, CURLcode result, void *userdata)
+{
+	struct http_client *client = userdata;
+	struct http_answer answer = {.retry_after = -1};
+
+	client->running = false;
+	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
+	if (result == CURLE_WRITE_ERROR && client->truncated)
+		result = CURLE_OK;
+	answer.curl_code = (int)result;
+	answer.retry_after = client->retry_after;
+	answer.length = client->answer.length;
+	answer.body = answer.length > 0 ? client->answer.data : "";
+	answer.watched = client->has_watched ? client->watched : NULL;
+	answer.wire_bytes = client->request_length;
+	answer.error = client->error;
+	wipe_headers(client);
+	client->done(&answer, client->userdata);
+}
+
+static void set_tls(struct http_client *client)
+{
+	const struct sink_config *config = client->context->config;
+
+	curl_easy_setopt(client->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(client->easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (config->ca_file) {
+		curl_easy_setopt(client->easy, CURLOPT_CAINFO, config->ca_file);
+		/* Only this authority, not the system's beside it. */
+		curl_easy_setopt(client->easy, CURLOPT_CAPATH, NULL);
+	}
+	if (config->cert_file) {
+		curl_easy_setopt(client->easy, CURLOPT_SSLCERT, config->cert_file);
+		curl_easy_setopt(client->easy, CURLOPT_SSLKEY,
+				 config->key_file ? config->key_file : config->cert_file);
+	}
+}
+
+static void set_options(struct http_client *client)
+{
+	const struct sink_config *config = client->context->config;
+	long timeout_ms = (long)(config->timeout / NSEC_PER_MSEC);
+
+	curl_easy_setopt(client->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(client->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(client->easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(client->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, MAX(timeout_ms, 1L));
+	curl_easy_setopt(client->easy, CURLOPT_CONNECTTIMEOUT_MS, MAX(MIN(timeout_ms, 20000L), 1L));
+	curl_easy_setopt(client->easy, CURLOPT_USERAGENT, "netlogd/" NETLOGD_VERSION);
+	curl_easy_setopt(client->easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(client->easy, CURLOPT_UPLOAD_BUFFERSIZE, 512L * 1024);
+	curl_easy_setopt(client->easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(client->easy, CURLOPT_WRITEDATA, client);
+	curl_easy_setopt(client->easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(client->easy, CURLOPT_HEADERDATA, client);
+	curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, client->error);
+	if (config->rate_limit > 0)
+		curl_easy_setopt(client->easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)config->rate_limit);
+	/* Plain HTTP is for this machine only, so it must not go through a proxy elsewhere. */
+	if (strncasecmp(config->url, "http:", 5) == 0)
+		curl_easy_setopt(client->easy, CURLOPT_NOPROXY, "*");
+	set_tls(client);
+}
+
+int http_client_new(const struct sink_context *context, const char *watched_header,
+		    struct http_client **ret_client)
+{
+	struct http_client *client = calloc(1, sizeof(*client));
+
+	if (!client)
+		return -ENOMEM;
+	client->context = context;
+	client->watched_header = watched_header;
+	client->transfer = (struct curl_transfer){.done = on_done, .userdata = client};
+	client->easy = curl_easy_init();
+	if (!client->easy) {
+		free(client);
+		return -ENOMEM;
+	}
+	set_options(client);
+	*ret_client = client;
+	return 0;
+}
+
+void http_client_free(struct http_client *client)
+{
+	if (!client)
+		return;
+	http_client_cancel(client);
+	curl_easy_cleanup(client->easy);
+	wipe_headers(client);
+	buffer_deinit(&client->answer);
+	free(client->reason);
+	free(client);
+}
+
+static int add_header(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *longer = curl_slist_append(*list, line);
+
+	if (!longer)
+		return -ENOMEM;
+	*list = longer;
+	return 0;
+}
+
+static int add_secret_header(struct http_client *client, const char *name, const char *path)
+{
+	_cleanup_(secret_freep) char *secret = NULL, *line = NULL;
+	int r;
+
+	r = secret_read_file(path, &secret);
+	if (r < 0) {
+		const char *why = r == -EPERM	 ? "others than its owner may read it (make it mode 0600)"
+				  : r == -EINVAL ? "it is empty or holds control characters"
+						 : strerror(-r);
+
+		free(client->reason);
+		if (asprintf(&client->reason, "%s: %s", path, why) < 0)
+			client->reason = NULL;
+		return r;
+	}
+	if (asprintf(&line, "%s%s", name, secret) < 0) {
+		line = NULL;
+		return -ENOMEM;
+	}
+	return add_header(&client->headers, line);
+}
+
+/* User and password: HTTP's own way, except that ClickHouse has headers for them that need no encoding. */
+static int add_password(struct http_client *client)
+{
+	const struct sink_config *config = client->context->config;
+	_cleanup_(secret_freep) char *password = NULL;
+	_cleanup_free_ char *line = NULL;
+	int r = 0;
+
+	if (!config->user)
+		return 0;
+	if (config->type == SINK_CLICKHOUSE) {
+		if (asprintf(&line, "X-ClickHouse-User: %s", config->user) < 0) {
+			line = NULL;
+			return -ENOMEM;
+		}
+		r = add_header(&client->headers, line);
+		if (r == 0 && config->password_file)
+			r = add_secret_header(client, "X-ClickHouse-Key: ", config->password_file);
+		return r;
+	}
+	if (config->password_file) {
+		r = secret_read_file(config->password_file, &password);
+		if (r < 0)
+			return add_secret_header(client, "", config->password_file);
+	}
+	curl_easy_setopt(client->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+	curl_easy_setopt(client->easy, CURLOPT_USERNAME, config->user);
+	curl_easy_setopt(client->easy, CURLOPT_PASSWORD, password ? password : "");
+	return 0;
+}
+
+/* The headers that every request carries, with the credentials as they are on disk now. */
+static int make_headers(struct http_client *client, const struct http_request *request)
+{
+	const struct sink_config *config = client->context->config;
+	int r;
+
+	wipe_headers(client);
+	/* No pause for a "100 Continue" before the body. */
+	r = add_header(&client->headers, "Expect:");
+	for (size_t i = 0; r == 0 && request->headers && request->headers[i]; i++)
+		r = add_header(&client->headers, request->headers[i]);
+	for (size_t i = 0; r == 0 && config->headers && config->headers[i]; i++)
+		r = add_header(&client->headers, config->headers[i]);
+	if (r == 0 && config->bearer_token_file)
+		r = add_secret_header(client, "Authorization: Bearer ", config->bearer_token_file);
+	if (r == 0)
+		r = add_password(client);
+	return r;
+}
+
+static void fail(struct http_client *client, int error)
+{
+	struct http_answer answer = {
+		.curl_code = error == -ENOMEM ? CURLE_OUT_OF_MEMORY : CURLE_SSL_CERTPROBLEM,
+		.retry_after = -1,
+		.body = "",
+		.reason = client->reason,
+	};
+
+	client->done(&answer, client->userdata);
+}
+
+void http_client_send(struct http_client *client, const struct http_request *request, http_done_fn done,
+		      void *userdata)
+{
+	int r;
+
+	client->done = done;
+	client->userdata = userdata;
+	client->request_length = request->length;
+	reset_answer(client);
+	r = make_headers(client, request);
+	if (r < 0) {
+		fail(client, r);
+		return;
+	}
+	curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
+	curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, client->headers);
+	if (request->body) {
+		curl_easy_setopt(client->easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(client->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
+		curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, request->body);
+	} else {
+		curl_easy_setopt(client->easy, CURLOPT_HTTPGET, 1L);
+	}
+	r = curl_loop_add(client->context->curl, client->easy, &client->transfer);
+	if (r < 0)
+		fail(client, r);
+	else
+		client->running = true;
+}
+
+void http_client_cancel(struct http_client *client)
+{
+	if (!client->running)
+		return;
+	client->running = false;
+	curl_loop_remove(client->context->curl, client->easy);
+	wipe_headers(client);
+}
+
+void http_answer_judge(const struct http_answer *http, struct answer *ret_answer)
+{
+	char prefix[160];
+
+	*ret_answer = (struct answer){.retry_after = http->retry_after};
+	if (http->curl_code != CURLE_OK) {
+		ret_answer->verdict = answer_classify_transfer(http->curl_code);
+		if (http->reason)
+			answer_describe(ret_answer, http->reason, "", 0);
+		else
+			answer_describe(ret_answer, curl_easy_strerror((CURLcode)http->curl_code),
+					http->error, http->error ? strlen(http->error) : 0);
+		return;
+	}
+	ret_answer->verdict = answer_classify_status(http->status);
+	snprintf(prefix, sizeof(prefix), "HTTP %ld", http->status);
+	answer_describe(ret_answer, prefix, http->body, http->length);
+}

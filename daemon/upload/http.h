@@ -1,0 +1,51 @@
+#pragma once
+
+/*
+ * One HTTP client per sink: a kept-alive connection, verified TLS, the operator's headers and credentials,
+ * a bounded answer, and no redirects.
+ */
+
+#include "daemon/upload/answer.h"
+#include "daemon/upload/sink.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Longest answer that is read; the rest of a longer one is never waited for. */
+#define HTTP_ANSWER_MAX (64 * 1024)
+
+struct http_client;
+
+/* What came back. Valid for the time of the callback. */
+struct http_answer {
+	int curl_code;	     /* CURLcode; 0: a whole answer (or as much of it as is ever read) */
+	long status;	     /* 0: none came */
+	int64_t retry_after; /* ns; -1: none */
+	const char *body;
+	size_t length;
+	const char *watched; /* value of the header that the client watches, or NULL */
+	uint64_t wire_bytes; /* of the body that was sent */
+	const char *error;   /* libcurl's own words on a failed transfer, or NULL */
+	const char *reason;  /* why nothing could be sent at all: a credential that can't be read; or NULL */
+};
+
+typedef void (*http_done_fn)(const struct http_answer *answer, void *userdata);
+
+struct http_request {
+	const char *url;	    /* may hold secrets: never logged */
+	const char *const *headers; /* NULL-terminated, or NULL */
+	const void *body;	    /* NULL: a GET. Must stay until the callback or http_client_cancel() */
+	size_t length;
+};
+
+/* watched_header: without colon; NULL for none. */
+int http_client_new(const struct sink_context *context, const char *watched_header,
+		    struct http_client **ret_client);
+void http_client_free(struct http_client *client);
+/* Sends a request; one at a time. The answer comes from the loop, or before it returns. */
+void http_client_send(struct http_client *client, const struct http_request *request, http_done_fn done,
+		      void *userdata);
+void http_client_cancel(struct http_client *client);
+
+/* The verdict that HTTP alone gives, with a text for people. */
+void http_answer_judge(const struct http_answer *http, struct answer *ret_answer);

@@ -1,0 +1,243 @@
+/*
+ * Watch is one long answer on the connection; what goes the other way are oneway requests beside it. A
+ * collector that restarts is connected to again; one that started this process takes it along when it ends.
+ */
+
+#include "daemon/upload/link.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
+#include "common/unix_socket.h"
+#include "control/varlink_client.h"
+#include "daemon/upload/sink.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <jansson.h>
+#include <string.h>
+
+#define INTERFACE "org.netlogd.upload."
+
+/* A local connect that is refused costs nothing, so it is tried often. */
+#define CONNECT_AGAIN_MS 500
+
+struct link {
+	struct event_base *base;
+	const struct link_ops *ops;
+	void *userdata;
+	char *path;
+	struct varlink_async *async;
+	struct event *timer;
+};
+
+static void connect_later(struct link *link)
+{
+	struct timeval delay = {.tv_usec = CONNECT_AGAIN_MS * 1000};
+
+	evtimer_add(link->timer, &delay);
+}
+
+static void wipe_text(json_t *value)
+{
+	size_t n = json_string_length(value);
+
+	if (n > 0)
+		explicit_bzero((char *)json_string_value(value), n);
+}
+
+static void handle_log_id(struct link *link, json_t *ids)
+{
+	json_t *node = json_object_get(ids, "nodeLogId"), *domain = json_object_get(ids, "domainLogId");
+
+	link->ops->log_ids(json_string_value(node), json_string_value(domain), link->userdata);
+	wipe_text(node);
+	wipe_text(domain);
+}
+
+static void handle_flush(struct link *link, json_t *flush)
+{
+	json_int_t id, deadline_ms;
+
+	if (json_unpack(flush, "{s:I,s:I}", "id", &id, "deadlineMs", &deadline_ms) == 0)
+		link->ops->flush(id, MAX(deadline_ms, 0), link->userdata);
+}
+
+static void on_reply(const char *error, json_t *event, bool continues, void *request, void *userdata)
+{
+	struct link *link = userdata;
+	json_t *value;
+
+	(void)continues;
+	(void)request;
+	if (error) {
+		log_warning("The collector answers %s", error);
+		return;
+	}
+	value = json_object_get(event, "logId");
+	if (json_is_object(value))
+		handle_log_id(link, value);
+	if (json_is_true(json_object_get(event, "reload")))
+		link->ops->reload(link->userdata);
+	value = json_object_get(event, "metrics");
+	if (json_is_string(value))
+		link->ops->metrics(json_string_value(value), link->userdata);
+	if (json_is_integer(json_object_get(event, "wake")))
+		link->ops->wake(link->userdata);
+	value = json_object_get(event, "flush");
+	if (json_is_object(value))
+		handle_flush(link, value);
+}
+
+static void on_closed(int error, void *userdata)
+{
+	struct link *link = userdata;
+
+	(void)error;
+	varlink_async_free(TAKE_PTR(link->async));
+	if (link->path)
+		connect_later(link);
+	link->ops->closed(link->userdata);
+}
+
+static int start(struct link *link, int fd)
+{
+	static const struct varlink_async_ops ops = {.reply = on_reply, .closed = on_closed};
+	int r;
+
+	r = varlink_async_new(link->base, fd, &ops, link, &link->async);
+	if (r < 0)
+		return r;
+	r = varlink_async_send(link->async, INTERFACE "Watch", NULL, true, NULL);
+	if (r < 0) {
+		varlink_async_free(TAKE_PTR(link->async));
+		return r;
+	}
+	link->ops->connected(link->userdata);
+	return 0;
+}
+
+static void on_timer(evutil_socket_t unused, short what, void *userdata)
+{
+	struct link *link = userdata;
+	int fd, r;
+
+	(void)unused;
+	(void)what;
+	if (link->async)
+		return;
+	r = unix_socket_connect(link->path, 0, &fd);
+	if (r == 0)
+		r = start(link, fd);
+	if (r < 0)
+		connect_later(link);
+}
+
+int link_new(struct event_base *base, int fd, const char *path, const struct link_ops *ops, void *userdata,
+	     struct link **ret_link)
+{
+	struct link *link = calloc(1, sizeof(*link));
+	struct timeval now = {};
+
+	if (!link) {
+		safe_close(fd);
+		return -ENOMEM;
+	}
+	link->base = base;
+	link->ops = ops;
+	link->userdata = userdata;
+	link->timer = evtimer_new(base, on_timer, link);
+	link->path = fd < 0 ? strdup(path) : NULL;
+	*ret_link = link;
+	if (!link->timer || (fd < 0 && !link->path)) {
+		safe_close(fd);
+		return -ENOMEM;
+	}
+	if (fd >= 0)
+		return start(link, fd);
+	evtimer_add(link->timer, &now);
+	return 0;
+}
+
+void link_free(struct link *link)
+{
+	if (!link)
+		return;
+	varlink_async_free(link->async);
+	if (link->timer)
+		event_free(link->timer);
+	free(link->path);
+	free(link);
+}
+
+bool link_is_connected(const struct link *link)
+{
+	return link->async;
+}
+
+static void send_oneway(struct link *link, const char *method, json_t *parameters)
+{
+	if (link->async && parameters)
+		/* What can't be queued is out of date by the time there is room again. */
+		(void)varlink_async_send_oneway(link->async, method, parameters);
+	else
+		json_decref(parameters);
+}
+
+void link_identify(struct link *link, const struct log_id *public_id, const struct log_id *domain_public_id)
+{
+	char node[LOG_ID_TEXT_MAX], domain[LOG_ID_TEXT_MAX];
+	bool has_domain = !log_id_is_zero(domain_public_id);
+
+	log_id_format(public_id, node);
+	log_id_format(domain_public_id, domain);
+	send_oneway(link, INTERFACE "Identify",
+		    has_domain ? json_pack("{s:s,s:s}", "publicId", node, "domainPublicId", domain)
+			       : json_pack("{s:s}", "publicId", node));
+}
+
+static void set_time(json_t *object, const char *name, int64_t wall)
+{
+	char text[TIME_TEXT_MAX];
+
+	if (wall == 0)
+		return;
+	time_format(wall, text);
+	json_object_set_new(object, name, json_string(text));
+}
+
+static json_t *sink_to_json(const struct sink_status *sink)
+{
+	json_t *object = json_pack(
+		"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", sink->name, "type", sink->type,
+		"state", sink_state_name(sink->state), "backlogMessages", (json_int_t)sink->backlog_messages,
+		"backlogBytes", (json_int_t)sink->backlog_bytes, "deliveredSequence",
+		(json_int_t)sink->delivered_sequence, "retries", (json_int_t)sink->retries, "lostMessages",
+		(json_int_t)sink->lost_messages, "lostBytes", (json_int_t)sink->lost_bytes, "quarantined",
+		(json_int_t)sink->quarantined, "sentMessages", (json_int_t)sink->sent_messages, "sentBytes",
+		(json_int_t)sink->sent_bytes);
+
+	if (!object)
+		return NULL;
+	set_time(object, "oldest", sink->oldest);
+	set_time(object, "lastSuccess", sink->last_success);
+	if (sink->last_error[0])
+		json_object_set_new(object, "lastError", json_string(sink->last_error));
+	return object;
+}
+
+void link_report(struct link *link, const struct sink_status *sinks, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, sink_to_json(&sinks[i]));
+	send_oneway(link, INTERFACE "Report", json_pack("{s:o}", "sinks", array));
+}
+
+void link_flushed(struct link *link, int64_t id, uint64_t messages, uint64_t bytes)
+{
+	send_oneway(link, INTERFACE "Flushed",
+		    json_pack("{s:I,s:I,s:I}", "id", (json_int_t)id, "pendingMessages", (json_int_t)messages,
+			      "pendingBytes", (json_int_t)bytes));
+}

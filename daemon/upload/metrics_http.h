@@ -1,0 +1,15 @@
+#pragma once
+
+/*
+ * The metrics port: hands out, to whoever asks, the text that the collector made (Prometheus text format
+ * 0.0.4). Serves GET and HEAD of /metrics and nothing else.
+ */
+
+struct event_base;
+struct metrics_http;
+
+/* Listens on "address:port" or "[address]:port". 0; -EINVAL for another text; or -errno of bind(). */
+int metrics_http_new(struct event_base *base, const char *listen, struct metrics_http **ret_metrics);
+void metrics_http_free(struct metrics_http *metrics);
+/* Takes a copy. Does nothing for NULL. */
+void metrics_http_set_text(struct metrics_http *metrics, const char *text);

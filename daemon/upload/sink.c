@@ -1,0 +1,303 @@
+/*
+ * A sink's life and what follows from each answer. The rule behind all of it: the cursor moves over a message
+ * only when a server has accepted it, or when it was refused for itself, which is known only once a later
+ * one is accepted. Until then everything can be done again from the spool.
+ */
+
+#include "daemon/upload/sink_internal.h"
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How often a spool that can't be read is looked at again. */
+#define SPOOL_RETRY (INT64_C(1) * NSEC_PER_SEC)
+
+const char *sink_state_name(enum sink_state state)
+{
+	static const char names[][16] = {
+		[SINK_IDLE] = "idle",
+		[SINK_OK] = "ok",
+		[SINK_RETRYING] = "retrying",
+		[SINK_MISCONFIGURED] = "misconfigured",
+	};
+
+	return names[state];
+}
+
+void sink_set_error(struct sink *sink, const char *what, int error)
+{
+	snprintf(sink->last_error, sizeof(sink->last_error), "%s: %s", what, strerror(-error));
+	sink_changed(sink);
+}
+
+/* The interrupted batch, if there was one, is made again first, between the same bounds. */
+static void resume_batch(struct sink *sink)
+{
+	struct cursor_state *state = &sink->state;
+
+	if (state->batch.last <= state->delivered.sequence)
+		return;
+	sink->splits[sink->n_splits++] = state->batch.last;
+	/* Messages before it were set aside when the last run ended: they stay apart from it. */
+	if (state->batch.first > state->delivered.sequence + 1 && state->loss.messages == 0)
+		sink->splits[sink->n_splits++] = state->batch.first - 1;
+}
+
+static int open_reader(struct sink *sink)
+{
+	int r;
+
+	if (sink->reader)
+		return 0;
+	if (*sink->options.spool_fd < 0)
+		return -ENOENT;
+	r = spool_reader_new(*sink->options.spool_fd, &sink->reader);
+	if (r == 0)
+		sink_restart_at(sink, &sink->state.delivered);
+	return r;
+}
+
+static int open_directory(struct sink *sink, int upload_fd, const char *name)
+{
+	mode_t mode = 0700, cursor_mode = 0600;
+	struct stat st;
+	int r;
+
+	/* As the upload directory: closed, or (as a service) readable for the collector's group. */
+	if (fstat(upload_fd, &st) == 0 && st.st_mode & 0050) {
+		mode = 02750;
+		cursor_mode = 0640;
+	}
+	if (mkdirat(upload_fd, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	sink->directory_fd = openat(upload_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (sink->directory_fd < 0)
+		return -errno;
+	r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		log_error("Sink %s: its cursor was damaged: it begins with the oldest message again", name);
+	sink->state = *cursor_state(sink->cursor);
+	return 0;
+}
+
+static int init(struct sink *sink)
+{
+	const struct sink_config *config = sink->context.config;
+	int r;
+
+	r = open_directory(sink, sink->options.upload_fd, config->name);
+	if (r < 0)
+		return r;
+	sink_batch_reset(sink);
+	resume_batch(sink);
+	sink->next_flush = sink_now(sink) +
+			   (int64_t)clock_random_below(sink->context.clock, (uint64_t)config->flush_interval);
+	return sink->ops->new (&sink->context, &sink->impl);
+}
+
+int sink_new(const struct sink_options *options, struct sink **ret_sink)
+{
+	struct sink *sink = calloc(1, sizeof(*sink));
+	int r;
+
+	if (!sink)
+		return -ENOMEM;
+	sink->options = *options;
+	sink->context = options->context;
+	sink->context.sink = sink;
+	sink->ops = options->ops;
+	sink->directory_fd = -1;
+	r = init(sink);
+	if (r < 0) {
+		sink_free(sink);
+		return r;
+	}
+	*ret_sink = sink;
+	return 0;
+}
+
+void sink_free(struct sink *sink)
+{
+	if (!sink)
+		return;
+	if (sink->impl)
+		sink->ops->free(sink->impl);
+	spool_reader_free(sink->reader);
+	cursor_free(sink->cursor);
+	buffer_deinit(&sink->loss_text);
+	safe_close(sink->directory_fd);
+	free(sink);
+}
+
+const struct sink_config *sink_get_config(const struct sink *sink)
+{
+	return sink->context.config;
+}
+
+static void store_cursor(struct sink *sink)
+{
+	int r = cursor_write(sink->cursor, &sink->state);
+
+	/* Going on without it costs duplicates after a crash at worst; standing still would cost the log. */
+	if (r < 0)
+		sink_set_error(sink, "cursor", r);
+	sink->cursor_dirty = r < 0;
+}
+
+static void begin_sending(struct sink *sink)
+{
+	struct cursor_batch *batch = &sink->state.batch;
+
+	if (batch->first != sink->batch.first || batch->last != sink->batch.last ||
+	    sink->state.loss.client_time != sink->loss.client_time || sink->cursor_dirty) {
+		*batch = (struct cursor_batch){
+			.first = sink->batch.first,
+			.last = sink->batch.last,
+			.messages = (uint32_t)sink->batch.messages,
+		};
+		sink->state.loss = sink->loss;
+		store_cursor(sink);
+	}
+	sink->phase = PHASE_SENDING;
+	sink->ops->send(sink->impl, &sink->batch);
+}
+
+/* Nothing to send: the cursor still has to say what was accepted last. */
+static void rest(struct sink *sink)
+{
+	if (sink->cursor_dirty) {
+		sink->state.batch = (struct cursor_batch){};
+		sink->state.loss = (struct cursor_loss){};
+		store_cursor(sink);
+	}
+	if (sink->batch.messages > 0)
+		sink_wake_at(sink, sink->next_flush);
+	if (sink->health == SINK_OK) {
+		sink->health = SINK_IDLE;
+		sink_changed(sink);
+	}
+}
+
+static void run_gather(struct sink *sink)
+{
+	int r;
+
+	r = open_reader(sink);
+	if (r == 0)
+		r = sink_gather(sink);
+	if (r == -EAGAIN) {
+		sink_wake_at(sink, 0);
+		return;
+	}
+	if (r == -EBADMSG) {
+		sink_unsendable(sink);
+		return;
+	}
+	if (r < 0) {
+		if (r != -ENOENT)
+			sink_set_error(sink, "spool", r);
+		sink_wake_at(sink, sink_now(sink) + SPOOL_RETRY);
+		return;
+	}
+	if (r == 0) {
+		rest(sink);
+		return;
+	}
+	sink->phase = PHASE_READY;
+	sink_set_next_flush(sink);
+}
+
+void sink_run(struct sink *sink)
+{
+	int64_t now = sink_now(sink);
+
+	if (sink->phase == PHASE_GATHER)
+		run_gather(sink);
+	if (sink->phase == PHASE_WAITING) {
+		if (now < sink->retry_at) {
+			sink_wake_at(sink, sink->retry_at);
+			return;
+		}
+		sink->retries++;
+		sink->phase = PHASE_READY;
+	}
+	if (sink->phase == PHASE_READY) {
+		if (now < sink->send_not_before)
+			sink_wake_at(sink, sink->send_not_before);
+		else
+			begin_sending(sink);
+	}
+}
+
+void sink_wake(struct sink *sink)
+{
+	if (sink->phase == PHASE_GATHER) {
+		sink->at_end = false;
+		sink_wake_at(sink, 0);
+	}
+}
+
+void sink_flush(struct sink *sink, int64_t deadline)
+{
+	sink->flush_until = MAX(sink->flush_until, deadline);
+	if (sink->phase == PHASE_WAITING)
+		sink->retry_at = 0;
+	sink_wake(sink);
+	sink_wake_at(sink, 0);
+}
+
+bool sink_is_settled(const struct sink *sink)
+{
+	if (sink->phase == PHASE_WAITING)
+		return sink->retry_at > sink->flush_until;
+	if (sink->phase == PHASE_READY)
+		return sink->send_not_before > sink->flush_until;
+	return sink->phase == PHASE_GATHER && sink->at_end && sink->batch.messages == 0;
+}
+
+void sink_reopen(struct sink *sink)
+{
+	if (sink->ops->reopen)
+		sink->ops->reopen(sink->impl);
+}
+
+void sink_retry(struct sink *sink)
+{
+	if (sink->health != SINK_MISCONFIGURED)
+		return;
+	if (sink->phase == PHASE_WAITING)
+		sink->retry_at = 0;
+	if (sink->probing)
+		sink->send_not_before = 0;
+	sink_wake_at(sink, 0);
+}
+
+void sink_get_status(struct sink *sink, struct sink_status *ret_status)
+{
+	*ret_status = (struct sink_status){
+		.name = sink->context.config->name,
+		.type = sink->ops->name,
+		.state = sink->health,
+		.delivered_sequence = sink->state.delivered.sequence,
+		.last_success = sink->state.last_success,
+		.retries = sink->retries,
+		.lost_messages = sink->state.lost_messages + sink->loss.messages,
+		.lost_bytes = sink->state.lost_bytes + sink->loss.bytes,
+		.quarantined = sink->state.quarantined_messages,
+		.sent_messages = sink->sent_messages,
+		.sent_bytes = sink->sent_bytes,
+	};
+	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
+	if (sink->reader)
+		(void)spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,
+					   &ret_status->backlog_messages, &ret_status->backlog_bytes,
+					   &ret_status->oldest);
+}

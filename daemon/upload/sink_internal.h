@@ -1,0 +1,121 @@
+#pragma once
+
+/*
+ * The inside of a sink, for the files that make it up: sink.c (life, status, turns), sink_answer.c (what
+ * follows from answers), sink_gather.c (from the spool into a batch), quarantine.c.
+ */
+
+#include "common/cursor.h"
+#include "daemon/upload/backoff.h"
+#include "daemon/upload/sink.h"
+#include "daemon/upload/sink_loss.h"
+
+/* Depth of halving: 2^40 messages never fit a batch. */
+#define SINK_SPLITS_MAX 40
+/* So many refused in a row, none accepted, and it is not the messages' fault. */
+#define SINK_REFUSED_MAX 10
+
+enum sink_phase {
+	PHASE_GATHER,  /* reading into a batch; waits for messages or the flush interval */
+	PHASE_READY,   /* the batch is complete; waits for the rate limit */
+	PHASE_SENDING, /* an answer is awaited */
+	PHASE_WAITING, /* the same batch again at retry_at */
+};
+
+/* A message that was refused alone. */
+struct refused_message {
+	uint64_t sequence;
+	struct spool_position before; /* where reading goes on to meet it again */
+};
+
+struct sink {
+	struct sink_options options;
+	struct sink_context context;
+	const struct sink_ops *ops;
+	void *impl;
+	int directory_fd;
+	struct spool_reader *reader;
+	struct cursor *cursor;
+	struct cursor_state state; /* as it should be on disk */
+	bool cursor_dirty;	   /* and isn't */
+
+	enum sink_phase phase;
+	struct batch_bounds batch;
+	struct spool_position batch_start; /* before its first message */
+	struct spool_position batch_end;   /* after its last */
+	struct cursor_loss loss;	   /* told before its first message */
+	struct buffer loss_text;
+	char spool_id[33];
+
+	/* A message that was read and did not belong into the last batch; its data is the reader's. */
+	bool peeked;
+	struct spool_message peek;
+	struct spool_gap gap;	    /* found before the next message */
+	struct cursor_loss carried; /* told before a message that was set aside: goes before the next one */
+	bool at_end;		    /* nothing more was there at the last look */
+	bool new_spool;		    /* what comes next is of another spool */
+
+	/*
+	 * Last sequences of batches that were refused, innermost last: what is cut from one of them stays
+	 * within it. After a restart, the end of the batch that was under way.
+	 */
+	uint64_t splits[SINK_SPLITS_MAX];
+	size_t n_splits;
+	uint64_t limit; /* messages in the next batch, at most; 0 none */
+
+	struct refused_message refused[SINK_REFUSED_MAX]; /* set aside, none accepted since */
+	size_t n_refused;
+	bool probing; /* misconfigured by refusals: only the first of them is tried */
+
+	struct backoff backoff;
+	int64_t retry_at;	 /* boot time */
+	int64_t send_not_before; /* boot time, for the rate limit */
+	int64_t next_flush;	 /* boot time */
+	int64_t flush_until;	 /* boot time; 0: no flush under way */
+
+	enum sink_state health;
+	char last_error[ANSWER_TEXT_MAX];
+	uint64_t retries;
+	uint64_t sent_messages, sent_bytes;
+};
+
+static inline int64_t sink_now(const struct sink *sink)
+{
+	return clock_boot(sink->context.clock);
+}
+
+static inline bool sink_is_flushing(const struct sink *sink)
+{
+	return sink->flush_until > sink_now(sink);
+}
+
+static inline void sink_wake_at(struct sink *sink, int64_t boot)
+{
+	sink->options.host->wake_at(sink, boot, sink->options.host_userdata);
+}
+
+static inline void sink_changed(struct sink *sink)
+{
+	sink->options.host->changed(sink, sink->options.host_userdata);
+}
+
+void sink_set_error(struct sink *sink, const char *what, int error);
+
+/* Reads on after this position, with an empty batch. Errors are kept in last_error. */
+void sink_restart_at(struct sink *sink, const struct spool_position *position);
+/*
+ * Fills the batch. 1: it is complete; 0: more is to be waited for; -EAGAIN: come back at once; -EBADMSG: the
+ * message at hand can't be sent; another -errno: the spool can't be read now.
+ */
+int sink_gather(struct sink *sink);
+/* Moves the time of the next flush behind now. */
+void sink_set_next_flush(struct sink *sink);
+void sink_batch_reset(struct sink *sink);
+/* The kind of sink can't send the batch's only message, whatever a server says: it is set aside for good. */
+void sink_unsendable(struct sink *sink);
+
+/*
+ * Puts a message into the sink's quarantine/, durably, the oldest going when it is larger than max bytes.
+ * Each is a file of its own, named by its sequence. 0 or -errno.
+ */
+int quarantine_add(int directory_fd, uint64_t sequence, const char *message, size_t n, uint64_t max);

@@ -1,0 +1,536 @@
+/*
+ * The uploader's loop: what wakes it (the collector, the spool, signals, timers) and what it owes the
+ * collector (who the node is, how the sinks are, the end of a flush).
+ */
+
+#include "daemon/upload/uploader_internal.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
+#include "daemon/upload/credentials.h"
+#include "daemon/upload/curl_loop.h"
+#include "daemon/upload/link.h"
+#include "daemon/upload/metrics_http.h"
+#include "daemon/upload/sandbox.h"
+#include "daemon/upload/sink.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
+/* How often the spool is looked at when nothing tells of new messages. */
+#define POLL_SECONDS	     5
+#define POLL_SECONDS_MISSING 1
+
+static void add_timer(struct event *timer, int64_t delay)
+{
+	struct timeval timeout = {
+		.tv_sec = MAX(delay, INT64_C(0)) / NSEC_PER_SEC,
+		.tv_usec = MAX(delay, INT64_C(0)) % NSEC_PER_SEC / NSEC_PER_USEC,
+	};
+
+	evtimer_add(timer, &timeout);
+}
+
+/* ---- what is told ---- */
+
+static size_t get_statuses(struct uploader *uploader, struct sink_status *ret_statuses)
+{
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		sink_get_status(uploader->sinks[i]->sink, &ret_statuses[i]);
+	return uploader->n_sinks;
+}
+
+static void report(struct uploader *uploader)
+{
+	_cleanup_free_ struct sink_status *statuses = calloc(uploader->n_sinks + 1, sizeof(*statuses));
+
+	uploader->last_report = time_now_boot();
+	if (!statuses || !link_is_connected(uploader->link))
+		return;
+	link_report(uploader->link, statuses, get_statuses(uploader, statuses));
+}
+
+static void on_report_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	report(userdata);
+}
+
+void uploader_changed(struct uploader *uploader)
+{
+	if (!evtimer_pending(uploader->report_timer, NULL) && uploader->link &&
+	    link_is_connected(uploader->link))
+		add_timer(uploader->report_timer, uploader->last_report + REPORT_INTERVAL - time_now_boot());
+	/* From the loop, not from within whatever changed. */
+	if (uploader->n_flushes > 0)
+		add_timer(uploader->flush_timer, 0);
+}
+
+/* ---- flushes ---- */
+
+static bool all_settled(const struct uploader *uploader)
+{
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		if (!sink_is_settled(uploader->sinks[i]->sink))
+			return false;
+	return true;
+}
+
+static void answer_flush(struct uploader *uploader, int64_t id)
+{
+	struct sink_status status;
+	uint64_t messages = 0, bytes = 0;
+
+	for (size_t i = 0; i < uploader->n_sinks; i++) {
+		sink_get_status(uploader->sinks[i]->sink, &status);
+		if (status.backlog_messages < messages)
+			continue;
+		messages = status.backlog_messages;
+		bytes = status.backlog_bytes;
+	}
+	link_flushed(uploader->link, id, messages, bytes);
+}
+
+static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct uploader *uploader = userdata;
+	bool settled = all_settled(uploader);
+	int64_t now = time_now_boot(), next = INT64_MAX;
+	size_t kept = 0, ended = 0;
+
+	(void)fd;
+	(void)what;
+	for (size_t i = 0; i < uploader->n_flushes; i++)
+		ended += settled || uploader->flushes[i].deadline <= now;
+	/* Before the answer, so that whoever waited for it sees what it led to. */
+	if (ended > 0)
+		report(uploader);
+	for (size_t i = 0; i < uploader->n_flushes; i++) {
+		struct uploader_flush *flush = &uploader->flushes[i];
+
+		if (settled || flush->deadline <= now) {
+			answer_flush(uploader, flush->id);
+			continue;
+		}
+		next = MIN(next, flush->deadline);
+		uploader->flushes[kept++] = *flush;
+	}
+	uploader->n_flushes = kept;
+	if (kept > 0)
+		add_timer(uploader->flush_timer, next - now);
+}
+
+/* ---- what the collector says ---- */
+
+static void on_connected(void *userdata)
+{
+	struct uploader *uploader = userdata;
+	int64_t *last = &uploader->last_report;
+
+	if (!uploader->link)
+		return;
+	link_identify(uploader->link, &uploader->credentials->public_id,
+		      &uploader->credentials->domain_public_id);
+	*last = 0;
+	add_timer(uploader->report_timer, 0);
+}
+
+static void on_closed(void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	uploader->n_flushes = 0;
+	if (uploader->is_child)
+		event_base_loopbreak(uploader->base);
+}
+
+static void wake_sinks(struct uploader *uploader)
+{
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		sink_wake(uploader->sinks[i]->sink);
+	/* The backlog of those that wait has grown. */
+	if (uploader->n_sinks > 0)
+		uploader_changed(uploader);
+}
+
+static void on_wake(void *userdata)
+{
+	wake_sinks(userdata);
+}
+
+static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
+{
+	struct uploader *uploader = userdata;
+	int64_t deadline = time_now_boot() + MIN(deadline_ms, INT64_C(86400000)) * NSEC_PER_MSEC;
+
+	if (uploader->n_flushes == UPLOADER_FLUSHES_MAX) {
+		answer_flush(uploader, id);
+		return;
+	}
+	uploader->flushes[uploader->n_flushes++] = (struct uploader_flush){id, deadline};
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		sink_flush(uploader->sinks[i]->sink, deadline);
+	add_timer(uploader->flush_timer, 0);
+}
+
+static void on_log_ids(const char *node, const char *domain, void *userdata)
+{
+	struct uploader *uploader = userdata;
+	struct log_id public_id;
+	int r;
+
+	if (node)
+		r = credentials_keep(uploader->credentials, node, domain, &public_id);
+	else
+		r = credentials_set_domain(uploader->credentials, domain);
+	if (r < 0)
+		log_error("A log ID that was given to Start can't be kept: %s", strerror(-r));
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		sink_retry(uploader->sinks[i]->sink);
+}
+
+static void on_metrics(const char *text, void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	metrics_http_set_text(uploader->metrics, text);
+}
+
+static void reload(struct uploader *uploader);
+
+static void on_reload(void *userdata)
+{
+	reload(userdata);
+}
+
+static const struct link_ops link_ops = {
+	.connected = on_connected,
+	.closed = on_closed,
+	.wake = on_wake,
+	.flush = on_flush,
+	.log_ids = on_log_ids,
+	.metrics = on_metrics,
+	.reload = on_reload,
+};
+
+/* ---- the spool ---- */
+
+static void look_for_spool(struct uploader *uploader)
+{
+	const char *path = uploader->config->config->spool_directory;
+
+	if (uploader->spool_fd < 0)
+		uploader->spool_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (uploader->inotify_watch < 0 && uploader->inotify_fd >= 0)
+		uploader->inotify_watch = inotify_add_watch(uploader->inotify_fd, path,
+							    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+}
+
+static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	(void)fd;
+	(void)what;
+	look_for_spool(uploader);
+	wake_sinks(uploader);
+	add_timer(uploader->poll_timer,
+		  (uploader->inotify_watch < 0 ? POLL_SECONDS_MISSING : POLL_SECONDS) * NSEC_PER_SEC);
+}
+
+static void on_spool_changed(evutil_socket_t fd, short what, void *userdata)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	struct uploader *uploader = userdata;
+
+	(void)what;
+	/* Only that something happened counts. The rest, if there is any, wakes the loop again. */
+	if (read(fd, events, sizeof(events)) > 0)
+		wake_sinks(uploader);
+}
+
+/* ---- configuration ---- */
+
+static char *describe_config_error(const struct config_error *error)
+{
+	char *text = NULL;
+	int n;
+
+	if (error->line > 0)
+		n = asprintf(&text, "%s:%u: %s", error->file, error->line, error->reason);
+	else
+		n = asprintf(&text, "%s: %s", error->file, error->reason);
+	return n < 0 ? NULL : text;
+}
+
+static int load_config(const char *file, struct config_ref **ret_config, char **ret_reason)
+{
+	_cleanup_(config_error_deinit) struct config_error error = {};
+	struct config_ref *ref = calloc(1, sizeof(*ref));
+	int r;
+
+	if (!ref)
+		return -ENOMEM;
+	ref->n_refs = 1;
+	r = config_load(file, &ref->config, &error);
+	if (r < 0) {
+		*ret_reason = describe_config_error(&error);
+		free(ref);
+		return r;
+	}
+	*ret_config = ref;
+	return 0;
+}
+
+static void set_metrics_listen(struct uploader *uploader)
+{
+	const char *wanted = uploader->config->config->metrics_listen;
+	const char *current = uploader->metrics_listen;
+	int r;
+
+	if ((!wanted && !current) || (wanted && current && strcmp(wanted, current) == 0))
+		return;
+	metrics_http_free(TAKE_PTR(uploader->metrics));
+	free(TAKE_PTR(uploader->metrics_listen));
+	if (!wanted)
+		return;
+	r = metrics_http_new(uploader->base, wanted, &uploader->metrics);
+	if (r < 0)
+		log_error("metrics-listen %s: %s", wanted, strerror(-r));
+	else
+		uploader->metrics_listen = strdup(wanted);
+}
+
+static void reload(struct uploader *uploader)
+{
+	_cleanup_(credentials_freep) struct credentials *credentials = NULL;
+	_cleanup_free_ char *reason = NULL;
+	struct config_ref *config;
+	int r;
+
+	r = load_config(uploader->config_file, &config, &reason);
+	if (r < 0) {
+		log_error("Configuration unchanged: %s", reason ? reason : strerror(-r));
+		return;
+	}
+	log_set_level(config->config->log_level);
+	r = credentials_new(config->config, uploader->upload_fd, &credentials, &reason);
+	if (r < 0)
+		log_error("Log IDs unchanged: %s", reason ? reason : strerror(-r));
+	else
+		/* In place: the sinks hold on to it. */
+		credentials_swap(uploader->credentials, credentials);
+	if (sandbox_needs_restart(uploader->config->config, config->config)) {
+		/* The confinement can't be widened from within. Whoever started this starts it again. */
+		log_info("Ending to be started again with other paths");
+		config_unref(config);
+		event_base_loopbreak(uploader->base);
+		return;
+	}
+	config_unref(uploader->config);
+	uploader->config = config;
+	r = uploader_set_sinks(uploader, config);
+	if (r < 0)
+		log_error("Sinks unchanged: %s", strerror(-r));
+	set_metrics_listen(uploader);
+	link_identify(uploader->link, &uploader->credentials->public_id,
+		      &uploader->credentials->domain_public_id);
+	uploader_changed(uploader);
+}
+
+/* ---- life ---- */
+
+static void on_signal(evutil_socket_t number, short what, void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	(void)what;
+	if (number == SIGHUP)
+		reload(uploader);
+	else
+		event_base_loopbreak(uploader->base);
+}
+
+static int make_directories(char *path)
+{
+	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		(void)mkdir(path, 0700);
+		*slash = '/';
+	}
+	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int open_upload_directory(struct uploader *uploader, char **ret_reason)
+{
+	const char *path = uploader->config->config->upload_directory;
+	_cleanup_free_ char *copy = strdup(path);
+	int r;
+
+	if (!copy)
+		return -ENOMEM;
+	uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (uploader->upload_fd >= 0)
+		return 0;
+	r = make_directories(copy);
+	if (r == 0) {
+		uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = uploader->upload_fd < 0 ? -errno : 0;
+	}
+	if (r < 0 && asprintf(ret_reason, "upload-directory %s: %s", path, strerror(-r)) < 0)
+		*ret_reason = NULL;
+	return r;
+}
+
+static int make_events(struct uploader *uploader)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	uploader->base = event_base_new();
+	if (!uploader->base)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		uploader->signals[i] = evsignal_new(uploader->base, numbers[i], on_signal, uploader);
+		if (!uploader->signals[i] || evsignal_add(uploader->signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	/* A peer that closes is an error of the write, not a signal. */
+	signal(SIGPIPE, SIG_IGN);
+	uploader->poll_timer = evtimer_new(uploader->base, on_poll_timer, uploader);
+	uploader->report_timer = evtimer_new(uploader->base, on_report_timer, uploader);
+	uploader->flush_timer = evtimer_new(uploader->base, on_flush_timer, uploader);
+	if (!uploader->poll_timer || !uploader->report_timer || !uploader->flush_timer)
+		return -ENOMEM;
+	add_timer(uploader->poll_timer, 0);
+	uploader->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (uploader->inotify_fd < 0)
+		return 0;
+	uploader->spool_event = event_new(uploader->base, uploader->inotify_fd, EV_READ | EV_PERSIST,
+					  on_spool_changed, uploader);
+	return uploader->spool_event && event_add(uploader->spool_event, NULL) == 0 ? 0 : -ENOMEM;
+}
+
+/* upload.sock, beside the control socket. */
+static int connect_link(struct uploader *uploader, int fd)
+{
+	const char *control = uploader->config->config->control_socket;
+	const char *slash = strrchr(control, '/');
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%.*supload.sock", slash ? (int)(slash - control + 1) : 0, control) < 0) {
+		path = NULL;
+		safe_close(fd);
+		return -ENOMEM;
+	}
+	uploader->is_child = fd >= 0;
+	r = link_new(uploader->base, fd, path, &link_ops, uploader, &uploader->link);
+	if (r == 0 && link_is_connected(uploader->link))
+		on_connected(uploader);
+	return r;
+}
+
+static int start(struct uploader *uploader, int link_fd, char **ret_reason)
+{
+	struct sandbox_options sandbox = {.is_child = link_fd >= 0};
+	_cleanup_close_ int fd = link_fd;
+	int r;
+
+	r = load_config(uploader->config_file, &uploader->config, ret_reason);
+	if (r < 0)
+		return r;
+	log_set_level(uploader->config->config->log_level);
+	r = open_upload_directory(uploader, ret_reason);
+	if (r < 0)
+		return r;
+	look_for_spool(uploader);
+	sandbox.config = uploader->config->config;
+	sandbox_enter(&sandbox);
+	r = make_events(uploader);
+	if (r < 0)
+		return r;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -ENOMEM;
+	r = curl_loop_new(uploader->base, &uploader->curl);
+	if (r == 0)
+		r = credentials_new(uploader->config->config, uploader->upload_fd, &uploader->credentials,
+				    ret_reason);
+	if (r == 0)
+		r = connect_link(uploader, TAKE_FD(fd));
+	if (r == 0)
+		r = uploader_set_sinks(uploader, uploader->config);
+	if (r < 0)
+		return r;
+	set_metrics_listen(uploader);
+	return 0;
+}
+
+int uploader_new(const struct uploader_options *options, struct uploader **ret_uploader, char **ret_reason)
+{
+	struct uploader *uploader = calloc(1, sizeof(*uploader));
+	int r;
+
+	*ret_reason = NULL;
+	if (!uploader)
+		return -ENOMEM;
+	uploader->upload_fd = uploader->inotify_fd = uploader->inotify_watch = -1;
+	uploader->spool_fd = options->spool_fd;
+	/* They came without: nothing that is started from here may have them. */
+	if (options->fd >= 0)
+		(void)fcntl(options->fd, F_SETFD, FD_CLOEXEC);
+	if (options->spool_fd >= 0)
+		(void)fcntl(options->spool_fd, F_SETFD, FD_CLOEXEC);
+	uploader->config_file = strdup(options->config_file);
+	r = uploader->config_file ? start(uploader, options->fd, ret_reason) : -ENOMEM;
+	if (r < 0) {
+		uploader_free(uploader);
+		return r;
+	}
+	*ret_uploader = uploader;
+	return 0;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+void uploader_free(struct uploader *uploader)
+{
+	if (!uploader)
+		return;
+	uploader_free_sinks(uploader);
+	link_free(uploader->link);
+	metrics_http_free(uploader->metrics);
+	free(uploader->metrics_listen);
+	curl_loop_free(uploader->curl);
+	credentials_free(uploader->credentials);
+	for (size_t i = 0; i < ARRAY_SIZE(uploader->signals); i++)
+		free_event(uploader->signals[i]);
+	free_event(uploader->spool_event);
+	free_event(uploader->poll_timer);
+	free_event(uploader->report_timer);
+	free_event(uploader->flush_timer);
+	if (uploader->base)
+		event_base_free(uploader->base);
+	safe_close(uploader->inotify_fd);
+	safe_close(uploader->spool_fd);
+	safe_close(uploader->upload_fd);
+	config_unref(uploader->config);
+	free(uploader->config_file);
+	free(uploader);
+}
+
+int uploader_run(struct uploader *uploader)
+{
+	return event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
+}
