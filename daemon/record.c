@@ -36,15 +36,9 @@ void record_free(struct record *record)
 	free(record);
 }
 
-void record_set_bound(struct record *record, size_t entries)
-{
-	record->bound = entries;
-}
-
 void record_reset(struct record *record)
 {
 	entries_reset(&record->entries);
-	memset(record->n, 0, sizeof(record->n));
 	memset(record->sums, 0, sizeof(record->sums));
 	memset(record->overflow, 0, sizeof(record->overflow));
 	region_shrink(&record->order, 4 * record->entries.usual * sizeof(struct entry_order));
@@ -85,24 +79,7 @@ struct adding {
 	struct lookup src;
 	struct lookup dst;
 	struct counts exit; /* aggregated */
-	struct counts overflow;
 };
-
-/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
-static void add_entry(struct record *record, int layer, const struct entry_key *key,
-		      const struct counts *counts, struct counts *overflow)
-{
-	size_t before = record->entries.n;
-
-	if (record->bound == 0 || record->n[layer] < record->bound) {
-		entries_add(&record->entries, key, counts);
-		record->n[layer] += record->entries.n - before;
-	} else if (!entries_add_known(&record->entries, key, counts)) {
-		counts_add(overflow, counts);
-		return;
-	}
-	counts_add(&record->sums[layer], counts);
-}
 
 static void add_flow(struct adding *adding, const struct flow *flow)
 {
@@ -122,7 +99,7 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 		connection = &reduced;
 	}
 	entry_key_make(&key, class, connection);
-	add_entry(adding->record, RECORD_TUN, &key, &flow->counts, &adding->overflow);
+	entries_add(&adding->record->entries, &key, &flow->counts);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -144,8 +121,7 @@ static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_rang
 }
 
 int record_add_tun(struct record *record, const struct flows *flows, const struct routing *routing,
-		   const struct record_settings *settings, struct counts *ret_ignored,
-		   struct counts *ret_overflow)
+		   const struct record_settings *settings, struct counts *ret_ignored)
 {
 	_cleanup_(ranges_deinit) struct ranges ignored = {0};
 	struct adding adding = {
@@ -175,22 +151,19 @@ int record_add_tun(struct record *record, const struct flows *flows, const struc
 			continue;
 		}
 		add_flow(&adding, flow);
+		counts_add(&record->sums[RECORD_TUN], &flow->counts);
 	}
 	if (!counts_is_zero(&adding.exit)) {
 		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){0});
-		add_entry(record, RECORD_TUN, &exit_key, &adding.exit, &adding.overflow);
+		entries_add(&record->entries, &exit_key, &adding.exit);
 	}
-	counts_add(&record->overflow[RECORD_TUN], &adding.overflow);
-	if (ret_overflow)
-		*ret_overflow = adding.overflow;
 	if (ret_ignored)
 		*ret_ignored = ignored_sum;
 	return 0;
 }
 
-int record_add_sock(struct record *record, const struct flows *flows, struct counts *ret_overflow)
+int record_add_sock(struct record *record, const struct flows *flows)
 {
-	struct counts overflow = {0};
 	int r;
 
 	r = entries_reserve(&record->entries, flows->n);
@@ -203,11 +176,9 @@ int record_add_sock(struct record *record, const struct flows *flows, struct cou
 		if (counts_is_zero(&flow->counts))
 			continue;
 		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
-		add_entry(record, RECORD_SOCK, &key, &flow->counts, &overflow);
+		entries_add(&record->entries, &key, &flow->counts);
+		counts_add(&record->sums[RECORD_SOCK], &flow->counts);
 	}
-	counts_add(&record->overflow[RECORD_SOCK], &overflow);
-	if (ret_overflow)
-		*ret_overflow = overflow;
 	return 0;
 }
 

@@ -1,0 +1,211 @@
+/*
+ * Fills a spool for tests of the uploader, by the daemon's own writer: messages of a given size, numbered by
+ * proc_seq, so that whoever gets them can tell what is missing, double or out of order.
+ *
+ *	spool-fill DIRECTORY COUNT [--size BYTES] [--first SEQ] [--max-size BYTES] [--public HEX]
+ *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND]
+ *
+ * With --entries the messages are those of a window with so many connections. With --rate it takes its time.
+ */
+
+#include "common/buffer.h"
+#include "common/time_text.h"
+#include "daemon/spool_writer.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+struct options {
+	const char *directory;
+	uint64_t count;
+	size_t size;
+	uint64_t first;
+	uint64_t max_size;
+	const char *public_id;
+	const char *upload;
+	char *sinks[17];
+	size_t n_sinks;
+	size_t entries;
+	uint64_t rate;
+};
+
+static void on_stored(uint64_t sequence, void *userdata)
+{
+	(void)sequence;
+	(void)userdata;
+}
+
+static void on_lost(const struct spool_loss *loss, void *userdata)
+{
+	(void)userdata;
+	fprintf(stderr, "lost before the spool: %" PRIu64 "\n", loss->messages);
+}
+
+static void append_entries(struct buffer *message, const struct options *options, uint64_t seq)
+{
+	buffer_append_text(message, ",\"virtualTraffic\":[");
+	for (size_t i = 0; i < options->entries; i++)
+		buffer_printf(
+			message,
+			"%s{\"proto\":6,\"src\":\"100.64.0.1:%u\",\"dst\":\"100.64.%u.%u:443\",\"txPkts\":%zu,"
+			"\"txBytes\":%" PRIu64 ",\"rxPkts\":3,\"rxBytes\":4321}",
+			i ? "," : "", (unsigned int)(20000 + i % 40000), (unsigned int)(i / 250 % 250),
+			(unsigned int)(i % 250), i + 1, seq * 1000 + i);
+	buffer_append_char(message, ']');
+}
+
+static void make_message(struct buffer *message, const struct options *options, uint64_t seq, int64_t now)
+{
+	char client_time[TIME_TEXT_MAX], start[TIME_TEXT_MAX];
+
+	time_format(now, client_time);
+	time_format(now - 5 * NSEC_PER_SEC, start);
+	buffer_reset(message);
+	buffer_printf(message,
+		      "{\"logtail\":{\"client_time\":\"%s\",\"proc_id\":4711,\"proc_seq\":%" PRIu64
+		      "},\"nodeId\":\"n1\",\"start\":\"%s\",\"end\":\"%s\"",
+		      client_time, seq, start, client_time);
+	if (options->entries > 0)
+		append_entries(message, options, seq);
+	else if (message->length + 20 < options->size) {
+		size_t fill = options->size - message->length - 12;
+		char *at;
+
+		buffer_append_text(message, ",\"filler\":\"");
+		at = buffer_reserve(message, fill);
+		/* Compresses about as well as messages do, not like a row of equal letters. */
+		for (size_t i = 0; at && i < fill; i++)
+			at[i] = "0123456789abcdef\":,ptxrdsoky{}"[(i * i + seq * (i % 7)) % 30 % 16];
+		message->length += at ? fill : 0;
+		buffer_append_char(message, '"');
+	}
+	buffer_append_char(message, '}');
+}
+
+static int fill(struct spool_writer *writer, const struct options *options)
+{
+	_cleanup_buffer_ struct buffer message = {};
+	int64_t begin = time_now_boot();
+	int r;
+
+	for (uint64_t i = 0; i < options->count; i++) {
+		int64_t now = time_now_wall();
+
+		if (options->rate > 0) {
+			int64_t due = begin + (int64_t)(i * NSEC_PER_SEC / options->rate);
+			int64_t wait = due - time_now_boot();
+
+			if (wait > 0)
+				(void)poll(NULL, 0, (int)(wait / NSEC_PER_MSEC));
+		}
+		make_message(&message, options, options->first + i, now);
+		if (buffer_error(&message) < 0)
+			return -ENOMEM;
+		r = spool_writer_append(writer, message.data, message.length, now);
+		if (r < 0)
+			return r;
+		/* What waits in memory is bounded; a test wants all of it on disk. */
+		if (i % 64 == 63) {
+			r = spool_writer_sync(writer, 10000);
+			if (r < 0)
+				return r;
+		}
+	}
+	return spool_writer_sync(writer, 10000);
+}
+
+static int parse(int argc, char **argv, struct options *ret_options)
+{
+	static const struct option names[] = {
+		{"size", required_argument, NULL, 's'},
+		{"first", required_argument, NULL, 'f'},
+		{"max-size", required_argument, NULL, 'm'},
+		{"public", required_argument, NULL, 'p'},
+		{"upload", required_argument, NULL, 'u'},
+		{"sink", required_argument, NULL, 'k'},
+		{"entries", required_argument, NULL, 'e'},
+		{"rate", required_argument, NULL, 'r'},
+		{},
+	};
+	int c;
+
+	*ret_options = (struct options){.size = 300, .first = 1, .max_size = UINT64_C(4) << 30};
+	while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {
+		switch (c) {
+		case 's':
+			ret_options->size = strtoull(optarg, NULL, 10);
+			break;
+		case 'f':
+			ret_options->first = strtoull(optarg, NULL, 10);
+			break;
+		case 'm':
+			ret_options->max_size = strtoull(optarg, NULL, 10);
+			break;
+		case 'p':
+			ret_options->public_id = optarg;
+			break;
+		case 'u':
+			ret_options->upload = optarg;
+			break;
+		case 'k':
+			if (ret_options->n_sinks < 16)
+				ret_options->sinks[ret_options->n_sinks++] = optarg;
+			break;
+		case 'e':
+			ret_options->entries = strtoull(optarg, NULL, 10);
+			break;
+		case 'r':
+			ret_options->rate = strtoull(optarg, NULL, 10);
+			break;
+		default:
+			return -EINVAL;
+		}
+	}
+	if (argc - optind != 2)
+		return -EINVAL;
+	ret_options->directory = argv[optind];
+	ret_options->count = strtoull(argv[optind + 1], NULL, 10);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct spool_writer_ops ops = {.stored = on_stored, .lost = on_lost};
+	struct spool_writer_options writer_options;
+	_cleanup_free_ char *reason = NULL;
+	struct spool_writer *writer;
+	struct options options;
+	struct log_id public_id;
+	int r;
+
+	if (parse(argc, argv, &options) < 0) {
+		fprintf(stderr, "usage: spool-fill DIRECTORY COUNT [options]\n");
+		return 2;
+	}
+	writer_options = (struct spool_writer_options){
+		.directory = options.directory,
+		.max_size = options.max_size,
+		.sync = SPOOL_SYNC_INTERVAL,
+		.sync_interval = NSEC_PER_SEC / 10,
+		.upload_directory = options.upload ? options.upload : options.directory,
+		.sinks = options.sinks,
+		.file_mode = 0600,
+	};
+	r = spool_writer_new(&writer_options, &ops, NULL, &writer, &reason);
+	if (r < 0) {
+		fprintf(stderr, "%s\n", reason ? reason : strerror(-r));
+		return 1;
+	}
+	if (options.public_id && log_id_parse(options.public_id, &public_id) == 0)
+		r = spool_writer_set_public_id(writer, &public_id);
+	if (r == 0)
+		r = fill(writer, &options);
+	spool_writer_free(writer);
+	if (r < 0)
+		fprintf(stderr, "%s\n", strerror(-r));
+	return r < 0 ? 1 : 0;
+}
