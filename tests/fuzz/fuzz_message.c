@@ -15,8 +15,12 @@ static size_t count_brackets(const uint8_t *data, size_t size)
 static void check_scan(const char *data, size_t size)
 {
 	struct json_scan scan = {data, data + size};
-	json_t *value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+	json_t *value;
 
+	/* jansson takes a NUL for the end, even in a text with a length. */
+	if (memchr(data, '\0', size))
+		return;
+	value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	if (!value)
 		return;
 	json_decref(value);

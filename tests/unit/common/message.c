@@ -263,8 +263,6 @@ int main(void)
 {
 	Suite *suite = suite_create("message");
 	TCase *test_case = tcase_create("message");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(test_case, test_head);
 	tcase_add_test(test_case, test_entries);
@@ -275,9 +273,5 @@ int main(void)
 	tcase_add_loop_test(test_case, test_wrong_entries, 0, ARRAY_SIZE(wrong_entries));
 	tcase_add_test(test_case, test_depth);
 	suite_add_tcase(suite, test_case);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed > 0;
+	return run_suite(suite);
 }

@@ -9,39 +9,39 @@
 #include <string.h>
 #include <sys/stat.h>
 
-int run_suite(const char *name, const TTest *const *tests, size_t n)
+/* One for the case, made and removed by the process that all tests are forked from, and one in it per test.
+ */
+static char *case_directory, *directory;
+
+int run_suite(Suite *suite)
 {
-	Suite *suite = suite_create(name);
-	TCase *test_case = tcase_create(name);
-	SRunner *runner;
+	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_set_timeout(test_case, 60);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(test_case, tests[i]);
-	suite_add_tcase(suite, test_case);
-	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed > 0;
 }
 
-char *path_in(const char *directory, const char *name)
-{
-	char *path;
-
-	ck_assert_int_gt(asprintf(&path, "%s/%s", directory, name), 0);
-	return path;
-}
-
-char *directory_make(void)
+static void set_up_case(void)
 {
 	const char *parent = getenv("TMPDIR");
-	char *path = path_in(parent ? parent : "/tmp", "netlogd-test-XXXXXX");
 
-	ck_assert_ptr_nonnull(mkdtemp(path));
-	return path;
+	ck_assert_int_gt(asprintf(&case_directory, "%s/netlogd-test-XXXXXX", parent ? parent : "/tmp"), 0);
+	ck_assert_ptr_nonnull(mkdtemp(case_directory));
+}
+
+static void set_up_test(void)
+{
+	ck_assert_int_gt(asprintf(&directory, "%s/XXXXXX", case_directory), 0);
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+}
+
+static void tear_down_test(void)
+{
+	free(directory);
+	directory = NULL;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
@@ -52,17 +52,38 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 	return remove(path);
 }
 
-void directory_remove(char *path)
+static void tear_down_case(void)
 {
-	if (path)
-		nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	free(path);
+	nftw(case_directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	free(case_directory);
+	case_directory = NULL;
 }
 
-void file_make(const char *path, const char *content, unsigned int mode)
+void add_directory(TCase *test_case)
 {
-	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	tcase_add_unchecked_fixture(test_case, set_up_case, tear_down_case);
+	tcase_add_checked_fixture(test_case, set_up_test, tear_down_test);
+}
 
+const char *test_directory(void)
+{
+	return directory;
+}
+
+char *path_in(const char *name)
+{
+	char *path;
+
+	ck_assert_int_gt(asprintf(&path, "%s/%s", directory, name), 0);
+	return path;
+}
+
+void make_file(const char *path, const char *content, unsigned int mode)
+{
+	_cleanup_close_ int fd = -1;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, content, strlen(content)), (ssize_t)strlen(content));
 	ck_assert_int_eq(fchmod(fd, mode), 0);

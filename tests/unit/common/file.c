@@ -1,0 +1,147 @@
+/* Atomic replacement and bounded reading. */
+
+#include "common/file.h"
+#include "common/cleanup.h"
+#include "tests/unit/common/support.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How many names the test's directory holds: no temporary file may be left. */
+static unsigned int count_names(void)
+{
+	DIR *directory = opendir(test_directory());
+	struct dirent *entry;
+	unsigned int n = 0;
+
+	ck_assert_ptr_nonnull(directory);
+	while ((entry = readdir(directory)))
+		n += entry->d_name[0] != '.';
+	closedir(directory);
+	return n;
+}
+
+static void assert_content(const char *path, const char *content, mode_t mode)
+{
+	_cleanup_free_ char *data = NULL;
+	size_t size;
+	mode_t actual;
+
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 100, &data, &size, &actual), 0);
+	ck_assert_uint_eq(size, strlen(content));
+	ck_assert_str_eq(data, content);
+	ck_assert_uint_eq(actual, mode);
+}
+
+START_TEST(test_write)
+{
+	_cleanup_free_ char *path = path_in("file");
+	mode_t old = umask(0077);
+
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "one", 3, 0640), 0);
+	assert_content(path, "one", 0640);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "second", 6, 0604), 0);
+	assert_content(path, "second", 0604);
+	ck_assert_uint_eq(count_names(), 1);
+	umask(old);
+}
+END_TEST
+
+START_TEST(test_write_relative)
+{
+	_cleanup_close_ int directory = open(test_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_free_ char *path = path_in("file");
+	_cleanup_free_ char *data = NULL;
+
+	ck_assert_int_eq(file_write_atomic(directory, "file", "x", 1, 0600), 0);
+	assert_content(path, "x", 0600);
+	ck_assert_int_eq(file_read(directory, "file", 100, &data, NULL, NULL), 0);
+	ck_assert_str_eq(data, "x");
+}
+END_TEST
+
+START_TEST(test_write_failure)
+{
+	_cleanup_free_ char *path = path_in("directory");
+	_cleanup_free_ char *missing = path_in("missing/file");
+
+	/* A directory can't be replaced: it stays, and so does nothing else. */
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "x", 1, 0600), -EISDIR);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, missing, "x", 1, 0600), -ENOENT);
+	ck_assert_uint_eq(count_names(), 1);
+}
+END_TEST
+
+START_TEST(test_create)
+{
+	_cleanup_free_ char *path = path_in("file"), *link = path_in("link");
+
+	ck_assert_int_eq(file_create_atomic(AT_FDCWD, path, "one", 3, 0600), 0);
+	ck_assert_int_eq(file_create_atomic(AT_FDCWD, path, "two", 3, 0600), -EEXIST);
+	assert_content(path, "one", 0600);
+	/* not through a link to nowhere either */
+	ck_assert_int_eq(symlink("nowhere", link), 0);
+	ck_assert_int_eq(file_create_atomic(AT_FDCWD, link, "two", 3, 0600), -EEXIST);
+	ck_assert_uint_eq(count_names(), 2);
+}
+END_TEST
+
+START_TEST(test_read)
+{
+	_cleanup_free_ char *path = path_in("file"), *fifo = path_in("fifo");
+	char *data = NULL;
+	size_t size = 42;
+
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 100, &data, &size, NULL), -ENOENT);
+	ck_assert_int_eq(file_read(AT_FDCWD, test_directory(), 100, &data, &size, NULL), -EISDIR);
+	ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+	ck_assert_int_eq(file_read(AT_FDCWD, fifo, 100, &data, &size, NULL), -EINVAL);
+	make_file(path, "12345", 0600);
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 4, &data, &size, NULL), -EFBIG);
+	ck_assert_ptr_null(data);
+	ck_assert_uint_eq(size, 42);
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 5, &data, &size, NULL), 0);
+	ck_assert_uint_eq(size, 5);
+	free(data);
+	make_file(path, "", 0600);
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 0, &data, &size, NULL), 0);
+	ck_assert_uint_eq(size, 0);
+	ck_assert_str_eq(data, "");
+	free(data);
+}
+END_TEST
+
+START_TEST(test_read_large)
+{
+	_cleanup_free_ char *path = path_in("file"), *text = malloc(100001), *data = NULL;
+	size_t size;
+
+	for (size_t i = 0; i < 100000; i++)
+		text[i] = (char)('a' + i % 26);
+	text[100000] = '\0';
+	make_file(path, text, 0600);
+	ck_assert_int_eq(file_read(AT_FDCWD, path, 100000, &data, &size, NULL), 0);
+	ck_assert_uint_eq(size, 100000);
+	ck_assert_str_eq(data, text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("file");
+	TCase *test_case = tcase_create("file");
+
+	add_directory(test_case);
+	tcase_add_test(test_case, test_write);
+	tcase_add_test(test_case, test_write_relative);
+	tcase_add_test(test_case, test_write_failure);
+	tcase_add_test(test_case, test_create);
+	tcase_add_test(test_case, test_read);
+	tcase_add_test(test_case, test_read_large);
+	suite_add_tcase(suite, test_case);
+	return run_suite(suite);
+}
