@@ -17,12 +17,13 @@
 static int make_name(const char *path, struct sockaddr_un *ret_name)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	size_t n = strlen(path);
 
-	if (!*path)
+	if (n == 0)
 		return -ENOENT;
-	if (strlen(path) >= sizeof(name.sun_path))
+	if (n >= sizeof(name.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(name.sun_path, path);
+	memcpy(name.sun_path, path, n + 1);
 	*ret_name = name;
 	return 0;
 }
