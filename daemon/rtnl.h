@@ -34,6 +34,7 @@ struct rtnl_link {
 	uint32_t flags; /* IFF_... */
 	char name[IFNAMSIZ];
 	char kind[RTNL_KIND_MAX]; /* "wireguard", "tun", "vlan", ...; "" for hardware */
+	uint8_t mac[6];		  /* zeros: none, or not of that size */
 	uint64_t rx_dropped;
 	uint64_t tx_dropped;
 };

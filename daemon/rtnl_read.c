@@ -56,6 +56,10 @@ static int read_link_attribute(const struct nlattr *attr, struct rtnl_link *link
 		return netlink_attribute_get(attr, &link->master, sizeof(link->master));
 	case IFLA_LINK:
 		return netlink_attribute_get(attr, &link->lower, sizeof(link->lower));
+	case IFLA_ADDRESS:
+		/* Of many sizes; only Ethernet's is of use here. */
+		netlink_attribute_get(attr, link->mac, sizeof(link->mac));
+		return 0;
 	case IFLA_LINK_NETNSID:
 		*foreign = true;
 		return 0;

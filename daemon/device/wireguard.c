@@ -1,12 +1,13 @@
 /*
  * The source `wireguard` for the sock device: what a WireGuard tunnel sends to and receives from each peer's
- * endpoint, by the tunnel's own byte counters.
+ * endpoint, counted on the underlay's devices where that is possible, else by the tunnel's own byte counters.
+ * With the underlay, the tunnel's counters tell what the tunnel did not take of what arrived for it.
  */
 
 #include "daemon/device/device.h"
 
 #include "common/time_text.h"
-#include "daemon/device/interface.h"
+#include "daemon/device/underlay.h"
 #include "daemon/device/wg_account.h"
 #include "daemon/device/wg_peers.h"
 
@@ -22,6 +23,11 @@ struct wireguard {
 	struct wg_reader *reader;
 	struct wg_account *account;
 	unsigned int ifindex;
+	struct underlay *underlay; /* NULL: the tunnel's own counters are all there is */
+	char *reason;		   /* why there is no underlay, or which part of it is missing; or NULL */
+	uint64_t underlay_rx;	   /* bytes, since it was enabled */
+	uint64_t tunnel_rx;
+	bool fresh; /* enabled, and nothing extracted since */
 };
 
 static void wireguard_free(struct device *device)
@@ -30,6 +36,8 @@ static void wireguard_free(struct device *device)
 
 	if (!wireguard)
 		return;
+	underlay_free(wireguard->underlay);
+	free(wireguard->reason);
 	wg_reader_free(wireguard->reader);
 	wg_account_free(wireguard->account);
 	free(wireguard->interface);
@@ -37,29 +45,48 @@ static void wireguard_free(struct device *device)
 }
 DEFINE_CLEANUP(struct device *, wireguard_free);
 
+static int enable(struct wireguard *wireguard)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = wg_reader_read(wireguard->reader, &peers);
+
+	if (r == 0 && wireguard->underlay)
+		r = underlay_enable(wireguard->underlay, &peers);
+	if (r == 0)
+		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
+	if (r < 0 && wireguard->underlay)
+		underlay_disable(wireguard->underlay);
+	wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = true;
+	return r;
+}
+
 static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
-	_cleanup_wg_peers_ struct wg_peers peers = {};
-	int r;
+	int r = 0;
 
 	if (enabled == device->enabled)
 		return 0;
-	if (enabled) {
-		r = wg_reader_read(wireguard->reader, &peers);
-		if (r < 0)
-			return r;
-		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
-		if (r < 0)
-			return r;
-	}
+	if (enabled)
+		r = enable(wireguard);
+	else if (wireguard->underlay)
+		underlay_disable(wireguard->underlay);
+	if (r < 0)
+		return r;
 	device->enabled = enabled;
 	return 0;
 }
 
-static int add_entry(const struct wg_change *change, void *userdata)
+/* What one step of the tunnel's counters is gathered in. */
+struct gathering {
+	struct flows *flows; /* NULL: the underlay has the entries */
+	uint64_t tunnel_rx;
+};
+
+static int gather(const struct wg_change *change, void *userdata)
 {
-	struct extraction *extraction = userdata;
+	struct gathering *gathering = userdata;
 	struct connection connection = {
 		.src.address = wg_peer_tailnet_address(change->peer),
 		.dst = change->endpoint,
@@ -69,36 +96,86 @@ static int add_entry(const struct wg_change *change, void *userdata)
 		.rx_bytes = MIN(change->rx_bytes, COUNT_MAX),
 	};
 
-	return flows_add(&extraction->flows, &connection, &counts);
+	gathering->tunnel_rx += change->rx_bytes;
+	return gathering->flows ? flows_add(gathering->flows, &connection, &counts) : 0;
+}
+
+/* One reading of the peers, which ends the window for the tunnel's counters. */
+static int extract_enabled(struct wireguard *wireguard, struct extraction *extraction)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	struct gathering gathering = {.flows = wireguard->underlay ? NULL : &extraction->flows};
+	int error = wg_reader_read(wireguard->reader, &peers), r = 0;
+
+	if (wireguard->underlay) {
+		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
+				     error < 0 ? NULL : &peers, extraction);
+		wireguard->underlay_rx += extraction->totals.rx_bytes;
+	}
+	if (error == 0)
+		error = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
+	wireguard->tunnel_rx += gathering.tunnel_rx;
+	/* The first extraction is thrown away: it ends the time in which one part counted and another did
+	 * not. */
+	if (wireguard->fresh)
+		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = false;
+	return error < 0 ? error : r;
 }
 
 static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
-	_cleanup_wg_peers_ struct wg_peers peers = {};
 	struct extraction extraction = {};
 	int r = 0;
 
 	if (device->enabled)
-		r = wg_reader_read(wireguard->reader, &peers);
-	if (device->enabled && r == 0)
-		r = wg_account_step(wireguard->account, &peers, time_now_boot(), add_entry, &extraction);
+		r = extract_enabled(wireguard, &extraction);
 	if (r < 0)
 		++extraction.errors;
 	*ret_extraction = extraction;
 	return r;
 }
 
+static const char *describe_missing(struct wireguard *wireguard)
+{
+	int error = wireguard->underlay ? underlay_follow_error(wireguard->underlay) : 0;
+
+	if (error < 0) {
+		free(wireguard->reason);
+		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
+			     strerror(-error)) < 0)
+			wireguard->reason = NULL;
+	} else if (wireguard->underlay) {
+		free(TAKE_PTR(wireguard->reason));
+	}
+	return wireguard->reason;
+}
+
 static void wireguard_get_info(struct device *device, struct device_info *ret_info)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
+	struct underlay *underlay = wireguard->underlay;
 
 	*ret_info = (struct device_info){
 		.source = SOURCE_WIREGUARD,
-		.attachment = wg_reader_source(wireguard->reader),
+		.attachment = underlay && device->enabled ? underlay_describe(underlay)
+							  : wg_reader_source(wireguard->reader),
+		.reason = describe_missing(wireguard),
 		.interface = wireguard->interface,
 		.ifindex = wireguard->ifindex,
+		.memory = underlay ? underlay_memory(underlay) : 0,
 	};
+	/* What is on its way from the device to the tunnel makes it jitter around what is true. */
+	if (underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
+		ret_info->tunnel_dropped_rx = wireguard->underlay_rx - wireguard->tunnel_rx;
+}
+
+static int wireguard_get_pressure_fd(struct device *device)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	return wireguard->underlay ? underlay_changes_fd(wireguard->underlay) : -1;
 }
 
 static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
@@ -131,6 +208,7 @@ static const struct device_ops wireguard_ops = {
 	.get_info = wireguard_get_info,
 	.get_allowed_ips = wireguard_get_allowed_ips,
 	.get_events = wireguard_get_events,
+	.get_pressure_fd = wireguard_get_pressure_fd,
 };
 
 static const char *explain(int error)
@@ -151,6 +229,31 @@ static const char *explain(int error)
 	return "the peers can't be read";
 }
 
+/* Without the underlay the tunnel's own counters remain, unless its devices were named. */
+static int make_underlay(struct wireguard *wireguard, const struct device_options *options)
+{
+	struct underlay_options underlay = {
+		.epoch = options->epoch,
+		.mode = options->underlay,
+		.devices = options->underlay_devices,
+		.max_endpoints = options->max_flows,
+		.without_tcx = options->without_tcx,
+	};
+	int r = options->epoch ? 0 : -EOPNOTSUPP;
+
+	if (options->underlay == UNDERLAY_NONE)
+		return 0;
+	if (r == 0)
+		r = underlay_new(&underlay, &wireguard->underlay);
+	if (r == 0 || options->underlay == UNDERLAY_LIST)
+		return r;
+	if (asprintf(&wireguard->reason,
+		     "bytes only, by the tunnel's own counters: no eBPF for the underlay: %s",
+		     strerror(-r)) < 0)
+		wireguard->reason = NULL;
+	return 0;
+}
+
 static int wireguard_make(const struct device_options *options, struct device **ret_device)
 {
 	_cleanup_(wireguard_freep) struct device *device = NULL;
@@ -169,6 +272,8 @@ static int wireguard_make(const struct device_options *options, struct device **
 	r = wg_reader_new(options->interface, &wireguard->reader);
 	if (r == 0)
 		r = wg_account_new(&wireguard->account);
+	if (r == 0)
+		r = make_underlay(wireguard, options);
 	if (r < 0)
 		return r;
 	*ret_device = TAKE_PTR(device);
