@@ -32,8 +32,8 @@ static void add_texts(struct table *table, const json_t *routes, const char *mem
 	json_array_foreach (json_object_get(routes, member), i, text) {
 		table_cell(table, "%s", name);
 		table_cell(table, "%s", json_is_string(text) ? json_string_value(text) : "");
-		table_cell(table, " ");
-		table_cell(table, " ");
+		table_cell(table, "%s", "");
+		table_cell(table, "%s", "");
 	}
 }
 

@@ -3,7 +3,16 @@
 #include "control/commands.h"
 
 #define DEADLINE_HELP "  --deadline S    seconds (or 500ms, 1m) to deliver what waits; default 5\n"
-#define RESOLVE_HELP  "  --resolve       node names that the messages hold instead of addresses (no DNS)\n"
+#define FLOW_HELP                                                                                            \
+	"  --since T       from then on: 2026-11-22T20:00:00Z, \"2026-11-22 20:00\" (UTC), today,\n"         \
+	"                  yesterday, or how long ago: 10m, 2h30m\n"                                         \
+	"  --until T       until then\n"                                                                     \
+	"  --class C       virtual, subnet, exit or physical\n"                                              \
+	"  --addr P        only what has an end in this address or prefix\n"
+#define SPOOL_HELP                                                                                           \
+	"  --spool DIR     the spool (default: that of the daemon behind --socket, else the\n"               \
+	"                  configuration's)\n"
+#define RESOLVE_HELP "  --resolve       node names that the messages hold instead of addresses (no DNS)\n"
 
 const struct ctl_command ctl_commands[] = {
 	{"status", "", "how the daemon, its devices, the spool and every sink do", NULL, cmd_status},
@@ -39,6 +48,12 @@ const struct ctl_command ctl_commands[] = {
 	 cmd_nodes_set},
 	{"tail", "[--resolve]", "messages as they come, as tables or with --json as lines", RESOLVE_HELP,
 	 cmd_tail},
+	{"flows", "[OPTION]...", "look back through the local spool, daemon running or not",
+	 FLOW_HELP
+	 "  --by G          sums by connection (default), node, peer, port or class\n"
+	 "  --limit N       rows of each class; 0 for all (default: 50 on a terminal, else all)\n" SPOOL_HELP
+	 "With --json the messages that hold such traffic, as lines.\n",
+	 cmd_flows},
 	{"format", "[--resolve]", "print the messages in any JSON stream on standard input", RESOLVE_HELP,
 	 cmd_format},
 	{"id new", "FILE", "make a private log ID, and show its public one",

@@ -193,10 +193,8 @@ struct line {
 
 static void print_blanks(struct line *line)
 {
-	size_t n = MIN(line->blanks, line->left);
-
-	fprintf(line->file, "%*s", (int)n, "");
-	line->left -= n;
+	fprintf(line->file, "%*s", (int)line->blanks, "");
+	line->left -= line->blanks;
 	line->blanks = 0;
 }
 
@@ -205,6 +203,11 @@ static void print_text(struct line *line, const char *text, enum table_color col
 	size_t n = 0;
 
 	if (*text == '\0')
+		return;
+	/* Beyond the edge there is nothing, not even blanks. */
+	if (line->blanks >= line->left)
+		line->left = 0;
+	if (line->left == 0)
 		return;
 	print_blanks(line);
 	if (line->color && color != TABLE_PLAIN)

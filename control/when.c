@@ -41,6 +41,8 @@ static int parse_age(const char *text, int64_t *ret_age)
 {
 	int64_t age = 0;
 
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
 	while (*text && strcmp(text, " ago") != 0) {
 		size_t digits = strspn(text, "0123456789."), letters = 0;
 		char part[32];
@@ -72,7 +74,7 @@ int when_parse(const char *text, int64_t now, int64_t *ret_time)
 		*ret_time = today - NSEC_PER_DAY;
 	else if (time_parse(text, ret_time) == 0 || parse_date(text, ret_time) == 0)
 		return 0;
-	else if (*text == '\0' || parse_age(text, &age) < 0 || __builtin_sub_overflow(now, age, ret_time))
+	else if (parse_age(text, &age) < 0 || __builtin_sub_overflow(now, age, ret_time))
 		return -EINVAL;
 	return 0;
 }

@@ -1,0 +1,124 @@
+/* netlogctl flows: who talked to whom, by what is in the local spool. */
+
+#include "control/commands.h"
+
+#include "common/message.h"
+#include "common/spool_reader.h"
+#include "control/flow_options.h"
+#include "control/spool_source.h"
+
+#include <errno.h>
+
+struct flows_run {
+	struct ctl *ctl;
+	struct flow_choice choice;
+	struct flow_sum *sum;
+	size_t n_messages;
+	size_t n_bad;
+	bool no_memory;
+};
+
+/* Whether any entry is wanted; text messages are as long as neither class nor address is asked for. */
+static bool wants_line(const struct flows_run *run, const struct message *message)
+{
+	const struct flow_filter *filter = &run->choice.filter;
+	struct message_entries entries = message_entries(message);
+	enum traffic_class class;
+	struct flow flow;
+
+	if (message->text)
+		return !filter->has_class && !filter->has_prefix && message->client_time >= filter->since &&
+		       message->client_time <= filter->until;
+	if (!flow_filter_takes_message(filter, message))
+		return false;
+	if (!filter->has_class && !filter->has_prefix)
+		return true;
+	while (message_entries_next(&entries, &class, &flow) > 0)
+		if (flow_filter_takes(filter, class, &flow.connection))
+			return true;
+	return false;
+}
+
+static void take_message(struct flows_run *run, const struct spool_message *spooled,
+			 const struct message *message)
+{
+	int n;
+
+	if (run->ctl->json) {
+		if (wants_line(run, message)) {
+			fwrite(spooled->data, 1, spooled->length, run->ctl->out);
+			fputc('\n', run->ctl->out);
+			run->n_messages++;
+		}
+		return;
+	}
+	if (!flow_filter_takes_message(&run->choice.filter, message))
+		return;
+	n = flow_sum_add(run->sum, message, &run->choice.filter);
+	run->n_messages += n > 0;
+	run->n_bad += n == -EBADMSG;
+	run->no_memory = n == -ENOMEM;
+}
+
+static bool on_message(const struct spool_message *spooled, void *userdata)
+{
+	struct flows_run *run = userdata;
+	struct message message;
+
+	if (message_parse(spooled->data, spooled->length, &message) < 0) {
+		run->n_bad++;
+		return true;
+	}
+	take_message(run, spooled, &message);
+	message_deinit(&message);
+	return !run->no_memory && !ferror(run->ctl->out);
+}
+
+static int print_flows(struct flows_run *run, const char *path)
+{
+	struct ctl *ctl = run->ctl;
+	size_t n;
+
+	if (run->no_memory)
+		return ctl_error(ctl, "out of memory");
+	if (run->n_bad > 0)
+		ctl_note(ctl, "%zu messages in %s could not be read", run->n_bad, path);
+	if (ctl->json)
+		return CTL_OK;
+	flow_sum_sorted(run->sum, &n);
+	if (n == 0) {
+		ctl_note(ctl, "no such traffic in %s", path);
+		return CTL_OK;
+	}
+	return flow_sum_print(ctl, run->sum, &run->choice, 0, 0);
+}
+
+int cmd_flows(struct ctl *ctl, int argc, char **argv)
+{
+	struct flow_options texts = {0};
+	const struct ctl_option options[] = {
+		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
+		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
+		{.name = "by", .value = &texts.by},	  {.name = "limit", .value = &texts.limit},
+		{.name = "spool", .value = &texts.spool},
+	};
+	struct flows_run run = {.ctl = ctl};
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+	if (r == CTL_OK)
+		r = flow_options_read(ctl, &texts, &run.choice);
+	if (r == CTL_OK)
+		r = spool_source_open(ctl, texts.spool, &path, &fd);
+	if (r != CTL_OK)
+		return r;
+	if (flow_sum_new(run.choice.group, &run.sum) < 0)
+		return ctl_error(ctl, "out of memory");
+	r = spool_source_read(ctl, path, fd, run.choice.filter.since, on_message, &run);
+	if (r == CTL_OK)
+		r = print_flows(&run, path);
+	flow_sum_free(run.sum);
+	return r;
+}

@@ -1,0 +1,22 @@
+#pragma once
+
+/*
+ * A daemon that is none: the real server core and the real interface, with answers from a table, in a thread
+ * of its own. What it gives is checked against the interface's description.
+ */
+
+#include <jansson.h>
+
+struct fake_daemon;
+
+struct fake_answer {
+	const char *method;	/* without the interface */
+	const char *parameters; /* JSON in single quotes; several lines: a stream, one reply each */
+	const char *error;	/* in full; NULL: a reply */
+};
+
+/* Starts it; the answers must outlive it. */
+struct fake_daemon *fake_daemon_start(const struct fake_answer *answers, size_t n_answers);
+const char *fake_daemon_socket(const struct fake_daemon *daemon);
+/* Ends it and removes the socket. What it was asked, [{"method":..., "parameters":...}, ...]. */
+json_t *fake_daemon_stop(struct fake_daemon *daemon);
