@@ -328,7 +328,7 @@ static __always_inline __u32 repeated_headers(struct __sk_buff *skb, const struc
 	}
 	if (packet->proto == IPPROTO_SCTP) {
 		*by_count = true;
-		return packet->transport + 12;
+		return skb->gso_segs ? packet->transport + 12 : 0;
 	}
 	type = read_gso_type(skb);
 	if (type & GSO_ENCAPSULATED) {
@@ -374,6 +374,17 @@ __noinline int count_large(struct __sk_buff *skb, const struct packet *packet, s
 	return 0;
 }
 
+static __always_inline __be16 read_type(struct __sk_buff *skb, __u32 offset)
+{
+	const __be16 *place = (void *)(long)skb->data + offset;
+	__be16 type = 0;
+
+	if ((void *)(place + 1) <= (void *)(long)skb->data_end)
+		return *place;
+	bpf_skb_load_bytes(skb, offset, &type, sizeof(type));
+	return type;
+}
+
 /* Where the IP header begins; false on Ethernet when the frame holds something else. */
 static __always_inline bool find_ip(struct __sk_buff *skb, struct packet *packet)
 {
@@ -382,12 +393,10 @@ static __always_inline bool find_ip(struct __sk_buff *skb, struct packet *packet
 	packet->start = l2_length;
 	if (l2_length != ETH_HLEN)
 		return true;
-	if (bpf_skb_load_bytes(skb, 12, &type, sizeof(type)))
-		return false;
+	type = read_type(skb, 12);
 	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
 		packet->start += 4;
-		if (bpf_skb_load_bytes(skb, 16, &type, sizeof(type)))
-			return false;
+		type = read_type(skb, 16);
 	}
 	return type == bpf_htons(ETH_P_IP) || type == bpf_htons(ETH_P_IPV6);
 }

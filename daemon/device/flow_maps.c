@@ -13,6 +13,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#define FEW	  512
 #define BATCH	  1024
 #define MAX_BATCH (1U << 20) /* a bucket of the kernel's table must fit into one */
 
@@ -120,6 +121,27 @@ static int drain_flows(int fd, uint64_t inserted, struct flows *flows)
 	return drained == inserted ? 0 : -EIO;
 }
 
+/* One by one: a batch looks at every bucket of the kernel's table, which costs more where few are in use. */
+static int drain_few(int fd, uint64_t inserted, struct flows *flows)
+{
+	struct flow_key keys[2];
+	struct flow_counts counts;
+	const struct batch one = {.keys = keys, .values = &counts, .size = 1};
+	uint64_t drained = 0;
+	bool more = bpf_map_get_next_key(fd, NULL, &keys[0]) == 0;
+
+	while (more && drained < inserted) {
+		/* Before its predecessor goes, since the way on begins there. */
+		more = bpf_map_get_next_key(fd, &keys[0], &keys[1]) == 0;
+		if (bpf_map_lookup_and_delete_elem(fd, &keys[0], &counts))
+			return -errno;
+		batch_hand_over(&one, 1, flows);
+		drained++;
+		keys[0] = keys[1];
+	}
+	return drained == inserted ? 0 : -EIO;
+}
+
 static int drain_totals(int fd, unsigned int side, struct extraction *extraction)
 {
 	_cleanup_free_ struct flow_totals *totals = NULL;
@@ -144,7 +166,7 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extraction *extraction)
 {
 	struct flow_fill fill;
-	int error;
+	int error, fd = maps->flows[side];
 
 	if (bpf_map_lookup_elem(maps->fill, &side, &fill))
 		return -errno;
@@ -152,7 +174,8 @@ int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extr
 		error = flows_reserve(&extraction->flows, fill.inserted);
 		if (error < 0)
 			return error;
-		error = drain_flows(maps->flows[side], fill.inserted, &extraction->flows);
+		error = fill.inserted <= FEW ? drain_few(fd, fill.inserted, &extraction->flows)
+					     : drain_flows(fd, fill.inserted, &extraction->flows);
 		if (error < 0)
 			return error;
 		fill.inserted = 0;

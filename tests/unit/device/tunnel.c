@@ -128,6 +128,14 @@ void tunnel_init(struct tunnel *tunnel, const struct tunnel_options *options)
 		tunnel->sockets[i] = open_packet_socket(tunnel);
 }
 
+void tunnel_attach(struct tunnel *tunnel, const char *name, bool vnet)
+{
+	*tunnel = (struct tunnel){.fds = {-1, -1}, .sockets = {-1, -1}, .vnet = vnet};
+	snprintf(tunnel->name, sizeof(tunnel->name), "%s", name);
+	tunnel->ifindex = if_nametoindex(name);
+	tunnel->sockets[0] = open_packet_socket(tunnel);
+}
+
 void tunnel_deinit(struct tunnel *tunnel)
 {
 	for (int i = 0; i < 2; i++) {

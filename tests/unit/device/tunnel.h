@@ -32,6 +32,8 @@ struct tunnel_options {
 
 /* Makes the device and sets it up. */
 void tunnel_init(struct tunnel *tunnel, const struct tunnel_options *options);
+/* A packet socket on an interface that is there already; its descriptors are -1. */
+void tunnel_attach(struct tunnel *tunnel, const char *name, bool vnet);
 void tunnel_deinit(struct tunnel *tunnel);
 
 /* One packet into the tunnel's side of the queue: received by this node. 0 or -errno of the kernel's. */

@@ -1,0 +1,200 @@
+/*
+ * What counting a packet costs: the programs under the kernel's test run for one known connection, under
+ * real packets of many known connections by the kernel's own statistics of programs (whose two clock
+ * readings are told beside, by an idle program), and what it costs to empty the maps. Prints figures and
+ * judges none.
+ */
+
+#include "common/cleanup.h"
+#include "daemon/device/device.h"
+#include "daemon/device/epoch.h"
+#include "tests/unit/device/program.h"
+#include "tests/unit/device/tunnel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#define EXIT_SKIPPED 77
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static int64_t cpu_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void must(bool fine, const char *what)
+{
+	if (fine)
+		return;
+	fprintf(stderr, "%s failed\n", what);
+	abort();
+}
+
+static const uint8_t ipv4_udp[64] = {0x45, 0, 0, 64,  0,  1, 0, 0,    64,   17, 0,  0, 100,
+				     64,   0, 1, 100, 64, 0, 2, 0x10, 0x20, 0,	53, 0, 44};
+static const uint8_t ipv6_tcp[80] = {
+	0x60, 0, 0, 0, 0, 40, 6, 64, 0xfd, [23] = 1, [24] = 0xfd, [39] = 2, 0x10, 0x20, 0, 80, [52] = 0x50};
+
+static int compare(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* The median of several runs: others use this machine too. */
+static void bench_test_run(const char *name, const uint8_t *packet, size_t length, bool received)
+{
+	struct program_run run = {.packet = packet, .length = length, .received = received, .repeat = 1};
+	struct program *program = NULL;
+	uint32_t ns[9];
+
+	must(program_new(1024, &program) == 0, "loading");
+	must(program_run(program, &run, NULL) == 0, "test run");
+	run.repeat = 500000;
+	for (size_t i = 0; i < ARRAY_SIZE(ns); i++)
+		must(program_run(program, &run, &ns[i]) == 0, "test run");
+	qsort(ns, ARRAY_SIZE(ns), sizeof(ns[0]), compare);
+	printf("test run, one known connection, %-22s %4u ns (lowest %u)\n", name, ns[ARRAY_SIZE(ns) / 2],
+	       ns[0]);
+	program_free(program);
+}
+
+/* A program that does nothing, behind ours: what the statistics themselves cost. */
+static int attach_idle(unsigned int ifindex)
+{
+	static const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	_cleanup_close_ int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "idle", "GPL", code, 2, NULL);
+
+	return bpf_link_create(program, (int)ifindex, (enum bpf_attach_type)46, NULL);
+}
+
+/* Sums of the kernel's statistics over all programs of that name. */
+static void program_statistics(const char *name, uint64_t *ret_ns, uint64_t *ret_runs)
+{
+	uint32_t id = 0;
+
+	*ret_ns = *ret_runs = 0;
+	while (bpf_prog_get_next_id(id, &id) == 0) {
+		_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
+		struct bpf_prog_info info = {};
+		uint32_t length = sizeof(info);
+
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length))
+			continue;
+		if (strcmp(info.name, name) != 0)
+			continue;
+		*ret_ns += info.run_time_ns;
+		*ret_runs += info.run_cnt;
+	}
+}
+
+static void send_connections(const struct tunnel *tunnel, uint32_t connections, uint32_t rounds)
+{
+	uint8_t packet[64];
+
+	memcpy(packet, ipv4_udp, sizeof(packet));
+	for (uint32_t round = 0; round < rounds; round++)
+		for (uint32_t i = 0; i < connections; i++) {
+			packet[16] = (uint8_t)(i >> 16);
+			packet[20] = (uint8_t)(i >> 8);
+			packet[21] = (uint8_t)i;
+			must(tunnel_receive(tunnel, 0, NULL, packet, sizeof(packet)) == 0, "tun write");
+		}
+}
+
+static void bench_traffic(uint32_t connections)
+{
+	struct tunnel tunnel;
+	struct device_options options = {.layer = LAYER_TUN, .max_flows = MAX(connections, 1024U)};
+	_cleanup_close_ int statistics = -1;
+	uint64_t ns[2], runs[2], idle_ns[2], idle_runs[2];
+	_cleanup_close_ int idle = -1;
+	struct extraction extraction = {};
+	struct epoch *epoch = NULL;
+	struct device *device = NULL;
+	int64_t wall, cpu;
+
+	tunnel_init(&tunnel, &(struct tunnel_options){});
+	options.interface = tunnel.name;
+	must(epoch_new(&epoch) == 0, "epoch");
+	options.epoch = epoch;
+	must(device_ebpf_new(&options, &device, NULL) == 0, "device");
+	must(device->ops->set_statistics_enabled(device, true) == 0, "attaching");
+	send_connections(&tunnel, connections, 1);
+	statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	must(statistics >= 0, "statistics");
+	idle = attach_idle(tunnel.ifindex);
+	program_statistics("count_ingress", &ns[0], &runs[0]);
+	program_statistics("idle", &idle_ns[0], &idle_runs[0]);
+	send_connections(&tunnel, connections, 1 + 400000 / connections);
+	program_statistics("count_ingress", &ns[1], &runs[1]);
+	program_statistics("idle", &idle_ns[1], &idle_runs[1]);
+	printf("real packets, %7u known connections in turn      %4llu ns (an idle program beside it: %llu ns)\n",
+	       connections, (unsigned long long)((ns[1] - ns[0]) / MAX(runs[1] - runs[0], 1U)),
+	       (unsigned long long)((idle_ns[1] - idle_ns[0]) / MAX(idle_runs[1] - idle_runs[0], 1U)));
+	epoch_flip(epoch);
+	wall = now();
+	must(epoch_wait(epoch) == 0, "wait");
+	printf("wait after the flip                                  %7.1f us\n",
+	       (double)(now() - wall) / 1e3);
+	wall = now();
+	cpu = cpu_time();
+	must(device->ops->extract_statistics(device, &extraction) == 0, "extraction");
+	must(extraction.flows.n >= connections, "all connections");
+	printf("drain, %7zu entries                             %4lld ns each (%lld ns of CPU)\n",
+	       extraction.flows.n, (long long)((now() - wall) / (int64_t)extraction.flows.n),
+	       (long long)((cpu_time() - cpu) / (int64_t)extraction.flows.n));
+	extraction_deinit(&extraction);
+	epoch_flip(epoch);
+	must(device->ops->extract_statistics(device, &extraction) == 0, "extraction");
+	extraction_deinit(&extraction);
+	epoch_flip(epoch);
+	must(epoch_wait(epoch) == 0, "wait");
+	wall = now();
+	must(device->ops->extract_statistics(device, &extraction) == 0, "extraction");
+	printf("extraction of an empty window                        %7.1f us\n",
+	       (double)(now() - wall) / 1e3);
+	extraction_deinit(&extraction);
+	device_free(device);
+	epoch_free(epoch);
+	tunnel_deinit(&tunnel);
+}
+
+int main(void)
+{
+	struct program *probe = NULL;
+	int error = program_new(16, &probe);
+
+	if (error < 0 || !tunnel_is_possible()) {
+		fprintf(stderr, "skipped: no eBPF, tun devices or namespaces here\n");
+		return EXIT_SKIPPED;
+	}
+	program_free(probe);
+	namespace_enter();
+	bench_test_run("IPv4 UDP, transmitted", ipv4_udp, sizeof(ipv4_udp), false);
+	bench_test_run("IPv4 UDP, received", ipv4_udp, sizeof(ipv4_udp), true);
+	bench_test_run("IPv6 TCP, transmitted", ipv6_tcp, sizeof(ipv6_tcp), false);
+	bench_traffic(1);
+	bench_traffic(100000);
+	bench_traffic(1000000);
+	return EXIT_SUCCESS;
+}
