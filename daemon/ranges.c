@@ -142,8 +142,6 @@ static size_t edges_walk(const struct range_edges *edges, uint8_t (*resolve)(uns
 		if (after == flags)
 			continue;
 		flags = after;
-		if (at.high == 0 && at.low == 0)
-			n = 0;
 		range(ranges, n++, &at, flags);
 	}
 	return n;

@@ -18,7 +18,8 @@ struct wide {
 
 /*
  * Range i begins at start[i] and ends before start[i + 1] (the last one at the end of the address space); all
- * of it has flags[i]. The first range begins at zero. Zero-initialised is empty: no flags anywhere.
+ * of it has flags[i]. The first range begins at zero, and is empty if the second does too. Zero-initialised
+ * is empty: no flags anywhere.
  */
 struct ranges {
 	uint32_t *start4;

@@ -86,9 +86,7 @@ static struct route_state state_after(struct route_state state, uint8_t ends, ui
 	uint8_t origins = (uint8_t)((state.origins & ~ends) | begins);
 	uint8_t lingers = state.lingers;
 
-	if (origins)
-		lingers = 0;
-	else if (state.origins)
+	if (!origins && state.origins)
 		lingers = LINGER_WINDOWS;
 	return (struct route_state){.origins = origins, .lingers = lingers};
 }

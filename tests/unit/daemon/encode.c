@@ -360,6 +360,7 @@ START_TEST(nodes_of_a_message)
 	add_tun("100.64.0.1:5", "100.64.0.3:22");
 	add_tun("100.64.0.1:6", "100.64.0.3:22");
 	add_tun("100.64.0.1:6", "100.64.0.4:22");
+	add_tun("100.64.0.3:6", "100.64.0.3:7");
 	ck_assert_int_eq(record_add_sock(record, &flows), 0);
 	encode();
 	/* The physical endpoint 192.0.2.9 is a place, not node nD. */
