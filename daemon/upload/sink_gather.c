@@ -35,10 +35,16 @@ void sink_restart_at(struct sink *sink, const struct spool_position *position)
 		sink_set_error(sink, "spool", r);
 }
 
-/* Whatever was known of the old spool says nothing about this one. */
+/*
+ * Another spool id. Either a spool that goes on from the old one, with sequences that go on too: then only
+ * the batch ends here. Or one that was made anew: then nothing that is known of the old one says anything of
+ * it.
+ */
 static void begin_new_spool(struct sink *sink)
 {
 	sink->new_spool = false;
+	if (sink->peek.sequence > sink->state.delivered.sequence)
+		return;
 	sink->state.delivered = sink->batch_end = (struct spool_position){};
 	sink->state.batch = (struct cursor_batch){};
 	sink->state.loss = sink->carried = (struct cursor_loss){};
@@ -62,7 +68,7 @@ static void add_gap(struct spool_gap *gap, const struct spool_gap *more)
 	gap->damaged = gap->damaged && more->damaged;
 }
 
-/* Reads until there is a message at hand: 1; 0 at the end or where another spool begins; or -errno. */
+/* Reads until there is a message at hand: 1; 0 at the end; or -errno. */
 static int peek_message(struct sink *sink)
 {
 	struct spool_gap gap;
@@ -81,7 +87,7 @@ static int peek_message(struct sink *sink)
 			break;
 		case SPOOL_READ_NEW_SPOOL:
 			sink->new_spool = true;
-			return 0;
+			break;
 		case SPOOL_READ_MESSAGE:
 			sink->peeked = true;
 			break;
@@ -136,8 +142,8 @@ static bool is_behind_limits(struct sink *sink)
 		return true;
 	if (sink->limit > 0 && sink->batch.messages >= sink->limit)
 		return true;
-	/* A loss is always told at the beginning of a batch. */
-	if (sink->gap.messages > 0)
+	/* A loss is always told at the beginning of a batch; a batch is of one spool. */
+	if (sink->gap.messages > 0 || sink->new_spool)
 		return true;
 	return memcmp(&message->public_id, &sink->batch.public_id, sizeof(message->public_id)) != 0;
 }
@@ -154,9 +160,30 @@ void sink_set_next_flush(struct sink *sink)
 		sink->next_flush += interval * MAX((now - sink->next_flush) / interval, INT64_C(1));
 }
 
+/*
+ * A new sink begins here: what goes missing from now on is a loss, also when nothing was delivered yet. That
+ * has to be known after a restart, so the cursor gets the place before the first message.
+ */
+static void begin_cursor(struct sink *sink)
+{
+	const struct spool_message *message = &sink->peek;
+
+	if (!spool_id_is_zero(&sink->state.delivered.spool_id))
+		return;
+	sink->state.delivered = message->position;
+	sink->state.delivered.sequence = message->sequence - 1;
+	sink->state.delivered.messages -= MIN(sink->state.delivered.messages, UINT64_C(1));
+	sink->state.delivered.bytes -= MIN(sink->state.delivered.bytes, (uint64_t)message->length);
+	sink->batch_end = sink->state.delivered;
+	sink->cursor_dirty = true;
+}
+
 static int begin_batch(struct sink *sink)
 {
 	sink_batch_reset(sink);
+	if (sink->new_spool)
+		begin_new_spool(sink);
+	begin_cursor(sink);
 	sink->batch_start = sink->batch_end;
 	snprintf(sink->spool_id, sizeof(sink->spool_id), "%s", spool_reader_id(sink->reader));
 	sink->batch.first = sink->batch.last = sink->peek.sequence;
@@ -208,7 +235,7 @@ static bool is_due(struct sink *sink)
 	if (sink->batch.messages == 0)
 		return false;
 	/* Part of a batch that was cut or interrupted: it was due before. */
-	if (sink->n_splits > 0 || sink->limit > 0 || sink->new_spool)
+	if (sink->n_splits > 0 || sink->limit > 0)
 		return true;
 	return sink->context.config->flush_interval == 0 || sink_is_flushing(sink) ||
 	       sink_now(sink) >= sink->next_flush;
@@ -220,17 +247,11 @@ int sink_gather(struct sink *sink)
 	int r;
 
 	while (bytes < GATHER_BYTES) {
-		if (sink->new_spool && sink->batch.messages == 0)
-			begin_new_spool(sink);
 		r = peek_message(sink);
 		if (r < 0)
 			return r;
-		if (r == 0 && is_due(sink))
-			return 1;
-		if (r == 0 && !sink->new_spool)
-			return 0;
 		if (r == 0)
-			continue;
+			return is_due(sink);
 		bytes += sink->peek.length + 1;
 		r = add_message(sink);
 		if (r != 0)

@@ -158,7 +158,7 @@ def test_cursor_is_kept(collector, make_uploader):
 
 @pytest.mark.parametrize("trouble", [
     Answer(408), Answer(425), Answer(500), Answer(502), Answer(503, body="busy"), Answer(599),
-    Reset(), Close(), Reset(early=True), Garbage(), Answer(200, {"Content-Length": "1000"}, b"short", length=False),
+    Reset(), Close(), Reset(early=True), Garbage(), Garbage(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort"),
 ], ids=["408", "425", "500", "502", "503", "599", "reset", "close", "reset-early", "garbage", "cut-short"])
 def test_outage_is_retried_with_the_same_batch(collector, make_uploader, trouble):
     uploader = make_uploader({"main": logtail(collector)})
@@ -430,20 +430,8 @@ def test_kill_loop_loses_nothing(collector, make_uploader):
     assert seen == list(range(1, count + 1))
 
 
-def test_loss_is_told_in_its_place(collector, make_uploader, side):
-    """The spool's cap takes messages that a sink has not got: it is told exactly, in the stream."""
-    collector.default = refuse()
-    uploader = make_uploader({"main": logtail(collector)})
-    uploader.fill(5, size=1000)
-    uploader.start()
-    collector.wait_messages(5)
-    uploader.stop()
-    uploader.fill(9000, size=1000, max_size=4 << 20)
-    watch = side(uploader)
-    uploader.start()
-    messages = wait_delivered(collector, 9005)
-    sink = watch.wait_sink("main", lambda s: s["backlogMessages"] == 0)
-    uploader.stop()
+def check_loss(messages, after, last):
+    """One loss is told, right before the first message behind it, with the right numbers; returns them."""
     texts = [(i, message) for i, message in enumerate(messages) if "text" in message]
     assert len(texts) == 1
     index, loss = texts[0]
@@ -451,13 +439,75 @@ def test_loss_is_told_in_its_place(collector, make_uploader, side):
                          loss["text"])
     assert match, loss
     assert set(loss["logtail"]) == {"client_time", "proc_id"} and loss["logtail"]["proc_id"] == 4711
-    lost = int(match[1])
-    before, after = messages[index - 1], messages[index + 1]
-    assert before["logtail"]["proc_seq"] == 5
-    assert after["logtail"]["proc_seq"] == 5 + lost + 1
-    assert sequences(messages[index + 1:]) == list(range(5 + lost + 1, 9006))
-    assert int(match[2]) == pytest.approx(lost * 1000, rel=0.02)
-    assert (sink["lostMessages"], sink["lostBytes"]) == (lost, int(match[2]))
+    lost, lost_bytes = int(match[1]), int(match[2])
+    assert sequences(messages[:index]) == list(range(1, after + 1))
+    assert sequences(messages[index + 1:]) == list(range(after + lost + 1, last + 1))
+    assert lost_bytes == pytest.approx(lost * 1000, rel=0.02)
+    assert lost > 1000
+    return lost, lost_bytes
+
+
+def test_loss_is_told_in_its_place(collector, make_uploader, side):
+    """The spool's cap takes messages that a sink has not got: it is told exactly, in the stream."""
+    uploader = make_uploader({"main": logtail(collector)})
+    watch = side(uploader)
+    uploader.fill(5, size=1000)
+    uploader.start()
+    watch.wait_sink("main", lambda s: s["deliveredSequence"] == 5)
+    uploader.stop()
+    uploader.fill(9000, size=1000, max_size=4 << 20)
+    uploader.start()
+    messages = wait_delivered(collector, 9005)
+    sink = watch.wait_sink("main", lambda s: s["backlogMessages"] == 0)
+    uploader.stop()
+    assert check_loss(messages, 5, 9005) == (sink["lostMessages"], sink["lostBytes"])
+
+
+def test_loss_of_a_sink_that_never_delivered(collector, make_uploader, side):
+    """Down from the start, killed, and the spool full: nothing that it lacked is passed over in silence."""
+    collector.default = Answer(503)
+    uploader = make_uploader({"main": logtail(collector)})
+    uploader.fill(5, size=1000)
+    uploader.start()
+    collector.wait_requests(1)
+    uploader.kill()
+    uploader.fill(9000, size=1000, max_size=4 << 20)
+    collector.default = Answer(200)
+    watch = side(uploader)
+    uploader.start()
+    messages = wait_delivered(collector, 9005)
+    sink = watch.wait_sink("main", lambda s: s["backlogMessages"] == 0)
+    uploader.stop()
+    assert check_loss(messages, 0, 9005) == (sink["lostMessages"], sink["lostBytes"])
+
+
+def test_loss_while_running_and_refused_at_first(collector, make_uploader, side):
+    """A loss that a refused message carried is told before the next one; counted once."""
+    uploader = make_uploader({"main": logtail(collector)})
+    watch = side(uploader)
+    uploader.fill(5, size=1000)
+    uploader.start()
+    watch.wait_sink("main", lambda s: s["deliveredSequence"] == 5)
+    uploader.stop()
+    uploader.fill(9000, size=1000, max_size=4 << 20)
+    first = []
+
+    def refuse_the_first(request):
+        seen = sequences(request.messages)
+        if not first:
+            first.append(seen[0])
+        return Answer(400 if first[0] in seen else 200)
+
+    collector.default = refuse_the_first
+    uploader.start()
+    messages = wait_delivered(collector, 9005)
+    sink = watch.wait_sink("main", lambda s: s["backlogMessages"] == 0)
+    uploader.stop()
+    texts = [message for message in messages if "text" in message]
+    assert len(texts) == 1
+    assert f"lost {first[0] - 6} messages" in texts[0]["text"]
+    assert sequences(messages) == [*range(1, 6), *range(first[0] + 1, 9006)]
+    assert sink["lostMessages"] == first[0] - 6 and sink["quarantined"] == 1
 
 
 def test_flush_interval_and_flush(collector, make_uploader, side):

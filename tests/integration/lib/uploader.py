@@ -129,17 +129,17 @@ class CollectorSide:
             self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.listener.bind(str(path))
             self.listener.listen(4)
-            self._spawn(self._accept)
+            self._spawn(self._accept, self.listener)
 
     def _spawn(self, function, *arguments):
         thread = threading.Thread(target=function, args=arguments, daemon=True)
         thread.start()
         self.threads.append(thread)
 
-    def _accept(self):
+    def _accept(self, listener):
         while True:
             try:
-                connection, _ = self.listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             self._spawn(self._serve, connection)
@@ -207,6 +207,7 @@ class CollectorSide:
         if self.listener:
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
+            self.listener = None
         with self.changed:
             watch = self.watch
         if watch:
