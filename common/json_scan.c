@@ -5,25 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-static inline void skip_blanks(struct json_scan *scan)
-{
-	while (scan->next < scan->end &&
-	       (*scan->next == ' ' || *scan->next == '\n' || *scan->next == '\t' || *scan->next == '\r'))
-		scan->next++;
-}
-
-bool json_scan_char(struct json_scan *scan, char c)
-{
-	skip_blanks(scan);
-	if (scan->next == scan->end || *scan->next != c)
-		return false;
-	scan->next++;
-	return true;
-}
-
 bool json_scan_at_end(struct json_scan *scan)
 {
-	skip_blanks(scan);
+	json_scan_blanks(scan);
 	return scan->next == scan->end;
 }
 
@@ -88,7 +72,7 @@ int json_scan_count(struct json_scan *scan, uint64_t *ret_value)
 	uint64_t value = 0;
 	const char *start;
 
-	skip_blanks(scan);
+	json_scan_blanks(scan);
 	for (start = scan->next; is_digit(scan); scan->next++) {
 		uint64_t digit = (uint64_t)(*scan->next - '0');
 
@@ -189,19 +173,19 @@ int json_scan_value(struct json_scan *scan, struct json_slice *ret_text)
 	const char *start;
 	int r;
 
-	skip_blanks(scan);
+	json_scan_blanks(scan);
 	start = scan->next;
 	do {
 		bool empty = false;
 
-		skip_blanks(scan);
+		json_scan_blanks(scan);
 		if (scan->next == scan->end)
 			return -EBADMSG;
 		if (*scan->next == '{' || *scan->next == '[') {
 			if (depth == JSON_SCAN_DEPTH_MAX)
 				return -EBADMSG;
 			open[depth++] = *scan->next++ == '{' ? '}' : ']';
-			skip_blanks(scan);
+			json_scan_blanks(scan);
 			empty = next_is(scan, open[depth - 1]);
 			if (!empty) {
 				r = open[depth - 1] == '}' ? skip_name(scan) : 0;

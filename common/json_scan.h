@@ -26,8 +26,24 @@ struct json_slice {
 	size_t length;
 };
 
-/* Takes this character if it is next. */
-bool json_scan_char(struct json_scan *scan, char c);
+static inline void json_scan_blanks(struct json_scan *scan)
+{
+	while (scan->next < scan->end &&
+	       (*scan->next == ' ' || *scan->next == '\n' || *scan->next == '\t' || *scan->next == '\r'))
+		scan->next++;
+}
+
+/* Takes this character if it is next. Inline: it is half of all that a scan does. */
+static inline bool json_scan_char(struct json_scan *scan, char c)
+{
+	if (scan->next < scan->end && *scan->next <= ' ')
+		json_scan_blanks(scan);
+	if (scan->next == scan->end || *scan->next != c)
+		return false;
+	scan->next++;
+	return true;
+}
+
 /* Whether nothing but white space is left. */
 bool json_scan_at_end(struct json_scan *scan);
 /* What stands between the quotes, and whether it holds no escapes. 0 or -EBADMSG. */

@@ -2,7 +2,7 @@
 
 /*
  * Reading a message back: the head as values, the entries one after another straight from the text, which
- * makes neither a tree nor copies of strings (a tree of jansson costs 3.6 us per entry, this 0.3). For the
+ * makes neither a tree nor copies of strings (a tree of jansson costs 3 us per entry, this 0.3). For the
  * tables of netlogctl and for sinks that send something else than the message itself.
  *
  * Members that are not known are stepped over; a known one of another type, or that is there twice, is an
