@@ -114,3 +114,33 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }
+
+int spool_lock(int directory_fd, int *ret_fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	_cleanup_close_ int fd = -1;
+	struct stat directory, file;
+
+	fd = openat(directory_fd, SPOOL_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		    0600);
+	if (fd < 0)
+		return -errno;
+	/* Made by root for a daemon that is not: it must be able to open it. */
+	if (fstat(directory_fd, &directory) == 0 && fstat(fd, &file) == 0 &&
+	    file.st_uid != directory.st_uid && fchown(fd, directory.st_uid, directory.st_gid) < 0 &&
+	    errno != EPERM)
+		return -errno;
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+bool spool_is_locked(int directory_fd)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	_cleanup_close_ int fd = -1;
+
+	fd = openat(directory_fd, SPOOL_LOCK_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}

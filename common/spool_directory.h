@@ -4,6 +4,7 @@
 
 #include "common/spool_format.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,3 +30,11 @@ int spool_list(int directory_fd, struct spool_listing *ret_listing);
  */
 int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
 		       uint64_t *ret_size, int *ret_fd);
+
+/*
+ * Holds the spool for this open file description (a record lock on the file "lock", fcntl(2) F_OFD_SETLK):
+ * whoever writes. 0 with the descriptor that holds it; -EWOULDBLOCK when somebody else does; other -errno.
+ */
+int spool_lock(int directory_fd, int *ret_fd);
+/* Whether somebody does, as far as can be known; takes nothing. */
+bool spool_is_locked(int directory_fd);

@@ -121,7 +121,7 @@ int spool_walk_next(struct spool_walk *walk, struct spool_frame *ret_frame, cons
 				    */
 		else if (r < 0)
 			return r;
-		if (walk->final && has_rest(walk))
+		if (walk->final && (walk->scan.resync || has_rest(walk)))
 			walk->unusable = true;
 		r = enter_next(walk);
 		if (r == SPOOL_WALK_END && error < 0)

@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/kill_point.h"
+#include "common/spool_directory.h"
 #include "daemon/spool_files.h"
 #include "daemon/spool_recover.h"
 
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #define SEGMENT_SIZE (UINT64_C(16) << 20)
@@ -77,19 +77,12 @@ static int open_directory(struct spool_store *store)
 
 static int lock(struct spool_store *store, char **ret_reason)
 {
-	int fd;
+	int r = spool_lock(store->directory_fd, &store->lock_fd);
 
-	fd = openat(store->directory_fd, SPOOL_LOCK_NAME,
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-	if (fd < 0)
-		return -errno;
-	store->lock_fd = fd;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	if (errno == EWOULDBLOCK &&
+	if (r == -EWOULDBLOCK &&
 	    asprintf(ret_reason, "%s is in use by another daemon", store->options->directory) < 0)
 		*ret_reason = NULL;
-	return -errno;
+	return r;
 }
 
 int spool_store_take_reserve(struct spool_store *store)

@@ -4,11 +4,28 @@
  * readers that check what they read. */
 
 #include "common/spool_reader.h"
+#include "daemon/spool_files.h"
 #include "daemon/spool_writer.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* A disk that does as it is told. Zeros: it never fails, and never really syncs. */
+struct spool_test_disk {
+	pthread_mutex_t lock;
+	bool limited;		    /* room counts */
+	int64_t room;		    /* bytes that can still be written; removing and cutting gives back */
+	size_t short_writes;	    /* at most so many bytes at a time; 0 any */
+	int write_error;	    /* errno of each write */
+	int sync_error;		    /* errno of each fdatasync */
+	unsigned int sync_failures; /* so many fail, then none */
+	int open_error;
+	bool no_truncate;
+	uint64_t writes, syncs, failed_syncs;
+	int64_t now;
+};
 
 struct spool_test {
 	char *directory; /* holds all */
@@ -18,6 +35,8 @@ struct spool_test {
 	uint64_t stored;	/* the last sequence that was acknowledged */
 	struct spool_loss lost; /* the sum of what was told */
 	unsigned int lost_calls;
+	struct spool_test_disk disk;
+	struct spool_files files;
 };
 
 /* Of the running test: each runs in a process of its own. */
@@ -35,6 +54,12 @@ void spool_test_append(uint64_t i, size_t length);
 /* Syncs, and asserts that it succeeds. */
 void spool_test_sync(void);
 struct spool_status spool_test_status(void);
+
+/* Changes the disk while the writer works on it. */
+void spool_test_disk_lock(void);
+void spool_test_disk_unlock(void);
+/* Waits until the writer's error is this one (10 s at most; asserts). */
+void spool_test_await_error(int error);
 
 /* The text of message number i. Owned by the caller. */
 char *spool_test_message(uint64_t i, size_t length);
