@@ -133,29 +133,47 @@ int entries_reserve(struct entries *entries, size_t n)
 	return n_slots > entries->n_slots ? grow_slots(entries, n_slots) : 0;
 }
 
+/* The slot of the entry with this key, or the free one where it would go. */
+static size_t find_slot(const struct entries *entries, const struct entry_key *key, uint32_t hash_value)
+{
+	const struct slot *slots = entries->slot_region.data;
+	size_t i = hash_value & (entries->n_slots - 1);
+
+	for (; slots[i].entry; i = (i + 1) & (entries->n_slots - 1))
+		if (slots[i].hash == hash_value &&
+		    memcmp(&entries->items[slots[i].entry - 1].key, key, sizeof(*key)) == 0)
+			break;
+	return i;
+}
+
 void entries_add(struct entries *entries, const struct entry_key *key, const struct counts *counts)
 {
 	struct slot *slots = entries->slot_region.data;
 	uint32_t hash_value = hash(entries, key);
-	size_t i = hash_value & (entries->n_slots - 1);
+	size_t i = find_slot(entries, key, hash_value);
 	struct entry *entry;
 
-	for (; slots[i].entry; i = (i + 1) & (entries->n_slots - 1)) {
-		if (slots[i].hash != hash_value)
-			continue;
-		entry = &entries->items[slots[i].entry - 1];
-		if (memcmp(&entry->key, key, sizeof(*key)) == 0) {
-			counts_add(&entry->counts, counts);
-			return;
-		}
+	if (slots[i].entry) {
+		counts_add(&entries->items[slots[i].entry - 1].counts, counts);
+		return;
 	}
-
 	assert((entries->n + 1) * sizeof(struct entry) <= entries->item_region.size);
 	entry = &entries->items[entries->n++];
 	entry->key = *key;
 	entry->counts = (struct counts){0};
 	counts_add(&entry->counts, counts);
 	slots[i] = (struct slot){.hash = hash_value, .entry = (uint32_t)entries->n};
+}
+
+bool entries_add_known(struct entries *entries, const struct entry_key *key, const struct counts *counts)
+{
+	const struct slot *slots = entries->slot_region.data;
+	size_t i = find_slot(entries, key, hash(entries, key));
+
+	if (!slots[i].entry)
+		return false;
+	counts_add(&entries->items[slots[i].entry - 1].counts, counts);
+	return true;
 }
 
 void entries_reset(struct entries *entries)

@@ -10,6 +10,7 @@
 #include "daemon/classify.h"
 #include "daemon/region.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,8 @@ void entries_reset(struct entries *entries);
 int entries_reserve(struct entries *entries, size_t n);
 /* Adds to the entry with this key, or makes it. Room must have been reserved. */
 void entries_add(struct entries *entries, const struct entry_key *key, const struct counts *counts);
+/* Adds to the entry with this key if there is one; tells whether there is. */
+bool entries_add_known(struct entries *entries, const struct entry_key *key, const struct counts *counts);
 
 /* A place in the sorted order. */
 struct entry_order {

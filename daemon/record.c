@@ -36,9 +36,15 @@ void record_free(struct record *record)
 	free(record);
 }
 
+void record_set_bound(struct record *record, size_t entries)
+{
+	record->bound = entries;
+}
+
 void record_reset(struct record *record)
 {
 	entries_reset(&record->entries);
+	memset(record->n, 0, sizeof(record->n));
 	memset(record->sums, 0, sizeof(record->sums));
 	memset(record->overflow, 0, sizeof(record->overflow));
 	region_shrink(&record->order, 4 * record->entries.usual * sizeof(struct entry_order));
@@ -79,7 +85,24 @@ struct adding {
 	struct lookup src;
 	struct lookup dst;
 	struct counts exit; /* aggregated */
+	struct counts overflow;
 };
+
+/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
+static void add_entry(struct record *record, int layer, const struct entry_key *key,
+		      const struct counts *counts, struct counts *overflow)
+{
+	size_t before = record->entries.n;
+
+	if (record->bound == 0 || record->n[layer] < record->bound) {
+		entries_add(&record->entries, key, counts);
+		record->n[layer] += record->entries.n - before;
+	} else if (!entries_add_known(&record->entries, key, counts)) {
+		counts_add(overflow, counts);
+		return;
+	}
+	counts_add(&record->sums[layer], counts);
+}
 
 static void add_flow(struct adding *adding, const struct flow *flow)
 {
@@ -99,7 +122,7 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 		connection = &reduced;
 	}
 	entry_key_make(&key, class, connection);
-	entries_add(&adding->record->entries, &key, &flow->counts);
+	add_entry(adding->record, RECORD_TUN, &key, &flow->counts, &adding->overflow);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -121,7 +144,8 @@ static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_rang
 }
 
 int record_add_tun(struct record *record, const struct flows *flows, const struct routing *routing,
-		   const struct record_settings *settings, struct counts *ret_ignored)
+		   const struct record_settings *settings, struct counts *ret_ignored,
+		   struct counts *ret_overflow)
 {
 	_cleanup_(ranges_deinit) struct ranges ignored = {0};
 	struct adding adding = {
@@ -151,19 +175,22 @@ int record_add_tun(struct record *record, const struct flows *flows, const struc
 			continue;
 		}
 		add_flow(&adding, flow);
-		counts_add(&record->sums[RECORD_TUN], &flow->counts);
 	}
 	if (!counts_is_zero(&adding.exit)) {
 		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){0});
-		entries_add(&record->entries, &exit_key, &adding.exit);
+		add_entry(record, RECORD_TUN, &exit_key, &adding.exit, &adding.overflow);
 	}
+	counts_add(&record->overflow[RECORD_TUN], &adding.overflow);
+	if (ret_overflow)
+		*ret_overflow = adding.overflow;
 	if (ret_ignored)
 		*ret_ignored = ignored_sum;
 	return 0;
 }
 
-int record_add_sock(struct record *record, const struct flows *flows)
+int record_add_sock(struct record *record, const struct flows *flows, struct counts *ret_overflow)
 {
+	struct counts overflow = {0};
 	int r;
 
 	r = entries_reserve(&record->entries, flows->n);
@@ -176,9 +203,11 @@ int record_add_sock(struct record *record, const struct flows *flows)
 		if (counts_is_zero(&flow->counts))
 			continue;
 		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
-		entries_add(&record->entries, &key, &flow->counts);
-		counts_add(&record->sums[RECORD_SOCK], &flow->counts);
+		add_entry(record, RECORD_SOCK, &key, &flow->counts, &overflow);
 	}
+	counts_add(&record->overflow[RECORD_SOCK], &overflow);
+	if (ret_overflow)
+		*ret_overflow = overflow;
 	return 0;
 }
 

@@ -34,6 +34,11 @@ struct record;
 
 /* 0 or -errno (-ENOMEM; or there are no random numbers). */
 int record_new(struct record **ret_record);
+/*
+ * How many entries each layer may have in a window (0: as many as come). What would be one more is counted as
+ * the layer's overflow instead, so that a scan can't take the memory of the machine.
+ */
+void record_set_bound(struct record *record, size_t entries);
 void record_free(struct record *record);
 DEFINE_CLEANUP(struct record *, record_free);
 /* Forgets all entries; memory beyond the usual is given back. */
@@ -41,15 +46,17 @@ void record_reset(struct record *record);
 
 /*
  * Adds the flows of the tun device, classified by routing, or of the sock device (physical). *ret_ignored
- * (may be NULL) takes what this call left out because it was addressed to an ignore_addr. A flow whose
- * counts are all zero says nothing and is left out. 0 or -ENOMEM, nothing added.
+ * (may be NULL) takes what this call left out because it was addressed to an ignore_addr, *ret_overflow (may
+ * be NULL) what was beyond the bound; it is in the window's overflow already. A flow whose counts are all
+ * zero says nothing and is left out. 0 or -ENOMEM, nothing added.
  *
  * May be called as often as needed: whoever has many flows hands them over in slices ({.items = first,
  * .n = some}) and frees each, so that a large window is never held twice.
  */
 int record_add_tun(struct record *record, const struct flows *flows, const struct routing *routing,
-		   const struct record_settings *settings, struct counts *ret_ignored);
-int record_add_sock(struct record *record, const struct flows *flows);
+		   const struct record_settings *settings, struct counts *ret_ignored,
+		   struct counts *ret_overflow);
+int record_add_sock(struct record *record, const struct flows *flows, struct counts *ret_overflow);
 /* Adds to the window's overflow; either may be NULL. */
 void record_add_overflow(struct record *record, const struct counts *tun, const struct counts *sock);
 /* Sum of everything added as entries, per layer: one side of the conservation check. */

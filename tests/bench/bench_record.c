@@ -165,7 +165,7 @@ static double add_all(struct record *record, size_t n, const struct routing *rou
 		for (size_t i = 0; i < flows.n; i++)
 			slice[i] = random_flow(&state);
 		begin = cpu_seconds();
-		if (record_add_tun(record, &flows, routing, settings, NULL) < 0)
+		if (record_add_tun(record, &flows, routing, settings, NULL, NULL) < 0)
 			abort();
 		seconds += cpu_seconds() - begin;
 		done += flows.n;

@@ -91,8 +91,8 @@ static void add_random(size_t n, uint64_t *state)
 
 		ck_assert_int_eq(flows_add(i % 7 ? &tun : &sock, &connection, &counts), 0);
 	}
-	ck_assert_int_eq(record_add_tun(record, &tun, routing, &settings, NULL), 0);
-	ck_assert_int_eq(record_add_sock(record, &sock), 0);
+	ck_assert_int_eq(record_add_tun(record, &tun, routing, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(record_add_sock(record, &sock, NULL), 0);
 	flows_deinit(&tun);
 	flows_deinit(&sock);
 }
@@ -221,8 +221,8 @@ START_TEST(every_size_around_the_limit)
 		struct flows flows = {.items = &flow, .n = 1};
 
 		flow.connection.dst.port = (uint16_t)(1000 + i * 100);
-		ck_assert_int_eq(i % 10 == 9 ? record_add_sock(record, &flows)
-					     : record_add_tun(record, &flows, routing, &settings, NULL),
+		ck_assert_int_eq(i % 10 == 9 ? record_add_sock(record, &flows, NULL)
+					     : record_add_tun(record, &flows, routing, &settings, NULL, NULL),
 				 0);
 	}
 	record_add_overflow(record, &(struct counts){1, 2, 3, 4}, NULL);
@@ -237,7 +237,7 @@ START_TEST(every_size_around_the_limit)
 		struct flows flows = {.items = &flow, .n = 1};
 
 		flow.connection.dst.port = (uint16_t)(1000 + n * 100);
-		ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL), 0);
+		ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL, NULL), 0);
 		encode();
 		whole = messages.sizes[0];
 	}
@@ -276,7 +276,7 @@ START_TEST(the_default_limit)
 	for (size_t i = 0; i < flows.n; i += 512) {
 		struct flows slice = {.items = flows.items + i, .n = MIN(flows.n - i, (size_t)512)};
 
-		ck_assert_int_eq(record_add_tun(record, &slice, routing, &settings, NULL), 0);
+		ck_assert_int_eq(record_add_tun(record, &slice, routing, &settings, NULL, NULL), 0);
 	}
 	flows_deinit(&flows);
 	record_get_sums(record, &tun, &sock);
@@ -325,7 +325,7 @@ static void add_tun(const char *src, const char *dst)
 	struct flow flow = {test_connection(src, dst, 6), {1, 40, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
 
-	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL), 0);
+	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL, NULL), 0);
 }
 
 static const char *const three_nodes =
@@ -361,7 +361,7 @@ START_TEST(nodes_of_a_message)
 	add_tun("100.64.0.1:6", "100.64.0.3:22");
 	add_tun("100.64.0.1:6", "100.64.0.4:22");
 	add_tun("100.64.0.3:6", "100.64.0.3:7");
-	ck_assert_int_eq(record_add_sock(record, &flows), 0);
+	ck_assert_int_eq(record_add_sock(record, &flows, NULL), 0);
 	encode();
 	/* The physical endpoint 192.0.2.9 is a place, not node nD. */
 	expect_beginning(HEAD ",\"nodeId\":\"nA\"" TIMES SRC_NODE ",\"dstNodes\":[" NODE_B "," NODE_C

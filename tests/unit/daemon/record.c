@@ -57,7 +57,7 @@ static struct counts add(const char *src, const char *dst, uint8_t proto, struct
 	struct flows flows = {.items = &flow, .n = 1};
 	struct counts ignored = {99, 99, 99, 99};
 
-	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, &ignored), 0);
+	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, &ignored, NULL), 0);
 	return ignored;
 }
 
@@ -66,7 +66,7 @@ static void add_sock(const char *src, const char *dst, struct counts counts)
 	struct flow flow = {.connection = test_connection(src, dst, 0), .counts = counts};
 	struct flows flows = {.items = &flow, .n = 1};
 
-	ck_assert_int_eq(record_add_sock(record, &flows), 0);
+	ck_assert_int_eq(record_add_sock(record, &flows, NULL), 0);
 }
 
 static void encode(void)
@@ -179,7 +179,7 @@ START_TEST(equal_connections_of_a_class_are_one_entry)
 	};
 	struct flows flows = {.items = flows_items, .n = 3};
 
-	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL), 0);
+	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL, NULL), 0);
 	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){3, 30, 0, 0});
 	/* The same text in another class is another entry. */
 	add_sock("100.64.0.1:1", "100.64.0.2:2", (struct counts){1, 1, 1, 1});
@@ -195,6 +195,39 @@ START_TEST(equal_connections_of_a_class_are_one_entry)
 }
 END_TEST
 
+START_TEST(beyond_the_bound_is_overflow)
+{
+	struct flow flows_items[] = {
+		{test_connection("100.64.0.1:1", "100.64.0.2:1", 6), {1, 10, 0, 0}},
+		{test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {1, 10, 0, 0}},
+		{test_connection("100.64.0.1:1", "100.64.0.2:3", 6), {5, 50, 6, 60}},
+		{test_connection("100.64.0.1:1", "100.64.0.2:1", 6), {1, 10, 0, 0}},
+	};
+	struct flows flows = {.items = flows_items, .n = 4};
+	struct counts overflow, tun, sock;
+
+	record_set_bound(record, 2);
+	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL, &overflow), 0);
+	ck_assert(counts_equal(&overflow, &(struct counts){5, 50, 6, 60}));
+	record_get_sums(record, &tun, &sock);
+	ck_assert(counts_equal(&tun, &(struct counts){3, 30, 0, 0}));
+	/* Each layer has its own bound. */
+	add_sock("100.64.0.2:0", "192.0.2.1:1", (struct counts){1, 1, 0, 0});
+	expect_message(LOGTAIL WINDOW
+		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:1\","
+		       "\"txPkts\":2,\"txBytes\":20},"
+		       "{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
+		       "\"txPkts\":1,\"txBytes\":10}]"
+		       ",\"physicalTraffic\":[{\"proto\":0,\"src\":\"100.64.0.2:0\",\"dst\":\"192.0.2.1:1\","
+		       "\"txPkts\":1,\"txBytes\":1}]"
+		       ",\"overflow\":{\"tun\":{\"txPkts\":5,\"txBytes\":50,\"rxPkts\":6,\"rxBytes\":60}}}");
+	/* The next window begins with room. */
+	record_reset(record);
+	ck_assert_int_eq(record_add_tun(record, &flows, routing, &settings, NULL, &overflow), 0);
+	ck_assert(counts_equal(&overflow, &(struct counts){5, 50, 6, 60}));
+}
+END_TEST
+
 /* A route change in the middle of a window: the same connection in two classes. */
 START_TEST(a_connection_may_be_in_two_classes)
 {
@@ -206,7 +239,7 @@ START_TEST(a_connection_may_be_in_two_classes)
 	ck_assert_int_eq(routing_new(&none, NULL, NULL, &after), 0);
 	settings.exit_traffic = EXIT_FULL;
 	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){1, 10, 0, 0});
-	ck_assert_int_eq(record_add_tun(record, &flows, after, &settings, NULL), 0);
+	ck_assert_int_eq(record_add_tun(record, &flows, after, &settings, NULL, NULL), 0);
 	expect_message(LOGTAIL WINDOW
 		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
 		       "\"txPkts\":1,\"txBytes\":10}]"
@@ -372,7 +405,7 @@ START_TEST(a_port_without_an_address_counts_for_nothing)
 	struct flows flows = {.items = flows_items, .n = 2};
 
 	flows_items[1].connection.src.port = 77;
-	ck_assert_int_eq(record_add_sock(record, &flows), 0);
+	ck_assert_int_eq(record_add_sock(record, &flows, NULL), 0);
 	expect_message(LOGTAIL WINDOW
 		       ",\"physicalTraffic\":[{\"proto\":0,\"src\":\"\",\"dst\":\"192.0.2.1:5\","
 		       "\"txPkts\":3,\"txBytes\":30}]}");
@@ -466,6 +499,7 @@ int main(void)
 	tcase_add_test(cases, sorted_as_numbers);
 	tcase_add_test(cases, a_port_without_an_address_counts_for_nothing);
 	tcase_add_test(cases, node_id_is_escaped);
+	tcase_add_test(cases, beyond_the_bound_is_overflow);
 	tcase_add_test(cases, encoding_leaves_the_entries);
 	tcase_add_test(cases, text_messages);
 	tcase_add_test(cases, long_text_messages_are_cut_between_characters);

@@ -1,0 +1,474 @@
+/*
+ * The methods of org.netlogd.control. Each checks what came from outside, hands the work to the recorder or
+ * the uploader, and answers when that is done; a struct pending carries the call there and back.
+ */
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "control/interfaces.h"
+#include "control/varlink_server.h"
+#include "daemon/daemon_private.h"
+#include "daemon/routes.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#define CONTROL "org.netlogd.control."
+
+#define IDENTIFY_WAIT_MS 3000
+
+struct pending {
+	struct daemon *daemon;
+	struct varlink_call *call;
+	int64_t deadline_ms;
+};
+
+struct start_wait {
+	struct daemon *daemon;
+	struct varlink_call *call;
+	struct event *timer;
+	LIST_ENTRY(start_wait) entry;
+};
+
+static struct pending *pending_new(struct daemon *daemon, struct varlink_call *call)
+{
+	struct pending *pending = calloc(1, sizeof(*pending));
+
+	if (pending)
+		*pending = (struct pending){.daemon = daemon, .call = varlink_call_ref(call)};
+	return pending;
+}
+
+static void pending_free(struct pending *pending)
+{
+	if (!pending)
+		return;
+	varlink_call_unref(pending->call);
+	free(pending);
+}
+
+DEFINE_CLEANUP(struct pending *, pending_free);
+
+/* An error's -errno, for what has no error of its own in the interface. */
+static int answer_failure(struct varlink_call *call, int error)
+{
+	return varlink_call_error(call, CONTROL "Failed", json_pack("{ss}", "reason", strerror(-error)));
+}
+
+/* ---- Start ----------------------------------------------------------------------------------------- */
+
+static int answer_public_id(struct daemon *daemon, struct varlink_call *call, const char *error)
+{
+	char id[LOG_ID_TEXT_MAX];
+	json_t *parameters;
+
+	daemon_public_id(daemon, id);
+	parameters = json_pack("{ss}", "publicId", id);
+	return error ? varlink_call_error(call, error, parameters) : varlink_call_reply(call, parameters);
+}
+
+static void end_start_wait(struct start_wait *wait)
+{
+	LIST_REMOVE(wait, entry);
+	answer_public_id(wait->daemon, wait->call, NULL);
+	varlink_call_unref(wait->call);
+	event_free(wait->timer);
+	free(wait);
+}
+
+static void on_start_wait_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	end_start_wait(userdata);
+}
+
+void control_methods_identified(struct daemon *daemon)
+{
+	while (!LIST_EMPTY(&daemon->start_waits))
+		end_start_wait(LIST_FIRST(&daemon->start_waits));
+}
+
+void control_methods_free(struct daemon *daemon)
+{
+	if (daemon->uploader)
+		control_methods_identified(daemon);
+}
+
+/* Started; the answer names the log ID, so an uploader that has only just begun is waited for. */
+static int answer_started(struct daemon *daemon, struct varlink_call *call)
+{
+	struct timeval timeout = {.tv_sec = IDENTIFY_WAIT_MS / 1000};
+	struct start_wait *wait;
+
+	if (daemon->has_log_id || uploader_link_public_id(daemon->uploader))
+		return answer_public_id(daemon, call, NULL);
+	wait = calloc(1, sizeof(*wait));
+	if (!wait)
+		return -ENOMEM;
+	*wait = (struct start_wait){.daemon = daemon};
+	wait->timer = evtimer_new(daemon->base, on_start_wait_timeout, wait);
+	if (!wait->timer || evtimer_add(wait->timer, &timeout) < 0) {
+		if (wait->timer)
+			event_free(wait->timer);
+		free(wait);
+		return -ENOMEM;
+	}
+	wait->call = varlink_call_ref(call);
+	LIST_INSERT_HEAD(&daemon->start_waits, wait, entry);
+	return 0;
+}
+
+static void on_started(const struct recorder_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+	struct daemon *daemon = pending->daemon;
+
+	if (result->error == -EALREADY) {
+		answer_public_id(daemon, pending->call, CONTROL "AlreadyRunning");
+		return;
+	}
+	if (result->error < 0) {
+		daemon->running = false;
+		varlink_call_error(pending->call, CONTROL "DeviceUnavailable",
+				   json_pack("{ss ss}", "device", result->layer ? result->layer : "",
+					     "reason",
+					     result->reason ? result->reason : strerror(-result->error)));
+		return;
+	}
+	daemon_notify_status(daemon);
+	if (answer_started(daemon, pending->call) < 0)
+		answer_failure(pending->call, -ENOMEM);
+}
+
+/* A private log ID in hex. Absent or null: *ret_text is NULL. */
+static int get_log_id(json_t *parameters, const char *name, const char **ret_text, struct log_id *ret_id)
+{
+	json_t *value = json_object_get(parameters, name);
+
+	*ret_text = NULL;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value) || log_id_parse(json_string_value(value), ret_id) < 0 ||
+	    !log_id_is_private(ret_id))
+		return -EINVAL;
+	*ret_text = json_string_value(value);
+	return 0;
+}
+
+static int get_optional_text(json_t *object, const char *name, char **ret_text)
+{
+	json_t *value = json_object_get(object, name);
+
+	*ret_text = NULL;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value))
+		return -EINVAL;
+	/* Borrowed from the call's parameters: the recorder copies it. */
+	*ret_text = (char *)json_string_value(value);
+	return 0;
+}
+
+/* Device (source, interface, statsSocket); what it leaves out is as configured. 1: given, 0: not, -EINVAL. */
+static int get_device(json_t *parameters, const char *name, const struct device_config *configured,
+		      struct device_config *ret_device)
+{
+	json_t *value = json_object_get(parameters, name);
+	const char *source;
+
+	if (!value || json_is_null(value))
+		return 0;
+	source = json_string_value(json_object_get(value, "source"));
+	if (!source || device_source_parse(source, &ret_device->source) < 0 ||
+	    get_optional_text(value, "interface", &ret_device->interface) < 0 ||
+	    get_optional_text(value, "statsSocket", &ret_device->stats_socket) < 0)
+		return -EINVAL;
+	if (!ret_device->interface)
+		ret_device->interface = configured->interface;
+	if (!ret_device->stats_socket)
+		ret_device->stats_socket = configured->stats_socket;
+	return 1;
+}
+
+/* The log IDs before the start, so that even the first message belongs to them. */
+static int use_log_ids(struct daemon *daemon, const char *node_text, const char *domain_text,
+		       const struct log_id *node)
+{
+	struct log_id none = {0};
+	int r;
+
+	daemon->has_log_id = node_text;
+	if (node_text)
+		log_id_public(node, &daemon->public_id);
+	r = uploader_link_set_log_ids(daemon->uploader, node_text, domain_text);
+	if (r < 0)
+		return r;
+	return spool_writer_set_public_id(daemon->spool, node_text ? &daemon->public_id : &none);
+}
+
+static int start(struct daemon *daemon, struct varlink_call *call, const struct device_config *tun,
+		 const struct device_config *sock)
+{
+	struct pending *pending = pending_new(daemon, call);
+	int r;
+
+	if (!pending)
+		return -ENOMEM;
+	r = recorder_start(daemon->recorder, tun, sock, on_started, pending);
+	if (r < 0) {
+		pending_free(pending);
+		return r;
+	}
+	daemon->running = true;
+	return 0;
+}
+
+static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct device_config tun = {0}, sock = {0};
+	struct log_id node, domain;
+	const char *node_text, *domain_text;
+	int has_tun, has_sock, r;
+
+	if (get_log_id(parameters, "nodeLogId", &node_text, &node) < 0)
+		return varlink_call_invalid_parameter(call, "nodeLogId");
+	if (get_log_id(parameters, "domainLogId", &domain_text, &domain) < 0)
+		return varlink_call_invalid_parameter(call, "domainLogId");
+	log_id_wipe(&domain);
+	has_tun = get_device(parameters, "tun", &daemon->config->tun, &tun);
+	if (has_tun < 0)
+		return varlink_call_invalid_parameter(call, "tun");
+	has_sock = get_device(parameters, "sock", &daemon->config->sock, &sock);
+	if (has_sock < 0)
+		return varlink_call_invalid_parameter(call, "sock");
+	if (daemon->running)
+		return answer_public_id(daemon, call, CONTROL "AlreadyRunning");
+	r = use_log_ids(daemon, node_text, domain_text, &node);
+	log_id_wipe(&node);
+	if (r < 0)
+		return r;
+	return start(daemon, call, has_tun ? &tun : NULL, has_sock ? &sock : NULL);
+}
+
+/* ---- Stop and Flush -------------------------------------------------------------------------------- */
+
+/* Milliseconds to wait; absent or null: the usual. -EINVAL if it is no number or out of range. */
+static int get_deadline(json_t *parameters, int64_t *ret_ms)
+{
+	json_t *value = json_object_get(parameters, "deadlineMs");
+
+	*ret_ms = DEADLINE_DEFAULT_MS;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    json_integer_value(value) > DEADLINE_MAX_MS)
+		return -EINVAL;
+	*ret_ms = json_integer_value(value);
+	return 0;
+}
+
+static void on_flushed(const struct uploader_pending *remains, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	varlink_call_reply(pending->call,
+			   json_pack("{sI sI}", "pendingMessages", (json_int_t)remains->messages,
+				     "pendingBytes", (json_int_t)remains->bytes));
+}
+
+/* Everything is in the spool: now it is delivered, for as long as the deadline allows. */
+static void on_recorded(const struct recorder_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+	int r;
+
+	(void)result;
+	daemon_notify_status(pending->daemon);
+	r = uploader_link_flush(pending->daemon->uploader, pending->deadline_ms, on_flushed, pending);
+	if (r < 0)
+		answer_failure(pending->call, r);
+	else
+		pending = NULL; /* passed on */
+}
+
+static int record_and_deliver(struct daemon *daemon, struct varlink_call *call, int64_t deadline_ms,
+			      int (*record)(struct recorder *recorder, recorder_done done, void *userdata))
+{
+	struct pending *pending = pending_new(daemon, call);
+	int r;
+
+	if (!pending)
+		return -ENOMEM;
+	pending->deadline_ms = deadline_ms;
+	r = record(daemon->recorder, on_recorded, pending);
+	if (r < 0)
+		pending_free(pending);
+	return r;
+}
+
+static int method_stop(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	int64_t deadline_ms;
+
+	if (get_deadline(parameters, &deadline_ms) < 0)
+		return varlink_call_invalid_parameter(call, "deadlineMs");
+	daemon->running = false;
+	return record_and_deliver(daemon, call, deadline_ms, recorder_stop);
+}
+
+static int method_flush(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	int64_t deadline_ms;
+
+	if (get_deadline(parameters, &deadline_ms) < 0)
+		return varlink_call_invalid_parameter(call, "deadlineMs");
+	if (!daemon->running)
+		return varlink_call_error(call, CONTROL "NotRunning", NULL);
+	return record_and_deliver(daemon, call, deadline_ms, recorder_flush);
+}
+
+/* ---- Reconfig, Reload, SetNodes -------------------------------------------------------------------- */
+
+static void on_changed(const struct recorder_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	if (result->error < 0)
+		answer_failure(pending->call, result->error);
+	else
+		varlink_call_reply(pending->call, NULL);
+}
+
+static int method_reconfig(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	_cleanup_free_ char *value = NULL;
+	struct route_lists lists;
+	struct pending *pending;
+	int r;
+
+	if (!json_is_object(json_object_get(parameters, "routes")))
+		return varlink_call_invalid_parameter(call, "routes");
+	r = routes_from_json(json_object_get(parameters, "routes"), &lists, &value);
+	if (r == -EINVAL)
+		return varlink_call_error(call, CONTROL "InvalidRoute",
+					  json_pack("{ss}", "value", value ? value : ""));
+	if (r < 0)
+		return r;
+	pending = pending_new(daemon, call);
+	r = pending ? recorder_reconfigure(daemon->recorder, &lists, on_changed, pending) : -ENOMEM;
+	route_lists_deinit(&lists);
+	if (r < 0)
+		pending_free(pending);
+	return r;
+}
+
+static int method_set_nodes(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	_cleanup_free_ char *value = NULL;
+	struct pending *pending;
+	struct nodes *nodes;
+	int r;
+
+	if (!json_is_array(json_object_get(parameters, "nodes")))
+		return varlink_call_invalid_parameter(call, "nodes");
+	r = nodes_new_json(parameters, &nodes, &value);
+	if (r == -EINVAL)
+		return varlink_call_error(call, CONTROL "InvalidNode",
+					  json_pack("{ss}", "value", value ? value : ""));
+	if (r < 0)
+		return r;
+	pending = pending_new(daemon, call);
+	if (!pending) {
+		nodes_free(nodes);
+		return -ENOMEM;
+	}
+	r = recorder_set_nodes(daemon->recorder, nodes, on_changed, pending);
+	if (r < 0)
+		pending_free(pending);
+	return r;
+}
+
+static void on_reloaded(const struct config_error *error, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	if (error)
+		varlink_call_error(pending->call, CONTROL "ConfigurationInvalid",
+				   json_pack("{ss si ss}", "file", error->file, "line", (int)error->line,
+					     "reason", error->reason));
+	else
+		varlink_call_reply(pending->call, NULL);
+}
+
+static int method_reload(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct pending *pending = pending_new(daemon, call);
+
+	(void)parameters;
+	if (!pending)
+		return -ENOMEM;
+	daemon_reload(daemon, on_reloaded, pending);
+	return 0;
+}
+
+/* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
+
+static int method_status(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	json_t *status = daemon_status(userdata);
+
+	(void)parameters;
+	if (!status)
+		return -ENOMEM;
+	return varlink_call_reply(call, json_pack("{so}", "status", status));
+}
+
+static int method_metrics(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	_cleanup_free_ char *text = daemon_metrics(userdata);
+
+	(void)parameters;
+	if (!text)
+		return -ENOMEM;
+	return varlink_call_reply(call, json_pack("{ss}", "text", text));
+}
+
+static int method_tail(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct spool_status status;
+
+	(void)parameters;
+	if (!varlink_call_wants_more(call))
+		return varlink_call_invalid_parameter(call, "more");
+	spool_writer_get_status(daemon->spool, &status);
+	return tail_add(daemon->tail, call, status.last_sequence);
+}
+
+static const struct varlink_method methods[] = {
+	{"Start", VARLINK_PRIVILEGED, method_start},	   {"Stop", VARLINK_PRIVILEGED, method_stop},
+	{"Reconfig", VARLINK_PRIVILEGED, method_reconfig}, {"Reload", VARLINK_PRIVILEGED, method_reload},
+	{"Flush", VARLINK_PRIVILEGED, method_flush},	   {"SetNodes", VARLINK_PRIVILEGED, method_set_nodes},
+	{"Status", VARLINK_PUBLIC, method_status},	   {"Metrics", VARLINK_PUBLIC, method_metrics},
+	{"Tail", VARLINK_PRIVILEGED, method_tail},
+};
+
+static const struct varlink_interface control_interface = {
+	.name = "org.netlogd.control",
+	.description = interface_control,
+	.methods = methods,
+	.n_methods = ARRAY_SIZE(methods),
+};
+
+int control_methods_add(struct daemon *daemon)
+{
+	return varlink_server_add_interface(daemon->control, &control_interface);
+}

@@ -1,0 +1,613 @@
+/*
+ * The daemon's assembly: what is made in which order, the timer, the signals, and the orderly end. Everything
+ * slow is elsewhere: windows on the recorder's thread, the disk on the spool's, the network in another
+ * process.
+ */
+
+#include "build-config.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
+#include "common/unix_socket.h"
+#include "control/varlink_server.h"
+#include "daemon/daemon_private.h"
+#include "daemon/device/epoch.h"
+#include "daemon/link_monitor.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <systemd/sd-daemon.h>
+
+#define IDENTIFY_WAIT_MS 2000 /* how long READY waits for the uploader to name the log ID */
+
+void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX])
+{
+	const struct log_id *id =
+		daemon->has_log_id ? &daemon->public_id : uploader_link_public_id(daemon->uploader);
+
+	ret_text[0] = '\0';
+	if (id)
+		log_id_format(id, ret_text);
+}
+
+void daemon_notify_status(struct daemon *daemon)
+{
+	sd_notifyf(0, "STATUS=%s, %s", daemon->running ? "Counting" : "Stopped",
+		   daemon->uploader_by_itself || uploader_link_is_connected(daemon->uploader)
+			   ? "uploader connected"
+			   : "uploader not running");
+}
+
+/* ---- directories and lock -------------------------------------------------------------------------- */
+
+static int make_directory(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST) {
+		log_error("%s can't be made: %s", path, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+/* One daemon per state directory: the lock ends with the process, however it ends. */
+static int lock_state_directory(struct daemon *daemon)
+{
+	const char *directory = daemon->config->state_directory;
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/lock", directory) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (daemon->lock_fd < 0) {
+		log_error("%s can't be opened: %s", path, strerror(errno));
+		return -errno;
+	}
+	if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		log_error("another netlogd runs with the state directory %s", directory);
+		return -errno;
+	}
+	return 0;
+}
+
+static int prepare_directories(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	int r = make_directory(config->state_directory, 0700);
+
+	if (r >= 0)
+		r = lock_state_directory(daemon);
+	if (r >= 0 && !daemon->uploader_by_itself)
+		r = make_directory(config->upload_directory, 0700);
+	return r;
+}
+
+/* ---- the control socket ---------------------------------------------------------------------------- */
+
+static int find_group(const char *name, gid_t *ret_gid)
+{
+	struct group *group;
+
+	errno = 0;
+	group = getgrnam(name);
+	if (!group)
+		return -ENOENT;
+	*ret_gid = group->gr_gid;
+	return 0;
+}
+
+static int open_control_socket(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	mode_t mode = 0660;
+	gid_t group = UNIX_SOCKET_NO_GROUP;
+	int r;
+
+	if (!config->control_group || find_group(config->control_group, &group) < 0) {
+		if (config->control_group && config->control_group_named) {
+			log_error("%s: control-group: there is no group %s", config->file,
+				  config->control_group);
+			return -EINVAL;
+		}
+		log_warning("there is no group %s: only the own user may connect to %s",
+			    config->control_group ? config->control_group : "netlogd",
+			    config->control_socket);
+		mode = 0600;
+	}
+	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
+	if (r < 0)
+		log_error("%s: %s", config->control_socket, strerror(-r));
+	return r;
+}
+
+/* The uploader's socket stands beside the control socket. */
+static int open_upload_socket(struct daemon *daemon)
+{
+	const char *control = daemon->config->control_socket, *slash = strrchr(control, '/');
+	_cleanup_free_ char *path = NULL;
+	gid_t group = UNIX_SOCKET_NO_GROUP;
+	int fd, r;
+
+	if (asprintf(&path, "%.*supload.sock", slash ? (int)(slash - control + 1) : 0, control) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	r = find_group("netlogd-upload", &group);
+	r = unix_socket_listen(path, r < 0 ? 0600 : 0660, group, &fd);
+	if (r < 0) {
+		log_error("%s: %s", path, strerror(-r));
+		return r;
+	}
+	return uploader_link_listen(daemon->uploader, fd);
+}
+
+/* ---- windows --------------------------------------------------------------------------------------- */
+
+static void on_window_ended(const struct recorder_result *result, void *userdata)
+{
+	(void)result;
+	daemon_publish_metrics(userdata);
+}
+
+static void on_window_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	uint64_t expirations;
+
+	(void)what;
+	if (read(fd, &expirations, sizeof(expirations)) < 0)
+		return;
+	if (recorder_window_pending(daemon->recorder))
+		return; /* the window under way grows longer instead */
+	if (recorder_end_window(daemon->recorder, on_window_ended, daemon) < 0)
+		log_warning("no memory for a window's end: this one grows longer");
+}
+
+int daemon_set_period(struct daemon *daemon)
+{
+	int64_t period = daemon->config->period;
+	struct itimerspec timer = {
+		.it_value = {.tv_sec = period / NSEC_PER_SEC, .tv_nsec = period % NSEC_PER_SEC},
+		.it_interval = {.tv_sec = period / NSEC_PER_SEC, .tv_nsec = period % NSEC_PER_SEC},
+	};
+
+	return timerfd_settime(daemon->window_timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
+}
+
+static int make_window_timer(struct daemon *daemon)
+{
+	daemon->window_timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (daemon->window_timer_fd < 0)
+		return -errno;
+	daemon->window_timer = event_new(daemon->base, daemon->window_timer_fd, EV_READ | EV_PERSIST,
+					 on_window_timer, daemon);
+	if (!daemon->window_timer || event_add(daemon->window_timer, NULL) < 0)
+		return -ENOMEM;
+	return daemon_set_period(daemon);
+}
+
+/* ---- readiness ------------------------------------------------------------------------------------- */
+
+static void become_ready(struct daemon *daemon)
+{
+	if (daemon->ready)
+		return;
+	daemon->ready = true;
+	event_del(daemon->ready_timer);
+	if (varlink_server_listen(daemon->control, TAKE_FD(daemon->control_fd)) < 0)
+		log_error("%s can't be served", daemon->config->control_socket);
+	sd_notify(0, "READY=1");
+	daemon_notify_status(daemon);
+}
+
+static void on_ready_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	become_ready(userdata);
+}
+
+/* The devices count, or are known to wait; what is left is the log ID's name, which is not waited for very
+ * long. */
+static void devices_ready(struct daemon *daemon)
+{
+	struct timeval wait = {.tv_sec = IDENTIFY_WAIT_MS / 1000};
+
+	if (!daemon->uploader_process || uploader_link_public_id(daemon->uploader))
+		become_ready(daemon);
+	else
+		evtimer_add(daemon->ready_timer, &wait);
+}
+
+static void on_autostarted(const struct recorder_result *result, void *userdata)
+{
+	(void)result;
+	devices_ready(userdata);
+}
+
+static int autostart(struct daemon *daemon)
+{
+	int r;
+
+	if (!daemon->config->autostart) {
+		devices_ready(daemon);
+		return 0;
+	}
+	r = recorder_start_anyway(daemon->recorder, on_autostarted, daemon);
+	daemon->running = r >= 0;
+	return r;
+}
+
+/* ---- what the parts say ---------------------------------------------------------------------------- */
+
+static void on_stored(uint64_t sequence, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	uploader_link_wake(daemon->uploader, sequence);
+	tail_wake(daemon->tail, sequence);
+}
+
+static void on_lost(const struct spool_loss *loss, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX], text[256];
+
+	time_format(loss->from, from);
+	time_format(loss->to, to);
+	snprintf(text, sizeof(text),
+		 "lost %llu messages (%llu bytes) from %s to %s: the spool could not be written",
+		 (unsigned long long)loss->messages, (unsigned long long)loss->bytes, from, to);
+	log_warning("%s", text);
+	if (recorder_tell(daemon->recorder, text) < 0)
+		log_warning("no memory to log this loss");
+}
+
+static const struct spool_events_ops spool_events_ops = {.stored = on_stored, .lost = on_lost};
+
+static void on_identified(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	control_methods_identified(daemon);
+	if (evtimer_pending(daemon->ready_timer, NULL))
+		become_ready(daemon);
+}
+
+static void on_reported(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	spool_writer_prune(daemon->spool);
+}
+
+static void on_uploader_connected(bool connected, void *userdata)
+{
+	(void)connected;
+	daemon_notify_status(userdata);
+}
+
+static const struct uploader_link_ops uploader_link_ops = {
+	.identified = on_identified,
+	.reported = on_reported,
+	.connected = on_uploader_connected,
+};
+
+static void on_uploader_started(int fd, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (uploader_link_add_connection(daemon->uploader, fd) < 0)
+		log_warning("the uploader can't be served");
+}
+
+static void on_links_changed(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (recorder_check_devices(daemon->recorder) < 0)
+		log_debug("too much to do to look after the devices now; the next window's end does");
+}
+
+/* ---- signals and the end --------------------------------------------------------------------------- */
+
+static void on_final_flush(const struct uploader_pending *pending, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	if (pending->messages > 0)
+		log_info("%llu messages (%llu bytes) remain in the spool",
+			 (unsigned long long)pending->messages, (unsigned long long)pending->bytes);
+	event_base_loopbreak(daemon->base);
+}
+
+static void on_final_stop(const struct recorder_result *result, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)result;
+	if (uploader_link_flush(daemon->uploader, DEADLINE_DEFAULT_MS, on_final_flush, daemon) < 0)
+		event_base_loopbreak(daemon->base);
+}
+
+static void on_end_signal(evutil_socket_t signal_number, short what, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)what;
+	if (daemon->stopping) {
+		log_info("signal %d again: not waiting for deliveries", (int)signal_number);
+		event_base_loopbreak(daemon->base);
+		return;
+	}
+	log_info("stopping on signal %d", (int)signal_number);
+	daemon->stopping = true;
+	daemon->running = false;
+	sd_notify(0, "STOPPING=1");
+	if (recorder_stop(daemon->recorder, on_final_stop, daemon) < 0)
+		event_base_loopbreak(daemon->base);
+}
+
+static void on_reloaded(const struct config_error *error, void *userdata)
+{
+	(void)userdata;
+	if (error)
+		log_error("%s:%u: %s; nothing is changed", error->file, error->line, error->reason);
+	sd_notify(0, "READY=1");
+}
+
+static void on_reload_signal(evutil_socket_t signal_number, short what, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct timespec now;
+
+	(void)signal_number;
+	(void)what;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+		   (long long)now.tv_sec * 1000000 + (long long)now.tv_nsec / 1000);
+	daemon_reload(daemon, on_reloaded, daemon);
+}
+
+static int catch_signals(struct daemon *daemon)
+{
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} signals[ARRAY_SIZE(daemon->signals)] = {
+		{SIGTERM, on_end_signal}, {SIGINT, on_end_signal}, {SIGHUP, on_reload_signal}};
+
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		daemon->signals[i] =
+			evsignal_new(daemon->base, signals[i].number, signals[i].callback, daemon);
+		if (!daemon->signals[i] || evsignal_add(daemon->signals[i], NULL) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- making and freeing ---------------------------------------------------------------------------- */
+
+static int open_spool(struct daemon *daemon)
+{
+	_cleanup_free_ char **sinks = daemon_sink_names(daemon->config);
+	_cleanup_free_ char *reason = NULL;
+	struct spool_writer_options options;
+	int r;
+
+	if (!sinks)
+		return -ENOMEM;
+	daemon_spool_options(daemon, daemon->config, sinks, &options);
+	r = spool_writer_new(&options, &spool_events_writer_ops, daemon->spool_events, &daemon->spool,
+			     &reason);
+	if (r < 0)
+		log_error("spool %s: %s", daemon->config->spool_directory, reason ? reason : strerror(-r));
+	return r;
+}
+
+static uint32_t new_proc_id(void)
+{
+	uint32_t id = 0;
+
+	while (id == 0)
+		if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+			id = 0;
+	return id;
+}
+
+static int make_recorder(struct daemon *daemon)
+{
+	_cleanup_free_ char *reason = NULL;
+	struct nodes *nodes = NULL;
+	int r;
+
+	if (daemon->config->nodes_file) {
+		r = nodes_load(daemon->config->nodes_file, &nodes, &reason);
+		if (r < 0) {
+			log_error("%s: %s", daemon->config->nodes_file, reason ? reason : strerror(-r));
+			return r;
+		}
+	}
+	r = epoch_new(&daemon->epoch);
+	if (r < 0)
+		log_info("no eBPF here (%s): sources that need it are not used", strerror(-r));
+	struct logger_options options = {
+		.clock = &clock_real,
+		.epoch = daemon->epoch,
+		.spool = daemon->spool,
+		.config = daemon->config,
+		.nodes = nodes,
+		.proc_id = new_proc_id(),
+	};
+	return recorder_new(daemon->base, &options, &daemon->recorder);
+}
+
+/* From whoever connects to the control socket. */
+static bool is_operator(uid_t uid, void *userdata)
+{
+	const struct daemon *daemon = userdata;
+
+	if (uid == 0 || uid == getuid())
+		return true;
+	for (size_t i = 0; i < daemon->n_operators; i++)
+		if (daemon->operators[i] == uid)
+			return true;
+	return false;
+}
+
+static int make_control(struct daemon *daemon)
+{
+	struct varlink_server_options options = {
+		.vendor = "netlogd",
+		.product = "netlogd",
+		.version = NETLOGD_VERSION,
+		.url = "https://netlogd.org",
+		.is_operator = is_operator,
+		.userdata = daemon,
+	};
+	int r = open_control_socket(daemon);
+
+	if (r >= 0)
+		r = daemon_set_operators(daemon, daemon->config);
+	if (r >= 0)
+		r = varlink_server_new(daemon->base, &options, &daemon->control);
+	if (r >= 0)
+		r = control_methods_add(daemon);
+	return r;
+}
+
+static int make_uploader(struct daemon *daemon)
+{
+	struct uploader_process_options options = {
+		.config_file = daemon->config->file,
+		.spool_directory = daemon->config->spool_directory,
+		.started = on_uploader_started,
+		.userdata = daemon,
+	};
+	int r;
+
+	if (daemon->uploader_by_itself)
+		return open_upload_socket(daemon);
+	r = uploader_process_new(daemon->base, &options, &daemon->uploader_process);
+	if (r == -ENOENT) {
+		log_error("netlogd-upload is not where netlogd is: messages stay in the spool");
+		return 0;
+	}
+	return r;
+}
+
+static int make_parts(struct daemon *daemon)
+{
+	int r = prepare_directories(daemon);
+
+	if (r >= 0)
+		r = catch_signals(daemon);
+	if (r >= 0)
+		r = spool_events_new(daemon->base, &spool_events_ops, daemon, &daemon->spool_events);
+	if (r >= 0)
+		r = open_spool(daemon);
+	if (r >= 0)
+		r = tail_new(daemon->base, daemon->config->spool_directory, &daemon->tail);
+	if (r >= 0)
+		r = uploader_link_new(daemon->base, &uploader_link_ops, daemon, &daemon->uploader);
+	if (r >= 0)
+		r = make_control(daemon);
+	if (r >= 0)
+		r = make_recorder(daemon);
+	if (r >= 0)
+		r = make_uploader(daemon);
+	if (r >= 0)
+		r = link_monitor_new(daemon->base, on_links_changed, daemon, &daemon->links);
+	if (r >= 0)
+		r = make_window_timer(daemon);
+	return r;
+}
+
+DEFINE_CLEANUP(struct daemon *, daemon_free);
+
+int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
+{
+	_cleanup_(daemon_freep) struct daemon *daemon = calloc(1, sizeof(*daemon));
+	int r;
+
+	if (!daemon) {
+		config_free(options->config);
+		return -ENOMEM;
+	}
+	daemon->config = options->config;
+	daemon->uploader_by_itself = options->uploader_by_itself;
+	daemon->lock_fd = daemon->control_fd = daemon->window_timer_fd = -1;
+	daemon->started = daemon->configuration_read = time_now_wall();
+	LIST_INIT(&daemon->start_waits);
+	daemon->base = event_base_new();
+	if (!daemon->base)
+		return -ENOMEM;
+	daemon->ready_timer = evtimer_new(daemon->base, on_ready_timer, daemon);
+	if (!daemon->ready_timer)
+		return -ENOMEM;
+	r = make_parts(daemon);
+	if (r < 0) {
+		log_error("netlogd could not start: %s", strerror(-r));
+		return r;
+	}
+	*ret_daemon = TAKE_PTR(daemon);
+	return 0;
+}
+
+int daemon_run(struct daemon *daemon)
+{
+	int r = autostart(daemon);
+
+	if (r < 0)
+		return r;
+	return event_base_dispatch(daemon->base) < 0 ? -EIO : 0;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+/* Clients first, so that nothing new comes; the recorder before the spool that it writes to. */
+void daemon_free(struct daemon *daemon)
+{
+	if (!daemon)
+		return;
+	control_methods_free(daemon);
+	tail_free(daemon->tail);
+	varlink_server_free(daemon->control);
+	if (daemon->config && daemon->ready)
+		unlink(daemon->config->control_socket);
+	link_monitor_free(daemon->links);
+	recorder_free(daemon->recorder);
+	spool_writer_free(daemon->spool);
+	spool_events_free(daemon->spool_events);
+	uploader_link_free(daemon->uploader);
+	uploader_process_free(daemon->uploader_process);
+	epoch_free(daemon->epoch);
+	free_event(daemon->window_timer);
+	free_event(daemon->ready_timer);
+	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
+		free_event(daemon->signals[i]);
+	safe_close(daemon->window_timer_fd);
+	safe_close(daemon->control_fd);
+	safe_close(daemon->lock_fd);
+	free(daemon->operators);
+	free(daemon->configuration_error);
+	if (daemon->base)
+		event_base_free(daemon->base);
+	config_free(daemon->config);
+	free(daemon);
+}

@@ -1,0 +1,95 @@
+#pragma once
+
+/* What the daemon's own files share: its state, all of it, and the calls between them. */
+
+#include "common/config.h"
+#include "common/log_id.h"
+#include "daemon/daemon.h"
+#include "daemon/recorder.h"
+#include "daemon/spool_events.h"
+#include "daemon/spool_writer.h"
+#include "daemon/tail.h"
+#include "daemon/uploader_link.h"
+#include "daemon/uploader_process.h"
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+struct epoch;
+struct event;
+struct event_base;
+struct link_monitor;
+struct varlink_server;
+
+#define DEADLINE_DEFAULT_MS 5000
+#define DEADLINE_MAX_MS	    INT64_C(86400000)
+
+/* A call of Start that is answered once the uploader has named the log ID. */
+struct start_wait;
+
+struct daemon {
+	struct event_base *base;
+	struct config *config;
+	bool uploader_by_itself;
+	int lock_fd;
+	int64_t started; /* wall */
+	int64_t configuration_read;
+	char *configuration_error; /* of the last reload; NULL: it went well */
+
+	struct epoch *epoch; /* NULL: no eBPF here */
+	struct spool_writer *spool;
+	struct spool_events *spool_events;
+	struct recorder *recorder;
+	struct uploader_link *uploader;
+	struct uploader_process *uploader_process;
+	struct varlink_server *control;
+	int control_fd; /* bound, not served before the devices count or are known to wait */
+	struct tail *tail;
+	struct link_monitor *links;
+
+	struct event *window_timer; /* on a timer of the boot-time clock */
+	int window_timer_fd;
+	struct event *signals[3];
+	struct event *ready_timer;
+	bool ready;
+	int textfile_error; /* of the last write, so that a lasting one is logged once */
+
+	bool running; /* as far as the loop knows: a start has succeeded, or is under way */
+	bool stopping;
+	bool has_log_id; /* Start named one */
+	struct log_id public_id;
+	uid_t *operators;
+	size_t n_operators;
+	LIST_HEAD(, start_wait) start_waits;
+};
+
+/* daemon.c: the public log ID that the logger runs for, as text; "" while the uploader has not named it. */
+void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX]);
+/* daemon.c: makes the window timer follow the configuration. */
+int daemon_set_period(struct daemon *daemon);
+/* daemon.c: what is running and what not, to the service manager. */
+void daemon_notify_status(struct daemon *daemon);
+
+/* control_methods.c */
+int control_methods_add(struct daemon *daemon);
+void control_methods_identified(struct daemon *daemon);
+void control_methods_free(struct daemon *daemon);
+
+/* reload.c: what came of it; file and reason are owned by error. */
+typedef void (*reload_done)(const struct config_error *error, void *userdata);
+/* Reads the configuration again and puts it to use. The callback comes once, perhaps before this returns. */
+void daemon_reload(struct daemon *daemon, reload_done done, void *userdata);
+/* Resolves the names of the operators. 0 or -ENOMEM; an unknown user is logged and left out. */
+int daemon_set_operators(struct daemon *daemon, const struct config *config);
+/* The spool's settings as the configuration has them. Borrows from both. */
+void daemon_spool_options(const struct daemon *daemon, const struct config *config, char **sinks,
+			  struct spool_writer_options *ret_options);
+/* Names of the sinks; NULL-terminated, borrowed texts, to be freed with free(). NULL without memory. */
+char **daemon_sink_names(const struct config *config);
+
+/* status.c: a new object: the Status of the control interface. */
+json_t *daemon_status(struct daemon *daemon);
+/* metrics.c: Prometheus text; owned by the caller, NULL without memory. */
+char *daemon_metrics(struct daemon *daemon);
+/* metrics.c: hands the text to whoever is configured to get it. */
+void daemon_publish_metrics(struct daemon *daemon);

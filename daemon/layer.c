@@ -1,0 +1,365 @@
+/*
+ * Choosing a source for a layer. "auto" walks a list from best to worst and takes the first that works; the
+ * reasons of those that did not are kept for `status`. A missing interface is not a reason to take a worse
+ * source: the layer waits for it.
+ */
+
+#include "daemon/layer.h"
+
+#include "common/cleanup.h"
+#include "common/parse.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+/* From best to worst. */
+static const struct layer_source real_sources[] = {
+	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = true}},
+	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = true}},
+	{SOURCE_STATS, device_stats_new, {false, false}},
+	{SOURCE_NONE, device_none_new, {[LAYER_SOCK] = true}},
+	{0},
+};
+
+void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoch)
+{
+	*layer = (struct layer){.which = which, .sources = real_sources, .epoch = epoch};
+}
+
+void layer_deinit(struct layer *layer)
+{
+	layer_close(layer);
+	free(layer->config.interface);
+	free(layer->config.stats_socket);
+	strv_free(layer->underlay_devices);
+	free(layer->reason);
+}
+
+const char *layer_name(const struct layer *layer)
+{
+	return layer->which == LAYER_TUN ? "tun" : "sock";
+}
+
+const char *layer_state_name(enum layer_state state)
+{
+	static const char *const names[] = {
+		[LAYER_STOPPED] = "stopped", [LAYER_COUNTING] = "counting", [LAYER_WAITING] = "waiting",
+		[LAYER_LOST] = "lost",	     [LAYER_FAILED] = "failed",
+	};
+
+	return names[state];
+}
+
+static int copy_text(const char *text, char **ret_copy)
+{
+	*ret_copy = NULL;
+	if (!text)
+		return 0;
+	*ret_copy = strdup(text);
+	return *ret_copy ? 0 : -ENOMEM;
+}
+
+static int copy_list(char *const *list, char ***ret_copy)
+{
+	size_t n = 0;
+	char **copy;
+
+	*ret_copy = NULL;
+	if (!list)
+		return 0;
+	while (list[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (copy_text(list[i], &copy[i]) < 0) {
+			strv_free(copy);
+			return -ENOMEM;
+		}
+	*ret_copy = copy;
+	return 0;
+}
+
+int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	_cleanup_free_ char *interface = NULL, *stats_socket = NULL;
+	char **devices;
+
+	if (copy_text(device->interface, &interface) < 0 ||
+	    copy_text(device->stats_socket, &stats_socket) < 0 ||
+	    copy_list(config->underlay_devices, &devices) < 0)
+		return -ENOMEM;
+	free(layer->config.interface);
+	free(layer->config.stats_socket);
+	strv_free(layer->underlay_devices);
+	layer->config = (struct device_config){
+		.source = device->source,
+		.interface = TAKE_PTR(interface),
+		.stats_socket = TAKE_PTR(stats_socket),
+	};
+	layer->underlay_devices = devices;
+	layer->underlay = config->underlay;
+	layer->max_flows = config->max_flows;
+	return 0;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool list_equal(char *const *a, char *const *b)
+{
+	if (!a || !b)
+		return a == b;
+	while (*a && *b && strcmp(*a, *b) == 0)
+		a++, b++;
+	return !*a && !*b;
+}
+
+bool layer_differs(const struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	if (layer->config.source != device->source ||
+	    !text_equal(layer->config.interface, device->interface) ||
+	    !text_equal(layer->config.stats_socket, device->stats_socket) ||
+	    layer->max_flows != config->max_flows)
+		return true;
+	return layer->which == LAYER_SOCK && (layer->underlay != config->underlay ||
+					      !list_equal(layer->underlay_devices, config->underlay_devices));
+}
+
+static void set_reason(struct layer *layer, char *reason)
+{
+	free(layer->reason);
+	layer->reason = reason;
+}
+
+/* "ebpf: <why>; packet: <why>" */
+static void add_reason(struct layer *layer, enum device_source source, const char *why, int error)
+{
+	_cleanup_free_ char *old = TAKE_PTR(layer->reason);
+	char *text;
+
+	if (asprintf(&text, "%s%s%s: %s", old ? old : "", old ? "; " : "", device_source_name(source),
+		     why ? why : strerror(-error)) < 0)
+		return;
+	layer->reason = text;
+}
+
+static int try_source(struct layer *layer, const struct layer_source *source)
+{
+	struct device_options options = {
+		.layer = layer->which,
+		.interface = layer->config.interface,
+		.stats_socket = layer->config.stats_socket,
+		.max_flows = layer->max_flows,
+		.underlay = layer->underlay,
+		.underlay_devices = layer->underlay_devices,
+		.epoch = layer->epoch,
+	};
+	_cleanup_free_ char *reason = NULL;
+	int r = source->make(&options, &layer->device, &reason);
+
+	if (r >= 0)
+		r = layer->enabled ? layer->device->ops->set_statistics_enabled(layer->device, true) : 0;
+	if (r < 0) {
+		device_free(TAKE_PTR(layer->device));
+		add_reason(layer, source->source, reason, r);
+	}
+	return r;
+}
+
+/* A missing interface is waited for, whatever the source: a worse one could not count it either. */
+static int wait_for_interface(struct layer *layer)
+{
+	char *reason = NULL;
+
+	if (asprintf(&reason, "waiting for interface %s", layer->config.interface) < 0)
+		reason = NULL;
+	set_reason(layer, reason);
+	if (layer->state != LAYER_LOST)
+		layer->state = LAYER_WAITING;
+	return 0;
+}
+
+int layer_open(struct layer *layer)
+{
+	enum device_source wanted = layer->config.source;
+	int r = -EOPNOTSUPP;
+
+	if (layer->device)
+		return 0;
+	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
+	    if_nametoindex(layer->config.interface) == 0)
+		return wait_for_interface(layer);
+	set_reason(layer, NULL);
+	for (const struct layer_source *source = layer->sources; source->make; source++) {
+		if (wanted == SOURCE_AUTO ? !source->automatic[layer->which] : source->source != wanted)
+			continue;
+		r = try_source(layer, source);
+		if (r >= 0 || (r == -ENODEV && wanted != SOURCE_AUTO))
+			break;
+	}
+	/* Loading programs takes megabytes for a moment: the kernel's type information. */
+	malloc_trim(0);
+	if (r >= 0) {
+		layer->state = LAYER_COUNTING;
+		return 0;
+	}
+	if (r == -ENODEV) {
+		if (layer->state != LAYER_LOST)
+			layer->state = LAYER_WAITING;
+		return 0;
+	}
+	layer->state = LAYER_FAILED;
+	return r;
+}
+
+void layer_close(struct layer *layer)
+{
+	device_free(TAKE_PTR(layer->device));
+	layer->gone = false;
+	layer->state = LAYER_STOPPED;
+}
+
+int layer_set_enabled(struct layer *layer, bool enabled)
+{
+	int r = 0;
+
+	if (layer->device)
+		r = layer->device->ops->set_statistics_enabled(layer->device, enabled);
+	if (r >= 0)
+		layer->enabled = enabled;
+	return r;
+}
+
+void layer_extract(struct layer *layer, struct extraction *ret_extraction)
+{
+	struct extraction *extraction = ret_extraction;
+	int r;
+
+	*extraction = (struct extraction){0};
+	if (!layer->device)
+		return;
+	r = layer->device->ops->extract_statistics(layer->device, extraction);
+	if (r == -ENODEV)
+		layer->gone = true;
+	else if (r < 0 && extraction->errors == 0)
+		extraction->errors = 1;
+	counts_add(&layer->totals, &extraction->totals);
+	counts_add(&layer->overflow, &extraction->overflow);
+	counts_add(&layer->unknown, &extraction->unknown);
+	counts_add(&layer->inexact, &extraction->inexact);
+	layer->errors += extraction->errors;
+	layer->last_connections = extraction->flows.n;
+}
+
+bool layer_is_lost(const struct layer *layer)
+{
+	struct device_info info = {0};
+
+	if (layer->gone)
+		return true;
+	if (!layer->device || !layer->config.interface)
+		return false;
+	layer->device->ops->get_info(layer->device, &info);
+	return info.ifindex != 0 && if_nametoindex(layer->config.interface) != info.ifindex;
+}
+
+const char *layer_target(const struct layer *layer)
+{
+	if (layer->config.interface)
+		return layer->config.interface;
+	return layer->config.stats_socket ? layer->config.stats_socket : "-";
+}
+
+void layer_lose(struct layer *layer)
+{
+	char *reason = NULL;
+
+	layer_close(layer);
+	layer->state = LAYER_LOST;
+	if (asprintf(&reason, "%s went away", layer_target(layer)) < 0)
+		reason = NULL;
+	set_reason(layer, reason);
+}
+
+bool layer_wants_retry(const struct layer *layer)
+{
+	return layer->state == LAYER_WAITING || layer->state == LAYER_LOST || layer->state == LAYER_FAILED;
+}
+
+char *layer_describe(const struct layer *layer)
+{
+	struct device_info info = {.source = layer->config.source};
+	char *text = NULL;
+	int r;
+
+	if (layer->device)
+		layer->device->ops->get_info(layer->device, &info);
+	if (!layer->device)
+		r = asprintf(&text, "%s %s %s", layer_name(layer), layer_target(layer),
+			     layer_state_name(layer->state));
+	else if (info.source == SOURCE_NONE)
+		r = asprintf(&text, "%s none", layer_name(layer));
+	else
+		r = asprintf(&text, "%s %s by %s%s%s%s", layer_name(layer), layer_target(layer),
+			     device_source_name(info.source), info.attachment ? " (" : "",
+			     info.attachment ? info.attachment : "", info.attachment ? ")" : "");
+	return r < 0 ? NULL : text;
+}
+
+json_t *layer_counts_status(const struct counts *counts)
+{
+	return json_pack("{sI sI sI sI}", "txPkts", (json_int_t)counts->tx_packets, "txBytes",
+			 (json_int_t)counts->tx_bytes, "rxPkts", (json_int_t)counts->rx_packets, "rxBytes",
+			 (json_int_t)counts->rx_bytes);
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(object, key, json_string(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)MIN(number, COUNT_MAX)));
+}
+
+json_t *layer_status(const struct layer *layer)
+{
+	struct device_info info = {.source = layer->config.source};
+	json_t *status = json_object();
+
+	if (layer->device)
+		layer->device->ops->get_info(layer->device, &info);
+	set_text(status, "configured", device_source_name(layer->config.source));
+	set_text(status, "source", device_source_name(layer->device ? info.source : layer->config.source));
+	set_text(status, "state", layer_state_name(layer->state));
+	set_text(status, "interface", layer->config.interface);
+	set_text(status, "statsSocket", layer->config.stats_socket);
+	set_text(status, "attachment", info.attachment);
+	set_text(status, "reason", info.reason ? info.reason : layer->reason);
+	if (info.ifindex)
+		set_number(status, "ifindex", info.ifindex);
+	set_number(status, "memory", info.memory);
+	set_number(status, "maxFlows", layer->max_flows);
+	set_number(status, "lastConnections", layer->last_connections);
+	set_number(status, "errors", layer->errors);
+	set_number(status, "conservationFailures", layer->conservation_failures);
+	set_number(status, "deviceDropsRx", info.device_drops_rx);
+	set_number(status, "deviceDropsTx", info.device_drops_tx);
+	set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
+	if (info.warning)
+		json_object_set_new(status, "warnings", json_pack("[s]", info.warning));
+	json_object_set_new(status, "totals", layer_counts_status(&layer->totals));
+	json_object_set_new(status, "overflow", layer_counts_status(&layer->overflow));
+	json_object_set_new(status, "unknown", layer_counts_status(&layer->unknown));
+	json_object_set_new(status, "inexact", layer_counts_status(&layer->inexact));
+	return status;
+}

@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * One layer of the logger: which source counts it, and what to do when that source isn't there. A layer
+ * always has an answer: while its interface is missing it counts nothing, says so, and takes the interface up
+ * again when it comes. All of it belongs to the recorder's thread.
+ */
+
+#include "daemon/device/device.h"
+
+#include <jansson.h>
+
+enum layer_state {
+	LAYER_STOPPED,	/* no device is open */
+	LAYER_COUNTING, /* a device is open (and counts while it is enabled) */
+	LAYER_WAITING,	/* its interface or socket was never there */
+	LAYER_LOST,	/* its interface went away */
+	LAYER_FAILED,	/* no source works here; the reason says why */
+};
+
+/* A source that a layer may choose; the list goes from best to worst and ends with make = NULL. */
+struct layer_source {
+	enum device_source source;
+	int (*make)(const struct device_options *options, struct device **ret_device, char **ret_reason);
+	bool automatic[2]; /* by layer: whether "auto" tries it */
+};
+
+struct layer {
+	enum device_layer which;
+	const struct layer_source *sources; /* the real ones; a test may put its own here */
+	struct device_config config;	    /* owned */
+	uint32_t max_flows;
+	enum underlay_mode underlay;
+	char **underlay_devices; /* owned */
+	struct epoch *epoch;	 /* borrowed; NULL where eBPF is not to be had */
+
+	struct device *device; /* NULL unless counting */
+	enum layer_state state;
+	bool gone;    /* the device itself said that what it counted on is no more */
+	bool enabled; /* what was asked for; a device that comes later is set so */
+	char *reason; /* why not a better source, or why none */
+
+	/* Since the daemon's start. */
+	struct counts totals, overflow, unknown, inexact;
+	uint64_t errors;
+	uint64_t conservation_failures;
+	size_t last_connections; /* of the last extraction */
+};
+
+void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoch);
+void layer_deinit(struct layer *layer);
+
+/* "tun" or "sock" */
+const char *layer_name(const struct layer *layer);
+const char *layer_state_name(enum layer_state state);
+
+/* Takes the settings for the next open. 0 or -ENOMEM, nothing changed. */
+int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device);
+/* Whether these settings ask for another device than the one that the layer has. */
+bool layer_differs(const struct layer *layer, const struct config *config,
+		   const struct device_config *device);
+
+/*
+ * Chooses a source and makes its device, disabled unless the layer is enabled. 0 when it counts or waits;
+ * -errno when no source works here, with layer->reason.
+ */
+int layer_open(struct layer *layer);
+void layer_close(struct layer *layer);
+
+/* 0 or the device's -errno. Without a device: remembered. */
+int layer_set_enabled(struct layer *layer, bool enabled);
+/* Always fills in; what goes wrong is counted and stands in the extraction's errors. */
+void layer_extract(struct layer *layer, struct extraction *ret_extraction);
+
+/* Whether the device's interface is no longer the one that its name names. */
+bool layer_is_lost(const struct layer *layer);
+/* Closes the device of a lost interface. */
+void layer_lose(struct layer *layer);
+/* Whether it should try to open again (it waits, is lost or has failed). */
+bool layer_wants_retry(const struct layer *layer);
+
+/* The name of its interface or socket; borrowed. */
+const char *layer_target(const struct layer *layer);
+/* "tun wg0 by ebpf (tcx)", for a text message; owned by the caller, NULL without memory. */
+char *layer_describe(const struct layer *layer);
+/* The layer's part of Status; NULL without memory. */
+json_t *layer_status(const struct layer *layer);
+/* {"txPkts", "txBytes", "rxPkts", "rxBytes"} */
+json_t *layer_counts_status(const struct counts *counts);

@@ -1,0 +1,721 @@
+/*
+ * The logger. One window after the other: mark its end, take both layers' counts, classify them by the routes
+ * that held at its start and at its end, encode, hand the messages to the spool. The order of every step is
+ * the contract's; errors of devices become counters and texts in the log, never an end of the logger.
+ */
+
+#include "daemon/logger.h"
+
+#include "build-config.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
+#include "daemon/device/epoch.h"
+#include "daemon/discover.h"
+#include "daemon/routes.h"
+#include "daemon/routes_status.h"
+#include "daemon/run_mark.h"
+#include "daemon/spool_writer.h"
+#include "daemon/window.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define SYNC_WAIT_MS 2000
+
+struct logger {
+	const struct clock *clock;
+	struct epoch *epoch;
+	struct spool_writer *spool;
+	const struct config *config;
+	struct nodes *nodes;
+	struct routes *routes;
+	struct record *record;
+	struct record_sequence sequence;
+	struct buffer text; /* reused for text messages */
+
+	struct layer tun, sock;
+	bool running;
+	bool overridden; /* Start named the devices, so a reload leaves them */
+	struct window window;
+	int64_t last_message; /* boot time, for the heartbeat */
+	bool told_unclean;    /* a run that ended without a stop is told once */
+
+	int64_t started; /* wall */
+	uint64_t windows, messages, bytes, conservation_failures, clock_steps;
+	struct counts ignored;
+	int64_t last_end;
+	int64_t last_cpu, last_delay; /* ns that the last window's end took */
+	size_t last_connections;
+	uint64_t last_messages;
+
+	pthread_mutex_t mutex;
+	json_t *status;	   /* under the mutex */
+	json_t *node_list; /* under the mutex */
+};
+
+static struct record_settings record_settings(const struct logger *logger)
+{
+	const struct config *config = logger->config;
+
+	return (struct record_settings){
+		.exit_traffic = config->exit_traffic,
+		.ignore_addrs = &config->ignore_addrs,
+		.max_message_size = config->max_message_size,
+		.node_id = config->node_id,
+		.nodes = logger->nodes,
+		.local_addrs = routes_local_addrs(logger->routes),
+	};
+}
+
+/* ---- what the outside sees ------------------------------------------------------------------------- */
+
+static void set_time(json_t *object, const char *key, int64_t wall)
+{
+	char text[TIME_TEXT_MAX];
+
+	if (wall == 0)
+		return;
+	time_format(wall, text);
+	json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *window_status(const struct logger *logger)
+{
+	json_t *window = json_object();
+
+	json_object_set_new(window, "periodMs", json_integer(logger->config->period / NSEC_PER_MSEC));
+	if (logger->running)
+		set_time(window, "start", logger->window.start);
+	set_time(window, "lastEnd", logger->last_end);
+	json_object_set_new(window, "lastConnections", json_integer((json_int_t)logger->last_connections));
+	json_object_set_new(window, "lastMessages", json_integer((json_int_t)logger->last_messages));
+	json_object_set_new(window, "lastCpuUs", json_integer(logger->last_cpu / NSEC_PER_USEC));
+	json_object_set_new(window, "lastDelayUs", json_integer(logger->last_delay / NSEC_PER_USEC));
+	return window;
+}
+
+static json_t *record_status(const struct logger *logger)
+{
+	json_t *record = json_object();
+
+	json_object_set_new(record, "messages", json_integer((json_int_t)logger->messages));
+	json_object_set_new(record, "bytes", json_integer((json_int_t)logger->bytes));
+	json_object_set_new(record, "windows", json_integer((json_int_t)logger->windows));
+	json_object_set_new(record, "ignored", layer_counts_status(&logger->ignored));
+	json_object_set_new(record, "conservationFailures",
+			    json_integer((json_int_t)logger->conservation_failures));
+	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
+	json_object_set_new(record, "exitTraffic",
+			    json_string(exit_traffic_name(logger->config->exit_traffic)));
+	json_object_set_new(record, "procId", json_integer(logger->sequence.proc_id));
+	json_object_set_new(record, "procSeq", json_integer((json_int_t)logger->sequence.proc_seq));
+	return record;
+}
+
+/* Replaces the copy that other threads read. */
+static void publish(struct logger *logger)
+{
+	json_t *status = json_object(), *old;
+
+	json_object_set_new(status, "running", json_boolean(logger->running));
+	if (logger->running)
+		set_time(status, "runningSince", logger->started);
+	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
+	json_object_set_new(status, "window", window_status(logger));
+	json_object_set_new(status, "tun", layer_status(&logger->tun));
+	json_object_set_new(status, "sock", layer_status(&logger->sock));
+	json_object_set_new(status, "routes", routes_status(logger->routes, logger->config));
+	json_object_set_new(status, "record", record_status(logger));
+
+	pthread_mutex_lock(&logger->mutex);
+	old = logger->status;
+	logger->status = status;
+	pthread_mutex_unlock(&logger->mutex);
+	json_decref(old);
+}
+
+json_t *logger_status(struct logger *logger)
+{
+	json_t *status;
+
+	pthread_mutex_lock(&logger->mutex);
+	status = json_deep_copy(logger->status);
+	pthread_mutex_unlock(&logger->mutex);
+	return status;
+}
+
+static void publish_nodes(struct logger *logger)
+{
+	json_t *list = nodes_status(logger->nodes), *old;
+
+	pthread_mutex_lock(&logger->mutex);
+	old = logger->node_list;
+	logger->node_list = list;
+	pthread_mutex_unlock(&logger->mutex);
+	json_decref(old);
+}
+
+json_t *logger_nodes(struct logger *logger)
+{
+	json_t *list;
+
+	pthread_mutex_lock(&logger->mutex);
+	list = json_deep_copy(logger->node_list);
+	pthread_mutex_unlock(&logger->mutex);
+	return list;
+}
+
+/* ---- messages -------------------------------------------------------------------------------------- */
+
+static int store(struct logger *logger, const struct buffer *message, int64_t time)
+{
+	int r = spool_writer_append(logger->spool, message->data, message->length, time);
+
+	if (r < 0)
+		log_warning("a message could not be kept: %s", strerror(-r));
+	logger->messages++;
+	logger->bytes += message->length;
+	logger->last_message = logger->clock->boot(logger->clock->userdata);
+	return 0; /* the writer counts what it loses; the window goes on */
+}
+
+void logger_tell(struct logger *logger, const char *format, ...)
+{
+	int64_t now = logger->clock->wall(logger->clock->userdata);
+	char text[RECORD_TEXT_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	buffer_reset(&logger->text);
+	if (record_encode_text(&logger->text, &logger->sequence, now, text) >= 0)
+		store(logger, &logger->text, now);
+}
+
+void logger_sync(struct logger *logger)
+{
+	int r = spool_writer_sync(logger->spool, SYNC_WAIT_MS);
+
+	if (r < 0)
+		log_warning("the last messages are not on disk yet: %s", strerror(-r));
+}
+
+struct emission {
+	struct logger *logger;
+	int64_t time;
+	uint64_t messages;
+};
+
+static int emit(const struct buffer *message, void *userdata)
+{
+	struct emission *emission = userdata;
+
+	emission->messages++;
+	return store(emission->logger, message, emission->time);
+}
+
+/* ---- counts ---------------------------------------------------------------------------------------- */
+
+static bool packets_equal(const struct counts *a, const struct counts *b)
+{
+	return a->tx_packets == b->tx_packets && a->rx_packets == b->rx_packets;
+}
+
+/* entries + ignored + overflow + unknown = totals, for sources that see packets. */
+static void check_conservation(struct logger *logger, struct layer *layer,
+			       const struct extraction *extraction, const struct counts *entries)
+{
+	struct counts sum = *entries;
+	const struct counts *totals = &extraction->totals;
+
+	if (!extraction->has_totals)
+		return;
+	counts_add(&sum, &extraction->overflow);
+	counts_add(&sum, &extraction->unknown);
+	if (extraction->packets_only ? packets_equal(&sum, totals) : counts_equal(&sum, totals))
+		return;
+	layer->conservation_failures++;
+	logger->conservation_failures++;
+	log_error("%s: counts do not add up in this window: entries, ignored, overflow and unknown make "
+		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes; the device counted "
+		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes",
+		  layer_name(layer), (unsigned long long)sum.tx_packets, (unsigned long long)sum.tx_bytes,
+		  (unsigned long long)sum.rx_packets, (unsigned long long)sum.rx_bytes,
+		  (unsigned long long)totals->tx_packets, (unsigned long long)totals->tx_bytes,
+		  (unsigned long long)totals->rx_packets, (unsigned long long)totals->rx_bytes);
+}
+
+static struct counts counts_difference(const struct counts *a, const struct counts *b)
+{
+	return (struct counts){a->tx_packets - b->tx_packets, a->tx_bytes - b->tx_bytes,
+			       a->rx_packets - b->rx_packets, a->rx_bytes - b->rx_bytes};
+}
+
+/* What is found now joins what was known when the window began. */
+static void look_for_routes(struct logger *logger)
+{
+	struct route_lists lists = {0};
+	struct prefix_list tailnet = {0}, allowed_ips = {0};
+	struct device *sock = logger->sock.device;
+	const char *interface = logger->tun.config.interface;
+	int r;
+
+	if (logger->config->routes_mode == ROUTES_STATIC)
+		return;
+	if (sock && sock->ops->get_allowed_ips)
+		sock->ops->get_allowed_ips(sock, &allowed_ips);
+	r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
+			    &tailnet);
+	if (r >= 0)
+		r = routes_set_found(logger->routes, &lists, &tailnet);
+	if (r < 0 && r != -ENODEV)
+		log_warning("the routes could not be read: %s", strerror(-r));
+	prefix_list_deinit(&allowed_ips);
+	prefix_list_deinit(&tailnet);
+	route_lists_deinit(&lists);
+}
+
+static void add_tun(struct logger *logger, const struct extraction *extraction)
+{
+	struct record_settings settings = record_settings(logger);
+	struct counts before, after, sock, ignored = {0}, overflow = {0}, entries;
+	int r;
+
+	record_get_sums(logger->record, &before, &sock);
+	r = record_add_tun(logger->record, &extraction->flows, routes_current(logger->routes), &settings,
+			   &ignored, &overflow);
+	if (r < 0)
+		log_error("no memory for a window of %zu connections: they are lost", extraction->flows.n);
+	counts_add(&logger->ignored, &ignored);
+	record_get_sums(logger->record, &after, &sock);
+	entries = counts_difference(&after, &before);
+	counts_add(&entries, &ignored);
+	counts_add(&entries, &overflow);
+	counts_add(&logger->tun.overflow, &overflow);
+	check_conservation(logger, &logger->tun, extraction, &entries);
+}
+
+static void add_sock(struct logger *logger, const struct extraction *extraction)
+{
+	struct counts before, after, tun, overflow = {0}, entries;
+
+	record_get_sums(logger->record, &tun, &before);
+	if (record_add_sock(logger->record, &extraction->flows, &overflow) < 0)
+		log_error("no memory for %zu physical connections: they are lost", extraction->flows.n);
+	record_get_sums(logger->record, &tun, &after);
+	entries = counts_difference(&after, &before);
+	counts_add(&entries, &overflow);
+	counts_add(&logger->sock.overflow, &overflow);
+	check_conservation(logger, &logger->sock, extraction, &entries);
+}
+
+/* Takes both layers' counts, tun first, one right after the other, and only then works on them. */
+void logger_gather(struct logger *logger)
+{
+	struct extraction tun, sock;
+
+	if (!logger->running)
+		return;
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
+	layer_extract(&logger->tun, &tun);
+	layer_extract(&logger->sock, &sock);
+	look_for_routes(logger);
+	add_tun(logger, &tun);
+	add_sock(logger, &sock);
+	record_add_overflow(logger->record, &tun.overflow, &sock.overflow);
+	extraction_deinit(&tun);
+	extraction_deinit(&sock);
+}
+
+/* Enables a layer's counting from nothing: what it holds belongs to no window. */
+static int enable(struct layer *layer, struct epoch *flip)
+{
+	struct extraction thrown_away;
+	int r = layer_set_enabled(layer, true);
+
+	if (r < 0)
+		return r;
+	if (flip)
+		epoch_flip(flip);
+	layer_extract(layer, &thrown_away);
+	extraction_deinit(&thrown_away);
+	return 0;
+}
+
+/* ---- windows --------------------------------------------------------------------------------------- */
+
+static void tell_event(const char *text, void *userdata)
+{
+	logger_tell(userdata, "%s", text);
+}
+
+static void tell_events(struct logger *logger, struct layer *layer)
+{
+	struct device *device = layer->device;
+
+	if (logger->config->peer_events && device && device->ops->get_events)
+		device->ops->get_events(device, tell_event, logger);
+}
+
+static void close_window(struct logger *logger, const struct record_window *window)
+{
+	struct record_settings settings = record_settings(logger);
+	int64_t now = logger->clock->wall(logger->clock->userdata);
+	struct emission emission = {.logger = logger, .time = now};
+	int r;
+
+	r = record_encode(logger->record, window, &settings, &logger->sequence, now, emit, &emission);
+	if (r < 0)
+		log_error("a window of %zu connections could not be written: %s",
+			  record_connections(logger->record), strerror(-r));
+	logger->windows++;
+	logger->last_end = window->end;
+	logger->last_connections = record_connections(logger->record);
+	logger->last_messages = emission.messages;
+	record_reset(logger->record);
+	routes_end_window(logger->routes);
+	tell_events(logger, &logger->sock);
+}
+
+static int64_t thread_cpu(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
+}
+
+/* The end time is taken first, then what was counted until then. */
+static void finish_window(struct logger *logger)
+{
+	struct record_window window = {.start = logger->window.start};
+	int64_t step, cpu = thread_cpu(), begun = time_now_boot();
+	bool stepped = window_end(&logger->window, logger->clock, &window.end, &step);
+
+	logger_gather(logger);
+	close_window(logger, &window);
+	logger->last_cpu = thread_cpu() - cpu;
+	logger->last_delay = time_now_boot() - begun;
+	if (!stepped)
+		return;
+	logger->clock_steps++;
+	logger_tell(logger, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
+}
+
+static void heartbeat(struct logger *logger)
+{
+	int64_t silent = logger->clock->boot(logger->clock->userdata) - logger->last_message;
+
+	if (logger->config->heartbeat > 0 && silent >= logger->config->heartbeat)
+		logger_tell(logger, "running, nothing logged for %lld s", (long long)(silent / NSEC_PER_SEC));
+}
+
+static void check_layer(struct logger *logger, struct layer *layer)
+{
+	enum layer_state before;
+	_cleanup_free_ char *what = NULL;
+
+	if (layer_is_lost(layer)) {
+		logger_gather(logger); /* what the kernel side still holds */
+		layer_lose(layer);
+		log_warning("%s: %s went away; waiting for it", layer_name(layer), layer_target(layer));
+		logger_tell(logger, "device lost: %s %s", layer_name(layer), layer_target(layer));
+	}
+	if (!layer_wants_retry(layer))
+		return;
+	before = layer->state;
+	layer_open(layer);
+	if (layer->state != LAYER_COUNTING)
+		return;
+	what = layer_describe(layer);
+	log_info("counting %s", what ? what : layer_name(layer));
+	logger_tell(logger, "device %s: %s", before == LAYER_LOST ? "back" : "found",
+		    what ? what : layer_name(layer));
+}
+
+void logger_check_devices(struct logger *logger)
+{
+	if (!logger->running)
+		return;
+	check_layer(logger, &logger->tun);
+	check_layer(logger, &logger->sock);
+	publish(logger);
+}
+
+void logger_end_window(struct logger *logger)
+{
+	if (!logger->running)
+		return;
+	finish_window(logger);
+	logger_check_devices(logger);
+	heartbeat(logger);
+	publish(logger);
+}
+
+/* ---- start and stop -------------------------------------------------------------------------------- */
+
+static void close_layers(struct logger *logger)
+{
+	layer_close(&logger->tun);
+	layer_close(&logger->sock);
+	logger->tun.enabled = logger->sock.enabled = false;
+}
+
+/* Opens a layer and enables it from nothing. */
+static int bring_up(struct logger *logger, struct layer *layer, const struct device_config *device,
+		    struct epoch *flip)
+{
+	int r = layer_configure(layer, logger->config, device);
+
+	if (r >= 0)
+		r = layer_open(layer);
+	return r < 0 ? r : enable(layer, flip);
+}
+
+static void explain(const struct layer *layer, int error, const char **ret_layer, char **ret_reason)
+{
+	*ret_layer = layer_name(layer);
+	*ret_reason = strdup(layer->reason ? layer->reason : strerror(-error));
+}
+
+/* One flip serves both: a second one would leave the tun device's first packets on the side that the next
+ * window does not drain. */
+static int bring_up_both(struct logger *logger, const struct device_config *tun,
+			 const struct device_config *sock, const char **ret_layer, char **ret_reason)
+{
+	int r = bring_up(logger, &logger->tun, tun, logger->epoch);
+
+	if (r < 0) {
+		explain(&logger->tun, r, ret_layer, ret_reason);
+		return r;
+	}
+	r = bring_up(logger, &logger->sock, sock, NULL);
+	if (r < 0)
+		explain(&logger->sock, r, ret_layer, ret_reason);
+	return r;
+}
+
+/* A run that was killed leaves its mark; its last message is the last one in the spool. */
+static void tell_unclean_end(struct logger *logger)
+{
+	int64_t last = spool_writer_last_time(logger->spool);
+	char text[TIME_TEXT_MAX];
+
+	if (logger->told_unclean || !run_mark_is_set(logger->config->state_directory))
+		return;
+	logger->told_unclean = true;
+	if (last == 0) {
+		logger_tell(logger, "the run before this one ended without a stop and without a message");
+		return;
+	}
+	time_format(last, text);
+	logger_tell(logger, "the run before this one ended without a stop; its last message is of %s", text);
+}
+
+static void tell_started(struct logger *logger)
+{
+	_cleanup_free_ char *tun = layer_describe(&logger->tun), *sock = layer_describe(&logger->sock);
+
+	logger_tell(logger, "started, version %s, %s, %s, routes %s", NETLOGD_VERSION, tun ? tun : "tun",
+		    sock ? sock : "sock", logger->config->routes_mode == ROUTES_AUTO ? "auto" : "static");
+	log_info("started: %s, %s", tun ? tun : "tun", sock ? sock : "sock");
+}
+
+static void mark_running(struct logger *logger, bool running)
+{
+	int r = run_mark_set(logger->config->state_directory, running);
+
+	if (r < 0)
+		log_warning("%s can't be written: %s", logger->config->state_directory, strerror(-r));
+}
+
+static void begin(struct logger *logger, bool overridden)
+{
+	logger->running = true;
+	logger->overridden = overridden;
+	window_begin(&logger->window, logger->clock);
+	logger->started = logger->window.start;
+	routes_begin(logger->routes);
+	look_for_routes(logger);
+	tell_unclean_end(logger);
+	mark_running(logger, true);
+	tell_started(logger);
+	publish(logger);
+}
+
+int logger_start(struct logger *logger, const struct device_config *tun, const struct device_config *sock,
+		 const char **ret_layer, char **ret_reason)
+{
+	const struct config *config = logger->config;
+	int r;
+
+	if (logger->running)
+		return -EALREADY;
+	r = bring_up_both(logger, tun ? tun : &config->tun, sock ? sock : &config->sock, ret_layer,
+			  ret_reason);
+	if (r < 0) {
+		close_layers(logger);
+		publish(logger);
+		return r;
+	}
+	begin(logger, tun || sock);
+	return 0;
+}
+
+static void bring_up_anyway(struct logger *logger, struct layer *layer, const struct device_config *device,
+			    struct epoch *flip)
+{
+	int r = bring_up(logger, layer, device, flip);
+
+	layer->enabled = true; /* it counts as soon as a device is there */
+	if (r < 0)
+		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : strerror(-r));
+	else if (layer_wants_retry(layer))
+		log_warning("%s: %s", layer_name(layer), layer->reason ? layer->reason : "waiting");
+}
+
+int logger_start_anyway(struct logger *logger)
+{
+	if (logger->running)
+		return -EALREADY;
+	bring_up_anyway(logger, &logger->tun, &logger->config->tun, logger->epoch);
+	bring_up_anyway(logger, &logger->sock, &logger->config->sock, NULL);
+	begin(logger, false);
+	return 0;
+}
+
+void logger_stop(struct logger *logger)
+{
+	if (!logger->running)
+		return;
+	layer_set_enabled(&logger->tun, false);
+	finish_window(logger);
+	layer_set_enabled(&logger->sock, false);
+	close_layers(logger);
+	logger->running = false;
+	logger_tell(logger, "stopped");
+	mark_running(logger, false);
+	publish(logger);
+	log_info("stopped");
+}
+
+/* ---- changes --------------------------------------------------------------------------------------- */
+
+int logger_reconfigure(struct logger *logger, const struct route_lists *lists)
+{
+	int r;
+
+	logger_gather(logger);
+	r = routes_reconfigure(logger->routes, lists);
+	publish(logger);
+	return r;
+}
+
+void logger_set_nodes(struct logger *logger, struct nodes *nodes)
+{
+	nodes_free(logger->nodes);
+	logger->nodes = nodes;
+	publish_nodes(logger);
+}
+
+/* Exchanges one layer's device, between two windows. */
+static void exchange(struct logger *logger, struct layer *layer, const struct device_config *device)
+{
+	_cleanup_free_ char *what = NULL;
+
+	if (!layer_differs(layer, logger->config, device))
+		return;
+	layer_set_enabled(layer, false);
+	layer_close(layer);
+	bring_up_anyway(logger, layer, device, NULL);
+	what = layer_describe(layer);
+	logger_tell(logger, "device changed: %s", what ? what : layer_name(layer));
+}
+
+int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes)
+{
+	int r;
+
+	if (logger->running)
+		finish_window(logger);
+	r = routes_set_configured(logger->routes, config);
+	if (r < 0)
+		return r;
+	logger->config = config;
+	record_set_bound(logger->record, config->max_flows);
+	logger_set_nodes(logger, nodes);
+	if (logger->running && !logger->overridden) {
+		exchange(logger, &logger->tun, &config->tun);
+		exchange(logger, &logger->sock, &config->sock);
+	}
+	look_for_routes(logger);
+	publish(logger);
+	return 0;
+}
+
+bool logger_is_running(const struct logger *logger)
+{
+	return logger->running;
+}
+
+int logger_pressure_fd(const struct logger *logger, enum device_layer layer)
+{
+	const struct layer *l = layer == LAYER_TUN ? &logger->tun : &logger->sock;
+
+	if (!l->device || !l->device->ops->get_pressure_fd)
+		return -1;
+	return l->device->ops->get_pressure_fd(l->device);
+}
+
+DEFINE_CLEANUP(struct logger *, logger_free);
+
+int logger_new(const struct logger_options *options, struct logger **ret_logger)
+{
+	_cleanup_(logger_freep) struct logger *logger = calloc(1, sizeof(*logger));
+	int r;
+
+	if (!logger)
+		return -ENOMEM;
+	pthread_mutex_init(&logger->mutex, NULL);
+	logger->clock = options->clock;
+	logger->epoch = options->epoch;
+	logger->spool = options->spool;
+	logger->config = options->config;
+	logger->sequence.proc_id = options->proc_id;
+	layer_init(&logger->tun, LAYER_TUN, options->epoch);
+	layer_init(&logger->sock, LAYER_SOCK, options->epoch);
+	if (options->sources)
+		logger->tun.sources = logger->sock.sources = options->sources;
+	r = record_new(&logger->record);
+	if (r >= 0)
+		record_set_bound(logger->record, options->config->max_flows);
+	if (r >= 0)
+		r = routes_new(options->config, &logger->routes);
+	if (r < 0)
+		return r;
+	logger_set_nodes(logger, options->nodes);
+	publish(logger);
+	*ret_logger = TAKE_PTR(logger);
+	return 0;
+}
+
+void logger_free(struct logger *logger)
+{
+	if (!logger)
+		return;
+	layer_deinit(&logger->tun);
+	layer_deinit(&logger->sock);
+	record_free(logger->record);
+	routes_free(logger->routes);
+	nodes_free(logger->nodes);
+	buffer_deinit(&logger->text);
+	json_decref(logger->status);
+	json_decref(logger->node_list);
+	pthread_mutex_destroy(&logger->mutex);
+	free(logger);
+}

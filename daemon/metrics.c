@@ -1,0 +1,246 @@
+/*
+ * Prometheus text (exposition format 0.0.4), made from the same Status that the control interface shows, so
+ * that the two never differ. One table says which member becomes which metric.
+ */
+
+#include "common/buffer.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "daemon/daemon_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+struct metric {
+	const char *path; /* members of Status, separated by '.' */
+	const char *name;
+	const char *type;
+	const char *help;
+	double scale; /* 0: 1 */
+};
+
+static const struct metric metrics[] = {
+	{"running", "netlogd_running", "gauge", "Whether the logger runs.", 0},
+	{"memory", "netlogd_resident_bytes", "gauge", "Resident memory of the collector.", 0},
+	{"cpuMs", "netlogd_cpu_seconds_total", "counter", "Processor time of the collector.", 0.001},
+	{"record.messages", "netlogd_messages_total", "counter", "Messages made.", 0},
+	{"record.bytes", "netlogd_message_bytes_total", "counter", "Bytes of messages made.", 0},
+	{"record.windows", "netlogd_windows_total", "counter", "Windows that ended.", 0},
+	{"record.conservationFailures", "netlogd_conservation_failures_total", "counter",
+	 "Windows in which entries and totals differed.", 0},
+	{"record.clockSteps", "netlogd_clock_steps_total", "counter", "Steps of the wall clock.", 0},
+	{"window.lastConnections", "netlogd_window_connections", "gauge", "Connections of the last window.",
+	 0},
+	{"window.lastCpuUs", "netlogd_window_cpu_seconds", "gauge",
+	 "Processor time of the last window's end.", 1e-6},
+	{"window.lastDelayUs", "netlogd_window_delay_seconds", "gauge",
+	 "Time that the last window's end took.", 1e-6},
+	{"spool.messages", "netlogd_spool_messages", "gauge", "Messages in the spool.", 0},
+	{"spool.bytes", "netlogd_spool_bytes", "gauge", "Bytes of the spool on disk.", 0},
+	{"spool.maxSize", "netlogd_spool_max_bytes", "gauge", "Bytes that the spool may have.", 0},
+	{"spool.waitingMessages", "netlogd_spool_waiting_messages", "gauge",
+	 "Messages in memory while the disk refuses.", 0},
+	{"spool.lostMessages", "netlogd_spool_lost_messages_total", "counter",
+	 "Messages lost before they came to the spool.", 0},
+	{"spool.lostBytes", "netlogd_spool_lost_bytes_total", "counter", "Bytes of these.", 0},
+	{"spool.removedMessages", "netlogd_spool_removed_messages_total", "counter",
+	 "Messages removed by the size cap.", 0},
+	{"spool.damagedFrames", "netlogd_spool_damaged_frames_total", "counter",
+	 "Damaged frames stepped over.", 0},
+	{"uploader.connected", "netlogd_uploader_connected", "gauge", "Whether the uploader is there.", 0},
+	{"uploader.restarts", "netlogd_uploader_restarts_total", "counter",
+	 "Times the uploader was started again.", 0},
+	{"control.clients", "netlogd_control_clients", "gauge", "Clients of the control socket.", 0},
+	{"control.cutOff", "netlogd_control_cut_off_total", "counter", "Clients that were cut off.", 0},
+};
+
+/* Of each device; the label device="tun" or "sock" is put in. */
+static const struct metric device_metrics[] = {
+	{"lastConnections", "netlogd_device_connections", "gauge", "Connections of the last extraction.", 0},
+	{"maxFlows", "netlogd_device_max_connections", "gauge", "Connections that one window can hold.", 0},
+	{"memory", "netlogd_device_memory_bytes", "gauge", "Bytes of kernel maps and rings.", 0},
+	{"errors", "netlogd_device_errors_total", "counter", "Failed extractions.", 0},
+	{"conservationFailures", "netlogd_device_conservation_failures_total", "counter",
+	 "Windows in which entries and totals differed.", 0},
+	{"deviceDropsRx", "netlogd_device_interface_drops_rx_total", "counter",
+	 "Received packets that the interface dropped.", 0},
+	{"deviceDropsTx", "netlogd_device_interface_drops_tx_total", "counter",
+	 "Packets to send that the interface dropped.", 0},
+	{"tunnelDroppedRx", "netlogd_device_tunnel_dropped_rx_bytes_total", "counter",
+	 "Bytes that the tunnel refused.", 0},
+};
+
+/* Counts of each device: packets and bytes by direction. */
+static const struct metric device_counts[] = {
+	{"totals", "netlogd_device", "counter", "counted by the device", 0},
+	{"overflow", "netlogd_device_overflow", "counter", "that could not be held", 0},
+	{"unknown", "netlogd_device_unknown", "counter", "from or to no known peer", 0},
+	{"inexact", "netlogd_device_inexact", "counter", "whose size could not be told exactly", 0},
+};
+
+static const struct metric sink_metrics[] = {
+	{"backlogMessages", "netlogd_sink_backlog_messages", "gauge", "Messages that the sink lacks.", 0},
+	{"backlogBytes", "netlogd_sink_backlog_bytes", "gauge", "Bytes that the sink lacks.", 0},
+	{"deliveredSequence", "netlogd_sink_delivered_sequence", "gauge", "Last message that the sink has.",
+	 0},
+	{"retries", "netlogd_sink_retries_total", "counter", "Tries that failed.", 0},
+	{"lostMessages", "netlogd_sink_lost_messages_total", "counter", "Messages lost to the sink.", 0},
+	{"lostBytes", "netlogd_sink_lost_bytes_total", "counter", "Bytes of these.", 0},
+	{"quarantined", "netlogd_sink_quarantined_total", "counter", "Messages that the sink refused.", 0},
+	{"sentMessages", "netlogd_sink_sent_messages_total", "counter", "Messages that the sink accepted.",
+	 0},
+	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these.", 0},
+};
+
+static const json_t *find(const json_t *object, const char *path)
+{
+	char name[64];
+
+	while (object) {
+		size_t n = strcspn(path, ".");
+
+		if (n >= sizeof(name))
+			return NULL;
+		memcpy(name, path, n);
+		name[n] = '\0';
+		object = json_object_get(object, name);
+		if (!path[n])
+			return object;
+		path += n + 1;
+	}
+	return NULL;
+}
+
+static void write_head(struct buffer *text, const struct metric *metric)
+{
+	buffer_printf(text, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
+		      metric->type);
+}
+
+static void write_value(struct buffer *text, const struct metric *metric, const char *labels,
+			const json_t *value)
+{
+	double scale = metric->scale > 0 ? metric->scale : 1;
+
+	if (json_is_boolean(value))
+		buffer_printf(text, "%s%s %d\n", metric->name, labels, json_is_true(value));
+	else if (json_is_integer(value) && metric->scale > 0)
+		buffer_printf(text, "%s%s %.9g\n", metric->name, labels,
+			      (double)json_integer_value(value) * scale);
+	else if (json_is_integer(value))
+		buffer_printf(text, "%s%s %lld\n", metric->name, labels,
+			      (long long)json_integer_value(value));
+}
+
+static void write_daemon(struct buffer *text, const json_t *status)
+{
+	const char *version = json_string_value(json_object_get(status, "version"));
+
+	buffer_printf(
+		text,
+		"# HELP netlogd_info The daemon.\n# TYPE netlogd_info gauge\nnetlogd_info{version=\"%s\"} 1\n",
+		version ? version : "");
+	for (size_t i = 0; i < ARRAY_SIZE(metrics); i++) {
+		write_head(text, &metrics[i]);
+		write_value(text, &metrics[i], "", find(status, metrics[i].path));
+	}
+}
+
+static void write_devices(struct buffer *text, const json_t *status)
+{
+	static const char *const devices[][2] = {{"tun", "{device=\"tun\"}"}, {"sock", "{device=\"sock\"}"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(device_metrics); i++) {
+		write_head(text, &device_metrics[i]);
+		for (size_t d = 0; d < ARRAY_SIZE(devices); d++)
+			write_value(text, &device_metrics[i], devices[d][1],
+				    find(json_object_get(status, devices[d][0]), device_metrics[i].path));
+	}
+}
+
+static void write_one_count(struct buffer *text, const json_t *status, const struct metric *metric,
+			    const char *unit, const char *const members[2])
+{
+	static const char *const devices[] = {"tun", "sock"};
+	static const char *const directions[] = {"tx", "rx"};
+
+	buffer_printf(text, "# HELP %s_%s_total The %s %s.\n# TYPE %s_%s_total counter\n", metric->name, unit,
+		      unit, metric->help, metric->name, unit);
+	for (size_t d = 0; d < ARRAY_SIZE(devices); d++)
+		for (size_t way = 0; way < ARRAY_SIZE(directions); way++) {
+			const json_t *counts =
+				json_object_get(json_object_get(status, devices[d]), metric->path);
+
+			buffer_printf(text, "%s_%s_total{device=\"%s\",direction=\"%s\"} %lld\n",
+				      metric->name, unit, devices[d], directions[way],
+				      (long long)json_integer_value(json_object_get(counts, members[way])));
+		}
+}
+
+static void write_counts(struct buffer *text, const json_t *status)
+{
+	static const char *const packets[] = {"txPkts", "rxPkts"};
+	static const char *const bytes[] = {"txBytes", "rxBytes"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(device_counts); i++) {
+		write_one_count(text, status, &device_counts[i], "packets", packets);
+		write_one_count(text, status, &device_counts[i], "bytes", bytes);
+	}
+}
+
+static void write_sinks(struct buffer *text, const json_t *status)
+{
+	const json_t *sinks = json_object_get(status, "sinks");
+	json_t *sink;
+	size_t at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sink_metrics); i++) {
+		write_head(text, &sink_metrics[i]);
+		json_array_foreach (sinks, at, sink) {
+			char labels[128];
+
+			/* A sink's name has nothing that would need escaping. */
+			snprintf(labels, sizeof(labels), "{sink=\"%s\"}",
+				 json_string_value(json_object_get(sink, "name")));
+			write_value(text, &sink_metrics[i], labels,
+				    json_object_get(sink, sink_metrics[i].path));
+		}
+	}
+}
+
+char *daemon_metrics(struct daemon *daemon)
+{
+	_cleanup_buffer_ struct buffer text = {0};
+	json_t *status = daemon_status(daemon);
+
+	if (!status)
+		return NULL;
+	write_daemon(&text, status);
+	write_devices(&text, status);
+	write_counts(&text, status);
+	write_sinks(&text, status);
+	json_decref(status);
+	return buffer_take(&text, NULL);
+}
+
+void daemon_publish_metrics(struct daemon *daemon)
+{
+	const struct config *config = daemon->config;
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	if (!config->metrics_listen && !config->metrics_textfile)
+		return;
+	text = daemon_metrics(daemon);
+	if (!text)
+		return;
+	if (config->metrics_listen)
+		uploader_link_set_metrics(daemon->uploader, text);
+	if (!config->metrics_textfile)
+		return;
+	r = file_write_atomic(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
+	if (r < 0 && r != daemon->textfile_error)
+		log_warning("%s can't be written: %s", config->metrics_textfile, strerror(-r));
+	daemon->textfile_error = r;
+}

@@ -1,0 +1,187 @@
+/* The Status of the control interface: what each part says of itself, put together. Every member is explained
+ * in org.netlogd.control.varlink. */
+
+#include "build-config.h"
+#include "common/time_text.h"
+#include "control/varlink_server.h"
+#include "daemon/daemon_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text && *text)
+		json_object_set_new(object, key, json_string(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)MIN(number, (uint64_t)INT64_MAX)));
+}
+
+static void set_time(json_t *object, const char *key, int64_t wall)
+{
+	char text[TIME_TEXT_MAX];
+
+	if (wall == 0)
+		return;
+	time_format(wall, text);
+	set_text(object, key, text);
+}
+
+static json_t *spool_status(const struct daemon *daemon)
+{
+	struct spool_status spool;
+	json_t *status = json_object();
+
+	spool_writer_get_status(daemon->spool, &spool);
+	set_text(status, "directory", daemon->config->spool_directory);
+	set_text(status, "id", spool.spool_id);
+	set_number(status, "messages", spool.messages);
+	set_number(status, "bytes", spool.bytes);
+	set_number(status, "maxSize", daemon->config->spool_max_size);
+	set_number(status, "firstSequence", spool.first_sequence);
+	set_number(status, "lastSequence", spool.last_sequence);
+	set_number(status, "syncedSequence", spool.synced_sequence);
+	set_time(status, "oldest", spool.oldest);
+	set_number(status, "waitingMessages", spool.waiting_messages);
+	set_number(status, "waitingBytes", spool.waiting_bytes);
+	set_number(status, "lostMessages", spool.lost_messages);
+	set_number(status, "lostBytes", spool.lost_bytes);
+	set_number(status, "removedMessages", spool.removed_messages);
+	set_number(status, "removedBytes", spool.removed_bytes);
+	set_number(status, "damagedFrames", spool.damaged_frames);
+	if (spool.error)
+		set_text(status, "error", strerror(-spool.error));
+	return status;
+}
+
+static json_t *uploader_status(const struct daemon *daemon)
+{
+	json_t *status = json_object();
+	bool connected = uploader_link_is_connected(daemon->uploader);
+
+	json_object_set_new(status, "connected", json_boolean(connected));
+	set_number(status, "restarts", 0);
+	if (daemon->uploader_process) {
+		pid_t pid = uploader_process_pid(daemon->uploader_process);
+
+		if (pid > 0)
+			set_number(status, "pid", (uint64_t)pid);
+		set_number(status, "restarts", uploader_process_restarts(daemon->uploader_process));
+	} else if (!connected) {
+		set_text(status, "reason",
+			 daemon->uploader_by_itself ? "it has not connected"
+						    : "netlogd-upload was not found");
+	}
+	return status;
+}
+
+static const json_t *find_report(const json_t *reports, const char *name)
+{
+	json_t *report;
+	size_t i;
+
+	json_array_foreach (reports, i, report) {
+		const char *reported = json_string_value(json_object_get(report, "name"));
+
+		if (reported && strcmp(reported, name) == 0)
+			return report;
+	}
+	return NULL;
+}
+
+/* Every configured sink is there, also while nothing is known of it. */
+static json_t *sinks_status(const struct daemon *daemon)
+{
+	const json_t *reports = uploader_link_sinks(daemon->uploader);
+	json_t *sinks = json_array();
+
+	for (size_t i = 0; i < daemon->config->n_sinks; i++) {
+		const struct sink_config *sink = &daemon->config->sinks[i];
+		const json_t *report = find_report(reports, sink->name);
+
+		json_array_append_new(sinks,
+				      report ? json_deep_copy(report)
+					     : json_pack("{ss ss ss}", "name", sink->name, "type",
+							 sink_type_name(sink->type), "state", "unknown"));
+	}
+	return sinks;
+}
+
+static json_t *control_status(const struct daemon *daemon)
+{
+	struct varlink_server_counters counters;
+	json_t *status = json_object();
+
+	varlink_server_get_counters(daemon->control, &counters);
+	set_text(status, "socket", daemon->config->control_socket);
+	set_number(status, "clients", counters.clients);
+	set_number(status, "refused", counters.refused);
+	set_number(status, "cutOff", counters.cut_off);
+	set_number(status, "tails", tail_clients(daemon->tail));
+	return status;
+}
+
+static uint64_t resident_memory(void)
+{
+	unsigned long long pages = 0, size;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu %llu", &size, &pages) != 2)
+		pages = 0;
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t cpu_ms(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) < 0)
+		return 0;
+	return (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+	       (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+static void set_identity(json_t *status, const struct daemon *daemon)
+{
+	char id[LOG_ID_TEXT_MAX];
+
+	daemon_public_id(daemon, id);
+	if (daemon->running)
+		set_text(status, "publicId", id);
+	set_text(status, "version", NETLOGD_VERSION);
+	set_number(status, "pid", (uint64_t)getpid());
+	set_time(status, "startedAt", daemon->started);
+	set_text(status, "configurationFile", daemon->config->file);
+	set_time(status, "configurationRead", daemon->configuration_read);
+	set_text(status, "configurationError", daemon->configuration_error);
+	set_text(status, "nodeId", daemon->config->node_id);
+	set_number(status, "memory", resident_memory());
+	set_number(status, "cpuMs", cpu_ms());
+}
+
+json_t *daemon_status(struct daemon *daemon)
+{
+	json_t *status = recorder_status(daemon->recorder), *nodes = recorder_nodes(daemon->recorder);
+
+	if (!status) {
+		json_decref(nodes);
+		return NULL;
+	}
+	set_identity(status, daemon);
+	if (json_array_size(json_object_get(nodes, "nodes")) > 0)
+		json_object_set(status, "nodeList", json_object_get(nodes, "nodes"));
+	json_decref(nodes);
+	json_object_set_new(status, "spool", spool_status(daemon));
+	json_object_set_new(status, "uploader", uploader_status(daemon));
+	json_object_set_new(status, "sinks", sinks_status(daemon));
+	json_object_set_new(status, "control", control_status(daemon));
+	return status;
+}

@@ -1,0 +1,196 @@
+/*
+ * Clients of Tail. Work per wake-up is bounded: a client gets at most SLICE_MAX bytes, and nothing while it
+ * has more than that waiting; then a timer comes back to it.
+ */
+
+#include "daemon/tail.h"
+
+#include "common/buffer.h"
+#include "common/spool_reader.h"
+#include "control/varlink_server.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <sys/queue.h>
+
+#define SLICE_MAX    (512 * 1024)
+#define COME_BACK_MS 20
+
+struct client {
+	struct tail *tail;
+	struct varlink_call *call;
+	struct spool_reader *reader;
+	struct event *again;
+	uint64_t last; /* sequence of the last message that was answered */
+	LIST_ENTRY(client) entry;
+};
+
+struct tail {
+	struct event_base *base;
+	int directory_fd;
+	LIST_HEAD(, client) clients;
+	size_t n_clients;
+	struct buffer reply;
+};
+
+static void client_free(struct client *client)
+{
+	varlink_call_on_closed(client->call, NULL, NULL);
+	LIST_REMOVE(client, entry);
+	client->tail->n_clients--;
+	event_free(client->again);
+	spool_reader_free(client->reader);
+	varlink_call_unref(client->call);
+	free(client);
+}
+
+static int answer(struct client *client, const struct spool_message *message)
+{
+	struct buffer *reply = &client->tail->reply;
+
+	buffer_reset(reply);
+	buffer_append_text(reply, "{\"message\":");
+	buffer_append(reply, message->data, message->length);
+	buffer_append_char(reply, '}');
+	if (buffer_error(reply))
+		return -ENOMEM;
+	client->last = message->sequence;
+	return varlink_call_reply_continues_text(client->call, reply->data, reply->length);
+}
+
+static int answer_gap(struct client *client, const struct spool_gap *gap)
+{
+	json_t *message =
+		json_pack("{s{s{}s o}}", "message", "logtail", "text",
+			  json_sprintf("netlogd: %llu messages were removed before they could be shown",
+				       (unsigned long long)gap->messages));
+
+	return varlink_call_reply_continues(client->call, message);
+}
+
+static void come_back(struct client *client)
+{
+	struct timeval pause = {.tv_usec = COME_BACK_MS * 1000};
+
+	evtimer_add(client->again, &pause);
+}
+
+/* Returns false when the client is no more. */
+static bool serve(struct client *client)
+{
+	size_t sent = 0;
+
+	while (sent < SLICE_MAX && varlink_call_pending(client->call) < SLICE_MAX) {
+		struct spool_message message;
+		struct spool_gap gap;
+		int r = spool_reader_next(client->reader, &message, &gap);
+
+		if (r == SPOOL_READ_END)
+			return true;
+		if (r == SPOOL_READ_MESSAGE) {
+			if (message.sequence <= client->last)
+				continue;
+			sent += message.length;
+			r = answer(client, &message);
+		} else if (r == SPOOL_READ_GAP) {
+			r = answer_gap(client, &gap);
+		} else if (r == SPOOL_READ_NEW_SPOOL) {
+			client->last = 0;
+			r = 0;
+		}
+		if (r < 0) {
+			varlink_call_reply(client->call, NULL);
+			client_free(client);
+			return false;
+		}
+	}
+	come_back(client);
+	return true;
+}
+
+static void on_again(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	serve(userdata);
+}
+
+static void on_closed(struct varlink_call *call, void *userdata)
+{
+	(void)call;
+	client_free(userdata);
+}
+
+int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequence)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	int r = -ENOMEM;
+
+	if (!client)
+		return -ENOMEM;
+	*client = (struct client){.tail = tail, .call = call, .last = after_sequence};
+	client->again = evtimer_new(tail->base, on_again, client);
+	if (client->again)
+		r = spool_reader_new(tail->directory_fd, &client->reader);
+	if (r >= 0)
+		r = spool_reader_seek(client->reader, after_sequence + 1);
+	if (r < 0) {
+		if (client->again)
+			event_free(client->again);
+		spool_reader_free(client->reader);
+		free(client);
+		return r;
+	}
+	varlink_call_ref(call);
+	LIST_INSERT_HEAD(&tail->clients, client, entry);
+	tail->n_clients++;
+	varlink_call_on_closed(call, on_closed, client);
+	return 0;
+}
+
+void tail_wake(struct tail *tail, uint64_t sequence)
+{
+	struct client *client = LIST_FIRST(&tail->clients);
+
+	while (client) {
+		struct client *next = LIST_NEXT(client, entry);
+
+		if (client->last < sequence && !evtimer_pending(client->again, NULL))
+			serve(client);
+		client = next;
+	}
+}
+
+size_t tail_clients(const struct tail *tail)
+{
+	return tail->n_clients;
+}
+
+int tail_new(struct event_base *base, const char *spool_directory, struct tail **ret_tail)
+{
+	struct tail *tail = calloc(1, sizeof(*tail));
+
+	if (!tail)
+		return -ENOMEM;
+	tail->base = base;
+	LIST_INIT(&tail->clients);
+	tail->directory_fd = open(spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	*ret_tail = tail;
+	return 0;
+}
+
+void tail_free(struct tail *tail)
+{
+	if (!tail)
+		return;
+	while (!LIST_EMPTY(&tail->clients)) {
+		struct client *client = LIST_FIRST(&tail->clients);
+
+		varlink_call_reply(client->call, NULL);
+		client_free(client);
+	}
+	safe_close(tail->directory_fd);
+	buffer_deinit(&tail->reply);
+	free(tail);
+}
