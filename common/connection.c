@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static const char *const class_names[N_CLASSES] = {
 	[CLASS_VIRTUAL] = "virtual",
@@ -95,6 +97,17 @@ int flows_add(struct flows *flows, const struct connection *connection, const st
 		return r;
 	flows->items[flows->n++] = (struct flow){.connection = *connection, .counts = *counts};
 	return 0;
+}
+
+void flows_discard(struct flows *flows, size_t n)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = ((uintptr_t)flows->items + page - 1) & ~(page - 1);
+	uintptr_t end = (uintptr_t)(flows->items + n) & ~(page - 1);
+
+	/* A refusal costs nothing but the memory, until the list is freed. */
+	if (end > begin)
+		madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 void flows_deinit(struct flows *flows)

@@ -58,4 +58,9 @@ bool counts_equal(const struct counts *a, const struct counts *b);
 int flows_reserve(struct flows *flows, size_t n);
 /* Appends a copy; 0 or -ENOMEM. */
 int flows_add(struct flows *flows, const struct connection *connection, const struct counts *counts);
+/*
+ * Gives the memory of the items before n back to the kernel, where they fill whole pages: they have been read
+ * and must not be read again. The list stays as long as it is.
+ */
+void flows_discard(struct flows *flows, size_t n);
 void flows_deinit(struct flows *flows);

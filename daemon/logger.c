@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define SYNC_WAIT_MS 2000
+#define SLICE	     8192 /* flows that are classified before their memory is given back */
 
 struct logger {
 	const struct clock *clock;
@@ -279,17 +280,26 @@ static void look_for_routes(struct logger *logger)
 	route_lists_deinit(&lists);
 }
 
-static void add_tun(struct logger *logger, const struct extraction *extraction)
+/* In slices, each given back when it has been read, so that a large window is never held twice. */
+static void add_tun(struct logger *logger, struct extraction *extraction)
 {
 	struct record_settings settings = record_settings(logger);
+	const struct routing *routing = routes_current(logger->routes);
 	struct counts before, after, sock, ignored = {0}, overflow = {0}, entries;
-	int r;
+	struct flows *flows = &extraction->flows;
 
 	record_get_sums(logger->record, &before, &sock);
-	r = record_add_tun(logger->record, &extraction->flows, routes_current(logger->routes), &settings,
-			   &ignored, &overflow);
-	if (r < 0)
-		log_error("no memory for a window of %zu connections: they are lost", extraction->flows.n);
+	for (size_t done = 0; done < flows->n; done += SLICE) {
+		struct flows slice = {.items = flows->items + done, .n = MIN(flows->n - done, (size_t)SLICE)};
+		struct counts slice_ignored = {0}, slice_overflow = {0};
+
+		if (record_add_tun(logger->record, &slice, routing, &settings, &slice_ignored,
+				   &slice_overflow) < 0)
+			log_error("no memory for %zu connections of this window: they are lost", slice.n);
+		counts_add(&ignored, &slice_ignored);
+		counts_add(&overflow, &slice_overflow);
+		flows_discard(flows, done + slice.n);
+	}
 	counts_add(&logger->ignored, &ignored);
 	record_get_sums(logger->record, &after, &sock);
 	entries = counts_difference(&after, &before);
