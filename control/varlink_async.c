@@ -6,6 +6,7 @@
 #include "control/varlink.h"
 #include "control/varlink_client.h"
 #include "control/varlink_message.h"
+#include "control/varlink_output.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -186,11 +187,11 @@ int varlink_async_send_oneway(struct varlink_async *async, const char *method, j
 static void on_write(evutil_socket_t fd, short what, void *userdata)
 {
 	struct varlink_async *async = userdata;
-	int n = evbuffer_write(async->output, fd);
+	ssize_t n = varlink_output_write(async->output, fd);
 
 	(void)what;
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		async_end(async, errno == EPIPE ? -ECONNRESET : -errno);
+	if (n < 0 && n != -EAGAIN)
+		async_end(async, n == -EPIPE ? -ECONNRESET : (int)n);
 	else if (evbuffer_get_length(async->output) == 0)
 		event_del(async->write_event);
 }

@@ -7,6 +7,7 @@
 #include "control/varlink_call.h"
 
 #include "control/varlink_idl.h"
+#include "control/varlink_output.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -115,7 +116,7 @@ static void call_done(struct varlink_call *call)
 static int client_write(struct varlink_server_client *client, const struct buffer *message)
 {
 	size_t waiting = evbuffer_get_length(client->output);
-	int n;
+	ssize_t n;
 
 	if (waiting > client->server->options.max_output) {
 		varlink_client_doom(client);
@@ -125,8 +126,8 @@ static int client_write(struct varlink_server_client *client, const struct buffe
 		return -ENOMEM;
 	if (waiting > 0)
 		return 0;
-	n = evbuffer_write(client->output, client->fd);
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	n = varlink_output_write(client->output, client->fd);
+	if (n < 0 && n != -EAGAIN) {
 		varlink_client_doom(client);
 		return -ENOTCONN;
 	}

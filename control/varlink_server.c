@@ -10,6 +10,7 @@
 #include "control/varlink_server.h"
 
 #include "control/varlink_call.h"
+#include "control/varlink_output.h"
 
 #include "common/unix_socket.h"
 
@@ -350,10 +351,10 @@ static void on_read(evutil_socket_t fd, short what, void *userdata)
 static void on_write(evutil_socket_t fd, short what, void *userdata)
 {
 	struct varlink_server_client *client = userdata;
-	int n = evbuffer_write(client->output, fd);
+	ssize_t n = varlink_output_write(client->output, fd);
 
 	(void)what;
-	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+	if (n < 0 && n != -EAGAIN) {
 		client_close(client);
 		return;
 	}

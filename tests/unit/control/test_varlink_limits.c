@@ -135,6 +135,24 @@ START_TEST(test_does_not_read)
 }
 END_TEST
 
+START_TEST(test_gone_before_its_answer)
+{
+	struct fixture f;
+	struct peer peer;
+
+	/* Without a signal: whoever uses the server need not have thought of SIGPIPE. */
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	peer_close(&peer);
+	ck_assert_int_eq(varlink_call_reply_continues(f.kept, NULL), -ENOTCONN);
+	ck_assert_uint_eq(f.n_closed, 0);
+	turn_until(f.base, f.n_closed == 1);
+	fixture_deinit(&f);
+}
+END_TEST
+
 /* Whoever asks on and on without reading is not served beyond a bound, and cut off after a while. */
 START_TEST(test_asks_and_does_not_read)
 {
@@ -328,6 +346,7 @@ int main(void)
 		test_too_large,
 		test_silent_within_message,
 		test_does_not_read,
+		test_gone_before_its_answer,
 		test_asks_and_does_not_read,
 		test_large_answers,
 		test_too_many_clients,
