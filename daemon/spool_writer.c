@@ -238,8 +238,8 @@ static void publish(struct spool_writer *writer)
 
 	status->bytes = store->total_size;
 	status->damaged_frames = store->damaged;
-	status->removed_messages = store->removed_messages + writer->dropped_messages;
-	status->removed_bytes = store->removed_bytes + writer->dropped_bytes;
+	status->removed_messages = store->removed_messages;
+	status->removed_bytes = store->removed_bytes;
 	status->messages = status->first_sequence = status->last_sequence = 0;
 	status->oldest = 0;
 	spool_id_format(&store->id, status->spool_id);
@@ -286,6 +286,16 @@ static bool make_room(struct spool_writer *writer, int error)
 	return (error == -ENOSPC || error == -EDQUOT) && spool_store_make_room(&writer->store);
 }
 
+/* The disk works: hands out what is to be told of the time when it did not. */
+static void recovered(struct spool_writer *writer, struct spool_loss *ret_loss)
+{
+	writer->error = 0;
+	writer->failures = 0;
+	writer->trying = false;
+	*ret_loss = writer->loss;
+	writer->loss = (struct spool_loss){};
+}
+
 static void sync_segment(struct spool_writer *writer)
 {
 	int r = spool_store_sync(&writer->store);
@@ -300,12 +310,10 @@ static void sync_segment(struct spool_writer *writer)
 	} else {
 		writer->settled += spool_queue_settle(&writer->queue);
 		writer->unsynced = 0;
-		writer->error = 0;
-		writer->failures = 0;
-		writer->trying = false;
 		writer->status.synced_sequence = writer->written_sequence;
-		loss = writer->loss;
-		writer->loss = (struct spool_loss){};
+		/* What was written before the disk refused says nothing of now. */
+		if (!writer->error || writer->trying)
+			recovered(writer, &loss);
 		pthread_cond_broadcast(&writer->progress);
 	}
 	publish(writer);
@@ -490,14 +498,13 @@ static void write_block(struct spool_writer *writer, struct spool_block *block, 
 static void write_some(struct spool_writer *writer, struct spool_block *block)
 {
 	size_t end = block->end;
-	int r = 0;
+	int r;
 
 	block->busy = true;
 	writer->want_retry = false;
 	writer->trying = writer->error < 0;
 	pthread_mutex_unlock(&writer->lock);
-	if (writer->trying)
-		r = spool_store_take_reserve(&writer->store);
+	r = spool_store_take_reserve(&writer->store);
 	if (r == 0)
 		write_block(writer, block, end);
 	pthread_mutex_lock(&writer->lock);
@@ -778,6 +785,8 @@ void spool_writer_get_status(struct spool_writer *writer, struct spool_status *r
 {
 	pthread_mutex_lock(&writer->lock);
 	*ret_status = writer->status;
+	ret_status->removed_messages += writer->dropped_messages;
+	ret_status->removed_bytes += writer->dropped_bytes;
 	ret_status->error = writer->error;
 	if (writer->error) {
 		ret_status->waiting_messages = writer->queue.messages;
