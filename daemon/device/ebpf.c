@@ -14,6 +14,7 @@
 #include "daemon/device/interface.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,15 @@ static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 	return flow_maps_drain(&maps, epoch_old_side(ebpf->epoch), extraction);
 }
 
+/* A TCX link stays with its interface even in another network namespace, where it is no more ours. */
+static bool ebpf_is_in_place(const struct ebpf *ebpf)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(ebpf->interface.index, name) && hook_is_attached(ebpf->hooks[HOOK_INGRESS]) &&
+	       hook_is_attached(ebpf->hooks[HOOK_EGRESS]);
+}
+
 static int ebpf_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct ebpf *ebpf = EBPF(device);
@@ -145,10 +155,7 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 	*ret_extraction = extraction;
 	if (error < 0)
 		return error;
-	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++)
-		if (device->enabled && !hook_is_attached(ebpf->hooks[i]))
-			return -ENODEV;
-	return 0;
+	return device->enabled && !ebpf_is_in_place(ebpf) ? -ENODEV : 0;
 }
 
 static void ebpf_get_info(struct device *device, struct device_info *ret_info)
@@ -166,6 +173,7 @@ static void ebpf_get_info(struct device *device, struct device_info *ret_info)
 		bool egress = hook_has_program_ahead(ebpf->hooks[HOOK_EGRESS]);
 
 		info.attachment = hook_kind(ebpf->hooks[HOOK_INGRESS]);
+		info.reason = hook_reason(ebpf->hooks[HOOK_INGRESS]);
 		if (ingress)
 			info.warning = "a program runs ahead of ours on ingress and may hide packets";
 		else if (egress)

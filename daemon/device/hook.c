@@ -1,18 +1,23 @@
 /*
- * TCX links. libbpf 1.1 has no functions for TCX, but its bpf_link_create() passes on what it doesn't know;
- * the numbers below are from the kernel's include/uapi/linux/bpf.h (6.6).
+ * TCX links where the kernel has them, else clsact. libbpf 1.1 has no functions for TCX, but its
+ * bpf_link_create() passes on what it doesn't know; the numbers below are from the kernel's
+ * include/uapi/linux/bpf.h (6.6).
  */
 
 #include "daemon/device/hook.h"
 
 #include "common/cleanup.h"
+#include "daemon/device/hook_clsact.h"
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47 };
 
@@ -22,19 +27,39 @@ enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47 };
 
 struct hook {
 	unsigned int ifindex;
-	enum bpf_attach_type attach_type;
-	int link_fd;
+	enum hook_direction direction;
+	int link_fd;	       /* -1: not by TCX */
+	struct clsact *clsact; /* NULL: not by clsact */
+	char reason[80];
 };
+
+static enum bpf_attach_type tcx_type(enum hook_direction direction)
+{
+	return (enum bpf_attach_type)(direction == HOOK_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS);
+}
 
 static int hook_attach_tcx(const struct hook_options *options, struct hook *hook)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, link_options, .flags = FLAG_BEFORE);
 
-	hook->attach_type = (enum bpf_attach_type)(options->direction == HOOK_INGRESS ? ATTACH_TCX_INGRESS
-										      : ATTACH_TCX_EGRESS);
-	hook->link_fd =
-		bpf_link_create(options->program_fd, (int)options->ifindex, hook->attach_type, &link_options);
+	if (options->without_tcx)
+		return -EOPNOTSUPP;
+	hook->link_fd = bpf_link_create(options->program_fd, (int)options->ifindex,
+					tcx_type(options->direction), &link_options);
 	return hook->link_fd < 0 ? -errno : 0;
+}
+
+static int hook_attach_any(const struct hook_options *options, struct hook *hook)
+{
+	int error = hook_attach_tcx(options, hook), other;
+
+	/* Where these stand in the way, they would do so again. */
+	if (error == 0 || error == -ENODEV || error == -EPERM || error == -ENOMEM)
+		return error;
+	/* A kernel without TCX doesn't know the number and says -EINVAL. */
+	snprintf(hook->reason, sizeof(hook->reason), "no TCX on this kernel (%s)", strerror(-error));
+	other = clsact_attach(options, &hook->clsact);
+	return other;
 }
 
 int hook_attach(const struct hook_options *options, struct hook **ret_hook)
@@ -45,8 +70,9 @@ int hook_attach(const struct hook_options *options, struct hook **ret_hook)
 	if (!hook)
 		return -ENOMEM;
 	hook->ifindex = options->ifindex;
+	hook->direction = options->direction;
 	hook->link_fd = -1;
-	error = options->without_tcx ? -EOPNOTSUPP : hook_attach_tcx(options, hook);
+	error = hook_attach_any(options, hook);
 	if (error < 0) {
 		hook_free(hook);
 		return error;
@@ -60,34 +86,57 @@ void hook_free(struct hook *hook)
 	if (!hook)
 		return;
 	safe_close(hook->link_fd);
+	clsact_free(hook->clsact);
 	free(hook);
 }
 
 const char *hook_kind(const struct hook *hook)
 {
-	(void)hook;
-	return "tcx";
+	return hook->clsact ? "clsact" : "tcx";
+}
+
+const char *hook_reason(const struct hook *hook)
+{
+	return hook->clsact ? hook->reason : NULL;
+}
+
+static int link_get_info(const struct hook *hook, struct bpf_link_info *ret_info)
+{
+	uint32_t length = sizeof(*ret_info);
+
+	*ret_info = (struct bpf_link_info){};
+	return bpf_obj_get_info_by_fd(hook->link_fd, ret_info, &length) ? -errno : 0;
 }
 
 bool hook_is_attached(const struct hook *hook)
 {
-	struct bpf_link_info info = {};
-	uint32_t length = sizeof(info);
+	struct bpf_link_info info;
 
-	if (bpf_obj_get_info_by_fd(hook->link_fd, &info, &length))
-		return false;
+	if (hook->clsact)
+		return clsact_is_attached(hook->clsact);
 	/* The member tcx lies where xdp does: its index is 0 once the interface is gone. */
-	return info.xdp.ifindex == hook->ifindex;
+	return link_get_info(hook, &info) == 0 && info.xdp.ifindex == hook->ifindex;
+}
+
+/* Whether a TCX program that is not ours comes first. */
+static bool has_tcx_ahead(const struct hook *hook)
+{
+	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0;
+	struct bpf_link_info info = {};
+
+	if (bpf_prog_query((int)hook->ifindex, tcx_type(hook->direction), 0, &flags, ids, &count) &&
+	    errno != ENOSPC)
+		return false;
+	if (!hook->clsact && link_get_info(hook, &info) < 0)
+		return false;
+	return count > 0 && ids[0] != info.prog_id;
 }
 
 bool hook_has_program_ahead(const struct hook *hook)
 {
-	struct bpf_link_info info = {};
-	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0, length = sizeof(info);
+	uint32_t id = 0;
 
-	if (bpf_obj_get_info_by_fd(hook->link_fd, &info, &length))
-		return false;
-	if (bpf_prog_query((int)hook->ifindex, hook->attach_type, 0, &flags, ids, &count) && errno != ENOSPC)
-		return false;
-	return count > 0 && ids[0] != info.prog_id;
+	if (hook->direction == HOOK_INGRESS && bpf_xdp_query_id((int)hook->ifindex, 0, &id) == 0 && id != 0)
+		return true;
+	return has_tcx_ahead(hook) || (hook->clsact && clsact_has_filter_ahead(hook->clsact));
 }

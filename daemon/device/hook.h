@@ -15,8 +15,8 @@ struct hook;
 struct hook_options {
 	unsigned int ifindex;
 	enum hook_direction direction;
-	int program_fd; /* borrowed, for the call */
-	bool without_tcx;
+	int program_fd;	  /* borrowed, for the call */
+	bool without_tcx; /* for tests */
 };
 
 /* 0; -ENODEV without that interface; -EPERM; -EOPNOTSUPP when the kernel offers no place; another -errno. */
@@ -26,7 +26,9 @@ void hook_free(struct hook *hook);
 
 /* "tcx" or "clsact". */
 const char *hook_kind(const struct hook *hook);
+/* Why not the better one; NULL when it is. Valid as long as the hook. */
+const char *hook_reason(const struct hook *hook);
 /* False when the interface or the place on it is gone. */
 bool hook_is_attached(const struct hook *hook);
-/* True when another program sees packets before this one. */
+/* True when another program (XDP, TCX or a filter) sees packets before this one. */
 bool hook_has_program_ahead(const struct hook *hook);

@@ -15,6 +15,6 @@ struct interface {
  */
 int interface_find(const char *name, struct interface *ret_interface);
 
-/* Packets that the interface itself dropped since it was made (IFLA_STATS64). 0, -ENODEV or another -errno.
+/* Packets that the interface itself dropped since it was made . 0, -ENODEV or another -errno.
  */
 int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx);

@@ -13,6 +13,7 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include <bpf/bpf.h>
 
 #define EXIT_SKIPPED 77
 
@@ -133,6 +136,7 @@ START_TEST(tells_what_it_is)
 	ck_assert_str_eq(info.interface, tunnel.name);
 	ck_assert_uint_eq(info.ifindex, tunnel.ifindex);
 	ck_assert_ptr_null(info.warning);
+	ck_assert_int_eq(info.reason != NULL, without_tcx);
 	/* Two sides of 2000 entries with 40 bytes of key and 32 of counts at the least. */
 	ck_assert_uint_ge(info.memory, 2 * 2000 * 72);
 	ck_assert_uint_le(info.memory, 2 * 2000 * 200);
@@ -403,11 +407,31 @@ START_TEST(exact_under_load_from_both_cpus)
 }
 END_TEST
 
-static TCase *make_case(const char *name)
+/* TCX knows its attach types: a query for the loopback device's programs works. */
+static bool has_tcx(void)
+{
+	uint32_t ids[1], count = 0, flags = 0;
+
+	return bpf_prog_query((int)if_nametoindex("lo"), (enum bpf_attach_type)46, 0, &flags, ids, &count) ==
+	       0;
+}
+
+static void with_tcx(void)
+{
+	without_tcx = false;
+}
+
+static void with_clsact(void)
+{
+	without_tcx = true;
+}
+
+static TCase *make_case(const char *name, void (*setup)(void))
 {
 	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
 	tcase_add_test(tcase, tells_what_it_is);
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
@@ -432,7 +456,11 @@ int main(void)
 	}
 	epoch_free(probe);
 	suite = suite_create("ebpf");
-	suite_add_tcase(suite, make_case("tcx"));
+	if (has_tcx())
+		suite_add_tcase(suite, make_case("tcx", with_tcx));
+	else
+		fprintf(stderr, "no TCX on this kernel: only clsact is tested\n");
+	suite_add_tcase(suite, make_case("clsact", with_clsact));
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

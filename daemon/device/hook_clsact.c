@@ -1,0 +1,386 @@
+/*
+ * The filter is known as ours by its name, "netlogd:" and a token. The token also names a Unix socket in the
+ * abstract namespace that the owner holds as long as it lives: so another instance sees, with no more
+ * permission than it needs to attach, whether a filter's owner is alive or the filter is a leftover. (That
+ * namespace is per network namespace, and so are filters: an interface that moves loses them.)
+ */
+
+#include "daemon/device/hook_clsact.h"
+
+#include "common/cleanup.h"
+#include "daemon/netlink.h"
+#include "daemon/netlink_attributes.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <bpf/bpf.h>
+
+#define TIMEOUT_MS    1000
+#define NAME_PREFIX   "netlogd:"
+#define TOKEN_LENGTH  16 /* hexadecimal digits */
+#define NAME_MAX_SIZE 64
+#define MAX_PRIORITY  64 /* the first of these that is free of foreign kinds of filters */
+#define MAX_FILTERS   256
+
+struct clsact {
+	struct netlink *netlink;
+	unsigned int ifindex;
+	uint32_t parent;
+	uint32_t handle;
+	uint16_t priority; /* 0: no filter of ours is there */
+	char name[NAME_MAX_SIZE];
+	int owner_fd; /* the socket that says that the owner lives */
+	int table_fd;
+};
+
+/* What is of interest in a filter. */
+struct filter {
+	uint32_t handle;
+	uint16_t priority;
+	uint16_t protocol; /* network byte order */
+	bool is_bpf;
+	char name[NAME_MAX_SIZE];
+};
+
+struct filters {
+	unsigned int ifindex;
+	uint32_t parent;
+	size_t n;
+	struct filter items[MAX_FILTERS]; /* in the order in which they run; those beyond are not looked at */
+};
+
+static int clsact_no_answer(const struct nlmsghdr *message, void *userdata)
+{
+	(void)message;
+	(void)userdata;
+	return 0;
+}
+
+static struct nlmsghdr *clsact_request(void *buffer, uint16_t type, uint16_t flags,
+				       const struct clsact *clsact, struct tcmsg **ret_tc)
+{
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct tcmsg *tc;
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = NLM_F_REQUEST | flags;
+	tc = mnl_nlmsg_put_extra_header(request, sizeof(*tc));
+	tc->tcm_family = AF_UNSPEC;
+	tc->tcm_ifindex = (int)clsact->ifindex;
+	tc->tcm_parent = clsact->parent;
+	*ret_tc = tc;
+	return request;
+}
+
+static int clsact_make_qdisc(struct clsact *clsact)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request;
+	struct tcmsg *tc;
+	int error;
+
+	request = clsact_request(buffer, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, clsact, &tc);
+	tc->tcm_parent = TC_H_CLSACT;
+	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	mnl_attr_put_strz(request, TCA_KIND, "clsact");
+	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
+	return error == -EEXIST ? 0 : error;
+}
+
+static int filter_read_options(const struct nlattr *options, struct filter *filter)
+{
+	struct netlink_attributes attributes = netlink_attributes_in(options);
+	const struct nlattr *attr;
+	int more;
+
+	while ((more = netlink_attributes_next(&attributes, &attr)) > 0)
+		/* A name that is too long is not ours. */
+		if (mnl_attr_get_type(attr) == TCA_BPF_NAME &&
+		    netlink_attribute_get_text(attr, filter->name, sizeof(filter->name)) < 0)
+			filter->name[0] = '\0';
+	return more;
+}
+
+static int filters_add(const struct nlmsghdr *message, void *userdata)
+{
+	struct filters *filters = userdata;
+	struct netlink_attributes attributes;
+	const struct nlattr *attr, *options = NULL;
+	struct filter filter = {};
+	struct tcmsg tc;
+	char kind[16];
+	int error;
+
+	error = netlink_attributes_of(message, sizeof(tc), &attributes);
+	if (error < 0)
+		return error;
+	memcpy(&tc, mnl_nlmsg_get_payload(message), sizeof(tc));
+	if ((unsigned int)tc.tcm_ifindex != filters->ifindex || tc.tcm_parent != filters->parent)
+		return 0;
+	filter.handle = tc.tcm_handle;
+	filter.priority = (uint16_t)(tc.tcm_info >> 16);
+	filter.protocol = (uint16_t)tc.tcm_info;
+	while ((error = netlink_attributes_next(&attributes, &attr)) > 0) {
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			filter.is_bpf = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
+					strcmp(kind, "bpf") == 0;
+		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
+			options = attr;
+	}
+	if (error == 0 && filter.is_bpf && options)
+		error = filter_read_options(options, &filter);
+	/* Some kinds tell of themselves without a handle first: those hold no program. */
+	if (error == 0 && filters->n < MAX_FILTERS)
+		filters->items[filters->n++] = filter;
+	return error;
+}
+
+/* The filters on our side of the interface. The caller frees them. */
+static int clsact_dump(const struct clsact *clsact, struct filters **ret_filters)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	_cleanup_free_ struct filters *filters = calloc(1, sizeof(*filters));
+	struct nlmsghdr *request;
+	struct tcmsg *tc;
+	int error;
+
+	if (!filters)
+		return -ENOMEM;
+	filters->ifindex = clsact->ifindex;
+	filters->parent = clsact->parent;
+	request = clsact_request(buffer, RTM_GETTFILTER, NLM_F_DUMP, clsact, &tc);
+	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, filters_add, filters, NULL);
+	if (error < 0)
+		return error;
+	*ret_filters = TAKE_PTR(filters);
+	return 0;
+}
+
+static int owner_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_length)
+{
+	/* The first byte 0: abstract (man 7 unix). */
+	int length = snprintf(ret_address->sun_path + 1, sizeof(ret_address->sun_path) - 1, "%s", name);
+
+	ret_address->sun_family = AF_UNIX;
+	ret_address->sun_path[0] = '\0';
+	*ret_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+/* Takes a name for the filter that no living owner has. */
+static int clsact_take_name(struct clsact *clsact)
+{
+	struct sockaddr_un address = {};
+	socklen_t length;
+	uint64_t token;
+
+	if (getrandom(&token, sizeof(token), 0) != sizeof(token))
+		return -EIO;
+	snprintf(clsact->name, sizeof(clsact->name), NAME_PREFIX "%0*llx", TOKEN_LENGTH,
+		 (unsigned long long)token);
+	clsact->handle = (uint32_t)(token & 0x7fffffff) | 1;
+	clsact->owner_fd = owner_address(clsact->name, &address, &length);
+	if (clsact->owner_fd < 0)
+		return -errno;
+	return bind(clsact->owner_fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
+}
+
+/* A filter of ours whose owner is no more. In doubt it is left alone. */
+static bool filter_is_leftover(const struct filter *filter)
+{
+	_cleanup_close_ int fd = -1;
+	struct sockaddr_un address = {};
+	socklen_t length;
+
+	if (!filter->is_bpf || strncmp(filter->name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
+	    strlen(filter->name) != strlen(NAME_PREFIX) + TOKEN_LENGTH)
+		return false;
+	fd = owner_address(filter->name, &address, &length);
+	if (fd < 0)
+		return false;
+	return connect(fd, (struct sockaddr *)&address, length) < 0 && errno == ECONNREFUSED;
+}
+
+/* The stub: tail_call(context, table, 0), and if there is nothing in it, let the packet pass on. */
+static int stub_load(int table_fd)
+{
+	const struct bpf_insn code[] = {
+		{.code = BPF_LD | BPF_DW | BPF_IMM,
+		 .dst_reg = BPF_REG_2,
+		 .src_reg = BPF_PSEUDO_MAP_FD,
+		 .imm = table_fd},
+		{},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "netlogd_stub", "Dual BSD/GPL", code,
+			       ARRAY_SIZE(code), NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int clsact_delete(const struct clsact *clsact, uint32_t handle, uint16_t priority)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request;
+	struct tcmsg *tc;
+
+	request = clsact_request(buffer, RTM_DELTFILTER, NLM_F_ACK, clsact, &tc);
+	tc->tcm_handle = handle;
+	tc->tcm_info = TC_H_MAKE((uint32_t)priority << 16, htons(ETH_P_ALL));
+	mnl_attr_put_strz(request, TCA_KIND, "bpf");
+	return netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
+}
+
+/* The first priority that holds no filters of another kind, with which ours can't be. */
+static uint16_t clsact_find_priority(const struct filters *filters)
+{
+	for (uint16_t priority = 1; priority <= MAX_PRIORITY; priority++) {
+		bool fine = true;
+
+		for (size_t i = 0; i < filters->n && fine; i++)
+			if (filters->items[i].priority == priority)
+				fine = filters->items[i].is_bpf &&
+				       filters->items[i].protocol == htons(ETH_P_ALL);
+		if (fine)
+			return priority;
+	}
+	return 0;
+}
+
+static int clsact_add_filter(struct clsact *clsact, int stub_fd, uint16_t priority)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request;
+	struct nlattr *options;
+	struct tcmsg *tc;
+	int error;
+
+	request = clsact_request(buffer, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, clsact, &tc);
+	tc->tcm_handle = clsact->handle;
+	tc->tcm_info = TC_H_MAKE((uint32_t)priority << 16, htons(ETH_P_ALL));
+	mnl_attr_put_strz(request, TCA_KIND, "bpf");
+	options = mnl_attr_nest_start(request, TCA_OPTIONS);
+	mnl_attr_put_u32(request, TCA_BPF_FD, (uint32_t)stub_fd);
+	mnl_attr_put_strz(request, TCA_BPF_NAME, clsact->name);
+	mnl_attr_put_u32(request, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
+	mnl_attr_nest_end(request, options);
+	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
+	if (error == 0)
+		clsact->priority = priority;
+	return error;
+}
+
+static int clsact_make_filter(struct clsact *clsact, int program_fd)
+{
+	_cleanup_free_ struct filters *filters = NULL;
+	_cleanup_close_ int stub_fd = -1;
+	uint32_t zero = 0;
+	uint16_t priority;
+	int error;
+
+	clsact->table_fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "netlogd_calls", sizeof(uint32_t),
+					  sizeof(uint32_t), 1, NULL);
+	if (clsact->table_fd < 0)
+		return -errno;
+	stub_fd = stub_load(clsact->table_fd);
+	if (stub_fd < 0)
+		return stub_fd;
+	if (bpf_map_update_elem(clsact->table_fd, &zero, &program_fd, BPF_ANY))
+		return -errno;
+	error = clsact_dump(clsact, &filters);
+	if (error < 0)
+		return error;
+	priority = clsact_find_priority(filters);
+	if (priority == 0)
+		return -EBUSY;
+	error = clsact_add_filter(clsact, stub_fd, priority);
+	if (error < 0)
+		return error;
+	/* Only now: there is never a moment without a filter, and a leftover that stays does no harm. */
+	for (size_t i = 0; i < filters->n; i++)
+		if (filter_is_leftover(&filters->items[i]))
+			clsact_delete(clsact, filters->items[i].handle, filters->items[i].priority);
+	return 0;
+}
+
+int clsact_attach(const struct hook_options *options, struct clsact **ret_clsact)
+{
+	struct clsact *clsact = calloc(1, sizeof(*clsact));
+	int error;
+
+	if (!clsact)
+		return -ENOMEM;
+	clsact->owner_fd = -1;
+	clsact->table_fd = -1;
+	clsact->ifindex = options->ifindex;
+	clsact->parent = TC_H_MAKE(TC_H_CLSACT,
+				   options->direction == HOOK_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
+	error = netlink_new(NETLINK_ROUTE, &clsact->netlink);
+	if (error == 0)
+		error = clsact_take_name(clsact);
+	if (error == 0)
+		error = clsact_make_qdisc(clsact);
+	if (error == 0)
+		error = clsact_make_filter(clsact, options->program_fd);
+	if (error < 0) {
+		clsact_free(clsact);
+		return error;
+	}
+	*ret_clsact = clsact;
+	return 0;
+}
+
+/* The place of our own filter among the filters, or -ENOENT. */
+static int clsact_find(const struct clsact *clsact)
+{
+	_cleanup_free_ struct filters *filters = NULL;
+	int error = clsact_dump(clsact, &filters), place = 0;
+
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < filters->n; i++) {
+		if (strcmp(filters->items[i].name, clsact->name) == 0)
+			return place;
+		/* Without a handle it is no filter, but the head of a kind's list. */
+		place += filters->items[i].handle != 0;
+	}
+	return -ENOENT;
+}
+
+void clsact_free(struct clsact *clsact)
+{
+	if (!clsact)
+		return;
+	/* By its name first: the handle may by now be another's, where the interface was made anew. */
+	if (clsact->priority > 0 && clsact_find(clsact) >= 0)
+		clsact_delete(clsact, clsact->handle, clsact->priority);
+	netlink_free(clsact->netlink);
+	safe_close(clsact->owner_fd);
+	safe_close(clsact->table_fd);
+	free(clsact);
+}
+
+bool clsact_is_attached(const struct clsact *clsact)
+{
+	return clsact_find(clsact) >= 0;
+}
+
+bool clsact_has_filter_ahead(const struct clsact *clsact)
+{
+	return clsact_find(clsact) > 0;
+}
