@@ -77,13 +77,20 @@ static int read_end(struct netlink_answer *answer, const struct nlmsghdr *messag
 	return error;
 }
 
+/* mnl_nlmsg_ok() takes the length as signed: one of 2^31 or more would pass, and 2^32-1 never end. */
+static bool message_fits(const struct nlmsghdr *nlh, int left)
+{
+	return left >= (int)sizeof(*nlh) && nlh->nlmsg_len >= sizeof(*nlh) &&
+	       nlh->nlmsg_len <= (uint32_t)left;
+}
+
 int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t n, netlink_message_fn message,
 			void *userdata)
 {
 	const struct nlmsghdr *nlh = data;
 	int left = n > RECEIVE_SIZE ? RECEIVE_SIZE : (int)n;
 
-	for (; mnl_nlmsg_ok(nlh, left) && !answer->done; nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; message_fits(nlh, left) && !answer->done; nlh = mnl_nlmsg_next(nlh, &left)) {
 		int r = 0;
 
 		if (nlh->nlmsg_seq != answer->sequence || nlh->nlmsg_pid != answer->port)
