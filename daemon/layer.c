@@ -186,18 +186,16 @@ static int wait_for_interface(struct layer *layer)
 	return 0;
 }
 
-int layer_open(struct layer *layer)
+/* The first source that works; auto tries all that it may, but not `except` and what is worse. */
+static int choose_source(struct layer *layer, enum device_source except)
 {
 	enum device_source wanted = layer->config.source;
 	int r = -EOPNOTSUPP;
 
-	if (layer->device)
-		return 0;
-	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
-	    if_nametoindex(layer->config.interface) == 0)
-		return wait_for_interface(layer);
 	set_reason(layer, NULL);
 	for (const struct layer_source *source = layer->sources; source->make; source++) {
+		if (wanted == SOURCE_AUTO && source->source == except)
+			break;
 		if (wanted == SOURCE_AUTO ? !source->automatic[layer->which] : source->source != wanted)
 			continue;
 		r = try_source(layer, source);
@@ -205,7 +203,22 @@ int layer_open(struct layer *layer)
 			break;
 	}
 	/* Loading programs takes megabytes for a moment: the kernel's type information. */
-	malloc_trim(0);
+	if (r >= 0)
+		malloc_trim(0);
+	return r;
+}
+
+int layer_open(struct layer *layer)
+{
+	enum device_source wanted = layer->config.source;
+	int r;
+
+	if (layer->device)
+		return 0;
+	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
+	    if_nametoindex(layer->config.interface) == 0)
+		return wait_for_interface(layer);
+	r = choose_source(layer, SOURCE_AUTO);
 	if (r >= 0) {
 		layer->state = LAYER_COUNTING;
 		return 0;
@@ -217,6 +230,21 @@ int layer_open(struct layer *layer)
 	}
 	layer->state = LAYER_FAILED;
 	return r;
+}
+
+bool layer_improve(struct layer *layer)
+{
+	struct device *none = layer->device;
+
+	if (!none || layer->config.source != SOURCE_AUTO || none->ops->source != SOURCE_NONE)
+		return false;
+	layer->device = NULL;
+	if (choose_source(layer, SOURCE_NONE) < 0) {
+		layer->device = none;
+		return false;
+	}
+	device_free(none);
+	return true;
 }
 
 void layer_close(struct layer *layer)

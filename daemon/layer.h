@@ -65,6 +65,11 @@ bool layer_differs(const struct layer *layer, const struct config *config,
  * -errno when no source works here, with layer->reason.
  */
 int layer_open(struct layer *layer);
+/*
+ * When auto found nothing for a layer and took none: tries again, since a tunnel may appear on an interface
+ * that was there before. True if a source took its place.
+ */
+bool layer_improve(struct layer *layer);
 void layer_close(struct layer *layer);
 
 /* 0 or the device's -errno. Without a device: remembered. */

@@ -436,10 +436,11 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		log_warning("%s: %s went away; waiting for it", layer_name(layer), layer_target(layer));
 		logger_tell(logger, "device lost: %s %s", layer_name(layer), layer_target(layer));
 	}
-	if (!layer_wants_retry(layer))
-		return;
 	before = layer->state;
-	layer_open(layer);
+	if (layer_wants_retry(layer))
+		layer_open(layer);
+	else if (!layer_improve(layer))
+		return;
 	if (layer->state != LAYER_COUNTING)
 		return;
 	what = layer_describe(layer);

@@ -16,6 +16,7 @@ struct recorder {
 	struct worker *worker;
 	struct logger *logger;
 	size_t windows_pending; /* the loop's */
+	bool check_pending;	/* the loop's */
 	int watched[2];		/* the thread's: by layer, -1 none */
 };
 
@@ -266,9 +267,23 @@ static void run_check_devices(struct request *request)
 	logger_check_devices(request->recorder->logger);
 }
 
+static void on_checked(const struct recorder_result *result, void *userdata)
+{
+	struct recorder *recorder = userdata;
+
+	(void)result;
+	recorder->check_pending = false;
+}
+
 int recorder_check_devices(struct recorder *recorder)
 {
-	return post(request_new(recorder, run_check_devices, NULL, NULL));
+	int r;
+
+	if (recorder->check_pending)
+		return 0;
+	r = post(request_new(recorder, run_check_devices, on_checked, recorder));
+	recorder->check_pending = r >= 0;
+	return r;
 }
 
 static void run_tell(struct request *request)

@@ -44,6 +44,7 @@ int recorder_reconfigure(struct recorder *recorder, const struct route_lists *li
 int recorder_apply(struct recorder *recorder, const struct config *config, struct nodes *nodes,
 		   recorder_done done, void *userdata);
 int recorder_set_nodes(struct recorder *recorder, struct nodes *nodes, recorder_done done, void *userdata);
+/* One that waits already serves for this call too. */
 int recorder_check_devices(struct recorder *recorder);
 int recorder_tell(struct recorder *recorder, const char *text);
 

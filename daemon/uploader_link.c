@@ -348,7 +348,11 @@ void uploader_link_free(struct uploader_link *link)
 	uploader_link_get_pending(link, &pending);
 	while (!LIST_EMPTY(&link->flushes))
 		end_flush(LIST_FIRST(&link->flushes), &pending);
-	varlink_call_unref(TAKE_PTR(link->watch));
+	if (link->watch) {
+		varlink_call_on_closed(link->watch, NULL, NULL);
+		varlink_call_reply(link->watch, NULL);
+		varlink_call_unref(TAKE_PTR(link->watch));
+	}
 	varlink_server_free(link->server);
 	json_decref(link->sinks);
 	wipe_text(&link->node_id);

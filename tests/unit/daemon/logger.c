@@ -93,7 +93,8 @@ static int fake_new(const struct device_options *options, struct device **ret_de
 	return 0;
 }
 
-static const struct layer_source fake_sources[] = {{SOURCE_STATS, fake_new, {true, true}}, {0}};
+static const struct layer_source fake_sources[] = {
+	{SOURCE_STATS, fake_new, {true, true}}, {SOURCE_NONE, device_none_new, {false, true}}, {0}};
 
 static void will_extract(enum device_layer layer, const char *src, const char *dst, uint64_t packets,
 			 uint64_t bytes)
@@ -476,6 +477,22 @@ START_TEST(test_device_that_does_not_work)
 }
 END_TEST
 
+START_TEST(test_auto_takes_a_better_source_when_it_comes)
+{
+	make_error[LAYER_SOCK] = -EOPNOTSUPP;
+	config->sock.source = SOURCE_AUTO;
+	start();
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "sock none"));
+	make_error[LAYER_SOCK] = 0;
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "device found: sock /y by stats (test)"));
+	will_extract(LAYER_SOCK, "100.64.0.2:0", "192.0.2.1:51820", 6, 660);
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txBytes\":660"));
+}
+END_TEST
+
 START_TEST(test_reload_exchanges_a_changed_device_at_a_windows_end)
 {
 	struct config *old = config;
@@ -515,6 +532,7 @@ int main(void)
 	tcase_add_test(tcase, test_ignored_and_overflow_count_for_conservation);
 	tcase_add_test(tcase, test_failing_extraction_is_counted);
 	tcase_add_test(tcase, test_device_that_does_not_work);
+	tcase_add_test(tcase, test_auto_takes_a_better_source_when_it_comes);
 	tcase_add_test(tcase, test_reload_exchanges_a_changed_device_at_a_windows_end);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
