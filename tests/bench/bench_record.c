@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/entries.h"
+#include "daemon/nodes.h"
 #include "daemon/record.h"
 
 #include <stdio.h>
@@ -243,9 +244,29 @@ static struct figures run_window(struct record *record, size_t n, const struct r
 	return figures;
 }
 
-static void bench_window(size_t n, const struct routing *routing)
+static struct nodes *make_nodes(unsigned int n)
 {
-	struct record_settings settings = {.exit_traffic = EXIT_FULL, .max_message_size = MAX_MESSAGE};
+	json_t *array = json_array(), *object = json_pack("{s:o}", "nodes", array);
+	struct nodes *nodes = NULL;
+	char *value = NULL;
+
+	for (unsigned int i = 0; i < n; i++) {
+		char id[16], address[ADDRESS_TEXT_MAX];
+
+		snprintf(id, sizeof(id), "n%u", i);
+		snprintf(address, sizeof(address), "100.64.%u.%u", i >> 8 & 255, i & 255);
+		json_array_append_new(array, json_pack("{s:s, s:[s]}", "nodeId", id, "addresses", address));
+	}
+	if (nodes_new_json(object, &nodes, &value) < 0)
+		abort();
+	json_decref(object);
+	return nodes;
+}
+
+static void bench_window(size_t n, const struct routing *routing, const struct nodes *nodes)
+{
+	struct record_settings settings = {
+		.exit_traffic = EXIT_FULL, .max_message_size = MAX_MESSAGE, .nodes = nodes};
 	_cleanup_(record_freep) struct record *record = NULL;
 	struct figures best = {.add = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
 	long before, after;
@@ -267,11 +288,12 @@ static void bench_window(size_t n, const struct routing *routing)
 		after = resident_kib();
 		record_reset(record);
 	}
-	printf("window of %7zu: classify+merge %5.1f, sort %5.1f (qsort %5.1f), encode %5.1f, all %5.1f ns per connection; "
+	printf("window of %7zu%s: classify+merge %5.1f, sort %5.1f (qsort %5.1f), encode %5.1f, all %5.1f ns per connection; "
 	       "%zu entries, %zu messages, %.0f bytes each; %.1f MiB\n",
-	       n, best.add / (double)n * 1e9, best.sort / (double)n * 1e9, best.qsort / (double)n * 1e9,
-	       (best.encode - best.sort) / (double)n * 1e9, (best.add + best.encode) / (double)n * 1e9,
-	       entries, best.messages, (double)best.bytes / (double)entries, (double)(after - before) / 1024);
+	       n, nodes ? ", 10000 nodes" : "", best.add / (double)n * 1e9, best.sort / (double)n * 1e9,
+	       best.qsort / (double)n * 1e9, (best.encode - best.sort) / (double)n * 1e9,
+	       (best.add + best.encode) / (double)n * 1e9, entries, best.messages,
+	       (double)best.bytes / (double)entries, (double)(after - before) / 1024);
 
 	/* Small windows after it. */
 	for (int i = 0; i < 40; i++) {
@@ -285,11 +307,13 @@ static void bench_window(size_t n, const struct routing *routing)
 int main(void)
 {
 	_cleanup_(routing_freep) struct routing *routing = make_routing(100);
+	_cleanup_(nodes_freep) struct nodes *nodes = make_nodes(10000);
 
 	for (size_t n = 10; n <= 10000; n *= 10)
 		bench_lookup(n);
-	bench_window(1000, routing);
-	bench_window(100000, routing);
-	bench_window(1000000, routing);
+	bench_window(1000, routing, NULL);
+	bench_window(100000, routing, NULL);
+	bench_window(100000, routing, nodes);
+	bench_window(1000000, routing, NULL);
 	return 0;
 }

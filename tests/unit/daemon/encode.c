@@ -360,7 +360,6 @@ START_TEST(nodes_of_a_message)
 	add_tun("100.64.0.1:5", "100.64.0.3:22");
 	add_tun("100.64.0.1:6", "100.64.0.3:22");
 	add_tun("100.64.0.1:6", "100.64.0.4:22");
-	add_tun("100.64.0.3:6", "100.64.0.3:7");
 	ck_assert_int_eq(record_add_sock(record, &flows, NULL), 0);
 	encode();
 	/* The physical endpoint 192.0.2.9 is a place, not node nD. */
@@ -385,6 +384,15 @@ START_TEST(this_node_by_its_address)
 	encode();
 	expect_beginning(HEAD ",\"nodeId\":\"nX\"" TIMES SRC_NODE ",\"dstNodes\":[" NODE_B "]");
 	prefix_list_deinit(&local_addrs);
+}
+END_TEST
+
+START_TEST(a_node_that_talks_to_itself)
+{
+	set_nodes(three_nodes);
+	add_tun("100.64.0.3:6", "100.64.0.3:7");
+	encode();
+	expect_beginning(HEAD TIMES ",\"dstNodes\":[" NODE_C "],\"virtualTraffic\":[{");
 }
 END_TEST
 
@@ -553,6 +561,7 @@ int main(void)
 	tcase_set_timeout(with_nodes, 60);
 	tcase_add_test(with_nodes, nodes_of_a_message);
 	tcase_add_test(with_nodes, this_node_by_its_address);
+	tcase_add_test(with_nodes, a_node_that_talks_to_itself);
 	tcase_add_test(with_nodes, nodes_that_are_not_known);
 	tcase_add_loop_test(with_nodes, random_windows_with_nodes, 0, 4);
 	tcase_add_test(with_nodes, nodes_that_are_too_large);
