@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t hash(const struct address *address)
+static uint32_t hash(const struct address *address)
 {
 	uint64_t a, b;
 
@@ -20,7 +20,8 @@ static uint64_t hash(const struct address *address)
 	memcpy(&b, address->bytes + 8, sizeof(b));
 	a = (a ^ address->family) * UINT64_C(0x9e3779b97f4a7c15);
 	b = (b ^ a >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-	return a ^ b ^ b >> 32;
+	a ^= b;
+	return (uint32_t)(a ^ a >> 32);
 }
 
 static bool owns(const struct node *node, const struct address *address)
@@ -32,12 +33,14 @@ static bool owns(const struct node *node, const struct address *address)
 }
 
 /* The slot of the node that owns the address, or the free one where it would be. */
-static uint32_t *find_slot(const struct nodes *nodes, const struct address *address)
+static struct node_slot *find_slot(const struct nodes *nodes, const struct address *address,
+				   uint32_t hash_value)
 {
-	size_t i = hash(address) & (nodes->n_slots - 1);
+	size_t i = hash_value & (nodes->n_slots - 1);
 
-	for (; nodes->by_address[i]; i = (i + 1) & (nodes->n_slots - 1))
-		if (owns(&nodes->items[nodes->by_address[i] - 1], address))
+	for (; nodes->by_address[i].node; i = (i + 1) & (nodes->n_slots - 1))
+		if (nodes->by_address[i].hash == hash_value &&
+		    owns(&nodes->items[nodes->by_address[i].node - 1], address))
 			break;
 	return &nodes->by_address[i];
 }
@@ -66,11 +69,12 @@ static int index_addresses(struct nodes *nodes, char **ret_value)
 		const struct node *node = &nodes->items[i];
 
 		for (size_t j = 0; j < node->n_addresses; j++) {
-			uint32_t *slot = find_slot(nodes, &node->addresses[j]);
+			uint32_t hash_value = hash(&node->addresses[j]);
+			struct node_slot *slot = find_slot(nodes, &node->addresses[j], hash_value);
 
-			if (*slot)
+			if (slot->node)
 				return invalid_address(&node->addresses[j], ret_value);
-			*slot = (uint32_t)i + 1;
+			*slot = (struct node_slot){.hash = hash_value, .node = (uint32_t)i + 1};
 		}
 	}
 	return 0;
@@ -155,7 +159,7 @@ const struct node *nodes_find_address(const struct nodes *nodes, const struct ad
 
 	if (!nodes || address->family == ADDRESS_NONE)
 		return NULL;
-	found = *find_slot(nodes, address);
+	found = find_slot(nodes, address, hash(address))->node;
 	return found ? &nodes->items[found - 1] : NULL;
 }
 

@@ -7,11 +7,17 @@
 
 #include <stdint.h>
 
+/* The hash tells most other addresses apart without a look at the node. */
+struct node_slot {
+	uint32_t hash;
+	uint32_t node; /* index + 1; 0 free */
+};
+
 struct nodes {
 	struct node *items;
 	size_t n;
-	uint32_t *by_address; /* hash table: index of a node's address owner + 1; 0 free */
-	size_t n_slots;	      /* power of two */
+	struct node_slot *by_address; /* hash table, one slot for each address of each node */
+	size_t n_slots;		      /* power of two */
 };
 
 /* Reads one node; 0, -ENOMEM, or -EINVAL with *ret_value. Makes its JSON too. */

@@ -177,8 +177,10 @@ int record_add_tun(struct record *record, const struct flows *flows, const struc
 		add_flow(&adding, flow);
 	}
 	if (!counts_is_zero(&adding.exit)) {
+		/* The one entry that is no connection stands outside the bound. */
 		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){0});
-		add_entry(record, RECORD_TUN, &exit_key, &adding.exit, &adding.overflow);
+		entries_add(&record->entries, &exit_key, &adding.exit);
+		counts_add(&record->sums[RECORD_TUN], &adding.exit);
 	}
 	counts_add(&record->overflow[RECORD_TUN], &adding.overflow);
 	if (ret_overflow)

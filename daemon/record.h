@@ -36,7 +36,8 @@ struct record;
 int record_new(struct record **ret_record);
 /*
  * How many entries each layer may have in a window (0: as many as come). What would be one more is counted as
- * the layer's overflow instead, so that a scan can't take the memory of the machine.
+ * the layer's overflow instead, so that a scan can't take the memory of the machine. Aggregated exit traffic
+ * is one entry beyond it.
  */
 void record_set_bound(struct record *record, size_t entries);
 void record_free(struct record *record);

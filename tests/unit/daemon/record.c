@@ -266,6 +266,20 @@ START_TEST(exit_aggregate)
 }
 END_TEST
 
+START_TEST(exit_aggregate_stands_outside_the_bound)
+{
+	record_set_bound(record, 1);
+	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){1, 10, 0, 0});
+	add_exit_traffic();
+	add_exit_traffic();
+	expect_message(LOGTAIL WINDOW
+		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
+		       "\"txPkts\":1,\"txBytes\":10}]"
+		       ",\"exitTraffic\":[{\"proto\":0,\"src\":\"\",\"dst\":\"\",\"txPkts\":58,"
+		       "\"txBytes\":580,\"rxPkts\":4,\"rxBytes\":40}]}");
+}
+END_TEST
+
 START_TEST(exit_anonymize)
 {
 	settings.exit_traffic = EXIT_ANONYMIZE;
@@ -491,6 +505,7 @@ int main(void)
 	tcase_add_test(cases, equal_connections_of_a_class_are_one_entry);
 	tcase_add_test(cases, a_connection_may_be_in_two_classes);
 	tcase_add_test(cases, exit_aggregate);
+	tcase_add_test(cases, exit_aggregate_stands_outside_the_bound);
 	tcase_add_test(cases, exit_anonymize);
 	tcase_add_test(cases, exit_full);
 	tcase_add_test(cases, ignored_by_destination_alone);
