@@ -204,6 +204,9 @@ static void run_gather(struct sink *sink)
 	if (r < 0) {
 		if (r != -ENOENT)
 			sink_set_error(sink, "spool", r);
+		/* What was built may be half a message further than it knows. */
+		if (sink->reader)
+			sink_restart_at(sink, &sink->batch_start);
 		sink_wake_at(sink, sink_now(sink) + SPOOL_RETRY);
 		return;
 	}

@@ -75,8 +75,6 @@ struct sink_ops {
 	 * sink_answered(), from the loop or before it returns.
 	 */
 	void (*send)(void *state, const struct batch_bounds *bounds);
-	/* Gives up what is under way; no answer comes. */
-	void (*cancel)(void *state);
 	/* The operator asked for files to be opened anew (SIGHUP). May be NULL. */
 	void (*reopen)(void *state);
 };

@@ -195,13 +195,6 @@ static void logtail_send(void *state, const struct batch_bounds *bounds)
 	http_client_send(logtail->http, &request, on_answer, logtail);
 }
 
-static void logtail_cancel(void *state)
-{
-	struct logtail *logtail = state;
-
-	http_client_cancel(logtail->http);
-}
-
 const struct sink_ops sink_logtail_ops = {
 	.name = "logtail",
 	.type = SINK_LOGTAIL,
@@ -210,5 +203,4 @@ const struct sink_ops sink_logtail_ops = {
 	.begin = logtail_begin,
 	.add = logtail_add,
 	.send = logtail_send,
-	.cancel = logtail_cancel,
 };

@@ -32,6 +32,8 @@ static const struct sink_ops *find_ops(enum sink_type type)
 {
 	static const struct sink_ops *const all[] = {
 		&sink_logtail_ops,
+		&sink_file_ops,
+		&sink_clickhouse_ops,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)

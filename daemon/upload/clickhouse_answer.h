@@ -1,0 +1,19 @@
+#pragma once
+
+/*
+ * What a ClickHouse server means: its own error code goes before the HTTP status, which has changed its
+ * meaning between versions (18.16 answers 500 to bad data, today's 408 to a time-out).
+ */
+
+#include "daemon/upload/answer.h"
+
+#include <stddef.h>
+
+struct http_answer;
+
+/* The error code in an answer's body ("Code: 60. DB::Exception: ..."); 0 if there is none. */
+int clickhouse_find_code(const char *body, size_t n);
+/* The verdict that an error code means. */
+enum verdict clickhouse_classify(int code);
+/* The verdict on an answer, by code, else by HTTP. */
+void clickhouse_judge(const struct http_answer *http, struct answer *ret_answer);

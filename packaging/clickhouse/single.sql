@@ -1,0 +1,109 @@
+-- netlogd's tables for one ClickHouse server (tried with 26.7; needs 23.12 or newer).
+--
+--   clickhouse-client --multiquery < single.sql
+--
+-- [upload clickhouse] database=netlogd table=flows. Events go to the table of that name with _events.
+
+CREATE DATABASE IF NOT EXISTS netlogd;
+
+-- One row per entry of a message. (node, spool, seq, idx) names a row for ever: a batch that comes twice is
+-- the same rows again, which the engine merges and FINAL hides until it has.
+CREATE TABLE IF NOT EXISTS netlogd.flows
+(
+    node      LowCardinality(String) COMMENT 'nodeId, or the public log ID',
+    start     DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'of the window, inclusive',
+    end       DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'of the window, inclusive',
+    spool     LowCardinality(String) COMMENT 'id of the node''s spool',
+    seq       UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'of the message in that spool',
+    idx       UInt32 CODEC(Delta, ZSTD(1)) COMMENT 'of the entry in the message',
+    proc_id   UInt32 CODEC(ZSTD(1)) COMMENT 'run of the daemon',
+    proc_seq  UInt64 CODEC(Delta, ZSTD(1)) COMMENT 'of the message in that run: 1, 2, 3 ...',
+    class     Enum8('virtual' = 1, 'subnet' = 2, 'exit' = 3, 'physical' = 4) CODEC(ZSTD(1)),
+    proto     UInt8 CODEC(ZSTD(1)) COMMENT 'IANA number; 0 unknown, 255 later fragments',
+    src       IPv6 CODEC(ZSTD(1)) COMMENT 'the node''s side; :: none; IPv4 as ::ffff:a.b.c.d',
+    src_port  UInt16 CODEC(ZSTD(1)),
+    dst       IPv6 CODEC(ZSTD(1)),
+    dst_port  UInt16 CODEC(ZSTD(1)),
+    src_node  LowCardinality(String) COMMENT 'name of the node, where the message has it',
+    dst_node  LowCardinality(String),
+    tx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    tx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    rx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    rx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    stored    DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1)) COMMENT 'when it arrived here',
+    INDEX src_filter src TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX dst_filter dst TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX stored_range stored TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMMDD(start)
+ORDER BY (node, start, spool, seq, idx)
+TTL toDateTime(start) + INTERVAL 90 DAY DELETE
+SETTINGS fsync_after_insert = 1, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+
+-- What is no traffic: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
+CREATE TABLE IF NOT EXISTS netlogd.flows_events
+(
+    node      LowCardinality(String),
+    time      DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'when the message was made',
+    spool     LowCardinality(String),
+    seq       UInt64 CODEC(Delta, ZSTD(1)),
+    idx       UInt32 CODEC(ZSTD(1)) COMMENT '0 the text, 1 a loss before the message, 2 and 3 overflow',
+    proc_id   UInt32 CODEC(ZSTD(1)),
+    proc_seq  UInt64 CODEC(Delta, ZSTD(1)) COMMENT '0 for losses, which have none',
+    kind      LowCardinality(String) COMMENT 'text, loss, overflow or empty',
+    text      String CODEC(ZSTD(1)),
+    tx_pkts   UInt64 CODEC(ZSTD(1)),
+    tx_bytes  UInt64 CODEC(ZSTD(1)),
+    rx_pkts   UInt64 CODEC(ZSTD(1)),
+    rx_bytes  UInt64 CODEC(ZSTD(1)),
+    stored    DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(time)
+ORDER BY (node, time, spool, seq, idx)
+TTL toDateTime(time) + INTERVAL 400 DAY DELETE
+SETTINGS fsync_after_insert = 1, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
+
+-- Sums per minute, for dashboards. An incremental view would count a batch twice that comes twice. This one is
+-- computed anew, from rows without repetitions, for each minute into which anything has come lately; the newest
+-- computation of a minute counts (FINAL).
+CREATE TABLE IF NOT EXISTS netlogd.flows_minute
+(
+    node      LowCardinality(String),
+    minute    DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    class     Enum8('virtual' = 1, 'subnet' = 2, 'exit' = 3, 'physical' = 4),
+    src       IPv6 CODEC(ZSTD(1)),
+    dst       IPv6 CODEC(ZSTD(1)),
+    tx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    tx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    rx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    rx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    computed  DateTime64(3, 'UTC') CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(computed)
+PARTITION BY toYYYYMM(minute)
+ORDER BY (node, minute, class, src, dst)
+TTL minute + INTERVAL 400 DAY DELETE;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS netlogd.flows_minute_refresh
+REFRESH EVERY 1 MINUTE APPEND TO netlogd.flows_minute
+AS SELECT
+    node,
+    toStartOfMinute(toDateTime(start)) AS minute,
+    class,
+    src,
+    dst,
+    sum(tx_pkts) AS tx_pkts,
+    sum(tx_bytes) AS tx_bytes,
+    sum(rx_pkts) AS rx_pkts,
+    sum(rx_bytes) AS rx_bytes,
+    now64(3) AS computed
+FROM netlogd.flows FINAL
+WHERE (node, toStartOfMinute(toDateTime(start))) IN
+(
+    SELECT DISTINCT node, toStartOfMinute(toDateTime(start))
+    FROM netlogd.flows
+    WHERE stored >= now() - INTERVAL 10 MINUTE
+)
+GROUP BY node, minute, class, src, dst;
