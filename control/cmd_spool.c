@@ -1,0 +1,206 @@
+/* netlogctl spool: look a spool through, get its messages out, and mend it. */
+
+#include "control/commands.h"
+
+#include "common/spool_check.h"
+#include "common/spool_reader.h"
+#include "common/time_text.h"
+#include "control/spool_source.h"
+#include "control/table.h"
+#include "control/units.h"
+#include "control/when.h"
+
+#include <errno.h>
+
+struct spool_run {
+	struct ctl *ctl;
+	json_t *findings; /* for --json */
+	size_t n_findings;
+	bool repair;
+};
+
+static void print_finding(struct spool_run *run, const struct spool_finding *finding)
+{
+	char bytes[UNITS_TEXT_MAX];
+	FILE *out = run->ctl->out;
+
+	print_color(out, run->ctl->color,
+		    finding->kind == SPOOL_FOUND_TORN_TAIL || finding->kind == SPOOL_FOUND_LEFTOVER
+			    ? TABLE_DIM
+			    : TABLE_YELLOW,
+		    "%s", spool_finding_name(finding->kind));
+	print_color(out, false, TABLE_PLAIN, "  %s", finding->name ? finding->name : "");
+	if (finding->kind == SPOOL_FOUND_GAP)
+		fprintf(out, ": %llu messages (%s) are missing before it",
+			(unsigned long long)finding->messages, units_bytes(finding->bytes, bytes));
+	else if (finding->length > 0)
+		fprintf(out, ": %s at byte %llu", units_bytes(finding->length, bytes),
+			(unsigned long long)finding->offset);
+	if (finding->error < 0 && finding->error != -EBADMSG)
+		fprintf(out, ": %s", strerror(-finding->error));
+	fputc('\n', out);
+}
+
+static void on_finding(const struct spool_finding *finding, void *userdata)
+{
+	struct spool_run *run = userdata;
+
+	run->n_findings++;
+	if (!run->ctl->json) {
+		print_finding(run, finding);
+		return;
+	}
+	json_array_append_new(run->findings,
+			      json_pack("{ss ss? sI sI sI sI}", "kind", spool_finding_name(finding->kind),
+					"name", finding->name, "offset", (json_int_t)finding->offset,
+					"length", (json_int_t)finding->length, "messages",
+					(json_int_t)finding->messages, "bytes", (json_int_t)finding->bytes));
+}
+
+static int report_json(struct spool_run *run, const char *path, const struct spool_report *report)
+{
+	json_t *object = json_pack(
+		"{ss ss sb sb sI sI sI sI sI sI sI sI sI sI sI sI sI sI sO}", "directory", path, "id",
+		report->spool_id, "sound", spool_report_is_sound(report), "inUse", report->in_use, "segments",
+		(json_int_t)report->segments, "fileBytes", (json_int_t)report->file_bytes, "messages",
+		(json_int_t)report->messages, "bytes", (json_int_t)report->bytes, "repeatedMessages",
+		(json_int_t)report->repeated_messages, "firstSequence", (json_int_t)report->first_sequence,
+		"lastSequence", (json_int_t)report->last_sequence, "damagedSegments",
+		(json_int_t)report->damaged_segments, "damagedRegions", (json_int_t)report->damaged_regions,
+		"damagedBytes", (json_int_t)report->damaged_bytes, "missingMessages",
+		(json_int_t)report->missing_messages, "missingBytes", (json_int_t)report->missing_bytes,
+		"tornTails", (json_int_t)report->torn_tails, "leftovers", (json_int_t)report->leftovers,
+		"findings", run->findings);
+	int r;
+
+	if (!object)
+		return ctl_error(run->ctl, "out of memory");
+	r = ctl_print_json(run->ctl, object);
+	json_decref(object);
+	return r;
+}
+
+static void report_text(struct spool_run *run, const char *path, const struct spool_report *report)
+{
+	char bytes[UNITS_TEXT_MAX], disk[UNITS_TEXT_MAX], first[TIME_TEXT_MAX], last[TIME_TEXT_MAX];
+	FILE *out = run->ctl->out;
+
+	print_color(out, false, TABLE_PLAIN, "%s: %llu messages (%s) in %llu segments (%s)", path,
+		    (unsigned long long)report->messages, units_bytes(report->bytes, bytes),
+		    (unsigned long long)report->segments, units_bytes(report->file_bytes, disk));
+	if (report->messages > 0) {
+		time_format(report->first_time, first);
+		time_format(report->last_time, last);
+		fprintf(out, ", from %s to %s", first, last);
+	}
+	fputs(report->in_use ? "; in use by a daemon\n" : "\n", out);
+	if (report->gaps > 0)
+		fprintf(out, "%llu messages (%s) are missing\n", (unsigned long long)report->missing_messages,
+			units_bytes(report->missing_bytes, bytes));
+	if (report->damaged_segments + report->damaged_regions > 0)
+		fprintf(out, "%llu damaged segments, %llu damaged parts of others (%s)\n",
+			(unsigned long long)report->damaged_segments,
+			(unsigned long long)report->damaged_regions,
+			units_bytes(report->damaged_bytes, disk));
+	if (run->repair)
+		fputs(run->n_findings > 0 ? "mended; what was damaged is kept in damaged/\n"
+					  : "nothing to mend\n",
+		      out);
+	else if (spool_report_is_sound(report))
+		fputs("all is sound\n", out);
+	else if (report->damaged_segments + report->damaged_regions > 0)
+		fputs("\"netlogctl spool repair\" takes the damaged parts out (with the daemon stopped)\n",
+		      out);
+}
+
+static int spool_error(struct ctl *ctl, const char *path, int error)
+{
+	if (error == -EWOULDBLOCK)
+		return ctl_error(ctl, "a daemon holds %s: stop it first (systemctl stop netlogd)", path);
+	if (error == -EPROTONOSUPPORT)
+		return ctl_error(ctl, "%s was written by a newer version of netlogd", path);
+	return ctl_error(ctl, "%s: %s", path, strerror(-error));
+}
+
+static int look_through(struct ctl *ctl, int argc, char **argv, bool repair)
+{
+	struct spool_run run = {.ctl = ctl, .repair = repair};
+	const char *given = NULL;
+	const struct ctl_option options[] = {{.name = "spool", .value = &given}};
+	struct spool_report report;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	char **arguments;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 1, &arguments);
+	if (r == CTL_OK)
+		r = spool_source_open(ctl, given ? given : arguments[0], &path, &fd);
+	if (r != CTL_OK)
+		return r;
+	run.findings = json_array();
+	r = repair ? spool_repair(fd, on_finding, &run, &report) : spool_check(fd, on_finding, &run, &report);
+	if (r < 0)
+		r = spool_error(ctl, path, r);
+	else if (ctl->json)
+		r = report_json(&run, path, &report);
+	else
+		report_text(&run, path, &report);
+	json_decref(run.findings);
+	/* Damage that is still there is a failure, so that a script need not read the text. */
+	if (r == CTL_OK && !repair && !spool_report_is_sound(&report))
+		r = CTL_FAILED;
+	return r;
+}
+
+int cmd_spool_check(struct ctl *ctl, int argc, char **argv)
+{
+	return look_through(ctl, argc, argv, false);
+}
+
+int cmd_spool_repair(struct ctl *ctl, int argc, char **argv)
+{
+	return look_through(ctl, argc, argv, true);
+}
+
+struct export_run {
+	struct ctl *ctl;
+	int64_t until;
+};
+
+static bool export_message(const struct spool_message *message, void *userdata)
+{
+	struct export_run *run = userdata;
+
+	if (message->time > run->until)
+		return true;
+	fwrite(message->data, 1, message->length, run->ctl->out);
+	return putc('\n', run->ctl->out) != EOF;
+}
+
+int cmd_spool_export(struct ctl *ctl, int argc, char **argv)
+{
+	struct export_run run = {.ctl = ctl, .until = INT64_MAX};
+	const char *given = NULL, *since = NULL, *until = NULL;
+	const struct ctl_option options[] = {
+		{.name = "spool", .value = &given},
+		{.name = "since", .value = &since},
+		{.name = "until", .value = &until},
+	};
+	int64_t now = time_now_wall(), from = INT64_MIN;
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	char **arguments;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 1, &arguments);
+	if (r != CTL_OK)
+		return r;
+	if ((since && when_parse(since, now, &from) < 0) || (until && when_parse(until, now, &run.until) < 0))
+		return ctl_usage(ctl,
+				 "--since and --until take a time, like 2026-11-22T20:00:00Z or 10m (ago)");
+	r = spool_source_open(ctl, given ? given : arguments[0], &path, &fd);
+	if (r != CTL_OK)
+		return r;
+	return spool_source_read(ctl, path, fd, from, export_message, &run);
+}
