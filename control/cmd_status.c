@@ -128,7 +128,7 @@ static void print_routes(struct ctl *ctl, const json_t *status)
 	const json_t *routes = json_object_get(status, "routes");
 
 	line_start(ctl, "routes");
-	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %zu local addresses, %zu routes, %zu subnet routes",
+	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %zu local-addr, %zu route, %zu subnet-route",
 		    json_text(routes, "mode"), json_flag(routes, "reconfigured") ? ", reconfigured" : "",
 		    json_array_size(json_object_get(routes, "localAddrs")),
 		    json_array_size(json_object_get(routes, "routes")),
@@ -173,7 +173,8 @@ static void add_device(struct table *table, const char *name, const json_t *devi
 	char tx[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
 
 	table_cell(table, "%s", name);
-	table_cell_color(table, state_color(state), "%s", state);
+	/* A device that counts nothing is in no state. */
+	table_cell_color(table, state_color(state), "%s", strcmp(source, "none") == 0 ? "-" : state);
 	table_cell(table, strcmp(configured, source) == 0 ? "%s" : "%s (%s)", source, configured);
 	table_cell(table, "%s", json_text(device, "attachment"));
 	table_cell(table, "%s", *interface ? interface : json_text(device, "statsSocket"));

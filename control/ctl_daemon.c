@@ -88,8 +88,11 @@ int ctl_reply_error(struct ctl *ctl, const char *error, const json_t *parameters
 {
 	const char *value = json_text(parameters, "value");
 
-	if (is_error(error, INTERFACE, "AlreadyRunning"))
-		return ctl_error(ctl, "already running, for log ID %s", json_text(parameters, "publicId"));
+	if (is_error(error, INTERFACE, "AlreadyRunning")) {
+		const char *id = json_text(parameters, "publicId");
+
+		return ctl_error(ctl, "already running%s%s", *id ? ", for log ID " : "", id);
+	}
 	if (is_error(error, INTERFACE, "NotRunning"))
 		return ctl_error(ctl, "the logger is stopped; \"netlogctl start\" starts it");
 	if (is_error(error, INTERFACE, "InvalidRoute"))

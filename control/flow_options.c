@@ -70,6 +70,9 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 		return NULL;
 	switch (group) {
 	case FLOW_BY_CONNECTION:
+		if (connection->src.address.family == ADDRESS_NONE &&
+		    connection->dst.address.family == ADDRESS_NONE)
+			return strdup("all");
 		n = asprintf(&label, "%s %s > %s", proto_text(connection->proto, proto), src, dst);
 		break;
 	case FLOW_BY_NODE:

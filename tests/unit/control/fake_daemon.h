@@ -17,6 +17,8 @@ struct fake_answer {
 
 /* Starts it; the answers must outlive it. */
 struct fake_daemon *fake_daemon_start(const struct fake_answer *answers, size_t n_answers);
+/* Replies need not be whole any more. */
+void fake_daemon_unchecked(struct fake_daemon *daemon);
 const char *fake_daemon_socket(const struct fake_daemon *daemon);
 /* Ends it and removes the socket. What it was asked, [{"method":..., "parameters":...}, ...]. */
 json_t *fake_daemon_stop(struct fake_daemon *daemon);

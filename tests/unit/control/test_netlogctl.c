@@ -3,51 +3,10 @@
 #include "common/cleanup.h"
 #include "control/ctl.h"
 #include "tests/unit/control/fake_daemon.h"
+#include "tests/unit/control/run_line.h"
 #include "tests/unit/control/support.h"
 
 #include <string.h>
-
-/* A command line's end: its exit status and what it printed. */
-struct run {
-	int status;
-	char *out, *err;
-};
-
-static void run_deinit(struct run *run)
-{
-	free(run->out);
-	free(run->err);
-}
-
-#define _cleanup_run_ _cleanup_(run_deinit)
-
-/* Runs a command line, words separated by blanks; the input may be NULL. */
-static struct run run_line(const char *socket, const char *line, const char *input)
-{
-	_cleanup_free_ char *copy = strdup(line);
-	char *argv[32] = {(char *)"netlogctl"}, *rest = copy;
-	struct ctl ctl = {0};
-	struct run run = {0};
-	size_t n_out, n_err;
-	int argc = 1;
-
-	if (socket) {
-		argv[argc++] = (char *)"--socket";
-		argv[argc++] = (char *)socket;
-	}
-	while ((argv[argc] = strsep(&rest, " ")))
-		argc++;
-	ctl.in = fmemopen((char *)(input ? input : " "), input ? strlen(input) : 1, "r");
-	ctl.out = open_memstream(&run.out, &n_out);
-	ctl.err = open_memstream(&run.err, &n_err);
-	run.status = ctl_main(&ctl, argc, argv);
-	fclose(ctl.in);
-	fclose(ctl.out);
-	fclose(ctl.err);
-	return run;
-}
-
-#define assert_contains(text, part) ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text)
 
 /* Runs it against a daemon with these answers; asserts what it asked. */
 static struct run run_with(const struct fake_answer *answers, size_t n, const char *line, const char *asked)
@@ -97,7 +56,7 @@ START_TEST(test_status)
 	assert_contains(run.out, "log ID      ab12\n");
 	assert_contains(run.out, "120 connections, 1 message, 3 ms of CPU time\n");
 	assert_contains(run.out, "1234 messages (97.7 KiB) of 1230 windows, all counts add up\n");
-	assert_contains(run.out, "auto: 1 local addresses, 1 routes, 0 subnet routes\n");
+	assert_contains(run.out, "auto: 1 local-addr, 1 route, 0 subnet-route\n");
 	assert_contains(run.out, "tun     counting  ebpf (auto)  tcx       wg0                117  2.00 KiB");
 	assert_contains(run.out, "sock    waiting   wireguard ");
 	assert_contains(run.out, "  sock: wg0 is not there yet\n");

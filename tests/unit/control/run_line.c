@@ -1,0 +1,34 @@
+/* Runs netlogctl as a function. */
+
+#include "tests/unit/control/run_line.h"
+
+void run_deinit(struct run *run)
+{
+	free(run->out);
+	free(run->err);
+}
+
+struct run run_line(const char *socket, const char *line, const char *input)
+{
+	_cleanup_free_ char *copy = strdup(line);
+	char *argv[32] = {(char *)"netlogctl"}, *rest = copy;
+	struct ctl ctl = {0};
+	struct run run = {0};
+	size_t n_out, n_err;
+	int argc = 1;
+
+	if (socket) {
+		argv[argc++] = (char *)"--socket";
+		argv[argc++] = (char *)socket;
+	}
+	while ((argv[argc] = strsep(&rest, " ")))
+		argc++;
+	ctl.in = fmemopen((char *)(input ? input : " "), input ? strlen(input) : 1, "r");
+	ctl.out = open_memstream(&run.out, &n_out);
+	ctl.err = open_memstream(&run.err, &n_err);
+	run.status = ctl_main(&ctl, argc, argv);
+	fclose(ctl.in);
+	fclose(ctl.out);
+	fclose(ctl.err);
+	return run;
+}

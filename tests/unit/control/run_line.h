@@ -1,0 +1,22 @@
+#pragma once
+
+/* netlogctl in the test's own process: a command line in, an exit status and two texts out. */
+
+#include "common/cleanup.h"
+#include "control/ctl.h"
+#include "tests/unit/control/support.h"
+
+#include <string.h>
+
+struct run {
+	int status;
+	char *out, *err;
+};
+
+void run_deinit(struct run *run);
+#define _cleanup_run_ _cleanup_(run_deinit)
+
+/* Runs a command line, words separated by blanks; socket (for --socket) and input may be NULL. */
+struct run run_line(const char *socket, const char *line, const char *input);
+
+#define assert_contains(text, part) ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text)
