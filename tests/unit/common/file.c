@@ -7,7 +7,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 /* How many names the test's directory holds: no temporary file may be left. */
@@ -76,6 +78,23 @@ START_TEST(test_write_failure)
 }
 END_TEST
 
+/* A write that fails in the middle leaves the old content and nothing beside it. */
+START_TEST(test_write_refused)
+{
+	_cleanup_free_ char *path = path_in("file");
+	struct rlimit limit;
+
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "old", 3, 0600), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){5, limit.rlim_max}), 0);
+	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "0123456789", 10, 0600), -EFBIG);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_content(path, "old", 0600);
+	ck_assert_uint_eq(count_names(), 1);
+}
+END_TEST
+
 START_TEST(test_create)
 {
 	_cleanup_free_ char *path = path_in("file"), *link = path_in("link");
@@ -139,6 +158,7 @@ int main(void)
 	tcase_add_test(test_case, test_write);
 	tcase_add_test(test_case, test_write_relative);
 	tcase_add_test(test_case, test_write_failure);
+	tcase_add_test(test_case, test_write_refused);
 	tcase_add_test(test_case, test_create);
 	tcase_add_test(test_case, test_read);
 	tcase_add_test(test_case, test_read_large);
