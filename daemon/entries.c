@@ -67,12 +67,16 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint32_t hash(const struct entries *entries, const struct entry_key *key)
+uint32_t entries_hash(const struct entries *entries, const struct entry_key *key)
 {
 	uint64_t a = fold(key->words[0] ^ entries->seed[0], key->words[1] ^ entries->seed[1]);
 	uint64_t b = fold(key->words[2] ^ entries->seed[2], key->words[3] ^ entries->seed[3]);
 
-	return (uint32_t)fold(a ^ entries->seed[2], key->words[4] ^ b ^ entries->seed[1]);
+	uint32_t hash = (uint32_t)fold(a ^ entries->seed[2], key->words[4] ^ b ^ entries->seed[1]);
+	const struct slot *slots = entries->slot_region.data;
+
+	__builtin_prefetch(&slots[hash & (entries->n_slots - 1)]);
+	return hash;
 }
 
 /* At most three quarters of the slots are taken. */
@@ -85,9 +89,9 @@ static size_t slots_for(size_t n)
 	return slots;
 }
 
-static struct slot *find_free(struct slot *slots, size_t n_slots, uint32_t hash_value)
+static struct slot *find_free(struct slot *slots, size_t n_slots, uint32_t hash)
 {
-	size_t i = hash_value & (n_slots - 1);
+	size_t i = hash & (n_slots - 1);
 
 	while (slots[i].entry)
 		i = (i + 1) & (n_slots - 1);
@@ -134,23 +138,23 @@ int entries_reserve(struct entries *entries, size_t n)
 }
 
 /* The slot of the entry with this key, or the free one where it would go. */
-static size_t find_slot(const struct entries *entries, const struct entry_key *key, uint32_t hash_value)
+static size_t find_slot(const struct entries *entries, const struct entry_key *key, uint32_t hash)
 {
 	const struct slot *slots = entries->slot_region.data;
-	size_t i = hash_value & (entries->n_slots - 1);
+	size_t i = hash & (entries->n_slots - 1);
 
 	for (; slots[i].entry; i = (i + 1) & (entries->n_slots - 1))
-		if (slots[i].hash == hash_value &&
+		if (slots[i].hash == hash &&
 		    memcmp(&entries->items[slots[i].entry - 1].key, key, sizeof(*key)) == 0)
 			break;
 	return i;
 }
 
-void entries_add(struct entries *entries, const struct entry_key *key, const struct counts *counts)
+void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		 const struct counts *counts)
 {
 	struct slot *slots = entries->slot_region.data;
-	uint32_t hash_value = hash(entries, key);
-	size_t i = find_slot(entries, key, hash_value);
+	size_t i = find_slot(entries, key, hash);
 	struct entry *entry;
 
 	if (slots[i].entry) {
@@ -162,13 +166,14 @@ void entries_add(struct entries *entries, const struct entry_key *key, const str
 	entry->key = *key;
 	entry->counts = (struct counts){0};
 	counts_add(&entry->counts, counts);
-	slots[i] = (struct slot){.hash = hash_value, .entry = (uint32_t)entries->n};
+	slots[i] = (struct slot){.hash = hash, .entry = (uint32_t)entries->n};
 }
 
-bool entries_add_known(struct entries *entries, const struct entry_key *key, const struct counts *counts)
+bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		       const struct counts *counts)
 {
 	const struct slot *slots = entries->slot_region.data;
-	size_t i = find_slot(entries, key, hash(entries, key));
+	size_t i = find_slot(entries, key, hash);
 
 	if (!slots[i].entry)
 		return false;

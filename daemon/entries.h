@@ -60,10 +60,15 @@ void entries_deinit(struct entries *entries);
 void entries_reset(struct entries *entries);
 /* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */
 int entries_reserve(struct entries *entries, size_t n);
-/* Adds to the entry with this key, or makes it. Room must have been reserved. */
-void entries_add(struct entries *entries, const struct entry_key *key, const struct counts *counts);
+/* The hash of a key, for adding. Begins to fetch the memory where the entry is looked for, so that adding a
+ * few keys later needn't wait for it. Room must have been reserved, and is not reserved in between. */
+uint32_t entries_hash(const struct entries *entries, const struct entry_key *key);
+/* Adds to the entry with this key, or makes it. */
+void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		 const struct counts *counts);
 /* Adds to the entry with this key if there is one; tells whether there is. */
-bool entries_add_known(struct entries *entries, const struct entry_key *key, const struct counts *counts);
+bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		       const struct counts *counts);
 
 /* A place in the sorted order. */
 struct entry_order {

@@ -78,6 +78,31 @@ static struct connection anonymous(const struct connection *connection, unsigned
 	return kept;
 }
 
+/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
+static void add_entry(struct record *record, int layer, const struct entry_key *key, uint32_t hash,
+		      const struct counts *counts, struct counts *overflow)
+{
+	size_t before = record->entries.n;
+
+	if (record->bound == 0 || record->n[layer] < record->bound) {
+		entries_add(&record->entries, key, hash, counts);
+		record->n[layer] += record->entries.n - before;
+	} else if (!entries_add_known(&record->entries, key, hash, counts)) {
+		counts_add(overflow, counts);
+		return;
+	}
+	counts_add(&record->sums[layer], counts);
+}
+
+/* A flow that is classified; its entry is on its way from memory. */
+struct waiting {
+	struct entry_key key;
+	uint32_t hash;
+	const struct counts *counts;
+};
+
+#define WAITING_MAX 16
+
 /* What adding the flows of one extraction keeps in mind. */
 struct adding {
 	struct record *record;
@@ -86,22 +111,18 @@ struct adding {
 	struct lookup dst;
 	struct counts exit; /* aggregated */
 	struct counts overflow;
+	struct waiting waiting[WAITING_MAX];
+	size_t n_waiting;
 };
 
-/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
-static void add_entry(struct record *record, int layer, const struct entry_key *key,
-		      const struct counts *counts, struct counts *overflow)
+static void add_waiting(struct adding *adding)
 {
-	size_t before = record->entries.n;
+	for (size_t i = 0; i < adding->n_waiting; i++) {
+		const struct waiting *one = &adding->waiting[i];
 
-	if (record->bound == 0 || record->n[layer] < record->bound) {
-		entries_add(&record->entries, key, counts);
-		record->n[layer] += record->entries.n - before;
-	} else if (!entries_add_known(&record->entries, key, counts)) {
-		counts_add(overflow, counts);
-		return;
+		add_entry(adding->record, RECORD_TUN, &one->key, one->hash, one->counts, &adding->overflow);
 	}
-	counts_add(&record->sums[layer], counts);
+	adding->n_waiting = 0;
 }
 
 static void add_flow(struct adding *adding, const struct flow *flow)
@@ -111,7 +132,7 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
 	enum traffic_class class = routing_class(src, dst);
 	struct connection reduced;
-	struct entry_key key;
+	struct waiting *one;
 
 	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_AGGREGATE) {
 		counts_add(&adding->exit, &flow->counts);
@@ -121,8 +142,25 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 		reduced = anonymous(connection, src, dst);
 		connection = &reduced;
 	}
-	entry_key_make(&key, class, connection);
-	add_entry(adding->record, RECORD_TUN, &key, &flow->counts, &adding->overflow);
+	one = &adding->waiting[adding->n_waiting++];
+	entry_key_make(&one->key, class, connection);
+	one->hash = entries_hash(&adding->record->entries, &one->key);
+	one->counts = &flow->counts;
+	if (adding->n_waiting == WAITING_MAX)
+		add_waiting(adding);
+}
+
+/* The one entry that is no connection; it stands outside the bound. */
+static void add_exit(struct adding *adding)
+{
+	struct entries *entries = &adding->record->entries;
+	struct entry_key key;
+
+	if (counts_is_zero(&adding->exit))
+		return;
+	entry_key_make(&key, CLASS_EXIT, &(struct connection){0});
+	entries_add(entries, &key, entries_hash(entries, &key), &adding->exit);
+	counts_add(&adding->record->sums[RECORD_TUN], &adding->exit);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -155,7 +193,6 @@ int record_add_tun(struct record *record, const struct flows *flows, const struc
 		.dst.routing = routing,
 	};
 	struct counts ignored_sum = {0};
-	struct entry_key exit_key;
 	int r;
 
 	r = make_ignored(settings->ignore_addrs, &ignored);
@@ -176,12 +213,8 @@ int record_add_tun(struct record *record, const struct flows *flows, const struc
 		}
 		add_flow(&adding, flow);
 	}
-	if (!counts_is_zero(&adding.exit)) {
-		/* The one entry that is no connection stands outside the bound. */
-		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){0});
-		entries_add(&record->entries, &exit_key, &adding.exit);
-		counts_add(&record->sums[RECORD_TUN], &adding.exit);
-	}
+	add_waiting(&adding);
+	add_exit(&adding);
 	counts_add(&record->overflow[RECORD_TUN], &adding.overflow);
 	if (ret_overflow)
 		*ret_overflow = adding.overflow;
@@ -205,7 +238,8 @@ int record_add_sock(struct record *record, const struct flows *flows, struct cou
 		if (counts_is_zero(&flow->counts))
 			continue;
 		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
-		add_entry(record, RECORD_SOCK, &key, &flow->counts, &overflow);
+		add_entry(record, RECORD_SOCK, &key, entries_hash(&record->entries, &key), &flow->counts,
+			  &overflow);
 	}
 	counts_add(&record->overflow[RECORD_SOCK], &overflow);
 	if (ret_overflow)
