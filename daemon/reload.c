@@ -91,27 +91,6 @@ int daemon_set_operators(struct daemon *daemon, const struct config *config)
 	return 0;
 }
 
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/* The key that can't change while the daemon runs, and did; NULL: none. */
-static const char *changed_for_good(const struct config *old, const struct config *new)
-{
-	if (!text_equal(old->state_directory, new->state_directory))
-		return "state-directory";
-	if (!text_equal(old->spool_directory, new->spool_directory))
-		return "spool directory";
-	if (!text_equal(old->upload_directory, new->upload_directory))
-		return "upload-directory";
-	if (!text_equal(old->control_socket, new->control_socket))
-		return "control-socket";
-	if (!text_equal(old->control_group, new->control_group))
-		return "control-group";
-	return NULL;
-}
-
 /* Takes the reason. */
 static int fail(const char *file, char *reason, struct config_error *ret_error)
 {
@@ -121,7 +100,7 @@ static int fail(const char *file, char *reason, struct config_error *ret_error)
 
 static int check_change(const struct config *old, const struct config *new, struct config_error *ret_error)
 {
-	const char *key = changed_for_good(old, new);
+	const char *key = config_restart_needed(old, new);
 	char *reason = NULL;
 
 	if (!key)
