@@ -1,0 +1,113 @@
+"""One device of netlogd's without the daemon around it (device_probe.c): a test decides where a window ends."""
+import contextlib
+import json
+import os
+import subprocess
+
+from .daemon import build_directory
+from .process import dies_with_us
+from .traffic import COUNTS, Counts
+from .wait import wait_readable, wait_until
+
+
+def counts_of(entry):
+    return Counts(*(entry[name] for name in COUNTS))
+
+
+def add(left, right):
+    return Counts(*(a + b for a, b in zip(left, right)))
+
+
+ZERO = Counts(0, 0, 0, 0)
+
+
+class Window:
+    """What one or more extractions handed over, added up."""
+
+    def __init__(self):
+        self.entries = {}
+        self.totals = self.unknown = self.overflow = ZERO
+        self.errors = 0
+        self.results = []
+
+    def take(self, extraction):
+        for flow in extraction["flows"]:
+            key = flow["src"], flow["dst"]
+            self.entries[key] = add(self.entries.get(key, ZERO), counts_of(flow))
+        self.totals = add(self.totals, counts_of(extraction["totals"]))
+        self.unknown = add(self.unknown, counts_of(extraction["unknown"]))
+        self.overflow = add(self.overflow, counts_of(extraction["overflow"]))
+        self.errors += extraction["errors"]
+        self.results.append(extraction["result"])
+
+    @property
+    def sum(self):
+        total = ZERO
+        for counts in self.entries.values():
+            total = add(total, counts)
+        return total
+
+    def check_conservation(self):
+        assert add(self.sum, self.unknown) == self.totals
+
+
+class Probe:
+    """A device in a namespace. Commands are answered one at a time."""
+
+    def __init__(self, namespace, source, name, *underlay, max_flows=65536):
+        program = os.path.realpath(os.path.join(build_directory(), "tests/integration/device-probe"))
+        command = namespace.prefix([program, source, name, *(underlay or ("none",))])
+        self.popen = subprocess.Popen(dies_with_us(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      env={**os.environ, "PROBE_MAX_FLOWS": str(max_flows)})
+        self.made = self._read()
+
+    def _read(self):
+        wait_readable(self.popen.stdout.fileno(), "an answer of the probe", 30)
+        return json.loads(self.popen.stdout.readline())
+
+    def ask(self, command):
+        self.popen.stdin.write(command.encode() + b"\n")
+        self.popen.stdin.flush()
+        return self._read()
+
+    def enable(self):
+        """As the logger does: enables, and throws away what is there."""
+        result = self.ask("enable")
+        self.window()
+        return result
+
+    def window(self, window=None):
+        """Ends a window (or adds to one)."""
+        window = window or Window()
+        self.ask("flip")
+        window.take(self.ask("extract"))
+        return window
+
+    def close(self, check=True):
+        with contextlib.suppress(BrokenPipeError):
+            self.popen.stdin.close()
+        try:
+            status = self.popen.wait(20)
+            assert not check or status in (0, 1)
+        finally:
+            self.popen.kill()
+            self.popen.wait()
+            self.popen.stdout.close()
+
+
+def tunnel_counters(end):
+    """(rx, tx) bytes of all peers, by the tunnel's own counters."""
+    rows = [line.split() for line in end.namespace.run("wg", "show", end.interface, "transfer").stdout.splitlines()]
+    return sum(int(row[1]) for row in rows), sum(int(row[2]) for row in rows)
+
+
+def quiet_window(probe, end, start):
+    """The window up to a moment at which nothing was on its way, and what the tunnel counted since `start`."""
+    window = Window()
+
+    def quiet():
+        before = tunnel_counters(end)
+        probe.window(window)
+        return tunnel_counters(end) == before and (before[0] - start[0], before[1] - start[1])
+
+    return window, wait_until(quiet, "a moment without traffic")

@@ -1,0 +1,335 @@
+"""The physical layer: what a tunnel's datagrams on the real network are counted as, against the tunnel's own counters."""
+import contextlib
+import socket
+import struct
+
+import pytest
+
+from lib.bpf import attached
+from lib.network import endpoint_text
+from lib.probe import Probe, quiet_window, tunnel_counters
+from lib.traffic import Iperf3, send_udp, udp_socket
+from lib.wait import wait_until
+
+SOL_UDP, UDP_SEGMENT = 17, 103
+
+
+@pytest.fixture
+def probe():
+    """Makes probes of the tunnel's end: probe(end, "auto")."""
+    with contextlib.ExitStack() as stack:
+        def make(end, *underlay, **options):
+            made = Probe(end.namespace, "wireguard", end.interface, *(underlay or ("auto",)), **options)
+            stack.callback(made.close)
+            assert made.made == {"result": 0, "reason": None}
+            assert made.enable() == 0
+            return made
+        yield make
+
+
+def peer_of(other):
+    return f"{other.address}:0", endpoint_text(other.endpoint, other.port)
+
+
+def check_against_tunnel(window, tunnel):
+    rx, tx = tunnel
+    window.check_conservation()
+    assert window.sum.txBytes == tx
+    assert window.sum.rxBytes == rx
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_equals_the_tunnels_own_counters(network, probe, ipv6):
+    endpoints = ("2001:db8::1", "2001:db8::2") if ipv6 else ("192.0.2.1", "192.0.2.2")
+    left, right, _ = network.pair(ipv6=True)
+    ends = network.wireguard_pair(left, right, endpoints=endpoints)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    send_udp(*ends, 300, 1000, back=200)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [peer_of(ends[1])]
+    # 16 bytes of header and 16 of tag around the padded packet of 1028 bytes: 1072 each. More may be handshakes and keepalives.
+    counts = window.entries[peer_of(ends[1])]
+    assert counts.txPkts >= 300 and counts.rxPkts >= 200
+    assert counts.txBytes >= 300 * 1072 and counts.rxBytes >= 200 * 1072
+    assert device.ask("info")["attachment"].startswith("tcx on ve")
+
+
+def test_full_speed_over_many_windows(network, wireguard, probe):
+    """Datagrams of both directions at full speed, while windows end all the time: none is lost or counted twice."""
+    device = probe(wireguard[0])
+    start = tunnel_counters(wireguard[0])
+    iperf = Iperf3(wireguard[1], wireguard[0], "-t", "2", "--bidir")
+    window = device.window()
+    windows = 1
+    while iperf.client.running:
+        device.window(window)
+        windows += 1
+    iperf.result()
+    rest, (rx, tx) = quiet_window(device, wireguard[0], start)
+    for key, counts in rest.entries.items():
+        window.entries[key] = tuple(a + b for a, b in zip(window.entries.get(key, (0, 0, 0, 0)), counts))
+    total = [sum(column) for column in zip(*window.entries.values())]
+    assert windows > 10
+    assert total[1] == tx
+    # What arrived for the tunnel and was not taken (its socket's buffer was full) is shown.
+    assert total[3] >= rx
+    assert device.ask("info")["tunnelDroppedRx"] == total[3] - rx
+
+
+def test_roaming_within_a_window_gives_two_entries(network, wireguard, probe):
+    left, right = wireguard
+    device = probe(left)
+    start = tunnel_counters(left)
+    send_udp(*wireguard, 50, 500, back=50)
+    right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
+    # The other end learns of the new place by what it receives from there.
+    send_udp(right, left, 60, 500, back=60, port_left=40002, port_right=40003)
+    window, tunnel = quiet_window(device, left, start)
+    check_against_tunnel(window, tunnel)
+    assert set(window.entries) == {("100.64.0.2:0", "192.0.2.2:51821"), ("100.64.0.2:0", "192.0.2.2:51999")}
+    assert window.entries["100.64.0.2:0", "192.0.2.2:51821"].txPkts >= 50
+    assert window.entries["100.64.0.2:0", "192.0.2.2:51999"].rxPkts >= 60
+    assert [text for text in device.ask("events") if "moved" in text] == [
+        "peer 100.64.0.2 moved from 192.0.2.2:51821 to 192.0.2.2:51999"]
+
+
+def test_new_listen_port_within_a_window(network, wireguard, probe):
+    left, right = wireguard
+    device = probe(left)
+    start = tunnel_counters(left)
+    send_udp(*wireguard, 20, 500, back=20)
+    left.namespace.run("wg", "set", left.interface, "listen-port", "52999")
+    send_udp(*wireguard, 30, 500, back=30, port_left=40002, port_right=40003)
+    window, tunnel = quiet_window(device, left, start)
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [peer_of(right)]
+    # And in the windows after it.
+    start = tunnel_counters(left)
+    send_udp(*wireguard, 30, 500, back=30, port_left=40004, port_right=40005)
+    window, tunnel = quiet_window(device, left, start)
+    check_against_tunnel(window, tunnel)
+
+
+def test_new_address_within_a_window(network, probe):
+    left, right, links = network.pair()
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    left.ip("address", "add", "192.0.2.77/24", "dev", links[0])
+    right.run("wg", "set", ends[1].interface, "peer", ends[0].public_key, "endpoint", "192.0.2.77:51820")
+    send_udp(ends[1], ends[0], 40, 500, back=40)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [peer_of(ends[1])]
+
+
+def raw_datagram(source, source_port, destination, port, payload):
+    udp = struct.pack(">HHHH", source_port, port, 8 + len(payload), 0) + payload
+    return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0,
+                       socket.inet_aton(source), socket.inet_aton(destination)) + udp
+
+
+def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
+    """More senders than there is room for: all unknown, to the byte; the peer's entry, and a peer that moves, exact."""
+    left, right = wireguard
+    device = probe(left)
+    start = tunnel_counters(left)
+    with right.namespace.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with raw:
+        for number in range(10000):
+            source = f"198.51.{100 + number // 2500}.{number % 250 + 1}"
+            raw.sendto(raw_datagram(source, 1000 + number, left.endpoint, left.port, bytes(32)), (left.endpoint, 0))
+    right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
+    send_udp(right, left, 60, 500, back=60)
+    window, (_, tx) = quiet_window(device, left, start)
+    window.check_conservation()
+    assert window.sum.txBytes == tx
+    assert window.unknown.txPkts == 0
+    assert window.unknown.rxPkts >= 10000
+    # What the tunnel took came from its peer; the spoofed ones are what it did not take.
+    moved = window.entries["100.64.0.2:0", "192.0.2.2:51999"]
+    assert moved.txPkts >= 60
+    assert window.totals.rxPkts == window.unknown.rxPkts + window.sum.rxPkts
+    dropped = device.ask("info")["tunnelDroppedRx"]
+    assert dropped == 10000 * 32
+    # With room again the next windows are exact in both directions.
+    start = tunnel_counters(left)
+    send_udp(right, left, 60, 500, back=60, port_left=40002, port_right=40003)
+    window, tunnel = quiet_window(device, left, start)
+    check_against_tunnel(window, tunnel)
+    assert window.unknown == (0, 0, 0, 0)
+
+
+def test_large_segments_count_as_their_datagrams(network, wireguard, probe):
+    """UDP_SEGMENT: one large segment stands for many datagrams, the last one shorter."""
+    left, right = wireguard
+    device = probe(left)
+    with udp_socket(right.namespace, "192.0.2.2", 7777) as sock:
+        sock.setsockopt(SOL_UDP, UDP_SEGMENT, 1200)
+        for _ in range(10):
+            sock.sendto(bytes(1200 * 30 + 7), (left.endpoint, left.port))
+    window, _ = quiet_window(device, left, tunnel_counters(left))
+    assert window.unknown.rxPkts == 10 * 31
+    assert window.unknown.rxBytes == 10 * (1200 * 30 + 7)
+    window.check_conservation()
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_datagrams_in_fragments(network, probe, ipv6):
+    """An underlay too narrow for the tunnel's datagrams: the first fragment counts for all of them."""
+    endpoints = ("2001:db8::1", "2001:db8::2") if ipv6 else ("192.0.2.1", "192.0.2.2")
+    left, right, links = network.pair(ipv6=True, mtu=1300)
+    ends = network.wireguard_pair(left, right, endpoints=endpoints)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    sent = send_udp(*ends, 40, 1380, back=40)
+    assert sent.txPkts == 40
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    counts = window.entries[peer_of(ends[1])]
+    assert 40 <= counts.txPkts < 60 and 40 <= counts.rxPkts < 60
+    assert left.statistics(links[0])["tx"]["packets"] >= 80
+
+
+def test_forwarded_datagrams_are_not_the_tunnels(network, probe):
+    """Another machine's datagrams from and to the same ports, routed through this one."""
+    left, right, links = network.pair()
+    behind = network.namespace()
+    network.veth(left, behind, "198.51.100.1/24", "198.51.100.2/24")
+    left.sysctl("net.ipv4.ip_forward", 1)
+    behind.ip("route", "add", "192.0.2.0/24", "via", "198.51.100.1")
+    right.ip("route", "add", "198.51.100.0/24", "via", "192.0.2.1")
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    with udp_socket(behind, "198.51.100.2", 51820) as inner, udp_socket(right, "192.0.2.2", 4000) as outer:
+        outer.settimeout(20)
+        inner.settimeout(20)
+        for _ in range(25):
+            inner.sendto(bytes(100), ("192.0.2.2", 4000))
+            outer.recv(1000)
+            outer.sendto(bytes(100), ("198.51.100.2", 51820))
+            inner.recv(1000)
+    send_udp(*ends, 20, 500, back=20)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert window.unknown == (0, 0, 0, 0)
+    assert window.totals.txPkts < 40
+
+
+def test_a_bridge_is_counted_once(network, probe):
+    left, right, links = network.pair(left_address=None)
+    left.ip("link", "add", "br0", "type", "bridge")
+    left.ip("link", "set", links[0], "master", "br0")
+    left.ip("address", "add", "192.0.2.1/24", "dev", "br0")
+    left.ip("link", "set", "br0", "up")
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    send_udp(*ends, 50, 500, back=50)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert device.ask("info")["attachment"] == "tcx on br0"
+
+
+def test_a_macvlan_and_the_device_below_it(network, probe):
+    """Two peers, one reached through a macvlan and one through the device below it: frames of the one pass through the other."""
+    left, right, links = network.pair()
+    left.ip("link", "add", "mv0", "link", links[0], "type", "macvlan", "mode", "private")
+    left.ip("address", "add", "198.51.100.1/24", "dev", "mv0")
+    left.ip("link", "set", "mv0", "up")
+    right.ip("address", "add", "198.51.100.2/24", "dev", links[1])
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    far = network.wireguard_pair(network.namespace(), right, addresses=("100.64.1.1", "100.64.1.2"), ports=(51830, 51831))[1]
+    key = left.run("wg", "show", ends[0].interface, "public-key").stdout.strip()
+    left.run("wg", "set", ends[0].interface, "peer", far.public_key, "endpoint", "198.51.100.2:51831",
+             "allowed-ips", "100.64.0.3/32")
+    right.run("wg", "set", far.interface, "peer", key, "endpoint", "198.51.100.1:51820", "allowed-ips", "100.64.0.1/32")
+    device = probe(ends[0])
+    assert device.ask("info")["attachment"] in (f"tcx on {links[0]}, mv0", f"tcx on mv0, {links[0]}")
+    start = tunnel_counters(ends[0])
+    left.run("ping", "-c", "3", "-i", "0.2", "-W", "1", "100.64.0.3", check=False)
+    send_udp(*ends, 50, 500, back=50)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert set(window.entries) == {peer_of(ends[1]), ("100.64.0.3:0", "198.51.100.2:51831")}
+    # The handshake's 148 bytes at least.
+    assert window.entries["100.64.0.3:0", "198.51.100.2:51831"].txBytes >= 148
+
+
+def test_a_route_that_moves_is_followed(network, probe):
+    left, right, links = network.pair()
+    second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24")
+    for namespace in (left, right):
+        namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    assert device.ask("info")["attachment"] == f"tcx on {links[0]}"
+    left.ip("route", "add", "192.0.2.2/32", "via", "198.51.100.2")
+    right.ip("route", "add", "192.0.2.1/32", "via", "198.51.100.1")
+    # The daemon is told by the device's descriptor; here the next window does it.
+    device.window()
+    assert f"{second[0]}" in device.ask("info")["attachment"]
+    start = tunnel_counters(ends[0])
+    send_udp(*ends, 50, 500, back=50)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    # The device that nothing leads to any more is let go.
+    wait_until(lambda: device.window() and device.ask("info")["attachment"] == f"tcx on {second[0]}", "only the new device")
+
+
+def test_the_tunnels_mark_decides_the_route(network, probe):
+    """As wg-quick does it: the default route leads into the tunnel but for what bears the mark."""
+    left, right, links = network.pair()
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    left.run("wg", "set", ends[0].interface, "fwmark", "51820")
+    left.ip("route", "add", "default", "dev", ends[0].interface, "table", "51820")
+    left.ip("rule", "add", "not", "fwmark", "51820", "table", "51820")
+    device = probe(ends[0])
+    assert device.ask("info")["attachment"] == f"tcx on {links[0]}"
+    start = tunnel_counters(ends[0])
+    send_udp(*ends, 20, 500, back=20)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+
+
+def test_named_devices_only(network, wireguard, probe):
+    left, right = wireguard
+    device = probe(left, "lo")
+    start = tunnel_counters(left)
+    send_udp(*wireguard, 20, 500)
+    window, tunnel = quiet_window(device, left, start)
+    assert tunnel[1] > 0
+    assert window.totals == (0, 0, 0, 0)
+    assert device.ask("info")["attachment"] == "tcx on lo"
+
+
+@pytest.mark.parametrize("end", ["polite", "killed"])
+def test_nothing_stays_on_the_device(network, wireguard, end):
+    left, _ = wireguard
+    device = Probe(left.namespace, "wireguard", left.interface, "auto")
+    try:
+        device.enable()
+        name = device.ask("info")["attachment"].removeprefix("tcx on ")
+        assert len(attached(left.namespace, name)) == 2
+        if end == "polite":
+            device.ask("disable")
+            assert attached(left.namespace, name) == []
+        else:
+            device.popen.kill()
+            device.popen.wait()
+    finally:
+        device.popen.kill()
+        device.close(check=False)
+    wait_until(lambda: attached(left.namespace, name) == [], "nothing on the device")
