@@ -28,6 +28,9 @@ static struct epoch *epoch;
 static struct device *device;
 static struct superpacket packet;
 
+/* By the source `packet`; else `ebpf`. */
+static bool by_packets;
+
 static void start(bool vnet)
 {
 	struct device_options options = {.layer = LAYER_TUN, .interface = tunnel.name, .max_flows = 128};
@@ -37,7 +40,10 @@ static void start(bool vnet)
 	tunnel_init(&tunnel, &(struct tunnel_options){.vnet = vnet});
 	ck_assert_int_eq(epoch_new(&epoch), 0);
 	options.epoch = epoch;
-	ck_assert_int_eq(device_ebpf_new(&options, &device, &reason), 0);
+	if (by_packets)
+		ck_assert_int_eq(device_packet_new(&options, &device, &reason), 0);
+	else
+		ck_assert_int_eq(device_ebpf_new(&options, &device, &reason), 0);
 	ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
 }
 
@@ -249,10 +255,33 @@ START_TEST(told_by_the_context)
 }
 END_TEST
 
+static void with_ebpf(void)
+{
+	by_packets = false;
+}
+
+static void with_packets(void)
+{
+	by_packets = true;
+}
+
+static TCase *make_case(const char *name, void (*setup)(void))
+{
+	TCase *tcase = tcase_create(name);
+
+	tcase_set_timeout(tcase, 60);
+	tcase_add_checked_fixture(tcase, setup, NULL);
+	tcase_add_loop_test(tcase, counts_what_the_kernel_makes_of_it, 0, (int)n_superpackets);
+	tcase_add_test(tcase, udp_segment_of_a_socket);
+	tcase_add_loop_test(tcase, encapsulated_once_more, 0, 2);
+	if (setup == with_ebpf)
+		tcase_add_loop_test(tcase, told_by_the_context, 0, (int)(sizeof(told) / sizeof(told[0])));
+	return tcase;
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("segments");
-	TCase *tcase = tcase_create("segments");
 	struct epoch *probe = NULL;
 	SRunner *runner;
 	int failed;
@@ -262,12 +291,8 @@ int main(void)
 		return EXIT_SKIPPED;
 	}
 	epoch_free(probe);
-	tcase_set_timeout(tcase, 60);
-	tcase_add_loop_test(tcase, counts_what_the_kernel_makes_of_it, 0, (int)n_superpackets);
-	tcase_add_test(tcase, udp_segment_of_a_socket);
-	tcase_add_loop_test(tcase, encapsulated_once_more, 0, 2);
-	tcase_add_loop_test(tcase, told_by_the_context, 0, (int)(sizeof(told) / sizeof(told[0])));
-	suite_add_tcase(suite, tcase);
+	suite_add_tcase(suite, make_case("ebpf", with_ebpf));
+	suite_add_tcase(suite, make_case("packet", with_packets));
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
