@@ -37,5 +37,8 @@ size_t kill_point_cut(const char *name, size_t n)
 {
 	unsigned long time = wanted_time(name);
 
-	return time > 0 && atomic_load(&passed) + 1 == time && n > 1 ? n / 2 : n;
+	if (time == 0 || atomic_load(&passed) + 1 != time || n < 2)
+		return n;
+	/* Not where the halves are likely to meet. */
+	return n / 2 + 100 < n ? n / 2 + 100 : n / 2;
 }

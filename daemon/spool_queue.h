@@ -14,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SPOOL_BLOCK_SIZE ((size_t)1 << 20)
+/* A MiB of messages and their headers. */
+#define SPOOL_BLOCK_SIZE (((size_t)1 << 20) + ((size_t)64 << 10))
 
 /* Offsets into data, at frames' bounds: start <= written <= end, start <= assigned <= end. */
 struct spool_block {
