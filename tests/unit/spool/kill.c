@@ -74,11 +74,11 @@ static void deliver(struct spool_reader *reader, struct cursor *cursor, struct s
 	spool_writer_prune(writer);
 }
 
-/* Appends without end from this number on. */
-static void child_work(uint64_t number)
+/* Appends without end from this number on. Asserts nothing: the test's reports are the parent's. */
+static void child_work(uint64_t number, const char *path)
 {
 	static const struct spool_writer_ops ops = {.stored = on_stored};
-	_cleanup_free_ char *path = path_join(spool_test.upload, sink);
+	char message[LENGTH + 1];
 	struct spool_writer *writer;
 	struct spool_reader *reader;
 	struct cursor *cursor;
@@ -96,8 +96,7 @@ static void child_work(uint64_t number)
 	    spool_reader_seek_position(reader, &cursor_state(cursor)->delivered) < 0)
 		_exit(8);
 	for (;; number++) {
-		_cleanup_free_ char *message = spool_test_message(number, LENGTH);
-
+		spool_test_text(number, LENGTH, message);
 		if (spool_writer_append(writer, message, LENGTH, (int64_t)number * NSEC_PER_SEC) < 0)
 			_exit(9);
 		if (number % 16 == 0)
@@ -107,6 +106,7 @@ static void child_work(uint64_t number)
 
 static struct child start_child(uint64_t number, const char *point)
 {
+	_cleanup_free_ char *path = path_join(spool_test.upload, sink);
 	struct child child;
 	int fds[2];
 
@@ -119,7 +119,7 @@ static struct child start_child(uint64_t number, const char *point)
 		tell_fd = fds[1];
 		if (point)
 			setenv("NETLOGD_KILL_POINT", point, 1);
-		child_work(number);
+		child_work(number, path);
 		_exit(10);
 	}
 	close(fds[1]);

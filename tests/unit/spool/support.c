@@ -283,16 +283,21 @@ void spool_test_close(void)
 	spool_writer_free(TAKE_PTR(spool_test.writer));
 }
 
+void spool_test_text(uint64_t i, size_t length, char *ret_text)
+{
+	memset(ret_text, 'a' + (int)(i % 26), length);
+	ret_text[snprintf(ret_text, length, "{\"number\":%llu,\"x\":\"", (unsigned long long)i)] =
+		(char)('a' + (int)(i % 26));
+	memcpy(ret_text + length - 2, "\"}", 3);
+}
+
 char *spool_test_message(uint64_t i, size_t length)
 {
 	char *text = malloc(length + 1);
 
 	ck_assert_ptr_nonnull(text);
 	ck_assert_uint_ge(length, 32);
-	memset(text, 'a' + (int)(i % 26), length);
-	text[snprintf(text, length, "{\"number\":%llu,\"x\":\"", (unsigned long long)i)] =
-		'a' + (int)(i % 26);
-	memcpy(text + length - 2, "\"}", 3);
+	spool_test_text(i, length, text);
 	return text;
 }
 

@@ -63,6 +63,9 @@ void spool_test_await_error(int error);
 
 /* The text of message number i. Owned by the caller. */
 char *spool_test_message(uint64_t i, size_t length);
+/* The same, written to a buffer of length + 1 bytes, with no assertion: for child processes, which must not
+ * disturb the test's own reports. */
+void spool_test_text(uint64_t i, size_t length, char *ret_text);
 /* Which one it is; asserts that it is as it was made. */
 uint64_t spool_test_number(const struct spool_message *message);
 struct spool_reader *spool_test_reader(const char *path);
