@@ -18,6 +18,7 @@
 /* From best to worst. */
 static const struct layer_source real_sources[] = {
 	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = true}},
+	{SOURCE_PACKET, device_packet_new, {[LAYER_TUN] = true}},
 	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = true}},
 	{SOURCE_STATS, device_stats_new, {false, false}},
 	{SOURCE_NONE, device_none_new, {[LAYER_SOCK] = true}},
