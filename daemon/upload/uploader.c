@@ -18,10 +18,13 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
 
 #define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
 /* How often the spool is looked at when nothing tells of new messages. */
@@ -309,6 +312,19 @@ static void set_metrics_listen(struct uploader *uploader)
 		uploader->metrics_listen = strdup(wanted);
 }
 
+/* The confinement can't be widened from within; whoever started this process starts it again. */
+static bool needs_restart(const struct uploader *uploader, const struct config *config)
+{
+	if (!sandbox_needs_restart(uploader->config->config, config))
+		return false;
+	if (uploader->is_child || getenv("NOTIFY_SOCKET")) {
+		log_info("Ending, to be started again with other files and ports allowed");
+		return true;
+	}
+	log_warning("The new configuration names files or a port that need a restart");
+	return false;
+}
+
 static void reload(struct uploader *uploader)
 {
 	_cleanup_(credentials_freep) struct credentials *credentials = NULL;
@@ -328,9 +344,7 @@ static void reload(struct uploader *uploader)
 	else
 		/* In place: the sinks hold on to it. */
 		credentials_swap(uploader->credentials, credentials);
-	if (sandbox_needs_restart(uploader->config->config, config->config)) {
-		/* The confinement can't be widened from within. Whoever started this starts it again. */
-		log_info("Ending to be started again with other paths");
+	if (needs_restart(uploader, config->config)) {
 		config_unref(config);
 		event_base_loopbreak(uploader->base);
 		return;
@@ -348,15 +362,29 @@ static void reload(struct uploader *uploader)
 
 /* ---- life ---- */
 
+/* sd_notify(3) wants it in RELOADING. */
+static int64_t now_monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
+}
+
 static void on_signal(evutil_socket_t number, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
 
 	(void)what;
-	if (number == SIGHUP)
+	if (number == SIGHUP) {
+		if (!uploader->is_child)
+			sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, now_monotonic_us());
 		reload(uploader);
-	else
+		if (!uploader->is_child)
+			sd_notify(0, "READY=1");
+	} else {
 		event_base_loopbreak(uploader->base);
+	}
 }
 
 static int make_directories(char *path)
@@ -440,7 +468,6 @@ static int connect_link(struct uploader *uploader, int fd)
 
 static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 {
-	struct sandbox_options sandbox = {.is_child = link_fd >= 0};
 	_cleanup_close_ int fd = link_fd;
 	int r;
 
@@ -452,8 +479,7 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	if (r < 0)
 		return r;
 	look_for_spool(uploader);
-	sandbox.config = uploader->config->config;
-	sandbox_enter(&sandbox);
+	sandbox_enter(uploader->config->config);
 	r = make_events(uploader);
 	if (r < 0)
 		return r;
@@ -475,12 +501,14 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 
 int uploader_new(const struct uploader_options *options, struct uploader **ret_uploader, char **ret_reason)
 {
+	const int keep[] = {options->fd, options->spool_fd};
 	struct uploader *uploader = calloc(1, sizeof(*uploader));
 	int r;
 
 	*ret_reason = NULL;
 	if (!uploader)
 		return -ENOMEM;
+	sandbox_close_descriptors(keep, ARRAY_SIZE(keep));
 	uploader->upload_fd = uploader->inotify_fd = uploader->inotify_watch = -1;
 	uploader->spool_fd = options->spool_fd;
 	/* They came without: nothing that is started from here may have them. */
@@ -532,5 +560,13 @@ void uploader_free(struct uploader *uploader)
 
 int uploader_run(struct uploader *uploader)
 {
-	return event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
+	int r;
+
+	/* As a unit of its own; started by the collector, the collector speaks for both. */
+	if (!uploader->is_child)
+		sd_notify(0, "READY=1");
+	r = event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
+	if (!uploader->is_child)
+		sd_notify(0, "STOPPING=1");
+	return r;
 }
