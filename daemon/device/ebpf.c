@@ -285,7 +285,12 @@ int device_ebpf_new(const struct device_options *options, struct device **ret_de
 	int error;
 
 	libbpf_set_print(ebpf_log);
-	error = options->interface && options->epoch ? ebpf_make(options, ret_device) : -EINVAL;
+	if (!options->interface)
+		error = -EINVAL;
+	else if (!options->epoch) /* its maps could not be made: nothing of eBPF will */
+		error = -EPERM;
+	else
+		error = ebpf_make(options, ret_device);
 	if (error < 0 && ret_reason &&
 	    asprintf(ret_reason, "%s: %s", ebpf_explain(error), strerror(-error)) < 0)
 		*ret_reason = NULL;
