@@ -54,6 +54,9 @@ enum verdict answer_classify_transfer(int curl_code)
 	}
 }
 
+/* Of what the server wrote. */
+#define TEXT_SHOWN 160
+
 /* curl_getdate() also takes many forms that no server may send; only what begins as an HTTP date passes. */
 static bool is_http_date(const char *text)
 {
@@ -134,7 +137,8 @@ void answer_describe(struct answer *answer, const char *prefix, const char *body
 			continue;
 		excerpt[length++] = isspace(c) ? ' ' : (c > 0x20 && c < 0x7f) ? (char)c : '?';
 	}
-	length = MIN(hide_ids(excerpt, length), (size_t)160);
+	length = hide_ids(excerpt, length);
+	length = MIN(length, (size_t)TEXT_SHOWN);
 	while (length > 0 && excerpt[length - 1] == ' ')
 		length--;
 	snprintf(answer->text, sizeof(answer->text), "%s%s%.*s", prefix, length > 0 ? ": " : "", (int)length,

@@ -1,0 +1,184 @@
+/* Answers: every status, Retry-After in all its forms, ClickHouse's codes, and what is shown of them. */
+
+#include "daemon/upload/answer.h"
+
+#include "daemon/upload/clickhouse_answer.h"
+#include "daemon/upload/http.h"
+
+#include <check.h>
+#include <curl/curl.h>
+#include <string.h>
+
+#define SECOND INT64_C(1000000000)
+/* 2022-10-13T20:23:14Z */
+#define NOW (INT64_C(1665692594) * SECOND)
+
+static enum verdict expected(long status)
+{
+	if (status >= 200 && status < 300)
+		return VERDICT_DELIVERED;
+	if (status == 408 || status == 425 || status == 429)
+		return VERDICT_RETRY;
+	if (status == 400 || status == 413 || status == 422)
+		return VERDICT_REFUSED;
+	if (status >= 300 && status < 500)
+		return VERDICT_MISCONFIGURED;
+	return VERDICT_RETRY;
+}
+
+START_TEST(test_every_status)
+{
+	for (long status = 0; status < 1000; status++)
+		ck_assert_int_eq(answer_classify_status(status), expected(status));
+}
+END_TEST
+
+START_TEST(test_transfers)
+{
+	ck_assert_int_eq(answer_classify_transfer(CURLE_PEER_FAILED_VERIFICATION), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_SSL_CACERT_BADFILE), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_SSL_CERTPROBLEM), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_COULDNT_RESOLVE_HOST), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_COULDNT_CONNECT), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_SSL_CONNECT_ERROR), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_OPERATION_TIMEDOUT), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_GOT_NOTHING), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_transfer(CURLE_UNSUPPORTED_PROTOCOL), VERDICT_RETRY);
+}
+END_TEST
+
+static int64_t retry_after(const char *text)
+{
+	return answer_parse_retry_after(text, strlen(text), NOW);
+}
+
+START_TEST(test_retry_after_seconds)
+{
+	ck_assert_int_eq(retry_after("0"), 0);
+	ck_assert_int_eq(retry_after("7"), 7 * SECOND);
+	ck_assert_int_eq(retry_after(" 120 "), 120 * SECOND);
+	ck_assert_int_eq(retry_after("300"), 300 * SECOND);
+	ck_assert_int_eq(retry_after("301"), 300 * SECOND);
+	ck_assert_int_eq(retry_after("99999999999999999999999999999999999"), 300 * SECOND);
+}
+END_TEST
+
+START_TEST(test_retry_after_date)
+{
+	ck_assert_int_eq(retry_after("Thu, 13 Oct 2022 20:24:14 GMT"), 60 * SECOND);
+	ck_assert_int_eq(retry_after("Thursday, 13-Oct-22 20:24:14 GMT"), 60 * SECOND);
+	ck_assert_int_eq(retry_after("Thu Oct 13 20:24:14 2022"), 60 * SECOND);
+	ck_assert_int_eq(retry_after("Thu, 13 Oct 2022 20:20:14 GMT"), 0);
+	ck_assert_int_eq(retry_after("Thu, 13 Oct 2022 23:24:14 GMT"), 300 * SECOND);
+	ck_assert_int_eq(retry_after("Fri, 31 Dec 9999 23:59:59 GMT"), 300 * SECOND);
+}
+END_TEST
+
+START_TEST(test_retry_after_nonsense)
+{
+	ck_assert_int_eq(retry_after(""), -1);
+	ck_assert_int_eq(retry_after("   "), -1);
+	ck_assert_int_eq(retry_after("soon"), -1);
+	ck_assert_int_eq(retry_after("-5"), -1);
+	ck_assert_int_eq(retry_after("1.5"), -1);
+	ck_assert_int_eq(retry_after("10 s"), -1);
+	ck_assert_int_eq(retry_after("tomorrow"), -1);
+	ck_assert_int_eq(retry_after("Thu"), -1);
+	ck_assert_int_eq(answer_parse_retry_after("1\0002", 3, NOW), -1);
+}
+END_TEST
+
+START_TEST(test_text_hides_ids)
+{
+	char body[400] = "no page /c/x/";
+	struct answer answer = {};
+
+	memset(body + 13, 'a', 64);
+	strcpy(body + 77, " here");
+	answer_describe(&answer, "HTTP 404", body, strlen(body));
+	ck_assert_str_eq(answer.text, "HTTP 404: no page /c/x/# here");
+	answer_describe(&answer, "HTTP 500", " a\r\n\tb\x01\xff ", 9);
+	ck_assert_str_eq(answer.text, "HTTP 500: a b??");
+	answer_describe(&answer, "HTTP 204", "", 0);
+	ck_assert_str_eq(answer.text, "HTTP 204");
+	/* An ID that begins near the end of what is shown is not shown in part. */
+	memset(body, 'x', 150);
+	memset(body + 150, '0', 64);
+	answer_describe(&answer, "HTTP 404", body, 214);
+	ck_assert_ptr_null(strstr(answer.text, "00"));
+}
+END_TEST
+
+START_TEST(test_clickhouse_codes)
+{
+	static const char old[] = "Code: 27, e.displayText() = DB::Exception: Cannot parse input";
+	static const char new[] = "Code: 60. DB::Exception: Table default.x doesn't exist";
+	static const char late[] = "12\n34\nCode: 241. DB::Exception: Memory limit";
+
+	ck_assert_int_eq(clickhouse_find_code(old, strlen(old)), 27);
+	ck_assert_int_eq(clickhouse_find_code(new, strlen(new)), 60);
+	ck_assert_int_eq(clickhouse_find_code(late, strlen(late)), 241);
+	ck_assert_int_eq(clickhouse_find_code("", 0), 0);
+	ck_assert_int_eq(clickhouse_find_code("Code: ", 6), 0);
+	ck_assert_int_eq(clickhouse_find_code("Code: 12", 8), 0);
+	ck_assert_int_eq(clickhouse_find_code("Code: 99999999999999 DB::", 25), 0);
+	ck_assert_int_eq(clickhouse_classify(27), VERDICT_REFUSED);
+	ck_assert_int_eq(clickhouse_classify(60), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(clickhouse_classify(516), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(clickhouse_classify(241), VERDICT_RETRY);
+	ck_assert_int_eq(clickhouse_classify(252), VERDICT_RETRY);
+	ck_assert_int_eq(clickhouse_classify(4711), VERDICT_RETRY);
+}
+END_TEST
+
+static enum verdict judge(long status, const char *watched, const char *body)
+{
+	struct http_answer http = {
+		.status = status,
+		.retry_after = -1,
+		.body = body,
+		.length = strlen(body),
+		.watched = watched,
+	};
+	struct answer answer;
+
+	clickhouse_judge(&http, &answer);
+	return answer.verdict;
+}
+
+START_TEST(test_clickhouse_code_goes_before_status)
+{
+	ck_assert_int_eq(judge(200, NULL, ""), VERDICT_DELIVERED);
+	ck_assert_int_eq(judge(200, "27", ""), VERDICT_REFUSED);
+	ck_assert_int_eq(judge(200, NULL, "Code: 241. DB::Exception: Memory"), VERDICT_RETRY);
+	ck_assert_int_eq(judge(500, NULL, "Code: 27, e.displayText() = DB::Exception"), VERDICT_REFUSED);
+	ck_assert_int_eq(judge(500, "60", "Code: 60. DB::Exception"), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(judge(404, "202", ""), VERDICT_RETRY);
+	ck_assert_int_eq(judge(200, "?", ""), VERDICT_RETRY);
+	ck_assert_int_eq(judge(413, NULL, "<html>"), VERDICT_REFUSED);
+	ck_assert_int_eq(judge(503, NULL, "busy"), VERDICT_RETRY);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("answer");
+	TCase *tcase = tcase_create("answer");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(tcase, test_every_status);
+	tcase_add_test(tcase, test_transfers);
+	tcase_add_test(tcase, test_retry_after_seconds);
+	tcase_add_test(tcase, test_retry_after_date);
+	tcase_add_test(tcase, test_retry_after_nonsense);
+	tcase_add_test(tcase, test_text_hides_ids);
+	tcase_add_test(tcase, test_clickhouse_codes);
+	tcase_add_test(tcase, test_clickhouse_code_goes_before_status);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
