@@ -288,9 +288,9 @@ int underlay_enable(struct underlay *underlay, const struct wg_peers *peers)
 	take_changes(underlay);
 	underlay_paths_follow_addresses(underlay->paths);
 	r = follow(underlay, peers, true);
-	/* A peer without a way to it now, or a device that can't be watched, does not keep others from being
-	 * counted. Only without memory or permission nothing would be. */
-	if (r == -ENOMEM || r == -EPERM) {
+	/* A peer without a way to it now, or one device that can't be watched, does not keep others from
+	 * being counted. But where every device refuses, nothing would be. */
+	if (r < 0 && underlay_paths_count(underlay->paths) == 0) {
 		underlay_disable(underlay);
 		return r;
 	}

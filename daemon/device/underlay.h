@@ -27,7 +27,8 @@ int underlay_new(const struct underlay_options *options, struct underlay **ret_u
 void underlay_free(struct underlay *underlay);
 DEFINE_CLEANUP(struct underlay *, underlay_free);
 
-/* Begins to count, with these peers' endpoints, listen port and mark. 0 or -errno (nothing attached). */
+/* Begins to count, with these peers' endpoints, listen port and mark. 0, also while no device leads to a
+ * peer; or -errno when none of those that do can be watched (nothing is attached then). */
 int underlay_enable(struct underlay *underlay, const struct wg_peers *peers);
 /* Stops; waits until no program runs any more. */
 void underlay_disable(struct underlay *underlay);

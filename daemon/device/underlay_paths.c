@@ -385,6 +385,11 @@ int underlay_paths_follow(struct underlay_paths *paths, const struct wg_peers *p
 	return r;
 }
 
+size_t underlay_paths_count(const struct underlay_paths *paths)
+{
+	return paths->n_devices;
+}
+
 const char *underlay_paths_describe(struct underlay_paths *paths)
 {
 	struct buffer *text = &paths->description;

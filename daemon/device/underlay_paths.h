@@ -9,6 +9,7 @@
 #include "daemon/device/underlay.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct underlay_paths;
 
@@ -36,4 +37,6 @@ int underlay_paths_follow_addresses(struct underlay_paths *paths);
 void underlay_paths_detach(struct underlay_paths *paths);
 /* Whether it is the machine's, now or at the last look before. */
 bool underlay_paths_is_local(const struct underlay_paths *paths, const struct address *address);
+/* How many devices are watched. */
+size_t underlay_paths_count(const struct underlay_paths *paths);
 const char *underlay_paths_describe(struct underlay_paths *paths);

@@ -24,8 +24,9 @@ struct wireguard {
 	struct wg_account *account;
 	unsigned int ifindex;
 	struct underlay *underlay; /* NULL: the tunnel's own counters are all there is */
-	char *reason;		   /* why there is no underlay, or which part of it is missing; or NULL */
-	uint64_t underlay_rx;	   /* bytes, since it was enabled */
+	bool underlay_named;
+	char *reason;	      /* why there is no underlay, or which part of it is missing; or NULL */
+	uint64_t underlay_rx; /* bytes, since it was enabled */
 	uint64_t tunnel_rx;
 	bool fresh; /* enabled, and nothing extracted since */
 };
@@ -45,13 +46,35 @@ static void wireguard_free(struct device *device)
 }
 DEFINE_CLEANUP(struct device *, wireguard_free);
 
+static void explain_missing(struct wireguard *wireguard, int error)
+{
+	free(wireguard->reason);
+	if (asprintf(&wireguard->reason,
+		     "bytes only, by the tunnel's own counters: no eBPF on the underlay: %s",
+		     strerror(-error)) < 0)
+		wireguard->reason = NULL;
+}
+
+/* Without the underlay the tunnel's own counters remain, unless its devices were named. */
+static int enable_underlay(struct wireguard *wireguard, const struct wg_peers *peers)
+{
+	int r = underlay_enable(wireguard->underlay, peers);
+
+	if (r == 0 || wireguard->underlay_named)
+		return r;
+	underlay_free(wireguard->underlay);
+	wireguard->underlay = NULL;
+	explain_missing(wireguard, r);
+	return 0;
+}
+
 static int enable(struct wireguard *wireguard)
 {
 	_cleanup_wg_peers_ struct wg_peers peers = {};
 	int r = wg_reader_read(wireguard->reader, &peers);
 
 	if (r == 0 && wireguard->underlay)
-		r = underlay_enable(wireguard->underlay, &peers);
+		r = enable_underlay(wireguard, &peers);
 	if (r == 0)
 		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
 	if (r < 0 && wireguard->underlay)
@@ -175,7 +198,8 @@ static int wireguard_get_pressure_fd(struct device *device)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
 
-	return wireguard->underlay ? underlay_changes_fd(wireguard->underlay) : -1;
+	/* Nobody takes the changes while nothing is extracted. */
+	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
 }
 
 static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
@@ -229,7 +253,6 @@ static const char *explain(int error)
 	return "the peers can't be read";
 }
 
-/* Without the underlay the tunnel's own counters remain, unless its devices were named. */
 static int make_underlay(struct wireguard *wireguard, const struct device_options *options)
 {
 	struct underlay_options underlay = {
@@ -245,12 +268,10 @@ static int make_underlay(struct wireguard *wireguard, const struct device_option
 		return 0;
 	if (r == 0)
 		r = underlay_new(&underlay, &wireguard->underlay);
-	if (r == 0 || options->underlay == UNDERLAY_LIST)
+	wireguard->underlay_named = options->underlay == UNDERLAY_LIST;
+	if (r == 0 || wireguard->underlay_named)
 		return r;
-	if (asprintf(&wireguard->reason,
-		     "bytes only, by the tunnel's own counters: no eBPF for the underlay: %s",
-		     strerror(-r)) < 0)
-		wireguard->reason = NULL;
+	explain_missing(wireguard, r);
 	return 0;
 }
 

@@ -155,6 +155,7 @@ int main(int argc, char **argv)
 	options.underlay_devices = options.underlay == UNDERLAY_LIST ? argv + 3 : NULL;
 	if (getenv("PROBE_MAX_FLOWS"))
 		options.max_flows = (uint32_t)atoi(getenv("PROBE_MAX_FLOWS"));
+	options.without_tcx = getenv("PROBE_WITHOUT_TCX") != NULL;
 	if (options.underlay != UNDERLAY_NONE && epoch_new(&epoch) == 0)
 		options.epoch = epoch;
 	r = strcmp(argv[1], "stats") == 0 ? device_stats_new(&options, &device, &reason)

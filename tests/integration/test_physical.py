@@ -57,6 +57,17 @@ def test_equals_the_tunnels_own_counters(network, probe, ipv6):
     assert device.ask("info")["attachment"].startswith("tcx on ve")
 
 
+def test_without_tcx(network, wireguard, probe):
+    """On kernels before 6.6 a filter of clsact stands in."""
+    left, right = wireguard
+    device = probe(left, without_tcx=True)
+    assert device.ask("info")["attachment"].startswith("clsact on ve")
+    start = tunnel_counters(left)
+    send_udp(left, right, 100, 1000, back=50)
+    window, tunnel = quiet_window(device, left, start)
+    check_against_tunnel(window, tunnel)
+
+
 def test_full_speed_over_many_windows(network, wireguard, probe):
     """Datagrams of both directions at full speed, while windows end all the time: none is lost or counted twice."""
     device = probe(wireguard[0])

@@ -54,11 +54,12 @@ class Window:
 class Probe:
     """A device in a namespace. Commands are answered one at a time."""
 
-    def __init__(self, namespace, source, name, *underlay, max_flows=65536):
+    def __init__(self, namespace, source, name, *underlay, max_flows=65536, without_tcx=False):
         program = os.path.realpath(os.path.join(build_directory(), "tests/integration/device-probe"))
         command = namespace.prefix([program, source, name, *(underlay or ("none",))])
         self.popen = subprocess.Popen(dies_with_us(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      env={**os.environ, "PROBE_MAX_FLOWS": str(max_flows)})
+                                      env={**os.environ, "PROBE_MAX_FLOWS": str(max_flows),
+                                           **({"PROBE_WITHOUT_TCX": "yes"} if without_tcx else {})})
         self.made = self._read()
 
     def _read(self):
