@@ -39,12 +39,19 @@ void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_T
 		log_id_format(id, ret_text);
 }
 
+/* Only what is new: sd_notify() waits when whoever listens does not read. */
 void daemon_notify_status(struct daemon *daemon)
 {
-	sd_notifyf(0, "STATUS=%s, %s", daemon->running ? "Counting" : "Stopped",
-		   daemon->uploader_by_itself || uploader_link_is_connected(daemon->uploader)
-			   ? "uploader connected"
-			   : "uploader not running");
+	static const char *const texts[2][2] = {
+		{"STATUS=Stopped, no uploader", "STATUS=Stopped, uploader connected"},
+		{"STATUS=Counting, no uploader", "STATUS=Counting, uploader connected"},
+	};
+	const char *text = texts[daemon->running][uploader_link_is_connected(daemon->uploader)];
+
+	if (text == daemon->notified)
+		return;
+	daemon->notified = text;
+	sd_notify(0, text);
 }
 
 /* ---- directories and lock -------------------------------------------------------------------------- */

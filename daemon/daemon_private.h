@@ -52,7 +52,8 @@ struct daemon {
 	struct event *signals[3];
 	struct event *ready_timer;
 	bool ready;
-	int textfile_error; /* of the last write, so that a lasting one is logged once */
+	const char *notified; /* the last status that the service manager was told */
+	int textfile_error;   /* of the last write, so that a lasting one is logged once */
 
 	bool running; /* as far as the loop knows: a start has succeeded, or is under way */
 	bool stopping;

@@ -632,6 +632,7 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 	nodes_free(logger->nodes);
 	logger->nodes = nodes;
 	publish_nodes(logger);
+	publish(logger);
 }
 
 /* Exchanges one layer's device, between two windows. */
@@ -710,7 +711,6 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 	if (r < 0)
 		return r;
 	logger_set_nodes(logger, options->nodes);
-	publish(logger);
 	*ret_logger = TAKE_PTR(logger);
 	return 0;
 }

@@ -1,0 +1,214 @@
+"""The control socket of the real daemon: what a client may do, and what a bad one can't."""
+import json
+import os
+import socket
+import stat
+
+import pytest
+
+from lib.varlink import VarlinkError
+from lib.wait import wait_until
+
+CONTROL = "org.netlogd.control."
+
+
+@pytest.fixture
+def daemon(network, netlogd):
+    """Counts nothing, so that only control is at work."""
+    return netlogd(network.namespace(), {
+        "tun": {"source": "none"}, "sock": {"source": "none"},
+        "routes": {"mode": "static", "local-addr": "100.64.0.1"}}).start()
+
+
+def connect(daemon):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(20)
+    client.connect(str(daemon.control_socket))
+    return client
+
+
+def replies(client, n):
+    data = b""
+    while data.count(b"\0") < n:
+        part = client.recv(65536)
+        assert part, f"closed after {data!r}"
+        data += part
+    return [json.loads(text) for text in data.split(b"\0")[:n]]
+
+
+def request(method, **parameters):
+    return json.dumps({"method": method, "parameters": parameters}).encode() + b"\0"
+
+
+def test_socket_mode_and_introspection(daemon):
+    assert stat.S_IMODE(os.stat(daemon.control_socket).st_mode) == 0o660
+    with connect(daemon) as client:
+        client.sendall(request("org.varlink.service.GetInfo"))
+        info = replies(client, 1)[0]["parameters"]
+        assert info["product"] == "netlogd"
+        assert set(info["interfaces"]) == {"org.varlink.service", "org.netlogd.control"}
+        client.sendall(request("org.varlink.service.GetInterfaceDescription", interface="org.netlogd.control"))
+        text = replies(client, 1)[0]["parameters"]["description"]
+        for method in "Start Stop Reconfig Reload Flush SetNodes Status Metrics Tail".split():
+            assert f"method {method}(" in text
+
+
+def test_pipelined_requests_are_answered_in_order(daemon):
+    with connect(daemon) as client:
+        wanted = []
+        for i in range(50):
+            client.sendall(request("org.varlink.service.GetInfo") + request(CONTROL + "Flush", deadlineMs=0)
+                           + request(CONTROL + f"Nonsense{i}"))
+            wanted += [None, None, "org.varlink.service.MethodNotFound"]
+        assert [reply.get("error") for reply in replies(client, len(wanted))] == wanted
+
+
+@pytest.mark.parametrize("garbage", [
+    b"hello\0", b"\0", b"[]\0", b'{"method": 7}\0', b"\xff\xfe\0", b'{"method":' + b"[" * 100000 + b"\0"],
+    ids=["text", "nothing", "list", "number", "bytes", "deep"])
+def test_garbage_harms_nobody_else(daemon, garbage):
+    with connect(daemon) as other, connect(daemon) as client:
+        client.sendall(garbage)
+        while client.recv(65536):
+            pass  # an answer may come, and then the end
+        other.sendall(request(CONTROL + "Status"))
+        assert replies(other, 1)[0]["parameters"]["status"]["running"]
+
+
+def test_a_message_beyond_a_mebibyte_is_cut_off(daemon):
+    with connect(daemon) as client:
+        with pytest.raises((ConnectionError, BrokenPipeError)):
+            for _ in range(64):
+                client.sendall(b" " * 65536)
+            if not client.recv(1):
+                raise ConnectionError
+    assert daemon.status()["control"]["cutOff"] == 1
+
+
+def test_the_65th_client_is_refused(daemon):
+    clients = [connect(daemon) for _ in range(64)]
+    try:
+        for client in clients:
+            client.sendall(request("org.varlink.service.GetInfo"))
+            replies(client, 1)
+        with connect(daemon) as one_more:
+            assert one_more.recv(1) == b""
+    finally:
+        for client in clients:
+            client.close()
+    wait_until(lambda: _answers(daemon), "an answer after the crowd has gone")
+
+
+def _answers(daemon):
+    try:
+        return daemon.status()["running"]
+    except (ConnectionError, EOFError, OSError):
+        return False
+
+
+def call_as(uid, daemon, method):
+    """The error of a call by another user, or None; and what it costs to be somebody else is a child process."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setresuid(uid, uid, uid)
+            with connect(daemon) as client:
+                client.sendall(request(CONTROL + method))
+                os.write(write, json.dumps(replies(client, 1)[0].get("error")).encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(answer)
+
+
+def test_who_may_do_what(network, netlogd, directory):
+    daemon = netlogd(network.namespace(), {
+        "netlogd": {"operators": "1234"}, "tun": {"source": "none"}, "sock": {"source": "none"}}).start()
+    # Whoever can connect: the mode would keep these users out, which is not what is tested here.
+    os.chmod(daemon.control_socket, 0o666)
+    for path in (directory, daemon.directory):
+        os.chmod(path, 0o755)
+    denied = "org.varlink.service.PermissionDenied"
+    for method in ("Start", "Stop", "Reload", "Flush", "Reconfig", "SetNodes", "Tail"):
+        assert call_as(4321, daemon, method) == denied, method
+    for method in ("Status", "Metrics"):
+        assert call_as(4321, daemon, method) is None, method
+    assert call_as(1234, daemon, "Flush") is None
+    assert call_as(0, daemon, "Flush") is None
+
+
+def test_errors_have_names(daemon):
+    def error(method, **parameters):
+        with pytest.raises(VarlinkError) as caught:
+            daemon.call(method, **parameters)
+        return caught.value.name.removeprefix(CONTROL), caught.value.parameters
+
+    public = daemon.status()["publicId"]
+    assert len(public) == 64
+    assert error("Start") == ("AlreadyRunning", {"publicId": public})
+    routes = {"localAddrs": ["100.64.0.1"], "routes": ["10.0.0.0/33"], "subnetRoutes": []}
+    assert error("Reconfig", routes=routes) == ("InvalidRoute", {"value": "10.0.0.0/33"})
+    name, parameters = error("SetNodes", nodes=[{"nodeId": "n1", "addresses": ["nowhere"]}])
+    assert (name, parameters["value"]) == ("InvalidNode", "nowhere")
+    daemon.call("Stop")
+    assert error("Flush") == ("NotRunning", {})
+    assert daemon.call("Stop") == {"pendingMessages": 0, "pendingBytes": 0}
+    name, parameters = error("Start", tun={"source": "ebpf", "interface": "lo\0"[:2]}, sock={"source": "ebpf"})
+    assert (name, parameters["device"]) == ("DeviceUnavailable", "sock")
+    assert not daemon.status()["running"]
+    assert error("Start", nodeLogId="00")[0] == "org.varlink.service.InvalidParameter"
+
+    text = daemon.config.read_text()
+    daemon.config.write_text(text + "[record]\nperiod=never\n")
+    name, parameters = error("Reload")
+    assert name == "ConfigurationInvalid"
+    assert parameters["file"] == str(daemon.config)
+    assert parameters["line"] == len(text.splitlines()) + 1 or "period" in parameters["reason"]
+    daemon.config.write_text(text.replace(str(daemon.state), str(daemon.directory / "elsewhere")))
+    name, parameters = error("Reload")
+    assert name == "ConfigurationInvalid"
+    assert "state-directory" in parameters["reason"]
+    daemon.config.write_text(text)
+    daemon.call("Reload")
+
+
+def test_a_log_id_given_to_start(daemon, directory):
+    private = directory / "other.logid"
+    public = daemon.ctl("id", "new", private).stdout.split()[-1]
+    daemon.call("Stop")
+    assert daemon.call("Start", nodeLogId=private.read_text().strip()) == {"publicId": public}
+    assert daemon.status()["publicId"] == public
+    daemon.call("Stop")
+    configured = daemon.call("Start")["publicId"]
+    assert configured != public
+    # A secret stands in no log line and no argument list.
+    assert private.read_text().strip() not in daemon.log()
+
+
+def test_routes_stay_until_reload_and_may_be_set_while_stopped(daemon):
+    def configured():
+        return [route["prefix"] for route in daemon.status()["routes"]["routes"]]
+
+    daemon.call("Stop")
+    daemon.call("Reconfig", routes={"localAddrs": ["100.64.0.7"], "routes": ["10.0.0.0/8"], "subnetRoutes": []})
+    assert configured() == ["10.0.0.0/8"]
+    daemon.call("Start")
+    assert configured() == ["10.0.0.0/8"]
+    daemon.call("Reload")
+    wait_until(lambda: configured() == [], "the configured routes again")
+
+
+def test_nodes_and_metrics(daemon):
+    daemon.call("SetNodes", nodes=[{"nodeId": "n1", "name": "one.example.", "addresses": ["100.64.0.1"]}])
+    status = daemon.status()
+    assert status["nodes"] == 1
+    assert status["nodeList"][0]["name"] == "one.example"
+    text = daemon.call("Metrics")["text"]
+    assert "netlogd_running 1\n" in text
+    for line in text.splitlines():
+        assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
