@@ -48,7 +48,7 @@ static inline int netlink_attributes_next(struct netlink_attributes *attributes,
 		return -EBADMSG;
 	size = MNL_ALIGN(attr->nla_len);
 	attributes->left -= size;
-	attributes->next = (const struct nlattr *)((const char *)attr + size);
+	attributes->next = (const void *)((const char *)attr + size);
 	*ret_attr = attr;
 	return 1;
 }

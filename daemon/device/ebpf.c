@@ -36,7 +36,7 @@ struct ebpf {
 
 #define EBPF(pointer) ((struct ebpf *)(pointer))
 
-static int ebpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
+_printf_(2, 0) static int ebpf_log(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	char text[512];
 	size_t length;

@@ -4,11 +4,7 @@
  */
 
 #include "daemon/device/decode.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz_support.h"
 
 /* Before the packet: two bytes of segment size, one of flags, two of the inner header's offset, and two that
  * say how much longer the packet is than what was captured of it. */
@@ -37,12 +33,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.inner = (uint16_t)(data[3] << 8 | data[4]),
 	};
 	decode_packet(&input, &decoded);
-	if (decoded.packets < 1 || decoded.bytes + 8 < input.length)
-		abort();
-	if (input.gso_size == 0 && (decoded.packets != 1 || decoded.bytes != input.length || decoded.inexact))
-		abort();
-	if (decoded.connection.src.address.family == ADDRESS_NONE && decoded.connection.proto != 0)
-		abort();
+	REQUIRE(decoded.packets >= 1 && decoded.bytes + 8 >= input.length);
+	if (input.gso_size == 0)
+		REQUIRE(decoded.packets == 1 && decoded.bytes == input.length && !decoded.inexact);
+	if (decoded.connection.src.address.family == ADDRESS_NONE)
+		REQUIRE(decoded.connection.proto == 0);
 	free(packet);
 	return 0;
 }
