@@ -1,0 +1,76 @@
+"""Debian's clickhouse-server, with everything it keeps in a temporary directory."""
+import re
+import socket
+import urllib.error
+import urllib.request
+
+from .process import Process
+from .wait import wait_until
+
+CONFIG = """<yandex>
+  <logger><level>warning</level><console>1</console></logger>
+  <http_port>{http}</http_port><tcp_port>{tcp}</tcp_port><listen_host>127.0.0.1</listen_host>
+  <path>{path}/data/</path><tmp_path>{path}/tmp/</tmp_path><user_files_path>{path}/files/</user_files_path>
+  <users_config>{path}/users.xml</users_config><default_profile>default</default_profile>
+  <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>
+</yandex>
+"""
+USERS = """<yandex>
+  <profiles><default><max_memory_usage>2000000000</max_memory_usage></default></profiles>
+  <users>
+    <default><password></password><networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile><quota>default</quota></default>
+    <writer><password>open sesame</password><networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile><quota>default</quota></writer>
+  </users>
+  <quotas><default/></quotas>
+</yandex>
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def statements(path):
+    """The statements of an SQL file, without comments."""
+    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+    return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+class ClickHouse:
+    def __init__(self, directory):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        for name in ("data", "tmp", "files"):
+            (directory / name).mkdir()
+        (directory / "config.xml").write_text(CONFIG.format(http=self.port, tcp=free_port(), path=directory))
+        (directory / "users.xml").write_text(USERS)
+        self.process = Process(["clickhouse-server", f"--config-file={directory}/config.xml"],
+                               directory / "clickhouse.log", cwd=directory)
+        wait_until(self.answers, "clickhouse-server", 60)
+
+    def answers(self):
+        assert self.process.running, self.process.text()
+        try:
+            with urllib.request.urlopen(self.url + "/ping", timeout=5) as answer:
+                return answer.read() == b"Ok.\n"
+        except OSError:
+            return False
+
+    def query(self, sql):
+        """The rows of a query as lists of texts."""
+        try:
+            with urllib.request.urlopen(self.url, sql.encode(), timeout=60) as answer:
+                text = answer.read().decode()
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{sql[:200]}: {error.read().decode()}") from error
+        return [line.split("\t") for line in text.splitlines()]
+
+    def value(self, sql):
+        return self.query(sql)[0][0]
+
+    def close(self):
+        self.process.terminate(30)
+        self.process.close()

@@ -1,0 +1,262 @@
+"""The ClickHouse sink: against Debian's server, and against a server that is played."""
+import json
+import re
+import shutil
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from collector import Answer, Collector
+from lib.clickhouse import ClickHouse, statements
+from lib.uploader import CollectorSide, Uploader, wait_until
+
+SCHEMAS = Path(__file__).parents[2] / "packaging" / "clickhouse"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    if not shutil.which("clickhouse-server"):
+        pytest.skip("no clickhouse-server")
+    made = ClickHouse(tmp_path_factory.mktemp("clickhouse"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def tables(server):
+    """The old servers' schema, empty."""
+    server.query("DROP DATABASE IF EXISTS netlogd")
+    for statement in statements(SCHEMAS / "old.sql"):
+        server.query(statement)
+    return server
+
+
+@pytest.fixture
+def run(directory):
+    """Makes an uploader and the collector's side of it."""
+    made = []
+
+    def make(url, name="u", **keys):
+        path = directory / name
+        path.mkdir()
+        sink = {"type": "clickhouse", "url": url, "database": "netlogd", "table": "flows", "flush-interval": "0",
+                **{key.replace("_", "-"): value for key, value in keys.items()}}
+        uploader = Uploader(path, {"ch": sink})
+        made.append(uploader)
+        side = CollectorSide(path / "upload.sock")
+        made.append(side)
+        return uploader, side
+
+    yield make
+    for one in reversed(made):
+        one.close()
+
+
+def delivered(side, sequence):
+    return side.wait_sink("ch", lambda s: s["deliveredSequence"] == sequence, f"delivery of {sequence}", 60)
+
+
+def test_rows_arrive(tables, run):
+    """Every entry is a row, whatever the compression; the sums are right."""
+    for i, compression in enumerate(("auto", "gzip", "none")):
+        uploader, side = run(tables.url, f"u{i}", compression=compression, max_rows=2500)
+        uploader.fill(7, entries=1000)
+        uploader.start()
+        delivered(side, 7)
+        uploader.stop()
+        spool = tables.value("SELECT spool FROM netlogd.flows ORDER BY start DESC LIMIT 1")
+        assert tables.query(
+            "SELECT count(), uniqExact(seq, idx), sum(tx_pkts), sum(tx_bytes), max(rx_bytes), any(class), any(proto), "
+            "any(node), min(proc_seq), max(proc_seq), countIf(start_time > now() - 600 AND start_time < now() + 60) "
+            f"FROM netlogd.flows WHERE spool = '{spool}'") == [[
+                "7000", "7000", str(7 * 500500), str(sum(seq * 1000 * 1000 + 499500 for seq in range(1, 8))), "4321",
+                "virtual", "6", "n1", "1", "7", "7000"]]
+    assert tables.query("SELECT IPv6NumToString(src_ip), IPv6NumToString(dst_ip), src_port, dst_port FROM netlogd.flows "
+                        "WHERE idx = 251 LIMIT 1") == [["::ffff:100.64.0.1", "::ffff:100.64.1.1", "20251", "443"]]
+
+
+def test_a_batch_that_comes_twice_is_the_same_rows(tables, run):
+    """At least once: what the killed uploader sent again is recognised by the row key."""
+    uploader, side = run(tables.url, max_rows=1000)
+    uploader.fill(30, entries=500)
+    for kill in range(6):
+        uploader.start()
+        wait_until(lambda kill=kill: int(tables.value("SELECT count() FROM netlogd.flows")) >= kill * 2000, "rows")
+        uploader.kill()
+    uploader.start()
+    delivered(side, 30)
+    uploader.stop()
+    assert tables.query("SELECT count(), sum(tx_pkts) FROM netlogd.flows FINAL") == [["15000", str(30 * 125250)]]
+    assert tables.query("SELECT uniqExact(seq, idx) FROM netlogd.flows") == [["15000"]]
+
+
+def test_events_of_a_message_without_entries(tables, run):
+    uploader, side = run(tables.url)
+    uploader.fill(3, size=300)
+    uploader.start()
+    delivered(side, 3)
+    uploader.stop()
+    assert tables.query("SELECT seq, kind, proc_seq FROM netlogd.flows_events ORDER BY seq") == [
+        ["1", "empty", "1"], ["2", "empty", "2"], ["3", "empty", "3"]]
+
+
+def test_password(tables, run, directory):
+    """By headers of ClickHouse's own; a wrong one is a misconfiguration."""
+    secret = directory / "password"
+    secret.write_text("wrong\n")
+    secret.chmod(0o600)
+    uploader, side = run(tables.url, user="writer", password_file=secret)
+    uploader.fill(1, entries=10)
+    uploader.start()
+    sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured")
+    assert "Code: 193" in sink["lastError"] and "wrong\n" not in sink["lastError"]
+    secret.write_text("open sesame\n")
+    uploader.reload()
+    delivered(side, 1)
+    uploader.stop()
+
+
+@pytest.mark.parametrize("change,code", [("DROP TABLE netlogd.flows", 60), ("DROP DATABASE netlogd", 81)])
+def test_missing_table(tables, run, change, code):
+    tables.query(change)
+    uploader, side = run(tables.url)
+    uploader.fill(12, entries=10)
+    uploader.start()
+    sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured")
+    assert f"Code: {code}" in sink["lastError"]
+    assert sink["backlogMessages"] == 12 and sink["quarantined"] == 0
+    for statement in statements(SCHEMAS / "old.sql"):
+        tables.query(statement)
+    uploader.reload()
+    delivered(side, 12)
+    uploader.stop()
+    assert tables.value("SELECT count() FROM netlogd.flows") == "120"
+
+
+def test_wrong_schema(tables, run):
+    """A column that can't take what we send: every row is refused, so it is a misconfiguration."""
+    tables.query("DROP TABLE netlogd.flows")
+    tables.query("CREATE TABLE netlogd.flows (node UInt8, seq UInt64, idx UInt32) ENGINE = MergeTree ORDER BY seq")
+    uploader, side = run(tables.url)
+    uploader.fill(12, entries=10)
+    uploader.start()
+    sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured", timeout=60)
+    assert sink["quarantined"] == 0 and sink["backlogMessages"] == 12
+    uploader.stop()
+
+
+# --- a server that is played
+
+
+class Played:
+    """Answers the question about settings, and inserts as the test says."""
+
+    def __init__(self, collector, known):
+        self.known = known
+        self.inserts = []
+        self.asked = 0
+        self.answers = []
+        collector.default = self.answer
+
+    def answer(self, request):
+        query = request.query.get("query", "")
+        if query.startswith("SELECT name FROM system.settings"):
+            self.asked += 1
+            return Answer(200, body="".join(f"{name}\n" for name in self.known))
+        self.inserts.append(request)
+        return self.answers.pop(0) if self.answers else Answer(200)
+
+
+TODAY = ("insert_deduplication_token", "input_format_skip_unknown_fields", "wait_for_async_insert", "max_threads")
+
+
+@pytest.fixture
+def collector():
+    with Collector() as made:
+        yield made
+
+
+def test_request(collector, run):
+    """What a server of today gets: zstd, a token, known settings only, and the user's."""
+    played = Played(collector, TODAY)
+    uploader, side = run(collector.url, settings="max_threads=3,no_such_thing=1,wait_for_async_insert=0",
+                         table="fl`ows", database="net.log")
+    uploader.fill(2, entries=3)
+    uploader.start()
+    delivered(side, 2)
+    uploader.stop()
+    request, = played.inserts
+    parameters = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.target).query))
+    token = parameters.pop("insert_deduplication_token")
+    assert re.fullmatch(r"[0-9a-f]{32}-1-2-[0-9a-f]{8}", token)
+    assert parameters == {
+        "query": "INSERT INTO `net.log`.`fl\\`ows` FORMAT JSONEachRow", "max_threads": "3",
+        "input_format_skip_unknown_fields": "1", "wait_for_async_insert": "1"}
+    assert request.headers["content-encoding"] == "zstd"
+    rows = [json.loads(line) for line in request.body.splitlines()]
+    assert [(row["seq"], row.get("idx", 0)) for row in rows] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+    assert rows[4]["spool"] == token[:32] and rows[4]["dst"] == "::ffff:100.64.0.1"
+    assert played.asked == 1
+
+
+def test_retry_is_the_same_bytes_with_the_same_token(collector, run):
+    """Also after a restart. An exception in a 200 is a failure; a time-out told as 408 is an outage."""
+    played = Played(collector, TODAY)
+    played.answers = [
+        Answer(200, {"X-ClickHouse-Exception-Code": "241"}, "Code: 241. DB::Exception: Memory limit exceeded"),
+        Answer(408, {"X-ClickHouse-Exception-Code": "209"}, "Code: 209. DB::Exception: Timeout"),
+        Answer(500, body="Code: 252. DB::Exception: Too many parts"),
+        *[Answer(500, body="Code: 252. DB::Exception: Too many parts")] * 50,
+    ]
+    uploader, side = run(collector.url)
+    uploader.fill(3, entries=5)
+    uploader.start()
+    collector.wait(lambda _: len(played.inserts) >= 3)
+    uploader.kill()
+    played.answers = []
+    uploader.start()
+    delivered(side, 3)
+    uploader.stop()
+    assert len({request.query["insert_deduplication_token"] for request in played.inserts}) == 1
+    assert len({request.body for request in played.inserts}) == 1
+
+
+def test_refused_row_is_found(collector, run):
+    """Code 27 with status 500 (as 18.16 says it): halves, until the message stands alone."""
+    played = Played(collector, ())
+
+    def insert(request):
+        played.inserts.append(request)
+        bad = any(json.loads(line)["seq"] == 6 for line in request.body.splitlines())
+        return Answer(500, body="Code: 27, e.displayText() = DB::Exception: Cannot parse") if bad else Answer(200)
+
+    collector.default = lambda request: (played.answer(request) if "SELECT" in request.query["query"]
+                                         else insert(request))
+    uploader, side = run(collector.url)
+    uploader.fill(10, entries=4)
+    uploader.start()
+    sink = delivered(side, 10)
+    side.wait_sink("ch", lambda s: s["quarantined"] == 1)
+    uploader.stop()
+    assert sink["state"] in ("ok", "idle")
+    assert [message["logtail"]["proc_seq"] for message in uploader.quarantined("ch")] == [6]
+    accepted = [json.loads(line)["seq"] for request in played.inserts if request.accepted
+                for line in request.body.splitlines()]
+    assert accepted == [seq for seq in range(1, 11) if seq != 6 for _ in range(4)]
+    assert all(request.headers["content-encoding"] == "gzip" for request in played.inserts)
+
+
+def test_flush_interval_has_a_random_phase(collector, run):
+    """60 s by default, so nothing goes out at once; a flush does it."""
+    played = Played(collector, TODAY)
+    uploader, side = run(collector.url, flush_interval="1h")
+    uploader.fill(2, entries=5)
+    uploader.start()
+    side.wait_sink("ch", lambda s: s["backlogMessages"] == 2)
+    assert played.inserts == []
+    assert side.flush(1, 5000)["pendingMessages"] == 0
+    uploader.stop()
+    assert len(played.inserts) == 1
