@@ -15,9 +15,15 @@
 struct reader {
 	const char *next;
 	const char *end;
+	const char *rest; /* of a line that is longer than inih's buffer: handed over in pieces */
+	size_t rest_length;
 	unsigned int line;
 	bool indented; /* the line begins with a blank */
-	int result;    /* of the first failure */
+	bool piece;    /* what inih reads now goes on with the line before, to the letter */
+	/* The file's line of each such piece: inih counts them as lines of their own. */
+	unsigned int *pieces;
+	size_t n_pieces;
+	int result; /* of the first failure */
 	struct config_sections sections;
 	struct config_error *error;
 };
@@ -118,20 +124,32 @@ static int read_section(struct reader *reader, const char *line, size_t length)
 	return 0;
 }
 
-static int check_line(struct reader *reader, const char *line, size_t length)
+static size_t count_blanks(const char *line, size_t length)
 {
 	size_t blanks = 0;
 
-	if (memchr(line, '\0', length))
-		return config_fail(reader->error, reader->line, "a NUL byte: this is no text file");
 	while (blanks < length && is_blank(line[blanks]))
 		blanks++;
-	if (blanks < length && (line[blanks] == '#' || line[blanks] == ';'))
+	return blanks;
+}
+
+static bool is_comment(const char *line, size_t length)
+{
+	size_t blanks = count_blanks(line, length);
+
+	return blanks < length && (line[blanks] == '#' || line[blanks] == ';');
+}
+
+static int check_line(struct reader *reader, const char *line, size_t length)
+{
+	size_t blanks = count_blanks(line, length);
+
+	if (memchr(line, '\0', length))
+		return config_fail(reader->error, reader->line, "a NUL byte: this is no text file");
+	if (is_comment(line, length))
 		return 0;
 	if (length > CONFIG_LINE_MAX)
-		return config_fail(reader->error, reader->line,
-				   "a line of more than %d bytes (a list may go on in the next line, if that "
-				   "begins with a blank)",
+		return config_fail(reader->error, reader->line, "a line of more than %d bytes",
 				   CONFIG_LINE_MAX);
 	if (blanks < length && line[blanks] == '[') {
 		if (blanks > 0)
@@ -142,14 +160,114 @@ static int check_line(struct reader *reader, const char *line, size_t length)
 	return 0;
 }
 
-/* Hands inih the next line. What is longer than its buffer is a comment, which it need not see. */
+/* The value without a comment behind it, which inih takes away from a key's first line only. */
+static size_t value_length(const char *value, size_t length)
+{
+	const char *semicolon = value;
+	size_t n = length;
+
+	while ((semicolon = memchr(semicolon, ';', (size_t)(value + length - semicolon)))) {
+		if (semicolon == value || is_blank(semicolon[-1])) {
+			n = (size_t)(semicolon - value);
+			break;
+		}
+		semicolon++;
+	}
+	while (n > 0 && is_blank(value[n - 1]))
+		n--;
+	return n;
+}
+
+/* Where a line can be cut so that inih, which trims blanks, takes nothing away. 0: nowhere. */
+static size_t cut(const char *line, size_t max)
+{
+	while (max > 1 && (is_blank(line[max - 1]) || is_blank(line[max])))
+		max--;
+	return max > 1 ? max : 0;
+}
+
+static void put_line(char *buffer, const char *line, size_t length)
+{
+	memcpy(buffer, line, length);
+	buffer[length] = '\n';
+	buffer[length + 1] = '\0';
+}
+
+static int note_piece(struct reader *reader)
+{
+	unsigned int *pieces = reallocarray(reader->pieces, reader->n_pieces + 1, sizeof(*pieces));
+
+	if (!pieces)
+		return -ENOMEM;
+	reader->pieces = pieces;
+	pieces[reader->n_pieces++] = reader->line;
+	return 0;
+}
+
+/* From a line as inih counts to the file's. */
+static unsigned int real_line(const struct reader *reader, unsigned int counted)
+{
+	unsigned int before = 0;
+
+	while (before < reader->n_pieces && reader->pieces[before] + before < counted)
+		before++;
+	return counted - before;
+}
+
+/* The next piece of a long line; a blank before it makes inih take it for a continuation. */
+static char *next_piece(struct reader *reader, char *buffer, size_t size)
+{
+	size_t length = MIN(reader->rest_length, size - 3);
+
+	if (length < reader->rest_length)
+		length = cut(reader->rest, length);
+	if (length == 0) {
+		reader->result = config_fail(reader->error, reader->line,
+					     "a line with more than %zu blanks in a row", size - 3);
+		return NULL;
+	}
+	if (note_piece(reader) < 0) {
+		reader->result = -ENOMEM;
+		return NULL;
+	}
+	buffer[0] = ' ';
+	put_line(buffer + 1, reader->rest, length);
+	reader->rest += length;
+	reader->rest_length -= length;
+	reader->piece = true;
+	return buffer;
+}
+
+/* The first piece of a long line, which holds the key. */
+static char *first_piece(struct reader *reader, const char *line, size_t length, char *buffer, size_t size)
+{
+	size_t first;
+
+	length = value_length(line, length);
+	first = length <= size - 2 ? length : cut(line, size - 2);
+	if (first == 0 || (!reader->indented && !memchr(line, '=', first))) {
+		reader->result = config_fail(reader->error, reader->line, "expected \"key = value\"");
+		return NULL;
+	}
+	put_line(buffer, line, first);
+	reader->rest = line + first;
+	reader->rest_length = length - first;
+	return buffer;
+}
+
+/* Hands inih the next line. A long one comes in pieces; a long comment it need not see. */
 static char *next_line(char *buffer, int size, void *userdata)
 {
 	struct reader *reader = userdata;
 	const char *line = reader->next, *newline;
-	size_t length, copied;
+	size_t length;
 
-	if (line == reader->end || reader->result < 0)
+	if (reader->result < 0)
+		return NULL;
+	if (reader->rest_length > 0)
+		return next_piece(reader, buffer, (size_t)size);
+	reader->piece = false;
+	if (line == reader->end)
 		return NULL;
 	newline = memchr(line, '\n', (size_t)(reader->end - line));
 	length = (size_t)((newline ? newline : reader->end) - line);
@@ -160,37 +278,26 @@ static char *next_line(char *buffer, int size, void *userdata)
 	reader->result = check_line(reader, line, length);
 	if (reader->result < 0)
 		return NULL;
-	copied = length <= (size_t)size - 2 ? length : 0;
-	memcpy(buffer, line, copied);
-	buffer[copied] = '\n';
-	buffer[copied + 1] = '\0';
+	if (length > (size_t)size - 2) {
+		if (!is_comment(line, length))
+			return first_piece(reader, line, length, buffer, (size_t)size);
+		length = 0;
+	}
+	put_line(buffer, line, length);
 	return buffer;
 }
 
-/* The value without a comment behind it, which inih takes away from a key's first line only. */
-static size_t value_length(const char *value)
+/* A continuation line is one more item of a list; a piece goes on where the one before was cut. */
+static int continue_entry(struct config_entry *entry, const char *value, bool piece)
 {
-	size_t n = strlen(value);
-
-	for (const char *p = value; (p = strchr(p, ';')); p++)
-		if (p == value || is_blank(p[-1])) {
-			n = (size_t)(p - value);
-			break;
-		}
-	while (n > 0 && is_blank(value[n - 1]))
-		n--;
-	return n;
-}
-
-static int continue_entry(struct config_entry *entry, const char *value)
-{
+	size_t length = piece ? strlen(value) : value_length(value, strlen(value));
 	char *joined;
 
-	if (asprintf(&joined, "%s,%.*s", entry->value, (int)value_length(value), value) < 0)
+	if (asprintf(&joined, "%s%s%.*s", entry->value, piece ? "" : ",", (int)length, value) < 0)
 		return -ENOMEM;
 	free(entry->value);
 	entry->value = joined;
-	entry->n_lines++;
+	entry->n_lines += !piece;
 	return 0;
 }
 
@@ -232,8 +339,9 @@ static int take_entry(void *userdata, const char *section_name, const char *key,
 		return 1;
 	}
 	section = &reader->sections.items[reader->sections.n - 1];
-	if (reader->indented && section->n_entries > 0)
-		reader->result = continue_entry(&section->entries[section->n_entries - 1], value);
+	if ((reader->indented || reader->piece) && section->n_entries > 0)
+		reader->result =
+			continue_entry(&section->entries[section->n_entries - 1], value, reader->piece);
 	else
 		reader->result = add_entry(reader, section, key, value);
 	return 1;
@@ -249,6 +357,9 @@ int config_sections_parse(const char *text, size_t size, struct config_sections 
 		reader.next += 3;
 	/* inih goes on behind a line that it can't read, and says which was the first. */
 	r = ini_parse_stream(next_line, &reader, take_entry, &reader);
+	if (r > 0)
+		r = (int)real_line(&reader, (unsigned int)r);
+	free(reader.pieces);
 	if (r > 0 && (reader.result == 0 || (unsigned int)r < reader.line)) {
 		free(TAKE_PTR(ret_error->reason));
 		reader.result = config_fail(ret_error, (unsigned int)r, "expected \"key = value\"");

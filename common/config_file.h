@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-/* What is read and what stands in a line, in bytes; beyond is an error. A line's bound is inih's buffer. */
+/* What is read and what stands in a line, in bytes; beyond is an error. */
 #define CONFIG_FILE_SIZE_MAX (1024 * 1024)
-#define CONFIG_LINE_MAX	     198
+#define CONFIG_LINE_MAX	     65536
 
 struct config_entry {
 	char *key;

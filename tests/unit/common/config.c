@@ -272,8 +272,10 @@ static const struct {
 	{TUN "max-flows=5\ninterface=wg1\n", 4, "interface is already set in line 2"},
 	{TUN " source=ebpf\n", 3,
 	 "only lists go on in a next line that begins with a blank, and interface is none"},
-	{TUN "[routes]\nroute=" HUNDRED HUNDRED "\n", 4,
-	 "a line of more than 198 bytes (a list may go on in the next line, if that begins with a blank)"},
+	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\nname\n", 5, "expected \"key = value\""},
+	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\n\n", 4,
+	 "id = " HUNDRED HUNDRED HUNDRED ": expected a text of at most 255 bytes"},
+	{TUN HUNDRED HUNDRED "=1\n", 3, "expected \"key = value\""},
 	/* names */
 	{TUN "[recrod]\nperiod=5s\n", 3,
 	 "unknown section [recrod]: expected one of netlogd, node, tun, sock, routes, record, spool, upload NAME"},
@@ -389,6 +391,37 @@ static void assert_error(const char *text, size_t size, unsigned int line, const
 START_TEST(test_errors)
 {
 	assert_error(errors[_i].text, strlen(errors[_i].text), errors[_i].line, errors[_i].reason);
+}
+END_TEST
+
+/* Longer than inih's buffer: nothing is cut, whatever stands where it had to be taken apart. */
+START_TEST(test_long_lines)
+{
+	static char text[65536];
+	size_t n = (size_t)sprintf(text, TUN "[routes]\nroute=");
+	struct config *config;
+
+	for (int i = 0; i < 1000; i++)
+		n += (size_t)sprintf(text + n, "%s10.%d.%d.0/24", i ? (i % 3 ? "," : " ,  ") : "", i / 256,
+				     i % 256);
+	n += (size_t)sprintf(text + n, " ; a comment, 10.0.0.0/8\n ");
+	for (int i = 0; i < 100; i++)
+		n += (size_t)sprintf(text + n, "172.16.%d.0/24,", i);
+	sprintf(text + n,
+		"\n[upload a]\ntype=logtail\nurl=https://a\ncollection=c\n"
+		"header=X: %s%s %s;%s\n",
+		HUNDRED, HUNDRED, HUNDRED, HUNDRED);
+	config = parse(text);
+	ck_assert_uint_eq(config->routes.routes.n, 1100);
+	for (size_t i = 0; i < 1000; i++) {
+		char expected[32], found[PREFIX_TEXT_MAX];
+
+		sprintf(expected, "10.%zu.%zu.0/24", i / 256, i % 256);
+		prefix_format(&config->routes.routes.items[i], found);
+		ck_assert_str_eq(found, expected);
+	}
+	ck_assert_str_eq(config->sinks[0].headers[0], "X: " HUNDRED HUNDRED " " HUNDRED ";" HUNDRED);
+	config_free(config);
 }
 END_TEST
 
@@ -644,6 +677,7 @@ int main(void)
 	tcase_add_test(test_case, test_sinks);
 	tcase_add_test(test_case, test_empty);
 	tcase_add_loop_test(test_case, test_errors, 0, ARRAY_SIZE(errors));
+	tcase_add_test(test_case, test_long_lines);
 	tcase_add_test(test_case, test_nul);
 	tcase_add_loop_test(test_case, test_sink_names, 0, ARRAY_SIZE(sink_names));
 	tcase_add_loop_test(test_case, test_urls, 0, ARRAY_SIZE(urls));
