@@ -90,7 +90,7 @@ static int print_flows(struct flows_run *run, const char *path)
 		ctl_note(ctl, "no such traffic in %s", path);
 		return CTL_OK;
 	}
-	return flow_sum_print(ctl, run->sum, &run->choice, 0, 0);
+	return flow_sum_print(ctl, run->sum, &run->choice, 0, 0, 0);
 }
 
 int cmd_flows(struct ctl *ctl, int argc, char **argv)

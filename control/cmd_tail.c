@@ -30,6 +30,6 @@ int cmd_tail(struct ctl *ctl, int argc, char **argv)
 
 	if (r != CTL_OK)
 		return r;
-	r = ctl_stream(ctl, "Tail", on_message, &tail);
+	r = ctl_stream(ctl, "Tail", -1, on_message, &tail);
 	return r != CTL_OK ? r : tail.status;
 }

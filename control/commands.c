@@ -48,12 +48,23 @@ const struct ctl_command ctl_commands[] = {
 	 cmd_nodes_set},
 	{"tail", "[--resolve]", "messages as they come, as tables or with --json as lines", RESOLVE_HELP,
 	 cmd_tail},
+	{"top", "[OPTION]...", "live connections by rate, window by window",
+	 "  --by G          rows by connection (default), node, peer, port or class\n"
+	 "  --class C       virtual, subnet, exit or physical\n"
+	 "  --addr P        only what has an end in this address or prefix\n"
+	 "  --limit N       rows of each class; 0 for all (default: 50 on a terminal, else all)\n"
+	 "  --count N       end after this many windows with traffic\n"
+	 "On a terminal the page is drawn again for each window.\n",
+	 cmd_top},
 	{"flows", "[OPTION]...", "look back through the local spool, daemon running or not",
 	 FLOW_HELP
 	 "  --by G          sums by connection (default), node, peer, port or class\n"
 	 "  --limit N       rows of each class; 0 for all (default: 50 on a terminal, else all)\n" SPOOL_HELP
 	 "With --json the messages that hold such traffic, as lines.\n",
 	 cmd_flows},
+	{"report", "[OPTION]... --output FILE", "the same as one self-contained HTML page",
+	 FLOW_HELP "  --output FILE   where the page goes; \"-\" is standard output\n" SPOOL_HELP,
+	 cmd_report},
 	{"format", "[--resolve]", "print the messages in any JSON stream on standard input", RESOLVE_HELP,
 	 cmd_format},
 	{"spool check", "[DIR]", "look a spool through; exit status 1 if anything is damaged or missing",

@@ -289,13 +289,14 @@ int ctl_print_json(struct ctl *ctl, const json_t *value)
 	return CTL_OK;
 }
 
-size_t ctl_width(const struct ctl *ctl)
+void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines)
 {
-	struct winsize size;
+	struct winsize size = {0};
 
-	if (!ctl->out_is_terminal || ioctl(fileno(ctl->out), TIOCGWINSZ, &size) < 0)
-		return 0;
-	return size.ws_col;
+	if (ctl->out_is_terminal)
+		(void)ioctl(fileno(ctl->out), TIOCGWINSZ, &size);
+	*ret_columns = size.ws_col;
+	*ret_lines = size.ws_row;
 }
 
 #define JSON_FILE_MAX (64 * 1024 * 1024)

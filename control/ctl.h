@@ -93,18 +93,19 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
 	     json_t **ret_parameters);
 
 /*
- * A stream of replies ("more"), until it ends or reply() returns false. CTL_OK, or CTL_FAILED with a message
- * printed, the daemon's end among them.
+ * A stream of replies ("more"), until it ends or reply() returns false. reply() is called without parameters
+ * whenever nothing came for idle_ms (-1: never). CTL_OK, or CTL_FAILED with a message printed, the daemon's
+ * end among them.
  */
-int ctl_stream(struct ctl *ctl, const char *method, bool (*reply)(json_t *parameters, void *userdata),
-	       void *userdata);
+int ctl_stream(struct ctl *ctl, const char *method, int idle_ms,
+	       bool (*reply)(json_t *parameters, void *userdata), void *userdata);
 
 /* Output. */
 
 /* One line of JSON, compact. CTL_OK, or CTL_FAILED when it can't be written. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
-/* Columns of the terminal; 0 if out is none. */
-size_t ctl_width(const struct ctl *ctl);
+/* Columns and lines of the terminal; zeros if out is none. */
+void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines);
 /* Reads a JSON file of at most 64 MiB; "-" is standard input. CTL_OK or CTL_FAILED with a message. */
 int ctl_read_json(struct ctl *ctl, const char *path, json_t **ret_value);
 

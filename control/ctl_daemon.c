@@ -148,12 +148,35 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
 	return CTL_OK;
 }
 
-int ctl_stream(struct ctl *ctl, const char *method, bool (*reply)(json_t *parameters, void *userdata),
-	       void *userdata)
+/* One reply of a stream. 1 to go on, 0 at its end, -errno, or CTL_FAILED + 1 with a message printed. */
+static int stream_reply(struct ctl *ctl, struct varlink_client *client, int idle_ms,
+			bool (*reply)(json_t *parameters, void *userdata), void *userdata)
+{
+	_cleanup_free_ char *error = NULL;
+	json_t *parameters;
+	bool continues, go_on;
+	int r;
+
+	r = varlink_client_receive(client, idle_ms, &parameters, &error, &continues);
+	if (r == -ETIMEDOUT)
+		return reply(NULL, userdata);
+	if (r < 0)
+		return r;
+	if (error) {
+		r = ctl_reply_error(ctl, error, parameters) + 1;
+	} else {
+		go_on = reply(parameters, userdata);
+		r = go_on && continues;
+	}
+	json_decref(parameters);
+	return r;
+}
+
+int ctl_stream(struct ctl *ctl, const char *method, int idle_ms,
+	       bool (*reply)(json_t *parameters, void *userdata), void *userdata)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	char name[128];
-	bool go_on = true;
 	int r;
 
 	r = ctl_connect(ctl, &client);
@@ -161,20 +184,12 @@ int ctl_stream(struct ctl *ctl, const char *method, bool (*reply)(json_t *parame
 		return r;
 	snprintf(name, sizeof(name), INTERFACE "%s", method);
 	r = varlink_client_send(client, name, NULL, true, CTL_CALL_TIMEOUT_MS);
-	while (r == 0 && go_on) {
-		_cleanup_free_ char *error = NULL;
-		json_t *parameters;
-
-		r = varlink_client_receive(client, -1, &parameters, &error, &go_on);
-		if (r < 0)
-			break;
-		if (error) {
-			r = ctl_reply_error(ctl, error, parameters);
-			json_decref(parameters);
-			return r;
-		}
-		go_on = reply(parameters, userdata) && go_on;
-		json_decref(parameters);
-	}
-	return r < 0 ? call_error(ctl, r) : CTL_OK;
+	if (r < 0)
+		return call_error(ctl, r);
+	do
+		r = stream_reply(ctl, client, idle_ms, reply, userdata);
+	while (r == 1);
+	if (r < 0)
+		return call_error(ctl, r);
+	return r == 0 ? CTL_OK : CTL_FAILED;
 }

@@ -144,14 +144,15 @@ static void add_row(struct table *table, const struct flow_choice *choice, const
 }
 
 static void add_rows(struct table *table, const struct flow_choice *choice, const struct flow_row *rows,
-		     size_t n, int64_t ns, size_t *ret_hidden)
+		     size_t n, int64_t ns, size_t lines, size_t *ret_hidden)
 {
 	size_t in_class = 0;
 
 	*ret_hidden = 0;
 	for (size_t i = 0; i < n; i++) {
 		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
-		if (choice->limit > 0 && in_class > choice->limit)
+		if ((choice->limit > 0 && in_class > choice->limit) ||
+		    (lines > 0 && table_rows(table) >= lines))
 			++*ret_hidden;
 		else
 			add_row(table, choice, &rows[i], ns);
@@ -159,9 +160,9 @@ static void add_rows(struct table *table, const struct flow_choice *choice, cons
 }
 
 int flow_sum_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_choice *choice, int64_t ns,
-		   size_t width)
+		   size_t columns, size_t lines)
 {
-	const struct table_column columns[] = {
+	const struct table_column titles[] = {
 		{"CLASS", TABLE_LEFT},	  {group_titles[choice->group], TABLE_LEFT},
 		{"TX RATE", TABLE_RIGHT}, {"RX RATE", TABLE_RIGHT},
 		{"SENT", TABLE_RIGHT},	  {"RECEIVED", TABLE_RIGHT},
@@ -171,11 +172,12 @@ int flow_sum_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_choi
 	const struct flow_row *rows;
 	size_t n, hidden;
 
-	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
+	if (table_new(titles, ARRAY_SIZE(titles), &table) < 0)
 		return ctl_error(ctl, "out of memory");
 	rows = flow_sum_sorted(sum, &n);
-	add_rows(table, choice, rows, n, ns, &hidden);
-	if (table_print(table, ctl->out, ctl->color, width) < 0)
+	/* The titles and the line about what is hidden take two. */
+	add_rows(table, choice, rows, n, ns, lines > 3 ? lines - 2 : lines, &hidden);
+	if (table_print(table, ctl->out, ctl->color, columns) < 0)
 		return ctl_error(ctl, "out of memory");
 	if (hidden > 0)
 		fprintf(ctl->out, "… and %zu more\n", hidden);

@@ -29,6 +29,9 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 /* A row as a JSON object (new reference). */
 json_t *flow_row_json(enum flow_group group, const struct flow_row *row);
 
-/* Prints a sum as a table; rates over ns if it is not 0. CTL_OK or CTL_FAILED. */
+/*
+ * Prints a sum as a table; rates over ns if it is not 0. columns and lines are the room there is (0: any).
+ * CTL_OK or CTL_FAILED.
+ */
 int flow_sum_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_choice *choice, int64_t ns,
-		   size_t width);
+		   size_t columns, size_t lines);

@@ -2,8 +2,10 @@
 
 #include "control/flow_sum.h"
 
+#include "common/file.h"
 #include "common/message.h"
 #include "common/time_text.h"
+#include "control/html.h"
 #include "daemon/spool_writer.h"
 #include "tests/unit/control/fake_daemon.h"
 #include "tests/unit/control/run_line.h"
@@ -308,6 +310,54 @@ START_TEST(test_check_and_repair)
 }
 END_TEST
 
+START_TEST(test_report)
+{
+	struct place place = make_spool();
+	_cleanup_free_ char *line = NULL, *file = NULL, *page = NULL;
+	struct run printed = run_on(&place, "report"), written;
+	struct stat stat_buffer;
+
+	ck_assert_int_gt(asprintf(&file, "%s/upload/report.html", place.directory), 0);
+	ck_assert_int_gt(asprintf(&line, "report --class virtual --output %s", file), 0);
+	written = run_on(&place, line);
+	ck_assert_int_eq(written.status, CTL_OK);
+	ck_assert_int_eq(stat(file, &stat_buffer), 0);
+	ck_assert_int_eq(file_read(AT_FDCWD, file, 1 << 20, &page, NULL, NULL), 0);
+	remove_place(&place);
+
+	ck_assert_int_eq(printed.status, CTL_OK);
+	assert_contains(printed.out, "<p>3 messages from 2026-11-22T20:00:00Z to 2026-11-22T20:05:00Z");
+	assert_contains(printed.out, "<tr><td class=\"t\">virtual</td><td>1.00 KiB</td><td>540 "
+				     "B</td><td>11</td><td>6</td></tr>");
+	assert_contains(printed.out, "<td class=\"t\">tcp 100.64.0.1:40000 &gt; server:22</td>");
+	assert_contains(printed.out, "<td class=\"t\">tcp/22</td>");
+	/* Of 96 bars for 300 s: windows that end after 5 s and 10 s, and at the end. */
+	assert_contains(printed.out, "<rect class=\"virtual\" x=\"10.00\"");
+	assert_contains(printed.out, "<rect class=\"exit\" x=\"950.00\"");
+	assert_contains(printed.out, "<li>2026-11-22T20:00:12Z  netlogd: stopped</li>");
+	/* Nothing from elsewhere, nothing that runs. */
+	ck_assert_ptr_null(strstr(printed.out, "<script"));
+	ck_assert_ptr_null(strstr(printed.out, "http:"));
+	ck_assert_ptr_null(strstr(printed.out, "https:"));
+	ck_assert_int_eq(stat_buffer.st_mode & 07777, 0600);
+	ck_assert_ptr_null(strstr(page, "class=\"t\">exit"));
+	run_deinit(&printed);
+	run_deinit(&written);
+}
+END_TEST
+
+START_TEST(test_html_text)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	FILE *file = open_memstream(&text, &n);
+
+	html_text(file, "<b onclick='x'>\"a\" & b</b>\033");
+	fclose(file);
+	ck_assert_str_eq(text, "&lt;b onclick=&#39;x&#39;&gt;&quot;a&quot; &amp; b&lt;/b&gt;?");
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -374,7 +424,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_flows, test_lines, test_where, test_check_and_repair, test_usage, test_sum_grows,
+		test_flows,  test_lines,     test_where, test_check_and_repair,
+		test_report, test_html_text, test_usage, test_sum_grows,
 	};
 
 	return run_suite("flows", tests, ARRAY_SIZE(tests));

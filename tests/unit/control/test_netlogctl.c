@@ -1,11 +1,13 @@
 /* netlogctl's commands against a daemon that answers from a table: requests, output, exit statuses. */
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "control/ctl.h"
 #include "tests/unit/control/fake_daemon.h"
 #include "tests/unit/control/run_line.h"
 #include "tests/unit/control/support.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 /* Runs it against a daemon with these answers; asserts what it asked. */
@@ -316,6 +318,66 @@ START_TEST(test_tail)
 }
 END_TEST
 
+START_TEST(test_top)
+{
+	/* Two messages of one window, a text, and a second window. */
+	const struct fake_answer answers[] = {
+		{"Tail",
+		 "{'message':" MESSAGE "}\n{'message':" MESSAGE "}\n{'message':" TEXT "}\n"
+		 "{'message':{'start':'2022-10-13T20:23:14.644000001Z','end':'2022-10-13T20:23:19.644Z',"
+		 "'exitTraffic':[{'proto':0,'src':'','dst':'','txBytes':5120}]}}"}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "top", ASKED("Tail"));
+	_cleanup_run_ struct run one = run_with(answers, 1, "top --count 1 --by class", ASKED("Tail"));
+	_cleanup_run_ struct run json = run_with(answers, 1, "top --json --class exit", ASKED("Tail"));
+	_cleanup_run_ struct run wrong = run_line("/nowhere", "top --count 0", NULL);
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_str_eq(
+		run.out,
+		"2022-10-13T20:23:09.644Z  5 s\n"
+		"CLASS     CONNECTION                              TX RATE     RX RATE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		"virtual   tcp me.ts.net:22 > 100.64.0.2:42912  3.18 KiB/s  2.02 KiB/s  15.9 KiB  10.1 KiB      160      104\n"
+		"physical  - 100.64.0.2 > 192.0.2.2:51820       4.19 KiB/s       0 B/s  21.0 KiB       0 B      162        0\n"
+		"\n"
+		"2022-10-13T20:23:14.644000001Z  5 s\n"
+		"CLASS  CONNECTION     TX RATE  RX RATE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		"exit   all         1.00 KiB/s    0 B/s  5.00 KiB       0 B        0        0\n"
+		"\n");
+	ck_assert_int_eq(one.status, CTL_OK);
+	assert_contains(one.out, "virtual   all      3.18 KiB/s");
+	ck_assert_ptr_null(strstr(one.out, "exit"));
+	ck_assert_int_eq(json.status, CTL_OK);
+	assert_contains(json.out,
+			"{\"start\":\"2022-10-13T20:23:14.644000001Z\",\"end\":\"2022-10-13T20:23:19.644Z\","
+			"\"rows\":[{\"class\":\"exit\",\"label\":\"all\",\"txPkts\":0,\"txBytes\":5120,");
+	ck_assert_int_eq(wrong.status, CTL_USAGE);
+}
+END_TEST
+
+/* The completion knows every command, and every option that a command's help names. */
+START_TEST(test_completion)
+{
+	_cleanup_free_ char *script = NULL;
+	size_t size;
+
+	ck_assert_int_eq(file_read(AT_FDCWD, COMPLETION, 65536, &script, &size, NULL), 0);
+	for (const struct ctl_command *command = ctl_commands; command->name; command++) {
+		_cleanup_free_ char *line = NULL, *word = strndup(command->name, strcspn(command->name, " "));
+		struct run run;
+
+		ck_assert_msg(strstr(script, word) != NULL, "%s", command->name);
+		ck_assert_int_gt(asprintf(&line, "help %s", command->name), 0);
+		run = run_line(NULL, line, NULL);
+		for (const char *at = run.out; (at = strstr(at, "--")); at += 2) {
+			_cleanup_free_ char *option = strndup(at, strspn(at, "-abcdefghijklmnopqrstuvwxyz"));
+
+			ck_assert_msg(strstr(script, option) != NULL, "%s %s", command->name, option);
+		}
+		run_deinit(&run);
+	}
+}
+END_TEST
+
 START_TEST(test_metrics)
 {
 	const struct fake_answer answers[] = {{"Metrics", "{'text':'netlogd_up 1\\n'}"}};
@@ -479,6 +541,8 @@ int main(void)
 		test_nodes,
 		test_tail,
 		test_metrics,
+		test_top,
+		test_completion,
 		test_format,
 		test_format_nothing,
 		test_usage,

@@ -1,0 +1,265 @@
+/* netlogctl report: what flows shows, as one page to keep or to pass on. */
+
+#include "control/commands.h"
+
+#include "common/buffer.h"
+#include "common/file.h"
+#include "common/message.h"
+#include "common/spool_reader.h"
+#include "common/time_text.h"
+#include "control/flow_options.h"
+#include "control/html.h"
+#include "control/spool_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define BARS	   96
+#define EVENTS_MAX 500
+#define POINTS_MAX 4000000
+
+/* What one message adds to the chart. */
+struct point {
+	int64_t time;
+	struct html_bar bar;
+};
+
+struct report {
+	struct ctl *ctl;
+	struct flow_filter filter;
+	struct flow_sum *sums[5]; /* by enum flow_group */
+	struct point *points;
+	size_t n_points, allocated;
+	int64_t first, last;
+	char *events[EVENTS_MAX]; /* the newest, as a ring */
+	uint64_t n_events;
+	uint64_t n_messages, n_bad;
+	bool no_memory;
+};
+
+static const struct {
+	enum flow_group group;
+	const char *heading;
+	size_t limit;
+} sections[] = {
+	{FLOW_BY_CLASS, "In all", 1},
+	{FLOW_BY_PEER, "Who was talked to", 25},
+	{FLOW_BY_NODE, "By whom", 25},
+	{FLOW_BY_PORT, "Services", 25},
+	{FLOW_BY_CONNECTION, "Connections", 100},
+};
+
+static int add_point(struct report *report, const struct message *message)
+{
+	struct message_entries entries = message_entries(message);
+	size_t more = report->allocated ? report->allocated * 2 : 1024;
+	struct point point = {.time = message->end};
+	enum traffic_class class;
+	struct flow flow;
+
+	while (message_entries_next(&entries, &class, &flow) > 0)
+		if (flow_filter_takes(&report->filter, class, &flow.connection))
+			point.bar.bytes[class] += flow.counts.tx_bytes + flow.counts.rx_bytes;
+	if (report->n_points == POINTS_MAX)
+		return 0;
+	if (report->n_points == report->allocated) {
+		struct point *points = reallocarray(report->points, more, sizeof(*points));
+
+		if (!points)
+			return -ENOMEM;
+		report->points = points;
+		report->allocated = more;
+	}
+	report->points[report->n_points++] = point;
+	return 0;
+}
+
+static int add_event(struct report *report, const struct message *message)
+{
+	char **event = &report->events[report->n_events % EVENTS_MAX];
+	char time[TIME_TEXT_MAX] = "";
+
+	if (message->client_time < report->filter.since || message->client_time > report->filter.until)
+		return 0;
+	if (message->client_time)
+		time_format(message->client_time, time);
+	free(*event);
+	if (asprintf(event, "%s  %s", time, message->text) < 0) {
+		*event = NULL;
+		return -ENOMEM;
+	}
+	report->n_events++;
+	return 0;
+}
+
+static int take_message(struct report *report, const struct message *message)
+{
+	int r;
+
+	if (message->text)
+		return add_event(report, message);
+	if (!flow_filter_takes_message(&report->filter, message))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(report->sums); i++) {
+		r = flow_sum_add(report->sums[i], message, &report->filter);
+		if (r < 0)
+			return r;
+	}
+	report->first = report->n_messages == 0 ? message->start : MIN(report->first, message->start);
+	report->last = report->n_messages == 0 ? message->end : MAX(report->last, message->end);
+	report->n_messages++;
+	return add_point(report, message);
+}
+
+static bool on_message(const struct spool_message *spooled, void *userdata)
+{
+	struct report *report = userdata;
+	struct message message;
+	int r;
+
+	r = message_parse(spooled->data, spooled->length, &message);
+	if (r == 0) {
+		r = take_message(report, &message);
+		message_deinit(&message);
+	}
+	report->n_bad += r == -EBADMSG;
+	report->no_memory = r == -ENOMEM;
+	return !report->no_memory;
+}
+
+static void write_chart(const struct report *report, FILE *file)
+{
+	int64_t length = report->last - report->first + 1;
+	struct html_bar bars[BARS] = {0};
+
+	for (size_t i = 0; i < report->n_points; i++) {
+		const struct point *point = &report->points[i];
+		size_t bar = (size_t)((double)(point->time - report->first) / (double)length * BARS);
+
+		for (int class = 0; class < N_CLASSES; class ++)
+			bars[MIN(bar, BARS - 1)].bytes[class] += point->bar.bytes[class];
+	}
+	html_chart(file, bars, BARS, report->first, report->last);
+}
+
+static void write_events(const struct report *report, FILE *file)
+{
+	uint64_t shown = MIN(report->n_events, EVENTS_MAX);
+
+	if (shown == 0)
+		return;
+	fputs("<h2>What the logger said</h2>\n<ul>\n", file);
+	for (uint64_t i = report->n_events - shown; i < report->n_events; i++) {
+		fputs("<li>", file);
+		html_text(file, report->events[i % EVENTS_MAX]);
+		fputs("</li>\n", file);
+	}
+	fputs("</ul>\n", file);
+	if (shown < report->n_events)
+		fprintf(file, "<p class=\"note\">and %llu before these</p>\n",
+			(unsigned long long)(report->n_events - shown));
+}
+
+static void write_page(struct report *report, const char *path, FILE *file)
+{
+	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX], now[TIME_TEXT_MAX];
+	const struct flow_row *rows;
+	size_t n;
+
+	time_format(report->first, first);
+	time_format(report->last, last);
+	time_format(time_now_wall(), now);
+	html_begin(file, "netlogd report");
+	fprintf(file, "<p>%llu messages from %s to %s, spool <code>", (unsigned long long)report->n_messages,
+		report->n_messages ? first : "–", report->n_messages ? last : "–");
+	html_text(file, path);
+	fprintf(file, "</code>; made %s. Physical traffic carries the other classes once more.</p>\n", now);
+	if (report->n_bad > 0)
+		fprintf(file, "<p class=\"note\">%llu messages could not be read.</p>\n",
+			(unsigned long long)report->n_bad);
+	if (report->n_messages > 0)
+		write_chart(report, file);
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		rows = flow_sum_sorted(report->sums[sections[i].group], &n);
+		html_rows(file, sections[i].heading, sections[i].group, rows, n, sections[i].limit);
+	}
+	write_events(report, file);
+	html_end(file);
+}
+
+/* Into the file, which appears whole or not at all; "-" and nothing: standard output. */
+static int write_report(struct report *report, const char *path, const char *output)
+{
+	_cleanup_free_ char *page = NULL;
+	struct ctl *ctl = report->ctl;
+	FILE *file;
+	size_t n;
+	int r;
+
+	if (!output || strcmp(output, "-") == 0) {
+		write_page(report, path, ctl->out);
+		return CTL_OK;
+	}
+	file = open_memstream(&page, &n);
+	if (!file)
+		return ctl_error(ctl, "out of memory");
+	write_page(report, path, file);
+	if (fclose(file) != 0)
+		return ctl_error(ctl, "out of memory");
+	/* It tells who talked to whom: nobody else's business. */
+	r = file_write_atomic(AT_FDCWD, output, page, n, 0600);
+	if (r < 0)
+		return ctl_error(ctl, "%s: %s", output, strerror(-r));
+	ctl_note(ctl, "%s written", output);
+	return CTL_OK;
+}
+
+static int make_report(struct report *report, const char *given, const char *output)
+{
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	r = spool_source_open(report->ctl, given, &path, &fd);
+	if (r != CTL_OK)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(report->sums); i++)
+		if (flow_sum_new((enum flow_group)i, &report->sums[i]) < 0)
+			return ctl_error(report->ctl, "out of memory");
+	r = spool_source_read(report->ctl, path, fd, report->filter.since, on_message, report);
+	if (r == CTL_OK && report->no_memory)
+		r = ctl_error(report->ctl, "out of memory");
+	if (r == CTL_OK)
+		r = write_report(report, path, output);
+	return r;
+}
+
+int cmd_report(struct ctl *ctl, int argc, char **argv)
+{
+	struct flow_options texts = {0};
+	const char *output = NULL;
+	const struct ctl_option options[] = {
+		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
+		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
+		{.name = "spool", .value = &texts.spool}, {.name = "output", .value = &output},
+	};
+	struct report report = {.ctl = ctl};
+	struct flow_choice choice;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+	if (r == CTL_OK)
+		r = flow_options_read(ctl, &texts, &choice);
+	if (r != CTL_OK)
+		return r;
+	if (!output && ctl->out_is_terminal)
+		return ctl_usage(ctl, "a page is nothing for a terminal: --output FILE");
+	report.filter = choice.filter;
+	r = make_report(&report, texts.spool, output);
+	for (size_t i = 0; i < ARRAY_SIZE(report.sums); i++)
+		flow_sum_free(report.sums[i]);
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		free(report.events[i]);
+	free(report.points);
+	return r;
+}

@@ -1,0 +1,159 @@
+/*
+ * netlogctl top: who uses the tunnel now. Each window replaces the one before: the page is drawn again on a
+ * terminal, and is a block of lines elsewhere. A window may come as several messages, one right after the
+ * other; it is whole when nothing more comes for a moment.
+ */
+
+#include "control/commands.h"
+
+#include "common/message.h"
+#include "common/parse.h"
+#include "common/time_text.h"
+#include "control/flow_options.h"
+#include "control/table.h"
+#include "control/units.h"
+
+#define MOMENT_MS 200
+
+struct top {
+	struct ctl *ctl;
+	struct flow_choice choice;
+	struct flow_sum *sum;
+	bool pending;	    /* the sum was not shown yet */
+	int64_t start, end; /* of the window in the sum */
+	int64_t shown_at;   /* boot time; 0: nothing was, or the page is empty */
+	uint64_t windows_left;
+	int status;
+};
+
+static int print_window_json(struct top *top)
+{
+	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
+	json_t *window, *rows = json_array();
+	const struct flow_row *row;
+	size_t n;
+	int r;
+
+	row = flow_sum_sorted(top->sum, &n);
+	for (; n > 0; n--, row++)
+		json_array_append_new(rows, flow_row_json(top->choice.group, row));
+	time_format(top->start, start);
+	time_format(top->end, end);
+	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", rows);
+	r = ctl_print_json(top->ctl, window);
+	json_decref(window);
+	return r;
+}
+
+static int print_window_table(struct top *top)
+{
+	int64_t length = top->end - top->start + 1;
+	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX];
+	struct ctl *ctl = top->ctl;
+	size_t columns, lines;
+	int r;
+
+	time_format(top->start, start);
+	ctl_terminal_size(ctl, &columns, &lines);
+	/* To the upper left corner, and away with what was there. */
+	if (ctl->out_is_terminal)
+		fputs("\033[H\033[2J", ctl->out);
+	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s", start, units_duration(length, duration));
+	fputc('\n', ctl->out);
+	r = flow_sum_print(ctl, top->sum, &top->choice, length, columns, lines > 3 ? lines - 2 : 0);
+	if (!ctl->out_is_terminal)
+		fputc('\n', ctl->out);
+	return r;
+}
+
+/* Shows what the window held. false: enough. */
+static bool show_window(struct top *top)
+{
+	top->status = top->ctl->json ? print_window_json(top) : print_window_table(top);
+	top->pending = false;
+	top->shown_at = time_now_boot();
+	if (fflush(top->ctl->out) != 0)
+		return false;
+	return top->status == CTL_OK && (top->windows_left == 0 || --top->windows_left > 0);
+}
+
+/* Nothing came for a moment: what is there is whole, and what is long past is no longer "now". */
+static bool on_moment(struct top *top)
+{
+	int64_t length = top->end - top->start;
+
+	if (top->pending)
+		return show_window(top);
+	if (top->ctl->out_is_terminal && !top->ctl->json && top->shown_at > 0 &&
+	    time_now_boot() - top->shown_at > 2 * length + NSEC_PER_SEC) {
+		fputs("\033[H\033[2Jno traffic\n", top->ctl->out);
+		fflush(top->ctl->out);
+		top->shown_at = 0;
+	}
+	return true;
+}
+
+static bool take_message(struct top *top, const struct message *message)
+{
+	if (!flow_filter_takes_message(&top->choice.filter, message))
+		return true;
+	if (top->pending && (message->start != top->start || message->end != top->end) && !show_window(top))
+		return false;
+	if (!top->pending)
+		flow_sum_reset(top->sum);
+	top->pending = true;
+	top->start = message->start;
+	top->end = message->end;
+	if (flow_sum_add(top->sum, message, &top->choice.filter) < 0) {
+		top->status = ctl_error(top->ctl, "a message could not be read");
+		return false;
+	}
+	return true;
+}
+
+static bool on_reply(json_t *parameters, void *userdata)
+{
+	struct top *top = userdata;
+	_cleanup_free_ char *line = NULL;
+	struct message message;
+	bool go_on;
+
+	if (!parameters)
+		return on_moment(top);
+	line = json_dumps(json_object_get(parameters, "message"), JSON_COMPACT);
+	if (!line || message_parse(line, strlen(line), &message) < 0) {
+		top->status = ctl_error(top->ctl, "the daemon sent no message");
+		return false;
+	}
+	go_on = take_message(top, &message);
+	message_deinit(&message);
+	return go_on;
+}
+
+int cmd_top(struct ctl *ctl, int argc, char **argv)
+{
+	struct flow_options texts = {0};
+	const char *count = NULL;
+	const struct ctl_option options[] = {
+		{.name = "by", .value = &texts.by},	{.name = "class", .value = &texts.class},
+		{.name = "addr", .value = &texts.addr}, {.name = "limit", .value = &texts.limit},
+		{.name = "count", .value = &count},
+	};
+	struct top top = {.ctl = ctl};
+	int r;
+
+	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
+	if (r == CTL_OK)
+		r = flow_options_read(ctl, &texts, &top.choice);
+	if (r != CTL_OK)
+		return r;
+	if (count && (parse_u64(count, &top.windows_left) < 0 || top.windows_left == 0))
+		return ctl_usage(ctl, "--count: a number of windows");
+	if (flow_sum_new(top.choice.group, &top.sum) < 0)
+		return ctl_error(ctl, "out of memory");
+	r = ctl_stream(ctl, "Tail", MOMENT_MS, on_reply, &top);
+	if (top.pending && r == CTL_OK && top.status == CTL_OK)
+		show_window(&top);
+	flow_sum_free(top.sum);
+	return r != CTL_OK ? r : top.status;
+}

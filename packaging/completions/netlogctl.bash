@@ -1,0 +1,83 @@
+# Completion of netlogctl for bash. Installed as /usr/share/bash-completion/completions/netlogctl.
+
+_netlogctl_words() {
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+}
+
+_netlogctl_files() {
+	compopt -o filenames
+	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+}
+
+# What comes after an option. Fails if the option takes nothing that can be completed.
+_netlogctl_value() {
+	case $1 in
+	--class) _netlogctl_words "virtual subnet exit physical" ;;
+	--by) _netlogctl_words "connection node peer port class" ;;
+	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;
+	--tun-source) _netlogctl_words "auto ebpf packet stats none" ;;
+	--sock-source) _netlogctl_words "auto wireguard stats tailscale none" ;;
+	--tun-interface | --sock-interface) _netlogctl_words "$(cd /sys/class/net 2>/dev/null && echo *)" ;;
+	--socket | --config | --file | --output | --spool | --log-id-file | --domain-log-id-file | \
+		--tun-stats-socket | --sock-stats-socket) _netlogctl_files ;;
+	--deadline | --limit | --count | --local-addr | --route | --subnet-route | --addr) COMPREPLY=() ;;
+	*) return 1 ;;
+	esac
+}
+
+_netlogctl_options() {
+	case $1 in
+	start) echo --tun-source --tun-interface --tun-stats-socket --sock-source --sock-interface \
+		--sock-stats-socket --log-id-file --domain-log-id-file ;;
+	stop | flush) echo --deadline ;;
+	"routes set") echo --local-addr --route --subnet-route --file ;;
+	tail | format) echo --resolve ;;
+	top) echo --by --class --addr --limit --count ;;
+	flows) echo --since --until --class --addr --by --limit --spool ;;
+	report) echo --since --until --class --addr --output --spool ;;
+	"spool check" | "spool repair") echo --spool ;;
+	"spool export") echo --since --until --spool ;;
+	esac
+}
+
+_netlogctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command="" i
+	COMPREPLY=()
+	_netlogctl_value "$previous" && return
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--socket | --config) i=$((i + 1)) ;;
+		-*) ;;
+		*)
+			command=${COMP_WORDS[i]}
+			case $command in
+			routes | nodes | spool | id)
+				if [ $((i + 1)) -eq "$COMP_CWORD" ]; then
+					case $command in
+					routes | nodes) _netlogctl_words "show set" ;;
+					spool) _netlogctl_words "check export repair" ;;
+					id) _netlogctl_words "new public" ;;
+					esac
+					return
+				fi
+				command="$command ${COMP_WORDS[i + 1]}"
+				;;
+			esac
+			break
+			;;
+		esac
+	done
+
+	case $cur in
+	-*) _netlogctl_words "--socket --config --json --help $(_netlogctl_options "$command")" ;;
+	*)
+		case $command in
+		"") _netlogctl_words "status start stop reload flush routes nodes tail top flows report format spool id metrics help" ;;
+		"nodes set" | "id new" | "id public" | "spool check" | "spool export" | "spool repair") _netlogctl_files ;;
+		esac
+		;;
+	esac
+}
+
+complete -F _netlogctl netlogctl
