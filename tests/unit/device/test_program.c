@@ -11,9 +11,12 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXIT_SKIPPED 77
 
@@ -125,6 +128,82 @@ START_TEST(random_packets_agree_with_the_model)
 }
 END_TEST
 
+#define RUNS_AT_ONCE 20000
+
+/* One CPU's packets: millions a second, since the kernel repeats each by itself. */
+struct sender {
+	pthread_t thread;
+	int cpu;
+	int64_t until; /* CLOCK_MONOTONIC, ns */
+	uint64_t sent;
+};
+
+static int64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+static void *sender_run(void *userdata)
+{
+	struct sender *sender = userdata;
+	uint8_t packet[28] = {0x45, 0, 0, 28, [9] = 17, [15] = 1, [19] = 2};
+	struct program_run run = {.packet = packet, .length = sizeof(packet), .repeat = RUNS_AT_ONCE};
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(sender->cpu, &cpus);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	while (now() < sender->until) {
+		int error = program_run(program, &run, NULL);
+
+		if (error == 0)
+			sender->sent += RUNS_AT_ONCE;
+		else if (error != -EINTR)
+			return NULL;
+		packet[21]++;
+	}
+	return NULL;
+}
+
+/* Window after window, as fast as it goes, while both CPUs count. */
+START_TEST(exact_while_windows_change)
+{
+	struct sender senders[2] = {{.cpu = 0}, {.cpu = 1}};
+	uint64_t entries = 0, totals = 0, sent = 0;
+	int64_t end = now() + 1500000000LL;
+	unsigned int windows = 0, last = 0;
+
+	for (int i = 0; i < 2; i++) {
+		senders[i].until = end;
+		ck_assert_int_eq(pthread_create(&senders[i].thread, NULL, sender_run, &senders[i]), 0);
+	}
+	/* Two more at the end, for what came during the last one. */
+	while (last < 2) {
+		struct program_counts counts;
+
+		if (now() >= end && last++ == 0)
+			for (int i = 0; i < 2; i++) {
+				pthread_join(senders[i].thread, NULL);
+				sent += senders[i].sent;
+			}
+		ck_assert_int_eq(program_extract(program, &counts), 0);
+		for (size_t i = 0; i < counts.flows.n; i++)
+			entries += counts.flows.items[i].counts.tx_packets;
+		totals += counts.totals.tx_packets;
+		program_counts_deinit(&counts);
+		windows++;
+	}
+	fprintf(stderr, "%u windows, %llu packets\n", windows, (unsigned long long)sent);
+	ck_assert_uint_gt(sent, 0);
+	ck_assert_uint_ge(windows, 5);
+	ck_assert_uint_eq(totals, sent);
+	ck_assert_uint_eq(entries, sent);
+}
+END_TEST
+
 static TCase *make_case(void)
 {
 	TCase *tcase = tcase_create("test run");
@@ -134,6 +213,7 @@ static TCase *make_case(void)
 	tcase_add_loop_test(tcase, vectors_agree, 0, 2);
 	tcase_add_loop_test(tcase, extension_header_vectors_agree, 0, 2);
 	tcase_add_loop_test(tcase, random_packets_agree_with_the_model, 0, 4);
+	tcase_add_test(tcase, exact_while_windows_change);
 	return tcase;
 }
 
