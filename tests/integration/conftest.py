@@ -71,8 +71,24 @@ def wireguard(network):
 
 
 @pytest.fixture
-def netlogd(network, directory):
-    """Makes daemons: netlogd(namespace, sections, arguments). They are ended, and their logs looked at, afterwards."""
+def collector_in():
+    """Makes collectors on a namespace's loopback: collector_in(namespace, **options)."""
+    with contextlib.ExitStack() as stack:
+        def make(namespace, **options):
+            collector = Collector(**options)
+            with namespace.inside():
+                collector.start()
+            stack.callback(collector.stop)
+            return collector
+        yield make
+
+
+@pytest.fixture
+def netlogd(network, directory, collector_in):
+    """Makes daemons: netlogd(namespace, sections, arguments). They are ended, and their logs looked at, afterwards.
+
+    Before the collectors, so that they can deliver their last message."""
+    del collector_in
     made = []
 
     def make(namespace, sections, arguments=()):
@@ -89,19 +105,6 @@ def netlogd(network, directory):
         if daemon.process.running:
             daemon.process.terminate()
         daemon.check_log()
-
-
-@pytest.fixture
-def collector_in():
-    """Makes collectors on a namespace's loopback: collector_in(namespace, **options)."""
-    with contextlib.ExitStack() as stack:
-        def make(namespace, **options):
-            collector = Collector(**options)
-            with namespace.inside():
-                collector.start()
-            stack.callback(collector.stop)
-            return collector
-        yield make
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)

@@ -4,12 +4,13 @@ import os
 import re
 import signal
 import socket
+import threading
 import time
 
 from . import bpf
 from .process import children, process_name, run
 from .varlink import Varlink
-from .wait import wait_readable, wait_until
+from .wait import wait_readable
 
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehaviorSanitizer")
 
@@ -25,23 +26,46 @@ def program(name):
 
 
 class NotifySocket:
-    """What sd_notify tells; one per daemon."""
+    """What sd_notify tells; one per daemon. Read at once, as a service manager does: the queue is short."""
 
     def __init__(self, path):
         self.path = str(path)
         self.states = []
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self.socket.bind(self.path)
-        self.socket.setblocking(False)
+        self.changed = threading.Condition()
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        while True:
+            states = self.socket.recv(65536).decode().splitlines()
+            with self.changed:
+                if not states:
+                    return
+                self.states += states
+                self.changed.notify_all()
 
     def read(self):
-        while True:
-            try:
-                self.states += self.socket.recv(65536).decode().splitlines()
-            except BlockingIOError:
-                return self.states
+        with self.changed:
+            return list(self.states)
+
+    def wait(self, predicate, what, timeout=20.0):
+        """Waits until predicate(states) is true, looking again whenever something came."""
+        with self.changed:
+            # Some conditions come true without a notification: a process that ended.
+            end = time.monotonic() + timeout
+            while not predicate(self.states):
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"{what}: not within {timeout} s; notified: {self.states}")
+                self.changed.wait(min(left, 0.1))
 
     def close(self):
+        if self.thread.is_alive():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+                end.sendto(b"", self.path)
+            self.thread.join()
         self.socket.close()
 
 
@@ -100,8 +124,7 @@ class Netlogd:
     def start(self, env=None, timeout=20.0):
         """Starts it and waits until it says that it is ready."""
         self.launch(env)
-        wait_until(lambda: "READY=1" in self.notify.read() or not self.process.running, "READY=1", timeout,
-                   fds=[self.notify.socket.fileno()])
+        self.notify.wait(lambda states: "READY=1" in states or not self.process.running, "READY=1", timeout)
         assert self.process.running, f"ended with {self.process.wait()}: {self.log()}"
         return self
 
@@ -136,8 +159,7 @@ class Netlogd:
         """SIGHUP, and waits for the daemon to say that it is ready again."""
         seen = self.notify.read().count("READY=1")
         self.process.signal(signal.SIGHUP)
-        wait_until(lambda: self.notify.read().count("READY=1") > seen, "READY=1 after SIGHUP",
-                   fds=[self.notify.socket.fileno()])
+        self.notify.wait(lambda states: states.count("READY=1") > seen, "READY=1 after SIGHUP")
 
     def check_log(self):
         match = SANITIZER.search(self.log())

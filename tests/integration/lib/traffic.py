@@ -1,8 +1,11 @@
 """Traffic whose packets and bytes are known exactly, and sums over messages to compare with it."""
+import calendar
 import collections
 import contextlib
 import json
+import os
 import socket
+import time
 
 from .wait import wait_until
 
@@ -88,6 +91,13 @@ def total(messages, classes=CLASSES, overflow=False):
     return Counts(*result)
 
 
+def nanoseconds(text):
+    """A time of a message, since 1970."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    return seconds * 10**9 + int(fraction.ljust(9, "0"))
+
+
 def texts(messages):
     return [message["text"] for message in messages if "text" in message]
 
@@ -113,3 +123,26 @@ def wait_for_listener(namespace, port):
     def listening():
         return str(port) in namespace.run("ss", "-Hltn", f"sport = :{port}").stdout
     wait_until(listening, f"a listener on port {port}")
+
+
+class Flood:
+    """UDP at full speed from given CPUs, one process for each; result() is how many packets they sent in all."""
+
+    def __init__(self, namespace, source, destination, seconds, cpus, size=100, ports=8, change=0):
+        path = os.path.join(os.path.dirname(__file__), "flood.py")
+        self.senders = []
+        for number, cpu in enumerate(cpus):
+            first = 20000 + number * 5000
+            # By pairs apart: two processes must not meet on a port.
+            source_address = source[number] if isinstance(source, (list, tuple)) else source
+            self.senders.append(namespace.start(
+                "/usr/bin/python3", "-B", path, cpu, seconds, size, source_address, destination, first, ports, change,
+                name="flood"))
+
+    def result(self, timeout=120.0):
+        sent = 0
+        for sender in self.senders:
+            status = sender.wait(timeout)
+            assert status == 0, sender.text()
+            sent += int(sender.text())
+        return sent

@@ -1,0 +1,32 @@
+"""A tun device whose other side is the test: what is written to it, the kernel receives."""
+import fcntl
+import os
+import struct
+
+TUNSETIFF = 0x400454CA
+IFF_TUN = 0x0001
+IFF_NO_PI = 0x1000
+
+
+class Tun:
+    def __init__(self, network, namespace, address="100.64.0.1/16", address6=None, mtu=1500, interface=None):
+        self.namespace = namespace
+        self.interface = interface or network.interface_name("tu")
+        self.address = address.split("/")[0]
+        with namespace.inside():
+            self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+            fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", self.interface.encode(), IFF_TUN | IFF_NO_PI))
+        network.stack.callback(self.close)
+        namespace.ip("link", "set", self.interface, "mtu", str(mtu), "addrgenmode", "none")
+        namespace.ip("address", "add", address, "dev", self.interface)
+        if address6:
+            namespace.ip("address", "add", address6, "dev", self.interface, "nodad")
+        namespace.ip("link", "set", self.interface, "up")
+
+    def write(self, packet):
+        assert os.write(self.fd, packet) == len(packet)
+
+    def close(self):
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

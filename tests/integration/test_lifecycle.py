@@ -1,0 +1,235 @@
+"""Starting and stopping, waiting for what is not there, and refusing what is wrong."""
+import json
+import os
+import signal
+
+import pytest
+
+from lib import bpf, traffic
+from lib.daemon import build_directory
+from lib.process import process_name, run
+from lib.tun import Tun
+from lib.varlink import VarlinkError
+from lib.wait import wait_until
+
+
+def describe_fds(pid):
+    names = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            names.append(os.readlink(f"/proc/{pid}/fd/{fd}").split(":")[0])
+        except FileNotFoundError:
+            continue
+    return sorted(names)
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def sanitized():
+    options = json.loads(run(["meson", "introspect", "--buildoptions", build_directory()]).stdout)
+    return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
+
+
+@pytest.fixture
+def tun(network):
+    return Tun(network, network.namespace())
+
+
+def test_ten_starts_and_stops_leak_nothing(tun, netlogd):
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "sock": {"source": "none"}}).start()
+    pid = daemon.process.pid
+
+    def state():
+        return describe_fds(pid), bpf.attached(tun.namespace, tun.interface)
+
+    with daemon.client() as client:
+        # Once around before measuring: what is made once and kept is no leak.
+        client.call("Stop")
+        stopped = state()
+        assert stopped[1] == []
+        client.call("Start")
+        running, memory = state(), resident(pid)
+        assert len(running[1]) == 2
+        for _ in range(10):
+            client.call("Stop")
+            # The answer comes before the last notification, for which there is a socket for a moment.
+            wait_until(lambda: state() == stopped, f"the stopped state {stopped}")
+            client.call("Stop")
+            client.call("Start")
+            with pytest.raises(VarlinkError) as error:
+                client.call("Start")
+            assert error.value.name == "org.netlogd.control.AlreadyRunning"
+            assert error.value.parameters["publicId"]
+            wait_until(lambda: state()[0] == running[0], f"the running state {running}")
+            assert len(state()[1]) == 2
+        if not sanitized():
+            assert resident(pid) <= memory + 512 * 1024
+    daemon.stop()
+
+
+def test_sighup_reloads_and_keeps_counting(wireguard, netlogd, collector_in):
+    left, right = wireguard
+    collector = collector_in(left.namespace)
+    daemon = netlogd(left.namespace, {
+        "tun": {"interface": left.interface}, "record": {"period": "30m"},
+        "upload a": {"type": "logtail", "url": collector.url, "collection": "c"}}).start()
+    before = traffic.send_udp(left, right, 100, 100)
+    daemon.configure({"record": {"period": "1h"}})
+    daemon.reload()
+    after = traffic.send_udp(left, right, 50, 100)
+    daemon.flush()
+    key = traffic.connection_key(17, left.address, 40000, right.address, 40001)
+    assert traffic.sums(collector.messages)[key].txPkts == before.txPkts + after.txPkts
+    assert daemon.status()["window"]["periodMs"] == 3600 * 1000
+    assert "RELOADING=1" in daemon.notify.read()
+
+
+def test_reload_with_an_error_changes_nothing(tun, netlogd):
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
+    daemon.configure({"record": {"period": "soon"}})
+    with pytest.raises(VarlinkError) as error:
+        daemon.call("Reload")
+    assert error.value.name == "org.netlogd.control.ConfigurationInvalid"
+    assert error.value.parameters["file"] == str(daemon.config)
+    lines = daemon.config.read_text().splitlines()
+    assert lines[error.value.parameters["line"] - 1] == "period=soon"
+    assert daemon.status()["window"]["periodMs"] == 100
+    daemon.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_in_order(tun, netlogd, number):
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
+    uploader = daemon.uploader()
+    assert uploader and process_name(uploader) == "netlogd-upload"
+    daemon.process.signal(number)
+    assert daemon.process.wait() == 0
+    assert "STOPPING=1" in daemon.notify.read()
+    assert not os.path.exists(f"/proc/{uploader}")
+    assert bpf.attached(tun.namespace, tun.interface) == []
+
+
+def test_two_daemons_on_one_state_directory(tun, netlogd):
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
+    second = netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface},
+        "netlogd": {"state-directory": daemon.state, "control-socket": daemon.directory / "second.sock"}}).launch()
+    assert second.process.wait() not in (0, 78)
+    assert str(daemon.state) in second.log()
+    assert daemon.status()["tun"]["state"] == "counting"
+    daemon.stop()
+
+
+@pytest.mark.parametrize("section, key, value, expected", [
+    ("record", "period", "50ms", "period"),
+    ("record", "period", "2d", "period"),
+    ("record", "colour", "red", "colour"),
+    ("tun", "source", "magic", "source"),
+    ("routes", "route", "10.0.0.0/33", "route"),
+    ("spool", "max-size", "12Q", "max-size"),
+    ("nonsense", "a", "b", "nonsense"),
+    ("upload x", "url", "http://192.0.2.1/", "url"),
+])
+def test_bad_configuration(tun, netlogd, section, key, value, expected):
+    sections = {"tun": {"interface": tun.interface}}
+    if section.startswith("upload"):
+        sections[section] = {"type": "logtail", "collection": "c"}
+    sections.setdefault(section, {})[key] = value
+    daemon = netlogd(tun.namespace, sections).launch()
+    assert daemon.process.wait() == 78
+    lines = daemon.config.read_text().splitlines()
+    wanted = f"{key}={value}" if section != "nonsense" else "[nonsense]"
+    number = lines.index(wanted) + 1
+    # An unknown section may be told at its head or at its first key.
+    assert any(f"{daemon.config}:{line}:" in daemon.log() for line in (number, number + 1)), daemon.log()
+    assert expected in daemon.log()
+    assert not daemon.control_socket.exists()
+
+
+def test_missing_configuration_file(tun, netlogd):
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}})
+    daemon.config.unlink()
+    assert daemon.launch().process.wait() != 0
+    assert str(daemon.config) in daemon.log()
+
+
+def test_waits_for_a_missing_interface(network, netlogd):
+    namespace = network.namespace()
+    daemon = netlogd(namespace, {"tun": {"interface": "nlmissing0"}, "sock": {"source": "none"}}).start()
+    status = daemon.status()
+    assert status["tun"]["state"] == "waiting"
+    assert "nlmissing0" in status["tun"]["interface"]
+    tun = Tun(network, namespace, interface="nlmissing0")
+    wait_until(lambda: daemon.status()["tun"]["state"] == "counting", "counting once the interface is there")
+    assert len(bpf.attached(namespace, tun.interface)) == 2
+    daemon.stop()
+
+
+def test_interface_disappears_and_comes_back(network, netlogd, collector_in):
+    namespace = network.namespace()
+    tun = Tun(network, namespace, interface="nlgone0")
+    collector = collector_in(namespace)
+    daemon = netlogd(namespace, {
+        "tun": {"interface": "nlgone0"}, "sock": {"source": "none"}, "record": {"period": "1h"},
+        "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.64.0.0/16"},
+        "upload a": {"type": "logtail", "url": collector.url, "collection": "c"}}).start()
+    with traffic.udp_socket(namespace, tun.address, 40000) as sock:
+        for _ in range(7):
+            sock.sendto(bytes(100), ("100.64.0.2", 40001))
+    tun.close()
+    wait_until(lambda: daemon.status()["tun"]["state"] == "lost", "the loss to be seen")
+    tun = Tun(network, namespace, interface="nlgone0")
+    wait_until(lambda: daemon.status()["tun"]["state"] == "counting", "counting again")
+    with traffic.udp_socket(namespace, tun.address, 40000) as sock:
+        for _ in range(5):
+            sock.sendto(bytes(100), ("100.64.0.2", 40001))
+    daemon.flush()
+    key = traffic.connection_key(17, "100.64.0.1", 40000, "100.64.0.2", 40001)
+    assert traffic.sums(collector.messages)[key] == traffic.Counts(12, 12 * 128, 0, 0)
+    texts = " ".join(traffic.texts(collector.messages))
+    assert "lost" in texts and "back" in texts
+    daemon.stop()
+
+
+def test_spool_directory_that_cannot_be_written(tun, netlogd, network, directory):
+    # Root may write anywhere but to a filesystem that is read-only.
+    mount = directory / "readonly"
+    mount.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "ro,size=64m", "tmpfs", mount])
+    network.stack.callback(run, ["umount", mount])
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "spool": {"directory": mount / "spool"}}).start()
+    # A disk that refuses is a state, not the end: messages wait in memory.
+    spool = daemon.status()["spool"]
+    assert "Read-only" in spool["error"]
+    assert spool["waitingMessages"] >= 1 and spool["lostMessages"] == 0
+    run(["mount", "-o", "remount,rw", mount])
+    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] == 0, "the messages to be written")
+    assert daemon.status()["spool"]["messages"] >= 1
+    daemon.stop()
+
+
+def test_ended_without_a_stop_is_told(tun, netlogd, collector_in):
+    collector = collector_in(tun.namespace)
+    daemon = netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface},
+        "upload a": {"type": "logtail", "url": collector.url, "collection": "c"}}).start()
+    collector.wait_messages(1)
+    daemon.kill()
+    if bpf.tcx_programs(tun.namespace, tun.interface, 46) is not None:
+        wait_until(lambda: not bpf.attached(tun.namespace, tun.interface), "the kernel to detach the programs")
+    daemon.start()
+    collector.wait(lambda c: any("ended without" in text for text in traffic.texts(c.messages)), what="the text message")
+    daemon.stop()
+
+
+def test_version_help_and_check(tun, netlogd):
+    from lib.daemon import program
+    assert run([program("netlogd"), "--version"]).stdout.startswith("netlogd ")
+    assert "--config" in run([program("netlogd"), "--help"]).stdout
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}})
+    run([program("netlogd"), "--check-config", "--config", daemon.config])
+    daemon.configure({"tun": {"source": "magic"}})
+    assert run([program("netlogd"), "--check-config", "--config", daemon.config], check=False).returncode == 78
