@@ -9,9 +9,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zstd.h>
 
-#define READ_SIZE ((size_t)256 << 10)
+#define READ_SIZE ((size_t)64 << 10)
 
 void spool_scan_init(struct spool_scan *scan, int fd, const struct spool_header *header)
 {
@@ -41,19 +42,27 @@ static void forget(struct spool_scan *scan)
 	scan->buffer_length = 0;
 }
 
-static int make_room(struct spool_scan *scan, size_t n)
+/* 0 without room when the file does not reach so far anyway: a length may claim anything. */
+static int make_room(struct spool_scan *scan, uint64_t offset, size_t n)
 {
 	size_t allocated = MAX(n, READ_SIZE);
 	uint8_t *buffer;
+	struct stat st;
 
 	if (scan->allocated >= n)
-		return 0;
+		return 1;
+	if (n > READ_SIZE) {
+		if (fstat(scan->fd, &st) < 0)
+			return -errno;
+		if (offset + n > (uint64_t)st.st_size)
+			return 0;
+	}
 	buffer = realloc(scan->buffer, allocated);
 	if (!buffer)
 		return -ENOMEM;
 	scan->buffer = buffer;
 	scan->allocated = allocated;
-	return 0;
+	return 1;
 }
 
 /*
@@ -70,8 +79,8 @@ static ssize_t fill(struct spool_scan *scan, uint64_t offset, size_t n, const ui
 	if (have < n) {
 		size_t old = scan->buffer_length - have;
 
-		r = make_room(scan, n);
-		if (r < 0)
+		r = make_room(scan, offset, n);
+		if (r <= 0)
 			return r;
 		if (have > 0)
 			memmove(scan->buffer, scan->buffer + old, have);
