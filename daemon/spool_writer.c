@@ -302,6 +302,8 @@ static void sync_segment(struct spool_writer *writer)
 	struct spool_loss loss = {};
 	uint64_t sequence;
 
+	if (r < 0)
+		make_room(writer, r);
 	pthread_mutex_lock(&writer->lock);
 	writer->stalled = false;
 	if (r < 0) {
@@ -323,8 +325,6 @@ static void sync_segment(struct spool_writer *writer)
 		writer->ops.stored(sequence, writer->userdata);
 	if (loss.messages > 0 && writer->ops.lost)
 		writer->ops.lost(&loss, writer->userdata);
-	if (r < 0)
-		make_room(writer, r);
 }
 
 /* A run of frames of one block that goes into one segment. */
@@ -420,6 +420,7 @@ static void write_chunk(struct spool_writer *writer, struct spool_block *block, 
 	struct spool_store *store = &writer->store;
 	struct chunk chunk = {.next_sequence = store->next_sequence, .next_bytes = store->next_bytes};
 	uint64_t sequence;
+	bool again;
 	size_t done;
 	int r;
 
@@ -427,6 +428,7 @@ static void write_chunk(struct spool_writer *writer, struct spool_block *block, 
 	r = spool_store_write(store, block->data + block->written, chunk.size, &done);
 	if (r < 0)
 		whole_frames(block, done, &chunk);
+	again = r < 0 && make_room(writer, r);
 
 	pthread_mutex_lock(&writer->lock);
 	writer->stalled = false;
@@ -437,16 +439,13 @@ static void write_chunk(struct spool_writer *writer, struct spool_block *block, 
 		abandon(writer);
 	if (r < 0)
 		failed(writer, r);
+	if (again)
+		writer->retry_at = 0;
 	publish(writer);
 	sequence = writer->written_sequence;
 	pthread_mutex_unlock(&writer->lock);
 	if (chunk.messages > 0 && writer->options->sync == SPOOL_SYNC_INTERVAL && writer->ops.stored)
 		writer->ops.stored(sequence, writer->userdata);
-	if (r < 0 && make_room(writer, r)) {
-		pthread_mutex_lock(&writer->lock);
-		writer->retry_at = 0;
-		pthread_mutex_unlock(&writer->lock);
-	}
 }
 
 /* Whether the frame needs a segment of its own kind, or more room, than the open one has. */

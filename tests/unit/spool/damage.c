@@ -195,14 +195,13 @@ START_TEST(every_byte_changed)
 }
 END_TEST
 
-START_TEST(damage_in_the_middle_is_told_and_counted)
+/* A spool of ten messages of which three are damaged: 42, 43 and 46 bytes, in two places. */
+static void make_damaged(void)
 {
 	uint64_t n = 10;
 	uint8_t *data;
 	size_t size;
 	char *path = make_spool(n, &data, &size);
-	struct spool_report report;
-	struct seen seen;
 
 	/* The frame headers of messages 3 and 4, and the payload of 7. */
 	for (uint64_t i = 1, at = SPOOL_HEADER_SIZE; i <= n; at += SPOOL_FRAME_SIZE + 39 + i, i++) {
@@ -212,6 +211,16 @@ START_TEST(damage_in_the_middle_is_told_and_counted)
 			data[at + SPOOL_FRAME_SIZE + 20] ^= 1;
 	}
 	bytes_write(path, data, size);
+	free(data);
+	free(path);
+}
+
+START_TEST(damage_in_the_middle_is_told_and_counted)
+{
+	struct spool_report report;
+	struct seen seen;
+
+	make_damaged();
 	seen = read_all();
 	ck_assert_uint_eq(seen.messages, 7);
 	ck_assert_uint_eq(seen.missing, 3);
@@ -225,7 +234,12 @@ START_TEST(damage_in_the_middle_is_told_and_counted)
 	ck_assert_uint_eq(report.missing_messages, 3);
 	ck_assert_uint_eq(report.missing_bytes, 42 + 43 + 46);
 	ck_assert_uint_eq(report.messages, 7);
+}
+END_TEST
 
+START_TEST(damaged_parts_are_set_aside_once)
+{
+	make_damaged();
 	/* The daemon counts them and puts them aside, once. */
 	for (int i = 0; i < 2; i++) {
 		_cleanup_free_ char *name =
@@ -239,6 +253,15 @@ START_TEST(damage_in_the_middle_is_told_and_counted)
 		ck_assert_int_eq(stat(name, &st), 0);
 		ck_assert_int_eq(st.st_size, 2 * SPOOL_FRAME_SIZE + 42 + 43);
 	}
+}
+END_TEST
+
+START_TEST(repair_leaves_gaps_and_nothing_else)
+{
+	struct spool_report report;
+	struct seen seen;
+
+	make_damaged();
 	/* Repaired, it is sound but for the gaps, and nothing else has gone. */
 	report = repair_spool();
 	ck_assert_uint_eq(report.damaged_regions, 2);
@@ -255,8 +278,6 @@ START_TEST(damage_in_the_middle_is_told_and_counted)
 	seen = read_all();
 	ck_assert_uint_eq(seen.messages, 8);
 	ck_assert_uint_eq(seen.missing, 3);
-	free(data);
-	free(path);
 }
 END_TEST
 
@@ -448,6 +469,8 @@ int main(void)
 		every_prefix_is_a_start,
 		every_byte_changed,
 		damage_in_the_middle_is_told_and_counted,
+		damaged_parts_are_set_aside_once,
+		repair_leaves_gaps_and_nothing_else,
 		damage_at_the_end_of_a_run_is_told_by_the_next,
 		a_segment_without_header_is_a_gap,
 		the_last_segment_without_header_is_a_gap_too,

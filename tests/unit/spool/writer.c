@@ -45,6 +45,51 @@ START_TEST(a_reader_follows_the_writer)
 }
 END_TEST
 
+/* Reads what is there; messages are in order, none is missing. Returns the last number. */
+static uint64_t read_on(struct spool_reader *reader, uint64_t last)
+{
+	struct spool_message message;
+	struct spool_gap gap;
+	int r;
+
+	while ((r = spool_reader_next(reader, &message, &gap)) == SPOOL_READ_MESSAGE) {
+		ck_assert_uint_eq(spool_test_number(&message), last + 1);
+		last++;
+	}
+	ck_assert_int_eq(r, SPOOL_READ_END);
+	return last;
+}
+
+START_TEST(a_reader_reads_what_is_being_written)
+{
+	uint64_t last = 0, n = 10000;
+
+	spool_test.options.max_size = 64 << 20;
+	spool_test.options.segment_size = 100000;
+	spool_test.options.sync_bytes = 50000;
+	spool_test.disk.short_writes = 5000;
+	spool_test_open();
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
+	for (uint64_t i = 1; i <= n; i++) {
+		spool_test_append(i, 32 + (size_t)i * 37 % 1500);
+		/* Now and then a file that is not to be trusted any more. */
+		if (i % 1000 == 0) {
+			spool_test_disk_lock();
+			spool_test.disk.sync_error = EIO;
+			spool_test.disk.sync_failures = 1;
+			spool_test_disk_unlock();
+		}
+		last = read_on(reader, last);
+	}
+	while (spool_writer_sync(spool_test.writer, 20000) < 0)
+		;
+	ck_assert_uint_eq(read_on(reader, last), n);
+	ck_assert_uint_gt(spool_test.disk.failed_syncs, 0);
+	spool_test_holds(1, n);
+	ck_assert_uint_eq(spool_test_status().lost_messages, 0);
+}
+END_TEST
+
 START_TEST(a_new_run_goes_on_in_a_new_segment)
 {
 	for (uint64_t run = 0; run < 4; run++) {
@@ -214,11 +259,17 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		messages_come_back_in_order,	      a_reader_follows_the_writer,
-		a_new_run_goes_on_in_a_new_segment,   another_boot_jumps,
-		another_machine_begins_another_spool, one_daemon_at_a_time,
-		each_log_id_has_its_segments,	      always_synced_before_it_is_told,
-		what_can_never_fit_is_lost_and_told,  seek_and_backlog,
+		messages_come_back_in_order,
+		a_reader_follows_the_writer,
+		a_reader_reads_what_is_being_written,
+		a_new_run_goes_on_in_a_new_segment,
+		another_boot_jumps,
+		another_machine_begins_another_spool,
+		one_daemon_at_a_time,
+		each_log_id_has_its_segments,
+		always_synced_before_it_is_told,
+		what_can_never_fit_is_lost_and_told,
+		seek_and_backlog,
 	};
 
 	return spool_test_run("spool writer", tests, ARRAY_SIZE(tests));
