@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/time_text.h"
 #include "daemon/spool_files.h"
+#include "daemon/spool_options.h"
 #include "daemon/spool_queue.h"
 #include "daemon/spool_store.h"
 
@@ -19,9 +20,6 @@
 #include <string.h>
 #include <time.h>
 
-#define MEMORY_MAX     (UINT64_C(16) << 20)
-#define SYNC_BYTES     (UINT64_C(4) << 20)
-#define RETRY_INTERVAL NSEC_PER_SEC
 #define PRUNE_INTERVAL (60 * NSEC_PER_SEC)
 #define STALL_TIMEOUT  (5 * NSEC_PER_SEC)
 
@@ -78,74 +76,6 @@ static bool wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t
 	if (at == INT64_MAX)
 		return pthread_cond_wait(condition, lock) == 0;
 	return pthread_cond_timedwait(condition, lock, &ts) != ETIMEDOUT;
-}
-
-static void options_free(struct spool_writer_options *options)
-{
-	if (!options)
-		return;
-	free((char *)options->directory);
-	free((char *)options->upload_directory);
-	free((char *)options->machine_id_file);
-	free((char *)options->boot_id_file);
-	for (size_t i = 0; options->sinks && options->sinks[i]; i++)
-		free(options->sinks[i]);
-	free((void *)options->sinks);
-	free(options);
-}
-DEFINE_CLEANUP(struct spool_writer_options *, options_free);
-
-static int copy_text(const char **text)
-{
-	if (!*text)
-		return 0;
-	*text = strdup(*text);
-	return *text ? 0 : -ENOMEM;
-}
-
-static int copy_sinks(struct spool_writer_options *copy, char *const *sinks)
-{
-	size_t n = 0;
-	char **names;
-
-	while (sinks && sinks[n])
-		n++;
-	names = calloc(n + 1, sizeof(*names));
-	if (!names)
-		return -ENOMEM;
-	copy->sinks = names;
-	for (size_t i = 0; i < n; i++) {
-		names[i] = strdup(sinks[i]);
-		if (!names[i])
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-/* A copy of its own, with the defaults filled in. */
-static int options_copy(const struct spool_writer_options *options, struct spool_writer_options **ret_copy)
-{
-	_cleanup_(options_freep) struct spool_writer_options *copy = calloc(1, sizeof(*copy));
-	int r;
-
-	if (!copy)
-		return -ENOMEM;
-	*copy = *options;
-	copy->sinks = NULL;
-	/* All, so that none is left that is not its own. */
-	r = copy_text(&copy->directory);
-	r = copy_text(&copy->upload_directory) ?: r;
-	r = copy_text(&copy->machine_id_file) ?: r;
-	r = copy_text(&copy->boot_id_file) ?: r;
-	r = r ?: copy_sinks(copy, options->sinks);
-	if (r < 0)
-		return r;
-	copy->memory_max = copy->memory_max ?: MEMORY_MAX;
-	copy->sync_bytes = copy->sync_bytes ?: SYNC_BYTES;
-	copy->retry_interval = copy->retry_interval ?: RETRY_INTERVAL;
-	copy->file_mode = copy->file_mode ?: 0600;
-	*ret_copy = TAKE_PTR(copy);
-	return 0;
 }
 
 /* Called with the lock held. */
@@ -547,7 +477,7 @@ static void prune(struct spool_writer *writer)
 
 static void take_options(struct spool_writer *writer)
 {
-	options_free(writer->options);
+	spool_options_free(writer->options);
 	writer->options = TAKE_PTR(writer->new_options);
 	writer->store.options = writer->options;
 	writer->want_prune = true;
@@ -669,7 +599,7 @@ int spool_writer_new(const struct spool_writer_options *options, const struct sp
 		return r;
 	}
 	spool_store_init(&writer->store, options);
-	r = options_copy(options, &writer->options);
+	r = spool_options_copy(options, &writer->options);
 	if (r < 0)
 		return r;
 	spool_store_init(&writer->store, writer->options);
@@ -714,8 +644,8 @@ void spool_writer_free(struct spool_writer *writer)
 	}
 	spool_store_deinit(&writer->store);
 	spool_queue_deinit(&writer->queue);
-	options_free(writer->options);
-	options_free(writer->new_options);
+	spool_options_free(writer->options);
+	spool_options_free(writer->new_options);
 	pthread_cond_destroy(&writer->work);
 	pthread_cond_destroy(&writer->progress);
 	pthread_mutex_destroy(&writer->lock);
@@ -732,14 +662,14 @@ int spool_writer_set_public_id(struct spool_writer *writer, const struct log_id 
 
 int spool_writer_reconfigure(struct spool_writer *writer, const struct spool_writer_options *options)
 {
-	_cleanup_(options_freep) struct spool_writer_options *copy = NULL;
+	_cleanup_(spool_options_freep) struct spool_writer_options *copy = NULL;
 	int r;
 
-	r = options_copy(options, &copy);
+	r = spool_options_copy(options, &copy);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&writer->lock);
-	options_free(writer->new_options);
+	spool_options_free(writer->new_options);
 	writer->memory_max = copy->memory_max;
 	writer->usable = spool_store_usable(copy);
 	writer->new_options = TAKE_PTR(copy);
