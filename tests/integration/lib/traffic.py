@@ -116,7 +116,8 @@ class Iperf3:
         text = self.client.text()
         assert status == 0, text
         self.server.wait(20)
-        return json.loads(text)
+        # It may warn of something first.
+        return json.loads(text[text.index("{"):])
 
 
 def wait_for_listener(namespace, port):
