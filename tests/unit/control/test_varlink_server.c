@@ -238,6 +238,56 @@ START_TEST(test_stream)
 }
 END_TEST
 
+/* While a stream is under way, what wants no answer is run at once; what wants one waits for the stream's
+ * end. */
+START_TEST(test_oneway_beside_a_stream)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	peer_send(&peer, "{'method':'org.example.test.Echo','parameters':{'text':'a'},'oneway':true}");
+	peer_send(&peer, "{'method':'org.example.test.Nope','oneway':true}");
+	peer_send(&peer, "{'method':'org.example.test.Echo','parameters':{'text':'b'},'oneway':true}");
+	peer_send(&peer, SAY("asked"));
+	turn_until(f.base, json_array_size(f.order) == 2);
+	assert_json(json_incref(f.order), "['a','b']");
+	ck_assert(!varlink_call_is_closed(f.kept));
+	ck_assert_int_eq(varlink_call_reply_continues(f.kept, json_pack("{si}", "number", 1)), 0);
+	assert_json(peer_receive(&peer), "{'parameters':{'number':1},'continues':true}");
+	ck_assert_uint_eq(json_array_size(f.order), 2);
+	ck_assert_int_eq(varlink_call_reply(f.kept, json_pack("{si}", "number", 2)), 0);
+	varlink_call_unref(TAKE_PTR(f.kept));
+	assert_json(peer_receive(&peer), "{'parameters':{'number':2}}");
+	assert_json(peer_receive(&peer), SAID("asked"));
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* A client that goes while one of its requests waits behind a stream leaves nothing behind. */
+START_TEST(test_gone_with_a_request_waiting)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	peer_send(&peer, SAY("never"));
+	turn_until(f.base, f.kept != NULL);
+	ck_assert_int_eq(event_base_loop(f.base, EVLOOP_NONBLOCK), 0);
+	peer_close(&peer);
+	turn_until(f.base, f.n_closed == 1);
+	ck_assert_uint_eq(counters(&f).clients, 0);
+	ck_assert_uint_eq(json_array_size(f.order), 0);
+	fixture_deinit(&f);
+}
+END_TEST
+
 START_TEST(test_no_stream_without_more)
 {
 	struct fixture f;
@@ -299,9 +349,20 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_call,   test_standard_errors,	  test_introspection, test_permission,
-		test_order,  test_byte_by_byte,		  test_oneway,	      test_oneway_and_gone,
-		test_stream, test_no_stream_without_more, test_half_closed,   test_wrong_interfaces,
+		test_call,
+		test_standard_errors,
+		test_introspection,
+		test_permission,
+		test_order,
+		test_byte_by_byte,
+		test_oneway,
+		test_oneway_and_gone,
+		test_stream,
+		test_oneway_beside_a_stream,
+		test_gone_with_a_request_waiting,
+		test_no_stream_without_more,
+		test_half_closed,
+		test_wrong_interfaces,
 	};
 
 	return run_suite("varlink_server", tests, ARRAY_SIZE(tests));
