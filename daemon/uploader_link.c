@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
+#include <sys/param.h>
 #include <sys/queue.h>
 
 #define FLUSH_GRACE_MS 500
@@ -20,6 +21,7 @@
 struct flush {
 	struct uploader_link *link;
 	int64_t id;
+	int64_t deadline_ms;
 	uploader_flushed done;
 	void *userdata;
 	struct event *timer;
@@ -128,6 +130,12 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
 	return 0;
 }
 
+static void push_flush(const struct flush *flush)
+{
+	push(flush->link, json_pack("{s{sIsI}}", "flush", "id", (json_int_t)flush->id, "deadlineMs",
+				    (json_int_t)flush->deadline_ms));
+}
+
 /* ---- flushes --------------------------------------------------------------------------------------- */
 
 static void end_flush(struct flush *flush, const struct uploader_pending *pending)
@@ -153,7 +161,8 @@ static void on_flush_timeout(evutil_socket_t fd, short what, void *userdata)
 int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploader_flushed done,
 			void *userdata)
 {
-	int64_t wait_ms = link->watch ? deadline_ms + FLUSH_GRACE_MS : 0;
+	/* An uploader that was here before comes back: one that has died is started again. */
+	int64_t wait_ms = link->watch || json_array_size(link->sinks) > 0 ? deadline_ms + FLUSH_GRACE_MS : 0;
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	struct flush *flush;
 
@@ -162,7 +171,13 @@ int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploade
 	flush = calloc(1, sizeof(*flush));
 	if (!flush)
 		return -ENOMEM;
-	*flush = (struct flush){.link = link, .id = ++link->last_flush, .done = done, .userdata = userdata};
+	*flush = (struct flush){
+		.link = link,
+		.id = ++link->last_flush,
+		.deadline_ms = deadline_ms,
+		.done = done,
+		.userdata = userdata,
+	};
 	flush->timer = evtimer_new(link->base, on_flush_timeout, flush);
 	if (!flush->timer || evtimer_add(flush->timer, &wait) < 0) {
 		if (flush->timer)
@@ -172,8 +187,7 @@ int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploade
 	}
 	LIST_INSERT_HEAD(&link->flushes, flush, entry);
 	link->n_flushes++;
-	push(link, json_pack("{s{sIsI}}", "flush", "id", (json_int_t)flush->id, "deadlineMs",
-			     (json_int_t)deadline_ms));
+	push_flush(flush);
 	return 0;
 }
 
@@ -188,7 +202,11 @@ bool uploader_link_get_pending(const struct uploader_link *link, struct uploader
 	json_array_foreach (link->sinks, i, sink) {
 		json_int_t messages = json_integer_value(json_object_get(sink, "backlogMessages"));
 		json_int_t bytes = json_integer_value(json_object_get(sink, "backlogBytes"));
+		json_int_t delivered = json_integer_value(json_object_get(sink, "deliveredSequence"));
 
+		/* What came to the spool since the report is not delivered either, for all that is known. */
+		if (delivered >= 0 && link->woken > (uint64_t)delivered)
+			messages = MAX(messages, (json_int_t)(link->woken - (uint64_t)delivered));
 		if (messages < 0 || (uint64_t)messages < pending.messages)
 			continue;
 		pending.messages = (uint64_t)messages;
@@ -214,6 +232,7 @@ static int method_watch(struct varlink_call *call, json_t *parameters, void *use
 {
 	struct uploader_link *link = userdata;
 	struct varlink_call *old = link->watch;
+	struct flush *flush;
 
 	(void)parameters;
 	if (!varlink_call_wants_more(call))
@@ -229,6 +248,8 @@ static int method_watch(struct varlink_call *call, json_t *parameters, void *use
 	if (link->metrics)
 		push(link, json_pack("{ss}", "metrics", link->metrics));
 	push(link, json_pack("{sI}", "wake", (json_int_t)link->woken));
+	LIST_FOREACH (flush, &link->flushes, entry)
+		push_flush(flush);
 	return 0;
 }
 

@@ -45,7 +45,7 @@ bool uploader_link_is_connected(const struct uploader_link *link);
 const struct log_id *uploader_link_public_id(const struct uploader_link *link);
 /* The sinks as last reported: an array, borrowed. */
 const json_t *uploader_link_sinks(const struct uploader_link *link);
-/* The largest backlog reported. False when nothing is known. */
+/* The largest backlog reported, with what came to the spool since. False when nothing is known. */
 bool uploader_link_get_pending(const struct uploader_link *link, struct uploader_pending *ret_pending);
 
 /* Messages up to this sequence are in the spool. */
@@ -61,7 +61,8 @@ void uploader_link_set_metrics(struct uploader_link *link, const char *text);
 int uploader_link_set_log_ids(struct uploader_link *link, const char *node, const char *domain);
 /*
  * Has everything delivered, for at most deadline_ms, and calls back once, at the latest a little after the
- * deadline. Without an uploader: at once from the loop. 0, -ENOMEM or -EAGAIN.
+ * deadline. An uploader that comes back meanwhile is asked again; where none ever was it calls back at once
+ * from the loop. 0, -ENOMEM or -EAGAIN.
  */
 int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploader_flushed done,
 			void *userdata);
