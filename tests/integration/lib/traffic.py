@@ -105,10 +105,11 @@ def texts(messages):
 class Iperf3:
     """An iperf3 run between two ends of a tunnel; result() is what the client reports."""
 
-    def __init__(self, server, client, *options, port=5201):
-        self.server = server.namespace.start("iperf3", "-s", "-1", "-p", port, "-B", server.address, name="iperf3-server")
+    def __init__(self, server, client, *options, port=5201, ipv6=False):
+        server_address, client_address = (end.address6 if ipv6 else end.address for end in (server, client))
+        self.server = server.namespace.start("iperf3", "-s", "-1", "-p", port, "-B", server_address, name="iperf3-server")
         wait_for_listener(server.namespace, port)
-        self.client = client.namespace.start("iperf3", "-c", server.address, "-B", client.address, "-p", port, "-J",
+        self.client = client.namespace.start("iperf3", "-c", server_address, "-B", client_address, "-p", port, "-J",
                                              *options, name="iperf3-client")
 
     def result(self, timeout=120.0):
