@@ -225,7 +225,7 @@ int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint)
 {
 	struct endpoint endpoint = {0};
 	bool bracket = n > 0 && text[0] == '[';
-	const char *colon = memrchr(text, ':', n);
+	const char *colon = n > 0 ? memrchr(text, ':', n) : NULL;
 	unsigned int port;
 	size_t length;
 

@@ -12,7 +12,7 @@
 
 /* Messages. */
 
-static void say(struct ctl *ctl, const char *format, va_list arguments)
+_printf_(2, 0) static void say(struct ctl *ctl, const char *format, va_list arguments)
 {
 	fflush(ctl->out);
 	fputs("netlogctl: ", ctl->err);

@@ -107,8 +107,8 @@ static size_t text_width(const char *text)
 	return width;
 }
 
-static void add_cell(struct table *table, enum table_color color, bool heading, const char *format,
-		     va_list arguments)
+_printf_(4, 0) static void add_cell(struct table *table, enum table_color color, bool heading,
+				    const char *format, va_list arguments)
 {
 	_cleanup_free_ char *text = NULL;
 	struct cell *cells;

@@ -30,7 +30,7 @@ static struct netlink_answer waiting(bool dump)
 /* Appends a message to a datagram; returns its header. */
 static struct nlmsghdr *append(char *datagram, size_t *n, uint16_t type, const void *payload, size_t size)
 {
-	struct nlmsghdr *message = (struct nlmsghdr *)(datagram + *n);
+	struct nlmsghdr *message = (void *)(datagram + *n);
 
 	memset(message, 0, sizeof(*message));
 	message->nlmsg_len = (uint32_t)(sizeof(*message) + size);

@@ -22,7 +22,7 @@ struct program {
 	struct epoch *epoch;
 };
 
-static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
+_printf_(2, 0) static int quiet(enum libbpf_print_level level, const char *format, va_list arguments)
 {
 	if (level == LIBBPF_WARN && getenv("NETLOGD_TEST_VERBOSE"))
 		return vfprintf(stderr, format, arguments);

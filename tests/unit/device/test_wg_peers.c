@@ -251,7 +251,7 @@ START_TEST(netlink_cut_and_changed_anywhere)
 
 		memcpy(copy, built.data, length);
 		copy[i] = (char)~copy[i];
-		wg_netlink_read((struct nlmsghdr *)copy, &peers);
+		wg_netlink_read((void *)copy, &peers);
 		free(copy);
 	}
 }
