@@ -7,7 +7,7 @@ import pytest
 
 from lib.bpf import attached
 from lib.network import endpoint_text
-from lib.probe import Probe, quiet_window, tunnel_counters
+from lib.probe import Probe, quiet_start, quiet_window, tunnel_counters
 from lib.traffic import Iperf3, send_udp, udp_socket
 from lib.wait import wait_until
 
@@ -45,7 +45,7 @@ def test_equals_the_tunnels_own_counters(network, probe, ipv6):
     ends = network.wireguard_pair(left, right, endpoints=endpoints)
     network.handshake(ends)
     device = probe(ends[0])
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     send_udp(*ends, 300, 1000, back=200)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
@@ -62,7 +62,7 @@ def test_without_tcx(network, wireguard, probe):
     left, right = wireguard
     device = probe(left, without_tcx=True)
     assert device.ask("info")["attachment"].startswith("clsact on ve")
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(left, right, 100, 1000, back=50)
     window, tunnel = quiet_window(device, left, start)
     check_against_tunnel(window, tunnel)
@@ -71,7 +71,7 @@ def test_without_tcx(network, wireguard, probe):
 def test_full_speed_over_many_windows(network, wireguard, probe):
     """Datagrams of both directions at full speed, while windows end all the time: none is lost or counted twice."""
     device = probe(wireguard[0])
-    start = tunnel_counters(wireguard[0])
+    start = quiet_start(device, wireguard[0])
     iperf = Iperf3(wireguard[1], wireguard[0], "-t", "2", "--bidir")
     window = device.window()
     windows = 1
@@ -93,7 +93,7 @@ def test_full_speed_over_many_windows(network, wireguard, probe):
 def test_roaming_within_a_window_gives_two_entries(network, wireguard, probe):
     left, right = wireguard
     device = probe(left)
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(*wireguard, 50, 500, back=50)
     right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
     # The other end learns of the new place by what it receives from there.
@@ -110,7 +110,7 @@ def test_roaming_within_a_window_gives_two_entries(network, wireguard, probe):
 def test_new_listen_port_within_a_window(network, wireguard, probe):
     left, right = wireguard
     device = probe(left)
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(*wireguard, 20, 500, back=20)
     left.namespace.run("wg", "set", left.interface, "listen-port", "52999")
     send_udp(*wireguard, 30, 500, back=30, port_left=40002, port_right=40003)
@@ -118,7 +118,7 @@ def test_new_listen_port_within_a_window(network, wireguard, probe):
     check_against_tunnel(window, tunnel)
     assert list(window.entries) == [peer_of(right)]
     # And in the windows after it.
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(*wireguard, 30, 500, back=30, port_left=40004, port_right=40005)
     window, tunnel = quiet_window(device, left, start)
     check_against_tunnel(window, tunnel)
@@ -129,7 +129,7 @@ def test_new_address_within_a_window(network, probe):
     ends = network.wireguard_pair(left, right)
     network.handshake(ends)
     device = probe(ends[0])
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     left.ip("address", "add", "192.0.2.77/24", "dev", links[0])
     right.run("wg", "set", ends[1].interface, "peer", ends[0].public_key, "endpoint", "192.0.2.77:51820")
     send_udp(ends[1], ends[0], 40, 500, back=40)
@@ -148,7 +148,7 @@ def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
     """More senders than there is room for: all unknown, to the byte; the peer's entry, and a peer that moves, exact."""
     left, right = wireguard
     device = probe(left)
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     with right.namespace.inside():
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     with raw:
@@ -169,7 +169,7 @@ def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
     dropped = device.ask("info")["tunnelDroppedRx"]
     assert dropped == 10000 * 32
     # With room again the next windows are exact in both directions.
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(right, left, 60, 500, back=60, port_left=40002, port_right=40003)
     window, tunnel = quiet_window(device, left, start)
     check_against_tunnel(window, tunnel)
@@ -198,7 +198,7 @@ def test_datagrams_in_fragments(network, probe, ipv6):
     ends = network.wireguard_pair(left, right, endpoints=endpoints)
     network.handshake(ends)
     device = probe(ends[0])
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     sent = send_udp(*ends, 40, 1380, back=40)
     assert sent.txPkts == 40
     window, tunnel = quiet_window(device, ends[0], start)
@@ -219,7 +219,7 @@ def test_forwarded_datagrams_are_not_the_tunnels(network, probe):
     ends = network.wireguard_pair(left, right)
     network.handshake(ends)
     device = probe(ends[0])
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     with udp_socket(behind, "198.51.100.2", 51820) as inner, udp_socket(right, "192.0.2.2", 4000) as outer:
         outer.settimeout(20)
         inner.settimeout(20)
@@ -244,7 +244,7 @@ def test_a_bridge_is_counted_once(network, probe):
     ends = network.wireguard_pair(left, right)
     network.handshake(ends)
     device = probe(ends[0])
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     send_udp(*ends, 50, 500, back=50)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
@@ -267,7 +267,7 @@ def test_a_macvlan_and_the_device_below_it(network, probe):
     right.run("wg", "set", far.interface, "peer", key, "endpoint", "198.51.100.1:51820", "allowed-ips", "100.64.0.1/32")
     device = probe(ends[0])
     assert device.ask("info")["attachment"] in (f"tcx on {links[0]}, mv0", f"tcx on mv0, {links[0]}")
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     left.run("ping", "-c", "3", "-i", "0.2", "-W", "1", "100.64.0.3", check=False)
     send_udp(*ends, 50, 500, back=50)
     window, tunnel = quiet_window(device, ends[0], start)
@@ -291,7 +291,7 @@ def test_a_route_that_moves_is_followed(network, probe):
     # The daemon is told by the device's descriptor; here the next window does it.
     device.window()
     assert f"{second[0]}" in device.ask("info")["attachment"]
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     send_udp(*ends, 50, 500, back=50)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
@@ -309,7 +309,7 @@ def test_the_tunnels_mark_decides_the_route(network, probe):
     left.ip("rule", "add", "not", "fwmark", "51820", "table", "51820")
     device = probe(ends[0])
     assert device.ask("info")["attachment"] == f"tcx on {links[0]}"
-    start = tunnel_counters(ends[0])
+    start = quiet_start(device, ends[0])
     send_udp(*ends, 20, 500, back=20)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
@@ -318,7 +318,7 @@ def test_the_tunnels_mark_decides_the_route(network, probe):
 def test_named_devices_only(network, wireguard, probe):
     left, right = wireguard
     device = probe(left, "lo")
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(*wireguard, 20, 500)
     window, tunnel = quiet_window(device, left, start)
     assert tunnel[1] > 0

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from lib.network import WIREGUARD_SOCKETS, Tunnel
-from lib.probe import Probe, quiet_window, tunnel_counters
+from lib.probe import Probe, quiet_start, quiet_window
 from lib.process import run
 from lib.traffic import send_udp
 
@@ -28,7 +28,7 @@ def test_bytes_are_the_tunnels_own(wireguard, probe):
     assert device.made == {"result": 0, "reason": None}
     send_udp(left, right, 10, 1000)
     assert device.enable() == 0
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(left, right, 100, 1000, back=50, port_left=40002, port_right=40003)
     window, (rx, tx) = quiet_window(device, left, start)
     assert tx >= 100 * 1072 and rx >= 50 * 1072
@@ -63,7 +63,7 @@ def test_a_peer_that_moves_and_one_that_is_made_anew(wireguard, probe):
     device.enable()
     device.ask("events")
     right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
-    start = tunnel_counters(left)
+    start = quiet_start(device, left)
     send_udp(right, left, 10, 500, back=10)
     window, (rx, tx) = quiet_window(device, left, start)
     assert window.entries == {("100.64.0.2:0", "192.0.2.2:51999"): (0, tx, 0, rx)}

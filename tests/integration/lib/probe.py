@@ -102,6 +102,16 @@ def tunnel_counters(end):
     return sum(int(row[1]) for row in rows), sum(int(row[2]) for row in rows)
 
 
+def quiet_start(probe, end):
+    """The tunnel's counters at a moment at which a window began and nothing was on its way."""
+    def quiet():
+        before = tunnel_counters(end)
+        probe.window()
+        return tunnel_counters(end) == before and before
+
+    return wait_until(quiet, "a moment without traffic")
+
+
 def quiet_window(probe, end, start):
     """The window up to a moment at which nothing was on its way, and what the tunnel counted since `start`."""
     window = Window()
