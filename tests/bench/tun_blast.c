@@ -1,9 +1,14 @@
 /*
  * Pushes small UDP packets into a tun device as fast as it takes them, as a tunnel's daemon would, and prints
- *what one packet cost. The interface must be there and up. Used by compare.py.
+ * what one packet cost. The interface must be there and up. Used by compare.py and by the soak test.
  *
- *	tun_blast INTERFACE CONNECTIONS SECONDS     each connection in turn
- *	tun_blast INTERFACE scan SECONDS            each packet is a new connection
+ *	tun_blast [OPTIONS] INTERFACE CONNECTIONS SECONDS     each connection in turn
+ *	tun_blast [OPTIONS] INTERFACE scan SECONDS            each packet is a new connection
+ *
+ *	-c CPU       stays on this CPU
+ *	-n PACKETS   after so many packets, a new connection takes the place of an old one
+ *	-q           the interface has several queues, and this is one of them
+ *	-t           the other way: the same connections' packets go from the kernel to the interface
  */
 
 #include <arpa/inet.h>
@@ -13,17 +18,30 @@
 #include <linux/if_tun.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PACKET_SIZE 64
 #define LOOK_EVERY  1024 /* packets between two looks at the clock */
+
+struct options {
+	int cpu;	    /* -1: any */
+	uint64_t new_every; /* 0: never */
+	bool queue;
+	bool transmit;
+	bool scan;
+	uint32_t connections;
+	double seconds;
+	const char *interface;
+};
 
 struct packet {
 	struct iphdr ip;
@@ -43,9 +61,13 @@ static uint16_t checksum(const void *data, size_t size)
 	return (uint16_t)~sum;
 }
 
-/* Connection i: from 100.64.128.0 and up, 16 ports each, to 100.64.0.1 port 9 (discard). */
-static void fill(struct packet *packet, uint32_t i)
+/* Connection i: from 100.64.128.0 and up, 16 ports each, to 100.64.0.1 port 9 (discard); or back from there.
+ */
+static void fill(struct packet *packet, uint32_t i, bool back)
 {
+	uint32_t far = htonl(0x64408000 + i / 16), near = htonl(0x64400001);
+	uint16_t far_port = htons((uint16_t)(20000 + i % 16)), near_port = htons(9);
+
 	memset(packet, 0, sizeof(*packet));
 	packet->ip = (struct iphdr){
 		.version = 4,
@@ -53,26 +75,40 @@ static void fill(struct packet *packet, uint32_t i)
 		.tot_len = htons(PACKET_SIZE),
 		.ttl = 64,
 		.protocol = IPPROTO_UDP,
-		.saddr = htonl(0x64408000 + i / 16),
-		.daddr = htonl(0x64400001),
+		.saddr = back ? near : far,
+		.daddr = back ? far : near,
 	};
 	packet->ip.check = checksum(&packet->ip, sizeof(packet->ip));
 	packet->udp = (struct udphdr){
-		.source = htons((uint16_t)(20000 + i % 16)),
-		.dest = htons(9),
+		.source = back ? near_port : far_port,
+		.dest = back ? far_port : near_port,
 		.len = htons(PACKET_SIZE - sizeof(struct iphdr)),
 	};
 }
 
-static int open_tun(const char *name)
+static int open_tun(const char *name, bool queue)
 {
-	struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+	struct ifreq request = {.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | (queue ? IFF_MULTI_QUEUE : 0))};
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 
 	if (fd < 0)
 		return -1;
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	if (ioctl(fd, TUNSETIFF, &request) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Packets with the header that is given, out of this interface wherever they go. */
+static int open_raw(const char *name)
+{
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -87,29 +123,42 @@ static double now(clockid_t clock)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* For a scan: the next pair of ports, which no checksum in use covers. */
-static void next_connection(struct packet *packet, uint32_t i)
+/* The next pair of ports, which no checksum in use covers. */
+static void next_connection(struct packet *packet, uint32_t i, bool back)
 {
-	packet->udp.source = htons((uint16_t)i);
-	packet->udp.dest = htons((uint16_t)(i >> 16));
+	uint16_t low = htons((uint16_t)i), high = htons((uint16_t)(i >> 16));
+
+	packet->udp.source = back ? high : low;
+	packet->udp.dest = back ? low : high;
 }
 
-static int blast(int fd, struct packet *packets, uint32_t n, bool scan, double seconds)
+static bool push(int fd, const struct packet *packet, bool transmit)
 {
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = packet->ip.daddr};
+
+	if (!transmit)
+		return write(fd, packet, PACKET_SIZE) == PACKET_SIZE;
+	return sendto(fd, packet, PACKET_SIZE, 0, (struct sockaddr *)&to, sizeof(to)) == PACKET_SIZE;
+}
+
+static int blast(int fd, struct packet *packets, const struct options *options)
+{
+	uint64_t every = options->scan ? 1 : options->new_every, sent = 0;
 	double begun = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID), wall;
-	uint64_t sent = 0;
-	uint32_t at = 0;
+	uint32_t at = 0, made = 0, until_new = (uint32_t)every;
 
 	do {
 		for (unsigned int i = 0; i < LOOK_EVERY; i++, sent++) {
-			if (scan)
-				next_connection(packets, (uint32_t)sent);
-			if (write(fd, &packets[at], PACKET_SIZE) != PACKET_SIZE)
+			if (every && --until_new == 0) {
+				next_connection(&packets[at], made++, options->transmit);
+				until_new = (uint32_t)every;
+			}
+			if (!push(fd, &packets[at], options->transmit))
 				return -1;
-			at = at + 1 == n ? 0 : at + 1;
+			at = at + 1 == options->connections ? 0 : at + 1;
 		}
 		wall = now(CLOCK_MONOTONIC) - begun;
-	} while (wall < seconds);
+	} while (wall < options->seconds);
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	printf("{\"packets\": %llu, \"bytes\": %llu, \"wallNs\": %.2f, \"cpuNs\": %.2f}\n",
 	       (unsigned long long)sent, (unsigned long long)sent * PACKET_SIZE, wall / (double)sent * 1e9,
@@ -117,29 +166,70 @@ static int blast(int fd, struct packet *packets, uint32_t n, bool scan, double s
 	return 0;
 }
 
+static int stay_on(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return 0;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+static bool parse(int argc, char **argv, struct options *ret_options)
+{
+	struct options options = {.cpu = -1};
+	int c;
+
+	while ((c = getopt(argc, argv, "c:n:qt")) != -1)
+		switch (c) {
+		case 'c':
+			options.cpu = atoi(optarg);
+			break;
+		case 'n':
+			options.new_every = strtoul(optarg, NULL, 10);
+			break;
+		case 'q':
+			options.queue = true;
+			break;
+		case 't':
+			options.transmit = true;
+			break;
+		default:
+			return false;
+		}
+	if (argc - optind != 3)
+		return false;
+	options.interface = argv[optind];
+	options.scan = strcmp(argv[optind + 1], "scan") == 0;
+	options.connections = options.scan ? 1 : (uint32_t)strtoul(argv[optind + 1], NULL, 10);
+	options.seconds = strtod(argv[optind + 2], NULL);
+	*ret_options = options;
+	return options.connections > 0;
+}
+
 int main(int argc, char **argv)
 {
+	struct options options;
 	struct packet *packets;
-	bool scan;
-	uint32_t n;
 	int fd, r;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: tun_blast INTERFACE CONNECTIONS|scan SECONDS\n");
+	if (!parse(argc, argv, &options)) {
+		fprintf(stderr, "usage: tun_blast [-c CPU] [-n PACKETS] [-q] [-t] INTERFACE CONNECTIONS|scan "
+				"SECONDS\n");
 		return 64;
 	}
-	scan = strcmp(argv[2], "scan") == 0;
-	n = scan ? 1 : (uint32_t)strtoul(argv[2], NULL, 10);
-	packets = n ? calloc(n, sizeof(*packets)) : NULL;
-	fd = open_tun(argv[1]);
-	if (!packets || fd < 0) {
-		fprintf(stderr, "tun_blast: %s: %s\n", argv[1], strerror(errno));
+	packets = calloc(options.connections, sizeof(*packets));
+	fd = options.transmit ? open_raw(options.interface) : open_tun(options.interface, options.queue);
+	if (!packets || fd < 0 || stay_on(options.cpu) < 0) {
+		fprintf(stderr, "tun_blast: %s: %s\n", options.interface, strerror(errno));
 		free(packets);
 		return 1;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		fill(&packets[i], i);
-	r = blast(fd, packets, n, scan, strtod(argv[3], NULL));
+	for (uint32_t i = 0; i < options.connections; i++)
+		fill(&packets[i], i, options.transmit);
+	r = blast(fd, packets, &options);
 	if (r < 0)
 		fprintf(stderr, "tun_blast: %s\n", strerror(errno));
 	close(fd);

@@ -1,12 +1,11 @@
 """Starting and stopping, waiting for what is not there, and refusing what is wrong."""
-import json
 import os
 import signal
 
 import pytest
 
 from lib import bpf, traffic
-from lib.daemon import build_directory
+from lib.daemon import sanitized
 from lib.process import process_name, run
 from lib.tun import Tun
 from lib.varlink import VarlinkError
@@ -26,11 +25,6 @@ def describe_fds(pid):
 def resident(pid):
     with open(f"/proc/{pid}/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def sanitized():
-    options = json.loads(run(["meson", "introspect", "--buildoptions", build_directory()]).stdout)
-    return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
 
 
 @pytest.fixture

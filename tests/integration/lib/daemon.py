@@ -25,6 +25,12 @@ def program(name):
     return os.path.realpath(os.path.join(build_directory(), places[name]))
 
 
+def sanitized():
+    """Whether the sanitizers' own memory is added to all that a program uses."""
+    options = json.loads(run(["meson", "introspect", "--buildoptions", build_directory()]).stdout)
+    return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
+
+
 class NotifySocket:
     """What sd_notify tells; one per daemon. Read at once, as a service manager does: the queue is short."""
 
