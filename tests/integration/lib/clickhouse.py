@@ -35,8 +35,8 @@ def free_port():
 
 def statements(path):
     """The statements of an SQL file, without comments."""
-    text = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
-    return [statement.strip() for statement in text.split(";") if statement.strip()]
+    text = re.sub(r"^\s*--.*$", "", path.read_text(encoding="utf-8"), flags=re.M)
+    return [statement.strip() for statement in re.split(r";\s*$", text, flags=re.M) if statement.strip()]
 
 
 class ClickHouse:

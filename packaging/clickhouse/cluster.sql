@@ -1,0 +1,128 @@
+-- netlogd's tables for a cluster of ClickHouse servers: sharded by node, replicated within a shard.
+--
+--   sed 's/{cluster}/the name of your cluster/' cluster.sql | clickhouse-client --multiquery
+--
+-- {shard} and {replica} are macros of each server's configuration. Rows go into the Distributed tables
+-- netlogd.flows and netlogd.flows_events:
+--
+--   [upload clickhouse] database=netlogd table=flows settings=distributed_foreground_insert=1
+--
+-- With that setting (insert_distributed_sync before 23.11) a server says yes only when the shard has the rows;
+-- without it they would wait on the server that took them. Add insert_quorum=2 where one replica is not enough.
+-- All rows of a node are on one shard, so FINAL need not look at the others
+-- (do_not_merge_across_partitions_select_final=1 and optimize_skip_unused_shards=1 make use of that).
+
+CREATE DATABASE IF NOT EXISTS netlogd ON CLUSTER '{cluster}';
+
+-- One row per entry of a message. (node, spool, seq, idx) names a row for ever: a batch that comes twice is
+-- the same rows again, which the engine merges and FINAL hides until it has.
+CREATE TABLE IF NOT EXISTS netlogd.flows_local ON CLUSTER '{cluster}'
+(
+    node      LowCardinality(String) COMMENT 'nodeId, or the public log ID',
+    start     DateTime64(9, 'UTC') COMMENT 'of the window, inclusive' CODEC(Delta, ZSTD(1)),
+    end       DateTime64(9, 'UTC') COMMENT 'of the window, inclusive' CODEC(Delta, ZSTD(1)),
+    spool     LowCardinality(String) COMMENT 'id of the node''s spool',
+    seq       UInt64 COMMENT 'of the message in that spool' CODEC(Delta, ZSTD(1)),
+    idx       UInt32 COMMENT 'of the entry in the message' CODEC(Delta, ZSTD(1)),
+    proc_id   UInt32 COMMENT 'run of the daemon' CODEC(ZSTD(1)),
+    proc_seq  UInt64 COMMENT 'of the message in that run: 1, 2, 3 ...' CODEC(Delta, ZSTD(1)),
+    class     Enum8('virtual' = 1, 'subnet' = 2, 'exit' = 3, 'physical' = 4) CODEC(ZSTD(1)),
+    proto     UInt8 COMMENT 'IANA number; 0 unknown, 255 later fragments' CODEC(ZSTD(1)),
+    src       IPv6 COMMENT 'the node''s side; :: none; IPv4 as ::ffff:a.b.c.d' CODEC(ZSTD(1)),
+    src_port  UInt16 CODEC(ZSTD(1)),
+    dst       IPv6 CODEC(ZSTD(1)),
+    dst_port  UInt16 CODEC(ZSTD(1)),
+    src_node  LowCardinality(String) COMMENT 'name of the node, where the message has it',
+    dst_node  LowCardinality(String),
+    tx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    tx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    rx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    rx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    stored    DateTime('UTC') DEFAULT now() COMMENT 'when it arrived here' CODEC(Delta, ZSTD(1)),
+    INDEX src_filter src TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX dst_filter dst TYPE bloom_filter(0.01) GRANULARITY 4,
+    INDEX stored_range stored TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/netlogd/flows', '{replica}')
+PARTITION BY toYYYYMMDD(start)
+ORDER BY (node, start, spool, seq, idx)
+TTL toDateTime(start) + INTERVAL 90 DAY DELETE
+SETTINGS fsync_after_insert = 1, ttl_only_drop_parts = 1;
+
+CREATE TABLE IF NOT EXISTS netlogd.flows ON CLUSTER '{cluster}' AS netlogd.flows_local
+ENGINE = Distributed('{cluster}', netlogd, flows_local, cityHash64(node));
+
+-- What is no traffic: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
+CREATE TABLE IF NOT EXISTS netlogd.flows_events_local ON CLUSTER '{cluster}'
+(
+    node      LowCardinality(String),
+    time      DateTime64(9, 'UTC') COMMENT 'when the message was made' CODEC(Delta, ZSTD(1)),
+    spool     LowCardinality(String),
+    seq       UInt64 CODEC(Delta, ZSTD(1)),
+    idx       UInt32 COMMENT '0 the text, 1 a loss before the message, 2 and 3 overflow' CODEC(ZSTD(1)),
+    proc_id   UInt32 CODEC(ZSTD(1)),
+    proc_seq  UInt64 COMMENT '0 for losses, which have none' CODEC(Delta, ZSTD(1)),
+    kind      LowCardinality(String) COMMENT 'text, loss, overflow or empty',
+    text      String CODEC(ZSTD(1)),
+    tx_pkts   UInt64 CODEC(ZSTD(1)),
+    tx_bytes  UInt64 CODEC(ZSTD(1)),
+    rx_pkts   UInt64 CODEC(ZSTD(1)),
+    rx_bytes  UInt64 CODEC(ZSTD(1)),
+    stored    DateTime('UTC') DEFAULT now() CODEC(Delta, ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/netlogd/flows_events', '{replica}')
+PARTITION BY toYYYYMM(time)
+ORDER BY (node, time, spool, seq, idx)
+TTL toDateTime(time) + INTERVAL 400 DAY DELETE
+SETTINGS fsync_after_insert = 1, ttl_only_drop_parts = 1;
+
+CREATE TABLE IF NOT EXISTS netlogd.flows_events ON CLUSTER '{cluster}' AS netlogd.flows_events_local
+ENGINE = Distributed('{cluster}', netlogd, flows_events_local, cityHash64(node));
+
+-- Sums per minute, for dashboards. An incremental view would count a batch twice that comes twice. This one is
+-- computed anew, from rows without repetitions, for each minute into which anything has come lately; the newest
+-- computation of a minute counts (FINAL).
+CREATE TABLE IF NOT EXISTS netlogd.flows_minute_local ON CLUSTER '{cluster}'
+(
+    node      LowCardinality(String),
+    minute    DateTime('UTC') CODEC(Delta, ZSTD(1)),
+    class     Enum8('virtual' = 1, 'subnet' = 2, 'exit' = 3, 'physical' = 4),
+    src       IPv6 CODEC(ZSTD(1)),
+    dst       IPv6 CODEC(ZSTD(1)),
+    tx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    tx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    rx_pkts   UInt64 CODEC(T64, ZSTD(1)),
+    rx_bytes  UInt64 CODEC(T64, ZSTD(1)),
+    computed  DateTime64(3, 'UTC') CODEC(ZSTD(1))
+)
+ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/netlogd/flows_minute', '{replica}', computed)
+PARTITION BY toYYYYMM(minute)
+ORDER BY (node, minute, class, src, dst)
+TTL minute + INTERVAL 400 DAY DELETE;
+
+CREATE TABLE IF NOT EXISTS netlogd.flows_minute ON CLUSTER '{cluster}' AS netlogd.flows_minute_local
+ENGINE = Distributed('{cluster}', netlogd, flows_minute_local, cityHash64(node));
+
+-- One refresh per shard: replicas of a Replicated database agree on who does it. In another kind of database
+-- each replica refreshes for itself, which is the same rows twice and again merged into one.
+CREATE MATERIALIZED VIEW IF NOT EXISTS netlogd.flows_minute_refresh ON CLUSTER '{cluster}'
+REFRESH EVERY 1 MINUTE APPEND TO netlogd.flows_minute_local
+AS SELECT
+    node,
+    toStartOfMinute(toDateTime(start)) AS minute,
+    class,
+    src,
+    dst,
+    sum(tx_pkts) AS tx_pkts,
+    sum(tx_bytes) AS tx_bytes,
+    sum(rx_pkts) AS rx_pkts,
+    sum(rx_bytes) AS rx_bytes,
+    now64(3) AS computed
+FROM netlogd.flows_local FINAL
+WHERE (node, toStartOfMinute(toDateTime(start))) IN
+(
+    SELECT DISTINCT node, toStartOfMinute(toDateTime(start))
+    FROM netlogd.flows_local
+    WHERE stored >= now() - INTERVAL 10 MINUTE
+)
+GROUP BY node, minute, class, src, dst;

@@ -1,0 +1,82 @@
+-- The questions that operators ask, for the tables of single.sql and cluster.sql. Parameters are given with
+-- clickhouse-client --param_from='2026-01-31 00:00:00' and so on. Addresses are IPv6; IPv4 is ::ffff:a.b.c.d.
+-- FINAL hides rows that came twice; within one day's partition it costs little.
+
+-- name: top talkers
+-- Both directions of what a node saw. Physical traffic is the same bytes once more, on the outside.
+SELECT node, src, dst, sum(tx_bytes + rx_bytes) AS bytes, sum(tx_pkts + rx_pkts) AS pkts
+FROM netlogd.flows FINAL
+WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
+GROUP BY node, src, dst
+ORDER BY bytes DESC, node, src, dst
+LIMIT 20;
+
+-- name: who reached a subnet
+-- {subnet} is an address, {bits} the length in IPv6's terms: 10.1.0.0/16 is ::ffff:10.1.0.0 and 96 + 16 = 112.
+-- A range of the column, so that the bloom filters and the order of rows are of use.
+WITH IPv6CIDRToRange({subnet:IPv6}, {bits:UInt8}) AS range
+SELECT node, if(dst BETWEEN range.1 AND range.2, src, dst) AS who,
+       if(dst BETWEEN range.1 AND range.2, dst, src) AS whom, proto,
+       if(dst BETWEEN range.1 AND range.2, dst_port, src_port) AS port,
+       min(start) AS first, max(end) AS last, sum(tx_bytes + rx_bytes) AS bytes
+FROM netlogd.flows FINAL
+WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
+  AND (dst BETWEEN range.1 AND range.2 OR src BETWEEN range.1 AND range.2)
+GROUP BY node, who, whom, proto, port
+ORDER BY first, node, who, whom, proto, port;
+
+-- name: traffic matrix
+-- What each node sent to each other inside the tailnet: every node tells its own sending, so that nothing is
+-- counted on both ends. A node that no message names is shown by its address.
+SELECT node AS from_node, if(dst_node = '', toString(dst), toString(dst_node)) AS to_node,
+       sum(tx_bytes) AS bytes, sum(tx_pkts) AS pkts
+FROM netlogd.flows FINAL
+WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class = 'virtual'
+GROUP BY from_node, to_node
+ORDER BY from_node, bytes DESC, to_node;
+
+-- name: physical paths
+-- The endpoints over which a node reached its peers, and when.
+SELECT src AS peer, dst AS endpoint, dst_port AS port, min(start) AS first, max(end) AS last,
+       sum(tx_bytes) AS tx_bytes, sum(rx_bytes) AS rx_bytes
+FROM netlogd.flows FINAL
+WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class = 'physical'
+  AND node = {node:String}
+GROUP BY peer, endpoint, port
+ORDER BY peer, first, endpoint, port;
+
+-- name: gaps
+-- Messages that were made and are not here: in each run of a daemon (proc_id) they are numbered 1, 2, 3 ...
+-- Texts are messages too, so both tables count. Compare with what the losses in flows_events tell.
+SELECT node, proc_id, proc_seq + 1 AS missing_from, next - 1 AS missing_to, next - proc_seq - 1 AS missing
+FROM
+(
+    SELECT node, proc_id, proc_seq,
+           leadInFrame(proc_seq) OVER (PARTITION BY node, proc_id ORDER BY proc_seq
+                                       ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS next
+    FROM
+    (
+        SELECT toString(node) AS node, proc_id, proc_seq FROM netlogd.flows
+        WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')}
+        UNION DISTINCT
+        SELECT toString(node) AS node, proc_id, proc_seq FROM netlogd.flows_events
+        WHERE time >= {from:DateTime('UTC')} AND time < {to:DateTime('UTC')} AND proc_seq > 0
+    )
+)
+WHERE next > proc_seq + 1
+ORDER BY node, proc_id, proc_seq;
+
+-- name: losses
+-- What nodes themselves say is missing, and what else they had to tell.
+SELECT node, time, kind, text
+FROM netlogd.flows_events FINAL
+WHERE time >= {from:DateTime('UTC')} AND time < {to:DateTime('UTC')} AND kind IN ('loss', 'overflow')
+ORDER BY node, time;
+
+-- name: traffic per minute
+-- From the sums that the refreshed view keeps.
+SELECT minute, class, sum(tx_bytes) AS tx_bytes, sum(rx_bytes) AS rx_bytes
+FROM netlogd.flows_minute FINAL
+WHERE minute >= {from:DateTime('UTC')} AND minute < {to:DateTime('UTC')}
+GROUP BY minute, class
+ORDER BY minute, class;
