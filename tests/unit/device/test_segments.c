@@ -136,6 +136,7 @@ START_TEST(udp_segment_of_a_socket)
 	struct extraction extraction;
 	uint64_t packets, bytes;
 	char data[20123] = {};
+	ssize_t sent;
 
 	start(false);
 	set_address(SIOCSIFADDR, "100.64.0.1");
@@ -143,8 +144,15 @@ START_TEST(udp_segment_of_a_socket)
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof(size)), 0);
 	ck_assert_int_eq(inet_pton(AF_INET, "100.64.0.2", &to.sin_addr), 1);
-	ck_assert_int_eq(sendto(fd, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to)), sizeof(data));
+	sent = sendto(fd, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to));
 	close(fd);
+	/* Before 6.11 only with a device that makes checksums. */
+	if (sent < 0 && errno == EIO) {
+		fprintf(stderr, "UDP_SEGMENT: not on this kernel\n");
+		stop();
+		return;
+	}
+	ck_assert_int_eq(sent, sizeof(data));
 	read_packets(&packets, &bytes);
 	ck_assert_uint_eq(packets, 41);
 	ck_assert_uint_eq(bytes, sizeof(data) + 41 * 28);
@@ -158,47 +166,90 @@ START_TEST(udp_segment_of_a_socket)
 }
 END_TEST
 
-/* A large segment inside a VXLAN tunnel over ours: H reaches through the inner transport header. */
-START_TEST(encapsulated_once_more)
+/* Tunnels that can lie inside ours. */
+struct encapsulation {
+	const char *const arguments[12]; /* of `ip link add nlin type` */
+	bool ethernet;			 /* there is an Ethernet frame inside */
+	uint8_t proto;			 /* what is seen outside */
+	uint16_t port;
+	bool udp; /* what is cut, inside */
+};
+
+static const struct encapsulation encapsulations[] = {
+	{{"vxlan", "id", "7", "remote", "100.64.0.2", "dstport", "4789"}, true, 17, 4789, false},
+	{{"vxlan", "id", "7", "remote", "100.64.0.2", "dstport", "4789"}, true, 17, 4789, true},
+	{{"geneve", "id", "7", "remote", "100.64.0.2"}, true, 17, 6081, false},
+	{{"geneve", "id", "7", "remote", "100.64.0.2"}, true, 17, 6081, true},
+	{{"gre", "local", "100.64.0.1", "remote", "100.64.0.2"}, false, 47, 0, false},
+	{{"gre", "local", "100.64.0.1", "remote", "100.64.0.2", "key", "9"}, false, 47, 0, true},
+	{{"ipip", "local", "100.64.0.1", "remote", "100.64.0.2"}, false, 4, 0, false},
+	{{"ipip", "local", "100.64.0.1", "remote", "100.64.0.2"}, false, 4, 0, true},
+};
+
+static bool make_inner_tunnel(const struct encapsulation *encapsulation)
+{
+	const char *arguments[20] = {"ip", "link", "add", "nlin", "type"};
+	size_t n = 5;
+
+	for (size_t i = 0; encapsulation->arguments[i]; i++)
+		arguments[n++] = encapsulation->arguments[i];
+	if (run_program(arguments) != 0)
+		return false;
+	interface_set_up("nlin", true);
+	return true;
+}
+
+/* One large segment into the inner tunnel. 0 or -errno. */
+static int send_into(const struct encapsulation *encapsulation)
 {
 	static const uint8_t ethernet[14] = {2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 0x08, 0x00};
 	const struct superpacket_options options = {
-		.name = "inner", .udp = _i == 1, .size = 1000, .payload = 30001};
+		.name = "inner", .udp = encapsulation->udp, .size = 1000, .payload = 30001};
 	static uint8_t frame[SUPERPACKET_MAX];
-	struct extraction extraction;
+	size_t header = encapsulation->ethernet ? sizeof(ethernet) : 0;
 	struct tunnel upper;
+	int error;
+
+	tunnel_attach(&upper, "nlin", true);
+	superpacket_make(&packet, &options);
+	memcpy(frame, ethernet, header);
+	memcpy(frame + header, packet.bytes, packet.length);
+	packet.header.csum_start = (uint16_t)(packet.header.csum_start + header);
+	packet.header.hdr_len = (uint16_t)(packet.header.hdr_len + header);
+	error = tunnel_transmit(&upper, 0, &packet.header, frame, header + packet.length);
+	tunnel_deinit(&upper);
+	return error;
+}
+
+/* A large segment inside a tunnel over ours: H reaches through the inner transport header. */
+START_TEST(encapsulated_once_more)
+{
+	const struct encapsulation *encapsulation = &encapsulations[_i];
+	struct extraction extraction;
 	uint64_t packets, bytes;
+	int error;
 
 	start(true);
 	set_address(SIOCSIFADDR, "100.64.0.1");
 	set_address(SIOCSIFNETMASK, "255.255.255.0");
-	if (run_program((const char *const[]){"ip", "link", "add", "nlvx", "type", "vxlan", "id", "7",
-					      "remote", "100.64.0.2", "dstport", "4789", "dev", tunnel.name,
-					      NULL}) != 0) {
-		fprintf(stderr, "no VXLAN here\n");
+	error = make_inner_tunnel(encapsulation) ? send_into(encapsulation) : -EOPNOTSUPP;
+	if (error == -EOPNOTSUPP || (error == -EINVAL && encapsulation->udp)) {
+		fprintf(stderr, "%s, %s: not on this kernel\n", encapsulation->arguments[0],
+			encapsulation->udp ? "udp" : "tcp");
 		stop();
 		return;
 	}
-	interface_set_up("nlvx", true);
-	tunnel_attach(&upper, "nlvx", true);
-	superpacket_make(&packet, &options);
-	memcpy(frame, ethernet, sizeof(ethernet));
-	memcpy(frame + sizeof(ethernet), packet.bytes, packet.length);
-	packet.header.csum_start = (uint16_t)(packet.header.csum_start + sizeof(ethernet));
-	packet.header.hdr_len = (uint16_t)(packet.header.hdr_len + sizeof(ethernet));
-	ck_assert_int_eq(tunnel_transmit(&upper, 0, &packet.header, frame, sizeof(ethernet) + packet.length),
-			 0);
+	ck_assert_int_eq(error, 0);
 	read_packets(&packets, &bytes);
 	ck_assert_uint_eq(packets, 31);
 	extraction = extract();
 	ck_assert_uint_eq(extraction.flows.n, 1);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, 4789);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, encapsulation->proto);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, encapsulation->port);
 	ck_assert_uint_eq(extraction.totals.tx_packets, packets);
 	ck_assert_uint_eq(extraction.totals.tx_bytes, bytes);
 	ck_assert(counts_is_zero(&extraction.inexact));
 	extraction_deinit(&extraction);
-	tunnel_deinit(&upper);
 	stop();
 }
 END_TEST
@@ -273,7 +324,8 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, counts_what_the_kernel_makes_of_it, 0, (int)n_superpackets);
 	tcase_add_test(tcase, udp_segment_of_a_socket);
-	tcase_add_loop_test(tcase, encapsulated_once_more, 0, 2);
+	tcase_add_loop_test(tcase, encapsulated_once_more, 0,
+			    (int)(sizeof(encapsulations) / sizeof(encapsulations[0])));
 	if (setup == with_ebpf)
 		tcase_add_loop_test(tcase, told_by_the_context, 0, (int)(sizeof(told) / sizeof(told[0])));
 	return tcase;

@@ -59,25 +59,51 @@ static int no_answer(const struct nlmsghdr *message, void *userdata)
 	return 0;
 }
 
-/* False where the kernel doesn't know the attributes. */
-static bool set_big(const char *name, bool ipv6)
+struct big {
+	uint16_t attribute;
+	bool set;
+};
+
+static int read_big(const struct nlmsghdr *message, void *userdata)
+{
+	struct big *big = userdata;
+	const struct nlattr *attr;
+
+	mnl_attr_for_each (attr, message, sizeof(struct ifinfomsg))
+		if (mnl_attr_get_type(attr) == big->attribute)
+			big->set = mnl_attr_get_u32(attr) == BIG;
+	return 0;
+}
+
+static int link_request(struct netlink *netlink, const char *name, const uint16_t attributes[2],
+			netlink_message_fn message, void *userdata)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct netlink *netlink = NULL;
 	struct ifinfomsg *link;
-	int error;
 
-	ck_assert_int_eq(netlink_new(NETLINK_ROUTE, &netlink), 0);
-	request->nlmsg_type = RTM_NEWLINK;
-	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	request->nlmsg_type = attributes ? RTM_NEWLINK : RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_REQUEST | (attributes ? NLM_F_ACK : 0);
 	link = mnl_nlmsg_put_extra_header(request, sizeof(*link));
 	link->ifi_index = (int)if_nametoindex(name);
-	mnl_attr_put_u32(request, ipv6 ? GSO_MAX_SIZE_ATTRIBUTE : GSO_IPV4_MAX_SIZE, BIG);
-	mnl_attr_put_u32(request, ipv6 ? GRO_MAX_SIZE : GRO_IPV4_MAX_SIZE, BIG);
-	error = netlink_request(netlink, request, 1000, no_answer, NULL, NULL);
+	for (int i = 0; attributes && i < 2; i++)
+		mnl_attr_put_u32(request, attributes[i], BIG);
+	return netlink_request(netlink, request, 1000, message, userdata, NULL);
+}
+
+/* False where the kernel doesn't know the attributes: it ignores them. */
+static bool set_big(const char *name, bool ipv6)
+{
+	static const uint16_t attributes[2][2] = {{GSO_IPV4_MAX_SIZE, GRO_IPV4_MAX_SIZE},
+						  {GSO_MAX_SIZE_ATTRIBUTE, GRO_MAX_SIZE}};
+	struct big big = {.attribute = attributes[ipv6][0]};
+	struct netlink *netlink = NULL;
+
+	ck_assert_int_eq(netlink_new(NETLINK_ROUTE, &netlink), 0);
+	if (link_request(netlink, name, attributes[ipv6], no_answer, NULL) == 0)
+		ck_assert_int_eq(link_request(netlink, name, NULL, read_big, &big), 0);
 	netlink_free(netlink);
-	return error == 0;
+	return big.set;
 }
 
 static void set_up(const char *name, const char *ipv4, const char *ipv6)
