@@ -179,17 +179,18 @@ class Network:
 
     def wireguard_pair(self, left=None, right=None, addresses=("100.64.0.1", "100.64.0.2"),
                        addresses6=(None, None), endpoints=("192.0.2.1", "192.0.2.2"), mtu=1420, kernel=False,
-                       ports=(51820, 51821)):
+                       ports=(51820, 51821), interfaces=(None, None)):
         """Two ends joined by WireGuard (wireguard-go, or the kernel's), each allowed the other's addresses."""
         if left is None:
             left, right, _ = self.pair(ipv6=any(addresses6))
         ends = []
-        for namespace, address, address6, port, endpoint in zip((left, right), addresses, addresses6, ports, endpoints):
+        for namespace, interface, address, address6, port, endpoint in zip(
+                (left, right), interfaces, addresses, addresses6, ports, endpoints):
             if kernel:
-                process, interface = None, self.interface_name("wg")
+                process, interface = None, interface or self.interface_name("wg")
                 namespace.ip("link", "add", interface, "type", "wireguard")
             else:
-                process, interface = self.wireguard_go(namespace)
+                process, interface = self.wireguard_go(namespace, interface)
             ends.append(Tunnel(namespace, interface, address, address6, port, endpoint, process))
         keys = [run(["wg", "genkey"]).stdout for _ in ends]
         for end, key in zip(ends, keys):

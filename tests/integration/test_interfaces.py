@@ -1,0 +1,164 @@
+"""Interfaces that are renamed, made anew as something else, or moved away and back: nothing that was counted is lost."""
+import pytest
+
+from lib import bpf
+from lib.probe import tunnel_counters
+from lib.traffic import UDP4_HEADERS, Counts, connection_key, send_udp, sums, texts, udp_socket
+from lib.tun import Tun
+from lib.wait import wait_until
+
+ADDRESS, OTHER = "100.64.0.1", "100.64.0.2"
+KEY = connection_key(17, ADDRESS, 40000, OTHER, 40001)
+SIZE = 100
+
+
+def send(namespace, count):
+    """Into a tunnel whose other end takes nothing: what is handed to the interface counts."""
+    with udp_socket(namespace, ADDRESS, 40000) as sock:
+        for _ in range(count):
+            sock.sendto(bytes(SIZE), (OTHER, 40001))
+
+
+def sent(count):
+    return Counts(count, count * (SIZE + UDP4_HEADERS), 0, 0)
+
+
+def wait_state(daemon, **expected):
+    """Until the tun layer is as expected; returns the whole status."""
+    def reached():
+        status = daemon.status()
+        return all(status["tun"].get(name) == value for name, value in expected.items()) and status
+    return wait_until(reached, f"tun {expected}")
+
+
+def settle(daemon):
+    """A look at the interfaces as they are now, and counting again."""
+    daemon.flush(0)
+    return wait_state(daemon, state="counting")
+
+
+def finish(daemon):
+    status = daemon.status()
+    assert status["record"]["conservationFailures"] == 0
+    daemon.stop()
+    return daemon.spool_messages()
+
+
+def ifindex(namespace, interface):
+    return namespace.ip_json("link", "show", "dev", interface)[0]["ifindex"]
+
+
+@pytest.fixture
+def tun(network):
+    return Tun(network, network.namespace(), f"{ADDRESS}/24")
+
+
+@pytest.fixture(params=["ebpf", "packet"])
+def daemon(request, tun, netlogd):
+    """With a window that only a flush or a loss ends: what is lost with the interface would be missed."""
+    return netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface, "source": request.param}, "sock": {"source": "none"},
+        "routes": {"mode": "static", "local-addr": ADDRESS, "route": "100.64.0.0/16"},
+        "record": {"period": "1h"}}).start()
+
+
+def test_renamed(tun, daemon):
+    """The name is what is counted: it is lost with another name, and back with its own; even if another bore it meanwhile."""
+    namespace, name = tun.namespace, tun.interface
+    send(namespace, 70)
+    namespace.ip("link", "set", name, "name", "nlother0")
+    wait_state(daemon, state="lost")
+    assert bpf.attached(namespace, "nlother0") == []
+    send(namespace, 1000)
+    namespace.ip("link", "set", "nlother0", "name", name)
+    wait_state(daemon, state="counting")
+    send(namespace, 50)
+    # Away, and a new one in its place at once.
+    namespace.ip("link", "set", name, "name", "nlother0")
+    namespace.ip("tuntap", "add", name, "mode", "tun")
+    wait_state(daemon, state="counting", ifindex=ifindex(namespace, name))
+    send(namespace, 1000)
+    namespace.ip("link", "del", name)
+    namespace.ip("link", "set", "nlother0", "name", name)
+    wait_state(daemon, state="counting", ifindex=ifindex(namespace, name))
+    send(namespace, 30)
+    messages = finish(daemon)
+    assert sums(messages) == {KEY: sent(150)}
+    told = [text for text in texts(messages) if "device" in text]
+    assert [text.split()[2] for text in told] == ["lost:", "back:"] * 3
+
+
+def test_down_and_up(tun, daemon):
+    namespace, name = tun.namespace, tun.interface
+    for _ in range(5):
+        send(namespace, 20)
+        namespace.ip("link", "set", name, "down")
+        namespace.ip("link", "set", name, "up")
+    daemon.flush(0)
+    send(namespace, 20)
+    assert daemon.status()["tun"]["state"] == "counting"
+    messages = finish(daemon)
+    assert sums(messages) == {KEY: sent(120)}
+    assert [text for text in texts(messages) if "device" in text] == []
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_moved_to_another_namespace_and_back(network, tun, daemon, at_once):
+    namespace, name = tun.namespace, tun.interface
+    elsewhere = network.namespace()
+
+    def bring_up(there):
+        there.ip("address", "add", f"{ADDRESS}/24", "dev", name)
+        there.ip("link", "set", name, "up")
+
+    for _ in range(3):
+        send(namespace, 40)
+        namespace.ip("link", "set", name, "netns", elsewhere.name)
+        if not at_once:
+            wait_state(daemon, state="lost")
+            bring_up(elsewhere)
+            send(elsewhere, 1000)
+            assert bpf.attached(elsewhere, name) == []
+        elsewhere.ip("link", "set", name, "netns", namespace.name)
+        bring_up(namespace)
+        settle(daemon)
+    send(namespace, 40)
+    messages = finish(daemon)
+    # Nothing was sent elsewhere while it was on its way.
+    assert sums(messages) == {KEY: sent(160)}
+
+
+def test_made_anew_as_another_type(network, netlogd):
+    """A tun device, then wireguard-go of the same name, and back: what is found for sock follows, and no count is lost."""
+    left, right, _ = network.pair()
+    name = network.interface_name("nx")
+    tun = Tun(network, left, f"{ADDRESS}/24", interface=name)
+    daemon = netlogd(left, {"tun": {"interface": name}}).start()
+    status = daemon.status()
+    assert (status["tun"]["source"], status["sock"]["source"]) == ("ebpf", "none")
+    assert status["sock"]["reason"].startswith("wireguard: ")
+    expected = physical = 0
+    for turn in range(2):
+        send(left, 60)
+        tun.close()
+        ends = network.wireguard_pair(left, right, interfaces=(name, None), ports=(51820 + 2 * turn, 51821 + 2 * turn))
+        status = wait_until(lambda: (now := daemon.status())["sock"]["source"] == "wireguard" and now, "the source wireguard")
+        status = wait_state(daemon, state="counting", ifindex=ifindex(left, name))
+        assert status["sock"]["attachment"].startswith("tcx on ve") or status["sock"]["attachment"].startswith("clsact on ve")
+        assert tunnel_counters(ends[0]) == (0, 0)
+        network.handshake(ends)
+        assert send_udp(*ends, 80, SIZE, back=30) == Counts(80, 80 * 128, 30, 30 * 128)
+        # Whatever it sends until its end: all of it is in the last counts before it goes.
+        physical += tunnel_counters(ends[0])[1]
+        expected += 140
+        for end in ends:
+            assert end.process.terminate() == 0
+        wait_state(daemon, state="lost")
+        tun = Tun(network, left, f"{ADDRESS}/24", interface=name)
+        status = wait_state(daemon, state="counting", ifindex=ifindex(left, name))
+        wait_until(lambda: daemon.status()["sock"]["source"] == "none", "sock without a source")
+    send(left, 20)
+    messages = finish(daemon)
+    counts = sums(messages, ("virtualTraffic",))
+    assert counts[KEY] == Counts(expected + 20, (expected + 20) * 128, 60, 60 * 128)
+    assert sum(counts.txBytes for counts in sums(messages, ("physicalTraffic",)).values()) == physical
