@@ -635,36 +635,50 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 	publish(logger);
 }
 
+/* Ends a layer's counting, if the configuration asks for another device; whether it does. */
+static bool leave(struct logger *logger, struct layer *layer, const struct config *config,
+		  const struct device_config *device)
+{
+	if (!logger->running || logger->overridden || !layer_differs(layer, config, device))
+		return false;
+	layer_set_enabled(layer, false);
+	return true;
+}
+
 /* Exchanges one layer's device, between two windows. */
 static void exchange(struct logger *logger, struct layer *layer, const struct device_config *device)
 {
 	_cleanup_free_ char *what = NULL;
 
-	if (!layer_differs(layer, logger->config, device))
-		return;
-	layer_set_enabled(layer, false);
 	layer_close(layer);
 	bring_up_anyway(logger, layer, device, NULL);
 	what = layer_describe(layer);
 	logger_tell(logger, "device changed: %s", what ? what : layer_name(layer));
 }
 
+/* In the order of a stop: the tun device's last packets are in the window that ends, as the sock device's
+ * are. */
 int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes)
 {
+	bool other_tun = leave(logger, &logger->tun, config, &config->tun), other_sock;
 	int r;
 
 	if (logger->running)
 		finish_window(logger);
 	r = routes_set_configured(logger->routes, config);
-	if (r < 0)
+	if (r < 0) {
+		if (other_tun)
+			layer_set_enabled(&logger->tun, true);
 		return r;
+	}
+	other_sock = leave(logger, &logger->sock, config, &config->sock);
 	logger->config = config;
 	record_set_bound(logger->record, config->max_flows);
 	logger_set_nodes(logger, nodes);
-	if (logger->running && !logger->overridden) {
+	if (other_tun)
 		exchange(logger, &logger->tun, &config->tun);
+	if (other_sock)
 		exchange(logger, &logger->sock, &config->sock);
-	}
 	look_for_routes(logger);
 	publish(logger);
 	return 0;

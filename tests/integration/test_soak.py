@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import pytest
 
 from lib.daemon import build_directory, sanitized
-from lib.traffic import Counts, total
+from lib.traffic import Counts, texts, total
 from lib.wait import wait_until
 
 SECONDS = float(os.environ.get("NETLOGD_SOAK_SECONDS", "20"))
@@ -189,10 +189,14 @@ def test_soak(device, daemon):
         assert max(trouble.memory[quarter:]) < max(trouble.memory[:quarter]) + (8 << 20), trouble.memory
 
 
-def test_stops_and_starts_in_full_traffic(device, daemon):
-    """What comes while it is stopped isn't counted; all else is, once: totals and entries agree, windows stay apart."""
+def test_stops_and_exchanges_in_full_traffic(device, daemon):
+    """What comes while it is stopped isn't counted; all else is, once: totals and entries agree, windows stay apart.
+
+    A reload that changes max-flows exchanges the device.
+    """
     trouble = Trouble(daemon)
     stops = 0
+    sizes = itertools.cycle((MAX_FLOWS // 2, MAX_FLOWS))
 
     def stop_and_start():
         trouble.client.call("Stop", deadlineMs=0)
@@ -200,6 +204,9 @@ def test_stops_and_starts_in_full_traffic(device, daemon):
         check_status(status)
         assert status["tun"]["state"] == "stopped"
         trouble.client.call("Start")
+        daemon.configure({"tun": {"max-flows": next(sizes)}})
+        trouble.client.call("Reload")
+        assert trouble.client.call("Status")["status"]["tun"]["maxFlows"] == int(daemon.sections["tun"]["max-flows"])
         nonlocal stops
         stops += 1
 
@@ -213,6 +220,7 @@ def test_stops_and_starts_in_full_traffic(device, daemon):
     check_messages(messages)
     counted = total(messages, overflow=True)
     assert stops >= 3
+    assert any("device changed" in text for text in texts(messages))
     assert 0 < counted.rxPkts <= all_sent.rxPkts and 0 < counted.txPkts <= all_sent.txPkts
     assert counted.rxBytes == PACKET * counted.rxPkts and counted.txBytes == PACKET * counted.txPkts
 

@@ -506,7 +506,7 @@ START_TEST(test_reload_exchanges_a_changed_device_at_a_windows_end)
 	pass(SECOND);
 	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
 	config_free(old);
-	ck_assert_str_eq(log_text, "tun.extract sock.extract tun.disable tun.enable tun.extract");
+	ck_assert_str_eq(log_text, "tun.disable tun.extract sock.extract tun.enable tun.extract");
 	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
 	ck_assert_ptr_nonnull(strstr(messages(), "device changed: tun /z by stats (test)"));
 }
