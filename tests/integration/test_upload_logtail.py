@@ -143,12 +143,13 @@ def test_messages_that_come_later(collector, make_uploader):
     uploader.stop()
 
 
-def test_cursor_is_kept(collector, make_uploader):
+def test_cursor_is_kept(collector, make_uploader, side):
     """After a restart nothing is sent twice."""
     uploader = make_uploader({"main": logtail(collector)})
+    watch = side(uploader)
     uploader.fill(5)
     uploader.start()
-    collector.wait_messages(5)
+    watch.wait_sink("main", lambda s: s["deliveredSequence"] == 5)
     uploader.stop()
     uploader.fill(1)
     uploader.start()

@@ -1,0 +1,421 @@
+/*
+ * The engine behind all sinks, with a clock that is moved by hand and a server that is a script: hours of
+ * outage in a moment, and every time between two tries known.
+ */
+
+#include "daemon/upload/sink.h"
+
+#include "common/buffer.h"
+#include "common/file.h"
+#include "common/spool_format.h"
+#include "daemon/spool_writer.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND	  INT64_C(1000000000)
+#define TRIES_MAX 4096
+
+static char directory[64];
+static int upload_fd, spool_fd;
+
+/* What the test sees of one sink. */
+static struct world {
+	int64_t now;
+	int64_t wake; /* when the sink wants to run; -1: not at all */
+	struct sink *sink;
+	size_t n_in_batch;
+
+	struct {
+		int64_t at;
+		uint64_t first, last, messages;
+	} tries[TRIES_MAX];
+	size_t n_tries;
+	struct answer (*server)(const struct batch_bounds *bounds, size_t attempt);
+	uint64_t batch_max;
+} world;
+
+static int64_t world_boot(void *userdata)
+{
+	(void)userdata;
+	return world.now;
+}
+
+static int64_t world_wall(void *userdata)
+{
+	(void)userdata;
+	return INT64_C(1700000000) * SECOND + world.now;
+}
+
+static uint64_t world_random(void *userdata)
+{
+	(void)userdata;
+	return 0;
+}
+
+static const struct clock_ops clock_ops = {.boot = world_boot, .wall = world_wall, .random = world_random};
+
+static void wake_at(struct sink *sink, int64_t boot, void *userdata)
+{
+	(void)sink;
+	(void)userdata;
+	world.wake = boot;
+}
+
+static void changed(struct sink *sink, void *userdata)
+{
+	(void)sink;
+	(void)userdata;
+}
+
+static const struct sink_host_ops host_ops = {.wake_at = wake_at, .changed = changed};
+
+static const struct sink_context *context_of;
+
+static int fake_new(const struct sink_context *context, void **ret_state)
+{
+	context_of = context;
+	*ret_state = &world;
+	return 0;
+}
+
+static void fake_free(void *state)
+{
+	(void)state;
+}
+
+static void fake_begin(void *state, const struct batch_bounds *bounds)
+{
+	(void)state;
+	(void)bounds;
+	world.n_in_batch = 0;
+}
+
+static int fake_add(void *state, const struct batch_item *item)
+{
+	(void)state;
+	if (item->index >= world.batch_max)
+		return -E2BIG;
+	world.n_in_batch++;
+	return 0;
+}
+
+static void fake_send(void *state, const struct batch_bounds *bounds)
+{
+	struct answer answer;
+
+	(void)state;
+	ck_assert_uint_eq(bounds->messages, world.n_in_batch);
+	ck_assert_uint_lt(world.n_tries, TRIES_MAX);
+	world.tries[world.n_tries].at = world.now;
+	world.tries[world.n_tries].first = bounds->first;
+	world.tries[world.n_tries].last = bounds->last;
+	world.tries[world.n_tries].messages = bounds->messages;
+	answer = world.server(bounds, world.n_tries++);
+	sink_answered(context_of->sink, &answer, 1000);
+}
+
+static const struct sink_ops fake_ops = {
+	.name = "fake",
+	.type = SINK_LOGTAIL,
+	.new = fake_new,
+	.free = fake_free,
+	.begin = fake_begin,
+	.add = fake_add,
+	.send = fake_send,
+};
+
+static struct sink_config sink_config;
+
+static void stored(uint64_t sequence, void *userdata)
+{
+	(void)sequence;
+	(void)userdata;
+}
+
+static void fill(int n)
+{
+	static const struct spool_writer_ops ops = {.stored = stored};
+	char path[96], message[128];
+	struct spool_writer_options options = {
+		.directory = path,
+		.max_size = 64 << 20,
+		.upload_directory = directory,
+		.file_mode = 0600,
+	};
+	struct spool_writer *writer;
+	char *reason = NULL;
+
+	snprintf(path, sizeof(path), "%s/spool", directory);
+	ck_assert_int_eq(spool_writer_new(&options, &ops, NULL, &writer, &reason), 0);
+	for (int i = 0; i < n; i++) {
+		snprintf(message, sizeof(message), "{\"logtail\":{\"proc_id\":1,\"proc_seq\":%d}}", i + 1);
+		ck_assert_int_eq(spool_writer_append(writer, message, strlen(message), SECOND), 0);
+	}
+	ck_assert_int_eq(spool_writer_sync(writer, 10000), 0);
+	spool_writer_free(writer);
+	spool_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_ge(spool_fd, 0);
+}
+
+static void make_sink(void)
+{
+	struct sink_options options = {
+		.ops = &fake_ops,
+		.context = {.config = &sink_config, .clock = &clock_ops, .quarantine_max = 1 << 20},
+		.upload_fd = upload_fd,
+		.spool_fd = &spool_fd,
+		.host = &host_ops,
+	};
+
+	ck_assert_int_eq(sink_new(&options, &world.sink), 0);
+}
+
+static void setup(void)
+{
+	strcpy(directory, "/tmp/netlogd-sink-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	upload_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	world = (struct world){.now = 1000 * SECOND, .batch_max = 100};
+	sink_config = (struct sink_config){.name = (char *)"fake"};
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void teardown(void)
+{
+	sink_free(world.sink);
+	close(upload_fd);
+	close(spool_fd);
+	nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Lets time pass until this boot time, or until nothing is to be done. */
+static void run_until(int64_t end)
+{
+	world.wake = world.wake == 0 ? 0 : world.now;
+	while (world.wake >= 0 && world.wake <= end) {
+		world.now = world.wake > world.now ? world.wake : world.now;
+		world.wake = -1;
+		sink_run(world.sink);
+	}
+	world.now = end;
+}
+
+static struct answer say(enum verdict verdict, int64_t retry_after)
+{
+	return (struct answer){.verdict = verdict, .retry_after = retry_after, .text = "scripted"};
+}
+
+static struct answer outage(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	(void)attempt;
+	return say(VERDICT_RETRY, -1);
+}
+
+START_TEST(test_hours_of_outage)
+{
+	static const int64_t waits[] = {1, 2, 4, 8, 16, 32, 60, 60};
+	struct sink_status status;
+
+	fill(250);
+	world.server = outage;
+	make_sink();
+	run_until(world.now + 6 * 3600 * SECOND);
+	for (size_t i = 0; i < world.n_tries; i++) {
+		int64_t wait = waits[i < 7 ? i : 7] * SECOND;
+
+		ck_assert_uint_eq(world.tries[i].first, 1);
+		ck_assert_uint_eq(world.tries[i].last, 100);
+		if (i + 1 < world.n_tries)
+			ck_assert_int_eq(world.tries[i + 1].at - world.tries[i].at, wait);
+	}
+	/* Once a minute for six hours, and six sooner. */
+	ck_assert_uint_eq(world.n_tries, 6 + 1 + (6 * 3600 - 63) / 60);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_RETRYING);
+	ck_assert_uint_eq(status.backlog_messages, 250);
+	ck_assert_uint_eq(status.retries, world.n_tries - 1);
+}
+END_TEST
+
+static struct answer wait_long(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	return attempt == 0   ? say(VERDICT_RETRY, 7 * SECOND)
+	       : attempt == 1 ? say(VERDICT_RETRY, 4000 * SECOND)
+			      : say(VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_retry_after_is_kept_and_bounded)
+{
+	fill(3);
+	world.server = wait_long;
+	make_sink();
+	run_until(world.now + 3600 * SECOND);
+	ck_assert_uint_eq(world.n_tries, 3);
+	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, 7 * SECOND);
+	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 300 * SECOND);
+}
+END_TEST
+
+static struct answer refuse_all(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	(void)attempt;
+	return say(VERDICT_REFUSED, -1);
+}
+
+static struct answer accept_all(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	(void)attempt;
+	return say(VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_all_refused_for_an_hour)
+{
+	struct sink_status status;
+	size_t probes = 0;
+
+	fill(40);
+	world.server = refuse_all;
+	make_sink();
+	run_until(world.now + 3600 * SECOND);
+	for (size_t i = 1; i < world.n_tries; i++)
+		if (world.tries[i].at != world.tries[0].at) {
+			ck_assert_uint_eq(world.tries[i].first, 1);
+			ck_assert_uint_eq(world.tries[i].messages, 1);
+			ck_assert_int_eq((world.tries[i].at - world.tries[0].at) % (60 * SECOND), 0);
+			probes++;
+		}
+	ck_assert_uint_eq(probes, 60);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_MISCONFIGURED);
+	ck_assert_uint_eq(status.quarantined, 0);
+	ck_assert_uint_eq(status.delivered_sequence, 0);
+	world.server = accept_all;
+	run_until(world.now + 120 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 40);
+	ck_assert_uint_eq(status.sent_messages, 40);
+}
+END_TEST
+
+/* Refuses what holds one of these. */
+static struct answer refuse_some(const struct batch_bounds *bounds, size_t attempt)
+{
+	static const uint64_t bad[] = {1, 2, 17, 64, 65, 66, 99};
+
+	(void)attempt;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (bounds->first <= bad[i] && bad[i] <= bounds->last)
+			return say(VERDICT_REFUSED, -1);
+	return say(VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_refused_ones_are_found_by_halves)
+{
+	struct sink_status status;
+
+	fill(100);
+	world.server = refuse_some;
+	make_sink();
+	run_until(world.now + 10 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.quarantined, 7);
+	ck_assert_uint_eq(status.sent_messages, 93);
+	ck_assert_uint_eq(status.delivered_sequence, 100);
+	ck_assert_uint_eq(status.backlog_messages, 0);
+	/* Seven of a hundred: at most two batches for each of log2(100) levels, for each of them. */
+	ck_assert_uint_lt(world.n_tries, 7 * 2 * 7 + 2);
+}
+END_TEST
+
+START_TEST(test_interrupted_batch_is_the_same)
+{
+	fill(30);
+	world.server = outage;
+	world.batch_max = 8;
+	make_sink();
+	run_until(world.now);
+	ck_assert_uint_eq(world.tries[0].last, 8);
+	sink_free(world.sink);
+	/* More would fit now, but the batch has its bounds. */
+	world.batch_max = 20;
+	world.server = accept_all;
+	make_sink();
+	run_until(world.now + SECOND);
+	ck_assert_uint_eq(world.n_tries, 4);
+	ck_assert_uint_eq(world.tries[1].first, 1);
+	ck_assert_uint_eq(world.tries[1].last, 8);
+	ck_assert_uint_eq(world.tries[2].first, 9);
+	ck_assert_uint_eq(world.tries[2].last, 28);
+	ck_assert_uint_eq(world.tries[3].last, 30);
+}
+END_TEST
+
+START_TEST(test_rate_limit)
+{
+	fill(30);
+	world.server = accept_all;
+	world.batch_max = 10;
+	sink_config.rate_limit = 500; /* and every batch is said to take 1000 bytes */
+	make_sink();
+	run_until(world.now + 60 * SECOND);
+	ck_assert_uint_eq(world.n_tries, 3);
+	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, 2 * SECOND);
+	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 2 * SECOND);
+}
+END_TEST
+
+START_TEST(test_flush_interval)
+{
+	fill(30);
+	world.server = accept_all;
+	sink_config.flush_interval = 60 * SECOND;
+	make_sink();
+	run_until(world.now + 59 * SECOND);
+	/* The phase that chance gave is zero, and what comes at that moment waits for the next. */
+	ck_assert_uint_eq(world.n_tries, 0);
+	run_until(world.now + 2 * SECOND);
+	ck_assert_uint_eq(world.n_tries, 1);
+	ck_assert_uint_eq(world.tries[0].messages, 30);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sink");
+	TCase *tcase = tcase_create("engine");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, test_hours_of_outage);
+	tcase_add_test(tcase, test_retry_after_is_kept_and_bounded);
+	tcase_add_test(tcase, test_all_refused_for_an_hour);
+	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
+	tcase_add_test(tcase, test_interrupted_batch_is_the_same);
+	tcase_add_test(tcase, test_rate_limit);
+	tcase_add_test(tcase, test_flush_interval);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
