@@ -1,4 +1,5 @@
 """What depends on the kernel: its own WireGuard, and counting on it. tests/vm/run runs this on other kernels."""
+import json
 import os
 
 import pytest
@@ -96,9 +97,12 @@ def test_every_packet_while_windows_change(network, netlogd, collector_in, sourc
     sent = traffic.Flood(tun.namespace, ["100.64.0.1", "100.64.0.3"], "100.64.0.9", 5, cpus, SIZE, ports=32).result()
     daemon.flush(deadline_ms=60000)
     total = traffic.total(collector.messages, overflow=True)
-    assert total.txPkts == sent
-    if source == "ebpf":
-        assert total.txBytes == sent * (SIZE + traffic.UDP4_HEADERS)
+    if source == "packet":
+        # It sees what leaves the device's queue, and two CPUs at once may fill that.
+        queue = json.loads(tun.namespace.run("tc", "-s", "-j", "qdisc", "show", "dev", tun.interface).stdout)
+        assert total.txPkts + queue[0]["drops"] == sent
+    else:
+        assert total == traffic.Counts(sent, sent * (SIZE + traffic.UDP4_HEADERS), 0, 0)
     assert daemon.status()["record"]["conservationFailures"] == 0
 
 
