@@ -121,6 +121,24 @@ static void wait_for_room(struct spool_writer *writer, size_t frame)
 			writer->stalled = true;
 }
 
+/*
+ * Drops the oldest until there is room. What is under way just now can't be dropped, so its outcome is waited
+ * for: else the newest message would be lost in place of the oldest. Called with the lock held. 0 or
+ * -ENOBUFS.
+ */
+static int drop_for(struct spool_writer *writer, size_t frame, bool may_wait)
+{
+	int64_t until = now_monotonic() + STALL_TIMEOUT;
+
+	while (writer->queue.bytes + frame > writer->memory_max) {
+		if (drop_oldest(writer))
+			continue;
+		if (!may_wait || writer->stalled || !wait_until(&writer->progress, &writer->lock, until))
+			return -ENOBUFS;
+	}
+	return 0;
+}
+
 static int append(struct spool_writer *writer, const char *message, size_t n, int64_t time, bool may_wait)
 {
 	size_t frame = SPOOL_FRAME_SIZE + n;
@@ -133,11 +151,7 @@ static int append(struct spool_writer *writer, const char *message, size_t n, in
 	} else {
 		if (may_wait)
 			wait_for_room(writer, frame);
-		while (writer->queue.bytes + frame > writer->memory_max && drop_oldest(writer))
-			;
-		/* All that is there is under way. */
-		if (writer->queue.bytes + frame > writer->memory_max)
-			r = -ENOBUFS;
+		r = drop_for(writer, frame, may_wait);
 	}
 	r = r ?: spool_queue_append(&writer->queue, &writer->public_id, message, n, time);
 	if (r == 0)
