@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+
+#define LARGE_BLOCK (128 * 1024) /* bytes: what is mapped by itself, and given back when freed */
 
 #define CONFIG_DEFAULT "/etc/netlogd/netlogd.conf"
 
@@ -95,6 +98,11 @@ static int run(struct config *config, bool no_uploader)
 	struct daemon *daemon;
 	int r;
 
+	/*
+	 * Loading programs takes megabytes for a moment. Left to itself, the allocator takes their first
+	 * return for a reason to keep the next.
+	 */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	log_set_level(config->log_level);
 	r = daemon_new(&options, &daemon);
 	if (r < 0)
