@@ -31,6 +31,10 @@ void kill_point(const char *name)
 
 	if (time > 0 && atomic_fetch_add(&passed, 1) + 1 == time)
 		kill(getpid(), SIGKILL);
+	else
+		return;
+	/* A filter may not allow that. Files look the same after this: nothing is flushed or cleaned up. */
+	_exit(128 + SIGKILL);
 }
 
 size_t kill_point_cut(const char *name, size_t n)

@@ -7,6 +7,7 @@
 #include "daemon/upload/sink_internal.h"
 
 #include "common/file.h"
+#include "common/kill_point.h"
 #include "common/log.h"
 #include "common/time_text.h"
 
@@ -167,6 +168,7 @@ static void begin_sending(struct sink *sink)
 		store_cursor(sink);
 	}
 	sink->phase = PHASE_SENDING;
+	kill_point("upload-before-send");
 	sink->ops->send(sink->impl, &sink->batch);
 }
 

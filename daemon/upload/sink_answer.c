@@ -6,6 +6,7 @@
 
 #include "daemon/upload/sink_internal.h"
 
+#include "common/kill_point.h"
 #include "common/log.h"
 #include "common/time_text.h"
 
@@ -44,6 +45,7 @@ static void quarantine_and_count(struct sink *sink, uint64_t sequence)
 	/* The message is lost for the quarantine; the stream goes on. */
 	if (r < 0)
 		sink_set_error(sink, "quarantine", r);
+	kill_point("upload-quarantined");
 	sink->state.quarantined_messages++;
 	sink->state.quarantined_bytes += bytes;
 	sink->cursor_dirty = true;
@@ -81,6 +83,7 @@ static void handle_delivered(struct sink *sink)
 	struct cursor_state *state = &sink->state;
 	uint64_t last = sink->batch.last;
 
+	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
 	sink->health = SINK_OK;
 	sink->last_error[0] = '\0';
@@ -146,6 +149,7 @@ static void split_batch(struct sink *sink)
 {
 	uint64_t half = sink->batch.messages / 2, last = sink->batch.last;
 
+	kill_point("upload-refused");
 	if (sink->n_splits == 0 || sink->splits[sink->n_splits - 1] != last) {
 		if (sink->n_splits == SINK_SPLITS_MAX)
 			sink->n_splits--;
