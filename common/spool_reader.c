@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 /* A walk that stands before a sequence and knows the totals there. */
 struct tally {
@@ -316,13 +317,21 @@ static int tally_advance(struct tally *tally, int directory_fd, uint64_t sequenc
 	return 0;
 }
 
+/* Whether the segment that a tally stands in is gone, and with it what was to be counted. */
+static bool tally_is_stale(const struct tally *tally)
+{
+	struct stat st;
+
+	return tally->held && fstat(tally->walk.fd, &st) == 0 && st.st_nlink == 0;
+}
+
 int spool_reader_backlog(struct spool_reader *reader, uint64_t sequence, uint64_t *ret_messages,
 			 uint64_t *ret_bytes, int64_t *ret_oldest)
 {
 	struct tally *oldest = &reader->oldest, *newest = &reader->newest;
 	int r;
 
-	if (sequence < oldest->target)
+	if (sequence < oldest->target || tally_is_stale(oldest))
 		tally_deinit(oldest);
 	r = tally_advance(oldest, reader->directory_fd, sequence);
 	if (r < 0)

@@ -273,10 +273,17 @@ static int get_deadline(json_t *parameters, int64_t *ret_ms)
 static void on_flushed(const struct uploader_pending *remains, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
+	const struct daemon *daemon = pending->daemon;
+	struct spool_status spool;
 
+	/* What waits for the disk is nothing that the uploader knows of. */
+	spool_writer_get_status(daemon->spool, &spool);
+	if (daemon->config->n_sinks == 0)
+		spool.waiting_messages = spool.waiting_bytes = 0;
 	varlink_call_reply(pending->call,
-			   json_pack("{sI sI}", "pendingMessages", (json_int_t)remains->messages,
-				     "pendingBytes", (json_int_t)remains->bytes));
+			   json_pack("{sI sI}", "pendingMessages",
+				     (json_int_t)(remains->messages + spool.waiting_messages), "pendingBytes",
+				     (json_int_t)(remains->bytes + spool.waiting_bytes)));
 }
 
 /* Everything is in the spool: now it is delivered, for as long as the deadline allows. */

@@ -28,6 +28,7 @@
 #include <systemd/sd-daemon.h>
 
 #define IDENTIFY_WAIT_MS 2000 /* how long READY waits for the uploader to name the log ID */
+#define SPOOL_CLOSE_MS	 2000
 
 void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX])
 {
@@ -273,8 +274,9 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 	time_format(loss->from, from);
 	time_format(loss->to, to);
 	snprintf(text, sizeof(text),
-		 "lost %llu messages (%llu bytes) from %s to %s: the spool could not be written",
-		 (unsigned long long)loss->messages, (unsigned long long)loss->bytes, from, to);
+		 "lost %llu message%s (%llu bytes) from %s to %s: the spool could not be written",
+		 (unsigned long long)loss->messages, loss->messages == 1 ? "" : "s",
+		 (unsigned long long)loss->bytes, from, to);
 	log_warning("%s", text);
 	if (recorder_tell(daemon->recorder, text) < 0)
 		log_warning("no memory to log this loss");
@@ -587,6 +589,23 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
+/* What the disk refuses to the end is lost: the log of messages can't tell, so the daemon's own does. */
+static void close_spool(struct daemon *daemon)
+{
+	struct spool_status spool;
+	int r;
+
+	if (!daemon->spool)
+		return;
+	r = spool_writer_sync(daemon->spool, SPOOL_CLOSE_MS);
+	spool_writer_get_status(daemon->spool, &spool);
+	if (r < 0 && spool.waiting_messages > 0)
+		log_error("%llu messages (%llu bytes) could not be written and are lost: %s",
+			  (unsigned long long)spool.waiting_messages, (unsigned long long)spool.waiting_bytes,
+			  strerror(-r));
+	spool_writer_free(daemon->spool);
+}
+
 /* Clients first, so that nothing new comes; the recorder before the spool that it writes to. */
 void daemon_free(struct daemon *daemon)
 {
@@ -599,7 +618,7 @@ void daemon_free(struct daemon *daemon)
 		unlink(daemon->config->control_socket);
 	link_monitor_free(daemon->links);
 	recorder_free(daemon->recorder);
-	spool_writer_free(daemon->spool);
+	close_spool(daemon);
 	spool_events_free(daemon->spool_events);
 	uploader_link_free(daemon->uploader);
 	uploader_process_free(daemon->uploader_process);

@@ -108,6 +108,26 @@ size_t spool_store_prune(struct spool_store *store)
 	return remove_delivered(store, before) + spool_store_keep_cap(store, 0);
 }
 
+bool spool_store_is_delivered(const struct spool_store *store)
+{
+	const struct spool_segment *last;
+
+	if (store->n_segments == 0)
+		return false;
+	last = &store->segments[store->n_segments - 1];
+	return last->messages > 0 && delivered(store) >= last->last_sequence;
+}
+
+void spool_store_renew(struct spool_store *store, const struct spool_frame *first,
+		       const struct log_id *public_id)
+{
+	if (!spool_store_is_delivered(store) || spool_store_begin(store, first, public_id) < 0)
+		return;
+	/* It holds the spool id from now on, so it must be safe before the others go. */
+	if (spool_store_sync(store) == 0)
+		remove_delivered(store, INT64_MAX);
+}
+
 bool spool_store_make_room(struct spool_store *store)
 {
 	if (remove_delivered(store, INT64_MAX) > 0)

@@ -76,6 +76,14 @@ void spool_store_leave(struct spool_store *store);
 size_t spool_store_keep_cap(struct spool_store *store, uint64_t more);
 /* Removes what all sinks have (unless retained), and what the cap wants. Returns how many segments. */
 size_t spool_store_prune(struct spool_store *store);
+/* Whether every sink has all that is in the spool, and there is something. */
+bool spool_store_is_delivered(const struct spool_store *store);
+/*
+ * The disk was full, so the reserve is given up, and all is synced: if every sink has all that is in the
+ * spool, begins a segment in the room of the reserve and removes what was there.
+ */
+void spool_store_renew(struct spool_store *store, const struct spool_frame *first,
+		       const struct log_id *public_id);
 /* The disk is full: gives up what is only retained, else the reserve. Returns true when there may be room
  * now. */
 bool spool_store_make_room(struct spool_store *store);

@@ -200,18 +200,21 @@ static void publish(struct spool_writer *writer)
 	status->oldest = first->header.first_time;
 }
 
+static bool is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
+}
+
 /* Called with the lock held. */
 static void failed(struct spool_writer *writer, int error)
 {
-	bool full = error == -ENOSPC || error == -EDQUOT;
-
 	writer->error = error;
 	writer->failures++;
 	writer->attempts++;
 	writer->trying = false;
 	/* Another file may work where this one did not; a full disk stays full for a while. */
 	writer->retry_at = now_monotonic();
-	if (full || writer->failures > 1)
+	if (is_full(error) || writer->failures > 1)
 		writer->retry_at += writer->options->retry_interval;
 	pthread_cond_broadcast(&writer->progress);
 }
@@ -227,7 +230,7 @@ static void abandon(struct spool_writer *writer)
 /* Whether there may be room at once after all. Called without the lock, as all that follows. */
 static bool make_room(struct spool_writer *writer, int error)
 {
-	return (error == -ENOSPC || error == -EDQUOT) && spool_store_make_room(&writer->store);
+	return is_full(error) && spool_store_make_room(&writer->store);
 }
 
 /* The disk works: hands out what is to be told of the time when it did not. */
@@ -379,7 +382,7 @@ static void write_chunk(struct spool_writer *writer, struct spool_block *block, 
 	if (chunk.messages > 0)
 		account(writer, block, &chunk);
 	/* A full disk does not make what is written wrong; anything else may. */
-	if (r < 0 && ((r != -ENOSPC && r != -EDQUOT) || spool_store_cut(store) < 0))
+	if (r < 0 && (!is_full(r) || spool_store_cut(store) < 0))
 		abandon(writer);
 	if (r < 0)
 		failed(writer, r);
@@ -436,18 +439,32 @@ static void write_block(struct spool_writer *writer, struct spool_block *block, 
 	write_chunk(writer, block, end);
 }
 
+/* Before anything is written. What did not fit the last time may go into the room of what all sinks have. */
+static int take_reserve(struct spool_writer *writer, const struct spool_block *block, bool was_full)
+{
+	struct spool_store *store = &writer->store;
+	struct chunk chunk = {.next_sequence = store->next_sequence, .next_bytes = store->next_bytes};
+	struct spool_frame frame = numbered(block, block->written, &chunk);
+
+	if (was_full && writer->unsynced == 0)
+		spool_store_renew(store, &frame, &block->public_id);
+	return spool_store_take_reserve(store);
+}
+
 /* All that follows is called with the lock held, and lets go of it while it works. */
 
 static void write_some(struct spool_writer *writer, struct spool_block *block)
 {
 	size_t end = block->end;
+	bool was_full;
 	int r;
 
 	block->busy = true;
 	writer->want_retry = false;
 	writer->trying = writer->error < 0;
+	was_full = is_full(writer->error);
 	pthread_mutex_unlock(&writer->lock);
-	r = spool_store_take_reserve(&writer->store);
+	r = take_reserve(writer, block, was_full);
 	if (r == 0)
 		write_block(writer, block, end);
 	pthread_mutex_lock(&writer->lock);
@@ -477,13 +494,13 @@ static void open_store(struct spool_writer *writer)
 
 static void prune(struct spool_writer *writer)
 {
-	size_t removed;
+	bool full = is_full(writer->error), room;
 
 	writer->want_prune = false;
 	pthread_mutex_unlock(&writer->lock);
-	removed = spool_store_prune(&writer->store);
+	room = spool_store_prune(&writer->store) > 0 || (full && spool_store_is_delivered(&writer->store));
 	pthread_mutex_lock(&writer->lock);
-	if (removed > 0)
+	if (room)
 		writer->want_retry = writer->error < 0;
 	writer->prune_at = writer->options->retain > 0 ? now_monotonic() + PRUNE_INTERVAL : INT64_MAX;
 	publish(writer);
