@@ -3,33 +3,10 @@ import os
 import random
 import signal
 
+from lib.ledger import Numbered
 from lib.wait import wait_until
-from stats_provider import StatsProvider
 
 KILLS = 24
-
-
-class Numbered(StatsProvider):
-    """Each extraction hands over one connection of its own, so that every one can be found again."""
-
-    def __init__(self, path):
-        super().__init__(path)
-        self.handed = 0
-        self.throw_away = False
-
-    def _answer(self, client, request):
-        if request["method"].endswith("SetStatisticsEnabled") and request["parameters"]["enabled"]:
-            self.throw_away = True  # what is extracted right after belongs to no window
-        return super()._answer(client, request)
-
-    def _extract(self, client, misbehave):
-        if self.throw_away:
-            self.throw_away = False
-        else:
-            self.handed += 1
-            self.count([{"proto": 17, "src": "100.64.0.1:1", "dst": f"100.65.{self.handed >> 8}.{self.handed & 255}:7",
-                         "txPkts": 1, "txBytes": self.handed}])
-        return super()._extract(client, misbehave)
 
 
 def number(entry):
@@ -42,8 +19,7 @@ def test_kill_loop(network, netlogd, collector_in, directory):
     collector = collector_in(namespace)
     provider = Numbered(directory / "vpn.sock")
     daemon = netlogd(namespace, {
-        "tun": {"source": "stats", "stats-socket": provider.path}, "sock": {"source": "none"},
-        "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.65.0.0/16"},
+        **provider.sections(),
         "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}})
     collector_kills = 0
     try:

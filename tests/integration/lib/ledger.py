@@ -1,0 +1,80 @@
+"""A ledger of what a VPN handed over and what a collector got, so that nothing can go missing unseen."""
+import re
+
+from stats_provider import StatsProvider
+
+LOSS = re.compile(r"netlogd: lost (\d+) messages? \((\d+) bytes\)(?: from (\S+) to (\S+))?: (.*)")
+
+
+class Numbered(StatsProvider):
+    """Each extraction hands over `width` connections that carry its number, so that each can be found again."""
+
+    def __init__(self, path, width=1):
+        super().__init__(path)
+        self.width = width
+        self.handed = 0
+        self.throw_away = False
+
+    def _answer(self, client, request):
+        if request["method"].endswith("SetStatisticsEnabled") and request["parameters"]["enabled"]:
+            self.throw_away = True  # what is extracted right after belongs to no window
+        return super()._answer(client, request)
+
+    def _extract(self, client, misbehave):
+        if self.throw_away:
+            self.throw_away = False
+        else:
+            number = self.handed + 1
+            self.count([{"proto": 17, "src": "100.64.0.1:1", "dst": f"100.65.{number >> 8 & 255}.{number & 255}:{port}",
+                         "txPkts": 1, "txBytes": number} for port in range(1, self.width + 1)])
+            self.handed = number
+        return super()._extract(client, misbehave)
+
+    def sections(self):
+        """The configuration of a daemon that reads it."""
+        return {"tun": {"source": "stats", "stats-socket": self.path}, "sock": {"source": "none"},
+                "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.65.0.0/16"}}
+
+    def numbers(self, messages):
+        """The numbers in these messages. Asserts that each extraction is there whole or not at all, and once."""
+        entries = {}
+        for message in messages:
+            for entry in message.get("virtualTraffic", []):
+                entries[entry["txBytes"]] = entries.get(entry["txBytes"], 0) + 1
+        torn = {number: n for number, n in entries.items() if n != self.width}
+        assert torn == {}, f"not {self.width} entries of extraction: {torn}"
+        assert set(entries) <= set(range(1, self.handed + 1))
+        return set(entries)
+
+
+def losses(messages):
+    """What the text messages among these say was lost: (messages, bytes, from, to, why) each."""
+    found = (LOSS.fullmatch(message.get("text", "")) for message in messages)
+    return [(int(match[1]), int(match[2]), *match.groups()[2:]) for match in found if match]
+
+
+def once(requests):
+    """The messages of accepted requests, each once. Asserts that what comes again is the last batch, whole."""
+    last, messages = None, []
+    for request in requests:
+        if request.body != last:
+            messages += request.messages
+        last = request.body
+    return messages
+
+
+def check_order(messages):
+    """Asserts that each run's messages are numbered from 1 without a hole and that no run comes in between."""
+    runs = {}
+    latest = None
+    for message in messages:
+        head = message["logtail"]
+        if "proc_seq" not in head:
+            continue
+        if head["proc_id"] != latest:
+            assert head["proc_id"] not in runs, f"run {head['proc_id']} goes on after another"
+            latest = head["proc_id"]
+        runs.setdefault(latest, []).append(head["proc_seq"])
+    for proc_id, numbers in runs.items():
+        assert numbers == list(range(1, len(numbers) + 1)), f"run {proc_id}: {numbers}"
+    return runs

@@ -1,0 +1,374 @@
+"""Disks that fill up, refuse or damage what was written, under the real daemon: every loss is told, to the byte."""
+import json
+import os
+import re
+import struct
+
+import pytest
+
+from collector import Answer
+from lib.daemon import Tailer, program
+from lib.ledger import LOSS, Numbered, check_order, losses, once
+from lib.process import run
+from lib.uploader import sequences
+from lib.wait import wait_until
+
+HEADER = 164
+HEADER_SUMMED = 160
+FRAME = 48
+# By so much do the times in a message make its size differ: three, of which each may end in zeros that are left out.
+TIMES = 3 * 10
+
+
+@pytest.fixture
+def disk(directory):
+    """Makes small file systems: disk(size); they are gone after the test, whatever is in use there."""
+    mounted = []
+
+    def make(size):
+        path = directory / f"disk{len(mounted)}"
+        path.mkdir()
+        run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=700", "tmpfs", path])
+        mounted.append(path)
+        return path
+
+    yield make
+    for path in mounted:
+        run(["umount", "-l", path])
+
+
+@pytest.fixture
+def provider(directory):
+    """Makes VPNs whose extractions have so many connections."""
+    made = []
+
+    def make(width):
+        made.append(Numbered(directory / f"vpn{len(made)}.sock", width))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def namespace(network):
+    return network.namespace()
+
+
+@pytest.fixture
+def collector(collector_in, namespace):
+    return collector_in(namespace)
+
+
+def sink(collector, **keys):
+    return {"type": "logtail", "url": collector.url, "collection": "test",
+            **{key.replace("_", "-"): value for key, value in keys.items()}}
+
+
+def windows(provider, n):
+    """Waits for so many more extractions."""
+    goal = provider.handed + n
+    wait_until(lambda: provider.handed >= goal, f"extraction {goal}", 60)
+
+
+def fill_up(path):
+    """Takes all the room that there is, to the last byte."""
+    with open(path / "ballast", "wb", buffering=0) as ballast:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    ballast.write(bytes(size))
+            except OSError:
+                pass
+
+
+def size(message):
+    """Bytes of a message as it was made: compact, and nothing in these needs an escape."""
+    return len(json.dumps(message, separators=(",", ":")))
+
+
+def like(message, number):
+    """A window's message with the counts of another extraction."""
+    return {**message, "virtualTraffic": [
+        {**entry, "txBytes": number, "dst": f"100.65.{number >> 8 & 255}.{number & 255}:{entry['dst'].split(':')[1]}"}
+        for entry in message["virtualTraffic"]]}
+
+
+def finish(daemon):
+    pending = daemon.call("Stop", deadlineMs=30000, timeout=40)
+    assert pending == {"pendingMessages": 0, "pendingBytes": 0}
+    daemon.stop()
+
+
+def test_full_disk(netlogd, namespace, collector, provider, disk):
+    """All state is on the disk that fills up: counting and uploading go on, and what had no room is told exactly."""
+    vpn = provider(2600)
+    room = disk("64M")
+    daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    collector.wait_messages(2)
+    collector.default = Answer(503)
+    windows(vpn, 3)
+    fill_up(room)
+    wait_until(lambda: daemon.status()["spool"].get("error") == "No space left on device", "full disk")
+    # Uploading goes on, with what is in the spool.
+    collector.default = Answer(200)
+    stored = daemon.status()["spool"]["lastSequence"]
+    wait_until(lambda: daemon.status()["sinks"][0].get("deliveredSequence", 0) >= stored, "delivery from a full disk")
+    # So does counting, beyond what memory holds.
+    wait_until(lambda: daemon.status()["spool"]["lostMessages"] >= 5, "losses", 60)
+    spool = daemon.status()["spool"]
+    assert spool["error"] == "No space left on device"
+    assert 0 < spool["waitingBytes"] <= 16 << 20
+    assert daemon.flush(100)["pendingMessages"] >= 16
+    daemon.ctl("status")
+
+    (room / "ballast").unlink()
+    wait_until(lambda: "error" not in daemon.status()["spool"], "room again")
+    finish(daemon)
+    messages = once(collector.accepted)
+    told = [loss for loss in losses(messages) if loss[4] == "the spool could not be written"]
+    missing = sorted(set(range(1, vpn.handed + 1)) - vpn.numbers(messages))
+    assert len(missing) == sum(loss[0] for loss in told) >= 5
+    holes = [(before, after) for before, after in zip(messages, messages[1:])
+             if after["logtail"]["proc_seq"] != before["logtail"]["proc_seq"] + 1]
+    assert sum(after["logtail"]["proc_seq"] - before["logtail"]["proc_seq"] - 1 for before, after in holes) == len(missing)
+    assert holes[0][0]["logtail"]["client_time"] < told[0][2] <= told[-1][3] < holes[-1][1]["logtail"]["client_time"]
+    made = sum(size(like(holes[-1][1], number)) for number in missing)
+    assert abs(sum(loss[1] for loss in told) - made) <= len(missing) * TIMES
+
+
+def test_full_disk_that_others_filled_goes_on_in_its_own_room(netlogd, namespace, collector, provider, disk):
+    """The sink has all that is in the spool: its room is enough to go on, although there is no other."""
+    vpn = provider(500)
+    room = disk("8M")
+    daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
+                                 "spool": {"max-size": "64M"}, "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 5)
+    fill_up(room)
+    wait_until(lambda: daemon.status()["spool"].get("error"), "full disk")
+    got = len(collector.messages)
+    collector.wait_messages(got + 30)
+    assert daemon.status()["spool"]["lostMessages"] == 0
+    (room / "ballast").unlink()
+    finish(daemon)
+    messages = once(collector.accepted)
+    check_order(messages)
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
+
+
+def check_in_place(messages, complete):
+    """Each loss is told where the messages are missing: exactly these, by number, bytes and time. Returns how many."""
+    by_number = {message["logtail"]["proc_seq"]: message for message in complete}
+    last, told, total = 0, None, 0
+    for message in messages:
+        match = LOSS.fullmatch(message.get("text", ""))
+        if match and match[5] != "the spool could not be written":
+            assert "proc_seq" not in message["logtail"] and told is None
+            told = match
+            continue
+        number = message["logtail"]["proc_seq"]
+        lost = [by_number[n] for n in range(last + 1, number)]
+        if lost:
+            assert told, f"{len(lost)} messages before {number} are missing, and it is not told"
+            assert (int(told[1]), int(told[2])) == (len(lost), sum(map(size, lost)))
+            assert told[3] <= lost[0]["logtail"]["client_time"]
+            assert lost[-1]["logtail"]["client_time"] <= told[4] <= message["logtail"]["client_time"]
+        else:
+            assert not told, f"told before {number}: {told[0]}"
+        total += len(lost)
+        last, told = number, None
+    assert sequences(messages)[-1] == sequences(complete)[-1]
+    return total
+
+
+def test_cap(netlogd, namespace, collector_in, provider):
+    """The spool is full for a sink that is down; another one has everything, and hears of no loss."""
+    vpn = provider(400)
+    good, bad = collector_in(namespace), collector_in(namespace)
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"max-size": "1M"},
+                                 "upload good": sink(good), "upload bad": sink(bad)})
+    daemon.start()
+    bad.wait_messages(3)
+    bad.stop()
+    wait_until(lambda: daemon.status()["spool"]["removedMessages"] >= 10, "spool full", 60)
+    assert daemon.status()["spool"]["bytes"] <= 1 << 20
+    # What is lost is no backlog any more.
+    wait_until(lambda: daemon.status()["sinks"][1]["backlogBytes"] <= 1 << 20, "backlog within the cap")
+    with namespace.inside():
+        bad.start()
+    daemon.flush(20000)  # whatever it waits for
+    windows(vpn, 2)
+    pending = daemon.call("Stop", deadlineMs=30000, timeout=40)
+    assert pending == {"pendingMessages": 0, "pendingBytes": 0}
+    status = {one["name"]: one for one in daemon.status()["sinks"]}
+    daemon.stop()
+
+    complete, messages = once(good.accepted), once(bad.accepted)
+    assert losses(complete) == []
+    check_order(complete)
+    assert vpn.numbers(complete) == set(range(1, vpn.handed + 1))
+    lost = check_in_place(messages, complete)
+    assert lost >= 5
+    assert status["bad"]["lostMessages"] == lost
+    assert status["bad"]["lostBytes"] == sum(loss[1] for loss in losses(messages))
+    assert status["good"]["lostMessages"] == 0
+    assert all(loss[4] == "spool full" for loss in losses(messages))
+
+
+def test_read_only(netlogd, namespace, collector, provider, disk):
+    """A spool that can't be written at the start: counting begins, and all arrives when it can be."""
+    vpn = provider(10)
+    room = disk("16M")
+    (room / "spool").mkdir()
+    run(["mount", "-o", "remount,ro", room])
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 5)
+    spool = daemon.status()["spool"]
+    assert spool["error"] == "Read-only file system"
+    assert spool["waitingMessages"] >= 5
+    run(["mount", "-o", "remount,rw", room])
+    wait_until(lambda: "error" not in daemon.status()["spool"], "spool that can be written")
+    finish(daemon)
+    messages = once(collector.accepted)
+    check_order(messages)
+    assert losses(messages) == []
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
+
+
+def segments(daemon):
+    return sorted((daemon.state / "spool").glob("*.seg"))
+
+
+def frames(data):
+    """Offset and length of each frame of a segment."""
+    found, at = [], HEADER
+    while at + FRAME <= len(data):
+        length = FRAME + struct.unpack_from("<I", data, at + 8)[0]
+        found.append((at, length))
+        at += length
+    return found
+
+
+def damage(path, offset):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x20]))
+
+
+def test_damaged_frames(netlogd, namespace, collector_in, provider):
+    """One in the segment written last, one in an earlier one: stepped over, counted, told, kept aside, never sent."""
+    vpn = provider(400)
+    good, late = collector_in(namespace), collector_in(namespace)
+    late.default = Answer(503)
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"max-size": "1M"},
+                                 "upload good": sink(good), "upload late": sink(late)})
+    daemon.start()
+    wait_until(lambda: len(segments(daemon)) >= 3, "three segments", 60)
+    daemon.call("Stop", deadlineMs=0)
+    good.wait(lambda c: c.messages[-1].get("text") == "netlogd: stopped")
+    daemon.stop()
+    for path in segments(daemon)[0], segments(daemon)[-1]:
+        at, length = frames(path.read_bytes())[1]
+        damage(path, at + FRAME + length // 3)
+    late.default = Answer(200)
+    daemon.start()
+    assert daemon.status()["spool"]["damagedFrames"] >= 1
+    windows(vpn, 1)
+    finish(daemon)
+    complete, messages = once(good.accepted), once(late.accepted)
+    assert vpn.numbers(complete) == set(range(1, vpn.handed + 1))
+    told = losses(messages)
+    assert [(loss[0], loss[4]) for loss in told] == [(1, "damaged on disk")] * 2
+    heads = [(m["logtail"]["proc_id"], m["logtail"].get("proc_seq")) for m in messages]
+    lost = [m for m in complete if (m["logtail"]["proc_id"], m["logtail"]["proc_seq"]) not in heads]
+    assert [loss[1] for loss in told] == [size(message) for message in lost]
+    assert list((daemon.state / "spool" / "damaged").iterdir())
+
+
+@pytest.mark.parametrize("how", ["always", "interval"])
+def test_sync(netlogd, namespace, provider, how):
+    """sync=always: who hears of a message hears of one that is synced. By interval, not yet."""
+    vpn = provider(1)
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"sync": how, "sync-interval": "60s"}})
+    daemon.start()
+    with Tailer(daemon) as tailer:
+        for _ in range(5):
+            message = tailer.next()
+            spool = daemon.status()["spool"]
+            if how == "always":
+                assert spool["syncedSequence"] >= message["logtail"]["proc_seq"]
+            else:
+                assert spool["syncedSequence"] < message["logtail"]["proc_seq"]
+    daemon.stop()
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def test_newer_format(netlogd, namespace, collector, provider):
+    """A spool of a newer version is an error with advice for both programs, and is left as it is."""
+    vpn = provider(1)
+    daemon = netlogd(namespace, {**vpn.sections(), "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 3)
+    daemon.stop()
+    path = segments(daemon)[-1]
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 8, 2)
+    struct.pack_into("<I", data, HEADER_SUMMED, crc32c(data[:HEADER_SUMMED]))
+    path.write_bytes(data)
+    daemon.launch()
+    assert daemon.process.wait() == 1
+    daemon.notify.close()
+    assert f"segment {path.name} was written by a newer version of netlogd: use that one, or move the spool away" \
+        in daemon.log()
+    assert path.read_bytes() == data
+    result = run([program("netlogctl"), "flows", "--spool", path.parent], check=False)
+    assert result.returncode == 1
+    assert "newer version" in result.stderr
+    # It was moved away: a new spool begins.
+    os.rename(path.parent, path.parent.with_name("spool.newer"))
+    got = len(collector.messages)
+    daemon.start()
+    windows(vpn, 2)
+    finish(daemon)
+    assert vpn.numbers(once(collector.accepted)) == set(range(1, vpn.handed + 1))
+    assert len(collector.messages) > got
+
+
+def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
+    """What could not be written by the end is said in the daemon's own log, and shows as a gap of proc_seq."""
+    vpn = provider(100)
+    room = disk("8M")
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 2)
+    collector.default = Answer(503)
+    fill_up(room)
+    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] >= 3, "messages in memory")
+    pending = daemon.call("Stop", deadlineMs=100)
+    assert pending["pendingMessages"] >= 3
+    made = daemon.status()["record"]["procSeq"]
+    daemon.stop()
+    stored = set(sequences(collector.messages))  # some of it is no longer in the spool
+    for path in (room / "spool").glob("*.seg"):
+        data = path.read_bytes()
+        stored |= {struct.unpack_from("<Q", data, at + 16)[0] for at, _ in frames(data)}
+    match = re.search(r"(\d+) messages \(\d+ bytes\) could not be written and are lost: No space left on device",
+                      daemon.log())
+    assert match and int(match[1]) == made - len(stored)
