@@ -669,6 +669,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	if (r < 0) {
 		if (other_tun)
 			layer_set_enabled(&logger->tun, true);
+		nodes_free(nodes);
 		return r;
 	}
 	other_sock = leave(logger, &logger->sock, config, &config->sock);
@@ -705,9 +706,12 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 	_cleanup_(logger_freep) struct logger *logger = calloc(1, sizeof(*logger));
 	int r;
 
-	if (!logger)
+	if (!logger) {
+		nodes_free(options->nodes);
 		return -ENOMEM;
+	}
 	pthread_mutex_init(&logger->mutex, NULL);
+	logger->nodes = options->nodes;
 	logger->clock = options->clock;
 	logger->epoch = options->epoch;
 	logger->spool = options->spool;
@@ -724,7 +728,8 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 		r = routes_new(options->config, &logger->routes);
 	if (r < 0)
 		return r;
-	logger_set_nodes(logger, options->nodes);
+	publish_nodes(logger);
+	publish(logger);
 	*ret_logger = TAKE_PTR(logger);
 	return 0;
 }
