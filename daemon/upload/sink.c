@@ -182,10 +182,11 @@ static void rest(struct sink *sink)
 	}
 	if (sink->batch.messages > 0)
 		sink_wake_at(sink, sink->next_flush);
-	if (sink->health == SINK_OK) {
+	if (sink->health == SINK_OK)
 		sink->health = SINK_IDLE;
-		sink_changed(sink);
-	}
+	else if (!sink_is_flushing(sink))
+		return;
+	sink_changed(sink);
 }
 
 static void run_gather(struct sink *sink)

@@ -74,6 +74,8 @@ static void next_batch(struct sink *sink)
 	sink_batch_reset(sink);
 	sink->limit = 0;
 	sink->phase = PHASE_GATHER;
+	/* The last look was before the answer: more may have come meanwhile. */
+	sink->at_end = false;
 	sink_wake_at(sink, 0);
 	sink_changed(sink);
 }
@@ -83,7 +85,7 @@ static void handle_delivered(struct sink *sink)
 	struct cursor_state *state = &sink->state;
 	uint64_t last = sink->batch.last;
 
-	kill_point("upload-answered");
+	kill_point("upload-accepted");
 	backoff_reset(&sink->backoff);
 	sink->health = SINK_OK;
 	sink->last_error[0] = '\0';

@@ -314,6 +314,34 @@ START_TEST(test_all_refused_for_an_hour)
 }
 END_TEST
 
+static struct answer certificate_trouble(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	return say(attempt < 30 ? VERDICT_MISCONFIGURED : VERDICT_DELIVERED, -1);
+}
+
+/* What only a person can put right is tried once a minute, however long it takes. */
+START_TEST(test_misconfigured_each_minute)
+{
+	struct sink_status status;
+
+	fill(3);
+	world.server = certificate_trouble;
+	make_sink();
+	run_until(world.now + 29 * 60 * SECOND + SECOND);
+	ck_assert_uint_eq(world.n_tries, 30);
+	for (size_t i = 1; i < world.n_tries; i++)
+		ck_assert_int_eq(world.tries[i].at - world.tries[i - 1].at, 60 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_MISCONFIGURED);
+	ck_assert_uint_eq(status.backlog_messages, 3);
+	run_until(world.now + 60 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_ne(status.state, SINK_MISCONFIGURED);
+	ck_assert_uint_eq(status.sent_messages, 3);
+}
+END_TEST
+
 /* Refuses what holds one of these. */
 static struct answer refuse_some(const struct batch_bounds *bounds, size_t attempt)
 {
@@ -396,6 +424,35 @@ START_TEST(test_flush_interval)
 }
 END_TEST
 
+static struct answer more_meanwhile(const struct batch_bounds *bounds, size_t attempt)
+{
+	if (attempt == 0) {
+		close(spool_fd);
+		fill(1);
+	}
+	return accept_all(bounds, attempt);
+}
+
+/* What comes while the last batch is under way belongs to the flush: it was stored before it was asked for.
+ */
+START_TEST(test_flush_looks_again_after_an_answer)
+{
+	struct sink_status status;
+
+	fill(3);
+	world.server = more_meanwhile;
+	make_sink();
+	sink_flush(world.sink, world.now + SECOND);
+	sink_run(world.sink);
+	ck_assert_uint_eq(world.n_tries, 1);
+	ck_assert(!sink_is_settled(world.sink));
+	run_until(world.now + SECOND);
+	ck_assert(sink_is_settled(world.sink));
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.sent_messages, 4);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sink");
@@ -408,10 +465,12 @@ int main(void)
 	tcase_add_test(tcase, test_hours_of_outage);
 	tcase_add_test(tcase, test_retry_after_is_kept_and_bounded);
 	tcase_add_test(tcase, test_all_refused_for_an_hour);
+	tcase_add_test(tcase, test_misconfigured_each_minute);
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
 	tcase_add_test(tcase, test_interrupted_batch_is_the_same);
 	tcase_add_test(tcase, test_rate_limit);
 	tcase_add_test(tcase, test_flush_interval);
+	tcase_add_test(tcase, test_flush_looks_again_after_an_answer);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
