@@ -1,147 +1,140 @@
-"""From the tunnel to the collector, while either side or what lies between fails."""
-import json
-import os
-import signal
-
+"""Every kind of bad collector at once, behind the real daemon: none holds up another, and none costs a message."""
 import pytest
 
-from collector import Answer, Close, Garbage, Reset
-from lib import traffic
-from lib.process import process_name
-from lib.wait import wait_readable, wait_until
+from collector import Answer, Close, Garbage, Hang, Reset, Trickle
+from lib.clickhouse import free_port
+from lib.daemon import program
+from lib.ledger import Numbered, check_order, losses, once
+from lib.process import run
+from lib.uploader import sequences
+from lib.wait import wait_until
+from test_upload_tls import Authority, Nginx
+
+RUBBISH = [Garbage(), Reset(), Answer(503), Close(), Answer(500, body=b"x" * 300000), Reset(early=True),
+           Garbage(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort"), Answer(429, {"Retry-After": "1"}),
+           Answer(408, interim=True), Garbage(b"HTTP/1.1 999999 \r\n\r\n"), Trickle(Answer(502), 0.002),
+           Answer(503, {"Retry-After": "never"})]
 
 
-def sections(end, collector):
-    return {
-        "tun": {"interface": end.interface}, "record": {"period": "200ms"},
-        "upload main": {"type": "logtail", "url": collector.url, "collection": "c", "timeout": "5s"}}
+@pytest.fixture
+def provider(directory):
+    made = Numbered(directory / "vpn.sock", 5)
+    yield made
+    made.close()
 
 
-def key(left, right):
-    return traffic.connection_key(17, left.address, 40000, right.address, 40001)
+def sink(url, **keys):
+    return {"type": "logtail", "url": url, "collection": "test",
+            **{key.replace("_", "-"): value for key, value in keys.items()}}
 
 
-def without_duplicates(messages):
-    """At least once: the same message may come again, whole."""
-    seen = {}
-    for message in messages:
-        number = (message["logtail"]["proc_id"], message["logtail"]["proc_seq"])
-        assert seen.setdefault(number, message) == message
-    return list(seen.values())
+def windows(provider, n):
+    goal = provider.handed + n
+    wait_until(lambda: provider.handed >= goal, f"extraction {goal}", 60)
 
 
-def check_complete(messages):
-    """Each run's messages are 1, 2, 3 ... in order; returns them."""
-    messages = without_duplicates(messages)
-    runs = {}
-    for message in messages:
-        runs.setdefault(message["logtail"]["proc_id"], []).append(message["logtail"]["proc_seq"])
-    for numbers in runs.values():
-        assert numbers == list(range(1, len(numbers) + 1))
+def sinks(daemon):
+    return {one["name"]: one for one in daemon.status()["sinks"]}
+
+
+def check_all(collector, provider):
+    messages = once(collector.accepted)
+    assert losses(messages) == []
+    check_order(messages)
+    assert provider.numbers(messages) == set(range(1, provider.handed + 1))
     return messages
 
 
-def test_collector_down_and_back(wireguard, netlogd, collector_in):
-    left, right = wireguard
-    collector = collector_in(left.namespace)
-    daemon = netlogd(left.namespace, sections(left, collector)).start()
-    collector.wait_messages(1)
-    collector.stop()
-    sent = sum(traffic.send_udp(left, right, 50, 200).txPkts for _ in range(4))
-    assert daemon.call("Flush", deadlineMs=500)["pendingMessages"] >= 1
-    wait_until(lambda: daemon.status()["sinks"][0]["state"] == "retrying", "the outage to be seen")
-    assert daemon.status()["sinks"][0]["lastError"]
-    with left.namespace.inside():
-        collector.start()
-    assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
-    messages = check_complete(collector.messages)
-    assert traffic.sums(messages)[key(left, right)].txPkts == sent
-    sink = daemon.status()["sinks"][0]
-    assert sink["state"] in ("ok", "idle") and sink["lastSuccess"]
-    assert (sink["backlogMessages"], sink["lostMessages"]) == (0, 0)
-
-
-def test_uploader_killed(wireguard, netlogd, collector_in):
-    """Nothing is lost, and it is started again."""
-    left, right = wireguard
-    collector = collector_in(left.namespace)
-    daemon = netlogd(left.namespace, sections(left, collector)).start()
-    sent = 0
-    for _ in range(3):
-        pid = wait_until(daemon.uploader, "an uploader")
-        wait_until(lambda: daemon.status()["uploader"]["connected"], "the uploader to connect")
-        os.kill(pid, signal.SIGKILL)
-        sent += traffic.send_udp(left, right, 30, 200).txPkts
-        wait_until(lambda old=pid: daemon.uploader() not in (None, old), "a new uploader")
-    assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
-    messages = check_complete(collector.messages)
-    assert traffic.sums(messages)[key(left, right)].txPkts == sent
-    assert daemon.status()["uploader"]["restarts"] >= 3
-
-
-def test_collector_process_killed(wireguard, netlogd, collector_in):
-    """At most the running window is lost; what was in the spool is delivered after the next start."""
-    left, right = wireguard
-    collector = collector_in(left.namespace)
-    configuration = sections(left, collector)
-    configuration["record"]["period"] = "1h"
-    daemon = netlogd(left.namespace, configuration).start()
-    collector.wait_messages(1)
-    collector.stop()
-    traffic.send_udp(left, right, 40, 200)
-    daemon.call("Flush", deadlineMs=0)
-    wait_until(lambda: daemon.status()["record"]["messages"] == 2, "the window in the spool")
-    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] == 0, "the window on the disk")
-    # The running window, which is lost with the process.
-    traffic.send_udp(left, right, 7, 200)
-    daemon.kill()
-    with left.namespace.inside():
-        collector.start()
+def test_bad_collectors(network, netlogd, collector_in, provider):
+    namespace = network.namespace()
+    good, mad, late, picky, dead = (collector_in(namespace) for _ in range(5))
+    dead.stop()
+    mad.script(*RUBBISH)
+    held = Hang(then=Answer(200))
+    late.script(held)
+    refused = {4: 413, 9: 400, 15: 422}
+    picky.default = lambda request: Answer(next((status for number, status in refused.items()
+                                                 if number in sequences(request.messages)), 200))
+    collectors = {"good": good, "mad": mad, "late": late, "picky": picky, "dead": dead}
+    daemon = netlogd(namespace, {**provider.sections(), **{f"upload {name}": sink(collector.url, timeout="1s")
+                                                           for name, collector in collectors.items()}})
     daemon.start()
-    traffic.send_udp(left, right, 11, 200)
-    assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
-    messages = check_complete(collector.messages)
-    assert traffic.sums(messages)[key(left, right)].txPkts == 40 + 11
-    assert any("ended without" in text for text in traffic.texts(messages))
-
-
-@pytest.mark.parametrize("rubbish", [
-    [Garbage()], [Close()], [Reset()], [Answer(500)], [Answer(503, {"Retry-After": "nonsense"})],
-    [Answer(200, {"Content-Encoding": "zstd"}, b"not zstd")],
-], ids=["garbage", "close", "reset", "500", "retry-after", "bad encoding"])
-def test_collector_answers_rubbish(wireguard, netlogd, collector_in, rubbish):
-    left, right = wireguard
-    collector = collector_in(left.namespace)
-    collector.script(*rubbish)
-    daemon = netlogd(left.namespace, sections(left, collector)).start()
-    sent = traffic.send_udp(left, right, 20, 200).txPkts
-    assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
-    messages = check_complete(collector.messages)
-    assert traffic.sums(messages)[key(left, right)].txPkts == sent
-    assert daemon.process.running and process_name(daemon.uploader()) == "netlogd-upload"
-
-
-def test_stop_ends_by_its_deadline(wireguard, netlogd, collector_in):
-    """A collector that is down holds nobody up; the reply says what remains, and the next start delivers it."""
-    left, right = wireguard
-    collector = collector_in(left.namespace)
-    daemon = netlogd(left.namespace, sections(left, collector)).start()
-    collector.wait_messages(1)
-    collector.stop()
-    sent = traffic.send_udp(left, right, 20, 200).txPkts
-    remaining = daemon.call("Stop", deadlineMs=300, timeout=3)
-    assert remaining["pendingMessages"] >= 2 and remaining["pendingBytes"] > 0
-    uploader = os.pidfd_open(daemon.uploader())
+    # A 200 that comes when it is no longer waited for: the batch was tried again.
+    late.wait_requests(2)
+    held.release()
+    late.wait(lambda c: c.requests[0].accepted and c.requests[1].accepted)
+    assert late.requests[0].body == late.requests[1].body
+    # A flush tries at once, whatever the backoff says.
+    wait_until(lambda: daemon.flush(50) and mad.script_left == 0, "end of the rubbish", 60)
+    windows(provider, 5)
+    wait_until(lambda: sinks(daemon)["picky"]["quarantined"] == 3, "quarantine")
+    pending = daemon.call("Stop", deadlineMs=5000)
+    status = sinks(daemon)
+    assert pending["pendingMessages"] == status["dead"]["backlogMessages"] == len(once(good.accepted))
+    assert status["dead"]["state"] == "retrying" and "connect" in status["dead"]["lastError"]
+    for name in "good", "mad", "late", "picky":
+        assert status[name]["backlogMessages"] == 0, status[name]
+        assert "lastError" not in status[name]
     daemon.stop()
-    wait_readable(uploader, "end of the uploader")
-    os.close(uploader)
-    held = daemon.spool_messages()
-    assert traffic.sums(held)[key(left, right)].txPkts == sent
-    with left.namespace.inside():
-        collector.start()
+    made = sequences(once(good.accepted))
+    assert sequences(once(picky.accepted)) == [number for number in made if number not in refused]
+    for name in "good", "mad", "late":
+        check_all(collectors[name], provider)
+    assert len(list((daemon.state / "upload" / "picky" / "quarantine").iterdir())) == 3
+
+    refused.clear()
+    with namespace.inside():
+        dead.start()
     daemon.start()
-    assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
-    messages = check_complete(collector.messages)
-    assert traffic.sums(messages)[key(left, right)].txPkts == sent
-    assert [json.dumps(message) for message in held if "start" in message] == \
-        [json.dumps(message) for message in messages if "virtualTraffic" in message]
+    windows(provider, 1)
+    assert daemon.call("Stop", deadlineMs=20000) == {"pendingMessages": 0, "pendingBytes": 0}
+    daemon.stop()
+    check_all(dead, provider)
+
+
+def test_certificate_trouble_is_shown_and_put_right(network, netlogd, collector_in, provider, directory):
+    """Expired, then renewed: status and netlogctl say what is wrong, and nothing that came meanwhile is lost."""
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    authority = Authority(directory, "authority")
+    client, key = authority.issue("node", None)
+    extra = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;"
+
+    def nginx(name, *options):
+        path = directory / name
+        path.mkdir()
+        server = authority.issue(name, "DNS:localhost", *options)
+        with namespace.inside():
+            return Nginx(path, collector, server, extra)
+
+    expired = nginx("expired", ("-days", "-1"))
+    try:
+        daemon = netlogd(namespace, {**provider.sections(), "upload main": sink(
+            f"https://localhost:{expired.port}", ca_file=authority.certificate, cert_file=client, key_file=key)})
+        daemon.start()
+        status = wait_until(lambda: (one := sinks(daemon)["main"])["state"] == "misconfigured" and one, "misconfigured")
+        assert "expired" in status["lastError"]
+        assert "expired" in daemon.ctl("status").stdout
+        windows(provider, 2)
+        assert collector.requests == []
+    finally:
+        expired.close()
+    renewed = nginx("renewed")
+    try:
+        daemon.configure({"upload main": {"url": f"https://localhost:{renewed.port}"}})
+        daemon.reload()
+        assert daemon.call("Stop", deadlineMs=20000) == {"pendingMessages": 0, "pendingBytes": 0}
+        daemon.stop()
+    finally:
+        renewed.close()
+    check_all(collector, provider)
+
+
+def test_plain_http_stays_on_the_machine(directory):
+    """A collector elsewhere is named with https, or not at all."""
+    config = directory / "netlogd.conf"
+    config.write_text(f"[upload main]\ntype=logtail\nurl=http://192.0.2.1:{free_port()}\ncollection=test\n")
+    for name in "netlogd", "netlogd-upload":
+        result = run([program(name), "--config", config, *(["--check-config"] if name == "netlogd" else [])], check=False)
+        assert result.returncode == 78
+        assert f"{config}:3: url: http:// is only for loopback addresses: expected https://" in result.stderr
