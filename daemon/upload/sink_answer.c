@@ -85,7 +85,7 @@ static void handle_delivered(struct sink *sink)
 	struct cursor_state *state = &sink->state;
 	uint64_t last = sink->batch.last;
 
-	kill_point("upload-accepted");
+	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
 	sink->health = SINK_OK;
 	sink->last_error[0] = '\0';

@@ -18,9 +18,9 @@ COLLECTOR_POINTS = [
 ]
 # The first is at the first start of all.
 UPLOADER_POINTS = [
-    "cursor-made", "cursor-torn", "cursor-written", "cursor-synced", "upload-before-send", "upload-accepted",
+    "cursor-made", "cursor-torn", "cursor-written", "cursor-synced", "upload-before-send", "upload-answered",
     "upload-refused", "upload-quarantined", "cursor-torn:3", "cursor-written:4", "cursor-synced:5",
-    "upload-before-send:3", "upload-accepted:3",
+    "upload-before-send:3", "upload-answered:3",
 ]
 # Text messages tell that a run began, ended, or ended without a stop; the rest are windows.
 WIDTH = 500
