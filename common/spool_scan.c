@@ -111,7 +111,8 @@ static bool plausible(const struct spool_scan *scan, const struct spool_frame *f
 {
 	uint64_t skipped = frame->sequence - scan->expected;
 
-	if (frame->sequence < scan->expected)
+	/* After the highest of all none could follow: no writer gets there. */
+	if (frame->sequence < scan->expected || frame->sequence == UINT64_MAX)
 		return false;
 	if (offset == scan->offset && !scan->resync)
 		return skipped == 0;
