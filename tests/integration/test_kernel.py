@@ -56,7 +56,7 @@ def test_kernel_wireguard_to_the_byte(ends, netlogd, collector_in):
         assert sums[traffic.connection_key(17, addresses[0], 40000, addresses[1], 40001)] == expected
     physical = traffic.sums(messages, ("physicalTraffic",))
     (counted,) = physical.values()
-    assert list(physical) == [(0, f"{left.address}:0", "192.0.2.2:51821")]
+    assert list(physical) == [(0, f"{right.address}:0", "192.0.2.2:51821")]
     assert counted.txPkts >= 400 and counted.rxPkts >= 250
     after = transfer(left)
     assert counted.txBytes <= after[1] - before[1] and counted.rxBytes <= after[0] - before[0]

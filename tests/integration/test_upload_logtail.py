@@ -372,7 +372,8 @@ def test_collector_down_and_back(collector, make_uploader, side):
     watch = side(uploader)
     uploader.fill(2)
     uploader.start()
-    collector.wait_messages(2)
+    # Told, not only sent: else the two may come again.
+    watch.wait_sink("main", lambda s: s["deliveredSequence"] == 2)
     collector.stop()
     uploader.fill(5)
     sink = watch.wait_sink("main", lambda s: s["state"] == "retrying" and s["backlogMessages"] == 5)
