@@ -192,20 +192,14 @@ static int get_device(json_t *parameters, const char *name, const struct device_
 	return 1;
 }
 
-/* The log IDs before the start, so that even the first message belongs to them. */
 static int use_log_ids(struct daemon *daemon, const char *node_text, const char *domain_text,
 		       const struct log_id *node)
 {
-	struct log_id none = {0};
-	int r;
-
 	daemon->has_log_id = node_text;
+	daemon->public_id = (struct log_id){0};
 	if (node_text)
 		log_id_public(node, &daemon->public_id);
-	r = uploader_link_set_log_ids(daemon->uploader, node_text, domain_text);
-	if (r < 0)
-		return r;
-	return spool_writer_set_public_id(daemon->spool, node_text ? &daemon->public_id : &none);
+	return uploader_link_set_log_ids(daemon->uploader, node_text, domain_text);
 }
 
 static int start(struct daemon *daemon, struct varlink_call *call, const struct device_config *tun,
@@ -216,7 +210,7 @@ static int start(struct daemon *daemon, struct varlink_call *call, const struct 
 
 	if (!pending)
 		return -ENOMEM;
-	r = recorder_start(daemon->recorder, tun, sock, on_started, pending);
+	r = recorder_start(daemon->recorder, &daemon->public_id, tun, sock, on_started, pending);
 	if (r < 0) {
 		pending_free(pending);
 		return r;
@@ -273,17 +267,11 @@ static int get_deadline(json_t *parameters, int64_t *ret_ms)
 static void on_flushed(const struct uploader_pending *remains, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
-	const struct daemon *daemon = pending->daemon;
-	struct spool_status spool;
+	uint64_t messages, bytes;
 
-	/* What waits for the disk is nothing that the uploader knows of. */
-	spool_writer_get_status(daemon->spool, &spool);
-	if (daemon->config->n_sinks == 0)
-		spool.waiting_messages = spool.waiting_bytes = 0;
-	varlink_call_reply(pending->call,
-			   json_pack("{sI sI}", "pendingMessages",
-				     (json_int_t)(remains->messages + spool.waiting_messages), "pendingBytes",
-				     (json_int_t)(remains->bytes + spool.waiting_bytes)));
+	daemon_what_remains(pending->daemon, remains, &messages, &bytes);
+	varlink_call_reply(pending->call, json_pack("{sI sI}", "pendingMessages", (json_int_t)messages,
+						    "pendingBytes", (json_int_t)bytes));
 }
 
 /* Everything is in the spool: now it is delivered, for as long as the deadline allows. */
@@ -320,11 +308,14 @@ static int method_stop(struct varlink_call *call, json_t *parameters, void *user
 {
 	struct daemon *daemon = userdata;
 	int64_t deadline_ms;
+	int r;
 
 	if (get_deadline(parameters, &deadline_ms) < 0)
 		return varlink_call_invalid_parameter(call, "deadlineMs");
-	daemon->running = false;
-	return record_and_deliver(daemon, call, deadline_ms, recorder_stop);
+	r = record_and_deliver(daemon, call, deadline_ms, recorder_stop);
+	if (r >= 0)
+		daemon->running = false;
+	return r;
 }
 
 static int method_flush(struct varlink_call *call, json_t *parameters, void *userdata)

@@ -330,13 +330,27 @@ static void on_links_changed(void *userdata)
 
 /* ---- signals and the end --------------------------------------------------------------------------- */
 
+void daemon_what_remains(const struct daemon *daemon, const struct uploader_pending *said,
+			 uint64_t *ret_messages, uint64_t *ret_bytes)
+{
+	struct spool_status spool = {0};
+
+	/* Without sinks nothing waits to be delivered. */
+	if (daemon->config->n_sinks > 0)
+		spool_writer_get_status(daemon->spool, &spool);
+	*ret_messages = (said->known ? said->messages : spool.messages) + spool.waiting_messages;
+	*ret_bytes = (said->known ? said->bytes : spool.bytes) + spool.waiting_bytes;
+}
+
 static void on_final_flush(const struct uploader_pending *pending, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	uint64_t messages, bytes;
 
-	if (pending->messages > 0)
-		log_info("%llu messages (%llu bytes) remain in the spool",
-			 (unsigned long long)pending->messages, (unsigned long long)pending->bytes);
+	daemon_what_remains(daemon, pending, &messages, &bytes);
+	if (messages > 0)
+		log_info("%llu messages (%llu bytes) remain in the spool", (unsigned long long)messages,
+			 (unsigned long long)bytes);
 	event_base_loopbreak(daemon->base);
 }
 
@@ -618,9 +632,9 @@ void daemon_free(struct daemon *daemon)
 		unlink(daemon->config->control_socket);
 	link_monitor_free(daemon->links);
 	recorder_free(daemon->recorder);
+	uploader_link_free(daemon->uploader); /* the answers to its flushes look at the spool */
 	close_spool(daemon);
 	spool_events_free(daemon->spool_events);
-	uploader_link_free(daemon->uploader);
 	uploader_process_free(daemon->uploader_process);
 	epoch_free(daemon->epoch);
 	free_event(daemon->window_timer);

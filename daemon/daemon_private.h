@@ -71,6 +71,10 @@ int daemon_set_period(struct daemon *daemon);
 /* daemon.c: what is running and what not, to the service manager. */
 void daemon_notify_status(struct daemon *daemon);
 
+/* daemon.c: what at least one sink still lacks, by what the uploader says and what only the spool knows. */
+void daemon_what_remains(const struct daemon *daemon, const struct uploader_pending *said,
+			 uint64_t *ret_messages, uint64_t *ret_bytes);
+
 /* control_methods.c */
 int control_methods_add(struct daemon *daemon);
 void control_methods_identified(struct daemon *daemon);

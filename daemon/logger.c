@@ -280,6 +280,17 @@ static void look_for_routes(struct logger *logger)
 	route_lists_deinit(&lists);
 }
 
+/* Without memory for them, connections are overflow like any that can't be held. */
+static struct counts no_room_for(const struct flows *flows)
+{
+	struct counts sum = {0};
+
+	log_error("no memory for %zu connections of this window: they are counted as overflow", flows->n);
+	for (size_t i = 0; i < flows->n; i++)
+		counts_add(&sum, &flows->items[i].counts);
+	return sum;
+}
+
 /* In slices, each given back when it has been read, so that a large window is never held twice. */
 static void add_tun(struct logger *logger, struct extraction *extraction)
 {
@@ -294,8 +305,10 @@ static void add_tun(struct logger *logger, struct extraction *extraction)
 		struct counts slice_ignored = {0}, slice_overflow = {0};
 
 		if (record_add_tun(logger->record, &slice, routing, &settings, &slice_ignored,
-				   &slice_overflow) < 0)
-			log_error("no memory for %zu connections of this window: they are lost", slice.n);
+				   &slice_overflow) < 0) {
+			slice_overflow = no_room_for(&slice);
+			record_add_overflow(logger->record, &slice_overflow, NULL);
+		}
 		counts_add(&ignored, &slice_ignored);
 		counts_add(&overflow, &slice_overflow);
 		flows_discard(flows, done + slice.n);
@@ -314,8 +327,10 @@ static void add_sock(struct logger *logger, const struct extraction *extraction)
 	struct counts before, after, tun, overflow = {0}, entries;
 
 	record_get_sums(logger->record, &tun, &before);
-	if (record_add_sock(logger->record, &extraction->flows, &overflow) < 0)
-		log_error("no memory for %zu physical connections: they are lost", extraction->flows.n);
+	if (record_add_sock(logger->record, &extraction->flows, &overflow) < 0) {
+		overflow = no_room_for(&extraction->flows);
+		record_add_overflow(logger->record, NULL, &overflow);
+	}
 	record_get_sums(logger->record, &tun, &after);
 	entries = counts_difference(&after, &before);
 	counts_add(&entries, &overflow);
@@ -380,9 +395,12 @@ static void close_window(struct logger *logger, const struct record_window *wind
 	int r;
 
 	r = record_encode(logger->record, window, &settings, &logger->sequence, now, emit, &emission);
-	if (r < 0)
+	if (r < 0) {
 		log_error("a window of %zu connections could not be written: %s",
 			  record_connections(logger->record), strerror(-r));
+		logger_tell(logger, "lost a window of %zu connections: %s",
+			    record_connections(logger->record), strerror(-r));
+	}
 	logger->windows++;
 	logger->last_end = window->end;
 	logger->last_connections = record_connections(logger->record);
@@ -583,6 +601,11 @@ static void bring_up_anyway(struct logger *logger, struct layer *layer, const st
 {
 	int r = bring_up(logger, layer, device, flip);
 
+	if (r < 0 && layer->device) {
+		/* It is there but does not count: tried again like one that is not. */
+		layer_close(layer);
+		layer->state = LAYER_FAILED;
+	}
 	layer->enabled = true; /* it counts as soon as a device is there */
 	if (r < 0)
 		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : strerror(-r));
@@ -683,6 +706,11 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	look_for_routes(logger);
 	publish(logger);
 	return 0;
+}
+
+int logger_set_public_id(struct logger *logger, const struct log_id *public_id)
+{
+	return spool_writer_set_public_id(logger->spool, public_id);
 }
 
 bool logger_is_running(const struct logger *logger)

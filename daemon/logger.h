@@ -6,6 +6,7 @@
  * may block.
  */
 
+#include "common/log_id.h"
 #include "daemon/clock.h"
 #include "daemon/layer.h"
 #include "daemon/nodes.h"
@@ -29,6 +30,9 @@ struct logger_options {
 int logger_new(const struct logger_options *options, struct logger **ret_logger);
 /* Without a stop: whoever wants one calls logger_stop() before. */
 void logger_free(struct logger *logger);
+
+/* Messages from now on belong to this public log ID (zeros: the configured one). 0 or -errno. */
+int logger_set_public_id(struct logger *logger, const struct log_id *public_id);
 
 bool logger_is_running(const struct logger *logger);
 

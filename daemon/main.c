@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 
 #define LARGE_BLOCK (128 * 1024) /* bytes: what is mapped by itself, and given back when freed */
@@ -104,6 +105,8 @@ static int run(struct config *config, bool no_uploader)
 	 */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	log_set_level(config->log_level);
+	/* Log IDs that Start hands over pass through this process: no core may hold them. */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 	r = daemon_new(&options, &daemon);
 	if (r < 0)
 		return EXIT_FAILURE;

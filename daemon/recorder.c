@@ -30,6 +30,7 @@ struct request {
 	/* What it carries there; each owned. */
 	struct device_config tun, sock;
 	bool has_tun, has_sock;
+	struct log_id public_id;
 	struct route_lists lists;
 	const struct config *config;
 	struct nodes *nodes;
@@ -143,20 +144,26 @@ static int copy_device(const struct device_config *from, struct device_config *r
 	return 0;
 }
 
+/* The ID is set here, after the messages of the run before. */
 static void run_start(struct request *request)
 {
+	if (!logger_is_running(request->recorder->logger))
+		request->error = logger_set_public_id(request->recorder->logger, &request->public_id);
+	if (request->error < 0)
+		return;
 	request->error =
 		logger_start(request->recorder->logger, request->has_tun ? &request->tun : NULL,
 			     request->has_sock ? &request->sock : NULL, &request->layer, &request->reason);
 }
 
-int recorder_start(struct recorder *recorder, const struct device_config *tun,
+int recorder_start(struct recorder *recorder, const struct log_id *public_id, const struct device_config *tun,
 		   const struct device_config *sock, recorder_done done, void *userdata)
 {
 	_cleanup_(request_freep) struct request *request = request_new(recorder, run_start, done, userdata);
 
 	if (!request)
 		return -ENOMEM;
+	request->public_id = *public_id;
 	request->has_tun = tun;
 	request->has_sock = sock;
 	if ((tun && copy_device(tun, &request->tun) < 0) || (sock && copy_device(sock, &request->sock) < 0))

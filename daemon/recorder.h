@@ -28,7 +28,8 @@ void recorder_free(struct recorder *recorder);
  * done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device configurations and lists
  * are copied; nodes pass over with the call, whatever it returns.
  */
-int recorder_start(struct recorder *recorder, const struct device_config *tun,
+/* public_id: whose log the run's messages are (zeros: the configured one), from the first on. */
+int recorder_start(struct recorder *recorder, const struct log_id *public_id, const struct device_config *tun,
 		   const struct device_config *sock, recorder_done done, void *userdata);
 /* logger_start_anyway() */
 int recorder_start_anyway(struct recorder *recorder, recorder_done done, void *userdata);

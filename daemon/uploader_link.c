@@ -193,7 +193,7 @@ int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploade
 
 bool uploader_link_get_pending(const struct uploader_link *link, struct uploader_pending *ret_pending)
 {
-	struct uploader_pending pending = {0};
+	struct uploader_pending pending = {.known = true};
 	json_t *sink;
 	size_t i;
 
@@ -291,7 +291,7 @@ static int method_flushed(struct varlink_call *call, json_t *parameters, void *u
 			&bytes) < 0)
 		return varlink_call_invalid_parameter(call, "id");
 	LIST_FOREACH (flush, &link->flushes, entry) {
-		struct uploader_pending pending = {(uint64_t)MAX(messages, 0), (uint64_t)MAX(bytes, 0)};
+		struct uploader_pending pending = {true, (uint64_t)MAX(messages, 0), (uint64_t)MAX(bytes, 0)};
 
 		if (flush->id != id)
 			continue;

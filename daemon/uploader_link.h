@@ -23,6 +23,7 @@ struct uploader_link_ops {
 
 /* What every sink has not yet taken; of the one that is furthest behind. */
 struct uploader_pending {
+	bool known; /* false: no uploader has said anything, so nothing is known of any delivery */
 	uint64_t messages;
 	uint64_t bytes;
 };

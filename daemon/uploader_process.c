@@ -260,9 +260,11 @@ void uploader_process_free(struct uploader_process *process)
 	free(process);
 }
 
-void uploader_process_set_config_file(struct uploader_process *process, const char *config_file)
+void uploader_process_set_config(struct uploader_process *process, const char *config_file,
+				 const char *spool_directory)
 {
 	process->options.config_file = config_file;
+	process->options.spool_directory = spool_directory;
 }
 
 pid_t uploader_process_pid(const struct uploader_process *process)

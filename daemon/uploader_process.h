@@ -25,8 +25,9 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 			 struct uploader_process **ret_process);
 /* Asks it to end (SIGTERM), waits up to two seconds, then kills it. */
 void uploader_process_free(struct uploader_process *process);
-/* For the next start: another text that is borrowed. */
-void uploader_process_set_config_file(struct uploader_process *process, const char *config_file);
+/* For the next start: other texts, which are borrowed in place of those before. */
+void uploader_process_set_config(struct uploader_process *process, const char *config_file,
+				 const char *spool_directory);
 /* 0: none is running. */
 pid_t uploader_process_pid(const struct uploader_process *process);
 unsigned int uploader_process_restarts(const struct uploader_process *process);

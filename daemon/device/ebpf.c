@@ -150,8 +150,11 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 
 	error = ebpf_drain(ebpf, &extraction);
 	ring_buffer__consume(ebpf->pressure);
-	if (error < 0)
+	if (error < 0) {
 		extraction.errors++;
+		extraction.has_totals =
+			false; /* they were not read to the end: nothing to hold the entries against */
+	}
 	*ret_extraction = extraction;
 	if (error < 0)
 		return error;

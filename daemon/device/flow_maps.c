@@ -134,7 +134,7 @@ static int drain_few(int fd, uint64_t inserted, struct flows *flows)
 		/* Before its predecessor goes, since the way on begins there. */
 		more = bpf_map_get_next_key(fd, &keys[0], &keys[1]) == 0;
 		if (bpf_map_lookup_and_delete_elem(fd, &keys[0], &counts))
-			return -errno;
+			return errno == ENOENT ? -EIO : -errno;
 		batch_hand_over(&one, 1, flows);
 		drained++;
 		keys[0] = keys[1];
@@ -163,26 +163,39 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 	return bpf_map_update_elem(fd, &side, totals, BPF_ANY) ? -errno : 0;
 }
 
+/*
+ * What was inserted and is not drained, because a call failed midway, is drained the next time. -EIO: the map
+ * was emptied and had fewer than it said, so nothing is left to wait for.
+ */
+static int drain_filled(const struct flow_maps *maps, unsigned int side, struct flow_fill *fill,
+			struct flows *flows)
+{
+	size_t before = flows->n;
+	int fd = maps->flows[side], error = flows_reserve(flows, fill->inserted);
+
+	if (error < 0)
+		return error;
+	error = fill->inserted <= FEW ? drain_few(fd, fill->inserted, flows)
+				      : drain_flows(fd, fill->inserted, flows);
+	fill->inserted = error < 0 && error != -EIO ? fill->inserted - (flows->n - before) : 0;
+	if (bpf_map_update_elem(maps->fill, &side, fill, BPF_ANY))
+		return -errno;
+	return error;
+}
+
 int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extraction *extraction)
 {
 	struct flow_fill fill;
-	int error, fd = maps->flows[side];
+	int error = 0, r;
 
 	if (bpf_map_lookup_elem(maps->fill, &side, &fill))
 		return -errno;
-	if (fill.inserted > 0) {
-		error = flows_reserve(&extraction->flows, fill.inserted);
-		if (error < 0)
-			return error;
-		error = fill.inserted <= FEW ? drain_few(fd, fill.inserted, &extraction->flows)
-					     : drain_flows(fd, fill.inserted, &extraction->flows);
-		if (error < 0)
-			return error;
-		fill.inserted = 0;
-		if (bpf_map_update_elem(maps->fill, &side, &fill, BPF_ANY))
-			return -errno;
-	}
-	return drain_totals(maps->totals, side, extraction);
+	if (fill.inserted > 0)
+		error = drain_filled(maps, side, &fill, &extraction->flows);
+	if (error < 0 && error != -EIO)
+		return error;
+	r = drain_totals(maps->totals, side, extraction);
+	return error < 0 ? error : r;
 }
 
 uint64_t map_memory(int fd)

@@ -233,7 +233,8 @@ static int follow_endpoints(struct underlay *underlay, unsigned int side, const 
 	for (size_t i = 0; i < known->n; i++) {
 		struct underlay_remote key = underlay_remote_from(&known->items[i]);
 
-		if (!list_holds(&list, &known->items[i]) && bpf_map_delete_elem(fd, &key) < 0)
+		if (!list_holds(&list, &known->items[i]) && bpf_map_delete_elem(fd, &key) < 0 &&
+		    errno != ENOENT)
 			r = -errno;
 	}
 	for (size_t i = 0; i < list.n; i++) {
@@ -351,8 +352,11 @@ static int drain_known(struct drain *drain, unsigned int side)
 		struct flow_counts counts;
 		int r;
 
-		if (bpf_map_lookup_elem(fd, &key, &counts) < 0)
+		if (bpf_map_lookup_elem(fd, &key, &counts) < 0) {
+			if (errno == ENOENT)
+				continue; /* there was no room for it when it was to be put there */
 			return -errno;
+		}
 		if (memcmp(&counts, &zero, sizeof(zero)) == 0)
 			continue;
 		/* Entered before it is forgotten: without memory it waits for the next time. */

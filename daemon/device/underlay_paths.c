@@ -247,7 +247,7 @@ static int want_device(struct underlay_paths *paths, unsigned int index)
 	device->wanted = true;
 	device->link = link;
 	/* An interface that went away and came back with the same index, or moved between namespaces. */
-	if (hook_is_attached(device->hooks[0]) && hook_is_attached(device->hooks[1]))
+	if (device->hooks[0] && hook_is_attached(device->hooks[0]) && hook_is_attached(device->hooks[1]))
 		return 0;
 	detach(device);
 	return attach(paths, device);
