@@ -40,6 +40,7 @@ struct uploader_link {
 	bool reported;
 	uint64_t woken;
 	char *node_id, *domain_id; /* private; wait for an uploader */
+	bool ids_pending;	   /* a Start whose IDs (or that it has none) are not told yet */
 	char *metrics;		   /* the newest, for an uploader that comes */
 	LIST_HEAD(, flush) flushes;
 	size_t n_flushes;
@@ -70,8 +71,9 @@ static void push_log_ids(struct uploader_link *link)
 {
 	json_t *ids;
 
-	if (!link->watch || (!link->node_id && !link->domain_id))
+	if (!link->watch || !link->ids_pending)
 		return;
+	link->ids_pending = false;
 	ids = json_object();
 	if (link->node_id)
 		json_object_set_new(ids, "nodeLogId", json_string(link->node_id));
@@ -118,14 +120,12 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
 		wipe_text(&domain_copy);
 		return -ENOMEM;
 	}
-	if (node) {
-		wipe_text(&link->node_id);
-		link->node_id = node_copy;
-	}
-	if (domain) {
-		wipe_text(&link->domain_id);
-		link->domain_id = domain_copy;
-	}
+	/* What this Start did not give is as configured, whatever the one before gave. */
+	wipe_text(&link->node_id);
+	wipe_text(&link->domain_id);
+	link->node_id = node_copy;
+	link->domain_id = domain_copy;
+	link->ids_pending = true;
 	push_log_ids(link);
 	return 0;
 }

@@ -64,6 +64,7 @@ static int load_ids(struct credentials *credentials, const struct config *config
 		return r;
 	}
 	credentials->node.has_domain = true;
+	credentials->configured_domain = credentials->node.domain_private_id;
 	log_id_public(&credentials->node.domain_private_id, &credentials->domain_public_id);
 	return 0;
 }
@@ -124,14 +125,16 @@ void credentials_swap(struct credentials *a, struct credentials *b)
 
 int credentials_set_domain(struct credentials *credentials, const char *domain_text)
 {
-	struct log_id id;
-	int r = domain_text ? parse_private(domain_text, &id) : -EINVAL;
+	struct log_id id = credentials->configured_domain;
+	int r = domain_text ? parse_private(domain_text, &id) : 0;
 
 	if (r < 0)
 		return r;
 	credentials->node.domain_private_id = id;
-	credentials->node.has_domain = true;
-	log_id_public(&id, &credentials->domain_public_id);
+	credentials->node.has_domain = !log_id_is_zero(&id);
+	credentials->domain_public_id = (struct log_id){};
+	if (credentials->node.has_domain)
+		log_id_public(&id, &credentials->domain_public_id);
 	log_id_wipe(&id);
 	return 0;
 }
@@ -194,13 +197,17 @@ int credentials_keep(struct credentials *credentials, const char *node_text, con
 		r = parse_private(domain_text, &identity.domain_private_id);
 	if (r < 0)
 		return r;
+	if (!domain_text && !log_id_is_zero(&credentials->configured_domain)) {
+		identity.domain_private_id = credentials->configured_domain;
+		identity.has_domain = true;
+	}
 	if (!has_room(credentials->ids_fd))
 		return -ENOSPC;
 	log_id_public(&identity.private_id, &public_id);
 	log_id_format(&public_id, name);
 	/* The domain first: the identity is complete once its own file is there. */
 	memcpy(name + LOG_ID_TEXT_MAX - 1, DOMAIN_SUFFIX, sizeof(DOMAIN_SUFFIX));
-	if (domain_text)
+	if (identity.has_domain)
 		r = write_id(credentials->ids_fd, name, &identity.domain_private_id);
 	else if (unlinkat(credentials->ids_fd, name, 0) < 0 && errno != ENOENT)
 		r = -errno;

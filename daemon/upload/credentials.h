@@ -19,7 +19,8 @@ struct log_identity {
 };
 
 struct credentials {
-	struct log_identity node; /* as configured */
+	struct log_identity node;	 /* as configured, but for a domain that Start gave */
+	struct log_id configured_domain; /* private; zeros: none */
 	struct log_id public_id;
 	struct log_id domain_public_id; /* zeros: none */
 	int ids_fd;			/* <upload>/ids */
@@ -38,7 +39,10 @@ DEFINE_CLEANUP(struct credentials *, credentials_free);
 /* Exchanges what two hold, for those who keep a pointer to one of them. */
 void credentials_swap(struct credentials *a, struct credentials *b);
 
-/* The domain's private ID (hex) for what is sent from now on, until the process ends. 0 or -EINVAL. */
+/*
+ * The domain's private ID (hex; NULL: the configured one, or none) for what is sent from now on, until the
+ * next call. 0 or -EINVAL.
+ */
 int credentials_set_domain(struct credentials *credentials, const char *domain_text);
 /*
  * Keeps an identity that was given to Start, in <upload>/ids, to deliver its messages later too. Texts are

@@ -170,8 +170,6 @@ static void set_options(struct http_client *client)
 	curl_easy_setopt(client->easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(client->easy, CURLOPT_HEADERDATA, client);
 	curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, client->error);
-	if (config->rate_limit > 0)
-		curl_easy_setopt(client->easy, CURLOPT_MAX_SEND_SPEED_LARGE, (curl_off_t)config->rate_limit);
 	/* Plain HTTP is for this machine only, so it must not go through a proxy elsewhere. */
 	if (strncasecmp(config->url, "http:", 5) == 0)
 		curl_easy_setopt(client->easy, CURLOPT_NOPROXY, "*");

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
@@ -248,6 +249,9 @@ static int add_rest(scmp_filter_ctx filter)
 		r = add_equal(filter, SCMP_SYS(ioctl), 1, FIONREAD);
 	if (r == 0)
 		r = add_equal(filter, SCMP_SYS(ioctl), 1, FIONBIO);
+	/* if_nametoindex(), for "fe80::1%eth0" in resolv.conf or a URL. */
+	if (r == 0)
+		r = add_equal(filter, SCMP_SYS(ioctl), 1, SIOCGIFINDEX);
 	return r;
 }
 

@@ -72,7 +72,8 @@ static int open_directory(struct sink *sink, int upload_fd, const char *name)
 
 	/* As the upload directory: closed, or (as a service) readable for the collector's group. */
 	if (fstat(upload_fd, &st) == 0 && st.st_mode & 0050) {
-		mode = 02750;
+		/* The set-group-ID bit is inherited; to ask for it is EPERM under RestrictSUIDSGID=. */
+		mode = 0750;
 		cursor_mode = 0640;
 	}
 	if (mkdirat(upload_fd, name, mode) < 0 && errno != EEXIST)

@@ -196,6 +196,14 @@ static struct uploader_sink *take_running(struct uploader *uploader, const char 
 	return NULL;
 }
 
+static bool is_running(const struct uploader *uploader, const char *name)
+{
+	for (size_t i = 0; i < uploader->n_sinks; i++)
+		if (strcmp(sink_get_config(uploader->sinks[i]->sink)->name, name) == 0)
+			return true;
+	return false;
+}
+
 static bool is_same(const struct uploader_sink *entry, const struct config_ref *config,
 		    const struct sink_config *wanted)
 {
@@ -233,8 +241,25 @@ int uploader_set_sinks(struct uploader *uploader, struct config_ref *config)
 	uploader_free_sinks(uploader);
 	uploader->sinks = sinks;
 	uploader->n_sinks = made;
+	uploader->max_sinks = n;
 	forget_removed(uploader, config->config);
 	return 0;
+}
+
+void uploader_start_missing(struct uploader *uploader)
+{
+	const struct config *config = uploader->config->config;
+
+	/* The list has room for all of the configuration that it was made for. */
+	for (size_t i = 0; i < config->n_sinks && uploader->n_sinks < uploader->max_sinks; i++) {
+		struct uploader_sink *entry;
+
+		if (!is_running(uploader, config->sinks[i].name) &&
+		    sink_entry_new(uploader, uploader->config, &config->sinks[i], &entry) >= 0) {
+			log_info("Sink %s has started after all", config->sinks[i].name);
+			uploader->sinks[uploader->n_sinks++] = entry;
+		}
+	}
 }
 
 void uploader_free_sinks(struct uploader *uploader)
@@ -242,5 +267,5 @@ void uploader_free_sinks(struct uploader *uploader)
 	for (size_t i = 0; i < uploader->n_sinks; i++)
 		sink_entry_free(uploader->sinks[i]);
 	free(TAKE_PTR(uploader->sinks));
-	uploader->n_sinks = 0;
+	uploader->n_sinks = uploader->max_sinks = 0;
 }

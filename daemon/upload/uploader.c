@@ -190,10 +190,10 @@ static void on_log_ids(const char *node, const char *domain, void *userdata)
 	struct log_id public_id;
 	int r;
 
-	if (node)
+	/* A domain that an earlier Start gave is not this one's. */
+	r = credentials_set_domain(uploader->credentials, node ? NULL : domain);
+	if (r >= 0 && node)
 		r = credentials_keep(uploader->credentials, node, domain, &public_id);
-	else
-		r = credentials_set_domain(uploader->credentials, domain);
 	if (r < 0)
 		log_error("A log ID that was given to Start can't be kept: %s", strerror(-r));
 	for (size_t i = 0; i < uploader->n_sinks; i++)
@@ -237,6 +237,27 @@ static void look_for_spool(struct uploader *uploader)
 							    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
 
+static void set_metrics_listen(struct uploader *uploader)
+{
+	const char *wanted = uploader->config->config->metrics_listen;
+	const char *current = uploader->metrics_listen;
+	int r;
+
+	if ((!wanted && !current) || (wanted && current && strcmp(wanted, current) == 0))
+		return;
+	metrics_http_free(TAKE_PTR(uploader->metrics));
+	free(TAKE_PTR(uploader->metrics_listen));
+	if (!wanted)
+		return;
+	r = metrics_http_new(uploader->base, wanted, &uploader->metrics);
+	/* An address may come later, with its tunnel: tried again, and told once. */
+	if (r < 0 && r != uploader->metrics_error)
+		log_error("metrics-listen %s: %s; trying again", wanted, strerror(-r));
+	else if (r >= 0)
+		uploader->metrics_listen = strdup(wanted);
+	uploader->metrics_error = MIN(r, 0);
+}
+
 static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
@@ -244,6 +265,8 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	look_for_spool(uploader);
+	uploader_start_missing(uploader);
+	set_metrics_listen(uploader);
 	wake_sinks(uploader);
 	add_timer(uploader->poll_timer,
 		  (uploader->inotify_watch < 0 ? POLL_SECONDS_MISSING : POLL_SECONDS) * NSEC_PER_SEC);
@@ -291,25 +314,6 @@ static int load_config(const char *file, struct config_ref **ret_config, char **
 	}
 	*ret_config = ref;
 	return 0;
-}
-
-static void set_metrics_listen(struct uploader *uploader)
-{
-	const char *wanted = uploader->config->config->metrics_listen;
-	const char *current = uploader->metrics_listen;
-	int r;
-
-	if ((!wanted && !current) || (wanted && current && strcmp(wanted, current) == 0))
-		return;
-	metrics_http_free(TAKE_PTR(uploader->metrics));
-	free(TAKE_PTR(uploader->metrics_listen));
-	if (!wanted)
-		return;
-	r = metrics_http_new(uploader->base, wanted, &uploader->metrics);
-	if (r < 0)
-		log_error("metrics-listen %s: %s", wanted, strerror(-r));
-	else
-		uploader->metrics_listen = strdup(wanted);
 }
 
 /* The confinement can't be widened from within; whoever started this process starts it again. */

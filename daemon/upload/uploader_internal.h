@@ -50,11 +50,13 @@ struct uploader {
 	struct link *link;
 	struct metrics_http *metrics;
 	char *metrics_listen; /* as it is in use */
+	int metrics_error;    /* of the last try to listen */
 	bool is_child;	      /* ends when the collector does */
 	bool running;
 
 	struct uploader_sink **sinks;
 	size_t n_sinks;
+	size_t max_sinks; /* that the list has room for */
 
 	struct uploader_flush flushes[UPLOADER_FLUSHES_MAX];
 	size_t n_flushes;
@@ -72,6 +74,8 @@ struct uploader {
  * their cursors, and those that are gone are forgotten. 0 or -errno; one that can't be made is logged.
  */
 int uploader_set_sinks(struct uploader *uploader, struct config_ref *config);
+/* Tries again to start the sinks that could not be (a full disk, no descriptors). */
+void uploader_start_missing(struct uploader *uploader);
 void uploader_free_sinks(struct uploader *uploader);
 
 struct config_ref *config_ref(struct config_ref *config);

@@ -212,3 +212,27 @@ def test_nodes_and_metrics(daemon):
     assert "netlogd_running 1\n" in text
     for line in text.splitlines():
         assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
+
+
+def test_a_domain_given_to_start_is_for_that_run(network, netlogd, collector_in, directory):
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    daemon = netlogd(namespace, {
+        "tun": {"source": "none"}, "sock": {"source": "none"},
+        "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}}).start()
+    domain = directory / "domain.logid"
+    daemon.ctl("id", "new", domain)
+
+    def targets_of_a_run(**ids):
+        """Stops what runs; what a run of its own is sent to, from its first message to its last."""
+        daemon.call("Stop")
+        before = len(collector.requests)
+        daemon.call("Start", **ids)
+        daemon.call("Stop")
+        targets = [request.target for request in collector.requests[before:]]
+        assert targets
+        return targets
+
+    secret = domain.read_text().strip()
+    assert all(target.endswith(f"?copyId={secret}") for target in targets_of_a_run(domainLogId=secret))
+    assert not any("copyId" in target for target in targets_of_a_run())
