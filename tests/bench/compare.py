@@ -269,7 +269,7 @@ def row_throughput():
     try:
         left, right = network.wireguard_pair()
         network.handshake([left, right])
-        server = right.namespace.start("iperf3", "-s", name="iperf3")
+        server = right.namespace.start("iperf3", "-s", "--forceflush", name="iperf3")
         wait_until(lambda: "listening" in server.text().lower(), "iperf3")
         ratios = []
         for i in range(ROUNDS * 2):
