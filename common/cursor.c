@@ -279,6 +279,7 @@ int cursor_open(int directory_fd, mode_t mode, struct cursor **ret_cursor)
 	cursor->directory_fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cursor->directory_fd < 0)
 		return -errno;
+	file_remove_temporary(cursor->directory_fd, CURSOR_NAME);
 	cursor->fd = openat(cursor->directory_fd, CURSOR_NAME, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (cursor->fd < 0 && errno != ENOENT)
 		return -errno;

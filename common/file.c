@@ -3,6 +3,7 @@
 #include "common/file.h"
 #include "common/cleanup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -10,6 +11,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+/* Of ".tmp-" and the random part. */
+#define TEMPORARY_LENGTH 21
 
 int write_all(int fd, const void *data, size_t size)
 {
@@ -123,6 +127,34 @@ int file_write_atomic(int directory_fd, const char *path, const void *data, size
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
 {
 	return write_file(directory_fd, path, data, size, mode, false);
+}
+
+/* Whether a name is "<of>.tmp-<16 hex digits>", or that of any file. */
+static bool is_temporary(const char *name, const char *of)
+{
+	size_t length = strlen(name);
+	const char *suffix = name + length - TEMPORARY_LENGTH;
+
+	if (length <= TEMPORARY_LENGTH || strncmp(suffix, ".tmp-", 5) != 0 ||
+	    strspn(suffix + 5, "0123456789abcdef") != TEMPORARY_LENGTH - 5)
+		return false;
+	return !of || (strlen(of) == length - TEMPORARY_LENGTH && strncmp(name, of, strlen(of)) == 0);
+}
+
+void file_remove_temporary(int directory_fd, const char *name)
+{
+	int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!directory) {
+		safe_close(fd);
+		return;
+	}
+	while ((entry = readdir(directory)))
+		if (is_temporary(entry->d_name, name))
+			unlinkat(directory_fd, entry->d_name, 0);
+	closedir(directory);
 }
 
 /* Reads to the end, which may be elsewhere than fstat() says: the file may be growing, or be in /proc. */

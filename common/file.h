@@ -17,6 +17,12 @@ int file_write_atomic(int directory_fd, const char *path, const void *data, size
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
 /*
+ * Removes temporary files of the above that runs which were killed have left in a directory: those beside
+ * this name, or of all names (NULL). Only for a directory that nobody else writes to.
+ */
+void file_remove_temporary(int directory_fd, const char *name);
+
+/*
  * Reads a regular file; a NUL follows the data. -EFBIG if it is larger than max, -EINVAL if it is not a
  * regular file, -ENOMEM, or what opening and reading say. The caller frees the data. Either of ret_size and
  * ret_mode may be NULL.

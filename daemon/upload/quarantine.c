@@ -67,6 +67,7 @@ int quarantine_add(int directory_fd, uint64_t sequence, const char *message, siz
 		return fd;
 	if (n + 1 > max)
 		return -EFBIG;
+	file_remove_temporary(fd, NULL);
 	r = make_room(fd, n + 1, max);
 	if (r < 0)
 		return r;

@@ -6,6 +6,7 @@
 #include "daemon/upload/uploader_internal.h"
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "daemon/upload/credentials.h"
@@ -410,8 +411,11 @@ static int open_upload_directory(struct uploader *uploader, char **ret_reason)
 	if (!copy)
 		return -ENOMEM;
 	uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (uploader->upload_fd >= 0)
+	if (uploader->upload_fd >= 0) {
+		/* A log ID may be in one. */
+		file_remove_temporary(uploader->upload_fd, NULL);
 		return 0;
+	}
 	r = make_directories(copy);
 	if (r == 0) {
 		uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

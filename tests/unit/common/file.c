@@ -109,6 +109,33 @@ START_TEST(test_create)
 }
 END_TEST
 
+START_TEST(test_remove_temporary)
+{
+	static const char *const names[] = {
+		"a",
+		"a.tmp-0123456789abcdef",
+		"b.tmp-0123456789abcde",
+		"b.tmp-0123456789abcdeg",
+		".tmp-0123456789abcdef",
+		"aa",
+		"b.tmp-fedcba9876543210",
+		"a.tmp-0123456789abcdef.json",
+	};
+	_cleanup_close_ int fd = open(test_directory(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		ck_assert_int_eq(file_create_atomic(fd, names[i], "", 0, 0600), 0);
+	file_remove_temporary(fd, "a");
+	ck_assert_int_eq(faccessat(fd, names[1], F_OK, 0), -1);
+	ck_assert_int_eq(faccessat(fd, names[6], F_OK, 0), 0);
+	file_remove_temporary(fd, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		ck_assert_int_eq(faccessat(fd, names[i], F_OK, 0), i == 1 || i == 6 ? -1 : 0);
+	/* Not a directory, or none at all: no matter. */
+	file_remove_temporary(-1, NULL);
+}
+END_TEST
+
 START_TEST(test_read)
 {
 	_cleanup_free_ char *path = path_in("file"), *fifo = path_in("fifo");
@@ -160,6 +187,7 @@ int main(void)
 	tcase_add_test(test_case, test_write_failure);
 	tcase_add_test(test_case, test_write_refused);
 	tcase_add_test(test_case, test_create);
+	tcase_add_test(test_case, test_remove_temporary);
 	tcase_add_test(test_case, test_read);
 	tcase_add_test(test_case, test_read_large);
 	suite_add_tcase(suite, test_case);

@@ -126,6 +126,18 @@ START_TEST(a_newer_version_is_left_alone)
 }
 END_TEST
 
+START_TEST(leftovers_go)
+{
+	_cleanup_free_ char *leftover = path_join(spool_test.upload, CURSOR_NAME ".tmp-00112233aabbccdd");
+	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
+	_cleanup_close_ int fd = open_directory();
+
+	text_write(leftover, "NLCURSOR");
+	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+	ck_assert_int_eq(access(leftover, F_OK), -1);
+}
+END_TEST
+
 START_TEST(written_in_turn)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
@@ -208,8 +220,13 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		state_comes_back, the_newer_sound_slot_counts, a_newer_version_is_left_alone,
-		written_in_turn,  torn_at_every_byte,	       both_slots_damaged,
+		state_comes_back,
+		the_newer_sound_slot_counts,
+		a_newer_version_is_left_alone,
+		leftovers_go,
+		written_in_turn,
+		torn_at_every_byte,
+		both_slots_damaged,
 	};
 
 	return spool_test_run("spool cursor", tests, ARRAY_SIZE(tests));
