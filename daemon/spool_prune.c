@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/cursor.h"
 #include "common/kill_point.h"
+#include "daemon/spool_damaged.h"
 #include "daemon/spool_files.h"
 #include "daemon/spool_store.h"
 
@@ -57,7 +58,7 @@ static int remove_segment(struct spool_store *store, size_t i)
 	    errno != ENOENT)
 		return -errno;
 	kill_point("spool-after-remove");
-	store->total_size -= segment->size;
+	store->total_size -= spool_blocks(segment->size);
 	store->n_segments--;
 	memmove(&store->segments[i], &store->segments[i + 1],
 		(store->n_segments - i) * sizeof(*store->segments));
@@ -69,7 +70,9 @@ size_t spool_store_keep_cap(struct spool_store *store, uint64_t more)
 	uint64_t usable = spool_store_usable(store->options);
 	size_t stays = store->fd >= 0, removed = 0;
 
-	while (store->n_segments > stays && store->total_size + more > usable) {
+	if (store->total_size + store->damaged_size + more > usable)
+		spool_damaged_shrink(store, usable - MIN(usable, store->total_size + more));
+	while (store->n_segments > stays && store->total_size + store->damaged_size + more > usable) {
 		uint64_t messages = store->segments[0].messages, bytes = store->segments[0].bytes;
 
 		if (remove_segment(store, 0) < 0)
@@ -130,7 +133,7 @@ void spool_store_renew(struct spool_store *store, const struct spool_frame *firs
 
 bool spool_store_make_room(struct spool_store *store)
 {
-	if (remove_delivered(store, INT64_MAX) > 0)
+	if (remove_delivered(store, INT64_MAX) > 0 || spool_damaged_shrink(store, 0))
 		return true;
 	if (store->reserve_held && store->reserve_fd >= 0 &&
 	    store->files->ftruncate(store->reserve_fd, 0, store->files->userdata) == 0)

@@ -11,6 +11,7 @@
 #include "common/kill_point.h"
 #include "common/spool_directory.h"
 #include "common/spool_scan.h"
+#include "daemon/spool_damaged.h"
 #include "daemon/spool_files.h"
 #include "daemon/spool_store.h"
 
@@ -70,19 +71,9 @@ struct recovery {
 	bool unread;	  /* the disk did not give all: what was there may have been seen */
 	bool inexact;	  /* what follows the last segment was set aside: its own frames must tell */
 	uint64_t end_sequence, end_messages, end_bytes; /* seen in a segment without a header */
+	/* Of the last message in a segment that the next one was to repeat. */
+	uint64_t seen_sequence, seen_messages, seen_bytes;
 };
-
-/* Opens "damaged/" in the spool, making it if need be. */
-static int open_damaged(struct spool_store *store)
-{
-	mode_t mode = store->options->file_mode & 040 ? 0750 : 0700;
-	int fd;
-
-	if (mkdirat(store->directory_fd, SPOOL_DAMAGED_NAME, mode) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
-}
 
 /* Keeps a damaged part for whoever wants to look at it. It is not needed: failures are no matter. */
 static void set_aside(struct recovery *recovery, int fd, uint64_t offset, uint64_t length)
@@ -96,7 +87,7 @@ static void set_aside(struct recovery *recovery, int fd, uint64_t offset, uint64
 	if (length > SET_ASIDE_MAX - MIN(store->set_aside, SET_ASIDE_MAX))
 		return;
 	data = malloc(length);
-	directory = open_damaged(store);
+	directory = spool_damaged_open(store);
 	if (!data || directory < 0)
 		return;
 	n = pread(fd, data, length, (off_t)offset);
@@ -176,7 +167,7 @@ static int set_segment_aside(struct recovery *recovery, const struct spool_entry
 	} else {
 		recovery->end_sequence = entry->first_sequence;
 	}
-	directory = open_damaged(store);
+	directory = spool_damaged_open(store);
 	if (directory < 0)
 		return directory;
 	if (renameat(store->directory_fd, entry->name, directory, entry->name) < 0)
@@ -234,7 +225,7 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 	/* The torn tail of a run that was killed. */
 	fd = openat(store->directory_fd, previous->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0 && store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0) {
-		store->total_size -= previous->size - end;
+		store->total_size -= spool_blocks(previous->size) - spool_blocks(end);
 		previous->size = end;
 	}
 	kill_point("spool-tail-cut");
@@ -361,5 +352,6 @@ int spool_recover(struct spool_store *store, char **ret_reason)
 	r = find_segments(&recovery, ret_reason);
 	if (r < 0)
 		return r;
+	spool_damaged_measure(store);
 	return begin_run(&recovery);
 }

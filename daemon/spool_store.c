@@ -64,6 +64,12 @@ static uint64_t segment_limit(const struct spool_store *store)
 	return MIN(wanted, spool_store_usable(store->options) / SEGMENTS_MIN);
 }
 
+void spool_store_set_options(struct spool_store *store, const struct spool_writer_options *options)
+{
+	store->options = options;
+	store->reserve_held = false;
+}
+
 static int open_directory(struct spool_store *store)
 {
 	const struct spool_writer_options *options = store->options;
@@ -88,6 +94,8 @@ static int lock(struct spool_store *store, char **ret_reason)
 int spool_store_take_reserve(struct spool_store *store)
 {
 	const struct spool_files *files = store->files;
+	off_t size = (off_t)reserve_size(store->options);
+	struct stat st;
 
 	if (store->reserve_held)
 		return 0;
@@ -98,7 +106,10 @@ int spool_store_take_reserve(struct spool_store *store)
 		if (store->reserve_fd < 0)
 			return -errno;
 	}
-	if (files->fallocate(store->reserve_fd, (off_t)reserve_size(store->options), files->userdata) < 0 &&
+	/* Of a time when the cap was larger. */
+	if (fstat(store->reserve_fd, &st) == 0 && st.st_size > size)
+		(void)files->ftruncate(store->reserve_fd, size, files->userdata);
+	if (files->fallocate(store->reserve_fd, size, files->userdata) < 0 &&
 	    (errno == ENOSPC || errno == EDQUOT))
 		return -errno;
 	/* Where the file system can't allocate ahead, or fails otherwise, it goes without. */
@@ -250,7 +261,7 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 	store->fd = fd;
 	store->directory_dirty = true;
 	store->segments[store->n_segments++] = segment;
-	store->total_size += segment.size;
+	store->total_size += spool_blocks(segment.size);
 	return 0;
 }
 
@@ -282,8 +293,8 @@ void spool_store_added(struct spool_store *store, size_t size, uint64_t messages
 {
 	struct spool_segment *segment = &store->segments[store->n_segments - 1];
 
+	store->total_size += spool_blocks(segment->size + size) - spool_blocks(segment->size);
 	segment->size += size;
-	store->total_size += size;
 	segment->messages += messages;
 	segment->bytes = last->bytes_before + last->length - segment->header.bytes_before;
 	segment->last_sequence = last->sequence;
@@ -319,5 +330,13 @@ int spool_store_sync(struct spool_store *store)
 
 void spool_store_leave(struct spool_store *store)
 {
+	struct stat st;
+
+	if (store->fd >= 0 && fstat(store->fd, &st) == 0) {
+		struct spool_segment *segment = &store->segments[store->n_segments - 1];
+
+		store->total_size += spool_blocks((uint64_t)st.st_size) - spool_blocks(segment->size);
+		segment->size = (uint64_t)st.st_size;
+	}
 	store->fd = safe_close(store->fd);
 }

@@ -15,6 +15,12 @@
 /* After a run whose last writes may be lost, sequences jump by more than a run can have unsynced. */
 #define SPOOL_SEQUENCE_JUMP (UINT64_C(1) << 20)
 
+/* Smaller pieces are no cheaper: what a file of so many bytes takes of the disk. */
+static inline uint64_t spool_blocks(uint64_t size)
+{
+	return (size + 4095) & ~UINT64_C(4095);
+}
+
 struct spool_segment {
 	char name[SPOOL_NAME_MAX];
 	struct spool_header header;
@@ -39,7 +45,8 @@ struct spool_store {
 	uint64_t next_sequence, next_bytes;
 	/* Messages before a sequence of this run: run_messages + sequence - run_sequence. */
 	uint64_t run_sequence, run_messages;
-	uint64_t total_size; /* of all segments */
+	uint64_t total_size;   /* that all segments take of the disk */
+	uint64_t damaged_size; /* and what is kept of damage */
 	uint64_t removed_messages, removed_bytes;
 	uint64_t damaged;   /* regions found at start */
 	uint64_t set_aside; /* bytes of them that were kept */
@@ -57,6 +64,8 @@ uint64_t spool_store_room(const struct spool_store *store);
 const struct spool_segment *spool_store_current(const struct spool_store *store);
 /* Bytes of frames and headers that the cap allows. */
 uint64_t spool_store_usable(const struct spool_writer_options *options);
+/* Other settings from now on: the reserve may be of another size. */
+void spool_store_set_options(struct spool_store *store, const struct spool_writer_options *options);
 /* Begins a segment with this frame as its first; the one that was open must be synced or abandoned. */
 int spool_store_begin(struct spool_store *store, const struct spool_frame *first,
 		      const struct log_id *public_id);
@@ -68,12 +77,15 @@ void spool_store_added(struct spool_store *store, size_t size, uint64_t messages
 /* After a failed write: cuts off what is no whole frame. On -errno the segment is to be abandoned. */
 int spool_store_cut(struct spool_store *store);
 int spool_store_sync(struct spool_store *store);
-/* Leaves the open segment for good. */
+/* Leaves the open segment for good, with what is in the file, whole frames or not. */
 void spool_store_leave(struct spool_store *store);
 
-/* Removes the oldest segments until so many bytes more are within the cap; the open one stays. Returns how
- * many. */
+/* Removes what is kept of damage, then the oldest segments, until so many bytes more are within the cap; the
+ * open one stays. Returns how many segments. */
 size_t spool_store_keep_cap(struct spool_store *store, uint64_t more);
+/* Removes segments that the last one repeats as a whole: they could not be synced, and it was written in
+ * their place. */
+void spool_store_drop_repeated(struct spool_store *store);
 /* Removes what all sinks have (unless retained), and what the cap wants. Returns how many segments. */
 size_t spool_store_prune(struct spool_store *store);
 /* Whether every sink has all that is in the spool, and there is something. */
@@ -84,8 +96,8 @@ bool spool_store_is_delivered(const struct spool_store *store);
  */
 void spool_store_renew(struct spool_store *store, const struct spool_frame *first,
 		       const struct log_id *public_id);
-/* The disk is full: gives up what is only retained, else the reserve. Returns true when there may be room
- * now. */
+/* The disk is full: gives up what is only retained or kept of damage, else the reserve. Returns true when
+ * there may be room now. */
 bool spool_store_make_room(struct spool_store *store);
 /* Before the next try on a full disk: takes the reserve back. 0 or -ENOSPC. */
 int spool_store_take_reserve(struct spool_store *store);

@@ -180,7 +180,7 @@ static void publish(struct spool_writer *writer)
 	struct spool_status *status = &writer->status;
 	const struct spool_segment *first, *last;
 
-	status->bytes = store->total_size;
+	status->bytes = store->total_size + store->damaged_size;
 	status->damaged_frames = store->damaged;
 	status->removed_messages = store->removed_messages;
 	status->removed_bytes = store->removed_bytes;
@@ -510,7 +510,7 @@ static void take_options(struct spool_writer *writer)
 {
 	spool_options_free(writer->options);
 	writer->options = TAKE_PTR(writer->new_options);
-	writer->store.options = writer->options;
+	spool_store_set_options(&writer->store, writer->options);
 	writer->want_prune = true;
 }
 

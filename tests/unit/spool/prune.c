@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -94,6 +95,95 @@ START_TEST(a_smaller_cap_acts_at_once)
 	uint64_t first = spool_test_status().first_sequence;
 	ck_assert_uint_gt(first, 40);
 	spool_test_holds(first, 61);
+}
+END_TEST
+
+/* What du says of the spool: blocks of everything in it. */
+static uint64_t du(const char *path)
+{
+	_cleanup_free_ char *command = NULL;
+	unsigned long long bytes = 0;
+	FILE *pipe;
+
+	ck_assert_int_gt(asprintf(&command, "du -s --block-size=1 %s", path), 0);
+	pipe = popen(command, "re");
+	ck_assert_ptr_nonnull(pipe);
+	ck_assert_int_eq(fscanf(pipe, "%llu", &bytes), 1);
+	ck_assert_int_eq(pclose(pipe), 0);
+	return bytes;
+}
+
+START_TEST(the_reserve_shrinks_with_the_cap)
+{
+	/* A real disk, for real blocks. */
+	spool_test.options.files = NULL;
+	spool_test.options.max_size = 512 << 20;
+	spool_test_open();
+	spool_test_append(1, 50);
+	spool_test_sync();
+	spool_test.options.max_size = 1 << 20;
+	ck_assert_int_eq(spool_writer_reconfigure(spool_test.writer, &spool_test.options), 0);
+	spool_test_append(2, 50);
+	spool_test_sync();
+	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	spool_test_close();
+	/* Also when it was left by a run with another cap. */
+	spool_test.options.max_size = 512 << 20;
+	spool_test_open();
+	spool_test_close();
+	spool_test.options.max_size = 1 << 20;
+	spool_test_open();
+	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+}
+END_TEST
+
+/* Many short runs: each has a segment of its own, which takes a block however little it holds. */
+START_TEST(many_small_segments_keep_the_cap)
+{
+	spool_test.options.max_size = 1 << 20;
+	for (uint64_t i = 1; i <= 400; i++) {
+		spool_test_open();
+		spool_test_append(i, 100);
+		spool_test_close();
+	}
+	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	ck_assert_uint_ge(spool_test_segments(), 150);
+}
+END_TEST
+
+/* What is kept of damage counts, and is the first to go. */
+START_TEST(damaged_parts_keep_the_cap)
+{
+	spool_test.options.max_size = 1 << 20;
+	for (uint64_t run = 0; run < 40; run++) {
+		_cleanup_free_ char *path = NULL;
+		FILE *file;
+
+		spool_test_open();
+		for (uint64_t i = 1; i <= 3; i++)
+			spool_test_append(run * 3 + i, 30000);
+		spool_test_close();
+		path = spool_test_segment(spool_test_segments() - 1);
+		file = fopen(path, "r+e");
+		ck_assert_ptr_nonnull(file);
+		/* Without a header it is set aside whole, and with a damaged frame in part. */
+		ck_assert_int_eq(fseek(file, run % 2 ? 20 : SPOOL_HEADER_SIZE + 100, SEEK_SET), 0);
+		ck_assert_int_ne(fputc('!', file), EOF);
+		ck_assert_int_eq(fclose(file), 0);
+	}
+	_cleanup_free_ char *leftover =
+		path_join(spool_test.spool, "damaged/0000000000000001-0000.seg.164.tmp-00112233aabbccdd");
+	text_write(leftover, "{");
+	spool_test_open();
+	ck_assert_int_eq(access(leftover, F_OK), -1);
+	spool_test_append(199, 50);
+	spool_test_sync();
+	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	for (uint64_t i = 200; i < 230; i++)
+		spool_test_append(i, 30000);
+	spool_test_sync();
+	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	ck_assert_uint_ge(spool_test_status().messages, 24);
 }
 END_TEST
 
@@ -299,10 +389,17 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		cap_with_losses_told_exactly,  a_smaller_cap_acts_at_once,
-		delivered_segments_go,	       the_last_segment_stays,
-		retained_as_long_as_asked,     a_full_disk_takes_what_is_only_retained,
-		a_segment_goes_under_a_reader, a_spool_made_anew_under_a_reader,
+		cap_with_losses_told_exactly,
+		a_smaller_cap_acts_at_once,
+		the_reserve_shrinks_with_the_cap,
+		many_small_segments_keep_the_cap,
+		damaged_parts_keep_the_cap,
+		delivered_segments_go,
+		the_last_segment_stays,
+		retained_as_long_as_asked,
+		a_full_disk_takes_what_is_only_retained,
+		a_segment_goes_under_a_reader,
+		a_spool_made_anew_under_a_reader,
 	};
 
 	return spool_test_run("spool prune", tests, ARRAY_SIZE(tests));
