@@ -84,6 +84,21 @@ size_t spool_store_keep_cap(struct spool_store *store, uint64_t more)
 	return removed;
 }
 
+void spool_store_drop_repeated(struct spool_store *store)
+{
+	const struct spool_segment *last;
+
+	for (size_t i = store->n_segments; i > 1; i--) {
+		const struct spool_segment *segment = &store->segments[i - 2];
+
+		last = &store->segments[store->n_segments - 1];
+		if (segment->header.first_sequence < last->header.first_sequence)
+			break;
+		if (segment->last_sequence <= last->last_sequence)
+			(void)remove_segment(store, i - 2);
+	}
+}
+
 /* Removes delivered segments that were finished before a time; the last one stays, for it holds the spool id.
  */
 static size_t remove_delivered(struct spool_store *store, int64_t before)

@@ -187,7 +187,39 @@ static int add_segment(struct spool_store *store, const struct spool_segment *se
 		store->allocated = n;
 	}
 	store->segments[store->n_segments++] = *segment;
-	store->total_size += segment->size;
+	store->total_size += spool_blocks(segment->size);
+	return 0;
+}
+
+/*
+ * A segment holds more than the next one's header says when it could not be synced: the next one repeats
+ * that, but not all of it if the run was killed meanwhile. Readers may have seen it, so it is looked at.
+ */
+static int look_at_rest(struct recovery *recovery, struct spool_segment *segment)
+{
+	struct spool_segment whole = *segment;
+	uint64_t end;
+	int fd, r;
+
+	if (segment->size <= segment->header.size + segment->bytes + segment->messages * SPOOL_FRAME_SIZE)
+		return 0;
+	r = spool_segment_open(recovery->store->directory_fd, segment->name, &whole.header, NULL, &fd);
+	if (r < 0)
+		return r;
+	r = read_through(recovery, fd, &whole, &end);
+	safe_close(fd);
+	if (r == -EIO)
+		recovery->unread = true;
+	else if (r < 0)
+		return r;
+	if (whole.messages <= segment->messages)
+		return 0;
+	segment->last_sequence = whole.last_sequence;
+	if (whole.last_sequence > recovery->seen_sequence) {
+		recovery->seen_sequence = whole.last_sequence;
+		recovery->seen_messages = whole.header.messages_before + whole.messages;
+		recovery->seen_bytes = whole.header.bytes_before + whole.bytes;
+	}
 	return 0;
 }
 
@@ -208,7 +240,7 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 		previous->bytes = next->bytes_before - previous->header.bytes_before;
 		previous->last_sequence = previous->header.first_sequence + previous->messages - 1;
 		previous->last_time = next->first_time;
-		return 0;
+		return look_at_rest(recovery, previous);
 	}
 	recovery->inexact = false;
 	r = spool_segment_open(store->directory_fd, previous->name, &previous->header, NULL, &fd);
@@ -326,7 +358,12 @@ static int begin_run(struct recovery *recovery)
 		end = recovery->end_sequence;
 		store->next_bytes = MAX(store->next_bytes, recovery->end_bytes);
 	}
-	jump = recovery->end_sequence > 0 || recovery->unread ||
+	if (recovery->seen_sequence > end) {
+		end = recovery->seen_sequence;
+		store->run_messages = MAX(store->run_messages, recovery->seen_messages);
+		store->next_bytes = MAX(store->next_bytes, recovery->seen_bytes);
+	}
+	jump = recovery->end_sequence > 0 || recovery->unread || end > last->last_sequence ||
 	       memcmp(store->boot_id, last->header.boot_id, 16) != 0 ||
 	       memcmp(store->boot_id, unknown, 16) == 0 || sink_is_ahead(store, end);
 	if (memcmp(store->machine, last->header.machine, 32) != 0) {

@@ -182,12 +182,30 @@ static int make_file(struct spool_store *store, const struct spool_header *heade
 	return TAKE_FD(fd);
 }
 
+/* The first attempt that comes after all those of the same sequence. */
+static unsigned int next_attempt(const struct spool_store *store, uint64_t first_sequence)
+{
+	unsigned int next = 0;
+
+	for (size_t i = store->n_segments; i > 0; i--) {
+		const struct spool_segment *segment = &store->segments[i - 1];
+		unsigned int attempt;
+		uint64_t first;
+
+		if (segment->header.first_sequence != first_sequence)
+			break;
+		if (spool_name_parse(segment->name, &first, &attempt) == 0)
+			next = MAX(next, attempt + 1);
+	}
+	return next;
+}
+
 /* Gives the new segment its name, which no other has. */
 static int name_file(struct spool_store *store, uint64_t first_sequence, char ret_name[static SPOOL_NAME_MAX])
 {
 	const struct spool_files *files = store->files;
 
-	for (unsigned int attempt = 0; attempt <= 0xffff; attempt++) {
+	for (unsigned int attempt = next_attempt(store, first_sequence); attempt <= 0xffff; attempt++) {
 		char name[SPOOL_NAME_MAX];
 
 		spool_name_format(first_sequence, attempt, name);
@@ -219,6 +237,21 @@ static int reserve_entry(struct spool_store *store)
 	return 0;
 }
 
+/* What the new segment repeats no longer counts as part of those before it. */
+static void count_once(struct spool_store *store, const struct spool_header *next)
+{
+	for (size_t i = store->n_segments; i > 0; i--) {
+		struct spool_segment *segment = &store->segments[i - 1];
+		const struct spool_header *header = &segment->header;
+
+		if (header->messages_before + segment->messages <= next->messages_before)
+			break;
+		segment->messages =
+			next->messages_before - MIN(header->messages_before, next->messages_before);
+		segment->bytes = next->bytes_before - MIN(header->bytes_before, next->bytes_before);
+	}
+}
+
 int spool_store_begin(struct spool_store *store, const struct spool_frame *first,
 		      const struct log_id *public_id)
 {
@@ -243,9 +276,11 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 	int fd, r;
 
 	spool_store_leave(store);
+	spool_store_drop_repeated(store);
+	count_once(store, &segment.header);
 	memcpy(segment.header.machine, store->machine, sizeof(store->machine));
 	memcpy(segment.header.boot_id, store->boot_id, sizeof(store->boot_id));
-	spool_store_keep_cap(store, MAX(size, segment_limit(store)));
+	spool_store_keep_cap(store, spool_blocks(MAX(size, segment_limit(store))));
 	r = reserve_entry(store);
 	if (r < 0)
 		return r;

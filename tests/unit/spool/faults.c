@@ -181,6 +181,74 @@ START_TEST(syncs_that_fail_again_and_again)
 }
 END_TEST
 
+/* A disk that takes everything and keeps nothing: each try is another file, but what they push out is each
+ * other. */
+START_TEST(syncs_that_never_succeed_push_out_nothing)
+{
+	spool_test.options.max_size = 1 << 20;
+	spool_test_open();
+	for (uint64_t i = 1; i <= 20; i++)
+		spool_test_append(i, 20000);
+	spool_test_sync();
+	spool_test_disk_lock();
+	spool_test.disk.sync_error = EIO;
+	spool_test.disk.sync_failures = UINT32_MAX;
+	spool_test_disk_unlock();
+	for (uint64_t i = 21; i <= 25; i++)
+		spool_test_append(i, 20000);
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(spool_writer_sync(spool_test.writer, 10000), -EIO);
+	ck_assert_uint_ge(spool_test.disk.failed_syncs, 20);
+	/* Readers have all of it, whatever a power cut would leave. */
+	spool_test_holds(1, 25);
+	ck_assert_uint_eq(spool_test_status().removed_messages, 0);
+	ck_assert_uint_le(spool_test_segments(), 8);
+	spool_test_disk_lock();
+	spool_test.disk.sync_failures = 0;
+	spool_test_disk_unlock();
+	spool_test_sync();
+	spool_test_holds(1, 25);
+	ck_assert_uint_eq(spool_test_status().messages, 25);
+	ck_assert_uint_eq(check_spool().gaps, 0);
+}
+END_TEST
+
+/* A sync fails, and the process is killed while it writes again elsewhere: who has read on in the file that
+ * failed misses nothing. */
+START_TEST(killed_while_it_writes_again)
+{
+	uint8_t *data;
+	size_t size;
+
+	spool_test_open();
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
+	for (uint64_t i = 1; i <= 5; i++)
+		spool_test_append(i, 1000);
+	spool_test_sync();
+	spool_test_disk_lock();
+	spool_test.disk.sync_error = EIO;
+	spool_test.disk.sync_failures = 1;
+	spool_test_disk_unlock();
+	for (uint64_t i = 6; i <= 10; i++)
+		spool_test_append(i, 1000);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_segments(), 2);
+	for (uint64_t i = 1; i <= 10; i++)
+		spool_test_expect(reader, i);
+	spool_test_close();
+	_cleanup_free_ char *second = spool_test_segment(1);
+	data = bytes_read(second, &size);
+	bytes_write(second, data, SPOOL_HEADER_SIZE + 2 * (1000 + SPOOL_FRAME_SIZE) + 100);
+	free(data);
+	spool_test_open();
+	spool_test_append(11, 1000);
+	spool_test_sync();
+	spool_test_expect(reader, 11);
+	spool_test_holds(1, 11);
+	ck_assert_uint_eq(check_spool().gaps, 0);
+}
+END_TEST
+
 START_TEST(dropped_after_it_was_seen_is_a_gap_for_the_rest)
 {
 	struct spool_message message;
@@ -319,6 +387,8 @@ int main(void)
 		memory_holds_what_it_can_and_counts_the_rest,
 		a_failed_sync_is_written_again_elsewhere,
 		syncs_that_fail_again_and_again,
+		syncs_that_never_succeed_push_out_nothing,
+		killed_while_it_writes_again,
 		dropped_after_it_was_seen_is_a_gap_for_the_rest,
 		a_failed_write_is_written_again_elsewhere,
 		full_and_it_can_not_be_cut_off,
