@@ -105,8 +105,9 @@ struct device_options {
 	uint32_t max_flows;
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
-	struct epoch *epoch; /* shared by both layers; borrowed, outlives the devices */
-	bool without_tcx;    /* tests: attach as on a kernel that has no TCX */
+	struct epoch *epoch;   /* shared by both layers; borrowed, outlives the devices */
+	bool without_tcx;      /* tests: attach as on a kernel that has no TCX */
+	const char *wg_broker; /* tests: where it listens; NULL: as installed */
 };
 
 /*

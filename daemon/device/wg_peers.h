@@ -90,17 +90,19 @@ int wg_peers_add_allowed_ip(struct wg_peers *peers, struct wg_peer *peer, const 
 struct wg_reader;
 
 /*
- * Finds out who serves the interface: the userspace socket if it is there and answers, else the kernel. 0;
- * -ENODEV when neither knows the interface (yet); -EPERM or -EACCES when it may not be asked.
+ * Finds out who serves the interface: the userspace socket if it is there and answers, else the kernel. Where
+ * the socket may not be connected to, the broker that listens on this path (wg_broker.h; NULL: none) is asked
+ * to do it. 0; -ENODEV when neither knows the interface (yet); -EPERM or -EACCES when it may not be asked.
  */
-int wg_reader_new(const char *interface, struct wg_reader **ret_reader);
+int wg_reader_new(const char *interface, const char *broker, struct wg_reader **ret_reader);
 /* As above with another folder than /var/run/wireguard, and without the kernel. */
-int wg_reader_new_userspace(const char *folder, const char *interface, struct wg_reader **ret_reader);
+int wg_reader_new_userspace(const char *folder, const char *broker, const char *interface,
+			    struct wg_reader **ret_reader);
 void wg_reader_free(struct wg_reader *reader);
 DEFINE_CLEANUP(struct wg_reader *, wg_reader_free);
 
-/* "generic netlink", or the socket's path. Owned by the reader. */
-const char *wg_reader_source(const struct wg_reader *reader);
+/* "generic netlink", or the socket's path, with " by the broker" if that was asked. Owned by the reader. */
+const char *wg_reader_source(struct wg_reader *reader);
 
 /*
  * Reads all peers, within WG_PEERS_TIMEOUT_MS. A dump that was interrupted is read again, at most three

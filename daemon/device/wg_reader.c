@@ -1,12 +1,15 @@
 /*
  * Asking for a WireGuard interface's peers: the userspace socket, or the kernel. The socket is only ever
- * connected to and asked; a change of its mode or group would shut wireguard-go down.
+ * connected to and asked; a change of its mode or group would shut wireguard-go down. Where it may not be
+ * connected to, the broker is asked in its place.
  */
 
 #include "daemon/device/wg_peers.h"
 
 #include "common/time_text.h"
 #include "common/unix_socket.h"
+#include "daemon/device/wg_broker.h"
+#include "daemon/device/wg_socket.h"
 #include "daemon/netlink.h"
 
 #include <errno.h>
@@ -14,18 +17,20 @@
 #include <linux/genetlink.h>
 #include <linux/wireguard.h>
 #include <net/if.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
-#define DEFAULT_FOLDER "/var/run/wireguard"
-#define RECEIVE_SIZE   (16 * 1024)
-#define READ_TRIES     4
+#define RECEIVE_SIZE (16 * 1024)
+#define READ_TRIES   4
+#define ERRNO_MAX    4096
 
 struct wg_reader {
 	char interface[IFNAMSIZ];
 	char *socket_path; /* NULL: the kernel is asked */
+	char *broker_path; /* NULL: none */
+	int broker_fd;	   /* kept between readings */
+	bool brokered;	   /* the last reading was */
+	char *source;
 	struct netlink *netlink;
 	uint16_t family;
 };
@@ -35,93 +40,111 @@ void wg_reader_free(struct wg_reader *reader)
 	if (!reader)
 		return;
 	netlink_free(reader->netlink);
+	safe_close(reader->broker_fd);
 	free(reader->socket_path);
+	free(reader->broker_path);
+	free(reader->source);
 	free(reader);
 }
 
-const char *wg_reader_source(const struct wg_reader *reader)
+const char *wg_reader_source(struct wg_reader *reader)
 {
-	return reader->socket_path ? reader->socket_path : "generic netlink";
+	if (!reader->socket_path)
+		return "generic netlink";
+	if (!reader->brokered)
+		return reader->socket_path;
+	if (!reader->source && asprintf(&reader->source, "%s by the broker", reader->socket_path) < 0)
+		reader->source = NULL;
+	return reader->source ? reader->source : reader->socket_path;
 }
 
 /* --- userspace --- */
-
-static int wait_for(int fd, short events, int64_t deadline)
-{
-	struct pollfd poller = {.fd = fd, .events = events};
-	int64_t left = (deadline - time_now_boot()) / NSEC_PER_MSEC;
-	int r = left > 0 ? poll(&poller, 1, (int)left) : 0;
-
-	if (r < 0 && errno != EINTR)
-		return -errno;
-	return r == 0 ? -ETIMEDOUT : 0;
-}
-
-static int send_request(int fd, int64_t deadline)
-{
-	static const char request[] = "get=1\n\n";
-	size_t sent = 0;
-
-	while (sent < sizeof(request) - 1) {
-		ssize_t n = send(fd, request + sent, sizeof(request) - 1 - sent, MSG_NOSIGNAL);
-		int r = 0;
-
-		if (n >= 0)
-			sent += (size_t)n;
-		else if (errno == EAGAIN)
-			r = wait_for(fd, POLLOUT, deadline);
-		else if (errno != EINTR)
-			r = -errno;
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 static int receive_answer(int fd, struct wg_text *text, struct wg_peers *peers, int64_t deadline)
 {
 	char buffer[RECEIVE_SIZE];
 
 	while (!text->done) {
-		ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
-		int r = 0;
+		ssize_t n = wg_socket_receive(fd, buffer, sizeof(buffer), deadline);
+		int r;
 
-		if (n > 0) {
-			r = wg_text_feed(text, buffer, (size_t)n, peers);
-			explicit_bzero(buffer, (size_t)n);
-			/* A trickle that never ends must not hold us either. */
-			if (r == 0 && !text->done && time_now_boot() >= deadline)
-				r = -ETIMEDOUT;
-		} else if (n == 0) {
-			r = -EBADMSG;
-		} else if (errno == EAGAIN) {
-			r = wait_for(fd, POLLIN, deadline);
-		} else if (errno != EINTR) {
-			r = -errno;
-		}
+		if (n <= 0)
+			return n == 0 ? -EBADMSG : (int)n;
+		r = wg_text_feed(text, buffer, (size_t)n, peers);
+		explicit_bzero(buffer, (size_t)n);
 		if (r < 0)
 			return r;
+		/* A trickle that never ends must not hold us either. */
+		if (!text->done && time_now_boot() >= deadline)
+			return -ETIMEDOUT;
 	}
-	return text->error ? -EIO : 0;
+	return 0;
+}
+
+/* ret_error: what the other side itself says. */
+static int ask(int fd, const char *request, int64_t deadline, struct wg_peers *peers, int64_t *ret_error)
+{
+	struct wg_text text = {};
+	int r = wg_socket_send(fd, request, strlen(request), deadline);
+
+	if (r == 0)
+		r = receive_answer(fd, &text, peers, deadline);
+	*ret_error = text.error;
+	wg_text_deinit(&text);
+	return r;
+}
+
+static int ask_broker(struct wg_reader *reader, int64_t deadline, struct wg_peers *peers)
+{
+	char request[WG_BROKER_REQUEST_MAX];
+	int64_t error = 0;
+	int r = 0;
+
+	if (reader->broker_fd < 0)
+		r = unix_socket_connect(reader->broker_path, deadline - time_now_boot(), &reader->broker_fd);
+	/* Without a broker it stays what it was. */
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -EACCES;
+	if (r < 0)
+		return r;
+	wg_broker_request(reader->interface, request);
+	r = ask(reader->broker_fd, request, deadline, peers, &error);
+	if (r < 0)
+		reader->broker_fd = safe_close(reader->broker_fd);
+	if (r == 0 && error)
+		r = error < ERRNO_MAX ? -(int)error : -EIO;
+	return r;
+}
+
+static int read_by_broker(struct wg_reader *reader, int64_t deadline, struct wg_peers *peers)
+{
+	bool kept = reader->broker_fd >= 0;
+	int r = ask_broker(reader, deadline, peers);
+
+	/* The connection is kept from reading to reading, and may have been ended in between. */
+	if (kept && reader->broker_fd < 0 && r != -ETIMEDOUT) {
+		wg_peers_deinit(peers);
+		r = ask_broker(reader, deadline, peers);
+	}
+	reader->brokered = r == 0;
+	return r;
 }
 
 static int read_userspace(struct wg_reader *reader, struct wg_peers *peers)
 {
-	int64_t deadline = time_now_boot() + WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC;
+	int64_t timeout = WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
 	_cleanup_close_ int fd = -1;
-	struct wg_text text = {};
-	int r = unix_socket_connect(reader->socket_path, WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, &fd);
+	int64_t error = 0;
+	int r = unix_socket_connect(reader->socket_path, timeout, &fd);
 
 	/* The socket is the interface: without it there is none. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -ENODEV;
-	if (r < 0)
-		return r;
-	r = send_request(fd, deadline);
+	if (r == -EACCES && reader->broker_path)
+		return read_by_broker(reader, deadline, peers);
 	if (r == 0)
-		r = receive_answer(fd, &text, peers, deadline);
-	wg_text_deinit(&text);
-	return r;
+		r = ask(fd, "get=1\n\n", deadline, peers, &error);
+	return r == 0 && error ? -EIO : r;
 }
 
 /* --- kernel --- */
@@ -201,14 +224,18 @@ int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
 	return 0;
 }
 
-static int new_reader(const char *folder, const char *interface, struct wg_reader **ret_reader)
+static int new_reader(const char *folder, const char *broker, const char *interface,
+		      struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = calloc(1, sizeof(*reader));
 
 	if (!reader)
 		return -ENOMEM;
-	if (!*interface || strlen(interface) >= sizeof(reader->interface) || strchr(interface, '/'))
+	reader->broker_fd = -1;
+	if (!wg_broker_is_interface(interface))
 		return -EINVAL;
+	if (broker && !(reader->broker_path = strdup(broker)))
+		return -ENOMEM;
 	memcpy(reader->interface, interface, strlen(interface) + 1);
 	if (folder && asprintf(&reader->socket_path, "%s/%s.sock", folder, interface) < 0) {
 		reader->socket_path = NULL;
@@ -225,10 +252,11 @@ static int try_reader(struct wg_reader *reader)
 	return wg_reader_read(reader, &peers);
 }
 
-int wg_reader_new_userspace(const char *folder, const char *interface, struct wg_reader **ret_reader)
+int wg_reader_new_userspace(const char *folder, const char *broker, const char *interface,
+			    struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
-	int r = new_reader(folder, interface, &reader);
+	int r = new_reader(folder, broker, interface, &reader);
 
 	if (r == 0)
 		r = try_reader(reader);
@@ -241,7 +269,7 @@ int wg_reader_new_userspace(const char *folder, const char *interface, struct wg
 static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
-	int r = new_reader(NULL, interface, &reader);
+	int r = new_reader(NULL, NULL, interface, &reader);
 
 	if (r == 0)
 		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
@@ -255,9 +283,9 @@ static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 	return 0;
 }
 
-int wg_reader_new(const char *interface, struct wg_reader **ret_reader)
+int wg_reader_new(const char *interface, const char *broker, struct wg_reader **ret_reader)
 {
-	int r = wg_reader_new_userspace(DEFAULT_FOLDER, interface, ret_reader), kernel;
+	int r = wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, interface, ret_reader), kernel;
 
 	if (r == 0 || r == -ENOMEM || r == -EINVAL)
 		return r;

@@ -9,6 +9,7 @@
 #include "common/time_text.h"
 #include "daemon/device/underlay.h"
 #include "daemon/device/wg_account.h"
+#include "daemon/device/wg_broker.h"
 #include "daemon/device/wg_peers.h"
 
 #include <errno.h>
@@ -243,8 +244,8 @@ static const char *explain(int error)
 		       "knows none)";
 	case -EPERM:
 	case -EACCES:
-		return "no permission to ask for the peers (CAP_NET_ADMIN for kernel WireGuard, root for the "
-		       "userspace socket)";
+		return "no permission to ask for the peers (kernel WireGuard: CAP_NET_ADMIN; userspace WireGuard: "
+		       "root, or netlogd-wg-broker.socket)";
 	case -ETIMEDOUT:
 		return "the tunnel does not answer";
 	case -EBADMSG:
@@ -290,7 +291,8 @@ static int wireguard_make(const struct device_options *options, struct device **
 	if (!wireguard->interface)
 		return -ENOMEM;
 	wireguard->ifindex = if_nametoindex(options->interface);
-	r = wg_reader_new(options->interface, &wireguard->reader);
+	r = wg_reader_new(options->interface, options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET,
+			  &wireguard->reader);
 	if (r == 0)
 		r = wg_account_new(&wireguard->account);
 	if (r == 0)

@@ -156,6 +156,7 @@ int main(int argc, char **argv)
 	if (getenv("PROBE_MAX_FLOWS"))
 		options.max_flows = (uint32_t)atoi(getenv("PROBE_MAX_FLOWS"));
 	options.without_tcx = getenv("PROBE_WITHOUT_TCX") != NULL;
+	options.wg_broker = getenv("PROBE_WG_BROKER");
 	if (options.underlay != UNDERLAY_NONE && epoch_new(&epoch) == 0)
 		options.epoch = epoch;
 	r = strcmp(argv[1], "stats") == 0 ? device_stats_new(&options, &device, &reason)

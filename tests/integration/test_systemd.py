@@ -10,7 +10,9 @@ import pytest
 from lib.daemon import build_directory
 from lib.process import run
 
-UNITS = ("netlogd.service", "netlogd-upload.service", "netlogd@wg0.service", "netlogd-upload@wg0.service")
+SERVICES = ("netlogd.service", "netlogd-upload.service", "netlogd@wg0.service", "netlogd-upload@wg0.service",
+            "netlogd-wg-broker@wg0.service")
+UNITS = (*SERVICES, "netlogd-wg-broker.socket")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def units_of(root):
     return next(root.glob("**/systemd/system/netlogd.service")).parent
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", SERVICES)
 def test_exposure(root, unit):
     template = unit.replace("wg0", "")
     # 15 stands for 1.5.

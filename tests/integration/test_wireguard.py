@@ -2,10 +2,12 @@
 import base64
 import contextlib
 import os
+import socket
 import stat
 
 import pytest
 
+from lib.broker import Broker
 from lib.network import WIREGUARD_SOCKETS, Tunnel
 from lib.probe import Probe, quiet_start, quiet_window
 from lib.process import run
@@ -20,6 +22,15 @@ def probe():
             stack.callback(made.close)
             return made
         yield make
+
+
+@pytest.fixture
+def broker(directory):
+    broker = Broker(directory / "broker.sock")
+    try:
+        yield broker
+    finally:
+        broker.close()
 
 
 def test_bytes_are_the_tunnels_own(wireguard, probe):
@@ -55,6 +66,74 @@ def test_wireguard_gos_socket_is_left_as_it_is(wireguard, probe):
     assert stat.S_IMODE(after.st_mode) == 0o700
     assert left.process.running
     send_udp(left, right, 5, 100)
+
+
+@pytest.mark.parametrize("underlay", ["none", "auto"])
+def test_a_collector_that_is_not_root(wireguard, broker, underlay):
+    """wireguard-go's socket is root's alone: with the unit's capabilities the broker is asked, and all is as for root."""
+    left, right = wireguard
+    with contextlib.closing(Probe(left.namespace, "wireguard", left.interface, underlay, broker=broker.path)) as device:
+        assert device.made == {"result": 0, "reason": None}
+        assert device.enable() == 0
+        start = quiet_start(device, left)
+        send_udp(left, right, 50, 1000, back=20)
+        window, (rx, tx) = quiet_window(device, left, start)
+        counts = window.entries["100.64.0.2:0", "192.0.2.2:51821"]
+        assert (counts.txBytes, counts.rxBytes) == (tx, rx)
+        assert (counts.txPkts >= 50) == (underlay == "auto")
+        path = f"{WIREGUARD_SOCKETS}/{left.interface}.sock"
+        assert underlay == "auto" or device.ask("info")["attachment"] == f"{path} by the broker"
+        assert device.ask("allowed") == ["100.64.0.2/32"]
+        # One connection serves all readings; another takes its place when it ends.
+        assert broker.end_connections() == 1
+        window = device.window()
+        assert window.results == [0] and window.errors == 0
+        left.process.terminate()
+        assert device.window().results == [-19]
+
+
+def test_without_a_broker(wireguard, directory):
+    left, _ = wireguard
+    device = Probe(left.namespace, "wireguard", left.interface, "none", broker=directory / "nothing.sock")
+    with contextlib.closing(device):
+        assert device.made["result"] == -13
+        assert "netlogd-wg-broker.socket" in device.made["reason"]
+
+
+def test_the_broker_tells_no_secret(wireguard, broker):
+    left, right = wireguard
+    secret = left.namespace.run("wg", "genpsk").stdout
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "preshared-key", "/dev/stdin", stdin=secret)
+    key = left.namespace.run("wg", "show", left.interface, "private-key").stdout
+
+    def ask(path, request):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(20)
+            sock.connect(str(path))
+            sock.sendall(request)
+            answer = b""
+            while not answer.endswith(b"\n\n"):
+                received = sock.recv(65536)
+                if not received:
+                    break
+                answer += received
+            return answer.decode()
+
+    def lines(text):
+        return [line for line in text.splitlines() if line.partition("=")[0] not in
+                ("private_key", "preshared_key", "protocol_version", "persistent_keepalive_interval")]
+
+    whole = ask(f"{WIREGUARD_SOCKETS}/{left.interface}.sock", b"get=1\n\n")
+    told = ask(broker.path, f"interface={left.interface}\nget=1\n\n".encode())
+    for text in secret, key:
+        assert base64.b64decode(text).hex() in whole
+        assert base64.b64decode(text).hex() not in told
+    assert told.splitlines() == lines(whole)
+    # It can be asked for nothing else, and not for what is no interface.
+    for request in (b"set=1\n\n", b"get=1\n\n", b"interface=x\nset=1\nlisten_port=1\n\n", b"interface=../x\nget=1\n\n",
+                    b"interface=\nget=1\n\n", b"x" * 63):
+        assert ask(broker.path, request) == ""
+    assert ask(broker.path, b"interface=none-such\nget=1\n\n") == "errno=19\n\n"
 
 
 def test_a_peer_that_moves_and_one_that_is_made_anew(wireguard, probe):

@@ -2,6 +2,7 @@
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 
 from .daemon import build_directory
@@ -51,15 +52,33 @@ class Window:
         assert add(self.sum, self.unknown) == self.totals
 
 
+NOBODY = 65534
+# As in packaging/systemd/netlogd.service.
+CAPABILITIES = "+bpf,+perfmon,+net_admin,+net_raw"
+
+
+def as_collector(directory, program):
+    """A command that runs a program as the collector runs under systemd: not root, with the unit's capabilities."""
+    copy = shutil.copy2(program, directory)
+    os.chmod(directory, 0o711)
+    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
+            f"--inh-caps=-all,{CAPABILITIES}", f"--ambient-caps=-all,{CAPABILITIES}", f"--bounding-set=-all,{CAPABILITIES}",
+            copy]
+
+
 class Probe:
     """A device in a namespace. Commands are answered one at a time."""
 
-    def __init__(self, namespace, source, name, *underlay, max_flows=65536, without_tcx=False):
+    def __init__(self, namespace, source, name, *underlay, max_flows=65536, without_tcx=False, broker=None):
         program = os.path.realpath(os.path.join(build_directory(), "tests/integration/device-probe"))
-        command = namespace.prefix([program, source, name, *(underlay or ("none",))])
-        self.popen = subprocess.Popen(dies_with_us(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                      env={**os.environ, "PROBE_MAX_FLOWS": str(max_flows),
-                                           **({"PROBE_WITHOUT_TCX": "yes"} if without_tcx else {})})
+        program = as_collector(namespace.network.directory, program) if broker else [program]
+        command = namespace.prefix([*program, source, name, *(underlay or ("none",))])
+        environment = {**os.environ, "PROBE_MAX_FLOWS": str(max_flows)}
+        if without_tcx:
+            environment["PROBE_WITHOUT_TCX"] = "yes"
+        if broker:
+            environment["PROBE_WG_BROKER"] = str(broker)
+        self.popen = subprocess.Popen(dies_with_us(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         self.made = self._read()
 
     def _read(self):

@@ -402,7 +402,7 @@ static int read_from(const char *reply, bool trickle, struct wg_reader **ret_rea
 	int r;
 
 	server_start(&server, reply);
-	r = wg_reader_new_userspace(server.folder, "wg0", ret_reader);
+	r = wg_reader_new_userspace(server.folder, NULL, "wg0", ret_reader);
 	server_stop(&server);
 	return r;
 }
@@ -414,7 +414,7 @@ START_TEST(socket_that_answers)
 	struct server server = {};
 
 	server_start(&server, answer);
-	ck_assert_int_eq(wg_reader_new_userspace(server.folder, "wg0", &reader), 0);
+	ck_assert_int_eq(wg_reader_new_userspace(server.folder, NULL, "wg0", &reader), 0);
 	ck_assert_str_eq(wg_reader_source(reader), server.path);
 	ck_assert_int_eq(wg_reader_read(reader, &peers), 0);
 	check_answer(&peers);
@@ -434,9 +434,9 @@ START_TEST(socket_that_does_not)
 	ck_assert_int_eq(read_from("errno=1\n\n", false, &reader), -EIO);
 	ck_assert_int_eq(read_from(NULL, false, &reader), -ETIMEDOUT);
 	ck_assert_int_eq(read_from("x=y\n", true, &reader), -ETIMEDOUT);
-	ck_assert_int_eq(wg_reader_new_userspace("/nonexistent", "wg0", &reader), -ENODEV);
-	ck_assert_int_eq(wg_reader_new_userspace("/tmp", "../wg0", &reader), -EINVAL);
-	ck_assert_int_eq(wg_reader_new_userspace("/tmp", "a-name-of-16-bytes", &reader), -EINVAL);
+	ck_assert_int_eq(wg_reader_new_userspace("/nonexistent", NULL, "wg0", &reader), -ENODEV);
+	ck_assert_int_eq(wg_reader_new_userspace("/tmp", NULL, "../wg0", &reader), -EINVAL);
+	ck_assert_int_eq(wg_reader_new_userspace("/tmp", NULL, "a-name-of-16-bytes", &reader), -EINVAL);
 	ck_assert_ptr_null(reader);
 }
 END_TEST
