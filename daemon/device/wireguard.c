@@ -206,12 +206,14 @@ static int wireguard_get_pressure_fd(struct device *device)
 static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
-	_cleanup_wg_peers_ struct wg_peers peers = {};
-	int r = wg_reader_read(wireguard->reader, &peers);
+	const struct wg_peers *peers = wg_account_peers(wireguard->account);
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < peers.n; ++i) {
-		for (size_t j = 0; r == 0 && j < peers.items[i].allowed_ips.n; ++j)
-			r = prefix_list_add(allowed_ips, &peers.items[i].allowed_ips.items[j]);
+	/* As the last reading found them, which the extraction has just made; a tunnel that does not answer
+	 * keeps those it had. */
+	for (size_t i = 0; r == 0 && i < peers->n; ++i) {
+		for (size_t j = 0; r == 0 && j < peers->items[i].allowed_ips.n; ++j)
+			r = prefix_list_add(allowed_ips, &peers->items[i].allowed_ips.items[j]);
 	}
 	return r;
 }

@@ -2,6 +2,8 @@
 import base64
 import contextlib
 import os
+import pathlib
+import signal
 import socket
 import stat
 
@@ -12,6 +14,7 @@ from lib.network import WIREGUARD_SOCKETS, Tunnel
 from lib.probe import Probe, quiet_start, quiet_window
 from lib.process import run
 from lib.traffic import send_udp
+from lib.wait import wait_until
 
 
 @pytest.fixture
@@ -134,6 +137,30 @@ def test_the_broker_tells_no_secret(wireguard, broker):
                     b"interface=\nget=1\n\n", b"x" * 63):
         assert ask(broker.path, request) == ""
     assert ask(broker.path, b"interface=none-such\nget=1\n\n") == "errno=19\n\n"
+
+
+@pytest.mark.parametrize("by_broker", [False, True])
+def test_a_tunnel_that_hangs(wireguard, broker, by_broker):
+    """A reading takes a second at most, by the broker too; the routes known so far stay known."""
+    left, _ = wireguard
+
+    def stopped():
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T"
+                   for task in pathlib.Path(f"/proc/{left.process.pid}/task").glob("*/stat"))
+
+    device = Probe(left.namespace, "wireguard", left.interface, "none", broker=broker.path if by_broker else None)
+    with contextlib.closing(device):
+        assert device.enable() == 0
+        left.process.signal(signal.SIGSTOP)
+        try:
+            wait_until(stopped, "wireguard-go stopped")
+            window = device.window()
+            assert window.results == [-110] and window.errors == 1
+            assert device.ask("allowed") == ["100.64.0.2/32"]
+        finally:
+            left.process.signal(signal.SIGCONT)
+        window = device.window()
+        assert window.results == [0] and window.errors == 0
 
 
 def test_a_peer_that_moves_and_one_that_is_made_anew(wireguard, probe):
