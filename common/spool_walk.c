@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void spool_walk_init(struct spool_walk *walk, int directory_fd, uint64_t start)
 {
@@ -28,11 +29,33 @@ void spool_walk_deinit(struct spool_walk *walk)
 	walk->name[0] = '\0';
 }
 
-/* Whether the segment that the walk is in, or was in, is not among them, and all there are come before it:
- * the spool was made anew. */
+/* Whether a segment is of the spool that the walk is in, or of the one that goes on from it. */
+static bool is_related(const struct spool_walk *walk, const char *name)
+{
+	const struct spool_id *id = &walk->scan.header.spool_id;
+	_cleanup_close_ int fd = -1;
+	struct spool_header header;
+
+	/* If it can't be read, that is for whoever enters it to find out. */
+	return spool_segment_open(walk->directory_fd, name, &header, NULL, &fd) < 0 ||
+	       spool_id_equal(&header.spool_id, id) || spool_id_equal(&header.previous_id, id);
+}
+
+/*
+ * Whether the segment that the walk is in, or was in, is not among them, and all there are come before it, or
+ * are another spool's, whose names may be any: the spool was made anew.
+ */
 static bool made_anew(const struct spool_walk *walk, const struct spool_listing *listing)
 {
-	return listing->n > 0 && strcmp(listing->entries[listing->n - 1].name, walk->name) < 0;
+	const char *newest;
+	struct stat st;
+
+	if (listing->n == 0)
+		return false;
+	newest = listing->entries[listing->n - 1].name;
+	if (strcmp(newest, walk->name) < 0)
+		return true;
+	return walk->fd >= 0 && fstat(walk->fd, &st) == 0 && st.st_nlink == 0 && !is_related(walk, newest);
 }
 
 /* The index of the segment to go to; listing->n when there is none. */

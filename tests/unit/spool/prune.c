@@ -376,7 +376,14 @@ START_TEST(a_spool_made_anew_under_a_reader)
 	spool_test_append(1, 60);
 	spool_test_append(2, 60);
 	spool_test_sync();
-	/* The same file name: known by a cursor's spool id. */
+	/* The same file name, but not the same file. */
+	_cleanup_(spool_reader_freep) struct spool_reader *late = spool_test_reader(spool_test.spool);
+	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_NEW_SPOOL);
+	spool_test_expect(reader, 1);
+	spool_test_expect(reader, 2);
+	spool_test_expect_end(reader);
+	/* And known by a cursor's spool id. */
+	reader = TAKE_PTR(late);
 	ck_assert_int_eq(spool_reader_seek_position(reader, &position), 0);
 	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_NEW_SPOOL);
 	ck_assert_str_eq(spool_reader_id(reader), spool_test_status().spool_id);
