@@ -6,13 +6,19 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/spool_directory.h"
+#include "common/spool_scan.h"
 #include "daemon/spool_files.h"
 #include "daemon/spool_store.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
+
+/* Of one run. */
+#define KEPT_MAX (UINT64_C(1) << 20)
 
 int spool_damaged_open(const struct spool_store *store)
 {
@@ -23,6 +29,80 @@ int spool_damaged_open(const struct spool_store *store)
 		return -errno;
 	fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
+}
+
+/* Keeps a part for whoever wants to look at it. It is not needed: failures are no matter. */
+static void keep(struct spool_store *store, int fd, const char *segment, uint64_t offset, uint64_t length)
+{
+	_cleanup_close_ int directory = -1;
+	_cleanup_free_ char *data = NULL;
+	char name[64];
+	ssize_t n;
+
+	if (length > KEPT_MAX - MIN(store->set_aside, KEPT_MAX))
+		return;
+	data = malloc(length);
+	directory = spool_damaged_open(store);
+	if (!data || directory < 0)
+		return;
+	n = pread(fd, data, length, (off_t)offset);
+	if (n <= 0)
+		return;
+	snprintf(name, sizeof(name), "%s.%llu", segment, (unsigned long long)offset);
+	if (file_create_atomic(directory, name, data, (size_t)n, store->options->file_mode) < 0)
+		return;
+	store->set_aside += (uint64_t)n;
+	store->damaged_size += spool_blocks((uint64_t)n);
+}
+
+struct damage_context {
+	struct spool_store *store;
+	const char *name; /* of the segment that is read */
+	int fd;
+};
+
+static void on_damage(uint64_t offset, uint64_t length, void *userdata)
+{
+	struct damage_context *context = userdata;
+
+	keep(context->store, context->fd, context->name, offset, length);
+}
+
+int spool_damaged_read(struct spool_store *store, int fd, struct spool_segment *segment, uint64_t *ret_end)
+{
+	struct damage_context context = {.store = store, .name = segment->name, .fd = fd};
+	struct spool_scan scan;
+	struct spool_frame frame;
+	const uint8_t *payload;
+	int r;
+
+	spool_scan_init(&scan, fd, &segment->header);
+	scan.on_damage = on_damage;
+	scan.userdata = &context;
+	segment->last_time = segment->header.first_time;
+	while ((r = spool_scan_next(&scan, &frame, &payload)) > 0)
+		segment->last_time = frame.time;
+	/* Damaged frames count as messages: readers tell that they are missing. */
+	segment->last_sequence = scan.expected - 1;
+	segment->messages = scan.expected - segment->header.first_sequence;
+	segment->bytes = scan.end_bytes - segment->header.bytes_before;
+	segment->looked_through = true;
+	store->damaged += scan.damaged;
+	*ret_end = scan.offset;
+	spool_scan_deinit(&scan);
+	return r;
+}
+
+void spool_damaged_keep_of(struct spool_store *store, const struct spool_segment *segment)
+{
+	struct spool_segment copy = *segment;
+	_cleanup_close_ int fd = -1;
+	uint64_t end;
+
+	if (segment->looked_through ||
+	    spool_segment_open(store->directory_fd, segment->name, &copy.header, NULL, &fd) < 0)
+		return;
+	(void)spool_damaged_read(store, fd, &copy, &end);
 }
 
 static int is_kept(const struct dirent *entry)

@@ -108,6 +108,7 @@ static size_t remove_delivered(struct spool_store *store, int64_t before)
 
 	while (store->n_segments > 1 && store->segments[0].last_sequence <= upto &&
 	       store->segments[0].last_time <= before) {
+		spool_damaged_keep_of(store, &store->segments[0]);
 		if (remove_segment(store, 0) < 0)
 			break;
 		removed++;

@@ -22,8 +22,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-#define SET_ASIDE_MAX (UINT64_C(1) << 20)
-
 /* SHA-256 of a small file's text without its line end; of nothing when it can't be read. */
 static void hash_file(const char *path, uint8_t ret_digest[static 32])
 {
@@ -67,74 +65,12 @@ static void read_boot_id(const char *path, uint8_t ret_id[static 16])
 /* What recovery keeps of one run through the directory. */
 struct recovery {
 	struct spool_store *store;
-	const char *name; /* of the segment that is read */
-	bool unread;	  /* the disk did not give all: what was there may have been seen */
-	bool inexact;	  /* what follows the last segment was set aside: its own frames must tell */
+	bool unread;  /* the disk did not give all: what was there may have been seen */
+	bool inexact; /* what follows the last segment was set aside: its own frames must tell */
 	uint64_t end_sequence, end_messages, end_bytes; /* seen in a segment without a header */
 	/* Of the last message in a segment that the next one was to repeat. */
 	uint64_t seen_sequence, seen_messages, seen_bytes;
 };
-
-/* Keeps a damaged part for whoever wants to look at it. It is not needed: failures are no matter. */
-static void set_aside(struct recovery *recovery, int fd, uint64_t offset, uint64_t length)
-{
-	struct spool_store *store = recovery->store;
-	_cleanup_close_ int directory = -1;
-	_cleanup_free_ char *data = NULL;
-	char name[64];
-	ssize_t n;
-
-	if (length > SET_ASIDE_MAX - MIN(store->set_aside, SET_ASIDE_MAX))
-		return;
-	data = malloc(length);
-	directory = spool_damaged_open(store);
-	if (!data || directory < 0)
-		return;
-	n = pread(fd, data, length, (off_t)offset);
-	if (n <= 0)
-		return;
-	snprintf(name, sizeof(name), "%s.%llu", recovery->name, (unsigned long long)offset);
-	if (file_create_atomic(directory, name, data, (size_t)n, store->options->file_mode) == 0)
-		store->set_aside += (uint64_t)n;
-}
-
-struct damage_context {
-	struct recovery *recovery;
-	int fd;
-};
-
-static void on_damage(uint64_t offset, uint64_t length, void *userdata)
-{
-	struct damage_context *context = userdata;
-
-	set_aside(context->recovery, context->fd, offset, length);
-}
-
-/* Reads a segment through and fills in what it holds. ret_end: where its frames end. */
-static int read_through(struct recovery *recovery, int fd, struct spool_segment *segment, uint64_t *ret_end)
-{
-	struct damage_context context = {.recovery = recovery, .fd = fd};
-	struct spool_scan scan;
-	struct spool_frame frame;
-	const uint8_t *payload;
-	int r;
-
-	recovery->name = segment->name;
-	spool_scan_init(&scan, fd, &segment->header);
-	scan.on_damage = on_damage;
-	scan.userdata = &context;
-	segment->last_time = segment->header.first_time;
-	while ((r = spool_scan_next(&scan, &frame, &payload)) > 0)
-		segment->last_time = frame.time;
-	/* Damaged frames count as messages: readers tell that they are missing. */
-	segment->last_sequence = scan.expected - 1;
-	segment->messages = scan.expected - segment->header.first_sequence;
-	segment->bytes = scan.end_bytes - segment->header.bytes_before;
-	recovery->store->damaged += scan.damaged;
-	*ret_end = scan.offset;
-	spool_scan_deinit(&scan);
-	return r;
-}
 
 /* A segment without a sound header: nothing in it can be delivered, but its frames tell how far it went. */
 static int set_segment_aside(struct recovery *recovery, const struct spool_entry *entry)
@@ -160,7 +96,7 @@ static int set_segment_aside(struct recovery *recovery, const struct spool_entry
 	}
 	store->damaged++;
 	recovery->inexact = true;
-	if (read_through(recovery, fd, &segment, &end) == 0 && segment.messages > 0) {
+	if (spool_damaged_read(recovery->store, fd, &segment, &end) == 0 && segment.messages > 0) {
 		recovery->end_sequence = segment.last_sequence;
 		recovery->end_messages = segment.messages;
 		recovery->end_bytes = segment.bytes;
@@ -206,7 +142,7 @@ static int look_at_rest(struct recovery *recovery, struct spool_segment *segment
 	r = spool_segment_open(recovery->store->directory_fd, segment->name, &whole.header, NULL, &fd);
 	if (r < 0)
 		return r;
-	r = read_through(recovery, fd, &whole, &end);
+	r = spool_damaged_read(recovery->store, fd, &whole, &end);
 	safe_close(fd);
 	if (r == -EIO)
 		recovery->unread = true;
@@ -246,7 +182,7 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 	r = spool_segment_open(store->directory_fd, previous->name, &previous->header, NULL, &fd);
 	if (r < 0)
 		return r;
-	r = read_through(recovery, fd, previous, &end);
+	r = spool_damaged_read(recovery->store, fd, previous, &end);
 	safe_close(fd);
 	if (r == -EIO) {
 		recovery->unread = true;

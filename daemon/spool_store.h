@@ -28,6 +28,7 @@ struct spool_segment {
 	uint64_t messages, bytes;
 	uint64_t last_sequence; /* first - 1 when empty */
 	int64_t last_time;
+	bool looked_through; /* its damaged parts are known */
 };
 
 struct spool_store {
@@ -48,8 +49,8 @@ struct spool_store {
 	uint64_t total_size;   /* that all segments take of the disk */
 	uint64_t damaged_size; /* and what is kept of damage */
 	uint64_t removed_messages, removed_bytes;
-	uint64_t damaged;   /* regions found at start */
-	uint64_t set_aside; /* bytes of them that were kept */
+	uint64_t damaged;   /* regions found by this run */
+	uint64_t set_aside; /* bytes of them that it kept */
 	int64_t last_time;  /* of the last message at start; 0 none */
 };
 

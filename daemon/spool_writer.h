@@ -47,7 +47,7 @@ struct spool_status {
 	uint64_t lost_messages, lost_bytes;	  /* before the spool */
 	uint64_t removed_messages,
 		removed_bytes;	 /* by the cap, undelivered or not; readers see it as a gap */
-	uint64_t damaged_frames; /* or runs of them, found at start and stepped over */
+	uint64_t damaged_frames; /* or runs of them, found at start or when their segment goes */
 	int error;		 /* 0, or the -errno of the last failure while it lasts */
 	char spool_id[33];
 	int64_t oldest; /* wall time of the oldest message; 0 none */

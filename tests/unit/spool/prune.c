@@ -239,6 +239,36 @@ START_TEST(delivered_segments_go)
 }
 END_TEST
 
+/* In a segment that was not read at the start: counted and kept when it goes. */
+START_TEST(damage_is_kept_when_its_segment_goes)
+{
+	struct spool_position position;
+
+	spool_test.options.sinks = two_sinks;
+	spool_test.options.segment_size = 10000;
+	spool_test_open();
+	for (uint64_t i = 1; i <= 12; i++)
+		spool_test_append(i, 2400);
+	spool_test_close();
+	_cleanup_free_ char *path = spool_test_segment(0);
+	FILE *file = fopen(path, "r+e");
+	ck_assert_int_eq(fseek(file, SPOOL_HEADER_SIZE + SPOOL_FRAME_SIZE + 2400 + 99, SEEK_SET), 0);
+	ck_assert_int_ne(fputc('!', file), EOF);
+	ck_assert_int_eq(fclose(file), 0);
+	spool_test_open();
+	ck_assert_uint_eq(spool_test_status().damaged_frames, 0);
+	position = spool_test_position(12);
+	spool_test_cursor("a", &position);
+	spool_test_cursor("b", &position);
+	await_segments(2);
+	ck_assert_uint_eq(spool_test_status().damaged_frames, 1);
+	_cleanup_free_ char *kept = path_join(spool_test.spool, "damaged/0000000000000001-0000.seg.2612");
+	struct stat st;
+	ck_assert_int_eq(stat(kept, &st), 0);
+	ck_assert_int_eq(st.st_size, SPOOL_FRAME_SIZE + 2400);
+}
+END_TEST
+
 START_TEST(the_last_segment_stays)
 {
 	struct spool_position position;
@@ -402,6 +432,7 @@ int main(void)
 		many_small_segments_keep_the_cap,
 		damaged_parts_keep_the_cap,
 		delivered_segments_go,
+		damage_is_kept_when_its_segment_goes,
 		the_last_segment_stays,
 		retained_as_long_as_asked,
 		a_full_disk_takes_what_is_only_retained,
