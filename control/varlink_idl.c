@@ -321,7 +321,7 @@ static void skip_parentheses(struct cursor *cursor)
 	} while (depth > 0);
 }
 
-/* Finds "keyword Name" and puts the cursor at its type. */
+/* Finds "keyword Name" (NULL: any keyword) and puts the cursor at its type. */
 static bool find_definition(const char *text, const char *keyword, const char *name, size_t n,
 			    struct cursor *ret_cursor)
 {
@@ -338,7 +338,8 @@ static bool find_definition(const char *text, const char *keyword, const char *n
 		skip_blanks(&cursor);
 		if (word_n == 0 || *cursor.at != '(')
 			return false;
-		if (word_is(word, word_n, keyword) && defined_n == n && memcmp(defined, name, n) == 0) {
+		if ((!keyword || word_is(word, word_n, keyword)) && defined_n == n &&
+		    memcmp(defined, name, n) == 0) {
 			*ret_cursor = cursor;
 			return true;
 		}
@@ -350,6 +351,14 @@ static bool find_definition(const char *text, const char *keyword, const char *n
 	}
 }
 
+/* Types, methods and errors share one space of names; readers of others refuse what breaks it. */
+static bool is_first_of_name(const char *text, const char *name, size_t n, const struct cursor *type)
+{
+	struct cursor first;
+
+	return find_definition(text, NULL, name, n, &first) && first.at == type->at;
+}
+
 int varlink_idl_check(const char *text, const char *interface, unsigned int *ret_line)
 {
 	struct cursor cursor = {.text = text, .at = text}, type;
@@ -358,9 +367,11 @@ int varlink_idl_check(const char *text, const char *interface, unsigned int *ret
 	int r = -EINVAL;
 
 	if (take_interface(&cursor, interface)) {
-		do
+		do {
 			r = next_definition(&cursor, &keyword, &keyword_n, &name, &n, &type);
-		while (r > 0);
+			if (r > 0 && !is_first_of_name(text, name, n, &type))
+				r = -EINVAL;
+		} while (r > 0);
 	}
 	if (r == 0)
 		return 0;

@@ -11,8 +11,8 @@
 
 #define VARLINK_IDL_NAME_MAX 64
 
-/* Whether the text can be read, describes the interface of this name, and every type it uses is there. 0 or
- * -EINVAL with the offending line (from 1) in *ret_line. */
+/* Whether the text can be read, describes the interface of this name, defines no name twice, and every type
+ * it uses is there. 0 or -EINVAL with the offending line (from 1) in *ret_line. */
 int varlink_idl_check(const char *text, const char *interface, unsigned int *ret_line);
 
 /* The functions below take only a text that was checked. */

@@ -76,6 +76,9 @@ START_TEST(test_check)
 		{"interface org.example.a\ntype A int\n", 2},
 		{"interface org.example.a\nmethod A () -> int\n", 2},
 		{"interface org.example.a\nmethod A ()\n", 3},
+		{"interface org.example.a\ntype A (b: int)\ntype A (c: int)", 3},
+		{"interface org.example.a\ntype A (b: int)\nmethod A() -> ()", 3},
+		{"interface org.example.a\nmethod A() -> ()\nmethod B() -> ()\nerror A ()", 4},
 	};
 	unsigned int line = 0;
 
