@@ -254,6 +254,20 @@ static int check_sink(const struct sink_config *sink, const struct written *writ
 	return 0;
 }
 
+/* Two that write one file would rename it under each other's feet. */
+static int check_others(const struct config *config, const struct written *written,
+			struct config_error *error)
+{
+	const struct sink_config *sink = &config->sinks[config->n_sinks - 1];
+
+	for (size_t i = 0; sink->path && i + 1 < config->n_sinks; i++)
+		if (config->sinks[i].path && strcmp(config->sinks[i].path, sink->path) == 0)
+			return config_fail(error, line_of(written, "upload", "path"),
+					   "path = %s: expected another one than that of [upload %s]",
+					   sink->path, config->sinks[i].name);
+	return 0;
+}
+
 /* A sink's name is a directory's name, beside others that are not sinks'. */
 static bool is_sink_name(const char *name)
 {
@@ -296,7 +310,9 @@ static int read_sink(struct loader *loader, const struct config_section *section
 		return config_fail(loader->error, section->line, "[upload %s] needs type: expected %s",
 				   section->name, config_keys[config_key_find("upload", "type")].expected);
 	r = finish_keys(sink, &written, loader->error);
-	return r < 0 ? r : check_sink(sink, &written, loader->error);
+	if (r == 0)
+		r = check_sink(sink, &written, loader->error);
+	return r < 0 ? r : check_others(config, &written, loader->error);
 }
 
 static bool is_section(const char *kind)
@@ -371,32 +387,61 @@ static int derive(struct loader *loader)
 		if (!config->sock.interface)
 			return -ENOMEM;
 	}
+	/* A device that is not configured is the none device. */
+	if (loader->tun_line == 0)
+		config->tun.source = SOURCE_NONE;
 	if (config->sock.source == SOURCE_AUTO && !config->sock.interface)
 		config->sock.source = SOURCE_NONE;
 	return 0;
+}
+
+/* The key without which a device can't be; or NULL. */
+static const char *missing_key(const struct device_config *device)
+{
+	switch (device->source) {
+	case SOURCE_NONE:
+		return NULL;
+	case SOURCE_STATS:
+		return device->stats_socket ? NULL : "stats-socket";
+	default:
+		return device->interface ? NULL : "interface";
+	}
+}
+
+int device_config_check(const char *section, const struct device_config *device, char **ret_reason)
+{
+	const struct config_key *key = &config_keys[config_key_find(section, "source")];
+	const char *source = device_source_name(device->source), *missing = missing_key(device);
+	char wrong[CONFIG_WRONG_MAX], *reason = NULL;
+	struct config unused;
+	int n = 0, r;
+
+	r = key->read(key, source, &unused, wrong);
+	if (r == -EOPNOTSUPP)
+		n = asprintf(&reason, "source %s is not yet supported", source);
+	else if (r < 0)
+		n = asprintf(&reason, "source %s is none of %s", source, key->expected);
+	else if (missing)
+		n = asprintf(&reason, "source %s needs %s: none is given, none is configured", source,
+			     missing);
+	if (n < 0)
+		return -ENOMEM;
+	if (!reason)
+		return 0;
+	*ret_reason = reason;
+	return -EINVAL;
 }
 
 static int check_device(const struct loader *loader, const char *section, const struct device_config *device,
 			unsigned int section_line)
 {
 	unsigned int line = line_of(&loader->written, section, "source");
+	const char *key = missing_key(device);
 
-	if (!line)
-		line = section_line;
-	switch (device->source) {
-	case SOURCE_NONE:
+	if (!key)
 		return 0;
-	case SOURCE_STATS:
-		if (device->stats_socket)
-			return 0;
-		return config_fail(loader->error, line, "[%s] needs stats-socket for source = stats",
-				   section);
-	default:
-		if (device->interface)
-			return 0;
-		return config_fail(loader->error, line, "[%s] needs interface for source = %s", section,
-				   device_source_name(device->source));
-	}
+	return config_fail(loader->error, line ? line : section_line, "[%s] needs %s for source = %s",
+			   section, key, device_source_name(device->source));
 }
 
 static int check(const struct loader *loader)

@@ -142,6 +142,14 @@ DEFINE_CLEANUP(struct config *, config_free);
 /* Text of a source, as in the file and in status ("ebpf"). */
 const char *device_source_name(enum device_source source);
 int device_source_parse(const char *text, enum device_source *ret_source);
+/* What may stand in the file as an interface's name, and as a socket's path. */
+bool config_is_interface(const char *text);
+bool config_is_socket_path(const char *text);
+/*
+ * Whether a device that did not come from the file could stand in its section ("tun" or "sock"). 0; -EINVAL
+ * with *ret_reason for people, owned by the caller; -ENOMEM.
+ */
+int device_config_check(const char *section, const struct device_config *device, char **ret_reason);
 const char *sink_type_name(enum sink_type type);
 const char *exit_traffic_name(enum exit_traffic exit_traffic);
 

@@ -67,9 +67,9 @@ int config_read_name(const struct config_key *key, const char *text, void *secti
 }
 
 /* As the kernel's dev_valid_name(): what could be read as a path or a list is none. */
-static bool is_interface(const char *text)
+bool config_is_interface(const char *text)
 {
-	if (strlen(text) >= IFNAMSIZ || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+	if (!*text || strlen(text) >= IFNAMSIZ || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
 		return false;
 	return is_printable(text) && !strpbrk(text, "/: \t");
 }
@@ -77,22 +77,29 @@ static bool is_interface(const char *text)
 int config_read_interface(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
 	(void)ret_wrong;
-	return is_interface(text) ? store_text(key, text, section) : -EINVAL;
+	return config_is_interface(text) ? store_text(key, text, section) : -EINVAL;
+}
+
+static bool is_path(const char *text)
+{
+	return text[0] == '/' && is_printable(text);
 }
 
 int config_read_path(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
 	(void)ret_wrong;
-	if (text[0] != '/' || !is_printable(text))
-		return -EINVAL;
-	return store_text(key, text, section);
+	return is_path(text) ? store_text(key, text, section) : -EINVAL;
+}
+
+bool config_is_socket_path(const char *text)
+{
+	return is_path(text) && strlen(text) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
 }
 
 int config_read_socket_path(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
-	if (strlen(text) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		return -EINVAL;
-	return config_read_path(key, text, section, ret_wrong);
+	(void)ret_wrong;
+	return config_is_socket_path(text) ? store_text(key, text, section) : -EINVAL;
 }
 
 int config_read_endpoint(const struct config_key *key, const char *text, void *section, char *ret_wrong)
@@ -382,9 +389,11 @@ int config_read_underlay(const struct config_key *key, const char *text, void *s
 		config->underlay = UNDERLAY_NONE;
 		return 0;
 	}
-	r = read_list(key, text, section, ret_wrong, is_interface);
+	r = read_list(key, text, section, ret_wrong, config_is_interface);
 	if (r < 0)
 		return r;
+	if (!config->underlay_devices)
+		return -EINVAL;
 	for (size_t i = 0; config->underlay_devices && config->underlay_devices[i]; i++)
 		if (strcmp(config->underlay_devices[i], "auto") == 0 ||
 		    strcmp(config->underlay_devices[i], "none") == 0)

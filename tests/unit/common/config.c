@@ -318,6 +318,7 @@ static const struct {
 	 "source = tailscale: not yet supported (expected auto, wireguard, stats or none)"},
 	{TUN "[sock]\nsource=ebpf\n", 4, "source = ebpf: expected auto, wireguard, stats or none"},
 	{TUN "[sock]\nunderlay=eth0,auto\n", 4, "underlay = auto: expected auto, none or interface names"},
+	{TUN "[sock]\nunderlay=,\n", 4, "underlay = ,: expected auto, none or interface names"},
 	{TUN "[sock]\nunderlay=eth/0\n", 4, "underlay = eth/0: expected auto, none or interface names"},
 	{"[tun]\ninterface=sixteen-letters-\n", 2,
 	 "interface = sixteen-letters-: expected an interface name (at most 15 characters)"},
@@ -340,7 +341,6 @@ static const struct {
 	{TUN "[netlogd]\nupload-directory=/x\n[spool]\ndirectory=/x\n", 6,
 	 "expected the spool and the uploader in different directories"},
 	/* what is needed */
-	{"", 0, "[tun] needs interface for source = auto"},
 	{"\n[tun]\nmax-flows=5\n", 2, "[tun] needs interface for source = auto"},
 	{"[tun]\nmax-flows=5\nsource=packet\n", 3, "[tun] needs interface for source = packet"},
 	{TUN "source=stats\n", 3, "[tun] needs stats-socket for source = stats"},
@@ -357,6 +357,8 @@ static const struct {
 	{TUN "[upload a]\ntype=clickhouse\nurl=https://a\ntable=\n", 3,
 	 "[upload a] needs table for type = clickhouse"},
 	{TUN "[upload a]\ntype=file\n", 3, "[upload a] needs path for type = file"},
+	{TUN "[upload a]\ntype=file\npath=/x\n[upload b]\npath=/x\ntype=file\n", 7,
+	 "path = /x: expected another one than that of [upload a]"},
 	{TUN "[upload a]\npath=/a\nurl=https://a\ntype=file\n", 5, "url is not for type = file"},
 	{LOGTAIL "url=https://a\ntable=t\n", 7, "table is not for type = logtail"},
 	{LOGTAIL "url=https://a\ncompression=gzip\n", 7,
@@ -395,6 +397,58 @@ START_TEST(test_errors)
 END_TEST
 
 /* Longer than inih's buffer: nothing is cut, whatever stands where it had to be taken apart. */
+/* A device that is not configured is the none device. */
+START_TEST(test_no_devices)
+{
+	struct config *config = parse("");
+
+	ck_assert_int_eq(config->tun.source, SOURCE_NONE);
+	ck_assert_int_eq(config->sock.source, SOURCE_NONE);
+	config_free(config);
+	config = parse("[sock]\nsource=stats\nstats-socket=/s\n");
+	ck_assert_int_eq(config->tun.source, SOURCE_NONE);
+	ck_assert_int_eq(config->sock.source, SOURCE_STATS);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(test_given_devices)
+{
+	static const struct {
+		const char *section;
+		struct device_config device;
+		const char *reason; /* NULL: it can be */
+	} cases[] = {
+		{"tun", {SOURCE_AUTO, (char *)"wg0", NULL}, NULL},
+		{"tun", {SOURCE_NONE, NULL, NULL}, NULL},
+		{"sock", {SOURCE_STATS, NULL, (char *)"/s"}, NULL},
+		{"tun",
+		 {SOURCE_EBPF, NULL, (char *)"/s"},
+		 "source ebpf needs interface: none is given, none is configured"},
+		{"sock",
+		 {SOURCE_STATS, (char *)"wg0", NULL},
+		 "source stats needs stats-socket: none is given, none is configured"},
+		{"tun",
+		 {SOURCE_WIREGUARD, (char *)"wg0", NULL},
+		 "source wireguard is none of auto, ebpf, packet, stats or none"},
+		{"sock",
+		 {SOURCE_PACKET, (char *)"wg0", NULL},
+		 "source packet is none of auto, wireguard, stats or none"},
+		{"sock", {SOURCE_TAILSCALE, (char *)"wg0", NULL}, "source tailscale is not yet supported"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *reason = NULL;
+		int r = device_config_check(cases[i].section, &cases[i].device, &reason);
+
+		ck_assert_int_eq(r, cases[i].reason ? -EINVAL : 0);
+		ck_assert_pstr_eq(reason, cases[i].reason);
+	}
+	ck_assert(config_is_interface("wg0") && !config_is_interface("") && !config_is_interface("a/b"));
+	ck_assert(config_is_socket_path("/s") && !config_is_socket_path("s") && !config_is_socket_path(""));
+}
+END_TEST
+
 START_TEST(test_long_lines)
 {
 	static char text[65536];
@@ -677,6 +731,8 @@ int main(void)
 	tcase_add_test(test_case, test_sinks);
 	tcase_add_test(test_case, test_empty);
 	tcase_add_loop_test(test_case, test_errors, 0, ARRAY_SIZE(errors));
+	tcase_add_test(test_case, test_no_devices);
+	tcase_add_test(test_case, test_given_devices);
 	tcase_add_test(test_case, test_long_lines);
 	tcase_add_test(test_case, test_nul);
 	tcase_add_loop_test(test_case, test_sink_names, 0, ARRAY_SIZE(sink_names));
