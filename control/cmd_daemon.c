@@ -2,41 +2,40 @@
 
 #include "control/commands.h"
 
-#include "common/file.h"
+#include "common/log_id.h"
 #include "common/parse.h"
 #include "common/time_text.h"
 #include "control/units.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #define DEADLINE_MAX_MS 3600000
 
-/* Puts a device into the request: "--tun-source S", "--tun-interface I" and so on. */
+/* Puts a device into the request. A stats socket alone can only mean the source stats. */
 static int add_device(json_t *parameters, const char *name, const char *source, const char *interface,
 		      const char *stats_socket)
 {
 	if (!source && !interface && !stats_socket)
 		return 0;
+	if (!source)
+		source = stats_socket ? "stats" : "auto";
 	return json_object_set_new(parameters, name,
-				   json_pack("{ss ss* ss*}", "source", source ? source : "auto", "interface",
-					     interface, "statsSocket", stats_socket));
+				   json_pack("{ss ss* ss*}", "source", source, "interface", interface,
+					     "statsSocket", stats_socket));
 }
 
 /* Reads a private log ID, as its text, into the request. */
 static int add_log_id(struct ctl *ctl, json_t *parameters, const char *name, const char *file)
 {
-	char text[65] = "";
-	_cleanup_free_ char *data = NULL;
+	char text[LOG_ID_TEXT_MAX];
+	struct log_id private_id;
 	int r;
 
 	if (!file)
 		return CTL_OK;
-	r = file_read(AT_FDCWD, file, 128, &data, NULL, NULL);
+	r = log_id_read_file(file, &private_id);
 	if (r < 0)
-		return ctl_error(ctl, "%s: %s", file, strerror(-r));
-	snprintf(text, sizeof(text), "%.*s", (int)strspn(data, "0123456789abcdefABCDEF"), data);
-	explicit_bzero(data, strlen(data));
+		return log_id_file_error(ctl, file, r);
+	log_id_format(&private_id, text);
+	log_id_wipe(&private_id);
 	r = json_object_set_new(parameters, name, json_string(text));
 	explicit_bzero(text, sizeof(text));
 	return r < 0 ? ctl_error(ctl, "out of memory") : CTL_OK;

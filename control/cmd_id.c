@@ -21,6 +21,16 @@ static int print_public(struct ctl *ctl, struct log_id *private_id)
 	return CTL_OK;
 }
 
+int log_id_file_error(struct ctl *ctl, const char *file, int error)
+{
+	if (error == -EINVAL)
+		return ctl_error(ctl, "%s does not hold a private log ID (64 hex digits)", file);
+	if (error == -EPERM)
+		return ctl_error(ctl, "%s can be read by others: it holds a secret, so \"chmod 600 %s\"",
+				 file, file);
+	return ctl_error(ctl, "%s: %s", file, strerror(-error));
+}
+
 int cmd_id_new(struct ctl *ctl, int argc, char **argv)
 {
 	struct log_id private_id;
@@ -46,12 +56,5 @@ int cmd_id_public(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	r = log_id_read_file(arguments[0], &private_id);
-	if (r == -EINVAL)
-		return ctl_error(ctl, "%s does not hold a private log ID (64 hex digits)", arguments[0]);
-	if (r == -EPERM)
-		return ctl_error(ctl, "%s can be read by others: it holds a secret, so \"chmod 600 %s\"",
-				 arguments[0], arguments[0]);
-	if (r < 0)
-		return ctl_error(ctl, "%s: %s", arguments[0], strerror(-r));
-	return print_public(ctl, &private_id);
+	return r < 0 ? log_id_file_error(ctl, arguments[0], r) : print_public(ctl, &private_id);
 }

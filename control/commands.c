@@ -17,13 +17,14 @@
 const struct ctl_command ctl_commands[] = {
 	{"status", "", "how the daemon, its devices, the spool and every sink do", NULL, cmd_status},
 	{"start", "[OPTION]...", "start logging",
-	 "What is not given comes from the configuration.\n\n"
+	 "What is not given comes from the configuration; a device of which anything is given has the source\n"
+	 "auto (stats, if its socket is given) unless it is named.\n\n"
 	 "  --tun-source S         auto, ebpf, packet, stats or none\n"
 	 "  --tun-interface I      the tunnel's network interface\n"
 	 "  --tun-stats-socket P   Unix socket for source stats\n"
-	 "  --sock-source S        auto, wireguard, stats, tailscale or none\n"
+	 "  --sock-source S        auto, wireguard, stats or none\n"
 	 "  --sock-interface I     the tunnel's network interface\n"
-	 "  --sock-stats-socket P  Unix socket for source stats or tailscale\n"
+	 "  --sock-stats-socket P  Unix socket for source stats\n"
 	 "  --log-id-file FILE     the node's private log ID\n"
 	 "  --domain-log-id-file FILE\n",
 	 cmd_start},

@@ -27,3 +27,6 @@ int cmd_spool_repair(struct ctl *ctl, int argc, char **argv);
 int cmd_id_new(struct ctl *ctl, int argc, char **argv);
 int cmd_id_public(struct ctl *ctl, int argc, char **argv);
 int cmd_metrics(struct ctl *ctl, int argc, char **argv);
+
+/* cmd_id.c: what is wrong with the file of a private log ID. CTL_FAILED. */
+int log_id_file_error(struct ctl *ctl, const char *file, int error);

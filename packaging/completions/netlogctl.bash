@@ -16,7 +16,7 @@ _netlogctl_value() {
 	--by) _netlogctl_words "connection node peer port class" ;;
 	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;
 	--tun-source) _netlogctl_words "auto ebpf packet stats none" ;;
-	--sock-source) _netlogctl_words "auto wireguard stats tailscale none" ;;
+	--sock-source) _netlogctl_words "auto wireguard stats none" ;;
 	--tun-interface | --sock-interface) _netlogctl_words "$(cd /sys/class/net 2>/dev/null && echo *)" ;;
 	--socket | --config | --file | --output | --spool | --log-id-file | --domain-log-id-file | \
 		--tun-stats-socket | --sock-stats-socket) _netlogctl_files ;;
