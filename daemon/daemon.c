@@ -29,6 +29,8 @@
 
 #define IDENTIFY_WAIT_MS 2000 /* how long READY waits for the uploader to name the log ID */
 #define SPOOL_CLOSE_MS	 2000
+/* timeout(1) and shells signal a process and its group at once: that is one request to stop, not two. */
+#define SAME_SIGNAL (NSEC_PER_SEC / 2)
 
 void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX])
 {
@@ -114,6 +116,22 @@ static int find_group(const char *name, gid_t *ret_gid)
 	return 0;
 }
 
+/* Run by hand there is nobody else to make /run/netlogd. Others pass through it: the socket says who may. */
+static int make_socket_directory(const char *socket_path)
+{
+	_cleanup_free_ char *path = strndup(socket_path, (size_t)(strrchr(socket_path, '/') - socket_path));
+
+	if (!path)
+		return -ENOMEM;
+	if (!*path || access(path, F_OK) == 0)
+		return 0;
+	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0) {
+		log_error("%s can't be made: %s", path, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
 static int open_control_socket(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
@@ -132,9 +150,13 @@ static int open_control_socket(struct daemon *daemon)
 			    config->control_socket);
 		mode = 0600;
 	}
+	r = make_socket_directory(config->control_socket);
+	if (r < 0)
+		return r;
 	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
 	if (r < 0)
 		log_error("%s: %s", config->control_socket, strerror(-r));
+	daemon->control_bound = r >= 0;
 	return r;
 }
 
@@ -156,7 +178,20 @@ static int open_upload_socket(struct daemon *daemon)
 		log_error("%s: %s", path, strerror(-r));
 		return r;
 	}
+	daemon->upload_socket = TAKE_PTR(path);
 	return uploader_link_listen(daemon->uploader, fd);
+}
+
+/*
+ * While their listeners still live: a path whose server is gone would be taken by the next daemon, which must
+ * not lose it again.
+ */
+static void remove_sockets(struct daemon *daemon)
+{
+	if (daemon->control_bound)
+		unlink(daemon->config->control_socket);
+	if (daemon->upload_socket)
+		unlink(daemon->upload_socket);
 }
 
 /* ---- windows --------------------------------------------------------------------------------------- */
@@ -245,12 +280,15 @@ static void on_autostarted(const struct recorder_result *result, void *userdata)
 
 static int autostart(struct daemon *daemon)
 {
+	const struct config *config = daemon->config;
 	int r;
 
-	if (!daemon->config->autostart) {
+	if (!config->autostart) {
 		devices_ready(daemon);
 		return 0;
 	}
+	if (config->tun.source == SOURCE_NONE && config->sock.source == SOURCE_NONE)
+		log_warning("%s names no device: nothing is counted", config->file);
 	r = recorder_start_anyway(daemon->recorder, on_autostarted, daemon);
 	daemon->running = r >= 0;
 	return r;
@@ -368,6 +406,8 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	struct daemon *daemon = userdata;
 
 	(void)what;
+	if (daemon->stopping && time_now_boot() - daemon->stopping_since < SAME_SIGNAL)
+		return;
 	if (daemon->stopping) {
 		log_info("signal %d again: not waiting for deliveries", (int)signal_number);
 		event_base_loopbreak(daemon->base);
@@ -375,6 +415,7 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	}
 	log_info("stopping on signal %d", (int)signal_number);
 	daemon->stopping = true;
+	daemon->stopping_since = time_now_boot();
 	daemon->running = false;
 	sd_notify(0, "STOPPING=1");
 	if (recorder_stop(daemon->recorder, on_final_stop, daemon) < 0)
@@ -625,11 +666,10 @@ void daemon_free(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
+	remove_sockets(daemon);
 	control_methods_free(daemon);
 	tail_free(daemon->tail);
 	varlink_server_free(daemon->control);
-	if (daemon->config && daemon->ready)
-		unlink(daemon->config->control_socket);
 	link_monitor_free(daemon->links);
 	recorder_free(daemon->recorder);
 	uploader_link_free(daemon->uploader); /* the answers to its flushes look at the spool */
@@ -644,6 +684,7 @@ void daemon_free(struct daemon *daemon)
 	safe_close(daemon->window_timer_fd);
 	safe_close(daemon->control_fd);
 	safe_close(daemon->lock_fd);
+	free(daemon->upload_socket);
 	free(daemon->operators);
 	free(daemon->configuration_error);
 	if (daemon->base)

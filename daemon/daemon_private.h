@@ -44,6 +44,8 @@ struct daemon {
 	struct uploader_process *uploader_process;
 	struct varlink_server *control;
 	int control_fd; /* bound, not served before the devices count or are known to wait */
+	bool control_bound;
+	char *upload_socket; /* NULL: none is bound */
 	struct tail *tail;
 	struct link_monitor *links;
 
@@ -57,8 +59,11 @@ struct daemon {
 
 	bool running; /* as far as the loop knows: a start has succeeded, or is under way */
 	bool stopping;
-	bool has_log_id; /* Start named one */
+	int64_t stopping_since; /* boot time */
+	bool has_log_id;	/* Start named one */
 	struct log_id public_id;
+	bool has_domain_id; /* likewise */
+	struct log_id domain_public_id;
 	uid_t *operators;
 	size_t n_operators;
 	LIST_HEAD(, start_wait) start_waits;

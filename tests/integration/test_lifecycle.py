@@ -109,6 +109,19 @@ def test_signals_end_in_order(tun, netlogd, number):
     assert bpf.attached(tun.namespace, tun.interface) == []
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(tun, netlogd, collector_in):
+    """timeout(1) signals the process and then its group: what waits is delivered all the same."""
+    collector = collector_in(tun.namespace)
+    daemon = netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface},
+        "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}}).start()
+    daemon.process.signal(signal.SIGTERM)
+    daemon.process.signal(signal.SIGINT)
+    assert daemon.process.wait() == 0
+    assert "again" not in daemon.log()
+    assert collector.messages[-1]["text"] == "netlogd: stopped"
+
+
 def test_two_daemons_on_one_state_directory(tun, netlogd):
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
     second = netlogd(tun.namespace, {
