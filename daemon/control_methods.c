@@ -157,14 +157,16 @@ static int get_log_id(json_t *parameters, const char *name, const char **ret_tex
 	return 0;
 }
 
-static int get_optional_text(json_t *object, const char *name, char **ret_text)
+/* A member that may be absent or null, and otherwise is what could stand in the configuration. */
+static int get_optional_text(json_t *object, const char *name, bool (*is_valid)(const char *text),
+			     char **ret_text)
 {
 	json_t *value = json_object_get(object, name);
 
 	*ret_text = NULL;
 	if (!value || json_is_null(value))
 		return 0;
-	if (!json_is_string(value))
+	if (!json_is_string(value) || !is_valid(json_string_value(value)))
 		return -EINVAL;
 	/* Borrowed from the call's parameters: the recorder copies it. */
 	*ret_text = (char *)json_string_value(value);
@@ -182,8 +184,8 @@ static int get_device(json_t *parameters, const char *name, const struct device_
 		return 0;
 	source = json_string_value(json_object_get(value, "source"));
 	if (!source || device_source_parse(source, &ret_device->source) < 0 ||
-	    get_optional_text(value, "interface", &ret_device->interface) < 0 ||
-	    get_optional_text(value, "statsSocket", &ret_device->stats_socket) < 0)
+	    get_optional_text(value, "interface", config_is_interface, &ret_device->interface) < 0 ||
+	    get_optional_text(value, "statsSocket", config_is_socket_path, &ret_device->stats_socket) < 0)
 		return -EINVAL;
 	if (!ret_device->interface)
 		ret_device->interface = configured->interface;
@@ -192,14 +194,35 @@ static int get_device(json_t *parameters, const char *name, const struct device_
 	return 1;
 }
 
-static int use_log_ids(struct daemon *daemon, const char *node_text, const char *domain_text,
-		       const struct log_id *node)
+/* 1 when a device that was given can't be, and the call is answered with that. */
+static int refuse_device(struct varlink_call *call, const char *name, const struct device_config *device)
 {
-	daemon->has_log_id = node_text;
-	daemon->public_id = (struct log_id){0};
-	if (node_text)
-		log_id_public(node, &daemon->public_id);
-	return uploader_link_set_log_ids(daemon->uploader, node_text, domain_text);
+	_cleanup_free_ char *reason = NULL;
+	int r = device_config_check(name, device, &reason);
+
+	if (r != -EINVAL)
+		return r;
+	(void)varlink_call_error(call, CONTROL "DeviceUnavailable",
+				 json_pack("{ss ss}", "device", name, "reason", reason));
+	return 1;
+}
+
+/* The private log IDs that Start may give. */
+struct given_ids {
+	const char *node_text, *domain_text; /* borrowed; NULL: not given */
+	struct log_id node, domain;
+};
+
+static int use_log_ids(struct daemon *daemon, const struct given_ids *ids)
+{
+	daemon->has_log_id = ids->node_text;
+	daemon->has_domain_id = ids->domain_text;
+	daemon->public_id = daemon->domain_public_id = (struct log_id){0};
+	if (ids->node_text)
+		log_id_public(&ids->node, &daemon->public_id);
+	if (ids->domain_text)
+		log_id_public(&ids->domain, &daemon->domain_public_id);
+	return uploader_link_set_log_ids(daemon->uploader, ids->node_text, ids->domain_text);
 }
 
 static int start(struct daemon *daemon, struct varlink_call *call, const struct device_config *tun,
@@ -219,19 +242,13 @@ static int start(struct daemon *daemon, struct varlink_call *call, const struct 
 	return 0;
 }
 
-static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
+/* Starts for log IDs that were checked; what is not given is as configured. */
+static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *parameters,
+		     const struct given_ids *ids)
 {
-	struct daemon *daemon = userdata;
 	struct device_config tun = {0}, sock = {0};
-	struct log_id node, domain;
-	const char *node_text, *domain_text;
-	int has_tun, has_sock, r;
+	int has_tun, has_sock, r = 0;
 
-	if (get_log_id(parameters, "nodeLogId", &node_text, &node) < 0)
-		return varlink_call_invalid_parameter(call, "nodeLogId");
-	if (get_log_id(parameters, "domainLogId", &domain_text, &domain) < 0)
-		return varlink_call_invalid_parameter(call, "domainLogId");
-	log_id_wipe(&domain);
 	has_tun = get_device(parameters, "tun", &daemon->config->tun, &tun);
 	if (has_tun < 0)
 		return varlink_call_invalid_parameter(call, "tun");
@@ -240,11 +257,43 @@ static int method_start(struct varlink_call *call, json_t *parameters, void *use
 		return varlink_call_invalid_parameter(call, "sock");
 	if (daemon->running)
 		return answer_public_id(daemon, call, CONTROL "AlreadyRunning");
-	r = use_log_ids(daemon, node_text, domain_text, &node);
-	log_id_wipe(&node);
+	/* As in the configuration: what nothing works for is none. */
+	if (sock.source == SOURCE_AUTO && !sock.interface)
+		sock.source = SOURCE_NONE;
+	if (has_tun)
+		r = refuse_device(call, "tun", &tun);
+	if (r == 0 && has_sock)
+		r = refuse_device(call, "sock", &sock);
+	if (r != 0)
+		return MIN(r, 0);
+	r = use_log_ids(daemon, ids);
 	if (r < 0)
 		return r;
 	return start(daemon, call, has_tun ? &tun : NULL, has_sock ? &sock : NULL);
+}
+
+static void wipe_text(const char *text)
+{
+	if (text)
+		explicit_bzero((char *)text, strlen(text));
+}
+
+static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct given_ids ids = {0};
+	int r;
+
+	if (get_log_id(parameters, "nodeLogId", &ids.node_text, &ids.node) < 0)
+		r = varlink_call_invalid_parameter(call, "nodeLogId");
+	else if (get_log_id(parameters, "domainLogId", &ids.domain_text, &ids.domain) < 0)
+		r = varlink_call_invalid_parameter(call, "domainLogId");
+	else
+		r = start_for(userdata, call, parameters, &ids);
+	/* They were passed on, or are of no use: either way their text ends here. */
+	wipe_text(ids.node_text);
+	wipe_text(ids.domain_text);
+	explicit_bzero(&ids, sizeof(ids));
+	return r;
 }
 
 /* ---- Stop and Flush -------------------------------------------------------------------------------- */
@@ -445,18 +494,20 @@ static int method_tail(struct varlink_call *call, json_t *parameters, void *user
 	struct spool_status status;
 
 	(void)parameters;
-	if (!varlink_call_wants_more(call))
-		return varlink_call_invalid_parameter(call, "more");
 	spool_writer_get_status(daemon->spool, &status);
 	return tail_add(daemon->tail, call, status.last_sequence);
 }
 
 static const struct varlink_method methods[] = {
-	{"Start", VARLINK_PRIVILEGED, method_start},	   {"Stop", VARLINK_PRIVILEGED, method_stop},
-	{"Reconfig", VARLINK_PRIVILEGED, method_reconfig}, {"Reload", VARLINK_PRIVILEGED, method_reload},
-	{"Flush", VARLINK_PRIVILEGED, method_flush},	   {"SetNodes", VARLINK_PRIVILEGED, method_set_nodes},
-	{"Status", VARLINK_PUBLIC, method_status},	   {"Metrics", VARLINK_PUBLIC, method_metrics},
-	{"Tail", VARLINK_PRIVILEGED, method_tail},
+	{"Start", VARLINK_PRIVILEGED, method_start},
+	{"Stop", VARLINK_PRIVILEGED, method_stop},
+	{"Reconfig", VARLINK_PRIVILEGED, method_reconfig},
+	{"Reload", VARLINK_PRIVILEGED, method_reload},
+	{"Flush", VARLINK_PRIVILEGED, method_flush},
+	{"SetNodes", VARLINK_PRIVILEGED, method_set_nodes},
+	{"Status", VARLINK_PUBLIC, method_status},
+	{"Metrics", VARLINK_PUBLIC, method_metrics},
+	{"Tail", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_tail},
 };
 
 static const struct varlink_interface control_interface = {

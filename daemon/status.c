@@ -123,6 +123,7 @@ static json_t *control_status(const struct daemon *daemon)
 	set_number(status, "refused", counters.refused);
 	set_number(status, "cutOff", counters.cut_off);
 	set_number(status, "tails", tail_clients(daemon->tail));
+	set_number(status, "tailDropped", tail_dropped(daemon->tail));
 	return status;
 }
 
@@ -151,11 +152,18 @@ static uint64_t cpu_ms(void)
 
 static void set_identity(json_t *status, const struct daemon *daemon)
 {
+	const struct log_id *domain = daemon->has_domain_id
+					      ? &daemon->domain_public_id
+					      : uploader_link_domain_public_id(daemon->uploader);
 	char id[LOG_ID_TEXT_MAX];
 
 	daemon_public_id(daemon, id);
 	if (daemon->running)
 		set_text(status, "publicId", id);
+	if (domain) {
+		log_id_format(domain, id);
+		set_text(status, "domainPublicId", id);
+	}
 	set_text(status, "version", NETLOGD_VERSION);
 	set_number(status, "pid", (uint64_t)getpid());
 	set_time(status, "startedAt", daemon->started);

@@ -31,6 +31,7 @@ struct tail {
 	int directory_fd;
 	LIST_HEAD(, client) clients;
 	size_t n_clients;
+	uint64_t dropped; /* messages that were gone before their turn came */
 	struct buffer reply;
 };
 
@@ -66,6 +67,7 @@ static int answer_gap(struct client *client, const struct spool_gap *gap)
 			  json_sprintf("netlogd: %llu messages were removed before they could be shown",
 				       (unsigned long long)gap->messages));
 
+	client->tail->dropped += gap->messages;
 	return varlink_call_reply_continues(client->call, message);
 }
 
@@ -165,6 +167,11 @@ void tail_wake(struct tail *tail, uint64_t sequence)
 size_t tail_clients(const struct tail *tail)
 {
 	return tail->n_clients;
+}
+
+uint64_t tail_dropped(const struct tail *tail)
+{
+	return tail->dropped;
 }
 
 int tail_new(struct event_base *base, const char *spool_directory, struct tail **ret_tail)

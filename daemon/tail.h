@@ -24,3 +24,5 @@ int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequen
 /* Messages up to this sequence are in the spool. */
 void tail_wake(struct tail *tail, uint64_t sequence);
 size_t tail_clients(const struct tail *tail);
+/* Messages that were removed from the spool before a client came to them. */
+uint64_t tail_dropped(const struct tail *tail);

@@ -36,6 +36,7 @@ struct uploader_link {
 	struct varlink_call *watch; /* NULL: no uploader is connected */
 	bool identified;
 	struct log_id public_id;
+	struct log_id domain_public_id; /* zeros: none */
 	json_t *sinks;
 	bool reported;
 	uint64_t woken;
@@ -235,8 +236,6 @@ static int method_watch(struct varlink_call *call, json_t *parameters, void *use
 	struct flush *flush;
 
 	(void)parameters;
-	if (!varlink_call_wants_more(call))
-		return varlink_call_invalid_parameter(call, "more");
 	link->watch = varlink_call_ref(call);
 	varlink_call_on_closed(call, on_watch_closed, link);
 	if (old) {
@@ -257,11 +256,15 @@ static int method_identify(struct varlink_call *call, json_t *parameters, void *
 {
 	struct uploader_link *link = userdata;
 	const char *text = json_string_value(json_object_get(parameters, "publicId"));
-	struct log_id id;
+	const char *domain_text = json_string_value(json_object_get(parameters, "domainPublicId"));
+	struct log_id id, domain = {0};
 
 	if (!text || log_id_parse(text, &id) < 0)
 		return varlink_call_invalid_parameter(call, "publicId");
+	if (domain_text && log_id_parse(domain_text, &domain) < 0)
+		return varlink_call_invalid_parameter(call, "domainPublicId");
 	link->public_id = id;
+	link->domain_public_id = domain;
 	link->identified = true;
 	link->ops->identified(link->userdata);
 	return varlink_call_reply(call, NULL);
@@ -302,7 +305,7 @@ static int method_flushed(struct varlink_call *call, json_t *parameters, void *u
 }
 
 static const struct varlink_method methods[] = {
-	{"Watch", VARLINK_PUBLIC, method_watch},
+	{"Watch", VARLINK_NEEDS_MORE, method_watch},
 	{"Identify", VARLINK_PUBLIC, method_identify},
 	{"Report", VARLINK_PUBLIC, method_report},
 	{"Flushed", VARLINK_PUBLIC, method_flushed},
@@ -400,6 +403,11 @@ bool uploader_link_is_connected(const struct uploader_link *link)
 const struct log_id *uploader_link_public_id(const struct uploader_link *link)
 {
 	return link->identified ? &link->public_id : NULL;
+}
+
+const struct log_id *uploader_link_domain_public_id(const struct uploader_link *link)
+{
+	return log_id_is_zero(&link->domain_public_id) ? NULL : &link->domain_public_id;
 }
 
 const json_t *uploader_link_sinks(const struct uploader_link *link)

@@ -44,6 +44,8 @@ int uploader_link_add_connection(struct uploader_link *link, int fd);
 bool uploader_link_is_connected(const struct uploader_link *link);
 /* NULL until the uploader has said it. */
 const struct log_id *uploader_link_public_id(const struct uploader_link *link);
+/* NULL while there is none, or the uploader has not said it. */
+const struct log_id *uploader_link_domain_public_id(const struct uploader_link *link);
 /* The sinks as last reported: an array, borrowed. */
 const json_t *uploader_link_sinks(const struct uploader_link *link);
 /* The largest backlog reported, with what came to the spool since. False when nothing is known. */

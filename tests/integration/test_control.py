@@ -6,6 +6,8 @@ import stat
 
 import pytest
 
+from lib.daemon import program
+from lib.process import run
 from lib.varlink import VarlinkError
 from lib.wait import wait_until
 
@@ -177,6 +179,35 @@ def test_errors_have_names(daemon):
     daemon.call("Reload")
 
 
+def test_tail_needs_more(daemon):
+    with pytest.raises(VarlinkError) as caught:
+        daemon.call("Tail")
+    assert (caught.value.name, caught.value.parameters) == ("org.varlink.service.ExpectedMore", {})
+
+
+@pytest.mark.parametrize("layer, device, name, detail", [
+    ("tun", {"source": "bogus"}, "org.varlink.service.InvalidParameter", "tun"),
+    ("tun", {"source": "ebpf", "interface": ""}, "org.varlink.service.InvalidParameter", "tun"),
+    ("tun", {"source": "ebpf", "interface": "sixteen-letters-"}, "org.varlink.service.InvalidParameter", "tun"),
+    ("sock", {"source": "stats", "statsSocket": "here"}, "org.varlink.service.InvalidParameter", "sock"),
+    ("tun", {"source": "ebpf"}, CONTROL + "DeviceUnavailable",
+     "source ebpf needs interface: none is given, none is configured"),
+    ("sock", {"source": "stats"}, CONTROL + "DeviceUnavailable",
+     "source stats needs stats-socket: none is given, none is configured"),
+    ("tun", {"source": "wireguard", "interface": "lo"}, CONTROL + "DeviceUnavailable",
+     "source wireguard is none of auto, ebpf, packet, stats or none"),
+    ("sock", {"source": "tailscale", "statsSocket": "/x"}, CONTROL + "DeviceUnavailable",
+     "source tailscale is not yet supported"),
+])
+def test_devices_that_start_refuses(daemon, layer, device, name, detail):
+    daemon.call("Stop")
+    with pytest.raises(VarlinkError) as caught:
+        daemon.call("Start", **{layer: device})
+    expected = {"parameter": detail} if name.startswith("org.varlink") else {"device": layer, "reason": detail}
+    assert (caught.value.name, caught.value.parameters) == (name, expected)
+    assert not daemon.status()["running"]
+
+
 def test_a_log_id_given_to_start(daemon, directory):
     private = directory / "other.logid"
     public = daemon.ctl("id", "new", private).stdout.split()[-1]
@@ -234,5 +265,43 @@ def test_a_domain_given_to_start_is_for_that_run(network, netlogd, collector_in,
         return targets
 
     secret = domain.read_text().strip()
+    public = daemon.ctl("id", "public", domain).stdout.strip()
+    assert "domainPublicId" not in daemon.status()
     assert all(target.endswith(f"?copyId={secret}") for target in targets_of_a_run(domainLogId=secret))
+    assert daemon.status()["domainPublicId"] == public
     assert not any("copyId" in target for target in targets_of_a_run())
+    assert "domainPublicId" not in daemon.status()
+
+
+def test_the_configured_domain_is_shown(network, netlogd, directory):
+    namespace = network.namespace()
+    domain = directory / "domain.logid"
+    public = run([program("netlogctl"), "id", "new", domain]).stdout.strip()
+    daemon = netlogd(namespace, {"node": {"domain-log-id-file": domain},
+                                 "tun": {"source": "none"}, "sock": {"source": "none"}}).start()
+    wait_until(lambda: daemon.status().get("domainPublicId") == public, "the domain's public log ID")
+
+
+def test_the_sockets_directory_is_made_and_the_sockets_are_removed(network, netlogd, directory):
+    """Run by hand nobody else makes /run/netlogd; and a path without a server would be in the way of others."""
+    daemon = netlogd(network.namespace(), {"tun": None, "sock": None})
+    daemon.arguments = ["--no-uploader"]
+    daemon.control_socket = directory / "run" / "control.sock"
+    daemon.configure({"netlogd": {"control-socket": daemon.control_socket}})
+    daemon.start()
+    assert stat.S_IMODE(os.stat(directory / "run").st_mode) == 0o755
+    assert sorted(os.listdir(directory / "run")) == ["control.sock", "upload.sock"]
+    daemon.stop()
+    assert os.listdir(directory / "run") == []
+    # A start that fails after the socket was bound.
+    daemon.configure({"node": {"nodes-file": directory / "none.json"}})
+    assert daemon.launch().process.wait() == 1
+    daemon.notify.close()
+    assert os.listdir(directory / "run") == []
+
+
+def test_without_devices_nothing_is_counted(network, netlogd):
+    daemon = netlogd(network.namespace(), {}).start()
+    status = daemon.status()
+    assert (status["running"], status["tun"]["source"], status["sock"]["source"]) == (True, "none", "none")
+    assert "names no device: nothing is counted" in daemon.log()
