@@ -67,12 +67,14 @@ def test_equal_where_nothing_is_dropped(ends):
         expected[connection_key(58 if ipv6 else 1, here, 0, there, 0)] = icmp
         expected[connection_key(255, here, 0, there, 0)] = Counts(
             60 + later * pings, 60 * tail + rest * pings, 40 + later * pings, 40 * tail + rest * pings)
-    streams = []
+    streams = {}
     for number, ipv6 in enumerate((False, True)):
-        streams.append(transfer_tcp(one, other, 2 << 20, port=5001 + number, ipv6=ipv6))
-        # Many small segments, and a connection that the other end opens.
-        streams.append(transfer_tcp(one, other, 20000, port=5003 + number, chunk=100, ipv6=ipv6))
-        streams.append((streams[0][0], *reversed(transfer_tcp(other, one, 1 << 20, port=5005 + number, ipv6=ipv6)[1:])))
+        # The second of many small segments, and the third one that the other end opens.
+        for offset, (size, chunk) in enumerate(((2 << 20, 32768), (20000, 100))):
+            key, stream_sent = transfer_tcp(one, other, size, port=5001 + 3 * number + offset, chunk=chunk, ipv6=ipv6)
+            streams[key] = 0, stream_sent
+        (proto, source, destination), stream_sent = transfer_tcp(other, one, 1 << 20, port=5003 + 3 * number, ipv6=ipv6)
+        streams[proto, destination, source] = 2, stream_sent
     settle(one, other)
     losses = [end.lost() for end in ends]
     (tunnel, messages, _), (other_tunnel, other_messages, _) = [end.finish() for end in ends]
@@ -83,8 +85,8 @@ def test_equal_where_nothing_is_dropped(ends):
     assert sent == other_side(received)
     for key, counts in expected.items():
         assert sent[key] == counts, key
-    for stream in streams:
-        assert sent[stream].txPkts > 0 and sent[stream].rxPkts > 0, stream
+    for key, (first, counts) in streams.items():
+        assert sent[key][first:first + 2] == counts, key
     neighbours = {key for key in sent if key[0] == 58} - {connection_key(58, one.address6, 0, other.address6, 0)}
     assert set(sent) == set(expected) | set(streams) | neighbours
 

@@ -36,7 +36,7 @@ def test_exact_counts(network, netlogd, maker, source):
     large = send_udp(right, left, 200, 1200, port_left=40002, port_right=40003, back=100)
     # 28 bytes of headers, and fragments of the interface's MTU.
     left.namespace.run("ping", "-c", "4", "-i", "0.01", "-s", "56", right.address)
-    stream = transfer_tcp(left, right, 1 << 20)
+    stream, stream_sent = transfer_tcp(left, right, 1 << 20)
     settle(left, right)
     statuses = [daemon.status() for daemon in daemons]
     for daemon in daemons:
@@ -59,10 +59,8 @@ def test_exact_counts(network, netlogd, maker, source):
     assert here_and_there(key) == (Counts(6, 6 * 84, 6, 6 * 84), Counts(6, 6 * 84, 6, 6 * 84))
     one, other = here_and_there(stream)
     assert one == mirrored(other)
-    # At least the payload and a segment's headers; at most those of every segment, the handshake, and a little more.
-    mtu = left.namespace.ip_json("link", "show", "dev", left.interface)[0]["mtu"]
-    segments = (1 << 20) // (mtu - 52) + 2 * 32
-    assert (1 << 20) < one.txBytes <= (1 << 20) + (segments + 40) * 52 + 120
+    # Some of it more than once, where a tunnel lost a packet or found out that it can't carry one so large.
+    assert (one.txPkts, one.txBytes) == stream_sent
     for number, status in enumerate(statuses):
         assert status["tun"]["conservationFailures"] == 0
         assert status["tun"].get("errors", 0) == 0
