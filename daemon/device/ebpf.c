@@ -250,6 +250,8 @@ static const char *ebpf_explain(int error)
 		return "no such interface";
 	case -EOPNOTSUPP:
 		return "this kind of interface has a link-layer header that is neither none nor Ethernet";
+	case -EBUSY:
+		return "no TCX on this kernel, and a qdisc `ingress` or filters of others leave no place for ours";
 	}
 	return "the kernel refuses the eBPF programs";
 }

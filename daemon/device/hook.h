@@ -19,7 +19,10 @@ struct hook_options {
 	bool without_tcx; /* for tests */
 };
 
-/* 0; -ENODEV without that interface; -EPERM; -EOPNOTSUPP when the kernel offers no place; another -errno. */
+/*
+ * 0; -ENODEV without that interface; -EPERM; -EOPNOTSUPP when the kernel offers no place; -EBUSY when others
+ * leave none; another -errno.
+ */
 int hook_attach(const struct hook_options *options, struct hook **ret_hook);
 /* Detaches; programs that run at this moment may still end their run. */
 void hook_free(struct hook *hook);

@@ -84,6 +84,45 @@ static struct nlmsghdr *clsact_request(void *buffer, uint16_t type, uint16_t fla
 	return request;
 }
 
+static int qdisc_read_kind(const struct nlmsghdr *message, void *userdata)
+{
+	struct netlink_attributes attributes;
+	const struct nlattr *attr;
+	bool *is_clsact = userdata;
+	char kind[16];
+	int error;
+
+	error = netlink_attributes_of(message, sizeof(struct tcmsg), &attributes);
+	if (error < 0)
+		return error;
+	while ((error = netlink_attributes_next(&attributes, &attr)) > 0)
+		if (mnl_attr_get_type(attr) == TCA_KIND)
+			*is_clsact = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
+				     strcmp(kind, "clsact") == 0;
+	return error;
+}
+
+/*
+ * In clsact's place may be the older qdisc `ingress`. It has no egress, but takes a filter for it all the
+ * same, and puts it on ingress.
+ */
+static int clsact_check_qdisc(struct clsact *clsact)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request;
+	bool is_clsact = false;
+	struct tcmsg *tc;
+	int error;
+
+	/* Without ECHO the kernel tells everybody who listens, but not who asks. */
+	request = clsact_request(buffer, RTM_GETQDISC, NLM_F_ECHO, clsact, &tc);
+	tc->tcm_parent = TC_H_CLSACT;
+	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, qdisc_read_kind, &is_clsact, NULL);
+	if (error < 0)
+		return error;
+	return is_clsact ? 0 : -EBUSY;
+}
+
 static int clsact_make_qdisc(struct clsact *clsact)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
@@ -96,7 +135,7 @@ static int clsact_make_qdisc(struct clsact *clsact)
 	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(request, TCA_KIND, "clsact");
 	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
-	return error == -EEXIST ? 0 : error;
+	return error == -EEXIST ? clsact_check_qdisc(clsact) : error;
 }
 
 static int filter_read_options(const struct nlattr *options, struct filter *filter)

@@ -14,7 +14,7 @@
 
 struct clsact;
 
-/* 0; -ENODEV without that interface; -EPERM; another -errno. */
+/* 0; -ENODEV without that interface; -EPERM; -EBUSY where others leave no place; another -errno. */
 int clsact_attach(const struct hook_options *options, struct clsact **ret_clsact);
 void clsact_free(struct clsact *clsact);
 

@@ -78,6 +78,13 @@ static uint64_t received(struct device *device)
 	return packets;
 }
 
+static int no_answer(const struct nlmsghdr *message, void *userdata)
+{
+	(void)message;
+	(void)userdata;
+	return 0;
+}
+
 static int count_message(const struct nlmsghdr *message, void *userdata)
 {
 	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
@@ -173,6 +180,44 @@ static void killed_run(void)
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+/* What `tc qdisc add dev X ingress` makes: it has clsact's place, and no egress. */
+static void make_ingress_qdisc(void)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct netlink *netlink = NULL;
+	struct tcmsg *tc;
+
+	ck_assert_int_eq(netlink_new(NETLINK_ROUTE, &netlink), 0);
+	request->nlmsg_type = RTM_NEWQDISC;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	tc = mnl_nlmsg_put_extra_header(request, sizeof(*tc));
+	tc->tcm_ifindex = (int)tunnel.ifindex;
+	tc->tcm_parent = TC_H_INGRESS;
+	tc->tcm_handle = TC_H_MAKE(TC_H_INGRESS, 0);
+	mnl_attr_put_strz(request, TCA_KIND, "ingress");
+	ck_assert_int_eq(netlink_request(netlink, request, 1000, no_answer, NULL, NULL), 0);
+	netlink_free(netlink);
+}
+
+/* A program for egress would be put on ingress there, and received packets be counted twice. */
+START_TEST(an_ingress_qdisc_is_no_place)
+{
+	struct device_options options = {.max_flows = 64, .without_tcx = true};
+	_cleanup_free_ char *reason = NULL;
+	struct device *device = NULL;
+
+	start();
+	options.interface = tunnel.name;
+	options.epoch = epoch;
+	make_ingress_qdisc();
+	ck_assert_int_eq(device_ebpf_new(&options, &device, &reason), -EBUSY);
+	ck_assert_msg(strstr(reason, "qdisc"), "%s", reason);
+	ck_assert_uint_eq(ingress_filters(), 0);
+	stop();
+}
+END_TEST
+
 START_TEST(leftovers_are_replaced)
 {
 	struct device *device;
@@ -267,13 +312,6 @@ START_TEST(a_tcx_program_ahead_is_told)
 }
 END_TEST
 
-static int no_answer(const struct nlmsghdr *message, void *userdata)
-{
-	(void)message;
-	(void)userdata;
-	return 0;
-}
-
 /* Moves the tunnel's interface into the namespace; it loses its place in ours. */
 static void move_to(int namespace_fd)
 {
@@ -350,6 +388,7 @@ int main(void)
 	epoch_free(probe);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, leftovers_are_replaced);
+	tcase_add_test(tcase, an_ingress_qdisc_is_no_place);
 	tcase_add_test(tcase, other_instances_are_left_alone);
 	tcase_add_test(tcase, foreign_filters_are_left_alone);
 	tcase_add_loop_test(tcase, a_tcx_program_ahead_is_told, 0, 2);
