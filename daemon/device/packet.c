@@ -227,11 +227,19 @@ static int packet_set_statistics_enabled(struct device *device, bool enabled)
 	return 0;
 }
 
+static bool packet_is_in_place(const struct packet_source *source)
+{
+	bool in_place = true;
+
+	for (size_t i = 0; i < SOCKETS; i++)
+		in_place = in_place && packet_socket_is_bound(&source->sockets[i], source->interface.index);
+	return in_place;
+}
+
 static int packet_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct packet_source *source = PACKET(device);
 	struct extraction extraction = {.has_totals = true, .packets_only = true};
-	char name[IF_NAMESIZE];
 	int error = 0;
 
 	pthread_mutex_lock(&source->lock);
@@ -249,7 +257,7 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	*ret_extraction = extraction;
 	if (error < 0)
 		return error;
-	return device->enabled && !if_indextoname(source->interface.index, name) ? -ENODEV : 0;
+	return device->enabled && !packet_is_in_place(source) ? -ENODEV : 0;
 }
 
 static void packet_get_info(struct device *device, struct device_info *ret_info)

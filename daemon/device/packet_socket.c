@@ -141,6 +141,15 @@ int packet_socket_update(struct packet_socket *packet)
 	return 0;
 }
 
+bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex)
+{
+	struct sockaddr_ll address;
+	socklen_t length = sizeof(address);
+
+	return getsockname(packet->fd, (struct sockaddr *)&address, &length) == 0 &&
+	       address.sll_ifindex == (int)ifindex;
+}
+
 static bool is_ip(const uint8_t *type)
 {
 	unsigned int number = (unsigned int)type[0] << 8 | type[1];

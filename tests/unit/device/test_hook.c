@@ -373,6 +373,51 @@ START_TEST(an_interface_that_moves_and_comes_back)
 }
 END_TEST
 
+/*
+ * Away and back before anybody looks, with the same name and number: a TCX link stays with it, but nothing
+ * else of ours hangs on it any more.
+ */
+START_TEST(an_interface_that_was_away_meanwhile)
+{
+	struct device_options options = {.max_flows = 64, .without_tcx = _i == 1};
+	struct extraction extraction = {};
+	struct device *device = NULL;
+	struct device_info info;
+	int home = -1, away = -1;
+	bool stays;
+
+	start();
+	options.interface = tunnel.name;
+	options.epoch = epoch;
+	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ck_assert_int_eq(_i == 2 ? device_packet_new(&options, &device, NULL)
+				 : device_ebpf_new(&options, &device, NULL),
+			 0);
+	ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
+	receive(2);
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	away = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ck_assert_int_eq(setns(home, CLONE_NEWNET), 0);
+	move_to(away);
+	ck_assert_int_eq(setns(away, CLONE_NEWNET), 0);
+	move_to(home);
+	ck_assert_int_eq(setns(home, CLONE_NEWNET), 0);
+	ck_assert_uint_eq(if_nametoindex(tunnel.name), tunnel.ifindex);
+	interface_set_up(tunnel.name, true);
+	receive(3);
+	epoch_flip(epoch);
+	device->ops->get_info(device, &info);
+	stays = info.attachment && strcmp(info.attachment, "tcx") == 0;
+	ck_assert_int_eq(device->ops->extract_statistics(device, &extraction), stays ? 0 : -ENODEV);
+	ck_assert_uint_eq(extraction.totals.rx_packets, stays ? 5 : 2);
+	extraction_deinit(&extraction);
+	device_free(device);
+	safe_close(home);
+	safe_close(away);
+	stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("hook");
@@ -393,6 +438,7 @@ int main(void)
 	tcase_add_test(tcase, foreign_filters_are_left_alone);
 	tcase_add_loop_test(tcase, a_tcx_program_ahead_is_told, 0, 2);
 	tcase_add_loop_test(tcase, an_interface_that_moves_and_comes_back, 0, 2);
+	tcase_add_loop_test(tcase, an_interface_that_was_away_meanwhile, 0, 3);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
