@@ -205,11 +205,15 @@ bool packet_socket_read(struct packet_socket *packet,
 		const struct tpacket3_hdr *frame = (const void *)next;
 		struct decode_input input;
 
+		next += frame->tp_next_offset;
+		/* A large segment of a kind that has no number here: a frame that the kernel left as it was,
+		 * and counted as dropped. */
+		if (!(frame->tp_status & TP_STATUS_USER))
+			continue;
 		frame_read(packet, frame, &input);
 		take(&input, packet->received, userdata);
-		next += frame->tp_next_offset;
+		packet->read++;
 	}
-	packet->read += block->hdr.bh1.num_pkts;
 	__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 	packet->block = (packet->block + 1) % BLOCKS;
 	return true;

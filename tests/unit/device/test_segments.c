@@ -116,6 +116,38 @@ START_TEST(counts_what_the_kernel_makes_of_it)
 }
 END_TEST
 
+/* IP fragments in one piece, as a virtual machine may write them: no packet socket can say of what kind they
+ * are. */
+START_TEST(a_kind_that_is_not_known)
+{
+	struct extraction extraction;
+	uint64_t packets = 5;
+
+	start(true);
+	superpacket_make(&packet, &(struct superpacket_options){.udp = true, .size = 1000, .payload = 5000});
+	packet.header.gso_type = VIRTIO_NET_HDR_GSO_UDP;
+	/* Ordinary ones before and after it, so that it has what they left in the ring around it. */
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet.bytes, 28), 0);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, &packet.header, packet.bytes, packet.length), 0);
+	}
+	extraction = extract();
+	if (by_packets) {
+		ck_assert_uint_eq(extraction.totals.rx_packets, 6);
+		ck_assert_uint_eq(extraction.overflow.rx_packets, 3);
+		ck_assert_uint_eq(extraction.flows.n, 1);
+		ck_assert_uint_eq(extraction.flows.items[0].counts.rx_packets, 3);
+		ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, 3 * 28);
+	} else {
+		ck_assert_uint_eq(extraction.totals.rx_packets, 3 + 3 * (packets + 1));
+		ck_assert_uint_eq(extraction.inexact.rx_packets, 3 * (packets + 1));
+		ck_assert(counts_is_zero(&extraction.overflow));
+	}
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
 static void set_address(int request_code, const char *text)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET};
@@ -323,6 +355,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, counts_what_the_kernel_makes_of_it, 0, (int)n_superpackets);
+	tcase_add_test(tcase, a_kind_that_is_not_known);
 	tcase_add_test(tcase, udp_segment_of_a_socket);
 	tcase_add_loop_test(tcase, encapsulated_once_more, 0,
 			    (int)(sizeof(encapsulations) / sizeof(encapsulations[0])));
