@@ -29,17 +29,22 @@
 /* linux/virtio_net.h of newer kernels. */
 #define GSO_UDP_L4 5
 
-/* Of an IPv6 packet with extension headers all is wanted, of others the beginning. */
+/* Of an IPv6 packet with extension headers, or behind a tag, all is wanted, of others the beginning. */
 static int packet_socket_filter(const struct packet_socket *packet)
 {
 	const unsigned int ip = packet->l2_length;
 	/* Jumps count from the next instruction on; "none" is the last, "all" the one before. */
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, packet->received ? 12 : 0,
-			 packet->received ? 0 : 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, packet->received ? 17 : 0,
+			 packet->received ? 0 : 17),
 		BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ip + 40, 0, 9),
+		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, ip + 40, 0, 13),
+		BPF_STMT(BPF_LD | BPF_IMM, ip),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_8021Q, 10, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETH_P_8021AD, 9, 0),
 		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, ip),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x60, 0, 5),
@@ -150,11 +155,19 @@ bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifi
 	       address.sll_ifindex == (int)ifindex;
 }
 
+static unsigned int read_type(const uint8_t *type)
+{
+	return (unsigned int)type[0] << 8 | type[1];
+}
+
 static bool is_ip(const uint8_t *type)
 {
-	unsigned int number = (unsigned int)type[0] << 8 | type[1];
+	return read_type(type) == ETH_P_IP || read_type(type) == ETH_P_IPV6;
+}
 
-	return number == ETH_P_IP || number == ETH_P_IPV6;
+static bool is_tag(const uint8_t *type)
+{
+	return read_type(type) == ETH_P_8021Q || read_type(type) == ETH_P_8021AD;
 }
 
 /* From the frame in the ring to what the decoder takes. */
@@ -168,7 +181,7 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 
 	if (skipped > 0 && captured >= skipped) {
 		/* A tag that the kernel left in the frame: the second of two. */
-		if (captured >= skipped + 4 && data[12] == 0x81 && data[13] == 0x00)
+		if (captured >= skipped + 4 && is_tag(data + 12))
 			skipped += 4;
 		ip = is_ip(data + skipped - 2);
 	}

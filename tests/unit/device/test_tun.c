@@ -174,6 +174,45 @@ START_TEST(ethernet_header_is_not_counted)
 }
 END_TEST
 
+/* The kernel takes off the first tag of what comes in, and none of what a packet socket sends. */
+START_TEST(a_tag_that_stays_in_the_frame)
+{
+	/* Two tags; IPv6 with 256 bytes of destination options, and UDP behind. */
+	uint8_t frame[22 + 40 + 256 + 8] = {[12] = 0x81, [15] = 5, [19] = 6, [20] = 0x86, [21] = 0xdd};
+	uint8_t *ip = frame + 22;
+	struct extraction extraction = {};
+
+	frame[16] = _i == 0 ? 0x81 : 0x88;
+	frame[17] = _i == 0 ? 0x00 : 0xa8;
+	ip[0] = 0x60;
+	ip[4] = 1;
+	ip[5] = 8;
+	ip[6] = 60;
+	ip[40] = 17;
+	ip[41] = 31;
+	ip[40 + 256 + 3] = 7;
+	start(&(struct tunnel_options){.ethernet = true}, 1024);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, frame, sizeof(frame)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.src.port, 7);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, sizeof(frame) - 22);
+	extraction_deinit(&extraction);
+
+	/* With the second alone. */
+	memmove(frame + 12, frame + 16, sizeof(frame) - 16);
+	ck_assert_int_eq(tunnel_transmit(&tunnel, 0, NULL, frame, sizeof(frame) - 4), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, 7);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.tx_bytes, sizeof(frame) - 22);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
 START_TEST(overflow_is_counted_exactly)
 {
 	struct extraction extraction = {};
@@ -508,6 +547,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
+	tcase_add_loop_test(tcase, a_tag_that_stays_in_the_frame, 0, 2);
 	if (setup == with_packets) {
 		tcase_add_test(tcase, the_cap_makes_overflow);
 		tcase_add_test(tcase, what_the_ring_drops_is_overflow);
