@@ -13,8 +13,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Entries at which an early extraction is asked for; set before loading. */
+/* Entries at which an early extraction is asked for, and from which on again; set before loading. */
 const volatile __u64 pressure_threshold = ~0ULL;
+/* How often again: a power of two less one. */
+const volatile __u64 pressure_mask = ~0ULL;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -85,9 +87,10 @@ static __always_inline void note_insert(__u32 side)
 	if (!filled)
 		return;
 	__sync_fetch_and_add(&filled->inserted, 1);
-	/* Two CPUs may both see the threshold, or neither its exact value: one step later will do. */
+	/* Again, since CPUs that insert at once may step over any one number, and since what is asked for one
+	 * side may be taken for the other's. */
 	inserted = *(volatile __u64 *)&filled->inserted;
-	if (inserted == pressure_threshold || inserted == pressure_threshold + 1)
+	if (inserted == pressure_threshold || (inserted > pressure_threshold && !(inserted & pressure_mask)))
 		bpf_ringbuf_output(&pressure, &inserted, sizeof(inserted), BPF_RB_FORCE_WAKEUP);
 }
 

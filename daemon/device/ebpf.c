@@ -148,8 +148,9 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 	struct extraction extraction = {.has_totals = true};
 	int error;
 
-	error = ebpf_drain(ebpf, &extraction);
+	/* First: what is asked for from now on may be for the side that is in use now. */
 	ring_buffer__consume(ebpf->pressure);
+	error = ebpf_drain(ebpf, &extraction);
 	if (error < 0) {
 		extraction.errors++;
 		extraction.has_totals =
@@ -210,6 +211,16 @@ static int ebpf_on_pressure(void *context, void *data, size_t size)
 	return 0;
 }
 
+/* Some sixteen times between three quarters and full. */
+static uint64_t pressure_mask(uint32_t entries)
+{
+	uint64_t every = 1;
+
+	while (every * 128 <= entries)
+		every *= 2;
+	return every - 1;
+}
+
 static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 {
 	uint32_t entries = max_flows > UINT32_MAX / 2 ? UINT32_MAX : max_flows * 2;
@@ -222,6 +233,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 	ebpf->programs = programs;
 	programs->rodata->l2_length = ebpf->interface.l2_length;
 	programs->rodata->pressure_threshold = (uint64_t)entries * 3 / 4;
+	programs->rodata->pressure_mask = pressure_mask(entries);
 	error = bpf_map__set_max_entries(programs->maps.flows_0, entries);
 	if (error == 0)
 		error = bpf_map__set_max_entries(programs->maps.flows_1, entries);

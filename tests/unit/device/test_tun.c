@@ -344,6 +344,32 @@ START_TEST(asks_for_an_early_extraction_at_three_quarters)
 }
 END_TEST
 
+/* The next window's map fills up while this window's is being emptied. */
+START_TEST(asks_also_when_an_extraction_is_under_way)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 50);
+	epoch_flip(epoch);
+	for (uint16_t i = 0; i < 80; i++) {
+		make_packet(packet, i);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	ck_assert_int_eq(device->ops->extract_statistics(device, &extraction), 0);
+	ck_assert_uint_eq(extraction.flows.n, 0);
+	extraction_deinit(&extraction);
+	make_packet(packet, 80);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert(has_pressure(0));
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 81);
+	extraction_deinit(&extraction);
+	ck_assert(!has_pressure(0));
+	stop();
+}
+END_TEST
+
 static size_t open_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -555,6 +581,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 		tcase_add_test(tcase, tells_what_it_is);
 		tcase_add_test(tcase, overflow_is_counted_exactly);
 		tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
+		tcase_add_test(tcase, asks_also_when_an_extraction_is_under_way);
 	}
 	tcase_add_test(tcase, starts_and_stops_leak_nothing);
 	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
