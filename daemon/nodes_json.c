@@ -207,8 +207,8 @@ static void tidy(struct node *node)
 {
 	size_t n = node->name ? strlen(node->name) : 0;
 
-	if (n && node->name[n - 1] == '.')
-		node->name[n - 1] = '\0';
+	while (n && node->name[n - 1] == '.')
+		node->name[--n] = '\0';
 	if (node->name && !*node->name) {
 		free(node->name);
 		node->name = NULL;

@@ -37,7 +37,7 @@ START_TEST(members_in_the_order_of_the_contract)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = make(
 		"{\"nodes\":[{\"user\":\"ada@example.com\",\"os\":\"linux\",\"addresses\":[\"100.64.0.1\","
-		"\"fd7a:115c:a1e0:0::1\",\"100.64.0.1/32\"],\"name\":\"a.example.\",\"nodeId\":\"n1\"}]}");
+		"\"fd7a:115c:a1e0:0::1\",\"100.64.0.1/32\"],\"name\":\"a.example..\",\"nodeId\":\"n1\"}]}");
 
 	ck_assert_uint_eq(nodes_count(nodes), 1);
 	ck_assert_str_eq(nodes_get(nodes, 0)->json,
@@ -61,7 +61,7 @@ START_TEST(empty_members_are_left_out)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = make(
 		"{\"nodes\":[{\"nodeId\":\"n1\",\"name\":\"\",\"os\":null,\"addresses\":[],\"tags\":[],"
-		"\"user\":\"ada\"},{\"nodeId\":\"n2\",\"name\":\".\",\"addresses\":null,\"tags\":null}]}");
+		"\"user\":\"ada\"},{\"nodeId\":\"n2\",\"name\":\"..\",\"addresses\":null,\"tags\":null}]}");
 
 	ck_assert_str_eq(nodes_get(nodes, 0)->json, "{\"nodeId\":\"n1\",\"user\":\"ada\"}");
 	ck_assert_str_eq(nodes_get(nodes, 1)->json, "{\"nodeId\":\"n2\"}");
