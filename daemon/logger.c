@@ -12,50 +12,17 @@
 #include "common/time_text.h"
 #include "daemon/device/epoch.h"
 #include "daemon/discover.h"
+#include "daemon/logger_internal.h"
 #include "daemon/routes.h"
-#include "daemon/routes_status.h"
 #include "daemon/run_mark.h"
 #include "daemon/spool_writer.h"
-#include "daemon/window.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 
 #define SYNC_WAIT_MS 2000
 #define SLICE	     8192 /* flows that are classified before their memory is given back */
-
-struct logger {
-	const struct clock *clock;
-	struct epoch *epoch;
-	struct spool_writer *spool;
-	const struct config *config;
-	struct nodes *nodes;
-	struct routes *routes;
-	struct record *record;
-	struct record_sequence sequence;
-	struct buffer text; /* reused for text messages */
-
-	struct layer tun, sock;
-	bool running;
-	bool overridden; /* Start named the devices, so a reload leaves them */
-	struct window window;
-	int64_t last_message; /* boot time, for the heartbeat */
-	bool told_unclean;    /* a run that ended without a stop is told once */
-
-	int64_t started; /* wall */
-	uint64_t windows, messages, bytes, conservation_failures, clock_steps;
-	struct counts ignored;
-	int64_t last_end;
-	int64_t last_cpu, last_delay; /* ns that the last window's end took */
-	size_t last_connections;
-	uint64_t last_messages;
-
-	pthread_mutex_t mutex;
-	json_t *status;	   /* under the mutex */
-	json_t *node_list; /* under the mutex */
-};
 
 static struct record_settings record_settings(const struct logger *logger)
 {
@@ -69,104 +36,6 @@ static struct record_settings record_settings(const struct logger *logger)
 		.nodes = logger->nodes,
 		.local_addrs = routes_local_addrs(logger->routes),
 	};
-}
-
-/* ---- what the outside sees ------------------------------------------------------------------------- */
-
-static void set_time(json_t *object, const char *key, int64_t wall)
-{
-	char text[TIME_TEXT_MAX];
-
-	if (wall == 0)
-		return;
-	time_format(wall, text);
-	json_object_set_new(object, key, json_string(text));
-}
-
-static json_t *window_status(const struct logger *logger)
-{
-	json_t *window = json_object();
-
-	json_object_set_new(window, "periodMs", json_integer(logger->config->period / NSEC_PER_MSEC));
-	if (logger->running)
-		set_time(window, "start", logger->window.start);
-	set_time(window, "lastEnd", logger->last_end);
-	json_object_set_new(window, "lastConnections", json_integer((json_int_t)logger->last_connections));
-	json_object_set_new(window, "lastMessages", json_integer((json_int_t)logger->last_messages));
-	json_object_set_new(window, "lastCpuUs", json_integer(logger->last_cpu / NSEC_PER_USEC));
-	json_object_set_new(window, "lastDelayUs", json_integer(logger->last_delay / NSEC_PER_USEC));
-	return window;
-}
-
-static json_t *record_status(const struct logger *logger)
-{
-	json_t *record = json_object();
-
-	json_object_set_new(record, "messages", json_integer((json_int_t)logger->messages));
-	json_object_set_new(record, "bytes", json_integer((json_int_t)logger->bytes));
-	json_object_set_new(record, "windows", json_integer((json_int_t)logger->windows));
-	json_object_set_new(record, "ignored", layer_counts_status(&logger->ignored));
-	json_object_set_new(record, "conservationFailures",
-			    json_integer((json_int_t)logger->conservation_failures));
-	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
-	json_object_set_new(record, "exitTraffic",
-			    json_string(exit_traffic_name(logger->config->exit_traffic)));
-	json_object_set_new(record, "procId", json_integer(logger->sequence.proc_id));
-	json_object_set_new(record, "procSeq", json_integer((json_int_t)logger->sequence.proc_seq));
-	return record;
-}
-
-/* Replaces the copy that other threads read. */
-static void publish(struct logger *logger)
-{
-	json_t *status = json_object(), *old;
-
-	json_object_set_new(status, "running", json_boolean(logger->running));
-	if (logger->running)
-		set_time(status, "runningSince", logger->started);
-	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
-	json_object_set_new(status, "window", window_status(logger));
-	json_object_set_new(status, "tun", layer_status(&logger->tun));
-	json_object_set_new(status, "sock", layer_status(&logger->sock));
-	json_object_set_new(status, "routes", routes_status(logger->routes, logger->config));
-	json_object_set_new(status, "record", record_status(logger));
-
-	pthread_mutex_lock(&logger->mutex);
-	old = logger->status;
-	logger->status = status;
-	pthread_mutex_unlock(&logger->mutex);
-	json_decref(old);
-}
-
-json_t *logger_status(struct logger *logger)
-{
-	json_t *status;
-
-	pthread_mutex_lock(&logger->mutex);
-	status = json_deep_copy(logger->status);
-	pthread_mutex_unlock(&logger->mutex);
-	return status;
-}
-
-static void publish_nodes(struct logger *logger)
-{
-	json_t *list = nodes_status(logger->nodes), *old;
-
-	pthread_mutex_lock(&logger->mutex);
-	old = logger->node_list;
-	logger->node_list = list;
-	pthread_mutex_unlock(&logger->mutex);
-	json_decref(old);
-}
-
-json_t *logger_nodes(struct logger *logger)
-{
-	json_t *list;
-
-	pthread_mutex_lock(&logger->mutex);
-	list = json_deep_copy(logger->node_list);
-	pthread_mutex_unlock(&logger->mutex);
-	return list;
 }
 
 /* ---- messages -------------------------------------------------------------------------------------- */
@@ -473,7 +342,7 @@ void logger_check_devices(struct logger *logger)
 		return;
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
-	publish(logger);
+	logger_publish(logger);
 }
 
 void logger_end_window(struct logger *logger)
@@ -483,7 +352,7 @@ void logger_end_window(struct logger *logger)
 	finish_window(logger);
 	logger_check_devices(logger);
 	heartbeat(logger);
-	publish(logger);
+	logger_publish(logger);
 }
 
 /* ---- start and stop -------------------------------------------------------------------------------- */
@@ -574,7 +443,7 @@ static void begin(struct logger *logger, bool overridden)
 	tell_unclean_end(logger);
 	mark_running(logger, true);
 	tell_started(logger);
-	publish(logger);
+	logger_publish(logger);
 }
 
 int logger_start(struct logger *logger, const struct device_config *tun, const struct device_config *sock,
@@ -589,7 +458,7 @@ int logger_start(struct logger *logger, const struct device_config *tun, const s
 			  ret_reason);
 	if (r < 0) {
 		close_layers(logger);
-		publish(logger);
+		logger_publish(logger);
 		return r;
 	}
 	begin(logger, tun || sock);
@@ -634,7 +503,7 @@ void logger_stop(struct logger *logger)
 	logger->running = false;
 	logger_tell(logger, "stopped");
 	mark_running(logger, false);
-	publish(logger);
+	logger_publish(logger);
 	log_info("stopped");
 }
 
@@ -646,7 +515,7 @@ int logger_reconfigure(struct logger *logger, const struct route_lists *lists)
 
 	logger_gather(logger);
 	r = routes_reconfigure(logger->routes, lists);
-	publish(logger);
+	logger_publish(logger);
 	return r;
 }
 
@@ -654,8 +523,8 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 {
 	nodes_free(logger->nodes);
 	logger->nodes = nodes;
-	publish_nodes(logger);
-	publish(logger);
+	logger_publish_nodes(logger);
+	logger_publish(logger);
 }
 
 /* Ends a layer's counting, if the configuration asks for another device; whether it does. */
@@ -704,7 +573,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	if (other_sock)
 		exchange(logger, &logger->sock, &config->sock);
 	look_for_routes(logger);
-	publish(logger);
+	logger_publish(logger);
 	return 0;
 }
 
@@ -756,8 +625,8 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 		r = routes_new(options->config, &logger->routes);
 	if (r < 0)
 		return r;
-	publish_nodes(logger);
-	publish(logger);
+	logger_publish_nodes(logger);
+	logger_publish(logger);
 	*ret_logger = TAKE_PTR(logger);
 	return 0;
 }
