@@ -60,6 +60,17 @@ void config_error_deinit(struct config_error *error)
 	*error = (struct config_error){0};
 }
 
+char *config_error_text(const struct config_error *error)
+{
+	const char *file = error->file ? error->file : "",
+		   *reason = error->reason ? error->reason : "no memory";
+	char *text;
+	int n = error->line ? asprintf(&text, "%s:%u: %s", file, error->line, reason)
+			    : asprintf(&text, "%s: %s", file, reason);
+
+	return n < 0 ? NULL : text;
+}
+
 static void device_config_deinit(struct device_config *device)
 {
 	free(device->interface);

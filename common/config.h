@@ -127,6 +127,9 @@ struct config_error {
 };
 
 void config_error_deinit(struct config_error *error);
+/* "file:line: reason", without the line when it is the file as a whole; owned by the caller, NULL without
+ * memory. */
+char *config_error_text(const struct config_error *error);
 
 /*
  * Reads and checks a file. 0; -EINVAL with *ret_error filled in when the content is wrong; another -errno

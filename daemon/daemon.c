@@ -424,9 +424,11 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 
 static void on_reloaded(const struct config_error *error, void *userdata)
 {
+	_cleanup_free_ char *text = error ? config_error_text(error) : NULL;
+
 	(void)userdata;
 	if (error)
-		log_error("%s:%u: %s; nothing is changed", error->file, error->line, error->reason);
+		log_error("%s; nothing is changed", text ? text : "no memory");
 	sd_notify(0, "READY=1");
 }
 
@@ -490,19 +492,27 @@ static uint32_t new_proc_id(void)
 	return id;
 }
 
+static int load_nodes(const struct config *config, struct nodes **ret_nodes)
+{
+	struct config_error error = {0};
+	int r = config->nodes_file ? nodes_load(config->nodes_file, ret_nodes, &error) : 0;
+
+	if (r < 0) {
+		_cleanup_free_ char *text = config_error_text(&error);
+
+		log_error("%s", text ? text : strerror(-r));
+	}
+	config_error_deinit(&error);
+	return r;
+}
+
 static int make_recorder(struct daemon *daemon)
 {
-	_cleanup_free_ char *reason = NULL;
 	struct nodes *nodes = NULL;
-	int r;
+	int r = load_nodes(daemon->config, &nodes);
 
-	if (daemon->config->nodes_file) {
-		r = nodes_load(daemon->config->nodes_file, &nodes, &reason);
-		if (r < 0) {
-			log_error("%s: %s", daemon->config->nodes_file, reason ? reason : strerror(-r));
-			return r;
-		}
-	}
+	if (r < 0)
+		return r;
 	r = epoch_new(&daemon->epoch);
 	if (r < 0)
 		log_info("no eBPF here (%s): sources that need it are not used", strerror(-r));

@@ -79,16 +79,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
 
 static int load(const char *file, struct config **ret_config)
 {
+	_cleanup_free_ char *text = NULL;
 	struct config_error error = {0};
 	int r = config_load(file, ret_config, &error);
 
 	if (r >= 0)
 		return 0;
-	if (error.line > 0)
-		log_error("%s:%u: %s", error.file, error.line, error.reason);
-	else
-		log_error("%s: %s", error.file ? error.file : file,
-			  error.reason ? error.reason : strerror(-r));
+	text = config_error_text(&error);
+	log_error("%s", text ? text : strerror(-r));
 	config_error_deinit(&error);
 	return EX_CONFIG;
 }

@@ -5,6 +5,7 @@
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/config.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -38,9 +39,9 @@ struct nodes;
  * count as left out; a user beside tags is dropped.
  */
 int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value);
-/* From a file of that form; *ret_reason says what is wrong, with the line where it is JSON that can't be
- * read. -errno when the file can't be read, -EFBIG when it is beyond NODES_FILE_MAX. */
-int nodes_load(const char *path, struct nodes **ret_nodes, char **ret_reason);
+/* From a file of that form; *ret_error says what is wrong, with the line where it is JSON that can't be read.
+ * -EINVAL, -ENOMEM, or -errno when the file can't be read, -EFBIG when it is beyond NODES_FILE_MAX. */
+int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error);
 void nodes_free(struct nodes *nodes);
 DEFINE_CLEANUP(struct nodes *, nodes_free);
 

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,22 +255,21 @@ void node_deinit(struct node *node)
 	*node = (struct node){0};
 }
 
-static int describe(char **ret_reason, const char *format, ...) _printf_(2, 3);
-
-static int describe(char **ret_reason, const char *format, ...)
+/* Takes the reason. */
+static int fail(const char *path, unsigned int line, char *reason, struct config_error *ret_error)
 {
-	va_list arguments;
-	int n;
-
-	va_start(arguments, format);
-	n = vasprintf(ret_reason, format, arguments);
-	va_end(arguments);
-	if (n < 0)
-		*ret_reason = NULL;
-	return n < 0 ? -ENOMEM : 0;
+	*ret_error = (struct config_error){.file = strdup(path), .line = line, .reason = reason};
+	return ret_error->file && reason ? -EINVAL : -ENOMEM;
 }
 
-int nodes_load(const char *path, struct nodes **ret_nodes, char **ret_reason)
+static char *describe(const char *value)
+{
+	char *reason;
+
+	return value && asprintf(&reason, "not a valid node: %s", value) >= 0 ? reason : NULL;
+}
+
+int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error)
 {
 	_cleanup_free_ char *text = NULL, *value = NULL;
 	json_error_t error;
@@ -281,15 +279,12 @@ int nodes_load(const char *path, struct nodes **ret_nodes, char **ret_reason)
 
 	r = file_read(AT_FDCWD, path, NODES_FILE_MAX, &text, &n, NULL);
 	if (r < 0)
-		return describe(ret_reason, "%s: %s", path, strerror(-r)) < 0 ? -ENOMEM : r;
+		return fail(path, 0, strdup(strerror(-r)), ret_error) == -ENOMEM ? -ENOMEM : r;
 
 	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	if (!object)
-		return describe(ret_reason, "%s:%d: %s", path, error.line, error.text) < 0 ? -ENOMEM
-											   : -EINVAL;
+		return fail(path, (unsigned int)MAX(error.line, 0), strdup(error.text), ret_error);
 	r = nodes_new_json(object, ret_nodes, &value);
 	json_decref(object);
-	if (r == -EINVAL && describe(ret_reason, "%s: not a valid node: %s", path, value) < 0)
-		return -ENOMEM;
-	return r;
+	return r < 0 ? fail(path, 0, r == -EINVAL ? describe(value) : NULL, ret_error) : 0;
 }

@@ -112,16 +112,8 @@ static int check_change(const struct config *old, const struct config *new, stru
 
 static int load_nodes(const struct config *config, struct nodes **ret_nodes, struct config_error *ret_error)
 {
-	char *reason = NULL;
-	int r;
-
 	*ret_nodes = NULL;
-	if (!config->nodes_file)
-		return 0;
-	r = nodes_load(config->nodes_file, ret_nodes, &reason);
-	if (r >= 0)
-		return 0;
-	return fail(config->nodes_file, reason ? reason : strdup(strerror(-r)), ret_error);
+	return config->nodes_file ? nodes_load(config->nodes_file, ret_nodes, ret_error) : 0;
 }
 
 static void apply_to_spool(struct daemon *daemon)
@@ -138,6 +130,15 @@ static void apply_to_spool(struct daemon *daemon)
 		log_warning("no memory: the spool keeps its settings");
 }
 
+/* Takes what the error owns. */
+static void refuse(struct daemon *daemon, struct config_error *error, reload_done done, void *userdata)
+{
+	free(daemon->configuration_error);
+	daemon->configuration_error = config_error_text(error);
+	done(error, userdata);
+	config_error_deinit(error);
+}
+
 /* The logger goes by the new configuration: now everything else does, and the old one can go. */
 static void on_applied(const struct recorder_result *result, void *userdata)
 {
@@ -148,8 +149,7 @@ static void on_applied(const struct recorder_result *result, void *userdata)
 
 	if (result->error < 0) {
 		fail(reload->config->file, strdup(strerror(-result->error)), &error);
-		reload->done(&error, reload->userdata);
-		config_error_deinit(&error);
+		refuse(daemon, &error, reload->done, reload->userdata);
 		return;
 	}
 	daemon->config = TAKE_PTR(reload->config);
@@ -197,12 +197,6 @@ void daemon_reload(struct daemon *daemon, reload_done done, void *userdata)
 {
 	struct config_error error = {0};
 
-	if (begin(daemon, done, userdata, &error) >= 0)
-		return;
-	free(daemon->configuration_error);
-	if (asprintf(&daemon->configuration_error, "%s:%u: %s", error.file ? error.file : "", error.line,
-		     error.reason ? error.reason : "no memory") < 0)
-		daemon->configuration_error = NULL;
-	done(&error, userdata);
-	config_error_deinit(&error);
+	if (begin(daemon, done, userdata, &error) < 0)
+		refuse(daemon, &error, done, userdata);
 }

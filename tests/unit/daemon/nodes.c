@@ -192,29 +192,35 @@ static void load(const char *content, int result, const char *reason)
 {
 	_cleanup_free_ char *path = write_file(content), *found = NULL, *expected = NULL;
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	int r = nodes_load(path, &nodes, &found);
+	struct config_error error = {0};
+	int r = nodes_load(path, &nodes, &error);
 
 	unlink(path);
 	ck_assert_int_eq(r, result);
 	ck_assert(!!nodes == (r == 0));
 	if (r < 0) {
+		found = config_error_text(&error);
 		ck_assert_int_ge(asprintf(&expected, "%s%s", path, reason), 0);
 		ck_assert_msg(strncmp(found, expected, strlen(expected)) == 0, "%s, not %s", found, expected);
 	}
+	config_error_deinit(&error);
 }
 
 START_TEST(files)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	_cleanup_free_ char *reason = NULL;
+	struct config_error error = {0};
 
 	load("{\"nodes\":[{\"nodeId\":\"a\"}]}\n", 0, NULL);
 	load("{\"nodes\":[\n{\"nodeId\":\"a\"},\n}]}", -EINVAL, ":3: ");
 	load("{\"nodes\":[],\n\"nodes\":[]}", -EINVAL, ":2: ");
 	load("", -EINVAL, ":");
 	load("{\"nodes\":[{\"nodeId\":\"a\",\"os\":9}]}", -EINVAL, ": not a valid node: 9");
-	ck_assert_int_eq(nodes_load("/nonexistent/nodes", &nodes, &reason), -ENOENT);
-	ck_assert_str_eq(reason, "/nonexistent/nodes: No such file or directory");
+	ck_assert_int_eq(nodes_load("/nonexistent/nodes", &nodes, &error), -ENOENT);
+	ck_assert_str_eq(error.file, "/nonexistent/nodes");
+	ck_assert_uint_eq(error.line, 0);
+	ck_assert_str_eq(error.reason, "No such file or directory");
+	config_error_deinit(&error);
 }
 END_TEST
 
