@@ -138,6 +138,8 @@ static void on_started(const struct recorder_result *result, void *userdata)
 		return;
 	}
 	daemon_notify_status(daemon);
+	if (daemon_set_period(daemon) < 0)
+		log_warning("the first window may be a short one");
 	if (answer_started(daemon, pending->call) < 0)
 		answer_failure(pending->call, -ENOMEM);
 }

@@ -275,6 +275,8 @@ static void devices_ready(struct daemon *daemon)
 static void on_autostarted(const struct recorder_result *result, void *userdata)
 {
 	(void)result;
+	if (daemon_set_period(userdata) < 0)
+		log_warning("the first window may be a short one");
 	devices_ready(userdata);
 }
 

@@ -71,7 +71,7 @@ struct daemon {
 
 /* daemon.c: the public log ID that the logger runs for, as text; "" while the uploader has not named it. */
 void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX]);
-/* daemon.c: makes the window timer follow the configuration. */
+/* daemon.c: makes the window timer follow the configuration, a whole period from now. */
 int daemon_set_period(struct daemon *daemon);
 /* daemon.c: what is running and what not, to the service manager. */
 void daemon_notify_status(struct daemon *daemon);
