@@ -17,11 +17,11 @@
 
 /* From best to worst. */
 static const struct layer_source real_sources[] = {
-	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = true}},
-	{SOURCE_PACKET, device_packet_new, {[LAYER_TUN] = true}},
-	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = true}},
-	{SOURCE_STATS, device_stats_new, {false, false}},
-	{SOURCE_NONE, device_none_new, {[LAYER_SOCK] = true}},
+	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
+	{SOURCE_PACKET, device_packet_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
+	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
+	{SOURCE_STATS, device_stats_new, {LAYER_USE_NAMED, LAYER_USE_NAMED}},
+	{SOURCE_NONE, device_none_new, {[LAYER_TUN] = LAYER_USE_NAMED, [LAYER_SOCK] = LAYER_USE_AUTO}},
 	{0},
 };
 
@@ -187,6 +187,15 @@ static int wait_for_interface(struct layer *layer)
 	return 0;
 }
 
+static bool is_wanted(const struct layer *layer, const struct layer_source *source)
+{
+	enum layer_use use = source->use[layer->which];
+
+	if (layer->config.source == SOURCE_AUTO)
+		return use == LAYER_USE_AUTO;
+	return use != LAYER_USE_NOT && source->source == layer->config.source;
+}
+
 /* The first source that works; auto tries all that it may, but not `except` and what is worse. */
 static int choose_source(struct layer *layer, enum device_source except)
 {
@@ -197,12 +206,14 @@ static int choose_source(struct layer *layer, enum device_source except)
 	for (const struct layer_source *source = layer->sources; source->make; source++) {
 		if (wanted == SOURCE_AUTO && source->source == except)
 			break;
-		if (wanted == SOURCE_AUTO ? !source->automatic[layer->which] : source->source != wanted)
+		if (!is_wanted(layer, source))
 			continue;
 		r = try_source(layer, source);
 		if (r >= 0 || (r == -ENODEV && wanted != SOURCE_AUTO))
 			break;
 	}
+	if (r < 0 && !layer->reason)
+		add_reason(layer, wanted, "not a source of this device", r);
 	/* Loading programs takes megabytes for a moment: the kernel's type information. */
 	if (r >= 0)
 		malloc_trim(0);

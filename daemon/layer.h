@@ -18,11 +18,18 @@ enum layer_state {
 	LAYER_FAILED,	/* no source works here; the reason says why */
 };
 
+/* What a source is to a layer. */
+enum layer_use {
+	LAYER_USE_NOT,	 /* it counts something else */
+	LAYER_USE_NAMED, /* when it is asked for by its name */
+	LAYER_USE_AUTO,	 /* "auto" tries it as well */
+};
+
 /* A source that a layer may choose; the list goes from best to worst and ends with make = NULL. */
 struct layer_source {
 	enum device_source source;
 	int (*make)(const struct device_options *options, struct device **ret_device, char **ret_reason);
-	bool automatic[2]; /* by layer: whether "auto" tries it */
+	enum layer_use use[2]; /* by layer */
 };
 
 struct layer {

@@ -457,6 +457,9 @@ int logger_start(struct logger *logger, const struct device_config *tun, const s
 	r = bring_up_both(logger, tun ? tun : &config->tun, sock ? sock : &config->sock, ret_layer,
 			  ret_reason);
 	if (r < 0) {
+		/* A VPN that counts for itself would go on. */
+		layer_set_enabled(&logger->tun, false);
+		layer_set_enabled(&logger->sock, false);
 		close_layers(logger);
 		logger_publish(logger);
 		return r;

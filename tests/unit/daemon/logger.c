@@ -94,7 +94,9 @@ static int fake_new(const struct device_options *options, struct device **ret_de
 }
 
 static const struct layer_source fake_sources[] = {
-	{SOURCE_STATS, fake_new, {true, true}}, {SOURCE_NONE, device_none_new, {false, true}}, {0}};
+	{SOURCE_STATS, fake_new, {LAYER_USE_AUTO, LAYER_USE_AUTO}},
+	{SOURCE_NONE, device_none_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
+	{0}};
 
 static void will_extract(enum device_layer layer, const char *src, const char *dst, uint64_t packets,
 			 uint64_t bytes)
