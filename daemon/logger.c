@@ -132,14 +132,17 @@ static void look_for_routes(struct logger *logger)
 	struct prefix_list tailnet = {0}, allowed_ips = {0};
 	struct device *sock = logger->sock.device;
 	const char *interface = logger->tun.config.interface;
-	int r;
+	bool automatic = logger->config->routes_mode == ROUTES_AUTO;
+	int r = 0;
 
-	if (logger->config->routes_mode == ROUTES_STATIC)
+	if (!automatic && !logger->config->subnet_route_connected)
 		return;
-	if (sock && sock->ops->get_allowed_ips)
-		sock->ops->get_allowed_ips(sock, &allowed_ips);
-	r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
-			    &tailnet);
+	/* A tunnel that does not answer has not lost its peers: what was found before stays. */
+	if (automatic && sock && sock->ops->get_allowed_ips)
+		r = sock->ops->get_allowed_ips(sock, &allowed_ips);
+	if (r >= 0)
+		r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
+				    &tailnet);
 	if (r >= 0)
 		r = routes_set_found(logger->routes, &lists, &tailnet);
 	if (r < 0 && r != -ENODEV)

@@ -223,10 +223,13 @@ int routes_set_found(struct routes *routes, const struct route_lists *lists,
 {
 	struct change change = {.begins = ROUTE_FOUND};
 
-	if (routes->mode == ROUTES_STATIC)
-		return 0;
-	give_lists(&change, lists);
-	change.given[ROUTE_TAILNET] = tailnet;
+	if (routes->mode == ROUTES_AUTO) {
+		give_lists(&change, lists);
+		change.given[ROUTE_TAILNET] = tailnet;
+	} else {
+		/* "connected" is a word of the configured list. */
+		change.given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
+	}
 	memset(change.ends, ROUTE_FOUND, sizeof(change.ends));
 	return apply(routes, &change);
 }

@@ -42,8 +42,9 @@ int routes_set_configured(struct routes *routes, const struct config *config);
 /* Reconfig: these lists in place of the configured ones, until the next Reconfig or Reload. The recorder
  * extracts and classifies before it calls this. */
 int routes_reconfigure(struct routes *routes, const struct route_lists *lists);
-/* What is on the machine now, and the tailnet ranges that follow from it (tailnet may be NULL). Without
- * effect in mode static. Called at a window's start and at its end, before the window is classified. */
+/* What is on the machine now, and the tailnet ranges that follow from it (tailnet may be NULL). In mode
+ * static only the subnet routes are taken: those that the configured word "connected" stands for. Called at a
+ * window's start and at its end, before the window is classified. */
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
 		     const struct prefix_list *tailnet);
 

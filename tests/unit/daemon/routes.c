@@ -247,6 +247,19 @@ START_TEST(static_mode_finds_nothing)
 }
 END_TEST
 
+/* subnet-route=connected */
+START_TEST(static_mode_takes_the_connected_networks)
+{
+	struct route_lists lists = test_lists("100.64.0.1/32", "100.64.0.8/32", "172.20.0.0/16");
+
+	config.routes_mode = ROUTES_STATIC;
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert_int_eq(routes_set_found(routes, &lists, NULL), 0);
+	ck_assert(!within("100.64.0.8") && within("172.20.0.1"));
+	test_lists_deinit(&lists);
+}
+END_TEST
+
 /* Without a window nothing can be in flight. */
 START_TEST(a_change_while_stopped_is_over_at_the_start)
 {
@@ -387,6 +400,7 @@ int main(void)
 	tcase_add_test(cases, reload_ends_reconfig);
 	tcase_add_test(cases, reload_changes_the_tailnet);
 	tcase_add_test(cases, static_mode_finds_nothing);
+	tcase_add_test(cases, static_mode_takes_the_connected_networks);
 	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
 	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);
 	tcase_add_loop_test(cases, random_changes, 0, 3);
