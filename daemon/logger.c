@@ -246,17 +246,21 @@ static int enable(struct layer *layer, struct epoch *flip)
 
 /* ---- windows --------------------------------------------------------------------------------------- */
 
-static void tell_event(const char *text, void *userdata)
+/* Also those that are not wanted are taken: when they are again, these are no news. */
+static void take_event(const char *text, void *userdata)
 {
-	logger_tell(userdata, "%s", text);
+	struct logger *logger = userdata;
+
+	if (logger->config->peer_events)
+		logger_tell(logger, "%s", text);
 }
 
-static void tell_events(struct logger *logger, struct layer *layer)
+static void take_events(struct logger *logger, struct layer *layer)
 {
 	struct device *device = layer->device;
 
-	if (logger->config->peer_events && device && device->ops->get_events)
-		device->ops->get_events(device, tell_event, logger);
+	if (device && device->ops->get_events)
+		device->ops->get_events(device, take_event, logger);
 }
 
 static void close_window(struct logger *logger, const struct record_window *window)
@@ -279,7 +283,7 @@ static void close_window(struct logger *logger, const struct record_window *wind
 	logger->last_messages = emission.messages;
 	record_reset(logger->record);
 	routes_end_window(logger->routes);
-	tell_events(logger, &logger->sock);
+	take_events(logger, &logger->sock);
 }
 
 static int64_t thread_cpu(void)
