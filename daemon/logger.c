@@ -294,6 +294,12 @@ static int64_t thread_cpu(void)
 	return now.tv_sec * NSEC_PER_SEC + now.tv_nsec;
 }
 
+static void tell_step(struct logger *logger, int64_t step)
+{
+	logger->clock_steps++;
+	logger_tell(logger, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
+}
+
 /* The end time is taken first, then what was counted until then. */
 static void finish_window(struct logger *logger)
 {
@@ -305,10 +311,8 @@ static void finish_window(struct logger *logger)
 	close_window(logger, &window);
 	logger->last_cpu = thread_cpu() - cpu;
 	logger->last_delay = time_now_boot() - begun;
-	if (!stepped)
-		return;
-	logger->clock_steps++;
-	logger_tell(logger, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
+	if (stepped)
+		tell_step(logger, step);
 }
 
 static void heartbeat(struct logger *logger)
@@ -441,12 +445,17 @@ static void mark_running(struct logger *logger, bool running)
 
 static void begin(struct logger *logger, bool overridden)
 {
+	int64_t step;
+	bool stepped;
+
 	logger->running = true;
 	logger->overridden = overridden;
-	window_begin(&logger->window, logger->clock);
+	stepped = window_begin(&logger->window, logger->clock, &step);
 	logger->started = logger->window.start;
-	routes_begin(logger->routes);
 	look_for_routes(logger);
+	routes_begin(logger->routes);
+	if (stepped)
+		tell_step(logger, step);
 	tell_unclean_end(logger);
 	mark_running(logger, true);
 	tell_started(logger);

@@ -4,25 +4,39 @@
 
 #include "common/cleanup.h"
 
-void window_begin(struct window *window, const struct clock *clock)
+static bool has_stepped(int64_t wall, int64_t expected, int64_t *ret_step)
 {
-	window->start_boot = clock->boot(clock->userdata);
-	window->wall = clock->wall(clock->userdata);
-	window->start = window->wall;
+	int64_t step = wall - expected;
+	bool stepped = step > WINDOW_STEP_MIN || step < -WINDOW_STEP_MIN;
+
+	*ret_step = stepped ? step : 0;
+	return stepped;
+}
+
+static void start_at(struct window *window, int64_t start, int64_t boot, int64_t wall)
+{
+	*window = (struct window){.start = start, .start_boot = boot, .wall = wall};
+}
+
+bool window_begin(struct window *window, const struct clock *clock, int64_t *ret_step)
+{
+	int64_t boot = clock->boot(clock->userdata), wall = clock->wall(clock->userdata);
+	bool first = window->start_boot == 0, stepped;
+
+	*ret_step = 0;
+	stepped = !first && has_stepped(wall, window->wall + boot - window->start_boot, ret_step);
+	start_at(window, first || stepped ? wall : MAX(wall, window->start), boot, wall);
+	return stepped;
 }
 
 bool window_end(struct window *window, const struct clock *clock, int64_t *ret_end, int64_t *ret_step)
 {
 	int64_t boot = clock->boot(clock->userdata), wall = clock->wall(clock->userdata);
 	int64_t passed = boot - window->start_boot;
-	int64_t step = wall - (window->wall + passed);
-	bool stepped = step > WINDOW_STEP_MIN || step < -WINDOW_STEP_MIN;
+	bool stepped = has_stepped(wall, window->wall + passed, ret_step);
 	int64_t end = stepped ? window->start + passed : MAX(wall, window->start);
 
 	*ret_end = end;
-	*ret_step = stepped ? step : 0;
-	window->start = stepped ? wall : end + 1;
-	window->start_boot = boot;
-	window->wall = wall;
+	start_at(window, stepped ? wall : end + 1, boot, wall);
 	return stepped;
 }
