@@ -584,9 +584,11 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 		return r;
 	}
 	other_sock = leave(logger, &logger->sock, config, &config->sock);
+	/* What SetNodes gave stays, unless a file has something to say about nodes. */
+	if (config->nodes_file || logger->config->nodes_file)
+		logger_set_nodes(logger, nodes);
 	logger->config = config;
 	record_set_bound(logger->record, config->max_flows);
-	logger_set_nodes(logger, nodes);
 	if (other_tun)
 		exchange(logger, &logger->tun, &config->tun);
 	if (other_sock)

@@ -56,8 +56,9 @@ void logger_end_window(struct logger *logger);
 /* Puts these lists in place of the configured ones. What came before is classified by the old ones, in the
  * same window. 0 or -ENOMEM. */
 int logger_reconfigure(struct logger *logger, const struct route_lists *lists);
-/* Another configuration, borrowed; devices that differ are exchanged at a window's end. nodes are owned from
- * here on. 0 or -errno, nothing changed. */
+/* Another configuration, borrowed; devices that differ are exchanged at a window's end. nodes are those of
+ * its nodes file (NULL without one: then those of logger_set_nodes() stay), owned from here on. 0 or -errno,
+ * nothing changed. */
 int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes);
 /* Other nodes, owned from here on. */
 void logger_set_nodes(struct logger *logger, struct nodes *nodes);
