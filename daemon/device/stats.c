@@ -1,7 +1,8 @@
 /*
  * The source `stats`: a userspace VPN that counts for itself and offers its counts on a Unix socket, by
  * Varlink. Whatever it does costs its counts of that window and no more: every wait has an end, a connection
- * that is out of step is closed, and the next operation makes a new one.
+ * that is out of step is closed, and the next operation makes a new one. When nobody listens any more, the
+ * device is gone.
  */
 
 #include "common/time_text.h"
@@ -49,6 +50,8 @@ static int connect_client(struct stats *stats)
 {
 	int r = varlink_client_connect(stats->path, CALL_MS, &stats->client);
 
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -ENODEV;
 	if (r == 0)
 		varlink_client_set_max(stats->client, REPLY_SIZE_MAX);
 	return r;
@@ -69,7 +72,7 @@ static int tell_enabled(struct stats *stats, bool enabled)
 	return r;
 }
 
-/* A VPN that was restarted does not know that it is to count. */
+/* A VPN that was restarted does not know that it is to count. One that is not there is waited for. */
 static int ensure_connected(struct stats *stats)
 {
 	int r;
@@ -186,7 +189,7 @@ static int stats_make(const struct device_options *options, struct device **ret_
 		return -ENOMEM;
 	r = connect_client(stats);
 	if (r < 0)
-		return r == -ENOENT || r == -ECONNREFUSED ? -ENODEV : r;
+		return r;
 	*ret_device = TAKE_PTR(device);
 	return 0;
 }
