@@ -1,0 +1,56 @@
+/*
+ * The machine's clocks as a test wants them, to be preloaded: the wall clock and the boot-time clock are
+ * shifted by what a file says, which the test may change at any time. Stepping the real ones would step them
+ * for everybody.
+ */
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NSEC_PER_SEC 1000000000
+
+/* The file: two numbers in the machine's order, ns. */
+struct shifts {
+	int64_t wall;
+	int64_t boot;
+};
+
+static const volatile struct shifts *shifts;
+static int (*real_clock_gettime)(clockid_t clock, struct timespec *time);
+
+__attribute__((constructor)) static void map_shifts(void)
+{
+	const char *path = getenv("SHIFTED_CLOCK");
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	void *data;
+
+	*(void **)&real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+	if (fd < 0)
+		return;
+	data = mmap(NULL, sizeof(*shifts), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (data != MAP_FAILED)
+		shifts = data;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	int64_t shift = 0, ns;
+	int r = real_clock_gettime(clock, time);
+
+	if (r == 0 && shifts && clock == CLOCK_REALTIME)
+		shift = shifts->wall;
+	else if (r == 0 && shifts && clock == CLOCK_BOOTTIME)
+		shift = shifts->boot;
+	if (shift) {
+		ns = (int64_t)time->tv_sec * NSEC_PER_SEC + time->tv_nsec + shift;
+		time->tv_sec = ns / NSEC_PER_SEC;
+		time->tv_nsec = ns % NSEC_PER_SEC;
+	}
+	return r;
+}

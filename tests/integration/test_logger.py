@@ -1,0 +1,246 @@
+"""The logger of the real program, with counts that the test hands over: the order of its steps, and that nothing of what
+was handed over is lost or doubled, whatever happens between two windows."""
+import contextlib
+import json
+import time
+
+import pytest
+
+from lib import traffic
+from lib.daemon import Tailer
+from lib.varlink import VarlinkError
+from lib.wait import wait_until
+from stats_provider import StatsProvider, connection
+
+ROUTES = {"localAddrs": ["100.64.0.1"], "routes": ["100.64.0.0/16"], "subnetRoutes": []}
+
+
+class Vpn(StatsProvider):
+    """Writes down into a list that both layers share what it is asked, in the order in which it is."""
+
+    def __init__(self, path, name, log):
+        self.name, self.log = name, log
+        super().__init__(path)
+
+    def _answer(self, client, request):
+        state = request.get("parameters", {}).get("enabled")
+        self.log.append(f"{self.name} " + {True: "on", False: "off", None: "extract"}[state])
+        return super()._answer(client, request)
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def vpns(directory, asked):
+    with contextlib.ExitStack() as stack:
+        made = [Vpn(directory / f"{name}.sock", name, asked) for name in ("tun", "sock")]
+        for vpn in made:
+            stack.callback(vpn.close)
+        yield made
+
+
+@pytest.fixture
+def daemon(network, netlogd, vpns):
+    tun, sock = vpns
+    return netlogd(network.namespace(), {
+        "tun": {"source": "stats", "stats-socket": tun.path}, "sock": {"source": "stats", "stats-socket": sock.path},
+        "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.64.0.0/16"}, "record": {"period": "1h"}})
+
+
+def windows(daemon):
+    return [message for message in daemon.spool_messages() if "start" in message]
+
+
+def test_the_order_of_every_step(daemon, asked):
+    daemon.start()
+    assert asked == ["tun on", "tun extract", "sock on", "sock extract"]
+    asked.clear()
+    daemon.flush()
+    assert asked == ["tun extract", "sock extract"]
+    asked.clear()
+    daemon.call("Stop")
+    assert asked == ["tun off", "tun extract", "sock extract", "sock off"]
+    daemon.stop()
+
+
+def test_ten_starts_and_stops_are_twenty_changes(daemon, asked):
+    daemon.configure({"netlogd": {"autostart": "no"}})
+    daemon.start()
+    with daemon.client() as client:
+        for _ in range(10):
+            client.call("Start")
+            with pytest.raises(VarlinkError, match="AlreadyRunning"):
+                client.call("Start")
+            client.call("Stop")
+            client.call("Stop")
+    for name in "tun", "sock":
+        assert [step for step in asked if step in (f"{name} on", f"{name} off")] == [f"{name} on", f"{name} off"] * 10
+    daemon.stop()
+    assert len([step for step in asked if "extract" not in step]) == 40
+
+
+def test_what_is_held_at_a_start_and_at_a_stop(daemon, vpns):
+    """What was counted before the start belongs to no window; what is counted until the stop to the last one."""
+    for vpn in vpns:
+        vpn.count([connection(0, 1000)])
+    daemon.start()
+    for number in range(3):
+        for vpn in vpns:
+            vpn.count([connection(number, number + 1)])
+        daemon.call("Stop")
+        for vpn in vpns:
+            vpn.count([connection(0, 1000)])
+        daemon.call("Start")
+    daemon.stop()
+    for name in "virtualTraffic", "physicalTraffic":
+        assert [[entry["txPkts"] for entry in message[name]] for message in windows(daemon)] == [[1], [2], [3]]
+
+
+def test_a_start_that_fails_leaves_nothing_on(daemon, vpns, asked):
+    daemon.configure({"netlogd": {"autostart": "no"}})
+    daemon.start()
+    with pytest.raises(VarlinkError) as error:
+        daemon.call("Start", sock={"source": "packet", "interface": "lo"})
+    assert error.value.name == "org.netlogd.control.DeviceUnavailable"
+    assert error.value.parameters["device"] == "sock" and error.value.parameters["reason"]
+    assert vpns[0].enabled is False
+    assert daemon.status()["running"] is False
+    daemon.call("Start")
+    assert [vpn.enabled for vpn in vpns] == [True, True]
+    daemon.stop()
+
+
+def test_the_first_window_after_a_start_is_a_whole_one(daemon, vpns):
+    daemon.configure({"record": {"period": "2s"}})
+    daemon.start()
+    with Tailer(daemon) as tail:
+        tail_of = len(tail.messages)
+        vpns[0].count([connection(0)])
+        tail.until(lambda messages: any("start" in m for m in messages[tail_of:]), "the first window")
+        # Well into the next one, whose end is a timer's next turn.
+        wait_until(lambda: time.time() > traffic.nanoseconds(daemon.status()["window"]["start"]) / 1e9 + 1, "its middle")
+        daemon.call("Stop")
+        daemon.call("Start")
+        vpns[0].count([connection(0)])
+        tail.until(lambda messages: len([m for m in messages if "start" in m]) == 2, "the window after the start")
+    for message in windows(daemon):
+        assert traffic.nanoseconds(message["end"]) - traffic.nanoseconds(message["start"]) > 1.9e9
+    daemon.stop()
+
+
+def test_a_stop_lasts_over_a_reload(daemon, asked):
+    daemon.start()
+    daemon.call("Stop")
+    asked.clear()
+    daemon.configure({"routes": {"route": "100.64.0.2"}, "record": {"exit-traffic": "full"}})
+    daemon.reload()
+    daemon.call("Reload")
+    assert asked == [] and daemon.status()["running"] is False
+    # What was read while stopped holds after the start.
+    daemon.call("Start")
+    status = daemon.status()
+    assert status["record"]["exitTraffic"] == "full"
+    assert [route["prefix"] for route in status["routes"]["routes"]] == ["100.64.0.2"]
+    daemon.stop()
+    daemon.start()
+    assert daemon.status()["running"] is True
+    daemon.stop()
+
+
+def test_routes_may_be_set_while_stopped(daemon, vpns):
+    daemon.start()
+    daemon.call("Stop")
+    daemon.call("Reconfig", routes={"localAddrs": ["100.64.0.1"], "routes": ["10.0.0.0/8"], "subnetRoutes": []})
+    daemon.call("Start")
+    vpns[0].count([connection(0), {**connection(0), "dst": "10.0.0.1:53"}])
+    daemon.stop()
+    (message,) = windows(daemon)
+    # What was removed while nothing was counted is over: the first of the two is exit traffic.
+    assert [entry["dst"] for entry in message["subnetTraffic"]] == ["10.0.0.1:53"]
+    assert message["exitTraffic"] == [{"proto": 0, "src": "", "dst": "", "txPkts": 1, "txBytes": 100}]
+
+
+def test_reconfig_holds_until_the_reload(daemon, vpns):
+    """And each change until the window after it has ended."""
+    daemon.start()
+    classes = []
+
+    def end_window():
+        vpns[0].count([connection(0)])
+        daemon.flush()
+        classes.append(next(name for name in traffic.CLASSES if name in windows(daemon)[-1]))
+
+    end_window()
+    daemon.call("Reconfig", routes={**ROUTES, "routes": []})
+    for _ in range(4):
+        end_window()
+    daemon.call("Reload")
+    end_window()
+    daemon.call("Reconfig", routes={**ROUTES, "routes": ["192.0.2.0/24"]})
+    daemon.call("Reconfig", routes=ROUTES)
+    for _ in range(3):
+        end_window()
+    assert classes == ["virtualTraffic"] * 3 + ["exitTraffic"] * 2 + ["virtualTraffic"] * 4
+    daemon.stop()
+
+
+NODES = [{"nodeId": "n2", "name": "there.example.", "addresses": ["100.64.1.2"], "tags": ["tag:b", "tag:a", "tag:b"],
+          "user": "anna@example.com"}, {"nodeId": "n1", "addresses": ["100.64.0.1"]}]
+
+
+def logged_nodes(daemon, vpns):
+    vpns[0].count([connection(0)])
+    daemon.flush()
+    message = windows(daemon)[-1]
+    return message.get("srcNode"), message.get("dstNodes")
+
+
+def test_nodes_from_the_socket_and_from_a_file(daemon, vpns, directory):
+    told = {"nodeId": "n1", "addresses": ["100.64.0.1"]}, [
+        {"nodeId": "n2", "name": "there.example", "addresses": ["100.64.1.2"], "tags": ["tag:a", "tag:b"]}]
+    daemon.start()
+    assert logged_nodes(daemon, vpns) == (None, None)
+    daemon.call("SetNodes", nodes=NODES)
+    assert logged_nodes(daemon, vpns) == told
+    # A configuration that knows of no nodes takes none away.
+    daemon.reload()
+    assert logged_nodes(daemon, vpns) == told
+    file = directory / "nodes.json"
+    file.write_text(json.dumps({"nodes": NODES[1:]}))
+    daemon.configure({"node": {"nodes-file": file}})
+    daemon.reload()
+    assert logged_nodes(daemon, vpns) == (told[0], None)
+    daemon.call("SetNodes", nodes=NODES)
+    daemon.reload()
+    assert logged_nodes(daemon, vpns) == (told[0], None)
+    daemon.configure({"node": {"nodes-file": None}})
+    daemon.reload()
+    assert logged_nodes(daemon, vpns) == (None, None)
+    daemon.stop()
+
+
+def test_a_nodes_file_with_an_error_changes_nothing(daemon, vpns, directory):
+    file = directory / "nodes.json"
+    file.write_text(json.dumps({"nodes": NODES}))
+    daemon.configure({"node": {"nodes-file": file}})
+    daemon.start()
+    before = logged_nodes(daemon, vpns)
+    daemon.configure({"routes": {"route": "192.0.2.0/24"}})
+    file.write_text('{"nodes": [\n{"nodeId": "n1"},\n{"nodeId": oops}]}')
+    with pytest.raises(VarlinkError) as error:
+        daemon.call("Reload")
+    assert error.value.name == "org.netlogd.control.ConfigurationInvalid"
+    assert (error.value.parameters["file"], error.value.parameters["line"]) == (str(file), 3)
+    daemon.reload()
+    assert f"{file}:3: " in daemon.log() and f"{file}:0" not in daemon.log()
+    file.write_text('{"nodes": [{"nodeId": "n1"}, {"nodeId": "n1"}]}')
+    with pytest.raises(VarlinkError) as error:
+        daemon.call("Reload")
+    assert "n1" in error.value.parameters["reason"]
+    assert logged_nodes(daemon, vpns) == before
+    assert "100.64.0.0/16" in str(daemon.status()["routes"])
+    assert daemon.status()["configurationError"]
+    daemon.stop()
