@@ -59,11 +59,17 @@ void sandbox_close_descriptors(const int *keep, size_t n)
 
 int sandbox_drop_capabilities(void)
 {
-	capng_clear(CAPNG_SELECT_BOTH);
-	/* Whoever may not change the bounding set has nothing in it that it could gain. */
-	if (capng_apply(CAPNG_SELECT_BOTH) != 0 && capng_apply(CAPNG_SELECT_CAPS) != 0)
+	capng_select_t what;
+
+	if (capng_get_caps_process() < 0)
 		return -EPERM;
-	return 0;
+	/* A service's filter of system calls forbids even to give up nothing. */
+	if (capng_have_capabilities(CAPNG_SELECT_CAPS) == CAPNG_NONE)
+		return 0;
+	/* Whoever may not change the bounding set has nothing in it that it could gain. */
+	what = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
+	capng_clear(CAPNG_SELECT_BOTH);
+	return capng_apply(what) != 0 ? -EPERM : 0;
 }
 
 static void warn(const char *what, int error)
