@@ -160,7 +160,10 @@ static int open_control_socket(struct daemon *daemon)
 	return r;
 }
 
-/* The uploader's socket stands beside the control socket. */
+/*
+ * The uploader's socket stands beside the control socket. As a service the collector can't give it another
+ * group than its own, in which the uploader is; who else is in it is told apart by is_uploader().
+ */
 static int open_upload_socket(struct daemon *daemon)
 {
 	const char *control = daemon->config->control_socket, *slash = strrchr(control, '/');
@@ -172,8 +175,10 @@ static int open_upload_socket(struct daemon *daemon)
 		path = NULL;
 		return -ENOMEM;
 	}
-	r = find_group("netlogd-upload", &group);
-	r = unix_socket_listen(path, r < 0 ? 0600 : 0660, group, &fd);
+	(void)find_group("netlogd-upload", &group);
+	r = unix_socket_listen(path, 0660, group, &fd);
+	if (r == -EPERM)
+		r = unix_socket_listen(path, 0660, UNIX_SOCKET_NO_GROUP, &fd);
 	if (r < 0) {
 		log_error("%s: %s", path, strerror(-r));
 		return r;
@@ -346,10 +351,23 @@ static void on_uploader_connected(bool connected, void *userdata)
 	daemon_notify_status(userdata);
 }
 
+/* Secrets go to the uploader, and what it says of deliveries lets segments go: it is who owns its directory.
+ */
+static bool is_uploader(uid_t uid, void *userdata)
+{
+	const struct daemon *daemon = userdata;
+	struct stat status;
+
+	if (uid == 0 || uid == getuid())
+		return true;
+	return stat(daemon->config->upload_directory, &status) == 0 && status.st_uid == uid;
+}
+
 static const struct uploader_link_ops uploader_link_ops = {
 	.identified = on_identified,
 	.reported = on_reported,
 	.connected = on_uploader_connected,
+	.is_uploader = is_uploader,
 };
 
 static void on_uploader_started(int fd, void *userdata)

@@ -305,10 +305,10 @@ static int method_flushed(struct varlink_call *call, json_t *parameters, void *u
 }
 
 static const struct varlink_method methods[] = {
-	{"Watch", VARLINK_NEEDS_MORE, method_watch},
-	{"Identify", VARLINK_PUBLIC, method_identify},
-	{"Report", VARLINK_PUBLIC, method_report},
-	{"Flushed", VARLINK_PUBLIC, method_flushed},
+	{"Watch", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_watch},
+	{"Identify", VARLINK_PRIVILEGED, method_identify},
+	{"Report", VARLINK_PRIVILEGED, method_report},
+	{"Flushed", VARLINK_PRIVILEGED, method_flushed},
 };
 
 static const struct varlink_interface upload_interface = {
@@ -320,12 +320,11 @@ static const struct varlink_interface upload_interface = {
 
 /* ---- its life -------------------------------------------------------------------------------------- */
 
-/* Who can reach the socket is decided by its mode. */
-static bool everybody(uid_t uid, void *userdata)
+static bool is_uploader(uid_t uid, void *userdata)
 {
-	(void)uid;
-	(void)userdata;
-	return true;
+	const struct uploader_link *link = userdata;
+
+	return link->ops->is_uploader(uid, link->userdata);
 }
 
 DEFINE_CLEANUP(struct uploader_link *, uploader_link_free);
@@ -351,7 +350,7 @@ int uploader_link_new(struct event_base *base, const struct uploader_link_ops *o
 		.version = NETLOGD_VERSION,
 		.url = "",
 		.max_clients = 4,
-		.is_operator = everybody,
+		.is_operator = is_uploader,
 		.userdata = link,
 	};
 	r = varlink_server_new(base, &options, &link->server);

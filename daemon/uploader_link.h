@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct event_base;
 struct uploader_link;
@@ -19,6 +20,8 @@ struct uploader_link_ops {
 	void (*identified)(void *userdata); /* the node's public log ID is known */
 	void (*reported)(void *userdata);   /* the sinks' status has changed */
 	void (*connected)(bool connected, void *userdata);
+	/* Whether processes of this user may be the uploader; others are refused. */
+	bool (*is_uploader)(uid_t uid, void *userdata);
 };
 
 /* What every sink has not yet taken; of the one that is furthest behind. */

@@ -1,4 +1,6 @@
-"""The systemd units: systemd's own checks, and what sysusers and tmpfiles make of their files."""
+"""The systemd units: systemd's own checks, what sysusers and tmpfiles make of their files, and both services under a
+real systemd."""
+import json
 import os
 import pathlib
 import shutil
@@ -8,7 +10,9 @@ import tempfile
 import pytest
 
 from lib.daemon import build_directory
+from lib.machine import Machine
 from lib.process import run
+from lib.wait import wait_until
 
 SERVICES = ("netlogd.service", "netlogd-upload.service", "netlogd@wg0.service", "netlogd-upload@wg0.service",
             "netlogd-wg-broker@wg0.service")
@@ -70,3 +74,110 @@ def test_users_and_directories(root):
     assert describe("var/lib/netlogd/upload") == (0o2750, uploader, groups["netlogd"])
     assert describe("var/lib/netlogd") == (0o751, collector, groups["netlogd"])
     assert describe("run/netlogd") == (0o755, collector, groups["netlogd"])
+
+
+CONFIG = """
+[netlogd]
+state-directory={state}
+control-socket={run}/control.sock
+[tun]
+interface=tun0
+[sock]
+source=none
+[routes]
+mode=static
+local-addr=100.64.0.1/32
+route=100.64.0.2/32
+[record]
+period=100ms
+[upload main]
+type=file
+path={state}/upload/flows.json
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(root):
+    """A machine on which netlogd is installed and configured, as one service and as an instance, not yet started."""
+    with tempfile.TemporaryDirectory(prefix="nl") as directory:
+        tree = pathlib.Path(directory) / "tree"
+        for part in "usr/local", "etc/netlogd":
+            (tree / part).mkdir(parents=True)
+        shutil.copytree(root / "usr/local", tree / "usr/local", dirs_exist_ok=True)
+        (tree / "etc/netlogd/netlogd.conf").write_text(CONFIG.format(state="/var/lib/netlogd", run="/run/netlogd"))
+        (tree / "etc/netlogd/wg0.conf").write_text(CONFIG.format(state="/var/lib/netlogd/wg0", run="/run/netlogd/wg0"))
+        machine = Machine(pathlib.Path(directory), tree)
+        try:
+            machine.run(["systemd-sysusers"])
+            machine.run(["systemd-tmpfiles", "--create", "netlogd.conf"])
+            machine.run(["systemctl", "daemon-reload"])
+            machine.run(["sh", "-e", "-c", """
+                ip link add tun0 type veth peer tun1
+                ip addr add 100.64.0.1/24 dev tun0
+                ip link set tun0 up
+                ip link set tun1 up
+                ip neigh add 100.64.0.2 lladdr 02:00:00:00:00:02 dev tun0"""])
+            yield machine
+        finally:
+            machine.close()
+
+
+def start(machine, unit):
+    started = machine.run(["systemctl", "start", unit], check=False)
+    assert started.returncode == 0, started.stderr + machine.text("journalctl", "-o", "cat", "-u", unit)
+
+
+def messages(machine, state):
+    text = machine.run(["cat", f"{state}/upload/flows.json"], check=False).stdout
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("suffix,state,sockets", [
+    ("", "/var/lib/netlogd", "/run/netlogd"),
+    ("@wg0", "/var/lib/netlogd/wg0", "/run/netlogd/wg0"),
+])
+def test_under_systemd(machine, suffix, state, sockets):
+    units = [f"netlogd{suffix}.service", f"netlogd-upload{suffix}.service"]
+    start(machine, units[0])
+    status = json.loads(machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "--json", "status"))
+    assert status["tun"]["source"] == "ebpf", status
+    wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", units[1]) == "active", "the uploader")
+
+    def counted():
+        machine.run(["ping", "-c", "1", "-W", "0.01", "100.64.0.2"], check=False)
+        return any("virtualTraffic" in message for message in messages(machine, state))
+    wait_until(counted, "a message with the traffic in the file")
+
+    main = machine.text("systemctl", "show", "-P", "MainPID", units[1])
+    machine.run(["kill", "-KILL", main])
+    wait_until(lambda: machine.text("systemctl", "show", "-P", "MainPID", units[1]) not in ("0", main), "another")
+    n = len(messages(machine, state))
+    wait_until(lambda: counted() and len(messages(machine, state)) > n, "messages after a killed uploader")
+    machine.run(["systemctl", "reload", *units])
+    machine.run(["systemctl", "stop", units[0]])
+    wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", *units).split() == ["inactive"] * 2,
+               "both at rest")
+    results = machine.text("systemctl", "show", "-P", "Result", *units).split()
+    assert results == ["success", "success"]
+    for unit in units:
+        assert machine.text("journalctl", "--quiet", "-o", "cat", "-p", "warning", f"_SYSTEMD_UNIT={unit}") == ""
+
+
+def test_upload_socket_is_the_uploaders(machine):
+    """Members of the group may ask for the status, and are told no secrets."""
+    machine.run(["useradd", "-M", "guest"])
+    start(machine, "netlogd.service")
+    ask = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
+s.sendall(json.dumps({"method": sys.argv[2], "more": True}).encode() + b"\\0")
+print(s.recv(65536).split(b"\\0")[0].decode())
+"""
+
+    def call(user, socket, method):
+        return json.loads(machine.text("setpriv", "--reuid", user, "--regid", user, "--groups", "netlogd", "/usr/bin/python3",
+                                       "-c", ask, f"/run/netlogd/{socket}.sock", method))
+    assert "status" in call("guest", "control", "org.netlogd.control.Status")["parameters"]
+    assert call("guest", "upload", "org.netlogd.upload.Watch")["error"] == "org.varlink.service.PermissionDenied"
+    assert "error" not in call("netlogd-upload", "upload", "org.netlogd.upload.Watch")
+    machine.run(["systemctl", "stop", "netlogd.service"])

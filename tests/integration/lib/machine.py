@@ -1,0 +1,70 @@
+"""systemd itself as process 1: in namespaces of its own, over a view of this machine's files to which changes stay
+in memory. Ends, with everything that runs in it, when its first process does."""
+import os
+
+from .process import Process, children, run
+from .wait import wait_until
+
+# Arguments: a mount point, a tree that is laid over the root, and a machine id.
+BOOT = """
+set -eu
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+cp -a "$2/." "$1/root/"
+cd "$1/root"
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+mount -t tmpfs tmpfs dev
+for name in null zero full random urandom tty; do touch "dev/$name"; mount --bind "/dev/$name" "dev/$name"; done
+ln -s /proc/self/fd dev/fd
+mkdir dev/pts dev/shm old
+mount -t devpts devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+echo "$3" > etc/machine-id
+pivot_root . old
+cd /
+umount -l /old
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=basic.target
+"""
+
+
+class Machine:
+    def __init__(self, directory, tree):
+        """Boots; files of the tree are laid over those of this machine."""
+        root = directory / "machine"
+        root.mkdir()
+        self.process = Process(
+            ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--net", "--ipc",
+             "--uts", "--cgroup", "sh", "-c", BOOT, "sh", root, tree, os.urandom(16).hex()],
+            directory / "machine.log")
+        self.pid = None
+        try:
+            self.pid = wait_until(self._first, "process 1")
+            wait_until(lambda: self.run(["systemctl", "is-active", "basic.target"], check=False).returncode == 0,
+                       "basic.target", 60)
+        except BaseException:
+            self.close()
+            raise
+
+    def _first(self):
+        """systemd's pid, once the shell has become it."""
+        assert self.process.running, self.process.text()
+        for parent in (self.process.pid, *children(self.process.pid)):
+            for pid in (parent, *children(parent)):
+                with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+                    if comm.read().strip() == "systemd":
+                        return pid
+        return None
+
+    def run(self, command, **options):
+        return run(["nsenter", "-t", self.pid, "-a", "--wd=/", *command], **options)
+
+    def text(self, *command):
+        return self.run(command).stdout.strip()
+
+    def close(self):
+        self.process.close()
