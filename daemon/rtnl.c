@@ -272,32 +272,64 @@ int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, struct rtnl_routes *r
 	return 0;
 }
 
+struct way {
+	unsigned int wanted; /* 0: any */
+	unsigned int index;
+};
+
 static int take_way(const struct nlmsghdr *message, void *userdata)
 {
+	struct way *way = userdata;
 	struct rtnl_route route;
-	int r = message->nlmsg_type == RTM_NEWROUTE ? rtnl_read_route(message, 0, &route) : -EBADMSG;
+	int r = message->nlmsg_type == RTM_NEWROUTE ? rtnl_read_route(message, way->wanted, &route)
+						    : -EBADMSG;
 
 	if (r < 0)
 		return r;
 	/* "unreachable", "blackhole": an answer, but no way. */
-	if (!route.index || (route.type != RTN_UNICAST && route.type != RTN_LOCAL))
+	if (!route.index || (route.type != RTN_UNICAST && route.type != RTN_LOCAL) ||
+	    (way->wanted && route.index != way->wanted))
 		return -ENETUNREACH;
-	*(unsigned int *)userdata = route.index;
+	way->index = route.index;
 	return 0;
 }
 
-int rtnl_get_way(struct rtnl *rtnl, const struct address *destination, uint32_t mark, unsigned int *ret_index)
+static void put_address(struct nlmsghdr *request, uint16_t type, const struct address *address)
+{
+	mnl_attr_put(request, type, address_bits(address) / 8U, address->bytes);
+}
+
+int rtnl_get_way(struct rtnl *rtnl, const struct rtnl_way_query *query, unsigned int *ret_index)
 {
 	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct way way = {.wanted = query->index};
 	struct nlmsghdr *request;
 	struct rtmsg *info = put_request(buffer, RTM_GETROUTE, 0, sizeof(*info), &request);
+	int r;
 
-	if (!destination->family)
+	if (!query->destination.family)
 		return -EINVAL;
-	info->rtm_family = destination->family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
-	info->rtm_dst_len = (unsigned char)address_bits(destination);
-	mnl_attr_put(request, RTA_DST, info->rtm_dst_len / 8, destination->bytes);
-	if (mark)
-		mnl_attr_put_u32(request, RTA_MARK, mark);
-	return netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_way, ret_index, NULL);
+	info->rtm_family = query->destination.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
+	info->rtm_dst_len = (unsigned char)address_bits(&query->destination);
+	put_address(request, RTA_DST, &query->destination);
+	if (query->source.family) {
+		info->rtm_src_len = info->rtm_dst_len;
+		put_address(request, RTA_SRC, &query->source);
+	}
+	mnl_attr_put_u8(request, RTA_IP_PROTO, IPPROTO_UDP);
+	if (query->source_port)
+		mnl_attr_put_u16(request, RTA_SPORT, htons(query->source_port));
+	if (query->destination_port)
+		mnl_attr_put_u16(request, RTA_DPORT, htons(query->destination_port));
+	if (query->mark)
+		mnl_attr_put_u32(request, RTA_MARK, query->mark);
+	if (query->index) {
+		/* Else the kernel takes what it has no route for to be on the link. */
+		info->rtm_flags = RTM_F_FIB_MATCH;
+		mnl_attr_put_u32(request, RTA_OIF, query->index);
+	}
+	r = netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_way, &way, NULL);
+	if (r == 0)
+		*ret_index = way.index;
+	return r;
 }

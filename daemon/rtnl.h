@@ -79,9 +79,18 @@ int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses);
 /* The unicast routes out of an interface, of both families, in every table but `local`; of routes with
  * several ways out, those of which one is this. */
 int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, struct rtnl_routes *ret_routes);
-/* Which interface a packet with this mark (0: none) to this address leaves by. 0, -ENETUNREACH and others. */
-int rtnl_get_way(struct rtnl *rtnl, const struct address *destination, uint32_t mark,
-		 unsigned int *ret_index);
+/* A UDP datagram whose way is asked for. */
+struct rtnl_way_query {
+	struct address destination;
+	struct address source;	   /* none: whatever the kernel chooses */
+	uint16_t destination_port; /* 0: none; the same below */
+	uint16_t source_port;
+	uint32_t mark;
+	unsigned int index; /* the interface that it is to leave by; 0: any */
+};
+/* Which interface it leaves by. 0; -ENETUNREACH and others when no route leads there (out of that interface).
+ */
+int rtnl_get_way(struct rtnl *rtnl, const struct rtnl_way_query *query, unsigned int *ret_index);
 
 /* --- Pure functions over one message each, for rtnl.c, link_monitor.c and tests. 0 or -EBADMSG. --- */
 

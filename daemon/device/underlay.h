@@ -18,6 +18,7 @@ struct underlay_options {
 	struct epoch *epoch;	 /* borrowed */
 	enum underlay_mode mode; /* UNDERLAY_AUTO or UNDERLAY_LIST */
 	char *const *devices;	 /* of UNDERLAY_LIST; copied */
+	unsigned int tunnel;	 /* the tunnel's interface, which is no underlay of its own; 0: none */
 	uint32_t max_endpoints;	 /* peers' endpoints that have a sure place; others share a bounded one */
 	bool without_tcx;
 };

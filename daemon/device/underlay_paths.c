@@ -2,7 +2,7 @@
  * Which devices are watched. A route names the device; where that has a master (a bridge's port, a bond's
  * member) packets would be seen on both, so the master is watched in its place. A device above another that
  * is watched too (macvlan) sends its frames through it once more: those are told apart by their source
- * address, VLANs by their tag.
+ * address, VLANs by their tag. An ipvlan's can't be, so the device below it is watched in its place.
  */
 
 #include "daemon/device/underlay_paths.h"
@@ -11,7 +11,7 @@
 #include "daemon/bpf/underlay_map.h"
 #include "daemon/device/hook.h"
 #include "daemon/device/interface.h"
-#include "daemon/device/underlay_match.h"
+#include "daemon/device/underlay_ways.h"
 #include "daemon/rtnl.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #include <bpf/bpf.h>
 
-#define MASTERS_MAX 8
+#define LINKS_MAX 8
 
 struct path_device {
 	struct rtnl_link link;
@@ -28,11 +28,6 @@ struct path_device {
 	bool ethernet;
 	bool wanted;
 	bool unwanted_before; /* nothing led here at the last look either */
-};
-
-struct path_route {
-	struct address address;
-	unsigned int index; /* 0: no way */
 };
 
 struct underlay_paths {
@@ -43,9 +38,7 @@ struct underlay_paths {
 	struct rtnl *rtnl;
 	struct path_device devices[UNDERLAY_DEVICES];
 	size_t n_devices;
-	struct path_route *routes; /* of the endpoints' addresses, sorted */
-	size_t n_routes;
-	uint32_t mark;
+	struct underlay_ways ways; /* of UNDERLAY_AUTO */
 	struct rtnl_addresses addresses, addresses_before;
 	struct buffer description;
 };
@@ -68,7 +61,7 @@ void underlay_paths_free(struct underlay_paths *paths)
 	for (char **name = paths->names; name && *name; name++)
 		free(*name);
 	free(paths->names);
-	free(paths->routes);
+	underlay_ways_deinit(&paths->ways);
 	rtnl_addresses_deinit(&paths->addresses);
 	rtnl_addresses_deinit(&paths->addresses_before);
 	rtnl_free(paths->rtnl);
@@ -104,6 +97,7 @@ int underlay_paths_new(const struct underlay_options *options, const struct unde
 	paths->programs = *programs;
 	paths->mode = options->mode;
 	paths->without_tcx = options->without_tcx;
+	paths->ways.tunnel = options->tunnel;
 	r = copy_names(options->devices, &paths->names);
 	if (r == 0)
 		r = rtnl_new(&paths->rtnl);
@@ -218,17 +212,23 @@ static int add_device(struct underlay_paths *paths, const struct rtnl_link *link
 	return r;
 }
 
+/* The one to watch in a link's place; 0: itself. */
+static unsigned int next_link(const struct rtnl_link *link)
+{
+	return strncmp(link->kind, "ipv", 3) == 0 && link->lower ? link->lower : link->master;
+}
+
 /* A VRF is no master in this sense: packets are seen on its members alone. */
 static int top_link(struct underlay_paths *paths, unsigned int index, struct rtnl_link *ret_link)
 {
-	struct rtnl_link master;
+	struct rtnl_link next;
 	int r = rtnl_get_link(paths->rtnl, NULL, index, ret_link);
 
-	for (unsigned int i = 0; r == 0 && ret_link->master && i < MASTERS_MAX; i++) {
-		r = rtnl_get_link(paths->rtnl, NULL, ret_link->master, &master);
-		if (r < 0 || strcmp(master.kind, "vrf") == 0)
+	for (unsigned int i = 0; r == 0 && next_link(ret_link) && i < LINKS_MAX; i++) {
+		r = rtnl_get_link(paths->rtnl, NULL, next_link(ret_link), &next);
+		if (r < 0 || strcmp(next.kind, "vrf") == 0)
 			break;
-		*ret_link = master;
+		*ret_link = next;
 	}
 	return r;
 }
@@ -294,58 +294,15 @@ static void tell_devices(struct underlay_paths *paths)
 
 /* --- routes --- */
 
-static int compare_routes(const void *a, const void *b)
+static int want_ways(struct underlay_paths *paths)
 {
-	return address_compare(&((const struct path_route *)a)->address,
-			       &((const struct path_route *)b)->address);
-}
-
-/* Looks up each endpoint's route, taking over what is known of it unless all is to be looked at. */
-static int follow_routes(struct underlay_paths *paths, const struct wg_peers *peers, bool changed)
-{
-	struct path_route *routes = calloc(peers->n + 1, sizeof(*routes));
-	size_t n = 0;
-
-	if (!routes)
-		return -ENOMEM;
-	for (size_t i = 0; i < peers->n; i++) {
-		struct path_route *route = &routes[n], *old = NULL;
-
-		route->address = peers->items[i].endpoint.address;
-		if (!route->address.family)
-			continue;
-		n++;
-		if (!changed && paths->n_routes)
-			old = bsearch(route, paths->routes, paths->n_routes, sizeof(*route), compare_routes);
-		if (old)
-			route->index = old->index;
-		else if (rtnl_get_way(paths->rtnl, &route->address, peers->fwmark, &route->index) < 0)
-			route->index = 0;
-	}
-	if (n > 1)
-		qsort(routes, n, sizeof(*routes), compare_routes);
-	free(paths->routes);
-	paths->routes = routes;
-	paths->n_routes = n;
-	return 0;
-}
-
-static int want_routes(struct underlay_paths *paths)
-{
-	unsigned int last = 0;
 	int error = 0;
 
-	for (size_t i = 0; i < paths->n_routes; i++) {
-		unsigned int index = paths->routes[i].index;
-		int r;
+	for (size_t i = 0; i < paths->ways.n_indexes; i++) {
+		int r = want_device(paths, paths->ways.indexes[i]);
 
-		/* Thousands of endpoints mostly share one device. */
-		if (!index || index == last)
-			continue;
-		r = want_device(paths, index);
 		if (r < 0 && error == 0)
 			error = r;
-		last = index;
 	}
 	return error;
 }
@@ -370,16 +327,13 @@ int underlay_paths_follow(struct underlay_paths *paths, const struct wg_peers *p
 {
 	int r = 0;
 
-	if (peers->fwmark != paths->mark)
-		changed = true;
-	paths->mark = peers->fwmark;
 	if (paths->mode == UNDERLAY_AUTO)
-		r = follow_routes(paths, peers, changed);
+		r = underlay_ways_follow(&paths->ways, paths->rtnl, peers, &paths->addresses, changed);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < paths->n_devices; i++)
 		paths->devices[i].wanted = false;
-	r = paths->mode == UNDERLAY_AUTO ? want_routes(paths) : want_names(paths);
+	r = paths->mode == UNDERLAY_AUTO ? want_ways(paths) : want_names(paths);
 	drop_unwanted(paths);
 	tell_devices(paths);
 	return r;

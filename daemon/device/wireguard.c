@@ -262,6 +262,7 @@ static int make_underlay(struct wireguard *wireguard, const struct device_option
 		.epoch = options->epoch,
 		.mode = options->underlay,
 		.devices = options->underlay_devices,
+		.tunnel = wireguard->ifindex,
 		.max_endpoints = options->max_flows,
 		.without_tcx = options->without_tcx,
 	};

@@ -7,7 +7,7 @@ import pytest
 
 from lib.bpf import attached
 from lib.network import endpoint_text
-from lib.probe import Probe, quiet_start, quiet_window, tunnel_counters
+from lib.probe import Probe, check_against_tunnel, check_two_devices_on_one_link, quiet_start, quiet_window, tunnel_counters
 from lib.traffic import Iperf3, send_udp, udp_socket
 from lib.wait import wait_until
 
@@ -29,13 +29,6 @@ def probe():
 
 def peer_of(other):
     return f"{other.address}:0", endpoint_text(other.endpoint, other.port)
-
-
-def check_against_tunnel(window, tunnel):
-    rx, tx = tunnel
-    window.check_conservation()
-    assert window.sum.txBytes == tx
-    assert window.sum.rxBytes == rx
 
 
 @pytest.mark.parametrize("ipv6", [False, True])
@@ -295,8 +288,91 @@ def test_a_route_that_moves_is_followed(network, probe):
     send_udp(*ends, 50, 500, back=50)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
-    # The device that nothing leads to any more is let go.
+    # The device that nothing leads to any more is let go: until then its network led there too.
+    left.ip("address", "flush", "dev", links[0])
     wait_until(lambda: device.window() and device.ask("info")["attachment"] == f"tcx on {second[0]}", "only the new device")
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_all_ways_of_a_route_are_watched(network, probe, ipv6):
+    """A multipath route sends different flows different ways; which is the kernel's choice for each."""
+    left, right, links = network.pair(ipv6=True)
+    second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24", left_address6="2001:db8:1::1/64",
+                          right_address6="2001:db8:1::2/64")
+    here, there = ("2001:db8:9::1", "2001:db8:9::2") if ipv6 else ("203.0.113.1", "203.0.113.2")
+    gateways = ("2001:db8::", "2001:db8:1::") if ipv6 else ("192.0.2.", "198.51.100.")
+    for namespace, own, other, host in (left, here, there, "2"), (right, there, here, "1"):
+        namespace.sysctl("net.ipv4.fib_multipath_hash_policy", 1)
+        namespace.sysctl("net.ipv6.fib_multipath_hash_policy", 1)
+        namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
+        namespace.ip("address", "add", own, "dev", "lo")
+        ways = [word for gateway in gateways for word in ("nexthop", "via", gateway + host)]
+        namespace.ip(*(["-6"] if ipv6 else []), "route", "add", other, "src", own, *ways)
+    ends = network.wireguard_pair(left, right, endpoints=(here, there))
+    network.handshake(ends)
+    device = probe(ends[0])
+    assert sorted(device.ask("info")["attachment"].removeprefix("tcx on ").split(", ")) == sorted((links[0], second[0]))
+    for number in range(8):
+        start = quiet_start(device, ends[0])
+        right.run("wg", "set", ends[1].interface, "listen-port", str(52000 + number))
+        send_udp(ends[1], ends[0], 20, 500, back=20, port_left=40002 + 2 * number, port_right=40003 + 2 * number)
+        window, tunnel = quiet_window(device, ends[0], start)
+        check_against_tunnel(window, tunnel)
+
+
+def test_answers_from_another_uplink(network, probe):
+    """Two uplinks: the peer reaches this node by the second, and the rules for that address send the answers back there."""
+    left, right, links = network.pair()
+    second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24")
+    for namespace in (left, right):
+        namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    left.ip("rule", "add", "from", "198.51.100.1", "table", "100")
+    left.ip("route", "add", "default", "via", "198.51.100.2", "table", "100")
+    right.ip("route", "add", "198.51.100.1/32", "dev", second[1], "src", "192.0.2.2")
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    assert sorted(device.ask("info")["attachment"].removeprefix("tcx on ").split(", ")) == sorted((links[0], second[0]))
+    right.run("wg", "set", ends[1].interface, "peer", ends[0].public_key, "endpoint", "198.51.100.1:51820")
+    start = quiet_start(device, ends[0])
+    before = left.statistics(second[0])["tx"]["packets"]
+    send_udp(ends[1], ends[0], 40, 500, back=40)
+    window, tunnel = quiet_window(device, ends[0], start)
+    assert left.statistics(second[0])["tx"]["packets"] >= before + 40
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [peer_of(ends[1])]
+
+
+def test_link_local_endpoints(network, probe):
+    """The address does not say which link it is on, and wireguard-go does not tell: every link that has some is watched."""
+    left, right, links = network.pair(ipv6=True)
+    other = network.namespace(True)
+    more = network.veth(left, other, "198.51.100.1/24", "198.51.100.2/24")
+    for namespace, link, address in (left, links[0], "fe80::11"), (right, links[1], "fe80::12"), (left, more[0], "fe80::21"):
+        namespace.ip("address", "add", f"{address}/64", "dev", link, "nodad")
+    ends = network.wireguard_pair(left, right)
+    left.run("wg", "set", ends[0].interface, "peer", ends[1].public_key, "endpoint", f"[fe80::12%{links[0]}]:51821")
+    network.handshake(ends)
+    device = probe(ends[0])
+    assert sorted(device.ask("info")["attachment"].removeprefix("tcx on ").split(", ")) == sorted((links[0], more[0]))
+    start = quiet_start(device, ends[0])
+    send_udp(*ends, 30, 500, back=30)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [("100.64.0.2:0", "[fe80::12]:51821")]
+
+
+def test_two_macvlan_devices_on_one_link(network, probe):
+    watched, below = check_two_devices_on_one_link(network, probe, "macvlan", "bridge")
+    assert sorted(watched) == sorted(("sub0", below))
+
+
+def test_a_route_into_the_tunnel_itself_is_no_way(network, probe):
+    left, right, _ = network.pair()
+    ends = network.wireguard_pair(left, right)
+    left.ip("route", "add", "192.0.2.2/32", "dev", ends[0].interface)
+    device = probe(ends[0])
+    assert ends[0].interface not in device.ask("info")["attachment"]
 
 
 def test_the_tunnels_mark_decides_the_route(network, probe):

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from lib.network import Tunnel, endpoint_text
-from lib.probe import Probe, quiet_start, quiet_window
+from lib.probe import Probe, check_against_tunnel, check_two_devices_on_one_link, quiet_start, quiet_window
 from lib.process import run
 from lib.traffic import send_udp
 
@@ -129,6 +129,34 @@ def test_vlan_and_the_device_below_it(network, probe):
     window.check_conservation()
     assert set(window.entries) == {peer_of(ends[1]), ("100.64.0.3:0", "198.51.100.2:51831")}
     assert (window.sum.txBytes, window.sum.rxBytes) == (tx, rx)
+
+
+def test_ipvlan_and_the_device_below_it(network, probe):
+    """What takes the one passes the other, with nothing to tell them apart by: only the device below is watched."""
+    if run(["ip", "-n", network.namespace().name, "link", "add", "probe0", "link", "lo", "type", "ipvlan"], check=False,
+           ).stderr.startswith("Error: Unknown device type"):
+        pytest.skip("this kernel has no ipvlan")
+    watched, below = check_two_devices_on_one_link(network, probe, "ipvlan", "l2", kernel=True)
+    assert watched == [below]
+
+
+def test_forwarded_into_the_tunnel(network, probe):
+    """What comes from behind this node and leaves through its tunnel is the tunnel's: the kernel encrypts the very packet."""
+    left, right, _ = network.pair()
+    behind = network.namespace()
+    network.veth(left, behind, "198.51.100.1/24", "198.51.100.2/24")
+    left.sysctl("net.ipv4.ip_forward", 1)
+    behind.ip("route", "add", "default", "via", "198.51.100.1")
+    ends = network.wireguard_pair(left, right, kernel=True)
+    right.run("wg", "set", ends[1].interface, "peer", ends[0].public_key, "allowed-ips", "100.64.0.1/32,198.51.100.0/24")
+    right.ip("route", "add", "198.51.100.0/24", "dev", ends[1].interface)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = quiet_start(device, ends[0])
+    behind.run("ping", "-c", "20", "-i", "0.05", "-W", "10", ends[1].address)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert window.sum.txPkts >= 20 and window.sum.rxPkts >= 20
 
 
 def make_peers(namespace, interface, peers, allowed):

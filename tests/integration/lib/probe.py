@@ -7,7 +7,7 @@ import subprocess
 
 from .daemon import build_directory
 from .process import dies_with_us
-from .traffic import COUNTS, Counts
+from .traffic import COUNTS, Counts, send_udp
 from .wait import wait_readable, wait_until
 
 
@@ -141,3 +141,30 @@ def quiet_window(probe, end, start):
         return tunnel_counters(end) == before and (before[0] - start[0], before[1] - start[1])
 
     return window, wait_until(quiet, "a moment without traffic")
+
+
+def check_against_tunnel(window, tunnel):
+    rx, tx = tunnel
+    window.check_conservation()
+    assert window.sum.txBytes == tx
+    assert window.sum.rxBytes == rx
+
+
+def check_two_devices_on_one_link(network, probe, kind, mode, **options):
+    """Both lead to the peer, and what takes the one passes the other."""
+    left, right, links = network.pair()
+    left.ip("link", "add", "sub0", "link", links[0], "type", kind, "mode", mode)
+    left.ip("address", "add", "192.0.2.33/24", "dev", "sub0")
+    left.ip("link", "set", "sub0", "up")
+    left.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    ends = network.wireguard_pair(left, right, **options)
+    network.handshake(ends)
+    device = probe(ends[0])
+    for route in "sub0", links[0]:
+        left.ip("route", "replace", "192.0.2.2/32", "dev", route)
+        device.window()
+        start = quiet_start(device, ends[0])
+        send_udp(*ends, 40, 500, back=40, port_left=40002, port_right=40003)
+        window, tunnel = quiet_window(device, ends[0], start)
+        check_against_tunnel(window, tunnel)
+    return device.ask("info")["attachment"].partition(" on ")[2].split(", "), links[0]

@@ -165,16 +165,19 @@ START_TEST(way)
 	ck_assert_int_eq(rtnl_get_link(rtnl, "lan0", 0, &lan), 0);
 	ck_assert_str_eq(lan.kind, "veth");
 	ck_assert_int_eq(address_parse("203.0.113.5", &address), 0);
-	ck_assert_int_eq(rtnl_get_way(rtnl, &address, 0, &index), -ENETUNREACH);
+	ck_assert_int_eq(rtnl_get_way(rtnl, &(struct rtnl_way_query){.destination = address}, &index),
+			 -ENETUNREACH);
 	/* As wg-quick does: everything into the tunnel but what bears the mark. */
 	ip("route add default dev tun0 table 51820");
 	ip("route add default dev lan0");
 	ip("rule add not fwmark 51820 table 51820");
-	ck_assert_int_eq(rtnl_get_way(rtnl, &address, 0, &index), 0);
+	ck_assert_int_eq(rtnl_get_way(rtnl, &(struct rtnl_way_query){.destination = address}, &index), 0);
 	ck_assert_uint_eq(index, tun.index);
-	ck_assert_int_eq(rtnl_get_way(rtnl, &address, 51820, &index), 0);
+	ck_assert_int_eq(
+		rtnl_get_way(rtnl, &(struct rtnl_way_query){.destination = address, .mark = 51820}, &index),
+		0);
 	ck_assert_uint_eq(index, lan.index);
-	ck_assert_int_eq(rtnl_get_way(rtnl, &(struct address){}, 0, &index), -EINVAL);
+	ck_assert_int_eq(rtnl_get_way(rtnl, &(struct rtnl_way_query){}, &index), -EINVAL);
 }
 END_TEST
 
