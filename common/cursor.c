@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define SLOT_LENGTH 340
 
@@ -346,10 +347,20 @@ static int write_slot(struct cursor *cursor, const struct cursor_state *state)
 	return 0;
 }
 
+/* Whether the file has gone, or another has taken its place: nobody would ever read what is written to it. */
+static bool is_gone(const struct cursor *cursor)
+{
+	struct stat st;
+
+	return fstat(cursor->fd, &st) == 0 && st.st_nlink == 0;
+}
+
 int cursor_write(struct cursor *cursor, const struct cursor_state *state)
 {
 	int r;
 
+	if (is_gone(cursor))
+		return make_file(cursor, state, true);
 	r = write_slot(cursor, state);
 	if (r == 0)
 		return 0;

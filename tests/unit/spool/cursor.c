@@ -165,6 +165,21 @@ START_TEST(written_in_turn)
 }
 END_TEST
 
+START_TEST(made_again_when_it_is_gone)
+{
+	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
+	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
+	_cleanup_close_ int fd = open_directory();
+	struct cursor_state state;
+
+	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(cursor_write(cursor, &example), 0);
+	ck_assert_int_eq(cursor_read(fd, CURSOR_NAME, &state), 0);
+	assert_equal(&state, &example);
+}
+END_TEST
+
 START_TEST(torn_at_every_byte)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
@@ -220,13 +235,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		state_comes_back,
-		the_newer_sound_slot_counts,
-		a_newer_version_is_left_alone,
-		leftovers_go,
-		written_in_turn,
-		torn_at_every_byte,
-		both_slots_damaged,
+		state_comes_back,   the_newer_sound_slot_counts, a_newer_version_is_left_alone,
+		leftovers_go,	    made_again_when_it_is_gone,	 written_in_turn,
+		torn_at_every_byte, both_slots_damaged,
 	};
 
 	return spool_test_run("spool cursor", tests, ARRAY_SIZE(tests));
