@@ -307,6 +307,9 @@ static void on_stored(uint64_t sequence, void *userdata)
 {
 	struct daemon *daemon = userdata;
 
+	if (daemon->loss_told)
+		spool_loss_note_remove(daemon->config->state_directory);
+	daemon->loss_told = false;
 	uploader_link_wake(daemon->uploader, sequence);
 	tail_wake(daemon->tail, sequence);
 }
@@ -325,6 +328,8 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 	log_warning("%s", text);
 	if (recorder_tell(daemon->recorder, text) < 0)
 		log_warning("no memory to log this loss");
+	else
+		daemon->loss_told = true;
 }
 
 static const struct spool_events_ops spool_events_ops = {.stored = on_stored, .lost = on_lost};
@@ -485,6 +490,19 @@ static int catch_signals(struct daemon *daemon)
 
 /* ---- making and freeing ---------------------------------------------------------------------------- */
 
+/* What the run before this one could not tell. */
+static void read_loss_note(struct daemon *daemon)
+{
+	struct spool_loss loss;
+	int r = spool_loss_note_read(daemon->config->state_directory, &loss);
+
+	if (r == 0)
+		spool_writer_add_loss(daemon->spool, &loss);
+	else if (r != -ENOENT)
+		log_warning("%s: a note of lost messages can't be read: %s", daemon->config->state_directory,
+			    strerror(-r));
+}
+
 static int open_spool(struct daemon *daemon)
 {
 	_cleanup_free_ char **sinks = daemon_sink_names(daemon->config);
@@ -499,6 +517,8 @@ static int open_spool(struct daemon *daemon)
 			     &reason);
 	if (r < 0)
 		log_error("spool %s: %s", daemon->config->spool_directory, reason ? reason : strerror(-r));
+	else
+		read_loss_note(daemon);
 	return r;
 }
 
@@ -674,21 +694,29 @@ static void free_event(struct event *event)
 		event_free(event);
 }
 
-/* What the disk refuses to the end is lost: the log of messages can't tell, so the daemon's own does. */
+/* What the disk refuses to the end is lost: the daemon's own log says so now, the log of messages at the next
+ * start.
+ */
 static void close_spool(struct daemon *daemon)
 {
-	struct spool_status spool;
+	struct spool_loss loss, late;
 	int r;
 
 	if (!daemon->spool)
 		return;
 	r = spool_writer_sync(daemon->spool, SPOOL_CLOSE_MS);
-	spool_writer_get_status(daemon->spool, &spool);
-	if (r < 0 && spool.waiting_messages > 0)
-		log_error("%llu messages (%llu bytes) could not be written and are lost: %s",
-			  (unsigned long long)spool.waiting_messages, (unsigned long long)spool.waiting_bytes,
+	spool_writer_close(daemon->spool, &loss);
+	spool_events_take_loss(daemon->spool_events, &late);
+	spool_loss_add(&loss, &late);
+	if (loss.messages == 0)
+		return;
+	log_error("%llu messages (%llu bytes) could not be written and are lost: %s",
+		  (unsigned long long)loss.messages, (unsigned long long)loss.bytes,
+		  r < 0 ? strerror(-r) : "the disk refused for a while");
+	r = spool_loss_note_write(daemon->config->state_directory, &loss);
+	if (r < 0)
+		log_error("%s: no note of that can be left: %s", daemon->config->state_directory,
 			  strerror(-r));
-	spool_writer_free(daemon->spool);
 }
 
 /* Clients first, so that nothing new comes; the recorder before the spool that it writes to. */

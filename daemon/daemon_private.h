@@ -39,6 +39,7 @@ struct daemon {
 	struct epoch *epoch; /* NULL: no eBPF here */
 	struct spool_writer *spool;
 	struct spool_events *spool_events;
+	bool loss_told; /* and a note of an earlier run with it, which may go when that is stored */
 	struct recorder *recorder;
 	struct uploader_link *uploader;
 	struct uploader_process *uploader_process;

@@ -37,24 +37,12 @@ static void on_stored(uint64_t sequence, void *userdata)
 	signal_loop(events);
 }
 
-static void add_loss(struct spool_loss *sum, const struct spool_loss *more)
-{
-	if (sum->messages == 0) {
-		*sum = *more;
-		return;
-	}
-	sum->messages += more->messages;
-	sum->bytes += more->bytes;
-	sum->from = MIN(sum->from, more->from);
-	sum->to = MAX(sum->to, more->to);
-}
-
 static void on_lost(const struct spool_loss *loss, void *userdata)
 {
 	struct spool_events *events = userdata;
 
 	pthread_mutex_lock(&events->mutex);
-	add_loss(&events->loss, loss);
+	spool_loss_add(&events->loss, loss);
 	pthread_mutex_unlock(&events->mutex);
 	signal_loop(events);
 }
@@ -72,9 +60,8 @@ static void on_event(evutil_socket_t fd, short what, void *userdata)
 		return;
 	pthread_mutex_lock(&events->mutex);
 	stored = events->stored;
-	loss = events->loss;
-	events->loss = (struct spool_loss){0};
 	pthread_mutex_unlock(&events->mutex);
+	spool_events_take_loss(events, &loss);
 	events->ops->stored(stored, events->userdata);
 	if (loss.messages > 0)
 		events->ops->lost(&loss, events->userdata);
@@ -100,6 +87,14 @@ int spool_events_new(struct event_base *base, const struct spool_events_ops *ops
 		return -ENOMEM;
 	*ret_events = TAKE_PTR(events);
 	return 0;
+}
+
+void spool_events_take_loss(struct spool_events *events, struct spool_loss *ret_loss)
+{
+	pthread_mutex_lock(&events->mutex);
+	*ret_loss = events->loss;
+	events->loss = (struct spool_loss){0};
+	pthread_mutex_unlock(&events->mutex);
 }
 
 void spool_events_free(struct spool_events *events)

@@ -16,6 +16,8 @@ struct spool_events_ops {
 int spool_events_new(struct event_base *base, const struct spool_events_ops *ops, void *userdata,
 		     struct spool_events **ret_events);
 void spool_events_free(struct spool_events *events);
+/* A loss that the loop has not come to; zeros: none. */
+void spool_events_take_loss(struct spool_events *events, struct spool_loss *ret_loss);
 
 /* For spool_writer_new(), with the spool_events as its userdata. */
 extern const struct spool_writer_ops spool_events_writer_ops;

@@ -81,14 +81,7 @@ static bool wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t
 /* Called with the lock held. */
 static void add_loss(struct spool_writer *writer, uint64_t bytes, int64_t time)
 {
-	struct spool_loss *loss = &writer->loss;
-
-	if (loss->messages == 0)
-		loss->from = loss->to = time;
-	loss->from = MIN(loss->from, time);
-	loss->to = MAX(loss->to, time);
-	loss->messages++;
-	loss->bytes += bytes;
+	spool_loss_add(&writer->loss, &(struct spool_loss){1, bytes, time, time});
 	writer->status.lost_messages++;
 	writer->status.lost_bytes += bytes;
 }
@@ -659,20 +652,27 @@ int spool_writer_new(const struct spool_writer_options *options, const struct sp
 	return 0;
 }
 
-void spool_writer_free(struct spool_writer *writer)
+static void end_thread(struct spool_writer *writer)
 {
-	if (!writer)
+	if (!writer->has_thread)
 		return;
-	if (writer->has_thread) {
-		pthread_mutex_lock(&writer->lock);
-		writer->stop = true;
-		/* One last try, if the disk refuses. */
-		writer->want_retry = writer->error < 0;
-		pthread_cond_signal(&writer->work);
-		pthread_cond_broadcast(&writer->progress);
-		pthread_mutex_unlock(&writer->lock);
-		pthread_join(writer->thread, NULL);
-	}
+	pthread_mutex_lock(&writer->lock);
+	writer->stop = true;
+	/* One last try, if the disk refuses. */
+	writer->want_retry = writer->error < 0;
+	pthread_cond_signal(&writer->work);
+	pthread_cond_broadcast(&writer->progress);
+	pthread_mutex_unlock(&writer->lock);
+	pthread_join(writer->thread, NULL);
+}
+
+void spool_writer_close(struct spool_writer *writer, struct spool_loss *ret_loss)
+{
+	end_thread(writer);
+	/* What could not be written to the end. */
+	while (drop_oldest(writer))
+		;
+	*ret_loss = writer->loss;
 	spool_store_deinit(&writer->store);
 	spool_queue_deinit(&writer->queue);
 	spool_options_free(writer->options);
@@ -681,6 +681,21 @@ void spool_writer_free(struct spool_writer *writer)
 	pthread_cond_destroy(&writer->progress);
 	pthread_mutex_destroy(&writer->lock);
 	free(writer);
+}
+
+void spool_writer_free(struct spool_writer *writer)
+{
+	struct spool_loss loss;
+
+	if (writer)
+		spool_writer_close(writer, &loss);
+}
+
+void spool_writer_add_loss(struct spool_writer *writer, const struct spool_loss *loss)
+{
+	pthread_mutex_lock(&writer->lock);
+	spool_loss_add(&writer->loss, loss);
+	pthread_mutex_unlock(&writer->lock);
 }
 
 int spool_writer_set_public_id(struct spool_writer *writer, const struct log_id *public_id)

@@ -8,6 +8,7 @@
 
 #include "common/config.h"
 #include "common/log_id.h"
+#include "daemon/spool_loss.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,11 +54,6 @@ struct spool_status {
 	int64_t oldest; /* wall time of the oldest message; 0 none */
 };
 
-struct spool_loss {
-	uint64_t messages, bytes;
-	int64_t from, to; /* wall time of the first and last lost message */
-};
-
 struct spool_writer_ops {
 	/* Called on the writer's thread: messages up to this sequence are in the spool (written; synced under
 	 * sync=always). Must only wake somebody. */
@@ -76,6 +72,10 @@ int spool_writer_new(const struct spool_writer_options *options, const struct sp
 		     void *userdata, struct spool_writer **ret_writer, char **ret_reason);
 /* Writes and syncs what waits, then ends the thread. */
 void spool_writer_free(struct spool_writer *writer);
+/* The same, and says what is lost, now or before, and has not been told. */
+void spool_writer_close(struct spool_writer *writer, struct spool_loss *ret_loss);
+/* What an earlier run could not tell: to be told with this one's losses. */
+void spool_writer_add_loss(struct spool_writer *writer, const struct spool_loss *loss);
 
 /*
  * Takes a copy of one message; time is its client_time. Any thread but the loop's: when memory_max is reached

@@ -351,7 +351,7 @@ def test_newer_format(netlogd, namespace, collector, provider):
 
 
 def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
-    """What could not be written by the end is said in the daemon's own log, and shows as a gap of proc_seq."""
+    """What could not be written by the end is said in the daemon's own log, and to the sinks by the next run."""
     vpn = provider(100)
     room = disk("8M")
     daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"},
@@ -369,6 +369,22 @@ def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
     for path in (room / "spool").glob("*.seg"):
         data = path.read_bytes()
         stored |= {struct.unpack_from("<Q", data, at + 16)[0] for at, _ in frames(data)}
-    match = re.search(r"(\d+) messages \(\d+ bytes\) could not be written and are lost: No space left on device",
+    match = re.search(r"(\d+) messages \((\d+) bytes\) could not be written and are lost: No space left on device",
                       daemon.log())
     assert match and int(match[1]) == made - len(stored)
+    assert (daemon.state / "lost").exists()
+
+    (room / "ballast").unlink()
+    collector.default = Answer(200)
+    got = len(collector.accepted)
+    daemon.start()
+    wait_until(lambda: not (daemon.state / "lost").exists(), "the loss to be told")
+    finish(daemon)
+    messages = once(collector.accepted)
+    (number, size_of_them, first, last, why), = losses(messages)
+    assert (number, size_of_them, why) == (int(match[1]), int(match[2]), "the spool could not be written")
+    clocks = [message["logtail"]["client_time"] for message in messages]
+    before = max(clock for clock, message in zip(clocks, messages) if message["logtail"]["proc_id"] ==
+                 messages[0]["logtail"]["proc_id"])
+    assert before < first < last < clocks[-1]
+    assert len(collector.accepted) > got
