@@ -32,6 +32,7 @@ void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoc
 
 void layer_deinit(struct layer *layer)
 {
+	layer_drop_next(layer);
 	layer_close(layer);
 	free(layer->config.interface);
 	free(layer->config.stats_socket);
@@ -277,12 +278,80 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	return r;
 }
 
-void layer_extract(struct layer *layer, struct extraction *ret_extraction)
+/* One VPN that both ask has but one set of counts. */
+static bool ask_the_same(const struct layer *a, const struct layer *b)
 {
-	struct extraction *extraction = ret_extraction;
+	return a->config.source == SOURCE_STATS && b->config.source == SOURCE_STATS &&
+	       text_equal(a->config.stats_socket, b->config.stats_socket);
+}
+
+static void throw_away_next(struct layer *layer)
+{
+	struct extraction extraction;
+
+	if (!layer->next || ask_the_same(layer, layer->next))
+		return;
+	layer_extract(layer->next, &extraction);
+	extraction_deinit(&extraction);
+}
+
+int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	struct layer *next = calloc(1, sizeof(*next));
 	int r;
 
-	*extraction = (struct extraction){0};
+	if (!next)
+		return -ENOMEM;
+	layer_init(next, layer->which, layer->epoch);
+	next->sources = layer->sources;
+	r = layer_configure(next, config, device);
+	if (r < 0) {
+		free(next);
+		return r;
+	}
+	next->enabled = true;
+	layer_open(next);
+	layer->next = next;
+	return 0;
+}
+
+void layer_drop_next(struct layer *layer)
+{
+	struct layer *next = TAKE_PTR(layer->next);
+
+	if (!next)
+		return;
+	if (!ask_the_same(layer, next))
+		layer_set_enabled(next, false);
+	layer_deinit(next);
+	free(next);
+}
+
+void layer_take_next(struct layer *layer)
+{
+	struct layer *next = layer->next, old = *layer;
+
+	layer->config = next->config;
+	layer->max_flows = next->max_flows;
+	layer->underlay = next->underlay;
+	layer->underlay_devices = next->underlay_devices;
+	layer->device = next->device;
+	layer->state = next->state;
+	layer->gone = next->gone;
+	layer->enabled = next->enabled;
+	layer->reason = next->reason;
+	*next = old;
+	next->next = NULL;
+	layer_drop_next(layer);
+	/* For what was too much beside the old one there may be room now. */
+	if (layer->state == LAYER_FAILED)
+		layer_open(layer);
+}
+
+static void extract(struct layer *layer, struct extraction *extraction)
+{
+	int r;
+
 	if (!layer->device)
 		return;
 	r = layer->device->ops->extract_statistics(layer->device, extraction);
@@ -296,6 +365,13 @@ void layer_extract(struct layer *layer, struct extraction *ret_extraction)
 	counts_add(&layer->inexact, &extraction->inexact);
 	layer->errors += extraction->errors;
 	layer->last_connections = extraction->flows.n;
+}
+
+void layer_extract(struct layer *layer, struct extraction *ret_extraction)
+{
+	*ret_extraction = (struct extraction){0};
+	extract(layer, ret_extraction);
+	throw_away_next(layer);
 }
 
 bool layer_is_lost(const struct layer *layer)

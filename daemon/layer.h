@@ -43,9 +43,10 @@ struct layer {
 
 	struct device *device; /* NULL unless counting */
 	enum layer_state state;
-	bool gone;    /* the device itself said that what it counted on is no more */
-	bool enabled; /* what was asked for; a device that comes later is set so */
-	char *reason; /* why not a better source, or why none */
+	bool gone;	    /* the device itself said that what it counted on is no more */
+	bool enabled;	    /* what was asked for; a device that comes later is set so */
+	char *reason;	    /* why not a better source, or why none */
+	struct layer *next; /* what will take this one's place; or NULL */
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, inexact;
@@ -81,6 +82,17 @@ void layer_close(struct layer *layer);
 
 /* 0 or the device's -errno. Without a device: remembered. */
 int layer_set_enabled(struct layer *layer, bool enabled);
+/*
+ * Exchanging the device without a gap. layer_prepare() makes the device that these settings ask for and lets
+ * it count beside the one that is there; what it counts is thrown away with each extraction, until
+ * layer_take_next(), right after one, puts it in place. 0, also when that device is waited for or fails,
+ * which the layer then does; -ENOMEM.
+ */
+int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device);
+void layer_take_next(struct layer *layer);
+/* Leaves the device that is there. Nothing if none was prepared. */
+void layer_drop_next(struct layer *layer);
+
 /* Always fills in; what goes wrong is counted and stands in the extraction's errors. */
 void layer_extract(struct layer *layer, struct extraction *ret_extraction);
 

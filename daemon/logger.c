@@ -546,53 +546,61 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 	logger_publish(logger);
 }
 
-/* Ends a layer's counting, if the configuration asks for another device; whether it does. */
-static bool leave(struct logger *logger, struct layer *layer, const struct config *config,
-		  const struct device_config *device)
+/* Lets the device that the configuration asks for, if it is another one, count beside the one that is there.
+ */
+static int prepare(struct logger *logger, struct layer *layer, const struct config *config,
+		   const struct device_config *device)
 {
 	if (!logger->running || logger->overridden || !layer_differs(layer, config, device))
-		return false;
-	layer_set_enabled(layer, false);
-	return true;
+		return 0;
+	return layer_prepare(layer, config, device);
 }
 
-/* Exchanges one layer's device, between two windows. */
-static void exchange(struct logger *logger, struct layer *layer, const struct device_config *device)
+static void exchange(struct logger *logger, struct layer *layer)
 {
 	_cleanup_free_ char *what = NULL;
 
-	layer_close(layer);
-	bring_up_anyway(logger, layer, device, NULL);
+	if (!layer->next)
+		return;
+	layer_take_next(layer);
+	if (layer->state == LAYER_FAILED)
+		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : "no source works");
 	what = layer_describe(layer);
 	logger_tell(logger, "device changed: %s", what ? what : layer_name(layer));
 }
 
-/* In the order of a stop: the tun device's last packets are in the window that ends, as the sock device's
- * are. */
+static void drop_prepared(struct logger *logger)
+{
+	layer_drop_next(&logger->tun);
+	layer_drop_next(&logger->sock);
+}
+
+/* The window ends under the old configuration. What the old devices count until the new ones take over, with
+ * an extraction of their own, is in the next window. */
 int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes)
 {
-	bool other_tun = leave(logger, &logger->tun, config, &config->tun), other_sock;
-	int r;
+	_cleanup_(nodes_freep) struct nodes *new_nodes = nodes;
+	int r = prepare(logger, &logger->tun, config, &config->tun);
 
-	if (logger->running)
+	if (r >= 0)
+		r = prepare(logger, &logger->sock, config, &config->sock);
+	if (r >= 0 && logger->running)
 		finish_window(logger);
-	r = routes_set_configured(logger->routes, config);
+	if (r >= 0)
+		r = routes_set_configured(logger->routes, config);
 	if (r < 0) {
-		if (other_tun)
-			layer_set_enabled(&logger->tun, true);
-		nodes_free(nodes);
+		drop_prepared(logger);
 		return r;
 	}
-	other_sock = leave(logger, &logger->sock, config, &config->sock);
 	/* What SetNodes gave stays, unless a file has something to say about nodes. */
 	if (config->nodes_file || logger->config->nodes_file)
-		logger_set_nodes(logger, nodes);
+		logger_set_nodes(logger, TAKE_PTR(new_nodes));
 	logger->config = config;
 	record_set_bound(logger->record, config->max_flows);
-	if (other_tun)
-		exchange(logger, &logger->tun, &config->tun);
-	if (other_sock)
-		exchange(logger, &logger->sock, &config->sock);
+	if (logger->tun.next || logger->sock.next)
+		logger_gather(logger);
+	exchange(logger, &logger->tun);
+	exchange(logger, &logger->sock);
 	look_for_routes(logger);
 	logger_publish(logger);
 	return 0;

@@ -8,6 +8,7 @@ import pytest
 
 from lib import traffic
 from lib.daemon import Tailer
+from lib.probe import tunnel_counters
 from lib.varlink import VarlinkError
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
@@ -103,7 +104,7 @@ def test_a_start_that_fails_leaves_nothing_on(daemon, vpns, asked):
     daemon.configure({"netlogd": {"autostart": "no"}})
     daemon.start()
     with pytest.raises(VarlinkError) as error:
-        daemon.call("Start", sock={"source": "packet", "interface": "lo"})
+        daemon.call("Start", sock={"source": "stats", "statsSocket": f"{daemon.config}/no-directory"})
     assert error.value.name == "org.netlogd.control.DeviceUnavailable"
     assert error.value.parameters["device"] == "sock" and error.value.parameters["reason"]
     assert vpns[0].enabled is False
@@ -243,4 +244,79 @@ def test_a_nodes_file_with_an_error_changes_nothing(daemon, vpns, directory):
     assert logged_nodes(daemon, vpns) == before
     assert "100.64.0.0/16" in str(daemon.status()["routes"])
     assert daemon.status()["configurationError"]
+    daemon.stop()
+
+
+def test_devices_exchanged_under_load(network, netlogd, wireguard):
+    """A reload that asks for other devices of both layers loses no packet and counts none twice."""
+    left, right = wireguard
+    daemon = netlogd(left.namespace, {"tun": {"interface": left.interface}, "record": {"period": "1h"}}).start()
+    assert daemon.status()["tun"]["source"] == "ebpf" and daemon.status()["sock"]["source"] == "wireguard"
+    begin = tunnel_counters(left)
+    flood = traffic.Flood(left.namespace, left.address, right.address, 3, [0])
+    for number in range(4):
+        daemon.configure({"tun": {"max-flows": 1000 + number}})
+        daemon.reload()
+        assert daemon.status()["tun"]["maxFlows"] == daemon.status()["sock"]["maxFlows"] == 1000 + number
+    sent = flood.result()
+    # What the tunnel still holds goes out first.
+    wait_until(lambda: tunnel_counters(left) == tunnel_counters(left), "the tunnel to be quiet")
+    status = daemon.status()
+    daemon.call("Stop")
+    end = tunnel_counters(left)
+    daemon.stop()
+    messages = daemon.spool_messages()
+    assert traffic.total(messages, ["virtualTraffic"]).txPkts == sent
+    assert traffic.total(messages, ["physicalTraffic"]).txBytes == end[1] - begin[1]
+    assert status["record"]["conservationFailures"] == 0
+    assert len([text for text in traffic.texts(messages) if "device changed" in text]) == 8
+
+
+def test_one_vpn_asked_anew(daemon, vpns):
+    """Other bounds for the same stats socket: the VPN goes on counting, and what it holds meanwhile is logged."""
+    daemon.start()
+    for number in range(5):
+        vpns[0].count([connection(0)])
+        vpns[1].count([connection(0)])
+        daemon.configure({"tun": {"max-flows": 1000 + number}})
+        daemon.reload()
+        assert [vpn.enabled for vpn in vpns] == [True, True]
+    vpns[0].count([connection(0)])
+    daemon.stop()
+    assert [vpn.enabled for vpn in vpns] == [False, False]
+    messages = windows(daemon)
+    assert traffic.total(messages, ["virtualTraffic"]).txPkts == 6
+    assert traffic.total(messages, ["physicalTraffic"]).txPkts == 5
+
+
+def test_another_vpn_takes_over(daemon, vpns, directory):
+    """The old one is told to stop; what the new one holds from before belongs to no window."""
+    daemon.start()
+    with contextlib.closing(StatsProvider(directory / "other.sock")) as other:
+        vpns[0].count([connection(0, 3)])
+        other.count([connection(0, 1000)])
+        daemon.configure({"tun": {"stats-socket": other.path}})
+        daemon.reload()
+        assert (vpns[0].enabled, other.enabled) == (False, True)
+        other.count([connection(0, 4)])
+        vpns[0].count([connection(0, 1000)])
+        daemon.flush()
+        # One that nobody listens on is waited for.
+        daemon.configure({"tun": {"stats-socket": directory / "nobody.sock"}})
+        daemon.reload()
+        assert other.enabled is False
+        status = daemon.status()["tun"]
+        assert status["state"] == "waiting" and "nobody listens" in status["reason"]
+        daemon.stop()
+    assert [entry["txPkts"] for _, entry in traffic.entries(windows(daemon), ["virtualTraffic"])] == [3, 4]
+
+
+@pytest.mark.parametrize("layer, source", [("sock", "packet"), ("sock", "ebpf"), ("tun", "wireguard")])
+def test_a_source_of_the_other_device_is_refused(daemon, layer, source):
+    daemon.configure({"netlogd": {"autostart": "no"}})
+    daemon.start()
+    with pytest.raises(VarlinkError) as error:
+        daemon.call("Start", **{layer: {"source": source, "interface": "lo"}})
+    assert error.value.name in ("org.netlogd.control.DeviceUnavailable", "org.varlink.service.InvalidParameter")
+    assert daemon.status()["running"] is False
     daemon.stop()
