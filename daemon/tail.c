@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #define SLICE_MAX    (512 * 1024)
@@ -28,7 +29,8 @@ struct client {
 
 struct tail {
 	struct event_base *base;
-	int directory_fd;
+	char *spool_directory;
+	int directory_fd; /* -1: it could not be opened yet */
 	LIST_HEAD(, client) clients;
 	size_t n_clients;
 	uint64_t dropped; /* messages that were gone before their turn came */
@@ -124,6 +126,14 @@ static void on_closed(struct varlink_call *call, void *userdata)
 	client_free(userdata);
 }
 
+/* A spool that could not be made at the start may have come since. */
+static int open_directory(struct tail *tail)
+{
+	if (tail->directory_fd < 0)
+		tail->directory_fd = open(tail->spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return tail->directory_fd < 0 ? -errno : 0;
+}
+
 int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequence)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -134,6 +144,8 @@ int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequen
 	*client = (struct client){.tail = tail, .call = call, .last = after_sequence};
 	client->again = evtimer_new(tail->base, on_again, client);
 	if (client->again)
+		r = open_directory(tail);
+	if (r >= 0)
 		r = spool_reader_new(tail->directory_fd, &client->reader);
 	if (r >= 0)
 		r = spool_reader_seek(client->reader, after_sequence + 1);
@@ -182,7 +194,12 @@ int tail_new(struct event_base *base, const char *spool_directory, struct tail *
 		return -ENOMEM;
 	tail->base = base;
 	LIST_INIT(&tail->clients);
-	tail->directory_fd = open(spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tail->directory_fd = -1;
+	tail->spool_directory = strdup(spool_directory);
+	if (!tail->spool_directory) {
+		free(tail);
+		return -ENOMEM;
+	}
 	*ret_tail = tail;
 	return 0;
 }
@@ -198,6 +215,7 @@ void tail_free(struct tail *tail)
 		client_free(client);
 	}
 	safe_close(tail->directory_fd);
+	free(tail->spool_directory);
 	buffer_deinit(&tail->reply);
 	free(tail);
 }

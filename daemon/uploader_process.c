@@ -128,14 +128,17 @@ static void forget_child(struct uploader_process *process)
 	process->pid = 0;
 }
 
-static int start(struct uploader_process *process)
+/* *ret_what: what it is that failed. */
+static int start(struct uploader_process *process, const char **ret_what)
 {
 	_cleanup_close_ int ours = -1, theirs = -1, spool = -1;
 	int pair[2], r;
 
+	*ret_what = process->options.spool_directory;
 	spool = open(process->options.spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool < 0)
 		return -errno;
+	*ret_what = process->program;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	ours = pair[0];
@@ -166,19 +169,25 @@ static void start_later(struct uploader_process *process)
 	process->pause_ms = MIN(process->pause_ms * 2, PAUSE_MAX_MS);
 }
 
+static void try_to_start(struct uploader_process *process)
+{
+	const char *what;
+	int r = start(process, &what);
+
+	if (r < 0) {
+		log_warning("the uploader could not be started: %s: %s", what, strerror(-r));
+		start_later(process);
+	}
+}
+
 static void on_restart(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader_process *process = userdata;
-	int r;
 
 	(void)fd;
 	(void)what;
 	process->restarts++;
-	r = start(process);
-	if (r < 0) {
-		log_warning("%s could not be started: %s", process->program, strerror(-r));
-		start_later(process);
-	}
+	try_to_start(process);
 }
 
 static void say_how_it_ended(pid_t pid, int status)
@@ -214,7 +223,6 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 			 struct uploader_process **ret_process)
 {
 	_cleanup_(uploader_process_freep) struct uploader_process *process = calloc(1, sizeof(*process));
-	int r;
 
 	if (!process)
 		return -ENOMEM;
@@ -228,11 +236,7 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 	process->restart = evtimer_new(base, on_restart, process);
 	if (!process->restart)
 		return -ENOMEM;
-	r = start(process);
-	if (r < 0) {
-		log_warning("%s could not be started: %s", process->program, strerror(-r));
-		start_later(process);
-	}
+	try_to_start(process);
 	*ret_process = TAKE_PTR(process);
 	return 0;
 }

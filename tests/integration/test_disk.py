@@ -219,11 +219,13 @@ def test_cap(netlogd, namespace, collector_in, provider):
     assert all(loss[4] == "spool full" for loss in losses(messages))
 
 
-def test_read_only(netlogd, namespace, collector, provider, disk):
-    """A spool that can't be written at the start: counting begins, and all arrives when it can be."""
+@pytest.mark.parametrize("made", [True, False])
+def test_read_only(netlogd, namespace, collector, provider, disk, made):
+    """A spool that can't be written, or even made, at the start: counting begins, and all arrives when it can be."""
     vpn = provider(10)
     room = disk("16M")
-    (room / "spool").mkdir()
+    if made:
+        (room / "spool").mkdir()
     run(["mount", "-o", "remount,ro", room])
     daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"},
                                  "upload main": sink(collector)})
@@ -234,6 +236,9 @@ def test_read_only(netlogd, namespace, collector, provider, disk):
     assert spool["waitingMessages"] >= 5
     run(["mount", "-o", "remount,rw", room])
     wait_until(lambda: "error" not in daemon.status()["spool"], "spool that can be written")
+    with Tailer(daemon) as tailer:
+        assert tailer.next()["logtail"]["proc_seq"] > 5
+    wait_until(lambda: daemon.status()["uploader"]["connected"], "uploader", 60)
     finish(daemon)
     messages = once(collector.accepted)
     check_order(messages)
