@@ -1,58 +1,149 @@
-"""SIGKILL of either process at random moments, again and again: nothing is lost but the running window of a killed collector."""
+"""SIGKILL of either process, hundreds of times, at random moments under load: what is missing is told, or is the running
+window of a killed collector."""
 import os
 import random
 import signal
 
-from lib.ledger import Numbered
+import pytest
+
+from collector import Answer
+from lib.ledger import Numbered, losses, once
 from lib.wait import wait_until
 
-KILLS = 24
+KILLS = 120
 
 
-def number(entry):
-    return entry["txBytes"]
+class Loop:
+    """A daemon whose processes are killed, and what they had to deal with."""
+
+    def __init__(self, daemon, collector, provider):
+        self.daemon = daemon
+        self.collector = collector
+        self.provider = provider
+        self.chance = random.Random(20221013)
+        self.collector_kills = 0
+        self.uploader_kills = 0
+
+    def spool_bytes(self):
+        """What the spool takes of the disk, with its directories."""
+        total = 0
+        for path, _, files in os.walk(self.daemon.state / "spool"):
+            for name in [*files, "."]:
+                try:
+                    total += os.lstat(os.path.join(path, name)).st_blocks * 512
+                except FileNotFoundError:
+                    pass
+        return total
+
+    def wait_for_a_moment(self):
+        """Until one of the things that happen all the time has happened: at once, or after a few of them."""
+        what = self.chance.choice(["extraction", "request", "spool", "now"])
+        if what == "extraction":
+            goal = self.provider.handed + self.chance.randrange(1, 4)
+            wait_until(lambda: self.provider.handed >= goal, f"extraction {goal}")
+        elif what == "request" and self.collector.default.status == 200:
+            goal = len(self.collector.requests) + self.chance.randrange(1, 3)
+            wait_until(lambda: len(self.collector.requests) >= goal, f"request {goal}")
+        elif what == "spool":
+            before = self.spool_bytes()
+            wait_until(lambda: self.spool_bytes() != before, "bytes in the spool")
+
+    def kill_one(self):
+        uploader = self.daemon.uploader() if self.chance.random() < 0.4 else None
+        if uploader:
+            os.kill(uploader, signal.SIGKILL)
+            self.uploader_kills += 1
+        else:
+            self.daemon.kill()
+            self.collector_kills += 1
+            self.daemon.start()
+
+    def finish(self):
+        """Delivers all that is left; the messages that arrived, each once."""
+        self.collector.default = Answer(200)
+        wait_until(lambda: self.daemon.status()["uploader"]["connected"], "uploader", 60)
+        assert self.daemon.flush(30000)["pendingMessages"] == 0
+        self.daemon.stop()
+        return once(self.collector.accepted)
+
+    def missing(self, messages):
+        return sorted(set(range(1, self.provider.handed + 1)) - self.provider.numbers(messages))
 
 
-def test_kill_loop(network, netlogd, collector_in, directory):
-    chance = random.Random(20221013)
+@pytest.fixture
+def loop(network, netlogd, collector_in, directory):
     namespace = network.namespace()
     collector = collector_in(namespace)
-    provider = Numbered(directory / "vpn.sock")
-    daemon = netlogd(namespace, {
-        **provider.sections(),
-        "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}})
-    collector_kills = 0
-    try:
+    providers = []
+
+    def make(width, max_size):
+        providers.append(Numbered(directory / "vpn.sock", width))
+        daemon = netlogd(namespace, {
+            **providers[-1].sections(),
+            "spool": {"max-size": max_size, "sync-interval": "50ms"},
+            "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}})
         daemon.start()
-        for _ in range(KILLS):
-            goal = provider.handed + chance.randrange(4)
-            wait_until(lambda goal=goal: provider.handed >= goal, f"extraction {goal}")
-            if chance.random() < 0.4 and daemon.uploader():
-                os.kill(daemon.uploader(), signal.SIGKILL)
-            else:
-                daemon.kill()
-                collector_kills += 1
-                daemon.start()
-        daemon.flush()
-        daemon.stop()
-    finally:
+        return Loop(daemon, collector, providers[-1])
+
+    yield make
+    for provider in providers:
         provider.close()
 
-    messages = collector.messages
-    flows = [entry for message in messages for entry in message.get("virtualTraffic", [])]
-    received = {number(entry) for entry in flows}
-    lost = set(range(1, provider.handed + 1)) - received
-    assert len(lost) <= collector_kills, f"lost {sorted(lost)} of {provider.handed} in {collector_kills} kills"
-    assert received <= set(range(1, provider.handed + 1))
 
-    # Per run: every number from 1, in order; what comes again comes as a batch that was sent before.
-    runs = {}
-    for message in messages:
-        runs.setdefault(message["logtail"]["proc_id"], []).append(message["logtail"]["proc_seq"])
-    assert len(runs) == collector_kills + 1
+def runs_of(messages):
+    """Per run of the daemon: the numbers of its messages. Asserts that they ascend and that no run comes between."""
+    runs, latest = {}, None
+    for head in (message["logtail"] for message in messages):
+        if "proc_seq" not in head:
+            continue
+        if head["proc_id"] != latest:
+            assert head["proc_id"] not in runs, f"run {head['proc_id']} goes on after another"
+            latest = head["proc_id"]
+        numbers = runs.setdefault(latest, [])
+        assert not numbers or head["proc_seq"] > numbers[-1]
+        numbers.append(head["proc_seq"])
+    return runs
+
+
+def test_kill_loop(loop):
+    """The spool holds all: nothing is lost but running windows, and no number of a run is missing."""
+    loop = loop(50, "64M")
+    for _ in range(KILLS):
+        loop.wait_for_a_moment()
+        loop.kill_one()
+    messages = loop.finish()
+    print(f"{loop.collector_kills} kills of the collector, {loop.uploader_kills} of the uploader: "
+          f"{loop.provider.handed} windows, {len(loop.missing(messages))} lost")
+    assert losses(messages) == []
+    assert len(loop.missing(messages)) <= loop.collector_kills
+    runs = runs_of(messages)
+    assert len(runs) == loop.collector_kills + 1
     for proc_id, numbers in runs.items():
-        first = list(dict.fromkeys(numbers))
-        assert first == list(range(1, len(first) + 1)), f"run {proc_id}: {numbers}"
+        assert numbers == list(range(1, len(numbers) + 1)), f"run {proc_id}: {numbers}"
     texts = [message["text"] for message in messages if "text" in message]
-    assert sum("ended without a stop" in text for text in set(texts)) <= collector_kills
+    assert sum("ended without a stop" in text for text in texts) <= loop.collector_kills
     assert texts[-1] == "netlogd: stopped"
+
+
+def test_kill_loop_in_a_full_spool(loop):
+    """The collector is down every now and then, for so long that the cap is reached: what goes is told."""
+    loop = loop(2000, "1M")
+    most = 0
+    for i in range(KILLS):
+        if i % 20 == 10:
+            loop.collector.default = Answer(503)
+        elif i % 20 == 0:
+            loop.collector.default = Answer(200)
+        loop.wait_for_a_moment()
+        most = max(most, loop.spool_bytes())
+        loop.kill_one()
+    messages = loop.finish()
+    told = losses(messages)
+    lost = sum(loss[0] for loss in told)
+    print(f"{loop.collector_kills} kills of the collector, {loop.uploader_kills} of the uploader: {loop.provider.handed} "
+          f"windows, {len(loop.missing(messages))} lost; {lost} messages told as lost")
+    assert most <= 1 << 20
+    assert told and {loss[4] for loss in told} == {"spool full"}
+    assert len(loop.missing(messages)) <= lost + loop.collector_kills
+    # What is seen to be missing within a run was told, whatever else went with whole runs.
+    assert sum(numbers[-1] - len(numbers) for numbers in runs_of(messages).values()) <= lost
