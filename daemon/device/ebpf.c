@@ -119,12 +119,7 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 
 static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 {
-	const struct flow_maps maps = {
-		.flows = {bpf_map__fd(ebpf->programs->maps.flows_0),
-			  bpf_map__fd(ebpf->programs->maps.flows_1)},
-		.totals = bpf_map__fd(ebpf->programs->maps.totals),
-		.fill = bpf_map__fd(ebpf->programs->maps.fill),
-	};
+	const struct flow_maps maps = flow_maps_of(ebpf->programs);
 	int error;
 
 	error = epoch_wait(ebpf->epoch);
@@ -211,18 +206,9 @@ static int ebpf_on_pressure(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* Some sixteen times between three quarters and full. */
-static uint64_t pressure_mask(uint32_t entries)
-{
-	uint64_t every = 1;
-
-	while (every * 128 <= entries)
-		every *= 2;
-	return every - 1;
-}
-
 static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 {
+	/* A connection may have an entry on every CPU that sees it. */
 	uint32_t entries = max_flows > UINT32_MAX / 2 ? UINT32_MAX : max_flows * 2;
 	struct tun *programs = tun__open();
 	struct bpf_map *map;
@@ -232,11 +218,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 		return -errno;
 	ebpf->programs = programs;
 	programs->rodata->l2_length = ebpf->interface.l2_length;
-	programs->rodata->pressure_threshold = (uint64_t)entries * 3 / 4;
-	programs->rodata->pressure_mask = pressure_mask(entries);
-	error = bpf_map__set_max_entries(programs->maps.flows_0, entries);
-	if (error == 0)
-		error = bpf_map__set_max_entries(programs->maps.flows_1, entries);
+	error = flow_maps_prepare(programs, entries);
 	if (error == 0)
 		error = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
 	if (error == 0)

@@ -1,21 +1,28 @@
-/* Emptying the kernel's maps: in batches, and not at all when nothing was inserted. */
+/*
+ * Emptying the tun programs' table. Its arrays are read and cleared as memory, a part in view at a time, so
+ * that neither a call for each entry nor the whole table in this process's memory is needed. What was not
+ * taken since the last time is not looked at.
+ */
 
 #include "daemon/device/flow_maps.h"
 
 #include "common/cleanup.h"
 #include "daemon/bpf/flow_map.h"
+#include "daemon/bpf/tun.skel.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#define FEW	  512
-#define BATCH	  1024
-#define MAX_BATCH (1U << 20) /* a bucket of the kernel's table must fit into one */
+#define FEW	 512	    /* entries; below, clearing single slots costs less than clearing all */
+#define VIEW_MAX (1U << 20) /* bytes of a map in view at once: they count as this process's memory */
 
 static void connection_from_key(const struct flow_key *key, struct connection *ret_connection)
 {
@@ -44,102 +51,70 @@ static void counts_from_kernel(const struct flow_counts *counts, struct counts *
 					 .rx_bytes = counts->rx_bytes});
 }
 
-struct batch {
-	struct flow_key *keys;
-	struct flow_counts *values;
-	uint32_t size;
+/* A part of a map, as memory. */
+struct view {
+	void *pages;
+	size_t length;
+	void *data;
 };
 
-static void batch_deinit(struct batch *batch)
+static void view_deinit(struct view *view)
 {
-	free(batch->keys);
-	free(batch->values);
-	*batch = (struct batch){};
+	if (view->pages)
+		munmap(view->pages, view->length);
 }
 
-static int batch_init(struct batch *batch, uint32_t size)
+/* Bytes from `first` on; the map must be BPF_F_MMAPABLE. */
+static int view_init(struct view *view, int fd, uint64_t first, size_t length)
 {
-	*batch = (struct batch){
-		.keys = malloc(size * sizeof(struct flow_key)),
-		.values = malloc(size * sizeof(struct flow_counts)),
-		.size = size,
-	};
-	if (batch->keys && batch->values)
-		return 0;
-	batch_deinit(batch);
-	return -ENOMEM;
+	size_t before = (size_t)(first % (uint64_t)sysconf(_SC_PAGESIZE));
+	void *pages =
+		mmap(NULL, before + length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(first - before));
+
+	if (pages == MAP_FAILED)
+		return -errno;
+	*view = (struct view){pages, before + length, (uint8_t *)pages + before};
+	return 0;
 }
 
-/* Room was made before, so that nothing that has left the kernel can be lost here. */
-static void batch_hand_over(const struct batch *batch, uint32_t n, struct flows *flows)
+/* A block's unused rest, and what was handed over before a failure, have no counts. */
+static void hand_over(struct flow_entry *entries, size_t n, struct flows *flows)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		struct flow *flow = &flows->items[flows->n++];
+	for (size_t i = 0; i < n; i++) {
+		struct flow_entry *entry = &entries[i];
+		struct flow *flow = &flows->items[flows->n];
 
+		if (entry->counts.tx_packets == 0 && entry->counts.rx_packets == 0)
+			continue;
+		connection_from_key(&entry->key, &flow->connection);
 		flow->counts = (struct counts){};
-		connection_from_key(&batch->keys[i], &flow->connection);
-		counts_from_kernel(&batch->values[i], &flow->counts);
+		counts_from_kernel(&entry->counts, &flow->counts);
+		entry->counts = (struct flow_counts){};
+		flows->n++;
 	}
 }
 
-static int drain_flows(int fd, uint64_t inserted, struct flows *flows)
+static int drain_entries(const struct flow_maps *maps, unsigned int side, uint64_t taken, struct flows *flows)
 {
-	_cleanup_(batch_deinit) struct batch batch = {};
-	uint32_t position, *from = NULL, size = BATCH;
-	uint64_t drained = 0;
+	const uint64_t at_once = VIEW_MAX / sizeof(struct flow_entry);
 	int error;
 
-	while (drained < inserted) {
-		uint32_t n = size;
+	/* Room first: what has left the map must not be lost. */
+	error = flows_reserve(flows, taken);
+	if (error < 0)
+		return error;
+	for (uint64_t i = 0; i < taken; i += at_once) {
+		_cleanup_(view_deinit) struct view view = {};
+		uint64_t n = MIN(at_once, taken - i);
 
-		if (batch.size != size) {
-			batch_deinit(&batch);
-			error = batch_init(&batch, size);
-			if (error < 0)
-				return error;
-		}
-		error = bpf_map_lookup_and_delete_batch(fd, from, &position, batch.keys, batch.values, &n,
-							NULL)
-				? -errno
-				: 0;
-		if (error == -ENOSPC && size < MAX_BATCH) {
-			size *= 2;
-			continue;
-		}
-		if (error == -EINTR)
-			continue;
-		if (error < 0 && error != -ENOENT)
+		error = view_init(&view, maps->entries,
+				  (side * (uint64_t)maps->capacity + i) * sizeof(struct flow_entry),
+				  n * sizeof(struct flow_entry));
+		if (error < 0)
 			return error;
-		/* Never more than was inserted; a kernel that says otherwise finds no room for it. */
-		n = (uint32_t)MIN((uint64_t)n, inserted - drained);
-		batch_hand_over(&batch, n, flows);
-		drained += n;
-		from = &position;
-		if (error == -ENOENT)
-			break;
+		hand_over(view.data, n, flows);
 	}
-	return drained == inserted ? 0 : -EIO;
-}
-
-/* One by one: a batch looks at every bucket of the kernel's table, which costs more where few are in use. */
-static int drain_few(int fd, uint64_t inserted, struct flows *flows)
-{
-	struct flow_key keys[2];
-	struct flow_counts counts;
-	const struct batch one = {.keys = keys, .values = &counts, .size = 1};
-	uint64_t drained = 0;
-	bool more = bpf_map_get_next_key(fd, NULL, &keys[0]) == 0;
-
-	while (more && drained < inserted) {
-		/* Before its predecessor goes, since the way on begins there. */
-		more = bpf_map_get_next_key(fd, &keys[0], &keys[1]) == 0;
-		if (bpf_map_lookup_and_delete_elem(fd, &keys[0], &counts))
-			return errno == ENOENT ? -EIO : -errno;
-		batch_hand_over(&one, 1, flows);
-		drained++;
-		keys[0] = keys[1];
-	}
-	return drained == inserted ? 0 : -EIO;
+	return 0;
 }
 
 static int drain_totals(int fd, unsigned int side, struct extraction *extraction)
@@ -163,39 +138,114 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 	return bpf_map_update_elem(fd, &side, totals, BPF_ANY) ? -errno : 0;
 }
 
-/*
- * What was inserted and is not drained, because a call failed midway, is drained the next time. -EIO: the map
- * was emptied and had fewer than it said, so nothing is left to wait for.
- */
-static int drain_filled(const struct flow_maps *maps, unsigned int side, struct flow_fill *fill,
-			struct flows *flows)
+/* The slots of few entries, each by its line: less than to clear all memory of the map. */
+static int clear_few_slots(const struct flow_maps *maps, unsigned int side, uint64_t taken)
 {
-	size_t before = flows->n;
-	int fd = maps->flows[side], error = flows_reserve(flows, fill->inserted);
+	_cleanup_(view_deinit) struct view view = {};
+	const struct flow_line empty = {};
+	const struct flow_entry *entries;
+	int error;
 
+	error = view_init(&view, maps->entries, side * (uint64_t)maps->capacity * sizeof(struct flow_entry),
+			  taken * sizeof(struct flow_entry));
 	if (error < 0)
 		return error;
-	error = fill->inserted <= FEW ? drain_few(fd, fill->inserted, flows)
-				      : drain_flows(fd, fill->inserted, flows);
-	fill->inserted = error < 0 && error != -EIO ? fill->inserted - (flows->n - before) : 0;
-	if (bpf_map_update_elem(maps->fill, &side, fill, BPF_ANY))
-		return -errno;
-	return error;
+	entries = view.data;
+	for (uint64_t i = 0; i < taken; i++) {
+		uint32_t at = ((side << maps->slot_bits) + entries[i].slot) / FLOW_LINE;
+
+		if (bpf_map_update_elem(maps->slots, &at, &empty, BPF_ANY))
+			return -errno;
+	}
+	return 0;
 }
 
+static int clear_slots(const struct flow_maps *maps, unsigned int side)
+{
+	const uint64_t bytes = sizeof(uint32_t) << maps->slot_bits;
+
+	for (uint64_t at = 0; at < bytes; at += VIEW_MAX) {
+		_cleanup_(view_deinit) struct view view = {};
+		size_t n = (size_t)MIN((uint64_t)VIEW_MAX, bytes - at);
+		int error = view_init(&view, maps->slots, side * bytes + at, n);
+
+		if (error < 0)
+			return error;
+		memset(view.data, 0, n);
+	}
+	return 0;
+}
+
+/*
+ * First the counts go, then the slots, then the CPUs' blocks, at last the mark of how many were taken. After
+ * a failure in between the side is as good as before: entries keep their place, and what programs add to them
+ * is found the next time.
+ */
 int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extraction *extraction)
 {
 	struct flow_fill fill;
-	int error = 0, r;
+	uint64_t taken;
+	int error;
 
 	if (bpf_map_lookup_elem(maps->fill, &side, &fill))
 		return -errno;
-	if (fill.inserted > 0)
-		error = drain_filled(maps, side, &fill, &extraction->flows);
-	if (error < 0 && error != -EIO)
+	taken = MIN(fill.taken, (uint64_t)maps->capacity);
+	error = drain_entries(maps, side, taken, &extraction->flows);
+	if (error == 0 && taken > 0)
+		error = taken <= FEW ? clear_few_slots(maps, side, taken) : clear_slots(maps, side);
+	if (error < 0)
 		return error;
-	r = drain_totals(maps->totals, side, extraction);
-	return error < 0 ? error : r;
+	error = drain_totals(maps->totals, side, extraction);
+	if (error < 0 || taken == 0)
+		return error;
+	fill.taken = 0;
+	return bpf_map_update_elem(maps->fill, &side, &fill, BPF_ANY) ? -errno : 0;
+}
+
+/* A power of two: twice the entries, so that runs of taken slots are short, with the rests of blocks. */
+static unsigned int slot_bits_for(uint64_t max_entries, uint64_t capacity)
+{
+	unsigned int bits = 4; /* a line */
+
+	while (1ULL << bits < MAX(2 * max_entries, capacity + capacity / 2))
+		bits++;
+	return bits;
+}
+
+int flow_maps_prepare(struct tun *programs, uint32_t max_entries)
+{
+	/* CPUs leave part of their last block unused. */
+	uint64_t capacity = max_entries + (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
+	unsigned int bits = slot_bits_for(max_entries, capacity);
+	int error;
+
+	/* A slot must have bits for the hash beside those for the number. */
+	if (bits > 28)
+		return -ENOMEM;
+	programs->rodata->flow_capacity = (uint32_t)capacity;
+	programs->rodata->flow_slot_bits = bits;
+	programs->rodata->flow_number_bits = bits;
+	programs->rodata->pressure_threshold = (uint64_t)max_entries * 3 / 4;
+	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
+	    sizeof(programs->rodata->flow_seeds))
+		return -EIO;
+	error = bpf_map__set_max_entries(programs->maps.entries, (uint32_t)(FLOW_SIDES * capacity));
+	if (error == 0)
+		error = bpf_map__set_max_entries(programs->maps.slots,
+						 (uint32_t)((FLOW_SIDES << bits) / FLOW_LINE));
+	return error;
+}
+
+struct flow_maps flow_maps_of(const struct tun *programs)
+{
+	return (struct flow_maps){
+		.entries = bpf_map__fd(programs->maps.entries),
+		.slots = bpf_map__fd(programs->maps.slots),
+		.totals = bpf_map__fd(programs->maps.totals),
+		.fill = bpf_map__fd(programs->maps.fill),
+		.capacity = programs->rodata->flow_capacity,
+		.slot_bits = programs->rodata->flow_slot_bits,
+	};
 }
 
 uint64_t map_memory(int fd)

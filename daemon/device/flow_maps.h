@@ -1,19 +1,32 @@
 #pragma once
 
 /*
- * The user-space side of one program's maps of counts (daemon/bpf/flow_map.h): empties one side of them into
- * an extraction.
+ * The user-space side of the tun programs' table (daemon/bpf/flow_map.h): sizes it before they are loaded,
+ * and empties one side of it into an extraction.
  */
 
 #include "daemon/device/device.h"
 
 #include <stdint.h>
 
+struct tun; /* the skeleton of the programs */
+
 struct flow_maps {
-	int flows[2]; /* descriptors of the hash maps of either side; all borrowed */
+	int entries; /* descriptors; all borrowed */
+	int slots;
 	int totals;
 	int fill;
+	uint32_t capacity; /* entries of one side */
+	uint32_t slot_bits;
 };
+
+/*
+ * Before the programs are loaded: a side shall hold this many entries, whichever CPUs make them. 0 or -errno;
+ * -ENOMEM: more than any map has.
+ */
+int flow_maps_prepare(struct tun *programs, uint32_t max_entries);
+/* The maps of loaded programs, and valid as long as they are. */
+struct flow_maps flow_maps_of(const struct tun *programs);
 
 /*
  * Moves a side's entries, totals and overflow into *extraction (added to what it holds) and leaves the side

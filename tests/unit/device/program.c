@@ -44,9 +44,9 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		return error < 0 ? error : -errno;
 	}
 	program->skeleton->rodata->l2_length = ETHERNET_HEADER;
-	bpf_map__set_max_entries(program->skeleton->maps.flows_0, max_flows);
-	bpf_map__set_max_entries(program->skeleton->maps.flows_1, max_flows);
-	error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
+	error = flow_maps_prepare(program->skeleton, max_flows);
+	if (error == 0)
+		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
 	if (error == 0)
 		error = tun__load(program->skeleton);
 	if (error < 0) {
@@ -99,19 +99,14 @@ int program_run(struct program *program, const struct program_run *run, uint32_t
 	return 0;
 }
 
-int program_extract(struct program *program, struct program_counts *ret_counts)
+int program_extract(struct program *program, bool running, struct program_counts *ret_counts)
 {
-	const struct flow_maps maps = {
-		.flows = {bpf_map__fd(program->skeleton->maps.flows_0),
-			  bpf_map__fd(program->skeleton->maps.flows_1)},
-		.totals = bpf_map__fd(program->skeleton->maps.totals),
-		.fill = bpf_map__fd(program->skeleton->maps.fill),
-	};
+	const struct flow_maps maps = flow_maps_of(program->skeleton);
 	struct extraction extraction = {};
 	int error;
 
 	epoch_flip(program->epoch);
-	error = epoch_wait(program->epoch);
+	error = running ? epoch_wait(program->epoch) : 0;
 	if (error == 0)
 		error = flow_maps_drain(&maps, epoch_old_side(program->epoch), &extraction);
 	if (error < 0) {

@@ -35,5 +35,6 @@ struct program_run {
 /* Counts a packet. 0, -EINVAL when the kernel's test run refuses it, or another -errno; the time per run in
  * ns. */
 int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns);
-/* Ends the window: what was counted since the last time, in *ret_counts. */
-int program_extract(struct program *program, struct program_counts *ret_counts);
+/* Ends the window: what was counted since the last time, in *ret_counts. `running`: other threads run it
+ * meanwhile, so that it takes a wait for the kernel. */
+int program_extract(struct program *program, bool running, struct program_counts *ret_counts);

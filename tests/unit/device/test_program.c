@@ -46,7 +46,7 @@ static bool check_packet(const char *name, const uint8_t *packet, size_t length,
 	if (error == -EINVAL)
 		return false;
 	ck_assert_msg(error == 0, "%s: %s", name, strerror(-error));
-	ck_assert_int_eq(program_extract(program, &seen), 0);
+	ck_assert_int_eq(program_extract(program, false, &seen), 0);
 	if (received) {
 		counts.rx_packets = 1;
 		counts.rx_bytes = length;
@@ -146,16 +146,22 @@ static int64_t now(void)
 	return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
+static void stay_on(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	ck_assert_int_eq(pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus), 0);
+}
+
 static void *sender_run(void *userdata)
 {
 	struct sender *sender = userdata;
 	uint8_t packet[28] = {0x45, 0, 0, 28, [9] = 17, [15] = 1, [19] = 2};
 	struct program_run run = {.packet = packet, .length = sizeof(packet), .repeat = RUNS_AT_ONCE};
-	cpu_set_t cpus;
 
-	CPU_ZERO(&cpus);
-	CPU_SET(sender->cpu, &cpus);
-	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	stay_on(sender->cpu);
 	while (now() < sender->until) {
 		int error = program_run(program, &run, NULL);
 
@@ -189,7 +195,7 @@ START_TEST(exact_while_windows_change)
 				pthread_join(senders[i].thread, NULL);
 				sent += senders[i].sent;
 			}
-		ck_assert_int_eq(program_extract(program, &counts), 0);
+		ck_assert_int_eq(program_extract(program, true, &counts), 0);
 		for (size_t i = 0; i < counts.flows.n; i++)
 			entries += counts.flows.items[i].counts.tx_packets;
 		totals += counts.totals.tx_packets;
@@ -204,6 +210,90 @@ START_TEST(exact_while_windows_change)
 }
 END_TEST
 
+#define CONNECTIONS 3000
+
+/* Sends `packets` of connection number `n`, told by its source port. */
+static void send_connection(unsigned int n, uint32_t packets)
+{
+	uint8_t packet[28] = {0x45, 0, 0, 28, [9] = 17, [15] = 1, [19] = 2};
+	const struct program_run run = {.packet = packet, .length = sizeof(packet), .repeat = packets};
+
+	packet[20] = (uint8_t)(n >> 8);
+	packet[21] = (uint8_t)n;
+	ck_assert_int_eq(program_run(program, &run, NULL), 0);
+}
+
+/* Ends the window: how many packets of each connection are in entries; how many entries there are. */
+static size_t take_window(uint64_t packets[static CONNECTIONS], struct program_counts *ret_counts)
+{
+	size_t n;
+
+	memset(packets, 0, CONNECTIONS * sizeof(*packets));
+	ck_assert_int_eq(program_extract(program, false, ret_counts), 0);
+	for (size_t i = 0; i < ret_counts->flows.n; i++) {
+		const struct flow *flow = &ret_counts->flows.items[i];
+
+		ck_assert_uint_lt(flow->connection.src.port, CONNECTIONS);
+		ck_assert_uint_eq(flow->counts.tx_bytes, flow->counts.tx_packets * 28);
+		packets[flow->connection.src.port] += flow->counts.tx_packets;
+	}
+	n = ret_counts->flows.n;
+	flows_deinit(&ret_counts->flows);
+	return n;
+}
+
+/* Both sides in turn, more than fits: the first ones are held, the rest is overflow, and nothing else. */
+START_TEST(a_full_table_counts_overflow)
+{
+	uint64_t packets[CONNECTIONS];
+	struct program_counts counts;
+
+	stay_on(0);
+	for (int window = 0; window < 4; window++) {
+		size_t entries, held = 0;
+
+		for (unsigned int n = 0; n < CONNECTIONS; n++)
+			send_connection(n, 2);
+		entries = take_window(packets, &counts);
+		for (unsigned int n = 0; n < CONNECTIONS; n++)
+			held += packets[n] == 2;
+		ck_assert_uint_ge(entries, 1024);
+		/* This thread may have changed its CPU on the way, and made a connection an entry on either.
+		 */
+		ck_assert_uint_le(entries, 1024 + 16 * (size_t)sysconf(_SC_NPROCESSORS_CONF));
+		ck_assert_uint_ge(held, entries - 2 * (size_t)sysconf(_SC_NPROCESSORS_CONF));
+		ck_assert_uint_eq(counts.totals.tx_packets, 2 * CONNECTIONS);
+		for (unsigned int n = 0; n < CONNECTIONS; n++)
+			counts.totals.tx_packets -= packets[n];
+		ck_assert_uint_eq(counts.overflow.tx_packets, counts.totals.tx_packets);
+	}
+}
+END_TEST
+
+/* Windows of every size, about the one where clearing is done differently: nothing stays, nothing is missed.
+ */
+START_TEST(windows_begin_empty)
+{
+	static const unsigned int sizes[] = {0, 1, 16, 17, 511, 512, 513, 1000, 1024, 1, 0, 700, 3};
+	uint64_t packets[CONNECTIONS];
+	struct program_counts counts;
+
+	stay_on(0);
+	for (unsigned int window = 0; window < 4 * ARRAY_SIZE(sizes); window++) {
+		unsigned int size = sizes[window % ARRAY_SIZE(sizes)], first = window * 157 % 1900;
+
+		for (unsigned int n = first; n < first + size; n++)
+			send_connection(n, 1 + n % 3);
+		for (unsigned int n = first; n < first + size; n++)
+			send_connection(n, 1);
+		take_window(packets, &counts);
+		ck_assert(counts_is_zero(&counts.overflow));
+		for (unsigned int n = 0; n < CONNECTIONS; n++)
+			ck_assert_uint_eq(packets[n], n >= first && n < first + size ? 2 + n % 3 : 0);
+	}
+}
+END_TEST
+
 static TCase *make_case(void)
 {
 	TCase *tcase = tcase_create("test run");
@@ -214,6 +304,8 @@ static TCase *make_case(void)
 	tcase_add_loop_test(tcase, extension_header_vectors_agree, 0, 2);
 	tcase_add_loop_test(tcase, random_packets_agree_with_the_model, 0, 4);
 	tcase_add_test(tcase, exact_while_windows_change);
+	tcase_add_test(tcase, a_full_table_counts_overflow);
+	tcase_add_test(tcase, windows_begin_empty);
 	return tcase;
 }
 

@@ -325,7 +325,7 @@ START_TEST(told_by_the_context)
 	bytes[32] = 0x50;
 	ck_assert_int_eq(program_new(16, &program), 0);
 	ck_assert_int_eq(program_run(program, &run, NULL), 0);
-	ck_assert_int_eq(program_extract(program, &counts), 0);
+	ck_assert_int_eq(program_extract(program, false, &counts), 0);
 	ck_assert_msg(counts.totals.tx_packets == one->packets, "%s: %llu packets", one->name,
 		      (unsigned long long)counts.totals.tx_packets);
 	ck_assert_msg(counts.totals.tx_bytes == one->bytes, "%s: %llu bytes", one->name,
