@@ -13,6 +13,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
@@ -31,8 +32,8 @@
 #define NAME_PREFIX   "netlogd:"
 #define TOKEN_LENGTH  16 /* hexadecimal digits */
 #define NAME_MAX_SIZE 64
-#define MAX_PRIORITY  64 /* the first of these that is free of foreign kinds of filters */
-#define MAX_FILTERS   256
+#define MAX_PRIORITY  64  /* the first of these that is free of foreign kinds of filters; a bit each */
+#define MAX_FILTERS   256 /* of ours: of other instances, or left over */
 
 struct clsact {
 	struct netlink *netlink;
@@ -45,18 +46,19 @@ struct clsact {
 	int table_fd;
 };
 
-/* What is of interest in a filter. */
+/* A filter that has a name of ours. */
 struct filter {
 	uint32_t handle;
 	uint16_t priority;
-	uint16_t protocol; /* network byte order */
-	bool is_bpf;
+	size_t place; /* how many filters, of whomever, run before it */
 	char name[NAME_MAX_SIZE];
 };
 
 struct filters {
 	unsigned int ifindex;
 	uint32_t parent;
+	size_t seen;	/* of all */
+	uint64_t taken; /* a bit for each priority, from 1 on, that holds filters with which ours can't be */
 	size_t n;
 	struct filter items[MAX_FILTERS]; /* in the order in which they run; those beyond are not looked at */
 };
@@ -138,7 +140,7 @@ static int clsact_make_qdisc(struct clsact *clsact)
 	return error == -EEXIST ? clsact_check_qdisc(clsact) : error;
 }
 
-static int filter_read_options(const struct nlattr *options, struct filter *filter)
+static int filter_read_name(const struct nlattr *options, struct filter *filter)
 {
 	struct netlink_attributes attributes = netlink_attributes_in(options);
 	const struct nlattr *attr;
@@ -152,12 +154,19 @@ static int filter_read_options(const struct nlattr *options, struct filter *filt
 	return more;
 }
 
+static bool is_our_name(const char *name)
+{
+	return strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+	       strlen(name) == strlen(NAME_PREFIX) + TOKEN_LENGTH;
+}
+
 static int filters_add(const struct nlmsghdr *message, void *userdata)
 {
 	struct filters *filters = userdata;
 	struct netlink_attributes attributes;
 	const struct nlattr *attr, *options = NULL;
-	struct filter filter = {};
+	struct filter filter = {.place = filters->seen};
+	bool is_bpf = false;
 	struct tcmsg tc;
 	char kind[16];
 	int error;
@@ -170,20 +179,25 @@ static int filters_add(const struct nlmsghdr *message, void *userdata)
 		return 0;
 	filter.handle = tc.tcm_handle;
 	filter.priority = (uint16_t)(tc.tcm_info >> 16);
-	filter.protocol = (uint16_t)tc.tcm_info;
 	while ((error = netlink_attributes_next(&attributes, &attr)) > 0) {
 		if (mnl_attr_get_type(attr) == TCA_KIND)
-			filter.is_bpf = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
-					strcmp(kind, "bpf") == 0;
+			is_bpf = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
+				 strcmp(kind, "bpf") == 0;
 		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
 			options = attr;
 	}
-	if (error == 0 && filter.is_bpf && options)
-		error = filter_read_options(options, &filter);
-	/* Some kinds tell of themselves without a handle first: those hold no program. */
-	if (error == 0 && filters->n < MAX_FILTERS)
+	if (error == 0 && is_bpf && options)
+		error = filter_read_name(options, &filter);
+	if (error < 0)
+		return error;
+	/* Without a handle it is no filter, but the head of a kind's list. */
+	filters->seen += filter.handle != 0;
+	if ((!is_bpf || (uint16_t)tc.tcm_info != htons(ETH_P_ALL)) && filter.priority >= 1 &&
+	    filter.priority <= MAX_PRIORITY)
+		filters->taken |= UINT64_C(1) << (filter.priority - 1);
+	if (is_our_name(filter.name) && filters->n < MAX_FILTERS)
 		filters->items[filters->n++] = filter;
-	return error;
+	return 0;
 }
 
 /* The filters on our side of the interface. The caller frees them. */
@@ -243,9 +257,6 @@ static bool filter_is_leftover(const struct filter *filter)
 	struct sockaddr_un address = {};
 	socklen_t length;
 
-	if (!filter->is_bpf || strncmp(filter->name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
-	    strlen(filter->name) != strlen(NAME_PREFIX) + TOKEN_LENGTH)
-		return false;
 	fd = owner_address(filter->name, &address, &length);
 	if (fd < 0)
 		return false;
@@ -285,19 +296,12 @@ static int clsact_delete(const struct clsact *clsact, uint32_t handle, uint16_t 
 	return netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
 }
 
-/* The first priority that holds no filters of another kind, with which ours can't be. */
+/* The first priority that holds no filters with which ours can't be; 0: none. */
 static uint16_t clsact_find_priority(const struct filters *filters)
 {
-	for (uint16_t priority = 1; priority <= MAX_PRIORITY; priority++) {
-		bool fine = true;
-
-		for (size_t i = 0; i < filters->n && fine; i++)
-			if (filters->items[i].priority == priority)
-				fine = filters->items[i].is_bpf &&
-				       filters->items[i].protocol == htons(ETH_P_ALL);
-		if (fine)
+	for (uint16_t priority = 1; priority <= MAX_PRIORITY; priority++)
+		if (!(filters->taken & UINT64_C(1) << (priority - 1)))
 			return priority;
-	}
 	return 0;
 }
 
@@ -388,16 +392,13 @@ int clsact_attach(const struct hook_options *options, struct clsact **ret_clsact
 static int clsact_find(const struct clsact *clsact)
 {
 	_cleanup_free_ struct filters *filters = NULL;
-	int error = clsact_dump(clsact, &filters), place = 0;
+	int error = clsact_dump(clsact, &filters);
 
 	if (error < 0)
 		return error;
-	for (size_t i = 0; i < filters->n; i++) {
+	for (size_t i = 0; i < filters->n; i++)
 		if (strcmp(filters->items[i].name, clsact->name) == 0)
-			return place;
-		/* Without a handle it is no filter, but the head of a kind's list. */
-		place += filters->items[i].handle != 0;
-	}
+			return (int)MIN(filters->items[i].place, (size_t)INT_MAX);
 	return -ENOENT;
 }
 

@@ -290,6 +290,25 @@ START_TEST(foreign_filters_are_left_alone)
 }
 END_TEST
 
+START_TEST(many_foreign_filters_ahead)
+{
+	struct device *device;
+
+	start();
+	device = make_device(true);
+	for (int i = 0; i < 300; i++)
+		attach_foreign(1);
+	ck_assert_ptr_nonnull(warning(device));
+	receive(6);
+	epoch_flip(epoch);
+	ck_assert_uint_eq(received(device), 6);
+	device_free(device);
+	ck_assert_uint_eq(ingress_filters(), 300);
+	ck_assert_uint_eq(egress_filters(), 0);
+	stop();
+}
+END_TEST
+
 START_TEST(a_tcx_program_ahead_is_told)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, before, .flags = 1U << 3);
@@ -436,6 +455,7 @@ int main(void)
 	tcase_add_test(tcase, an_ingress_qdisc_is_no_place);
 	tcase_add_test(tcase, other_instances_are_left_alone);
 	tcase_add_test(tcase, foreign_filters_are_left_alone);
+	tcase_add_test(tcase, many_foreign_filters_ahead);
 	tcase_add_loop_test(tcase, a_tcx_program_ahead_is_told, 0, 2);
 	tcase_add_loop_test(tcase, an_interface_that_moves_and_comes_back, 0, 2);
 	tcase_add_loop_test(tcase, an_interface_that_was_away_meanwhile, 0, 3);
