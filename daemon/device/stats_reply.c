@@ -57,6 +57,7 @@ int stats_reply_read(const json_t *parameters, uint32_t max_flows, struct extrac
 	json_array_foreach (connections, i, object) {
 		r = read_connection(object, &flow);
 		if (r == 0 && !counts_is_zero(&flow.counts)) {
+			counts_add(&extraction->totals, &flow.counts);
 			if (extraction->flows.n < max_flows)
 				r = flows_add(&extraction->flows, &flow.connection, &flow.counts);
 			else

@@ -75,6 +75,7 @@ def test_beyond_the_bound_is_overflow(provider, probe):
     window = device.window()
     assert len(window.entries) == 250
     assert window.overflow == (750, 75000, 0, 0)
+    assert window.totals == (1000, 100000, 0, 0)
     assert window.errors == 0
 
 

@@ -55,6 +55,8 @@ START_TEST(bounded)
 	ck_assert_uint_eq(extraction.flows.n, 3);
 	ck_assert_uint_eq(extraction.overflow.tx_packets, 2);
 	ck_assert_uint_eq(extraction.overflow.tx_bytes, 80);
+	ck_assert_uint_eq(extraction.totals.tx_packets, 6);
+	ck_assert_uint_eq(extraction.totals.tx_bytes, 280);
 	extraction_deinit(&extraction);
 }
 END_TEST
