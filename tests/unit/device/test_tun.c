@@ -541,6 +541,59 @@ START_TEST(exact_under_load_from_both_cpus)
 }
 END_TEST
 
+static void *receive_until_it_fails(void *userdata)
+{
+	struct sender *sender = userdata;
+	uint8_t packet[28];
+
+	for (unsigned int i = 0; now() < sender->until; i++) {
+		make_packet(packet, (uint16_t)(i * 7 % 3000));
+		if (tunnel_receive(&tunnel, sender->queue, NULL, packet, sizeof(packet)) < 0)
+			break;
+		sender->sent.rx_packets++;
+		sender->sent.rx_bytes += sizeof(packet);
+	}
+	return NULL;
+}
+
+/* What was taken from the senders until the interface went is counted, and nothing else. */
+START_TEST(an_interface_that_goes_under_load)
+{
+	struct counts sent = {}, entries = {}, totals = {};
+	struct extraction extraction = {};
+	struct sender senders[2] = {};
+	int64_t begin;
+
+	start(&(struct tunnel_options){.two_queues = true}, 2000);
+	begin = now();
+	for (int i = 0; i < 2; i++) {
+		senders[i] = (struct sender){.queue = i, .until = begin + 30000000000LL};
+		ck_assert_int_eq(
+			pthread_create(&senders[i].thread, NULL, receive_until_it_fails, &senders[i]), 0);
+	}
+	take_windows(begin + 500000000LL, &entries, &totals);
+	ck_assert_int_eq(run_program((const char *const[]){"ip", "link", "del", tunnel.name, NULL}), 0);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(senders[i].thread, NULL);
+		counts_add(&sent, &senders[i].sent);
+	}
+	ck_assert_int_lt(now(), begin + 30000000000LL);
+	epoch_flip(epoch);
+	ck_assert_int_eq(device->ops->extract_statistics(device, &extraction), -ENODEV);
+	ck_assert_uint_eq(extraction.errors, 0);
+	for (size_t i = 0; i < extraction.flows.n; i++)
+		counts_add(&entries, &extraction.flows.items[i].counts);
+	counts_add(&entries, &extraction.overflow);
+	counts_add(&totals, &extraction.totals);
+	extraction_deinit(&extraction);
+	ck_assert_uint_ge(sent.rx_packets, 1000);
+	ck_assert_uint_eq(totals.rx_packets, sent.rx_packets);
+	ck_assert_uint_eq(entries.rx_packets, sent.rx_packets);
+	ck_assert(variant == PACKETS || counts_equal(&entries, &sent));
+	stop();
+}
+END_TEST
+
 /* TCX knows its attach types: a query for the loopback device's programs works. */
 static bool has_tcx(void)
 {
@@ -586,6 +639,8 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_add_test(tcase, starts_and_stops_leak_nothing);
 	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
 	tcase_add_test(tcase, exact_under_load_from_both_cpus);
+	if (run_program((const char *const[]){"ip", "-V", NULL}) == 0)
+		tcase_add_test(tcase, an_interface_that_goes_under_load);
 	return tcase;
 }
 
