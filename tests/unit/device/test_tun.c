@@ -7,6 +7,8 @@
 #include "common/cleanup.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
+#include "tests/unit/device/model.h"
+#include "tests/unit/device/random_packet.h"
 #include "tests/unit/device/tunnel.h"
 #include "tests/unit/device/vectors.h"
 
@@ -123,6 +125,72 @@ START_TEST(vectors_through_the_device)
 			check_vector(&vectors.items[j], _i == 1);
 		vectors_deinit(&vectors);
 	}
+	stop();
+}
+END_TEST
+
+#define BATCH 400
+
+/* Sends what a real device lets through, and notes what must be counted for it. */
+static void send_random(uint64_t *state, const struct vectors *vectors, struct flows *expected)
+{
+	uint8_t packet[RANDOM_PACKET_MAX], drop[RANDOM_PACKET_MAX];
+
+	for (unsigned int i = 0; i < BATCH; i++) {
+		size_t length = random_packet(state, vectors, packet);
+		struct connection connection = model_decode(packet, length);
+		bool received = i % 2;
+		struct counts counts = received ? (struct counts){.rx_packets = 1, .rx_bytes = length}
+						: (struct counts){.tx_packets = 1, .tx_bytes = length};
+		int error = received ? tunnel_receive(&tunnel, 0, NULL, packet, length)
+				     : tunnel_transmit(&tunnel, 0, NULL, packet, length);
+
+		if (error < 0)
+			continue;
+		tunnel_read(&tunnel, 0, drop, sizeof(drop));
+		if (received)
+			connection = connection_swapped(&connection);
+		ck_assert_int_eq(flows_add(expected, &connection, &counts), 0);
+	}
+}
+
+static struct counts sum_of(const struct flows *flows, const struct connection *connection)
+{
+	struct counts sum = {};
+
+	for (size_t i = 0; i < flows->n; i++)
+		if (connection_compare(&flows->items[i].connection, connection) == 0)
+			counts_add(&sum, &flows->items[i].counts);
+	return sum;
+}
+
+START_TEST(random_packets_agree_with_the_model)
+{
+	uint64_t state = 0x853c49e6748fea9bULL;
+	struct vectors vectors;
+
+	vectors_load(&vectors, "extra.json");
+	start(&(struct tunnel_options){}, 1024);
+	for (int batch = 0; batch < 8; batch++) {
+		struct flows expected = {};
+		struct extraction extraction = {};
+
+		send_random(&state, &vectors, &expected);
+		ck_assert_uint_ge(expected.n, BATCH / 2);
+		extract(&extraction);
+		ck_assert_uint_eq(extraction.totals.rx_packets + extraction.totals.tx_packets, expected.n);
+		for (size_t i = 0; i < expected.n; i++) {
+			const struct connection *connection = &expected.items[i].connection;
+			struct counts wanted = sum_of(&expected, connection);
+			struct counts found = sum_of(&extraction.flows, connection);
+
+			ck_assert_msg(counts_equal(&wanted, &found), "batch %d, packet %zu, proto %u", batch,
+				      i, connection->proto);
+		}
+		extraction_deinit(&extraction);
+		flows_deinit(&expected);
+	}
+	vectors_deinit(&vectors);
 	stop();
 }
 END_TEST
@@ -625,6 +693,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_set_timeout(tcase, 60);
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
+	tcase_add_test(tcase, random_packets_agree_with_the_model);
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
 	tcase_add_loop_test(tcase, a_tag_that_stays_in_the_frame, 0, 2);
 	if (setup == with_packets) {
