@@ -102,6 +102,8 @@ def test_signals_end_in_order(tun, netlogd, number):
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
     uploader = daemon.uploader()
     assert uploader and process_name(uploader) == "netlogd-upload"
+    # In a group of its own: control-C in a terminal is not for it.
+    assert os.getpgid(uploader) == uploader
     daemon.process.signal(number)
     assert daemon.process.wait() == 0
     assert "STOPPING=1" in daemon.notify.read()
