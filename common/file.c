@@ -53,7 +53,7 @@ static int open_temporary(int directory_fd, const char *path, char **ret_name)
 	return fd;
 }
 
-static int fill(int fd, const void *data, size_t size, mode_t mode)
+static int fill(int fd, const void *data, size_t size, mode_t mode, bool sync)
 {
 	int r;
 
@@ -62,7 +62,7 @@ static int fill(int fd, const void *data, size_t size, mode_t mode)
 	r = write_all(fd, data, size);
 	if (r < 0)
 		return r;
-	return fsync(fd) < 0 ? -errno : 0;
+	return sync && fsync(fd) < 0 ? -errno : 0;
 }
 
 /* The new name is only safe from a power cut when its directory is synced. */
@@ -98,7 +98,7 @@ static int rename_noreplace(int directory_fd, const char *from, const char *to)
 }
 
 static int write_file(int directory_fd, const char *path, const void *data, size_t size, mode_t mode,
-		      bool replace)
+		      bool replace, bool sync)
 {
 	_cleanup_free_ char *temporary = NULL;
 	_cleanup_close_ int fd = -1;
@@ -107,7 +107,7 @@ static int write_file(int directory_fd, const char *path, const void *data, size
 	fd = open_temporary(directory_fd, path, &temporary);
 	if (fd < 0)
 		return fd;
-	r = fill(fd, data, size, mode);
+	r = fill(fd, data, size, mode, sync);
 	if (r == 0 && replace)
 		r = renameat(directory_fd, temporary, directory_fd, path) < 0 ? -errno : 0;
 	else if (r == 0)
@@ -116,17 +116,22 @@ static int write_file(int directory_fd, const char *path, const void *data, size
 		unlinkat(directory_fd, temporary, 0);
 		return r;
 	}
-	return sync_directory(directory_fd, path);
+	return sync ? sync_directory(directory_fd, path) : 0;
 }
 
 int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
 {
-	return write_file(directory_fd, path, data, size, mode, true);
+	return write_file(directory_fd, path, data, size, mode, true, true);
+}
+
+int file_replace(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
+{
+	return write_file(directory_fd, path, data, size, mode, true, false);
 }
 
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
 {
-	return write_file(directory_fd, path, data, size, mode, false);
+	return write_file(directory_fd, path, data, size, mode, false, true);
 }
 
 /* Whether a name is "<of>.tmp-<16 hex digits>", or that of any file. */

@@ -13,7 +13,10 @@
  * directory. The mode does not depend on the umask. 0 or -errno; on failure the old file is as it was.
  */
 int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
-/* The same, but never replaces: -EEXIST if the path is there, whatever it is. */
+/* The same without syncing, for what need not outlive a power cut: a reader sees the old content or the new.
+ */
+int file_replace(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
+/* The same as the first, but never replaces: -EEXIST if the path is there, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
 /*

@@ -6,11 +6,20 @@
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/time_text.h"
 #include "daemon/daemon_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+
+enum metric_kind {
+	METRIC_NUMBER = 0,    /* a number or a boolean */
+	METRIC_AGE = 1,	      /* of a time; 0 where there is none */
+	METRIC_TIMESTAMP = 2, /* of a time, in seconds since 1970; left out where there is none */
+	METRIC_TEXT = 3,      /* a text as a label, with the value 1 */
+	METRIC_PRESENCE = 4,  /* whether there is such a member */
+};
 
 struct metric {
 	const char *path; /* members of Status, separated by '.' */
@@ -18,6 +27,8 @@ struct metric {
 	const char *type;
 	const char *help;
 	double scale; /* 0: 1 */
+	enum metric_kind kind;
+	const char *label; /* for a text */
 };
 
 static const struct metric metrics[] = {
@@ -41,18 +52,27 @@ static const struct metric metrics[] = {
 	{"spool.maxSize", "netlogd_spool_max_bytes", "gauge", "Bytes that the spool may have.", 0},
 	{"spool.waitingMessages", "netlogd_spool_waiting_messages", "gauge",
 	 "Messages in memory while the disk refuses.", 0},
+	{"spool.waitingBytes", "netlogd_spool_waiting_bytes", "gauge", "Bytes of these.", 0},
 	{"spool.lostMessages", "netlogd_spool_lost_messages_total", "counter",
 	 "Messages lost before they came to the spool.", 0},
 	{"spool.lostBytes", "netlogd_spool_lost_bytes_total", "counter", "Bytes of these.", 0},
 	{"spool.removedMessages", "netlogd_spool_removed_messages_total", "counter",
 	 "Messages removed by the size cap.", 0},
+	{"spool.removedBytes", "netlogd_spool_removed_bytes_total", "counter", "Bytes of these.", 0},
+	{"spool.error", "netlogd_spool_failing", "gauge", "Whether the disk refuses what is to be written.",
+	 0, METRIC_PRESENCE},
 	{"spool.damagedFrames", "netlogd_spool_damaged_frames_total", "counter",
 	 "Damaged frames stepped over.", 0},
 	{"uploader.connected", "netlogd_uploader_connected", "gauge", "Whether the uploader is there.", 0},
 	{"uploader.restarts", "netlogd_uploader_restarts_total", "counter",
 	 "Times the uploader was started again.", 0},
 	{"control.clients", "netlogd_control_clients", "gauge", "Clients of the control socket.", 0},
+	{"control.refused", "netlogd_control_refused_total", "counter",
+	 "Clients beyond the number that is served.", 0},
 	{"control.cutOff", "netlogd_control_cut_off_total", "counter", "Clients that were cut off.", 0},
+	{"control.tails", "netlogd_control_tails", "gauge", "Streams of Tail.", 0},
+	{"control.tailDropped", "netlogd_control_tail_dropped_total", "counter",
+	 "Messages that were removed before a slow stream of Tail came to them.", 0},
 };
 
 /* Of each device; the label device="tun" or "sock" is put in. */
@@ -67,6 +87,10 @@ static const struct metric device_metrics[] = {
 	 "Received packets that the interface dropped.", 0},
 	{"deviceDropsTx", "netlogd_device_interface_drops_tx_total", "counter",
 	 "Packets to send that the interface dropped.", 0},
+	{"state", "netlogd_device_state", "gauge", "counting, waiting, lost, failed or stopped.", 0,
+	 METRIC_TEXT, "state"},
+	{"source", "netlogd_device_source", "gauge", "What the device's counts come from.", 0, METRIC_TEXT,
+	 "source"},
 	{"tunnelDroppedRx", "netlogd_device_tunnel_dropped_rx_bytes_total", "counter",
 	 "Bytes that the tunnel refused.", 0},
 };
@@ -91,6 +115,14 @@ static const struct metric sink_metrics[] = {
 	{"sentMessages", "netlogd_sink_sent_messages_total", "counter", "Messages that the sink accepted.",
 	 0},
 	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these.", 0},
+	{"oldest", "netlogd_sink_backlog_age_seconds", "gauge",
+	 "Age of the oldest message that the sink lacks.", 0, METRIC_AGE},
+	{"lastSuccess", "netlogd_sink_last_success_timestamp_seconds", "gauge",
+	 "When the sink last accepted something.", 0, METRIC_TIMESTAMP},
+	{"state", "netlogd_sink_state", "gauge", "ok, idle, retrying, misconfigured or unknown.", 0,
+	 METRIC_TEXT, "state"},
+	{"lastError", "netlogd_sink_last_error", "gauge", "What went wrong last at the sink.", 0, METRIC_TEXT,
+	 "error"},
 };
 
 static const json_t *find(const json_t *object, const char *path)
@@ -118,19 +150,75 @@ static void write_head(struct buffer *text, const struct metric *metric)
 		      metric->type);
 }
 
+/* A sample's name and labels; labels as "device=\"tun\"", or "". */
+static void write_name(struct buffer *text, const struct metric *metric, const char *labels)
+{
+	buffer_printf(text, *labels ? "%s{%s} " : "%s ", metric->name, labels);
+}
+
+static void write_number(struct buffer *text, const struct metric *metric, const char *labels,
+			 const json_t *value)
+{
+	if (!json_is_boolean(value) && !json_is_integer(value))
+		return;
+	write_name(text, metric, labels);
+	if (json_is_boolean(value))
+		buffer_printf(text, "%d\n", json_is_true(value));
+	else if (metric->scale > 0)
+		buffer_printf(text, "%.9g\n", (double)json_integer_value(value) * metric->scale);
+	else
+		buffer_printf(text, "%lld\n", (long long)json_integer_value(value));
+}
+
+static void write_time(struct buffer *text, const struct metric *metric, const char *labels,
+		       const json_t *value)
+{
+	bool is_age = metric->kind == METRIC_AGE;
+	int64_t time, now = time_now_wall();
+
+	if (!json_is_string(value) || time_parse(json_string_value(value), &time) < 0) {
+		if (!is_age)
+			return;
+		time = now;
+	}
+	write_name(text, metric, labels);
+	buffer_printf(text, "%.3f\n", (double)(is_age ? MAX(now - time, 0) : time) / (double)NSEC_PER_SEC);
+}
+
+/* A label's value: backslash, quote and newline are escaped. */
+static void write_text(struct buffer *text, const struct metric *metric, const char *labels,
+		       const json_t *value)
+{
+	if (!json_is_string(value))
+		return;
+	buffer_printf(text, "%s{%s,%s=\"", metric->name, labels, metric->label);
+	for (const char *c = json_string_value(value); *c; c++) {
+		if (*c == '\\' || *c == '"')
+			buffer_append_char(text, '\\');
+		buffer_append_text(text, *c == '\n' ? "\\n" : (char[]){*c, '\0'});
+	}
+	buffer_append_text(text, "\"} 1\n");
+}
+
 static void write_value(struct buffer *text, const struct metric *metric, const char *labels,
 			const json_t *value)
 {
-	double scale = metric->scale > 0 ? metric->scale : 1;
-
-	if (json_is_boolean(value))
-		buffer_printf(text, "%s%s %d\n", metric->name, labels, json_is_true(value));
-	else if (json_is_integer(value) && metric->scale > 0)
-		buffer_printf(text, "%s%s %.9g\n", metric->name, labels,
-			      (double)json_integer_value(value) * scale);
-	else if (json_is_integer(value))
-		buffer_printf(text, "%s%s %lld\n", metric->name, labels,
-			      (long long)json_integer_value(value));
+	switch (metric->kind) {
+	case METRIC_NUMBER:
+		write_number(text, metric, labels, value);
+		break;
+	case METRIC_AGE:
+	case METRIC_TIMESTAMP:
+		write_time(text, metric, labels, value);
+		break;
+	case METRIC_TEXT:
+		write_text(text, metric, labels, value);
+		break;
+	case METRIC_PRESENCE:
+		write_name(text, metric, labels);
+		buffer_printf(text, "%d\n", value != NULL);
+		break;
+	}
 }
 
 static void write_daemon(struct buffer *text, const json_t *status)
@@ -149,7 +237,7 @@ static void write_daemon(struct buffer *text, const json_t *status)
 
 static void write_devices(struct buffer *text, const json_t *status)
 {
-	static const char *const devices[][2] = {{"tun", "{device=\"tun\"}"}, {"sock", "{device=\"sock\"}"}};
+	static const char *const devices[][2] = {{"tun", "device=\"tun\""}, {"sock", "device=\"sock\""}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(device_metrics); i++) {
 		write_head(text, &device_metrics[i]);
@@ -201,7 +289,7 @@ static void write_sinks(struct buffer *text, const json_t *status)
 			char labels[128];
 
 			/* A sink's name has nothing that would need escaping. */
-			snprintf(labels, sizeof(labels), "{sink=\"%s\"}",
+			snprintf(labels, sizeof(labels), "sink=\"%s\"",
 				 json_string_value(json_object_get(sink, "name")));
 			write_value(text, &sink_metrics[i], labels,
 				    json_object_get(sink, sink_metrics[i].path));
@@ -239,7 +327,9 @@ void daemon_publish_metrics(struct daemon *daemon)
 		uploader_link_set_metrics(daemon->uploader, text);
 	if (!config->metrics_textfile)
 		return;
-	r = file_write_atomic(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
+	/* On the loop, so nothing that waits for a disk; and after a power cut nobody wants the old figures.
+	 */
+	r = file_replace(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
 	if (r < 0 && r != daemon->textfile_error)
 		log_warning("%s can't be written: %s", config->metrics_textfile, strerror(-r));
 	daemon->textfile_error = r;

@@ -1,8 +1,10 @@
 """The control socket of the real daemon: what a client may do, and what a bad one can't."""
 import json
 import os
+import re
 import socket
 import stat
+import time
 
 import pytest
 
@@ -243,6 +245,69 @@ def test_nodes_and_metrics(daemon):
     assert "netlogd_running 1\n" in text
     for line in text.splitlines():
         assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
+
+
+SAMPLE = re.compile(r'([a-z_]+)((?:\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})?) (\S+)')
+
+
+def samples(text):
+    """Prometheus text (0.0.4) as {"name{labels}": value}, to the letter of the format."""
+    assert text.endswith("\n")
+    kinds, found = {}, {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            name, kind = line.split()[2:]
+            assert name not in kinds and kind in ("gauge", "counter"), line
+            assert name.endswith("_total") == (kind == "counter"), line
+            kinds[name] = kind
+        elif not line.startswith("# HELP "):
+            match = SAMPLE.fullmatch(line)
+            assert match and match[1] in kinds and match[1] + match[2] not in found, line
+            found[match[1] + match[2]] = float(match[3])
+    return found
+
+
+def test_metrics_go_to_the_port_and_to_the_file(network, netlogd, directory):
+    namespace = network.namespace()
+    textfile = directory / "netlogd.prom"
+    daemon = netlogd(namespace, {
+        "netlogd": {"metrics-listen": "127.0.0.1:9586", "metrics-textfile": textfile},
+        "tun": {"source": "none"}, "sock": {"source": "none"},
+        "upload dead": {"type": "logtail", "url": "http://127.0.0.1:9", "collection": "test"},
+        "upload lines": {"type": "file", "path": directory / "lines"}}).start()
+
+    def scrape():
+        with namespace.inside():
+            connection = socket.create_connection(("127.0.0.1", 9586), 5)
+        with connection:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            data = b"".join(iter(lambda: connection.recv(65536), b""))
+        head, text = data.decode().split("\r\n\r\n", 1)
+        return samples(text) if " 200 " in head.splitlines()[0] else {}
+
+    def told(sample):
+        return (sample.get('netlogd_sink_retries_total{sink="dead"}', 0) > 0 and
+                sample.get('netlogd_sink_sent_messages_total{sink="lines"}', 0) > 0)
+
+    for found in (wait_until(lambda: told(now := scrape()) and now, "the port"),
+                  wait_until(lambda: told(now := samples(textfile.read_text())) and now, "the file"),
+                  samples(daemon.ctl("metrics").stdout)):
+        assert found["netlogd_running"] == 1
+        assert found["netlogd_spool_failing"] == 0
+        assert found['netlogd_sink_state{sink="dead",state="retrying"}'] == 1
+        # Which of the two depends on the moment.
+        assert ('netlogd_sink_state{sink="lines",state="ok"}' in found) != (
+            'netlogd_sink_state{sink="lines",state="idle"}' in found)
+        assert [name for name in found if name.startswith('netlogd_sink_last_error{sink="dead",error="')]
+        assert not [name for name in found if name.startswith('netlogd_sink_last_error{sink="lines"')]
+        assert found['netlogd_sink_backlog_messages{sink="dead"}'] >= 1
+        assert 0 < found['netlogd_sink_backlog_age_seconds{sink="dead"}'] < 600
+        assert found['netlogd_sink_backlog_age_seconds{sink="lines"}'] == 0
+        assert abs(found['netlogd_sink_last_success_timestamp_seconds{sink="lines"}'] - time.time()) < 600
+        assert 'netlogd_sink_last_success_timestamp_seconds{sink="dead"}' not in found
+        assert found['netlogd_device_state{device="tun",state="counting"}'] == 1
+    assert stat.S_IMODE(os.stat(textfile).st_mode) == 0o644
+    assert os.listdir(directory).count("netlogd.prom") == 1
 
 
 def test_a_domain_given_to_start_is_for_that_run(network, netlogd, collector_in, directory):

@@ -47,6 +47,8 @@ START_TEST(test_write)
 	assert_content(path, "one", 0640);
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "second", 6, 0604), 0);
 	assert_content(path, "second", 0604);
+	ck_assert_int_eq(file_replace(AT_FDCWD, path, "third", 5, 0644), 0);
+	assert_content(path, "third", 0644);
 	ck_assert_uint_eq(count_names(), 1);
 	umask(old);
 }
