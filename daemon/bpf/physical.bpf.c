@@ -174,6 +174,19 @@ static __always_inline bool may_be_udp(struct __sk_buff *skb, __u32 start)
 	return ip[6] != IPPROTO_TCP && ip[6] != IPPROTO_ICMPV6;
 }
 
+/* Whether more of the datagram follows in other packets. An IPv6 extension header may be a Fragment header.
+ */
+static __always_inline bool may_be_fragment(struct __sk_buff *skb, __u32 start, bool ipv6)
+{
+	__be16 fragment;
+	__u8 next;
+
+	if (ipv6)
+		return bpf_skb_load_bytes(skb, start + 6, &next, sizeof(next)) || next != IPPROTO_UDP;
+	return bpf_skb_load_bytes(skb, start + 6, &fragment, sizeof(fragment)) ||
+	       fragment & bpf_htons(0x2000);
+}
+
 /* Finds a UDP datagram; false if there is none. */
 static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, struct datagrams *datagrams)
 {
@@ -195,8 +208,13 @@ static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, s
 		return false;
 	udp_length = bpf_ntohs(udp_length);
 	available = packet.length - packet.transport;
-	/* 0 stands for a length that does not fit (RFC 2675), and less than a header for nonsense. */
-	datagrams->bytes = udp_length < 8 ? available - 8 : udp_length - 8;
+	/* 0 stands for a length that does not fit (RFC 2675), less than a header for nonsense, and more than
+	 * is there for a lie, but for the first fragment. */
+	if (udp_length < 8 ||
+	    (udp_length > available && !may_be_fragment(skb, start, datagrams->key.family == 6)))
+		datagrams->bytes = available - 8;
+	else
+		datagrams->bytes = udp_length - 8;
 	datagrams->packets = 1;
 	/* Only UDP_L4 stands for several datagrams; the older GSO_UDP is one, in fragments. */
 	if (skb->gso_size && skb->gso_size != GSO_SIZE_BY_FRAGMENTS && !(read_gso_type(skb) & GSO_UDP))

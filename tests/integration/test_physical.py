@@ -131,8 +131,8 @@ def test_new_address_within_a_window(network, probe):
     assert list(window.entries) == [peer_of(ends[1])]
 
 
-def raw_datagram(source, source_port, destination, port, payload):
-    udp = struct.pack(">HHHH", source_port, port, 8 + len(payload), 0) + payload
+def raw_datagram(source, source_port, destination, port, payload, length=None):
+    udp = struct.pack(">HHHH", source_port, port, 8 + len(payload) if length is None else length, 0) + payload
     return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0,
                        socket.inet_aton(source), socket.inet_aton(destination)) + udp
 
@@ -167,6 +167,21 @@ def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
     window, tunnel = quiet_window(device, left, start)
     check_against_tunnel(window, tunnel)
     assert window.unknown == (0, 0, 0, 0)
+
+
+def test_datagrams_that_lie_about_their_length(network, wireguard, probe):
+    """A datagram is no longer than what came, whatever its header says, and no shorter than nothing."""
+    left, right = wireguard
+    device = probe(left)
+    quiet_start(device, left)
+    with right.namespace.inside():
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    with raw:
+        for length in 65535, 41, 40, 39, 8, 7, 0:
+            raw.sendto(raw_datagram("198.51.100.9", 4000, left.endpoint, left.port, bytes(32), length), (left.endpoint, 0))
+    window, _ = quiet_window(device, left, tunnel_counters(left))
+    window.check_conservation()
+    assert window.unknown == (0, 0, 7, 32 + 32 + 32 + 31 + 0 + 32 + 32)
 
 
 def test_large_segments_count_as_their_datagrams(network, wireguard, probe):
