@@ -21,6 +21,7 @@
 #define DATAGRAMS_MAX (1024 * 1024)
 
 struct netlink {
+	int bus;
 	struct mnl_socket *socket;
 	uint32_t sequence;
 	bool strict;
@@ -37,23 +38,42 @@ void netlink_free(struct netlink *netlink)
 	free(netlink);
 }
 
+static int open_socket(struct netlink *netlink)
+{
+	struct mnl_socket *socket = mnl_socket_open2(netlink->bus, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int on = 1;
+
+	if (!socket)
+		return -errno;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int error = errno;
+
+		mnl_socket_close(socket);
+		return -error;
+	}
+	/* Without it an acknowledgement repeats the whole request; and older kernels lack either. */
+	mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &on, sizeof(on));
+	netlink->strict = mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) == 0;
+	if (netlink->socket)
+		mnl_socket_close(netlink->socket);
+	netlink->socket = socket;
+	return 0;
+}
+
 int netlink_new(int bus, struct netlink **ret_netlink)
 {
 	_cleanup_(netlink_freep) struct netlink *netlink = calloc(1, sizeof(*netlink));
-	int on = 1;
+	int r;
 
 	if (!netlink)
 		return -ENOMEM;
+	netlink->bus = bus;
 	netlink->buffer = malloc(RECEIVE_SIZE);
 	if (!netlink->buffer)
 		return -ENOMEM;
-	netlink->socket = mnl_socket_open2(bus, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!netlink->socket || mnl_socket_bind(netlink->socket, 0, MNL_SOCKET_AUTOPID) < 0)
-		return -errno;
-	/* Without it an acknowledgement repeats the whole request; and older kernels lack either. */
-	mnl_socket_setsockopt(netlink->socket, NETLINK_CAP_ACK, &on, sizeof(on));
-	netlink->strict =
-		mnl_socket_setsockopt(netlink->socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) == 0;
+	r = open_socket(netlink);
+	if (r < 0)
+		return r;
 	*ret_netlink = TAKE_PTR(netlink);
 	return 0;
 }
@@ -129,8 +149,12 @@ static ssize_t receive(struct netlink *netlink, int64_t deadline)
 		n = recvmsg(poller.fd, &msg, 0);
 		if (n >= 0 && from.nl_pid != 0)
 			continue;
-		if (n >= 0)
-			return msg.msg_flags & MSG_TRUNC ? -EMSGSIZE : n;
+		if (n >= 0 && !(msg.msg_flags & MSG_TRUNC))
+			return n;
+		if (n >= 0) {
+			explicit_bzero(netlink->buffer, RECEIVE_SIZE);
+			return -EMSGSIZE;
+		}
 		if (errno == EAGAIN) {
 			if (poll(&poller, 1, (int)left) < 0 && errno != EINTR)
 				return -errno;
@@ -138,6 +162,25 @@ static ssize_t receive(struct netlink *netlink, int64_t deadline)
 			return -errno;
 		}
 	}
+}
+
+static int read_answer(struct netlink *netlink, struct netlink_answer *answer, int64_t deadline,
+		       netlink_message_fn message, void *userdata)
+{
+	for (unsigned int i = 0; !answer->done; ++i) {
+		ssize_t n = receive(netlink, deadline);
+		int r;
+
+		if (n < 0)
+			return (int)n;
+		r = netlink_answer_read(answer, netlink->buffer, (size_t)n, message, userdata);
+		explicit_bzero(netlink->buffer, (size_t)n);
+		if (r < 0)
+			return r;
+		if (i == DATAGRAMS_MAX)
+			return -EBADMSG;
+	}
+	return 0;
 }
 
 int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeout_ms,
@@ -148,6 +191,7 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeo
 		.port = mnl_socket_get_portid(netlink->socket),
 		.dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP,
 	};
+	int r;
 
 	/* 0 stands in messages that answer nobody. */
 	if (++netlink->sequence == 0)
@@ -156,20 +200,12 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeo
 	request->nlmsg_seq = answer.sequence;
 	if (mnl_socket_sendto(netlink->socket, request, request->nlmsg_len) < 0)
 		return -errno;
-	for (unsigned int i = 0; !answer.done; ++i) {
-		ssize_t n = receive(netlink, deadline);
-		int r;
-
-		if (n < 0)
-			return (int)n;
-		r = netlink_answer_read(&answer, netlink->buffer, (size_t)n, message, userdata);
-		explicit_bzero(netlink->buffer, (size_t)n);
-		if (r < 0)
-			return r;
-		if (i == DATAGRAMS_MAX)
-			return -EBADMSG;
-	}
-	if (ret_interrupted)
+	r = read_answer(netlink, &answer, deadline, message, userdata);
+	/* A dump that was given up goes on in the kernel, which refuses the next one on this socket until it
+	 * has been read to its end (-EBUSY). */
+	if (r < 0 && answer.dump && !answer.done)
+		open_socket(netlink);
+	if (r == 0 && ret_interrupted)
 		*ret_interrupted = answer.interrupted;
-	return 0;
+	return r;
 }
