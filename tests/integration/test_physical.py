@@ -406,6 +406,24 @@ def test_the_tunnels_mark_decides_the_route(network, probe):
     check_against_tunnel(window, tunnel)
 
 
+@pytest.mark.parametrize("underlay", ["auto", "none"])
+def test_a_stop_and_a_start(network, wireguard, probe, underlay):
+    """What was counted before the stop and not taken, and what passed meanwhile, belongs to no window after the start."""
+    left, _ = wireguard
+    device = probe(left, underlay)
+    quiet_start(device, left)
+    send_udp(*wireguard, 50, 500, back=50)
+    assert device.ask("disable") == 0
+    send_udp(*wireguard, 50, 500, back=50, port_left=40002, port_right=40003)
+    assert device.enable() == 0
+    window = device.window(device.window())
+    assert window.sum.txBytes < 1000 and window.totals.txBytes < 1000
+    start = quiet_start(device, left)
+    send_udp(*wireguard, 20, 500, back=20, port_left=40004, port_right=40005)
+    window, (rx, tx) = quiet_window(device, left, start)
+    assert (window.sum.txBytes, window.sum.rxBytes) == (tx, rx)
+
+
 def test_named_devices_only(network, wireguard, probe):
     left, right = wireguard
     device = probe(left, "lo")
