@@ -29,7 +29,9 @@ struct wireguard {
 	char *reason;	      /* why there is no underlay, or which part of it is missing; or NULL */
 	uint64_t underlay_rx; /* bytes, since it was enabled */
 	uint64_t tunnel_rx;
-	bool fresh; /* enabled, and nothing extracted since */
+	bool fresh;	      /* enabled, and nothing extracted since */
+	bool blind;	      /* the tunnel's datagrams pass no device that is watched */
+	struct flows pending; /* by the tunnel's counters, of a window in which the underlay saw nothing */
 };
 
 static void wireguard_free(struct device *device)
@@ -40,6 +42,7 @@ static void wireguard_free(struct device *device)
 		return;
 	underlay_free(wireguard->underlay);
 	free(wireguard->reason);
+	flows_deinit(&wireguard->pending);
 	wg_reader_free(wireguard->reader);
 	wg_account_free(wireguard->account);
 	free(wireguard->interface);
@@ -82,6 +85,8 @@ static int enable(struct wireguard *wireguard)
 		underlay_disable(wireguard->underlay);
 	wireguard->underlay_rx = wireguard->tunnel_rx = 0;
 	wireguard->fresh = true;
+	wireguard->blind = false;
+	flows_deinit(&wireguard->pending);
 	return r;
 }
 
@@ -104,7 +109,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 
 /* What one step of the tunnel's counters is gathered in. */
 struct gathering {
-	struct flows *flows; /* NULL: the underlay has the entries */
+	struct flows flows;
 	uint64_t tunnel_rx;
 };
 
@@ -121,14 +126,53 @@ static int gather(const struct wg_change *change, void *userdata)
 	};
 
 	gathering->tunnel_rx += change->rx_bytes;
-	return gathering->flows ? flows_add(gathering->flows, &connection, &counts) : 0;
+	return flows_add(&gathering->flows, &connection, &counts);
+}
+
+static int append_flows(struct flows *to, const struct flows *from)
+{
+	int r = flows_reserve(to, from->n);
+
+	for (size_t i = 0; r == 0 && i < from->n; i++)
+		r = flows_add(to, &from->items[i].connection, &from->items[i].counts);
+	return r;
+}
+
+/*
+ * The underlay of an interface that was made in another network namespace is there, and here it looks as if
+ * nothing passed. The tunnel's counters are read a moment after the underlay's window has ended, so what they
+ * alone have may be in the underlay's next one; if nothing is in that either, datagrams that the tunnel has
+ * received passed it by, and the tunnel's counters are what there is. (What it sent proves nothing: a peer on
+ * the link that is switched off is sent to, but nothing leaves.)
+ */
+static int choose_counters(struct wireguard *wireguard, struct gathering *gathering,
+			   struct extraction *extraction)
+{
+	bool seen = !counts_is_zero(&extraction->totals);
+	int r = 0;
+
+	if (wireguard->underlay_named)
+		return 0;
+	wireguard->blind = !seen && (wireguard->blind || wireguard->pending.n > 0);
+	if (wireguard->blind) {
+		extraction->has_totals = false;
+		r = append_flows(&extraction->flows, &wireguard->pending);
+		if (r == 0)
+			r = append_flows(&extraction->flows, &gathering->flows);
+	}
+	flows_deinit(&wireguard->pending);
+	if (!seen && !wireguard->blind && !wireguard->fresh && gathering->tunnel_rx > 0) {
+		wireguard->pending = gathering->flows;
+		gathering->flows = (struct flows){};
+	}
+	return r;
 }
 
 /* One reading of the peers, which ends the window for the tunnel's counters. */
 static int extract_enabled(struct wireguard *wireguard, struct extraction *extraction)
 {
 	_cleanup_wg_peers_ struct wg_peers peers = {};
-	struct gathering gathering = {.flows = wireguard->underlay ? NULL : &extraction->flows};
+	struct gathering gathering = {};
 	int error = wg_reader_read(wireguard->reader, &peers), r = 0;
 
 	if (wireguard->underlay) {
@@ -138,6 +182,13 @@ static int extract_enabled(struct wireguard *wireguard, struct extraction *extra
 	}
 	if (error == 0)
 		error = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
+	if (!wireguard->underlay) {
+		extraction->flows = gathering.flows;
+		gathering.flows = (struct flows){};
+	} else if (error == 0 && r == 0) {
+		r = choose_counters(wireguard, &gathering, extraction);
+	}
+	flows_deinit(&gathering.flows);
 	wireguard->tunnel_rx += gathering.tunnel_rx;
 	/* The first extraction is thrown away: it ends the time in which one part counted and another did
 	 * not. */
@@ -165,6 +216,9 @@ static const char *describe_missing(struct wireguard *wireguard)
 {
 	int error = wireguard->underlay ? underlay_follow_error(wireguard->underlay) : 0;
 
+	if (wireguard->blind)
+		return "bytes only, by the tunnel's own counters: its datagrams pass no device that is seen from "
+		       "here";
 	if (error < 0) {
 		free(wireguard->reason);
 		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
@@ -183,8 +237,9 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 
 	*ret_info = (struct device_info){
 		.source = SOURCE_WIREGUARD,
-		.attachment = underlay && device->enabled ? underlay_describe(underlay)
-							  : wg_reader_source(wireguard->reader),
+		.attachment = underlay && device->enabled && !wireguard->blind
+				      ? underlay_describe(underlay)
+				      : wg_reader_source(wireguard->reader),
 		.reason = describe_missing(wireguard),
 		.interface = wireguard->interface,
 		.ifindex = wireguard->ifindex,

@@ -424,6 +424,84 @@ def test_a_stop_and_a_start(network, wireguard, probe, underlay):
     assert (window.sum.txBytes, window.sum.rxBytes) == (tx, rx)
 
 
+def test_an_underlay_in_another_namespace(network, wireguard, probe):
+    """The interface was moved where its datagrams do not pass: then the tunnel's own counters are what there is."""
+    left, right = wireguard
+    inner = network.namespace()
+    left.namespace.ip("link", "set", left.interface, "netns", inner.name)
+    inner.ip("address", "add", f"{left.address}/24", "dev", left.interface)
+    inner.ip("link", "set", left.interface, "up")
+    left.namespace = inner
+    device = probe(left)
+    assert device.ask("info")["attachment"] == "no device leads to a peer"
+    start = quiet_start(device, left)
+    send_udp(left, right, 30, 500, back=30)
+    window, tunnel = quiet_window(device, left, start)
+    device.window(window)
+    assert (window.sum.rxBytes, window.sum.txBytes) == tunnel
+    assert list(window.entries) == [peer_of(right)] and window.sum.txPkts == 0
+    info = device.ask("info")
+    assert info["reason"].startswith("bytes only, by the tunnel's own counters")
+    assert info["attachment"].startswith("/var/run/wireguard/")
+    # From then on at once.
+    start = quiet_start(device, left)
+    send_udp(left, right, 30, 500, back=30, port_left=40002, port_right=40003)
+    window, tunnel = quiet_window(device, left, start)
+    assert (window.sum.rxBytes, window.sum.txBytes) == tunnel
+
+
+def test_what_a_tunnel_sends_to_a_dead_peer_is_not_there(network, probe):
+    """The tunnel counts what it hands to the kernel; on a link where nobody answers nothing leaves."""
+    left, _, _ = network.pair()
+    ends = network.wireguard_pair(left, network.namespace(), endpoints=("192.0.2.1", "192.0.2.99"))
+    device = probe(ends[0])
+    ends[0].namespace.run("ping", "-c", "1", "-W", "1", ends[1].address, check=False)
+    window = device.window(device.window())
+    assert window.entries == {} and window.totals == (0, 0, 0, 0)
+    assert tunnel_counters(ends[0])[1] >= 148
+    assert device.ask("info")["reason"] is None
+
+
+def test_a_peer_without_allowed_ips(network, probe):
+    """It has no address in the tunnel, and its datagrams are its all the same."""
+    ends = network.wireguard_pair()
+    ends[0].namespace.run("wg", "set", ends[0].interface, "peer", ends[1].public_key, "allowed-ips", "")
+    device = probe(ends[0])
+    start = quiet_start(device, ends[0])
+    ends[1].namespace.run("ping", "-c", "2", "-i", "0.2", "-W", "1", ends[0].address, check=False)
+    window, tunnel = quiet_window(device, ends[0], start)
+    check_against_tunnel(window, tunnel)
+    assert list(window.entries) == [("", "192.0.2.2:51821")]
+    assert window.sum.rxPkts >= 1 and window.sum.txPkts >= 1
+    (event,) = device.ask("events")
+    assert event == f"peer {ends[1].public_key} is active at 192.0.2.2:51821"
+
+
+def test_a_peer_made_anew_within_a_window(network, wireguard, probe):
+    """The tunnel's counters of it begin again; what passed on the underlay is all there."""
+    left, right = wireguard
+    device = probe(left)
+    start = quiet_start(device, left)
+    send_udp(*wireguard, 40, 500, back=40)
+    rx, tx = (now - then for now, then in zip(tunnel_counters(left), start))
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "endpoint", "192.0.2.2:51821",
+                       "allowed-ips", "100.64.0.2/32,10.9.0.0/16")
+    send_udp(*wireguard, 40, 500, back=40, port_left=40002, port_right=40003)
+    window, after = quiet_window(device, left, (0, 0))
+    window.check_conservation()
+    assert list(window.entries) == [peer_of(right)]
+    assert window.sum.txBytes == tx + after[1]
+    assert window.sum.rxBytes >= rx + after[0]
+    # And one that is removed stays whose it was until the window ends.
+    quiet_start(device, left)
+    send_udp(*wireguard, 10, 500, back=10, port_left=40004, port_right=40005)
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")
+    window = device.window()
+    window.check_conservation()
+    assert window.entries[peer_of(right)].txPkts >= 10 and window.entries[peer_of(right)].rxPkts >= 10
+
+
 def test_named_devices_only(network, wireguard, probe):
     left, right = wireguard
     device = probe(left, "lo")
