@@ -22,6 +22,8 @@ struct http_client {
 	CURL *easy;
 	struct curl_transfer transfer;
 	bool running;
+	bool failed;	       /* the last transfer, at whatever */
+	int64_t trusted_since; /* boot time; connections from before are not used again; 0: all are */
 	struct curl_slist *headers;
 	char *reason;
 
@@ -117,6 +119,7 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	struct http_answer answer = {.retry_after = -1};
 
 	client->running = false;
+	client->failed = result != CURLE_OK;
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
 	if (result == CURLE_WRITE_ERROR && client->truncated)
 		result = CURLE_OK;
@@ -304,6 +307,23 @@ static void fail(struct http_client *client, int error)
 	client->done(&answer, client->userdata);
 }
 
+/*
+ * libcurl keeps an HTTP/2 connection of which only a stream has timed out, and would use it for every further
+ * try: a server (or what stands before it) that hangs for this connection alone would never be left.
+ */
+static void choose_connection(struct http_client *client)
+{
+	int64_t now = clock_boot(client->context->clock);
+
+	if (client->failed)
+		client->trusted_since = now;
+	curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->failed ? 1L : 0L);
+	/* In whole seconds, and 0 would be no limit. */
+	if (client->trusted_since > 0)
+		curl_easy_setopt(client->easy, CURLOPT_MAXLIFETIME_CONN,
+				 MAX((long)((now - client->trusted_since) / NSEC_PER_SEC), 1L));
+}
+
 void http_client_send(struct http_client *client, const struct http_request *request, http_done_fn done,
 		      void *userdata)
 {
@@ -318,6 +338,7 @@ void http_client_send(struct http_client *client, const struct http_request *req
 		fail(client, r);
 		return;
 	}
+	choose_connection(client);
 	curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, client->headers);
 	if (request->body) {

@@ -1,5 +1,6 @@
 """TLS in front of the collector, by nginx: HTTP/2, who is trusted, who must show a certificate, and names."""
 import socket
+import threading
 
 import pytest
 
@@ -220,3 +221,77 @@ def test_environment_proxy(directory, authority, collector):
         finally:
             uploader.close()
     assert asked[0] == ("CONNECT", "collector.example:443")
+
+
+class Relay:
+    """Between uploader and server; what comes by its first connection is taken and leads nowhere, once told so."""
+
+    def __init__(self, port):
+        self.port = port
+        self.hang = threading.Event()
+        self.sockets = []
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.threads = []
+        self.spawn(self.accept)
+
+    def spawn(self, function, *arguments):
+        self.threads.append(threading.Thread(target=function, args=arguments, daemon=True))
+        self.threads[-1].start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            server = socket.create_connection(("127.0.0.1", self.port))
+            self.sockets += [client, server]
+            self.spawn(self.pump, client, server, self.connections == 1)
+            self.spawn(self.pump, server, client, False)
+
+    def pump(self, source, target, hangs):
+        try:
+            while data := source.recv(65536):
+                if not (hangs and self.hang.is_set()):
+                    target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for one in self.sockets:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for thread in self.threads:
+            thread.join(10)
+        for one in self.sockets:
+            one.close()
+
+
+def test_hung_http2_connection_is_left(setup, authority, collector):
+    nginx, uploader, side = setup(authority.issue("server", "DNS:localhost"), timeout="1s")
+    side.wait_sink("main", lambda s: s["deliveredSequence"] == 3)
+    relay = Relay(nginx.port)
+    try:
+        uploader.sinks["main"]["url"] = f"https://localhost:{relay.listener.getsockname()[1]}"
+        uploader.configure(uploader.sinks)
+        uploader.reload()
+        uploader.fill(1)
+        side.wait_sink("main", lambda s: s["deliveredSequence"] == 4)
+        assert relay.connections == 1
+        relay.hang.set()
+        for sequence in 5, 6, 7:
+            uploader.fill(1)
+            sink = side.wait_sink("main", lambda s, sequence=sequence: s["deliveredSequence"] == sequence)
+            assert sink["retries"] == 1
+        # The new connection is kept, and the old one is not tried again.
+        assert relay.connections == 2
+        assert sequences(collector.messages) == [1, 2, 3, 4, 5, 6, 7]
+    finally:
+        relay.close()
