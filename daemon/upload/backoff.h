@@ -12,6 +12,7 @@
 #define BACKOFF_FIRST	      (INT64_C(1) * 1000000000)
 #define BACKOFF_LAST	      (INT64_C(60) * 1000000000)
 #define BACKOFF_RETRY_AFTER   (INT64_C(300) * 1000000000) /* longest wait that a server may ask for */
+#define BACKOFF_LEAST	      (INT64_C(500) * 1000000) /* shortest: "0" is no leave to try without a pause */
 #define BACKOFF_MISCONFIGURED (INT64_C(60) * 1000000000)
 
 /* Zero-initialised: nothing has failed yet. */

@@ -143,7 +143,9 @@ static void handle_retry(struct sink *sink, int64_t retry_after)
 	if (sink->health != SINK_RETRYING)
 		log_warning("Sink %s: %s; trying again", sink->context.config->name, sink->last_error);
 	sink->health = SINK_RETRYING;
-	wait_for(sink, retry_after >= 0 ? MIN(retry_after, BACKOFF_RETRY_AFTER) : delay);
+	if (retry_after >= 0)
+		delay = MAX(MIN(retry_after, BACKOFF_RETRY_AFTER), BACKOFF_LEAST);
+	wait_for(sink, delay);
 }
 
 /* Builds the first half of a refused batch; the rest follows within the same end. */

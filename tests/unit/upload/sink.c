@@ -256,6 +256,7 @@ static struct answer wait_long(const struct batch_bounds *bounds, size_t attempt
 	(void)bounds;
 	return attempt == 0   ? say(VERDICT_RETRY, 7 * SECOND)
 	       : attempt == 1 ? say(VERDICT_RETRY, 4000 * SECOND)
+	       : attempt == 2 ? say(VERDICT_RETRY, 0)
 			      : say(VERDICT_DELIVERED, -1);
 }
 
@@ -265,9 +266,10 @@ START_TEST(test_retry_after_is_kept_and_bounded)
 	world.server = wait_long;
 	make_sink();
 	run_until(world.now + 3600 * SECOND);
-	ck_assert_uint_eq(world.n_tries, 3);
+	ck_assert_uint_eq(world.n_tries, 4);
 	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, 7 * SECOND);
 	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 300 * SECOND);
+	ck_assert_int_eq(world.tries[3].at - world.tries[2].at, SECOND / 2);
 }
 END_TEST
 
