@@ -18,6 +18,8 @@
 
 /* How often a spool that can't be read is looked at again. */
 #define SPOOL_RETRY (INT64_C(1) * NSEC_PER_SEC)
+/* How long what was accepted may stay unsynced while more full batches follow. */
+#define STORE_INTERVAL (50 * NSEC_PER_MSEC)
 
 const char *sink_state_name(enum sink_state state)
 {
@@ -87,6 +89,7 @@ static int open_directory(struct sink *sink, int upload_fd, const char *name)
 	if (r > 0)
 		log_error("Sink %s: its cursor was damaged: it begins with the oldest message again", name);
 	sink->state = *cursor_state(sink->cursor);
+	sink_recent_read(sink);
 	return 0;
 }
 
@@ -105,6 +108,17 @@ static int init(struct sink *sink)
 	return sink->ops->new (&sink->context, &sink->impl);
 }
 
+void sink_store_cursor(struct sink *sink)
+{
+	int r = cursor_write(sink->cursor, &sink->state);
+
+	/* Going on without it costs duplicates after a crash at worst; standing still would cost the log. */
+	if (r < 0)
+		sink_set_error(sink, "cursor", r);
+	sink->cursor_dirty = r < 0;
+	sink->stored_at = sink_now(sink);
+}
+
 int sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
@@ -116,7 +130,7 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
 	sink->context = options->context;
 	sink->context.sink = sink;
 	sink->ops = options->ops;
-	sink->directory_fd = -1;
+	sink->directory_fd = sink->recent_fd = -1;
 	r = init(sink);
 	if (r < 0) {
 		sink_free(sink);
@@ -130,11 +144,14 @@ void sink_free(struct sink *sink)
 {
 	if (!sink)
 		return;
+	if (sink->cursor_dirty)
+		sink_store_cursor(sink);
 	if (sink->impl)
 		sink->ops->free(sink->impl);
 	spool_reader_free(sink->reader);
 	cursor_free(sink->cursor);
 	buffer_deinit(&sink->loss_text);
+	safe_close(sink->recent_fd);
 	safe_close(sink->directory_fd);
 	free(sink);
 }
@@ -144,14 +161,15 @@ const struct sink_config *sink_get_config(const struct sink *sink)
 	return sink->context.config;
 }
 
-static void store_cursor(struct sink *sink)
+/*
+ * A full batch is made again between the same bounds from the end of the one before, also when that end is
+ * known only from further back: neither has to be durable before it is sent. So a backlog costs a sync now
+ * and then, not one a batch.
+ */
+static bool can_store_later(const struct sink *sink)
 {
-	int r = cursor_write(sink->cursor, &sink->state);
-
-	/* Going on without it costs duplicates after a crash at worst; standing still would cost the log. */
-	if (r < 0)
-		sink_set_error(sink, "cursor", r);
-	sink->cursor_dirty = r < 0;
+	return sink->full && sink->n_splits == 0 && sink->limit == 0 && sink->n_refused == 0 &&
+	       sink->loss.messages == 0 && sink_now(sink) - sink->stored_at < STORE_INTERVAL;
 }
 
 static void begin_sending(struct sink *sink)
@@ -166,7 +184,9 @@ static void begin_sending(struct sink *sink)
 			.messages = (uint32_t)sink->batch.messages,
 		};
 		sink->state.loss = sink->loss;
-		store_cursor(sink);
+		sink->cursor_dirty = true;
+		if (!can_store_later(sink) || sink_recent_write(sink) < 0)
+			sink_store_cursor(sink);
 	}
 	sink->phase = PHASE_SENDING;
 	kill_point("upload-before-send");
@@ -179,7 +199,7 @@ static void rest(struct sink *sink)
 	if (sink->cursor_dirty) {
 		sink->state.batch = (struct cursor_batch){};
 		sink->state.loss = (struct cursor_loss){};
-		store_cursor(sink);
+		sink_store_cursor(sink);
 	}
 	if (sink->batch.messages > 0)
 		sink_wake_at(sink, sink->next_flush);

@@ -122,6 +122,9 @@ void sink_unsendable(struct sink *sink)
 
 static void wait_for(struct sink *sink, int64_t delay)
 {
+	/* It may wait for long, and be made again from what is on disk. */
+	if (sink->cursor_dirty)
+		sink_store_cursor(sink);
 	sink->phase = PHASE_WAITING;
 	sink->retry_at = sink_now(sink) + delay;
 	sink_wake_at(sink, sink->retry_at);

@@ -17,6 +17,7 @@
 void sink_batch_reset(struct sink *sink)
 {
 	sink->batch = (struct batch_bounds){.spool_id = sink->spool_id};
+	sink->full = false;
 	sink->loss = (struct cursor_loss){};
 }
 
@@ -216,8 +217,10 @@ static int add_message(struct sink *sink)
 	}
 	r = sink->ops->add(sink->impl, &item);
 	/* What can't be sent at all waits until it is alone. */
-	if ((r == -E2BIG || r == -EBADMSG) && sink->batch.messages > 0)
+	if ((r == -E2BIG || r == -EBADMSG) && sink->batch.messages > 0) {
+		sink->full = true;
 		return 1;
+	}
 	if (r < 0 && r != -EBADMSG)
 		return r;
 	sink->batch.last = sink->peek.sequence;

@@ -2,7 +2,7 @@
 
 /*
  * The inside of a sink, for the files that make it up: sink.c (life, status, turns), sink_answer.c (what
- * follows from answers), sink_gather.c (from the spool into a batch), quarantine.c.
+ * follows from answers), sink_gather.c (from the spool into a batch), sink_recent.c, quarantine.c.
  */
 
 #include "common/cursor.h"
@@ -38,9 +38,12 @@ struct sink {
 	struct cursor *cursor;
 	struct cursor_state state; /* as it should be on disk */
 	bool cursor_dirty;	   /* and isn't */
+	int64_t stored_at;	   /* boot time; 0: not yet */
+	int recent_fd;		   /* -1: not needed yet */
 
 	enum sink_phase phase;
 	struct batch_bounds batch;
+	bool full;			   /* nothing more goes into the batch, whatever comes to the spool */
 	struct spool_position batch_start; /* before its first message */
 	struct spool_position batch_end;   /* after its last */
 	struct cursor_loss loss;	   /* told before its first message */
@@ -100,6 +103,12 @@ static inline void sink_changed(struct sink *sink)
 }
 
 void sink_set_error(struct sink *sink, const char *what, int error);
+/* Makes the state durable. */
+void sink_store_cursor(struct sink *sink);
+/* Keeps the state for the case that this process is killed, without a sync. 0 or -errno. */
+int sink_recent_write(struct sink *sink);
+/* Takes over what a killed process kept so, if it is newer than the cursor. */
+void sink_recent_read(struct sink *sink);
 
 /* Reads on after this position, with an empty batch. Errors are kept in last_error. */
 void sink_restart_at(struct sink *sink, const struct spool_position *position);

@@ -6,6 +6,7 @@
 #include "daemon/upload/sink.h"
 
 #include "common/buffer.h"
+#include "common/cursor.h"
 #include "common/file.h"
 #include "common/spool_format.h"
 #include "daemon/spool_writer.h"
@@ -397,6 +398,103 @@ START_TEST(test_interrupted_batch_is_the_same)
 }
 END_TEST
 
+static struct cursor_state durable[8];
+
+/* What would be known after a crash, at each try. The fourth comes after a while and finds an outage. */
+static struct answer crash_and_accept(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	ck_assert_uint_lt(attempt, 8);
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &durable[attempt]), 0);
+	if (attempt == 2)
+		world.now += SECOND / 10;
+	return say(attempt == 4 ? VERDICT_RETRY : VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_full_batches_share_a_sync)
+{
+	struct cursor_state now;
+
+	fill(60);
+	world.batch_max = 10;
+	world.server = crash_and_accept;
+	make_sink();
+	run_until(world.now + SECOND / 5);
+	ck_assert_uint_eq(world.n_tries, 5);
+	for (size_t i = 0; i < 5; i++)
+		ck_assert_uint_eq(world.tries[i].first, 10 * i + 1);
+	ck_assert_uint_eq(durable[0].batch.first, 1);
+	ck_assert_uint_eq(durable[1].delivered.sequence, 0);
+	ck_assert_uint_eq(durable[2].delivered.sequence, 0);
+	ck_assert_uint_eq(durable[3].delivered.sequence, 30);
+	ck_assert_uint_eq(durable[4].delivered.sequence, 30);
+	/* What waits is on disk, and so is what was accepted before it. */
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &now), 0);
+	ck_assert_uint_eq(now.delivered.sequence, 40);
+	ck_assert_uint_eq(now.batch.first, 41);
+	ck_assert_uint_eq(now.batch.last, 50);
+	run_until(world.now + 2 * SECOND);
+	ck_assert_uint_eq(world.n_tries, 7);
+	/* The last one was not full: more might have come. */
+	ck_assert_uint_eq(durable[6].delivered.sequence, 50);
+	ck_assert_uint_eq(durable[6].batch.last, 60);
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &now), 0);
+	ck_assert_uint_eq(now.delivered.sequence, 60);
+}
+END_TEST
+
+static struct answer accept_three(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	/* Killed while the fourth is under way: an answer that nobody hears. */
+	if (attempt == 3) {
+		ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &durable[0]), 0);
+		ck_assert_int_eq(cursor_read(upload_fd, "fake/recent", &durable[1]), 0);
+	}
+	return say(VERDICT_DELIVERED, -1);
+}
+
+/* As after SIGKILL or, without what was not synced, after a power cut. */
+static void begin_again_from(bool power_cut)
+{
+	uint8_t recent[CURSOR_SLOT_SIZE];
+	struct cursor *cursor;
+	int fd;
+
+	sink_free(world.sink);
+	ck_assert_int_eq(renameat(upload_fd, "fake", upload_fd, "old"), 0);
+	ck_assert_int_eq(mkdirat(upload_fd, "fake", 0700), 0);
+	fd = openat(upload_fd, "fake", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+	ck_assert_int_eq(cursor_write(cursor, &durable[0]), 0);
+	cursor_free(cursor);
+	cursor_encode(&durable[1], 1, recent);
+	if (!power_cut)
+		ck_assert_int_eq(file_write_atomic(fd, "recent", recent, sizeof(recent), 0600), 0);
+	close(fd);
+	world.n_tries = 0;
+	world.server = accept_all;
+	make_sink();
+	run_until(world.now + SECOND);
+}
+
+START_TEST(test_killed_between_syncs)
+{
+	fill(60);
+	world.batch_max = 10;
+	world.server = accept_three;
+	make_sink();
+	run_until(world.now + SECOND / 5);
+	ck_assert_uint_eq(durable[0].delivered.sequence, 0);
+	begin_again_from(_i == 1);
+	/* The batch under way, or all since the last sync; the same ones as before. */
+	ck_assert_uint_eq(world.tries[0].first, _i == 1 ? 1 : 31);
+	ck_assert_uint_eq(world.tries[0].last, _i == 1 ? 10 : 40);
+	ck_assert_uint_eq(world.tries[world.n_tries - 1].last, 60);
+	ck_assert_uint_eq(world.n_tries, _i == 1 ? 6 : 3);
+}
+END_TEST
+
 START_TEST(test_rate_limit)
 {
 	fill(30);
@@ -470,6 +568,8 @@ int main(void)
 	tcase_add_test(tcase, test_misconfigured_each_minute);
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
 	tcase_add_test(tcase, test_interrupted_batch_is_the_same);
+	tcase_add_test(tcase, test_full_batches_share_a_sync);
+	tcase_add_loop_test(tcase, test_killed_between_syncs, 0, 2);
 	tcase_add_test(tcase, test_rate_limit);
 	tcase_add_test(tcase, test_flush_interval);
 	tcase_add_test(tcase, test_flush_looks_again_after_an_answer);
