@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -220,6 +221,29 @@ START_TEST(test_threads_are_allowed)
 }
 END_TEST
 
+static pid_t parent;
+
+static int check_processes(void)
+{
+	struct rlimit limit = {};
+
+	if (syscall(SYS_tgkill, getpid(), gettid(), 0) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1;
+	if (kill(parent, 0) == 0 || errno != EPERM || syscall(SYS_tgkill, parent, parent, 0) == 0 ||
+	    errno != EPERM)
+		return 2;
+	if (prlimit(parent, RLIMIT_NOFILE, &limit, NULL) == 0 || errno != EPERM)
+		return 3;
+	return 0;
+}
+
+START_TEST(test_other_processes)
+{
+	parent = getpid();
+	ck_assert_int_eq(confined(check_processes), 0);
+}
+END_TEST
+
 static int check_privileges(void)
 {
 	char line[256];
@@ -309,6 +333,7 @@ int main(void)
 		tcase_add_test(tcase, test_no_other_program);
 		tcase_add_test(tcase, test_sockets);
 		tcase_add_test(tcase, test_memory);
+		tcase_add_test(tcase, test_other_processes);
 	}
 	tcase_add_test(tcase, test_threads_are_allowed);
 	tcase_add_test(tcase, test_privileges);
