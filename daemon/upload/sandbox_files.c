@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* Of newer kernels than the build's headers (include/uapi/linux/landlock.h there). */
 #define ACCESS_FS_REFER	    (UINT64_C(1) << 13) /* ABI 2 */
@@ -155,9 +156,15 @@ static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t ac
 static int allow_need(int ruleset_fd, uint64_t handled, const struct need *need)
 {
 	_cleanup_free_ char *directory = strndup(need->path, directory_length(need));
+	char *slash;
 
 	if (!directory)
 		return -ENOMEM;
+	/* What is only read may be made later, by somebody else: the spool, by a collector that starts
+	 * second. */
+	while (!need->write && access(directory, F_OK) < 0 && errno == ENOENT &&
+	       (slash = strrchr(directory, '/')) && slash > directory)
+		*slash = '\0';
 	return allow(ruleset_fd, handled, directory[0] ? directory : ".",
 		     need->write ? ACCESS_WRITE : ACCESS_READ);
 }

@@ -231,8 +231,15 @@ static void look_for_spool(struct uploader *uploader)
 {
 	const char *path = uploader->config->config->spool_directory;
 
-	if (uploader->spool_fd < 0)
+	if (uploader->spool_fd < 0) {
+		int r;
+
 		uploader->spool_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = uploader->spool_fd < 0 && errno != ENOENT ? -errno : 0;
+		if (r < 0 && r != uploader->spool_error)
+			log_error("spool %s: %s; trying again", path, strerror(-r));
+		uploader->spool_error = r;
+	}
 	if (uploader->inotify_watch < 0 && uploader->inotify_fd >= 0)
 		uploader->inotify_watch = inotify_add_watch(uploader->inotify_fd, path,
 							    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);

@@ -42,7 +42,8 @@ struct uploader {
 	struct event_base *base;
 	struct config_ref *config;
 	int upload_fd;
-	int spool_fd; /* -1: not there yet */
+	int spool_fd;	 /* -1: not there yet */
+	int spool_error; /* of the last try to open it */
 	int inotify_fd;
 	int inotify_watch; /* -1: none */
 	struct curl_loop *curl;

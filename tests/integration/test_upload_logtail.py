@@ -157,6 +157,19 @@ def test_cursor_is_kept(collector, make_uploader, side):
     uploader.stop()
 
 
+def test_spool_that_is_made_later(collector, make_uploader, directory):
+    """By a collector that starts second. The configuration lies elsewhere, as in /etc."""
+    uploader = make_uploader({"main": logtail(collector)})
+    (directory / "etc").mkdir()
+    uploader.config = directory / "etc" / "netlogd.conf"
+    uploader.configure(uploader.sinks)
+    uploader.start()
+    wait_until(lambda: (uploader.upload / "main" / "cursor").exists(), "start")
+    uploader.fill(1)
+    collector.wait_messages(1)
+    uploader.stop()
+
+
 @pytest.mark.parametrize("trouble", [
     Answer(408), Answer(425), Answer(500), Answer(502), Answer(503, body="busy"), Answer(599),
     Reset(), Close(), Reset(early=True), Garbage(), Garbage(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort"),
