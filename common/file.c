@@ -66,7 +66,7 @@ static int fill(int fd, const void *data, size_t size, mode_t mode, bool sync)
 }
 
 /* The new name is only safe from a power cut when its directory is synced. */
-static int sync_directory(int directory_fd, const char *path)
+int file_sync_directory(int directory_fd, const char *path)
 {
 	_cleanup_free_ char *directory = NULL;
 	_cleanup_close_ int fd = -1;
@@ -116,7 +116,7 @@ static int write_file(int directory_fd, const char *path, const void *data, size
 		unlinkat(directory_fd, temporary, 0);
 		return r;
 	}
-	return sync ? sync_directory(directory_fd, path) : 0;
+	return sync ? file_sync_directory(directory_fd, path) : 0;
 }
 
 int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)

@@ -19,6 +19,9 @@ int file_replace(int directory_fd, const char *path, const void *data, size_t si
 /* The same as the first, but never replaces: -EEXIST if the path is there, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
+/* Syncs the directory that holds the path, after a new name in it. 0 or -errno. */
+int file_sync_directory(int directory_fd, const char *path);
+
 /*
  * Removes temporary files of the above that runs which were killed have left in a directory: those beside
  * this name, or of all names (NULL). Only for a directory that nobody else writes to.

@@ -108,6 +108,9 @@ static int open_lines(struct lines *lines, mode_t mode)
 	if (!S_ISREG(st.st_mode))
 		return -EISDIR;
 	r = cut_torn_line(fd, st.st_size);
+	/* A line is delivered when a power cut leaves it there, with the name of a file that is new. */
+	if (r == 0 && st.st_size == 0)
+		r = file_sync_directory(AT_FDCWD, lines->path);
 	if (r < 0)
 		return r;
 	lines->fd = TAKE_FD(fd);
@@ -167,6 +170,15 @@ static int write_batch(void *state)
 		return r;
 	if (fstat(lines->fd, &st) < 0)
 		return -errno;
+	/* Removed without a word: what goes there now is lost. */
+	if (st.st_nlink == 0) {
+		lines->fd = safe_close(lines->fd);
+		r = open_lines(lines, mode_for(lines->path));
+		if (r < 0)
+			return r;
+		if (fstat(lines->fd, &st) < 0)
+			return -errno;
+	}
 	if (st.st_size > 0 && st.st_size + (off_t)lines->body.length > ROTATE_SIZE) {
 		r = rotate(lines);
 		st.st_size = 0;

@@ -91,6 +91,20 @@ def test_reopened_on_sighup(make, directory):
     assert sequences(read(out / "flows")) == [3, 4]
 
 
+def test_removed_file_is_made_anew(make, directory):
+    out = directory / "out"
+    out.mkdir()
+    uploader, side = make(out / "flows")
+    uploader.fill(2)
+    uploader.start()
+    delivered(side, 2)
+    (out / "flows").unlink()
+    uploader.fill(2)
+    delivered(side, 4)
+    uploader.stop()
+    assert sequences(read(out / "flows")) == [3, 4]
+
+
 def test_torn_line_is_cut(make, directory):
     """What a crash left half written goes; what is not ours stays."""
     out = directory / "out"
