@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "common/log.h"
+#include "common/time_text.h"
 #include "daemon/upload/clickhouse_answer.h"
 #include "daemon/upload/clickhouse_rows.h"
 #include "daemon/upload/compressor.h"
@@ -26,6 +27,8 @@
 #define TOKEN_SETTING	 "insert_deduplication_token"
 #define EXCEPTION_HEADER "X-ClickHouse-Exception-Code"
 #define SETTINGS_MAX	 64
+/* A table with a partition a day takes no insert into more than 100 (max_partitions_per_insert_block). */
+#define BATCH_SPAN_MAX (INT64_C(30) * 86400 * NSEC_PER_SEC)
 
 enum part { PART_EVENTS, PART_FLOWS, N_PARTS };
 
@@ -39,6 +42,7 @@ struct clickhouse {
 	bool finished;
 	enum part part; /* that is sent next, or under way */
 	struct batch_bounds bounds;
+	int64_t earliest, latest; /* times of the batch's messages */
 	uint64_t wire_bytes;
 
 	bool asked;		   /* the server has said which settings it knows */
@@ -370,12 +374,24 @@ static uint64_t body_length(const struct clickhouse *clickhouse)
 	       compressor_length(clickhouse->bodies[PART_EVENTS]);
 }
 
+/* Whether the batch is full without this message and its rows. */
+static bool is_full(const struct clickhouse *clickhouse, const struct spool_message *message)
+{
+	const struct sink_config *config = clickhouse->context->config;
+	const struct clickhouse_rows *rows = &clickhouse->rows;
+
+	return clickhouse->n_rows[PART_FLOWS] + rows->n_flows > config->max_rows ||
+	       body_length(clickhouse) + rows->flows.length + rows->events.length > config->max_batch_size ||
+	       message->time - clickhouse->earliest > BATCH_SPAN_MAX ||
+	       clickhouse->latest - message->time > BATCH_SPAN_MAX;
+}
+
 static int clickhouse_add(void *state, const struct batch_item *item)
 {
 	struct clickhouse *clickhouse = state;
-	const struct sink_config *config = clickhouse->context->config;
 	struct clickhouse_rows *rows = &clickhouse->rows;
 	const struct log_id *public_id = &item->message->public_id;
+	int64_t time = item->message->time;
 	int r;
 
 	if (log_id_is_zero(public_id))
@@ -384,15 +400,15 @@ static int clickhouse_add(void *state, const struct batch_item *item)
 	r = clickhouse_rows_add(rows, item, clickhouse->bounds.spool_id, public_id);
 	if (r < 0)
 		return r;
-	if (item->index > 0 &&
-	    (clickhouse->n_rows[PART_FLOWS] + rows->n_flows > config->max_rows ||
-	     body_length(clickhouse) + rows->flows.length + rows->events.length > config->max_batch_size))
+	if (item->index > 0 && is_full(clickhouse, item->message))
 		return -E2BIG;
 	r = compressor_add(clickhouse->bodies[PART_FLOWS], rows->flows.data, rows->flows.length);
 	if (r == 0)
 		r = compressor_add(clickhouse->bodies[PART_EVENTS], rows->events.data, rows->events.length);
 	if (r < 0)
 		return r;
+	clickhouse->earliest = item->index > 0 ? MIN(clickhouse->earliest, time) : time;
+	clickhouse->latest = item->index > 0 ? MAX(clickhouse->latest, time) : time;
 	clickhouse->n_rows[PART_FLOWS] += rows->n_flows;
 	clickhouse->n_rows[PART_EVENTS] += rows->n_events;
 	return 0;

@@ -80,6 +80,45 @@ def logtail_in(directory, where):
               f"compressed to {100 * collector.raw_bytes / size:.1f} %")
 
 
+def send_windows(directory, sink, windows, messages, entries):
+    """Windows one after the other, each delivered before the next comes; the requests."""
+    with Collector() as collector:
+        collector.default = lambda request: Answer(
+            200, body="insert_deduplication_token\n" if "SELECT" in request.target else "")
+        uploader = Uploader(directory, {"sink": {**sink, "url": collector.url, "max-batch-size": "4K"}})
+        side = CollectorSide(directory / "upload.sock")
+        try:
+            uploader.start()
+            for window in range(1, windows + 1):
+                uploader.fill(messages, entries=entries, varied=True)
+                side.wait_sink("sink", lambda s, last=window * messages: s["deliveredSequence"] == last, "all", 60)
+            uploader.stop()
+        finally:
+            uploader.close()
+            side.close()
+        return [request for request in collector.requests if request.method == "POST"]
+
+
+def wire(directory):
+    """What windows cost on the wire, each message a request of its own, as they come. Ports, peers and counts are
+    random, which is as bad as it gets."""
+    for connections in 10, 1000, 100_000:
+        # A message holds about 1,900 connections.
+        messages = -(-connections // 1900)
+        windows, entries = max(10 // messages, 1), connections // messages
+        for sink in ({"type": "logtail", "collection": "x"},
+                     {"type": "clickhouse", "database": "netlogd", "table": "flows", "flush-interval": "0"}):
+            place = directory / f"{connections}-{sink['type']}"
+            place.mkdir()
+            requests = send_windows(place, sink, windows, messages, entries)
+            total = windows * messages * entries
+            body = sum(len(request.raw) for request in requests)
+            head = sum(len(request.target) + sum(len(name) + len(value) + 4 for name, value in request.headers.items())
+                       for request in requests)
+            print(f"{connections} connections a window, {sink['type']}: {body / total:.1f} bytes a connection, "
+                  f"{(body + head) / total:.1f} with HTTP/1.1 headers")
+
+
 def clickhouse(directory):
     if not shutil.which("clickhouse-server"):
         print("clickhouse: skipped, no clickhouse-server")
@@ -112,7 +151,7 @@ def rows(directory):
 
 
 def main():
-    for measure in (logtail, clickhouse, rows):
+    for measure in (logtail, clickhouse, rows, wire):
         path = Path(tempfile.mkdtemp(prefix="nlbench"))
         try:
             measure(path)

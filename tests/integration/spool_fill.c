@@ -3,12 +3,18 @@
  * proc_seq, so that whoever gets them can tell what is missing, double or out of order.
  *
  *	spool-fill DIRECTORY COUNT [--size BYTES] [--first SEQ] [--max-size BYTES] [--public HEX]
- *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND]
+ *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND] [--step SECONDS]
+ *		[--varied]
  *
  * With --entries the messages are those of a window with so many connections. With --rate it takes its time.
+ *With
+ * --step each is so much later than the one before, the last one being of now. With --varied the connections
+ *are not as regular as a count: ports, peers and sizes as a node sees them, so that they compress as those
+ *do.
  */
 
 #include "common/buffer.h"
+#include "common/cleanup.h"
 #include "common/time_text.h"
 #include "daemon/spool_writer.h"
 
@@ -16,6 +22,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +38,8 @@ struct options {
 	size_t n_sinks;
 	size_t entries;
 	uint64_t rate;
+	uint64_t step;
+	bool varied;
 };
 
 static void on_stored(uint64_t sequence, void *userdata)
@@ -45,10 +54,41 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 	fprintf(stderr, "lost before the spool: %" PRIu64 "\n", loss->messages);
 }
 
+/* Splitmix64: the same messages at every run. */
+static uint64_t scatter(uint64_t *state)
+{
+	uint64_t value = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+	value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+	return value ^ value >> 31;
+}
+
+/* From 1 to 2^21 packets, small numbers more often, of 60 to 1400 bytes. */
+static void append_varied(struct buffer *message, uint64_t *state, bool first)
+{
+	static const unsigned int ports[] = {443, 443, 443, 53, 80, 22, 5432, 8080};
+	uint64_t tx = 1 + (scatter(state) & 0x1fffff) / (UINT64_C(1) << scatter(state) % 22);
+	uint64_t rx = 1 + tx * (scatter(state) % 20) / 10;
+	unsigned int peer = (unsigned int)(scatter(state) % 2000);
+
+	buffer_printf(
+		message,
+		"%s{\"proto\":%d,\"src\":\"100.64.0.1:%u\",\"dst\":\"100.64.%u.%u:%u\",\"txPkts\":%" PRIu64
+		",\"txBytes\":%" PRIu64 ",\"rxPkts\":%" PRIu64 ",\"rxBytes\":%" PRIu64 "}",
+		first ? "" : ",", scatter(state) % 5 ? 6 : 17, (unsigned int)(32768 + scatter(state) % 28232),
+		1 + peer / 250, peer % 250, ports[scatter(state) % ARRAY_SIZE(ports)], tx,
+		tx * (60 + scatter(state) % 1340), rx, rx * (60 + scatter(state) % 1340));
+}
+
 static void append_entries(struct buffer *message, const struct options *options, uint64_t seq)
 {
+	uint64_t state = seq;
+
 	buffer_append_text(message, ",\"virtualTraffic\":[");
-	for (size_t i = 0; i < options->entries; i++)
+	for (size_t i = 0; options->varied && i < options->entries; i++)
+		append_varied(message, &state, i == 0);
+	for (size_t i = 0; !options->varied && i < options->entries; i++)
 		buffer_printf(
 			message,
 			"%s{\"proto\":6,\"src\":\"100.64.0.1:%u\",\"dst\":\"100.64.%u.%u:443\",\"txPkts\":%zu,"
@@ -93,7 +133,8 @@ static int fill(struct spool_writer *writer, const struct options *options)
 	int r;
 
 	for (uint64_t i = 0; i < options->count; i++) {
-		int64_t now = time_now_wall();
+		int64_t age = (int64_t)((options->count - 1 - i) * options->step) * NSEC_PER_SEC;
+		int64_t now = time_now_wall() - age;
 
 		if (options->rate > 0) {
 			int64_t due = begin + (int64_t)(i * NSEC_PER_SEC / options->rate);
@@ -129,6 +170,8 @@ static int parse(int argc, char **argv, struct options *ret_options)
 		{"sink", required_argument, NULL, 'k'},
 		{"entries", required_argument, NULL, 'e'},
 		{"rate", required_argument, NULL, 'r'},
+		{"step", required_argument, NULL, 't'},
+		{"varied", no_argument, NULL, 'v'},
 		{},
 	};
 	int c;
@@ -160,6 +203,12 @@ static int parse(int argc, char **argv, struct options *ret_options)
 			break;
 		case 'r':
 			ret_options->rate = strtoull(optarg, NULL, 10);
+			break;
+		case 'v':
+			ret_options->varied = true;
+			break;
+		case 't':
+			ret_options->step = strtoull(optarg, NULL, 10);
 			break;
 		default:
 			return -EINVAL;

@@ -202,6 +202,17 @@ def test_request(collector, run):
     assert played.asked == 1
 
 
+def test_no_insert_into_too_many_partitions(collector, run):
+    """A server takes at most 100 partitions in one insert, and a table may have one a day."""
+    played = Played(collector, TODAY)
+    uploader, side = run(collector.url)
+    uploader.fill(70, entries=1, step=86000)
+    uploader.start()
+    delivered(side, 70)
+    uploader.stop()
+    assert [len(request.body.splitlines()) for request in played.inserts] == [31, 31, 8]
+
+
 def test_retry_is_the_same_bytes_with_the_same_token(collector, run):
     """Also after a restart. An exception in a 200 is a failure; a time-out told as 408 is an outage."""
     played = Played(collector, TODAY)

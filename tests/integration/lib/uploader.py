@@ -59,7 +59,7 @@ class Uploader:
         command = [spool_fill(), str(self.spool), str(count), "--first", str(self.next_seq)]
         self.next_seq += count
         for name, value in options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            command += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
         if "upload" not in options:
             command += ["--upload", str(self.upload)]
             for name in self.sinks:
