@@ -121,6 +121,21 @@ static int copy_frame(struct repair *repair, const struct spool_frame *frame, co
 	return write_all(repair->out, payload - SPOOL_FRAME_SIZE, SPOOL_FRAME_SIZE + (size_t)frame->stored);
 }
 
+/* A frame whose checksums hold: -EBADMSG, and set aside, when it still does not hold a message. */
+static int check_message(struct repair *repair, const struct spool_scan *scan,
+			 const struct spool_frame *frame, const uint8_t *payload)
+{
+	uint64_t size = SPOOL_FRAME_SIZE + (uint64_t)frame->stored;
+	_cleanup_free_ char *buffer = NULL;
+	size_t buffer_size = 0;
+	const char *message;
+	int r = spool_frame_message(frame, payload, &buffer, &buffer_size, &message);
+
+	if (r == -EBADMSG)
+		on_damage(scan->offset - size, size, repair);
+	return r;
+}
+
 /* Writes the frames behind the first damaged part into segments of their own. */
 static int split(struct repair *repair, uint64_t *ret_end)
 {
@@ -138,8 +153,10 @@ static int split(struct repair *repair, uint64_t *ret_end)
 			r = repair->error;
 			break;
 		}
-		r = 0;
-		if (repair->damaged) {
+		r = check_message(repair, &scan, &frame, payload);
+		if (r == -EBADMSG)
+			continue;
+		if (r == 0 && repair->damaged) {
 			repair->damaged = false;
 			r = finish_part(repair, first);
 			r = r ?: begin_part(repair, &frame);
