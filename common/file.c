@@ -6,12 +6,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+/* Half a second in all. */
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_MS 10
 /* Of ".tmp-" and the random part. */
 #define TEMPORARY_LENGTH 21
 
@@ -132,6 +136,20 @@ int file_replace(int directory_fd, const char *path, const void *data, size_t si
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode)
 {
 	return write_file(directory_fd, path, data, size, mode, false, true);
+}
+
+int file_lock(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	for (int tries = 0; fcntl(fd, F_OFD_SETLK, &lock) < 0; tries++) {
+		if (errno != EACCES && errno != EAGAIN)
+			return -errno;
+		if (tries == LOCK_TRIES)
+			return -EWOULDBLOCK;
+		poll(NULL, 0, LOCK_PAUSE_MS);
+	}
+	return 0;
 }
 
 /* Whether a name is "<of>.tmp-<16 hex digits>", or that of any file. */

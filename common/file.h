@@ -36,5 +36,12 @@ void file_remove_temporary(int directory_fd, const char *name);
 int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
 	      mode_t *ret_mode);
 
+/*
+ * Takes a write lock on a file for this open file description (fcntl(2) F_OFD_SETLK), as long as that lives.
+ * Where somebody else has it, it waits a moment: a process that was killed just when it started another
+ * leaves its descriptors to that one until it executes its program. 0, -EWOULDBLOCK, or another -errno.
+ */
+int file_lock(int fd);
+
 /* Writes everything, over short writes and EINTR, to a descriptor that blocks. 0 or -errno. */
 int write_all(int fd, const void *data, size_t size);

@@ -3,6 +3,7 @@
 #include "common/spool_directory.h"
 
 #include "common/cleanup.h"
+#include "common/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -117,9 +118,9 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 
 int spool_lock(int directory_fd, int *ret_fd)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	_cleanup_close_ int fd = -1;
 	struct stat directory, file;
+	int r;
 
 	fd = openat(directory_fd, SPOOL_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		    0600);
@@ -130,8 +131,9 @@ int spool_lock(int directory_fd, int *ret_fd)
 	    file.st_uid != directory.st_uid && fchown(fd, directory.st_uid, directory.st_gid) < 0 &&
 	    errno != EPERM)
 		return -errno;
-	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
-		return errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
+	r = file_lock(fd);
+	if (r < 0)
+		return r;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "common/unix_socket.h"
@@ -21,7 +22,6 @@
 #include <grp.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -73,6 +73,7 @@ static int lock_state_directory(struct daemon *daemon)
 {
 	const char *directory = daemon->config->state_directory;
 	_cleanup_free_ char *path = NULL;
+	int r;
 
 	if (asprintf(&path, "%s/lock", directory) < 0) {
 		path = NULL;
@@ -83,11 +84,12 @@ static int lock_state_directory(struct daemon *daemon)
 		log_error("%s can't be opened: %s", path, strerror(errno));
 		return -errno;
 	}
-	if (flock(daemon->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+	r = file_lock(daemon->lock_fd);
+	if (r == -EWOULDBLOCK)
 		log_error("another netlogd runs with the state directory %s", directory);
-		return -errno;
-	}
-	return 0;
+	else if (r < 0)
+		log_error("%s can't be locked: %s", path, strerror(-r));
+	return r;
 }
 
 static int prepare_directories(struct daemon *daemon)

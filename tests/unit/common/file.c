@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 /* How many names the test's directory holds: no temporary file may be left. */
 static unsigned int count_names(void)
@@ -111,6 +112,44 @@ START_TEST(test_create)
 }
 END_TEST
 
+START_TEST(test_lock)
+{
+	_cleanup_free_ char *path = path_in("lock");
+	_cleanup_close_ int first = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600),
+			    second = open(path, O_RDWR | O_CLOEXEC);
+	int held[2], release[2], status;
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(file_lock(first), 0);
+	ck_assert_int_eq(file_lock(first), 0);
+	ck_assert_int_eq(file_lock(second), -EWOULDBLOCK);
+	ck_assert_int_eq(file_lock(-1), -EBADF);
+
+	/* What a killed process leaves to a child that has not executed its program yet: it goes in a moment.
+	 */
+	ck_assert_int_eq(pipe2(held, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(release, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		close(release[1]);
+		if (write(held[1], "h", 1) != 1 || read(release[0], &byte, 1) != 0)
+			_exit(1);
+		_exit(0);
+	}
+	ck_assert_int_eq(read(held[0], &byte, 1), 1);
+	close(release[0]);
+	first = safe_close(first);
+	close(release[1]);
+	ck_assert_int_eq(file_lock(second), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	close(held[0]);
+	close(held[1]);
+}
+END_TEST
+
 START_TEST(test_remove_temporary)
 {
 	static const char *const names[] = {
@@ -189,6 +228,7 @@ int main(void)
 	tcase_add_test(test_case, test_write_failure);
 	tcase_add_test(test_case, test_write_refused);
 	tcase_add_test(test_case, test_create);
+	tcase_add_test(test_case, test_lock);
 	tcase_add_test(test_case, test_remove_temporary);
 	tcase_add_test(test_case, test_read);
 	tcase_add_test(test_case, test_read_large);
