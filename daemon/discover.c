@@ -72,8 +72,7 @@ static int add_allowed_ips(struct found *found, const struct prefix_list *allowe
 	for (size_t i = 0; r == 0 && i < allowed_ips->n; ++i) {
 		const struct prefix *prefix = &allowed_ips->items[i];
 
-		r = prefix_list_add(&found->lists.routes, prefix);
-		if (r == 0 && prefix_is_single(prefix))
+		if (prefix_is_single(prefix))
 			r = prefix_list_add(&found->tailnet, prefix);
 	}
 	return r;

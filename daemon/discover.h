@@ -13,9 +13,9 @@
 /*
  * What is found for an interface, sorted, each prefix once:
  * local_addrs: the interface's addresses. routes: the kernel's unicast routes through it (every table but
- * `local`) and the peers' allowed IPs (may be NULL). subnet_routes: with `connected`, the networks of the
- * machine's other interfaces, but for loopback and link-local ones. *ret_tailnet: the interface's subnets
- * and the peers' single-address allowed IPs, which join the tailnet ranges.
+ * `local`). subnet_routes: with `connected`, the networks of the machine's other interfaces, but for loopback
+ * and link-local ones. *ret_tailnet: the interface's subnets and, of the peers' allowed IPs (may be NULL),
+ * the single addresses, which join the tailnet ranges.
  *
  * 0; -ENODEV without that interface (interface NULL: no interface is looked at, the rest is); another
  * -errno. The outputs are untouched unless 0 is returned, and owned by the caller.

@@ -125,12 +125,27 @@ static struct counts counts_difference(const struct counts *a, const struct coun
 			       a->rx_packets - b->rx_packets, a->rx_bytes - b->rx_bytes};
 }
 
+/* The sock device knows them, or whoever serves the tunnel is asked. */
+static int find_allowed_ips(struct logger *logger, struct prefix_list *allowed_ips)
+{
+	struct device *sock = logger->sock.device;
+	const char *interface = logger->tun.config.interface;
+	int r;
+
+	if (sock && sock->ops->get_allowed_ips)
+		return sock->ops->get_allowed_ips(sock, allowed_ips);
+	if (!interface)
+		return 0;
+	r = device_wireguard_get_allowed_ips(interface, allowed_ips);
+	/* It is no WireGuard tunnel, or who its peers are is not for us to know. */
+	return r == -ENODEV || r == -EPERM || r == -EACCES ? 0 : r;
+}
+
 /* What is found now joins what was known when the window began. */
 static void look_for_routes(struct logger *logger)
 {
 	struct route_lists lists = {0};
 	struct prefix_list tailnet = {0}, allowed_ips = {0};
-	struct device *sock = logger->sock.device;
 	const char *interface = logger->tun.config.interface;
 	bool automatic = logger->config->routes_mode == ROUTES_AUTO;
 	int r = 0;
@@ -138,13 +153,13 @@ static void look_for_routes(struct logger *logger)
 	if (!automatic && !logger->config->subnet_route_connected)
 		return;
 	/* A tunnel that does not answer has not lost its peers: what was found before stays. */
-	if (automatic && sock && sock->ops->get_allowed_ips)
-		r = sock->ops->get_allowed_ips(sock, &allowed_ips);
+	if (automatic)
+		r = find_allowed_ips(logger, &allowed_ips);
 	if (r >= 0)
 		r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
 				    &tailnet);
 	if (r >= 0)
-		r = routes_set_found(logger->routes, &lists, &tailnet);
+		r = routes_set_found(logger->routes, &lists, &allowed_ips, &tailnet);
 	if (r < 0 && r != -ENODEV)
 		log_warning("the routes could not be read: %s", strerror(-r));
 	prefix_list_deinit(&allowed_ips);

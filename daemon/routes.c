@@ -187,7 +187,7 @@ int routes_set_configured(struct routes *routes, const struct config *config)
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
 		change.ends[kind] = ROUTE_CONFIGURED | ROUTE_RECONFIGURED;
 		if (config->routes_mode == ROUTES_STATIC)
-			change.ends[kind] |= ROUTE_FOUND;
+			change.ends[kind] |= ROUTE_FOUND | ROUTE_FOUND_PEER;
 	}
 
 	r = prefix_list_copy(&config->tailnet_exclude, &exclude);
@@ -218,10 +218,19 @@ int routes_reconfigure(struct routes *routes, const struct route_lists *lists)
 	return apply(routes, &change);
 }
 
+static int set_allowed_ips(struct routes *routes, const struct prefix_list *allowed_ips)
+{
+	struct change change = {.begins = ROUTE_FOUND_PEER, .ends[ROUTE_ROUTE] = ROUTE_FOUND_PEER};
+
+	change.given[ROUTE_ROUTE] = allowed_ips;
+	return apply(routes, &change);
+}
+
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
-		     const struct prefix_list *tailnet)
+		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet)
 {
 	struct change change = {.begins = ROUTE_FOUND};
+	int r;
 
 	if (routes->mode == ROUTES_AUTO) {
 		give_lists(&change, lists);
@@ -231,7 +240,8 @@ int routes_set_found(struct routes *routes, const struct route_lists *lists,
 		change.given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
 	}
 	memset(change.ends, ROUTE_FOUND, sizeof(change.ends));
-	return apply(routes, &change);
+	r = set_allowed_ips(routes, routes->mode == ROUTES_AUTO ? allowed_ips : NULL);
+	return r < 0 ? r : apply(routes, &change);
 }
 
 static int rebuild(struct routes *routes, struct routing **ret_routing)

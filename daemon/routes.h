@@ -23,7 +23,8 @@ const char *route_list_name(enum route_list_kind kind);
 /* Where a prefix comes from: any of these, or none when it has gone and only lingers. */
 #define ROUTE_CONFIGURED   1U
 #define ROUTE_RECONFIGURED 2U
-#define ROUTE_FOUND	   4U
+#define ROUTE_FOUND	   4U /* by the interface, the kernel's routes, or the connected networks */
+#define ROUTE_FOUND_PEER   8U /* among the peers' allowed IPs */
 
 struct routes;
 
@@ -42,11 +43,12 @@ int routes_set_configured(struct routes *routes, const struct config *config);
 /* Reconfig: these lists in place of the configured ones, until the next Reconfig or Reload. The recorder
  * extracts and classifies before it calls this. */
 int routes_reconfigure(struct routes *routes, const struct route_lists *lists);
-/* What is on the machine now, and the tailnet ranges that follow from it (tailnet may be NULL). In mode
- * static only the subnet routes are taken: those that the configured word "connected" stands for. Called at a
- * window's start and at its end, before the window is classified. */
+/* What is on the machine now, the peers' allowed IPs, which are routes, and the tailnet ranges that follow
+ * from both (these two may be NULL). In mode static only the subnet routes are taken: those that the
+ * configured word "connected" stands for. Called at a window's start and at its end, before the window is
+ * classified. */
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
-		     const struct prefix_list *tailnet);
+		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet);
 
 /* A window has ended and is classified: what was removed in the window before it goes now. */
 void routes_end_window(struct routes *routes);

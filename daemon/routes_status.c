@@ -29,7 +29,25 @@ static const char *origin_name(unsigned int origins)
 		return "reconfigured";
 	if (origins & ROUTE_CONFIGURED)
 		return "configured";
-	return origins & ROUTE_FOUND ? "found" : "removed";
+	return origins & (ROUTE_FOUND | ROUTE_FOUND_PEER) ? "found" : "removed";
+}
+
+/* NULL for what was not found. */
+static const char *finder_name(const struct route_entry *entry)
+{
+	static const char *const names[N_ROUTE_LISTS] = {[ROUTE_LOCAL_ADDR] = "interface",
+							 [ROUTE_ROUTE] = "kernel",
+							 [ROUTE_SUBNET_ROUTE] = "connected"};
+
+	if (entry->origins & ROUTE_FOUND)
+		return names[entry->list];
+	return entry->origins & ROUTE_FOUND_PEER ? "peer" : NULL;
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(object, key, json_string(text));
 }
 
 static void add_entry(const struct route_entry *entry, void *userdata)
@@ -48,6 +66,7 @@ static void add_entry(const struct route_entry *entry, void *userdata)
 	route = json_object();
 	json_object_set_new(route, "prefix", prefix_text(&entry->prefix));
 	json_object_set_new(route, "origin", json_string(origin_name(entry->origins)));
+	set_text(route, "foundBy", finder_name(entry));
 	json_array_append_new(list, route);
 }
 
@@ -78,12 +97,6 @@ json_t *routes_status(const struct routes *routes, const struct config *config)
 	set_total(status, "routesTotal", listing.totals[ROUTE_ROUTE]);
 	set_total(status, "subnetRoutesTotal", listing.totals[ROUTE_SUBNET_ROUTE]);
 	return status;
-}
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, json_string(text));
 }
 
 static json_t *node_status(const struct node *node)

@@ -121,6 +121,12 @@ int device_packet_new(const struct device_options *options, struct device **ret_
 int device_stats_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 int device_wireguard_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 
+/*
+ * The same as get_allowed_ips of a WireGuard device, for a tunnel whose physical layer another source counts,
+ * or none. 0, -ENODEV when it is no WireGuard interface, or another -errno.
+ */
+int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips);
+
 static inline void device_free(struct device *device)
 {
 	if (device)

@@ -11,6 +11,7 @@
 #include "daemon/device/wg_broker.h"
 #include "daemon/device/wg_socket.h"
 #include "daemon/netlink.h"
+#include "daemon/rtnl.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -266,11 +267,27 @@ int wg_reader_new_userspace(const char *folder, const char *broker, const char *
 	return 0;
 }
 
+/* Asking for a family that is not there makes the kernel look for a module, each time. */
+static int check_kind(const char *interface)
+{
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_link link;
+	int r = rtnl_new(&rtnl);
+
+	if (r == 0)
+		r = rtnl_get_link(rtnl, interface, 0, &link);
+	if (r < 0)
+		return r;
+	return strcmp(link.kind, WG_GENL_NAME) == 0 ? 0 : -ENODEV;
+}
+
 static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
 	int r = new_reader(NULL, NULL, interface, &reader);
 
+	if (r == 0)
+		r = check_kind(interface);
 	if (r == 0)
 		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
 	if (r == 0)

@@ -258,19 +258,35 @@ static int wireguard_get_pressure_fd(struct device *device)
 	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
 }
 
-static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
+static int add_allowed_ips(const struct wg_peers *peers, struct prefix_list *allowed_ips)
 {
-	struct wireguard *wireguard = (struct wireguard *)device;
-	const struct wg_peers *peers = wg_account_peers(wireguard->account);
 	int r = 0;
 
-	/* As the last reading found them, which the extraction has just made; a tunnel that does not answer
-	 * keeps those it had. */
 	for (size_t i = 0; r == 0 && i < peers->n; ++i) {
 		for (size_t j = 0; r == 0 && j < peers->items[i].allowed_ips.n; ++j)
 			r = prefix_list_add(allowed_ips, &peers->items[i].allowed_ips.items[j]);
 	}
 	return r;
+}
+
+/* As the last reading found them, which the extraction has just made; a tunnel that does not answer keeps
+ * those it had. */
+static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	return add_allowed_ips(wg_account_peers(wireguard->account), allowed_ips);
+}
+
+int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = wg_reader_new(interface, WG_BROKER_SOCKET, &reader);
+
+	if (r == 0)
+		r = wg_reader_read(reader, &peers);
+	return r < 0 ? r : add_allowed_ips(&peers, allowed_ips);
 }
 
 static void wireguard_get_events(struct device *device, void (*event)(const char *text, void *userdata),

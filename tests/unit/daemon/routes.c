@@ -47,7 +47,7 @@ static void found(const char *local_addrs, const char *routes_text, const char *
 	struct prefix_list tailnet = {0};
 
 	test_list_add(&tailnet, tailnet_text);
-	ck_assert_int_eq(routes_set_found(routes, &lists, &tailnet), 0);
+	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, &tailnet), 0);
 	prefix_list_deinit(&tailnet);
 	test_lists_deinit(&lists);
 }
@@ -66,10 +66,11 @@ static void print_entry(const struct route_entry *entry, void *userdata)
 	char *text = userdata, prefix[PREFIX_TEXT_MAX];
 
 	prefix_format(&entry->prefix, prefix);
-	sprintf(text + strlen(text), "%s %s%s%s%s%s\n", route_list_name(entry->list), prefix,
+	sprintf(text + strlen(text), "%s %s%s%s%s%s%s\n", route_list_name(entry->list), prefix,
 		entry->origins & ROUTE_CONFIGURED ? " configured" : "",
 		entry->origins & ROUTE_RECONFIGURED ? " reconfigured" : "",
-		entry->origins & ROUTE_FOUND ? " found" : "", entry->origins ? "" : " gone");
+		entry->origins & ROUTE_FOUND ? " found" : "",
+		entry->origins & ROUTE_FOUND_PEER ? " peer" : "", entry->origins ? "" : " gone");
 }
 
 static void expect(const char *expected)
@@ -247,6 +248,33 @@ START_TEST(static_mode_finds_nothing)
 }
 END_TEST
 
+/* What the kernel and a peer both give is gone when neither does. */
+START_TEST(found_by_the_kernel_and_by_a_peer)
+{
+	struct route_lists kernel = test_lists("", "10.7.0.0/16", "");
+	struct prefix_list peer = {0}, none = {0};
+	struct route_lists nothing = {0};
+
+	test_list_add(&peer, "10.7.0.0/16");
+	ck_assert_int_eq(routes_set_found(routes, &kernel, &peer, &none), 0);
+	ck_assert_int_eq(routes_set_found(routes, &nothing, &peer, &none), 0);
+	for (int i = 0; i < 3; i++)
+		routes_end_window(routes);
+	ck_assert(within("10.7.0.1"));
+	ck_assert_int_eq(routes_set_found(routes, &kernel, &none, &none), 0);
+	for (int i = 0; i < 3; i++)
+		routes_end_window(routes);
+	ck_assert(within("10.7.0.1"));
+	ck_assert_int_eq(routes_set_found(routes, &nothing, &none, &none), 0);
+	ck_assert(within("10.7.0.1"));
+	for (int i = 0; i < 2; i++)
+		routes_end_window(routes);
+	ck_assert(!within("10.7.0.1"));
+	prefix_list_deinit(&peer);
+	test_lists_deinit(&kernel);
+}
+END_TEST
+
 /* subnet-route=connected */
 START_TEST(static_mode_takes_the_connected_networks)
 {
@@ -254,7 +282,7 @@ START_TEST(static_mode_takes_the_connected_networks)
 
 	config.routes_mode = ROUTES_STATIC;
 	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
-	ck_assert_int_eq(routes_set_found(routes, &lists, NULL), 0);
+	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
 	ck_assert(!within("100.64.0.8") && within("172.20.0.1"));
 	test_lists_deinit(&lists);
 }
@@ -305,7 +333,7 @@ START_TEST(random_changes)
 			last[i] = window;
 		}
 		/* Read at the end of the window, and again at the start of the next: the same. */
-		ck_assert_int_eq(routes_set_found(routes, &lists, NULL), 0);
+		ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
 		for (int i = 0; i < PREFIXES; i++) {
 			struct address address = address_ipv4((uint8_t[4]){10, 200, (uint8_t)i, 1});
 
@@ -316,7 +344,7 @@ START_TEST(random_changes)
 				"window %d, prefix %d, last there at the end of %d", window, i, last[i]);
 		}
 		routes_end_window(routes);
-		ck_assert_int_eq(routes_set_found(routes, &lists, NULL), 0);
+		ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
 		test_lists_deinit(&lists);
 	}
 }
@@ -400,6 +428,7 @@ int main(void)
 	tcase_add_test(cases, reload_ends_reconfig);
 	tcase_add_test(cases, reload_changes_the_tailnet);
 	tcase_add_test(cases, static_mode_finds_nothing);
+	tcase_add_test(cases, found_by_the_kernel_and_by_a_peer);
 	tcase_add_test(cases, static_mode_takes_the_connected_networks);
 	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
 	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);

@@ -1,0 +1,114 @@
+"""Routes mode auto on real interfaces: what is found, who found it, and how long it classifies."""
+import pytest
+
+from lib import traffic
+from lib.tun import Tun
+
+
+def windows(daemon):
+    return [message for message in daemon.spool_messages() if "start" in message]
+
+
+def send(tun, destination):
+    with traffic.udp_socket(tun.namespace, tun.address, 40000) as sock:
+        sock.sendto(bytes(100), (destination, 40001))
+
+
+def classes(message):
+    """{destination: class}, where exit traffic has no destination."""
+    return {entry["dst"].rpartition(":")[0]: name for name, entry in traffic.entries([message])}
+
+
+@pytest.fixture
+def tun(network):
+    made = Tun(network, network.namespace())
+    made.namespace.ip("route", "add", "default", "dev", made.interface)
+    return made
+
+
+@pytest.fixture
+def daemon(tun, netlogd):
+    return netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "sock": {"source": "none"},
+                                   "record": {"period": "1h"}})
+
+
+def one_window(daemon, tun, destination):
+    send(tun, destination)
+    daemon.flush()
+    return classes(windows(daemon)[-1])
+
+
+def test_a_route_classifies_with_its_first_and_its_last_packets(daemon, tun):
+    daemon.start()
+    assert one_window(daemon, tun, "10.1.2.3") == {"": "exitTraffic"}
+    # It comes in the middle of a window.
+    send(tun, "10.1.2.3")
+    tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)
+    daemon.flush()
+    assert classes(windows(daemon)[-1]) == {"10.1.2.3": "subnetTraffic"}
+    # And goes in the middle of one: known at its start, and until the next has ended.
+    tun.namespace.ip("route", "del", "10.1.0.0/16", "dev", tun.interface)
+    for expected in {"10.1.2.3": "subnetTraffic"}, {"10.1.2.3": "subnetTraffic"}, {"": "exitTraffic"}:
+        assert one_window(daemon, tun, "10.1.2.3") == expected
+    daemon.stop()
+
+
+def test_what_was_found_before_a_stop(daemon, tun):
+    """A route that went while nothing was counted is over."""
+    tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)
+    daemon.start()
+    assert one_window(daemon, tun, "10.1.2.3") == {"10.1.2.3": "subnetTraffic"}
+    daemon.call("Stop")
+    tun.namespace.ip("route", "del", "10.1.0.0/16", "dev", tun.interface)
+    daemon.call("Start")
+    assert one_window(daemon, tun, "10.1.2.3") == {"": "exitTraffic"}
+    daemon.stop()
+
+
+@pytest.mark.parametrize("mode", ["auto", "static"])
+def test_connected_networks(network, daemon, tun, mode):
+    Tun(network, tun.namespace, "192.168.7.1/24")
+    daemon.configure({"routes": {"mode": mode, "subnet-route": "connected,172.20.0.0/16"}})
+    daemon.start()
+    shown = {route["prefix"]: route for route in daemon.status()["routes"]["subnetRoutes"]}
+    assert shown == {"192.168.7.0/24": {"prefix": "192.168.7.0/24", "origin": "found", "foundBy": "connected"},
+                     "172.20.0.0/16": {"prefix": "172.20.0.0/16", "origin": "configured"}}
+    assert [route["prefix"] for route in daemon.status()["routes"]["localAddrs"]] == ["100.64.0.1"] * (mode == "auto")
+    tun.write(udp_packet("100.64.0.9", "192.168.7.77"))
+    daemon.flush()
+    (message,) = windows(daemon)
+    assert message["subnetTraffic"] == [{"proto": 17, "src": "192.168.7.77:40001", "dst": "100.64.0.9:40000",
+                                         "rxPkts": 1, "rxBytes": 28}]
+    daemon.stop()
+
+
+def udp_packet(source, destination):
+    """An empty datagram with no checksums, which nobody looks at here."""
+    def address(text):
+        return bytes(map(int, text.split(".")))
+    return (bytes([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]) + address(source) + address(destination)
+            + (40000).to_bytes(2, "big") + (40001).to_bytes(2, "big") + bytes([0, 8, 0, 0]))
+
+
+@pytest.mark.parametrize("sock", ["auto", "none"])
+def test_peers_of_a_tunnel(network, netlogd, wireguard, sock):
+    """Their allowed IPs are routes, the single ones the tailnet's: also when nobody counts the physical layer."""
+    left, right = wireguard
+    # As wg-quick does it: the interface has an address of its own alone.
+    left.namespace.ip("address", "flush", "dev", left.interface)
+    left.namespace.ip("address", "add", "10.9.0.1/32", "dev", left.interface)
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "allowed-ips", "10.9.0.2/32,10.1.0.0/16")
+    left.namespace.ip("route", "add", "10.0.0.0/8", "dev", left.interface)
+    daemon = netlogd(left.namespace, {"tun": {"interface": left.interface}, "sock": {"source": sock},
+                                      "record": {"period": "1h"}}).start()
+    with traffic.udp_socket(left.namespace, "10.9.0.1", 40000) as socket:
+        for destination in "10.9.0.2", "10.1.2.3":
+            socket.sendto(bytes(100), (destination, 40001))
+    daemon.flush()
+    routes = {route["prefix"]: route.get("foundBy") for route in daemon.status()["routes"]["routes"]}
+    assert routes == {"10.0.0.0/8": "kernel", "10.1.0.0/16": "peer", "10.9.0.2": "peer"}
+    found = {dst: name for dst, name in classes(windows(daemon)[-1]).items() if name != "physicalTraffic"}
+    assert found == {"10.9.0.2": "virtualTraffic", "10.1.2.3": "subnetTraffic"}
+    table = daemon.ctl("routes", "show").stdout
+    assert any(line.split() == ["route", "10.1.0.0/16", "found", "peer"] for line in table.splitlines()), table
+    daemon.stop()
