@@ -27,8 +27,9 @@
 #include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 
-#define IDENTIFY_WAIT_MS 2000 /* how long READY waits for the uploader to name the log ID */
-#define SPOOL_CLOSE_MS	 2000
+#define IDENTIFY_WAIT_MS   2000 /* how long READY waits for the uploader to name the log ID */
+#define HEARTBEAT_LOOK_MIN (100 * NSEC_PER_MSEC)
+#define SPOOL_CLOSE_MS	   2000
 /* timeout(1) and shells signal a process and its group at once: that is one request to stop, not two. */
 #define SAME_SIGNAL (NSEC_PER_SEC / 2)
 
@@ -223,6 +224,27 @@ static void on_window_timer(evutil_socket_t fd, short what, void *userdata)
 		log_warning("no memory for a window's end: this one grows longer");
 }
 
+/* Windows that are longer than a heartbeat's time leave it to this timer, which looks a little more often. */
+static void set_heartbeat(struct daemon *daemon)
+{
+	int64_t heartbeat = daemon->config->heartbeat, look = MAX(heartbeat / 10, HEARTBEAT_LOOK_MIN);
+	struct timeval interval = {look / NSEC_PER_SEC, look % NSEC_PER_SEC / NSEC_PER_USEC};
+
+	event_del(daemon->heartbeat_timer);
+	if (heartbeat > 0 && heartbeat < daemon->config->period &&
+	    event_add(daemon->heartbeat_timer, &interval) < 0)
+		log_warning("no memory: heartbeats come at windows' ends only");
+}
+
+static void on_heartbeat_timer(evutil_socket_t fd, short what, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)fd;
+	(void)what;
+	recorder_check_devices(daemon->recorder);
+}
+
 int daemon_set_period(struct daemon *daemon)
 {
 	int64_t period = daemon->config->period;
@@ -231,6 +253,7 @@ int daemon_set_period(struct daemon *daemon)
 		.it_interval = {.tv_sec = period / NSEC_PER_SEC, .tv_nsec = period % NSEC_PER_SEC},
 	};
 
+	set_heartbeat(daemon);
 	return timerfd_settime(daemon->window_timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
 }
 
@@ -242,6 +265,9 @@ static int make_window_timer(struct daemon *daemon)
 	daemon->window_timer = event_new(daemon->base, daemon->window_timer_fd, EV_READ | EV_PERSIST,
 					 on_window_timer, daemon);
 	if (!daemon->window_timer || event_add(daemon->window_timer, NULL) < 0)
+		return -ENOMEM;
+	daemon->heartbeat_timer = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat_timer, daemon);
+	if (!daemon->heartbeat_timer)
 		return -ENOMEM;
 	return daemon_set_period(daemon);
 }
@@ -738,6 +764,7 @@ void daemon_free(struct daemon *daemon)
 	uploader_process_free(daemon->uploader_process);
 	epoch_free(daemon->epoch);
 	free_event(daemon->window_timer);
+	free_event(daemon->heartbeat_timer);
 	free_event(daemon->ready_timer);
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
 		free_event(daemon->signals[i]);

@@ -52,6 +52,7 @@ struct daemon {
 
 	struct event *window_timer; /* on a timer of the boot-time clock */
 	int window_timer_fd;
+	struct event *heartbeat_timer;
 	struct event *signals[3];
 	struct event *ready_timer;
 	bool ready;
@@ -72,7 +73,7 @@ struct daemon {
 
 /* daemon.c: the public log ID that the logger runs for, as text; "" while the uploader has not named it. */
 void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX]);
-/* daemon.c: makes the window timer follow the configuration, a whole period from now. */
+/* daemon.c: makes the timers follow the configuration; the window that has just begun is a whole one. */
 int daemon_set_period(struct daemon *daemon);
 /* daemon.c: what is running and what not, to the service manager. */
 void daemon_notify_status(struct daemon *daemon);

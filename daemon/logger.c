@@ -368,6 +368,7 @@ void logger_check_devices(struct logger *logger)
 		return;
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
+	heartbeat(logger);
 	logger_publish(logger);
 }
 
@@ -377,8 +378,6 @@ void logger_end_window(struct logger *logger)
 		return;
 	finish_window(logger);
 	logger_check_devices(logger);
-	heartbeat(logger);
-	logger_publish(logger);
 }
 
 /* ---- start and stop -------------------------------------------------------------------------------- */

@@ -62,7 +62,7 @@ int logger_reconfigure(struct logger *logger, const struct route_lists *lists);
 int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes);
 /* Other nodes, owned from here on. */
 void logger_set_nodes(struct logger *logger, struct nodes *nodes);
-/* Links came, went or changed: look after the devices now. */
+/* Links came, went or changed, or a heartbeat may be due: look after the devices, and that, now. */
 void logger_check_devices(struct logger *logger);
 /* Waits until all messages are on disk, for two seconds at most. */
 void logger_sync(struct logger *logger);

@@ -159,7 +159,7 @@ static void on_applied(const struct recorder_result *result, void *userdata)
 	if (daemon_set_operators(daemon, daemon->config) < 0)
 		log_warning("no memory: the operators stay as they were");
 	apply_to_spool(daemon);
-	if (daemon->config->period != old->period && daemon_set_period(daemon) < 0)
+	if (daemon_set_period(daemon) < 0)
 		log_warning("the period stays as it was");
 	if (daemon->uploader_process)
 		uploader_process_set_config(daemon->uploader_process, daemon->config->file,

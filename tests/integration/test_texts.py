@@ -136,6 +136,15 @@ def test_heartbeat(stats_daemon, vpn, clock):
     stats_daemon.stop()
 
 
+def test_a_heartbeat_within_a_long_window(stats_daemon):
+    with Tailer(stats_daemon) as tail:
+        stats_daemon.configure({"record": {"heartbeat": "1s"}})
+        stats_daemon.reload()
+        for _ in range(2):
+            assert tail.next(5)["text"] == "netlogd: running, nothing logged for 1 s"
+    stats_daemon.stop()
+
+
 def test_a_vpn_that_ends_is_a_device_that_is_lost(stats_daemon, vpn):
     with Tailer(stats_daemon) as tail:
         window(stats_daemon, vpn, tail)
