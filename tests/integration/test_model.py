@@ -227,3 +227,46 @@ def test_random_windows_as_the_model_says(trial):
     assert tuple(status["record"]["ignored"][name] for name in model.COUNTS) == trial.ignored_sum
     assert status["record"]["conservationFailures"] == 0
     assert status["record"]["procSeq"] == len(trial.told)
+
+
+def test_what_a_window_cannot_hold_is_overflow(trial):
+    """Whatever is given, in however many extractions: entries, overflow and ignored are all of it."""
+    dice = Dice(int(os.environ.get("MODEL_SEED", random.SystemRandom().randrange(10**6))))
+    trial.set_up(dice)
+    trial.exit_traffic, trial.ignored = "full", []
+    trial.daemon.configure({"tun": {"max-flows": 50}, "record": {"exit-traffic": "full", "ignore-addr": ""}})
+    trial.daemon.call("Reload")
+    trial.new_lines()
+    overflows = 0
+    for n in (10, 40, 60, 100, 300):
+        handed = {"tun": [0] * 4, "sock": [0] * 4}
+        for _ in range(2):
+            for layer, vpn in (("tun", trial.tun), ("sock", trial.sock)):
+                # Sums that stay below what a count can hold.
+                entries = [{"proto": 17 if layer == "tun" else 0, "src": model.endpoint_text(dice.endpoint(BASES)),
+                            "dst": model.endpoint_text(dice.endpoint(BASES)),
+                            **{name: dice.randrange(1 << 40) for name in model.COUNTS}} for _ in range(n)]
+                vpn.count(entries)
+                for entry in entries:
+                    handed[layer] = [a + entry[name] for a, name in zip(handed[layer], model.COUNTS)]
+            # Extracts, into the same window.
+            trial.reconfigure(dice)
+        trial.daemon.flush()
+        messages = [json.loads(line) for line in trial.new_lines()]
+        assert all("overflow" not in message for message in messages[1:])
+        logged = {"tun": [0] * 4, "sock": [0] * 4}
+        held = {"tun": 0, "sock": 0}
+        for message in messages:
+            for name in model.CLASSES:
+                layer = "sock" if name == "physical" else "tun"
+                for entry in message.get(name + "Traffic", ()):
+                    logged[layer] = [a + entry.get(count, 0) for a, count in zip(logged[layer], model.COUNTS)]
+                    held[layer] += 1
+        for layer, counts in messages[0].get("overflow", {}).items():
+            assert all(counts.values())
+            logged[layer] = [a + counts.get(name, 0) for a, name in zip(logged[layer], model.COUNTS)]
+            overflows += 1
+        assert logged == handed
+        assert max(held.values()) <= 50
+        assert n > 25 or "overflow" not in messages[0]
+    assert overflows >= 6
