@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <wchar.h>
 
 struct cell {
 	char *text;
@@ -98,12 +99,31 @@ char *text_for_terminal(const char *text)
 	return clean;
 }
 
+/*
+ * Columns that the character at text takes: two for most of East Asia's and emoji, none for what goes onto
+ * the one before. One for what the locale does not know.
+ */
+static size_t character_width(const char *text, size_t n)
+{
+	static const unsigned char lead[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+	const unsigned char *c = (const unsigned char *)text;
+	wchar_t character = c[0] & lead[n];
+	int width;
+
+	for (size_t i = 1; i < n; i++)
+		character = character << 6 | (c[i] & 0x3f);
+	width = wcwidth(character);
+	return width < 0 ? 1 : (size_t)width;
+}
+
 static size_t text_width(const char *text)
 {
-	size_t width = 0;
+	size_t width = 0, n;
 
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
+	for (; *text; text += n) {
+		n = character_size(text);
+		width += character_width(text, n);
+	}
 	return width;
 }
 
@@ -212,9 +232,15 @@ static void print_text(struct line *line, const char *text, enum table_color col
 	print_blanks(line);
 	if (line->color && color != TABLE_PLAIN)
 		fputs(color_codes[color], line->file);
-	while (text[n] && line->left > 0) {
-		n += character_size(text + n);
-		line->left--;
+	while (text[n]) {
+		size_t size = character_size(text + n), width = character_width(text + n, size);
+
+		if (width > line->left) {
+			line->left = 0;
+			break;
+		}
+		n += size;
+		line->left -= width;
 	}
 	fwrite(text, 1, n, line->file);
 	if (line->color && color != TABLE_PLAIN)

@@ -7,6 +7,7 @@
 #include "tests/unit/control/support.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <string.h>
 
 static const struct table_column columns[] = {
@@ -136,6 +137,22 @@ START_TEST(test_width_is_what_is_seen)
 }
 END_TEST
 
+/* Two columns for each character of "東京", none for a combining accent. */
+START_TEST(test_wide_characters)
+{
+	_cleanup_(table_freep) struct table *table = NULL;
+
+	ck_assert_ptr_nonnull(setlocale(LC_CTYPE, "C.UTF-8"));
+	ck_assert_int_eq(table_new(columns, ARRAY_SIZE(columns), &table), 0);
+	add(table, "\xe6\x9d\xb1\xe4\xba\xac", "1", "");
+	add(table, "Lie\xcc\x80ge", "2", "");
+	table_hide_titles(table);
+	assert_table(table, false, 0, "\xe6\x9d\xb1\xe4\xba\xac   1\nLie\xcc\x80ge  2\n");
+	assert_table(table, false, 3, "\xe6\x9d\xb1\nLie\xcc\x80\n");
+	setlocale(LC_CTYPE, "C");
+}
+END_TEST
+
 START_TEST(test_bytes)
 {
 	static const struct {
@@ -226,9 +243,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_columns,	   test_empty_columns_vanish,  test_headings, test_colors,
-		test_foreign_text, test_width_is_what_is_seen, test_bytes,    test_durations,
-		test_when,
+		test_columns,	      test_empty_columns_vanish,
+		test_headings,	      test_colors,
+		test_foreign_text,    test_width_is_what_is_seen,
+		test_wide_characters, test_bytes,
+		test_durations,	      test_when,
 	};
 
 	return run_suite("table", tests, ARRAY_SIZE(tests));
