@@ -3,6 +3,7 @@
 #include "control/ctl.h"
 
 #include "build-config.h"
+#include "control/table.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -12,12 +13,16 @@
 
 /* Messages. */
 
+/* What is said may quote a file or the daemon: nothing of it may steer the terminal. */
 _printf_(2, 0) static void say(struct ctl *ctl, const char *format, va_list arguments)
 {
+	_cleanup_free_ char *text = NULL, *clean = NULL;
+
 	fflush(ctl->out);
-	fputs("netlogctl: ", ctl->err);
-	vfprintf(ctl->err, format, arguments);
-	fputc('\n', ctl->err);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	clean = text ? text_for_terminal(text) : NULL;
+	fprintf(ctl->err, "netlogctl: %s\n", clean ? clean : "out of memory");
 }
 
 void ctl_note(struct ctl *ctl, const char *format, ...)

@@ -112,6 +112,7 @@ START_TEST(test_errors)
 		 "the tun device can't be used: no such thing"},
 		{"org.netlogd.control.Failed", "{'reason':'so it is'}",
 		 "the daemon could not do that: so it is"},
+		{"org.netlogd.control.Failed", "{'reason':'a\\u001b[31mb'}", "could not do that: a?[31mb"},
 		{"org.varlink.service.PermissionDenied", "{}", "the daemon permits this to root"},
 		{"org.varlink.service.MethodNotImplemented", "{'method':'a.b'}", "does not know a.b"},
 		{"org.example.Else", "{}", "answers with org.example.Else"},
@@ -125,6 +126,22 @@ START_TEST(test_errors)
 		ck_assert_str_eq(run.out, "");
 		assert_contains(run.err, errors[i].message);
 	}
+}
+END_TEST
+
+/* A stats socket alone means the source stats; a file that holds no log ID goes nowhere. */
+START_TEST(test_start_with_less)
+{
+	const struct fake_answer answers[] = {{"Start", "{'publicId':'ab12'}"}};
+	_cleanup_run_ struct run run =
+		run_with(answers, 1, "start --tun-stats-socket /s",
+			 "[{'method':'Start','parameters':{'tun':{'source':'stats','statsSocket':'/s'}}}]");
+	_cleanup_run_ struct run wrong =
+		run_line("/nowhere/control.sock", "start --log-id-file /dev/null", NULL);
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_int_eq(wrong.status, CTL_FAILED);
+	assert_contains(wrong.err, "netlogctl: /dev/null does not hold a private log ID (64 hex digits)");
 }
 END_TEST
 
@@ -531,6 +548,7 @@ int main(void)
 		test_status_json,
 		test_no_daemon,
 		test_errors,
+		test_start_with_less,
 		test_start,
 		test_stop,
 		test_flush_not_running,
