@@ -51,7 +51,10 @@ class Loop:
     def kill_one(self):
         uploader = self.daemon.uploader() if self.chance.random() < 0.4 else None
         if uploader:
-            os.kill(uploader, signal.SIGKILL)
+            try:
+                os.kill(uploader, signal.SIGKILL)
+            except ProcessLookupError:
+                return
             self.uploader_kills += 1
         else:
             self.daemon.kill()

@@ -83,5 +83,9 @@ def children(pid):
 
 
 def process_name(pid):
-    with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-        return comm.read().strip()
+    """None when there is no such process any more."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
+            return comm.read().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
