@@ -19,6 +19,9 @@
 #define RECEIVE_SIZE (64 * 1024)
 /* A dump of this many datagrams has no end. */
 #define DATAGRAMS_MAX (1024 * 1024)
+/* A kernel that goes on answering is not stuck, only busy: a dump may take this many times as long as each
+ * part of it. */
+#define DUMP_PATIENCE 5
 
 struct netlink {
 	int bus;
@@ -164,11 +167,13 @@ static ssize_t receive(struct netlink *netlink, int64_t deadline)
 	}
 }
 
-static int read_answer(struct netlink *netlink, struct netlink_answer *answer, int64_t deadline,
+static int read_answer(struct netlink *netlink, struct netlink_answer *answer, int64_t timeout,
 		       netlink_message_fn message, void *userdata)
 {
+	int64_t end = time_now_boot() + DUMP_PATIENCE * timeout;
+
 	for (unsigned int i = 0; !answer->done; ++i) {
-		ssize_t n = receive(netlink, deadline);
+		ssize_t n = receive(netlink, MIN(time_now_boot() + timeout, end));
 		int r;
 
 		if (n < 0)
@@ -186,7 +191,6 @@ static int read_answer(struct netlink *netlink, struct netlink_answer *answer, i
 int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeout_ms,
 		    netlink_message_fn message, void *userdata, bool *ret_interrupted)
 {
-	int64_t deadline = time_now_boot() + timeout_ms * NSEC_PER_MSEC;
 	struct netlink_answer answer = {
 		.port = mnl_socket_get_portid(netlink->socket),
 		.dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP,
@@ -200,7 +204,7 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeo
 	request->nlmsg_seq = answer.sequence;
 	if (mnl_socket_sendto(netlink->socket, request, request->nlmsg_len) < 0)
 		return -errno;
-	r = read_answer(netlink, &answer, deadline, message, userdata);
+	r = read_answer(netlink, &answer, timeout_ms * NSEC_PER_MSEC, message, userdata);
 	/* A dump that was given up goes on in the kernel, which refuses the next one on this socket until it
 	 * has been read to its end (-EBUSY). */
 	if (r < 0 && answer.dump && !answer.done)

@@ -45,9 +45,10 @@ int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t 
 
 /*
  * Sends a request (its flags say whether it is a dump; sequence is set here) and reads the answer, each
- * message by the function, within timeout_ms. The receive buffer is wiped after every datagram: WireGuard
- * hands out keys. *ret_interrupted (may be NULL): the dump is not of one moment. 0, -ETIMEDOUT, -EMSGSIZE for
- * a datagram that didn't fit, or what the kernel answered.
+ * message by the function, each part within timeout_ms (and a dump of many within five times that). The
+ * receive buffer is wiped after every datagram: WireGuard hands out keys. *ret_interrupted (may be NULL): the
+ * dump is not of one moment. 0, -ETIMEDOUT, -EMSGSIZE for a datagram that didn't fit, or what the kernel
+ * answered.
  */
 int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeout_ms,
 		    netlink_message_fn message, void *userdata, bool *ret_interrupted);

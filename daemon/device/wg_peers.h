@@ -20,7 +20,7 @@
 /* More than these are not believed (-E2BIG). */
 #define WG_PEERS_MAX		 (1024 * 1024)
 #define WG_PEERS_ALLOWED_IPS_MAX (4 * 1024 * 1024)
-/* Time for one reading. */
+/* Time for one reading, or in a dump of the kernel's for one part of it. */
 #define WG_PEERS_TIMEOUT_MS 1000
 
 struct wg_peer {
@@ -105,8 +105,8 @@ DEFINE_CLEANUP(struct wg_reader *, wg_reader_free);
 const char *wg_reader_source(struct wg_reader *reader);
 
 /*
- * Reads all peers, within WG_PEERS_TIMEOUT_MS. A dump that was interrupted is read again, at most three
- * times. 0, -ENODEV when the interface has gone, -ETIMEDOUT, -EBADMSG, or another -errno; *ret_peers is
- * untouched then.
+ * Reads all peers, within WG_PEERS_TIMEOUT_MS (the kernel: each part of its dump). A dump that was
+ * interrupted is read again, at most three times. 0, -ENODEV when the interface has gone, -ETIMEDOUT,
+ * -EBADMSG, or another -errno; *ret_peers is untouched then.
  */
 int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers);
