@@ -101,6 +101,18 @@ int64_t answer_parse_retry_after(const char *value, size_t n, int64_t wall)
 	return date * NSEC_PER_SEC - wall;
 }
 
+/* User and password as HTTP sends them, should the server quote that. */
+static void hide_basic(char *text, size_t n)
+{
+	static const char scheme[] = "Basic ";
+	char *end = text + n, *at = text;
+
+	while ((at = memmem(at, (size_t)(end - at), scheme, sizeof(scheme) - 1)))
+		for (at += sizeof(scheme) - 1;
+		     at < end && (isalnum((unsigned char)*at) || strchr("+/=", *at));)
+			*at++ = '#';
+}
+
 /* A run of hex digits as long as half a log ID or longer becomes one '#'. */
 static size_t hide_ids(char *text, size_t n)
 {
@@ -137,6 +149,7 @@ void answer_describe(struct answer *answer, const char *prefix, const char *body
 			continue;
 		excerpt[length++] = isspace(c) ? ' ' : (c > 0x20 && c < 0x7f) ? (char)c : '?';
 	}
+	hide_basic(excerpt, length);
 	length = hide_ids(excerpt, length);
 	length = MIN(length, (size_t)TEXT_SHOWN);
 	while (length > 0 && excerpt[length - 1] == ' ')

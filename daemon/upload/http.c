@@ -25,6 +25,7 @@ struct http_client {
 	bool failed;	       /* the last transfer, at whatever */
 	int64_t trusted_since; /* boot time; connections from before are not used again; 0: all are */
 	struct curl_slist *headers;
+	struct curl_slist *secrets; /* that the request holds */
 	char *reason;
 
 	http_done_fn done;
@@ -104,13 +105,37 @@ static void reset_answer(struct http_client *client)
 	client->error[0] = '\0';
 }
 
-/* Some of them are secrets. */
+static void wipe_list(struct curl_slist **list)
+{
+	for (struct curl_slist *item = *list; item; item = item->next)
+		explicit_bzero(item->data, strlen(item->data));
+	curl_slist_free_all(*list);
+	*list = NULL;
+}
+
 static void wipe_headers(struct http_client *client)
 {
-	for (struct curl_slist *item = client->headers; item; item = item->next)
-		explicit_bzero(item->data, strlen(item->data));
-	curl_slist_free_all(client->headers);
-	client->headers = NULL;
+	wipe_list(&client->headers);
+	wipe_list(&client->secrets);
+}
+
+/* Shorter ones are more likely met by chance, in an error code for example, than quoted. */
+#define SECRET_HIDDEN_MIN 6
+
+/* A server may quote what it was sent, and what it says is shown and logged. */
+static void hide_secrets(struct http_client *client)
+{
+	struct buffer *answer = &client->answer;
+
+	for (struct curl_slist *item = client->secrets; item && answer->length > 0; item = item->next) {
+		char *at = answer->data, *end = answer->data + answer->length;
+		size_t n = strlen(item->data);
+
+		while (n >= SECRET_HIDDEN_MIN && (at = memmem(at, (size_t)(end - at), item->data, n))) {
+			memset(at, '#', n);
+			at += n;
+		}
+	}
 }
 
 static void on_done(CURL *easy, CURLcode result, void *userdata)
@@ -130,6 +155,7 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	answer.watched = client->has_watched ? client->watched : NULL;
 	answer.wire_bytes = client->request_length;
 	answer.error = client->error;
+	hide_secrets(client);
 	wipe_headers(client);
 	client->done(&answer, client->userdata);
 }
@@ -241,7 +267,20 @@ static int add_secret_header(struct http_client *client, const char *name, const
 		line = NULL;
 		return -ENOMEM;
 	}
-	return add_header(&client->headers, line);
+	r = add_header(&client->secrets, secret);
+	return r < 0 ? r : add_header(&client->headers, line);
+}
+
+/* As the operator wrote it; what it is for is not known, so its value may be a secret. */
+static int add_own_header(struct http_client *client, const char *line)
+{
+	const char *value = strchr(line, ':');
+	int r = 0;
+
+	value = value ? value + 1 + strspn(value + 1, " \t") : "";
+	if (*value)
+		r = add_header(&client->secrets, value);
+	return r < 0 ? r : add_header(&client->headers, line);
 }
 
 /* User and password: HTTP's own way, except that ClickHouse has headers for them that need no encoding. */
@@ -269,10 +308,12 @@ static int add_password(struct http_client *client)
 		if (r < 0)
 			return add_secret_header(client, "", config->password_file);
 	}
+	if (password)
+		r = add_header(&client->secrets, password);
 	curl_easy_setopt(client->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 	curl_easy_setopt(client->easy, CURLOPT_USERNAME, config->user);
 	curl_easy_setopt(client->easy, CURLOPT_PASSWORD, password ? password : "");
-	return 0;
+	return r;
 }
 
 /* The headers that every request carries, with the credentials as they are on disk now. */
@@ -287,7 +328,7 @@ static int make_headers(struct http_client *client, const struct http_request *r
 	for (size_t i = 0; r == 0 && request->headers && request->headers[i]; i++)
 		r = add_header(&client->headers, request->headers[i]);
 	for (size_t i = 0; r == 0 && config->headers && config->headers[i]; i++)
-		r = add_header(&client->headers, config->headers[i]);
+		r = add_own_header(client, config->headers[i]);
 	if (r == 0 && config->bearer_token_file)
 		r = add_secret_header(client, "Authorization: Bearer ", config->bearer_token_file);
 	if (r == 0)

@@ -6,6 +6,7 @@ import re
 import socket
 import stat
 import time
+from base64 import b64encode
 from email.utils import formatdate
 
 import pytest
@@ -713,24 +714,31 @@ def test_readable_secret_is_refused(collector, make_uploader, side, directory):
 
 
 def test_secrets_appear_nowhere(collector, make_uploader, side, directory):
-    """Not in logs, status, the process's arguments, nor in what a server's answer quotes of the URL."""
+    """Not in logs, status, the process's arguments, nor in what a server's answer quotes of URL and headers."""
     secret = directory / "secret"
     secret.write_text("s3cret-token\n")
     secret.chmod(0o600)
-    collector.default = lambda request: Answer(404, body=f"no such page: {request.target}")
-    uploader = make_uploader({"main": {**logtail(collector), "bearer-token-file": str(secret)}})
+    collector.default = lambda request: Answer(404, body=" ".join(
+        f"not {request.headers.get(name)}" for name in ("authorization", "x-key") if name in request.headers)
+        + f" no such page: {request.target}")
+    uploader = make_uploader({
+        "main": {**logtail(collector), "bearer-token-file": str(secret), "header": "X-Key: s3cret-token-too"},
+        "basic": {**logtail(collector), "user": "u", "password-file": str(secret)}})
     watch = side(uploader)
     uploader.fill(1)
     uploader.start()
     sink = watch.wait_sink("main", lambda s: s["state"] == "misconfigured")
+    watch.wait_sink("basic", lambda s: s["state"] == "misconfigured")
     private = uploader.private_id()
     assert private in collector.requests[0].target
+    assert sink["lastError"] == "HTTP 404: not Bearer ############ not ################ no such page: /c/flows.test/#"
     arguments = open(f"/proc/{uploader.process.pid}/cmdline", "rb").read().decode()
     environment = [entry for reports in watch.reports for entry in json.dumps(reports).splitlines()]
     uploader.stop()
     for text in (uploader.log(), json.dumps(sink), arguments, "".join(environment)):
         assert private not in text and private[:32] not in text
-        assert "s3cret-token" not in text
+        assert "s3cret" not in text
+        assert b64encode(b"u:s3cret-token").decode() not in text
 
 
 def test_sigterm_is_not_held_up(make_uploader):

@@ -101,6 +101,8 @@ START_TEST(test_text_hides_ids)
 	ck_assert_str_eq(answer.text, "HTTP 500: a b??");
 	answer_describe(&answer, "HTTP 204", "", 0);
 	ck_assert_str_eq(answer.text, "HTTP 204");
+	answer_describe(&answer, "HTTP 401", "not Basic dTpwYXNzd29yZA==, nor else", 36);
+	ck_assert_str_eq(answer.text, "HTTP 401: not Basic ################, nor else");
 	/* An ID that begins near the end of what is shown is not shown in part. */
 	memset(body, 'x', 150);
 	memset(body + 150, '0', 64);
