@@ -121,13 +121,35 @@ static void send_connections(const struct tunnel *tunnel, uint32_t connections, 
 		}
 }
 
+/* The median of several rounds by the kernel's statistics, and that of the idle program. */
+static void measure_packets(const struct tunnel *tunnel, uint32_t connections)
+{
+	static const char *const names[] = {"count_ingress", "idle"};
+	uint32_t per_packet[ARRAY_SIZE(names)][9];
+	const size_t rounds = ARRAY_SIZE(per_packet[0]);
+
+	for (size_t round = 0; round < rounds; round++) {
+		uint64_t ns[ARRAY_SIZE(names)], runs[ARRAY_SIZE(names)], more_ns, more_runs;
+
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			program_statistics(names[i], &ns[i], &runs[i]);
+		send_connections(tunnel, connections, MAX(100000 / connections, 1U));
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			program_statistics(names[i], &more_ns, &more_runs);
+			per_packet[i][round] = (uint32_t)((more_ns - ns[i]) / MAX(more_runs - runs[i], 1U));
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		qsort(per_packet[i], rounds, sizeof(per_packet[i][0]), compare);
+	printf("real packets, %7u known connections in turn      %4u ns (lowest %u; an idle program beside it: %u)\n",
+	       connections, per_packet[0][rounds / 2], per_packet[0][0], per_packet[1][rounds / 2]);
+}
+
 static void bench_traffic(uint32_t connections)
 {
 	struct tunnel tunnel;
 	struct device_options options = {.layer = LAYER_TUN, .max_flows = MAX(connections, 1024U)};
 	_cleanup_close_ int statistics = -1;
-	uint64_t ns[2], runs[2], idle_ns[2], idle_runs[2];
-	uint32_t per_packet[9], idle_packet[9];
 	_cleanup_close_ int idle = -1;
 	struct extraction extraction = {};
 	struct epoch *epoch = NULL;
@@ -144,20 +166,7 @@ static void bench_traffic(uint32_t connections)
 	statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	must(statistics >= 0, "statistics");
 	idle = attach_idle(tunnel.ifindex);
-	for (size_t i = 0; i < ARRAY_SIZE(per_packet); i++) {
-		program_statistics("count_ingress", &ns[0], &runs[0]);
-		program_statistics("idle", &idle_ns[0], &idle_runs[0]);
-		send_connections(&tunnel, connections, MAX(100000 / connections, 1U));
-		program_statistics("count_ingress", &ns[1], &runs[1]);
-		program_statistics("idle", &idle_ns[1], &idle_runs[1]);
-		per_packet[i] = (uint32_t)((ns[1] - ns[0]) / MAX(runs[1] - runs[0], 1U));
-		idle_packet[i] = (uint32_t)((idle_ns[1] - idle_ns[0]) / MAX(idle_runs[1] - idle_runs[0], 1U));
-	}
-	qsort(per_packet, ARRAY_SIZE(per_packet), sizeof(per_packet[0]), compare);
-	qsort(idle_packet, ARRAY_SIZE(idle_packet), sizeof(idle_packet[0]), compare);
-	printf("real packets, %7u known connections in turn      %4u ns (lowest %u; an idle program beside it: %u)\n",
-	       connections, per_packet[ARRAY_SIZE(per_packet) / 2], per_packet[0],
-	       idle_packet[ARRAY_SIZE(idle_packet) / 2]);
+	measure_packets(&tunnel, connections);
 	epoch_flip(epoch);
 	wall = now();
 	must(epoch_wait(epoch) == 0, "wait");

@@ -3,9 +3,9 @@
 
 usage: compare.py [ROW ...]      rows: packet scan program throughput memory idle window (default: all)
 
-Needs root and the packages of packaging/test-packages.txt and packaging/bench-packages.txt. Runs alternate, one
-after the other of all that are compared, and medians are printed: on a shared machine only ratios of one run mean
-anything. Figures only, no verdict.
+Needs root; installs what is missing of packaging/test-packages.txt and packaging/bench-packages.txt. Runs
+alternate, one after the other of all that are compared, and medians are printed: on a shared machine only ratios of
+one run mean anything. Figures only, no verdict.
 """
 import json
 import os
@@ -14,6 +14,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -174,8 +176,8 @@ class Stage:
         # No answers: every packet is one in, none out.
         self.namespace.ip("route", "add", "blackhole", "100.64.0.0/10")
 
-    def blast(self, connections):
-        return json.loads(self.namespace.run(BLAST, self.interface, connections, SECONDS).stdout)
+    def blast(self, connections, seconds=SECONDS):
+        return json.loads(self.namespace.run(BLAST, self.interface, connections, seconds).stdout)
 
     def close(self):
         self.network.close()
@@ -336,8 +338,33 @@ def row_idle():
         stage.close()
 
 
+class Asker:
+    """A client of the control socket that asks again and again; the slowest answer, in seconds."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.slowest = 0.0
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.done.is_set():
+            begun = time.monotonic()
+            self.daemon.status()
+            self.slowest = max(self.slowest, time.monotonic() - begun)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+
 def row_window():
-    """A window of 100,000 and of a million connections: CPU of the recorder, from its end to its last message in the spool."""
+    """A window of 100,000 and of a million connections: CPU of the recorder, from its end to its last message in the
+    spool, and the slowest answer of the control socket meanwhile."""
     for connections, max_flows in ((100000, 131072), (1000000, 1100000)):
         stage = Stage()
         try:
@@ -347,13 +374,15 @@ def row_window():
             ours.start()
             figures = []
             for _ in range(ROUNDS):
-                stage.blast(str(connections))
-                ours.daemon.flush(0)
+                stage.blast(str(connections), max(float(SECONDS), connections / 100000))
+                with Asker(ours.daemon) as asker:
+                    ours.daemon.flush(0)
                 window = ours.daemon.status()["window"]
-                figures.append((window["lastCpuUs"], window["lastDelayUs"], window["lastConnections"]))
-            cpu, delay, count = (statistics.median(column) for column in zip(*figures))
+                figures.append((window["lastCpuUs"], window["lastDelayUs"], window["lastConnections"], asker.slowest))
+            cpu, delay, count, slowest = (statistics.median(column) for column in zip(*figures))
             print(f"\na window of {count:.0f} connections: {cpu / 1000:.0f} ms of CPU ({cpu * 1000 / count:.0f} ns each), "
-                  f"{delay / 1000:.0f} ms until its last message was handed to the spool; overflow "
+                  f"{delay / 1000:.0f} ms until its last message was handed to the spool, slowest answer of the control "
+                  f"socket meanwhile {slowest * 1000:.1f} ms; overflow "
                   f"{ours.daemon.status()['tun']['overflow']['rxPkts']}, conservation failures "
                   f"{ours.daemon.status()['record']['conservationFailures']}")
             ours.stop()
@@ -365,11 +394,21 @@ ROWS = {"packet": row_packet, "scan": row_scan, "program": row_program, "through
         "memory": row_memory, "idle": row_idle, "window": row_window}
 
 
+def install():
+    """The peers, as Debian has them; says which."""
+    packaging = HERE.parents[1] / "packaging"
+    subprocess.run([packaging / "install-packages", packaging / "test-packages.txt", packaging / "bench-packages.txt"],
+                   check=True, stdout=subprocess.DEVNULL)
+    for package in "softflowd", "pmacct", "iperf3", "wireguard-go":
+        print(run(["dpkg-query", "--show", "--showformat=${Package} ${Version}\n", package]).stdout, end="")
+
+
 def main():
     wanted = sys.argv[1:] or list(ROWS)
     unknown = [name for name in wanted if name not in ROWS]
     if unknown:
         sys.exit(f"compare.py: no such row: {', '.join(unknown)}\n{__doc__}")
+    install()
     for name in wanted:
         ROWS[name]()
 
