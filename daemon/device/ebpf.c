@@ -120,12 +120,17 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 {
 	const struct flow_maps maps = flow_maps_of(ebpf->programs);
+	unsigned int old = epoch_old_side(ebpf->epoch);
 	int error;
 
 	error = epoch_wait(ebpf->epoch);
-	if (error < 0)
-		return error;
-	return flow_maps_drain(&maps, epoch_old_side(ebpf->epoch), extraction);
+	if (error == 0)
+		error = flow_maps_drain(&maps, old, extraction);
+	/* Nothing counts any more: what an extraction that failed has left behind must not wait for the next.
+	 */
+	if (error == 0 && !ebpf->device.enabled)
+		error = flow_maps_drain(&maps, !old, extraction);
+	return error;
 }
 
 /* A TCX link stays with its interface even in another network namespace, where it is no more ours. */

@@ -253,6 +253,45 @@ static void stay_on_one_cpu(void)
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
 }
 
+/* The kernel takes off the first tag of what comes in, and none of what a packet socket sends. */
+START_TEST(a_tag_that_stays_in_the_frame)
+{
+	/* Two tags; IPv6 with 256 bytes of destination options, and UDP behind. */
+	uint8_t frame[22 + 40 + 256 + 8] = {[12] = 0x81, [15] = 5, [19] = 6, [20] = 0x86, [21] = 0xdd};
+	uint8_t *ip = frame + 22;
+	struct extraction extraction = {};
+
+	frame[16] = _i == 0 ? 0x81 : 0x88;
+	frame[17] = _i == 0 ? 0x00 : 0xa8;
+	ip[0] = 0x60;
+	ip[4] = 1;
+	ip[5] = 8;
+	ip[6] = 60;
+	ip[40] = 17;
+	ip[41] = 31;
+	ip[40 + 256 + 3] = 7;
+	start(&(struct tunnel_options){.ethernet = true}, 1024);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, frame, sizeof(frame)), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.src.port, 7);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, sizeof(frame) - 22);
+	extraction_deinit(&extraction);
+
+	/* With the second alone. */
+	memmove(frame + 12, frame + 16, sizeof(frame) - 16);
+	ck_assert_int_eq(tunnel_transmit(&tunnel, 0, NULL, frame, sizeof(frame) - 4), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, 7);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.tx_bytes, sizeof(frame) - 22);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
 START_TEST(overflow_is_counted_exactly)
 {
 	/* Twice the connections, and the rest of a block for each CPU. */
@@ -386,6 +425,53 @@ START_TEST(asks_for_an_early_extraction_at_three_quarters)
 		extraction_deinit(&extraction);
 		ck_assert(!has_pressure(0));
 	}
+	stop();
+}
+END_TEST
+
+/* The next window's map fills up while this window's is being emptied. */
+START_TEST(asks_also_when_an_extraction_is_under_way)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 50);
+	epoch_flip(epoch);
+	for (uint16_t i = 0; i < 80; i++) {
+		make_packet(packet, i);
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	ck_assert_int_eq(device->ops->extract_statistics(device, &extraction), 0);
+	ck_assert_uint_eq(extraction.flows.n, 0);
+	extraction_deinit(&extraction);
+	make_packet(packet, 80);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert(has_pressure(0));
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 81);
+	extraction_deinit(&extraction);
+	ck_assert(!has_pressure(0));
+	stop();
+}
+END_TEST
+
+/* A window that could not be taken is in the next but one, or, if it is the last but one, in the last. */
+START_TEST(what_a_failed_extraction_left_comes_with_the_last)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){}, 50);
+	make_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	epoch_flip(epoch); /* and no extraction */
+	make_packet(packet, 2);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert_int_eq(device->ops->set_statistics_enabled(device, false), 0);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 2);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 2);
+	extraction_deinit(&extraction);
 	stop();
 }
 END_TEST
@@ -650,6 +736,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
 	tcase_add_test(tcase, random_packets_agree_with_the_model);
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
+	tcase_add_loop_test(tcase, a_tag_that_stays_in_the_frame, 0, 2);
 	if (setup == with_packets) {
 		tcase_add_test(tcase, the_cap_makes_overflow);
 		tcase_add_test(tcase, what_the_ring_drops_is_overflow);
@@ -657,6 +744,8 @@ static TCase *make_case(const char *name, void (*setup)(void))
 		tcase_add_test(tcase, tells_what_it_is);
 		tcase_add_test(tcase, overflow_is_counted_exactly);
 		tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
+		tcase_add_test(tcase, asks_also_when_an_extraction_is_under_way);
+		tcase_add_test(tcase, what_a_failed_extraction_left_comes_with_the_last);
 	}
 	tcase_add_test(tcase, starts_and_stops_leak_nothing);
 	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
