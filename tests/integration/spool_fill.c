@@ -159,6 +159,12 @@ static int fill(struct spool_writer *writer, const struct options *options)
 	return spool_writer_sync(writer, 10000);
 }
 
+static void add_sink(struct options *options, char *name)
+{
+	if (options->n_sinks < 16)
+		options->sinks[options->n_sinks++] = name;
+}
+
 static int parse(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option names[] = {
@@ -195,8 +201,7 @@ static int parse(int argc, char **argv, struct options *ret_options)
 			ret_options->upload = optarg;
 			break;
 		case 'k':
-			if (ret_options->n_sinks < 16)
-				ret_options->sinks[ret_options->n_sinks++] = optarg;
+			add_sink(ret_options, optarg);
 			break;
 		case 'e':
 			ret_options->entries = strtoull(optarg, NULL, 10);
