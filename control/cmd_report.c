@@ -129,12 +129,13 @@ static bool on_message(const struct spool_message *spooled, void *userdata)
 
 static void write_chart(const struct report *report, FILE *file)
 {
-	int64_t length = report->last - report->first + 1;
+	/* Times of damaged clocks may be further apart than a count of nanoseconds can tell. */
+	double length = (double)report->last - (double)report->first + 1;
 	struct html_bar bars[BARS] = {0};
 
 	for (size_t i = 0; i < report->n_points; i++) {
 		const struct point *point = &report->points[i];
-		size_t bar = (size_t)((double)(point->time - report->first) / (double)length * BARS);
+		size_t bar = (size_t)(((double)point->time - (double)report->first) / length * BARS);
 
 		for (int class = 0; class < N_CLASSES; class ++)
 			bars[MIN(bar, BARS - 1)].bytes[class] += point->bar.bytes[class];

@@ -158,7 +158,10 @@ static int open_control_socket(struct daemon *daemon)
 		return r;
 	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
 	if (r < 0)
-		log_error("%s: %s", config->control_socket, strerror(-r));
+		log_error("%s: %s", config->control_socket,
+			  r == -EADDRINUSE ? "another daemon listens there"
+			  : r == -EEXIST   ? "it is there, and no socket"
+					   : strerror(-r));
 	daemon->control_bound = r >= 0;
 	return r;
 }
