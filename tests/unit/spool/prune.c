@@ -413,6 +413,7 @@ START_TEST(a_spool_made_anew_under_a_reader)
 	spool_test_expect(reader, 2);
 	spool_test_expect_end(reader);
 	/* And known by a cursor's spool id. */
+	spool_reader_free(reader);
 	reader = TAKE_PTR(late);
 	ck_assert_int_eq(spool_reader_seek_position(reader, &position), 0);
 	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_NEW_SPOOL);
