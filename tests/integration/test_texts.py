@@ -21,7 +21,9 @@ class ShiftedClock:
         self.wall = self.boot = 0
         self.write()
         library = os.path.realpath(os.path.join(build_directory(), "tests/integration/libshifted-clock.so"))
-        self.env = {"LD_PRELOAD": library, "SHIFTED_CLOCK": str(path), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+        asan = os.environ.get("ASAN_OPTIONS", "")
+        self.env = {"LD_PRELOAD": library, "SHIFTED_CLOCK": str(path),
+                    "ASAN_OPTIONS": f"{asan}{':' if asan else ''}verify_asan_link_order=0"}
 
     def write(self):
         # In place: the file is mapped.
