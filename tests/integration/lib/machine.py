@@ -1,8 +1,9 @@
 """systemd itself as process 1: in namespaces of its own, over a view of this machine's files to which changes stay
 in memory. Ends, with everything that runs in it, when its first process does."""
+import contextlib
 import os
 
-from .process import Process, children, run
+from .process import Process, children, process_name, run
 from .wait import wait_until
 
 # Arguments: a mount point, a tree that is laid over the root, and a machine id.
@@ -53,11 +54,11 @@ class Machine:
     def _first(self):
         """systemd's pid, once the shell has become it."""
         assert self.process.running, self.process.text()
-        for parent in (self.process.pid, *children(self.process.pid)):
-            for pid in (parent, *children(parent)):
-                with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
-                    if comm.read().strip() == "systemd":
-                        return pid
+        for pid in children(self.process.pid):
+            # The shell's own commands come and go.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if process_name(pid) == "systemd":
+                    return pid
         return None
 
     def run(self, command, **options):
