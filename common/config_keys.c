@@ -101,8 +101,8 @@ const struct config_key config_keys[] = {
 	{ "netlogd", "log-level", "info", NULL, config_read_choice, IN(log_level), .choices = log_levels,
 	  .expected = "error, warning, info or debug" },
 	{ "netlogd", "autostart", "yes", NULL, config_read_bool, IN(autostart), .expected = YES_OR_NO },
-	{ "netlogd", "metrics-listen", NULL, NULL, config_read_endpoint, IN(metrics_listen), CONFIG_OPTIONAL,
-	  .expected = "an address and port, e.g. 127.0.0.1:9586" },
+	{ "netlogd", "metrics-listen", NULL, NULL, config_read_loopback, IN(metrics_listen), CONFIG_OPTIONAL,
+	  .expected = "a loopback address and port, e.g. 127.0.0.1:9586" },
 	{ "netlogd", "metrics-textfile", NULL, NULL, config_read_path, IN(metrics_textfile), CONFIG_OPTIONAL,
 	  .expected = A_PATH },
 

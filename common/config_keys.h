@@ -60,7 +60,7 @@ int config_read_name(const struct config_key *, const char *, void *, char *);
 int config_read_interface(const struct config_key *, const char *, void *, char *);
 int config_read_path(const struct config_key *, const char *, void *, char *);
 int config_read_socket_path(const struct config_key *, const char *, void *, char *);
-int config_read_endpoint(const struct config_key *, const char *, void *, char *);
+int config_read_loopback(const struct config_key *, const char *, void *, char *);
 int config_read_url(const struct config_key *, const char *, void *, char *);
 int config_read_bool(const struct config_key *, const char *, void *, char *);
 int config_read_u32(const struct config_key *, const char *, void *, char *);

@@ -102,12 +102,22 @@ int config_read_socket_path(const struct config_key *key, const char *text, void
 	return config_is_socket_path(text) ? store_text(key, text, section) : -EINVAL;
 }
 
-int config_read_endpoint(const struct config_key *key, const char *text, void *section, char *ret_wrong)
+/* What is served there is neither encrypted nor asks who reads it. */
+int config_read_loopback(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
+	static const uint8_t ipv6_loopback[16] = {[15] = 1};
 	struct endpoint endpoint;
+	bool loopback;
 
 	(void)ret_wrong;
 	if (endpoint_parse(text, &endpoint) < 0 || endpoint.port == 0)
+		return -EINVAL;
+	if (endpoint.address.family == ADDRESS_IPV4)
+		loopback = endpoint.address.bytes[0] == 127;
+	else
+		loopback = endpoint.address.family == ADDRESS_IPV6 &&
+			   memcmp(endpoint.address.bytes, ipv6_loopback, sizeof(ipv6_loopback)) == 0;
+	if (!loopback)
 		return -EINVAL;
 	return store_text(key, text, section);
 }
