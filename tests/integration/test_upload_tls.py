@@ -275,7 +275,7 @@ class Relay:
 
 
 def test_hung_http2_connection_is_left(setup, authority, collector):
-    nginx, uploader, side = setup(authority.issue("server", "DNS:localhost"), timeout="1s")
+    nginx, uploader, side = setup(authority.issue("server", "DNS:localhost"), timeout="2s")
     side.wait_sink("main", lambda s: s["deliveredSequence"] == 3)
     relay = Relay(nginx.port)
     try:
