@@ -3,6 +3,7 @@
 #include "build-config.h"
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "common/core_dump.h"
 #include "common/log.h"
 #include "daemon/daemon.h"
 
@@ -11,7 +12,6 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sysexits.h>
 
 #define LARGE_BLOCK (128 * 1024) /* bytes: what is mapped by itself, and given back when freed */
@@ -103,8 +103,10 @@ static int run(struct config *config, bool no_uploader)
 	 */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	log_set_level(config->log_level);
-	/* Log IDs that Start hands over pass through this process: no core may hold them. */
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+	/* Log IDs that Start hands over pass through this process. */
+	r = core_dump_forbid();
+	if (r < 0)
+		log_warning("Core dumps can't be turned off: %s", strerror(-r));
 	r = daemon_new(&options, &daemon);
 	if (r < 0)
 		return EXIT_FAILURE;

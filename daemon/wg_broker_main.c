@@ -2,6 +2,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/core_dump.h"
 #include "daemon/device/wg_broker.h"
 
 #include <errno.h>
@@ -56,7 +57,11 @@ int main(int argc, char **argv)
 		return EX_USAGE;
 	}
 	/* It holds keys for a moment, and what it does not hold it can't be made to hand out. */
-	prctl(PR_SET_DUMPABLE, 0);
+	r = core_dump_forbid();
+	if (r < 0) {
+		fprintf(stderr, "netlogd-wg-broker: core dumps can't be turned off: %s\n", strerror(-r));
+		return EX_OSERR;
+	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	r = wg_broker_serve(STDIN_FILENO, WG_SOCKET_FOLDER);
 	if (r < 0)

@@ -6,36 +6,24 @@
 #include "daemon/upload/sandbox.h"
 
 #include "common/cleanup.h"
+#include "common/core_dump.h"
 #include "common/log.h"
+#include "common/sanitizer.h"
 
 #include <cap-ng.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
-
-/* The leak checker of sanitizer builds traces its own process at the end, which all of this is there to
- * prevent. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZER_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZER_BUILD 1
-#endif
-#endif
-#ifndef SANITIZER_BUILD
-#define SANITIZER_BUILD 0
-#endif
 
 static void forbid_dumps(void)
 {
-	struct rlimit none = {};
-
 	/* A core would hold the private log ID. */
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || (!SANITIZER_BUILD && prctl(PR_SET_DUMPABLE, 0) < 0))
-		log_warning("Core dumps can't be turned off: %s", strerror(errno));
+	int r = core_dump_forbid();
+
+	if (r < 0)
+		log_warning("Core dumps can't be turned off: %s", strerror(-r));
 }
 
 void sandbox_close_descriptors(const int *keep, size_t n)

@@ -148,6 +148,12 @@ def test_under_systemd(machine, suffix, state, sockets):
         return any("virtualTraffic" in message for message in messages(machine, state))
     wait_until(counted, "a message with the traffic in the file")
 
+    # What a process without dumps has in /proc is root's, whoever it runs as.
+    for unit in units:
+        pid = machine.text("systemctl", "show", "-P", "MainPID", unit)
+        assert machine.text("stat", "-c", "%U", f"/proc/{pid}", f"/proc/{pid}/environ").split()[1] == "root"
+        assert machine.text("sed", "-n", r"s/^Uid:\t\([0-9]*\).*/\1/p", f"/proc/{pid}/status") != "0"
+
     main = machine.text("systemctl", "show", "-P", "MainPID", units[1])
     machine.run(["kill", "-KILL", main])
     wait_until(lambda: machine.text("systemctl", "show", "-P", "MainPID", units[1]) not in ("0", main), "another")
