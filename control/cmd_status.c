@@ -282,8 +282,10 @@ static void print_uploader(struct ctl *ctl, const json_t *status)
 	if (!json_is_object(uploader))
 		return;
 	line_start(ctl, "uploader");
-	if (json_flag(uploader, "connected"))
+	if (json_flag(uploader, "connected") && json_number(uploader, "pid") > 0)
 		fprintf(ctl->out, "process %lld", json_number(uploader, "pid"));
+	else if (json_flag(uploader, "connected"))
+		fputs("connected, a service of its own", ctl->out);
 	else
 		print_color(ctl->out, ctl->color, TABLE_RED, "not there%s%s",
 			    *json_text(uploader, "reason") ? ": " : "", json_text(uploader, "reason"));

@@ -143,6 +143,8 @@ def test_under_systemd(machine, suffix, state, sockets):
     assert status["tun"]["source"] == "ebpf", status
     wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", units[1]) == "active", "the uploader")
 
+    assert "connected, a service of its own" in machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "status")
+
     def counted():
         machine.run(["ping", "-c", "1", "-W", "0.01", "100.64.0.2"], check=False)
         return any("virtualTraffic" in message for message in messages(machine, state))
