@@ -47,23 +47,32 @@ ORDER BY peer, first, endpoint, port;
 
 -- name: gaps
 -- Messages that were made and are not here: in each run of a daemon (proc_id) they are numbered 1, 2, 3 ...
--- Texts are messages too, so both tables count. Compare with what the losses in flows_events tell.
-SELECT node, proc_id, proc_seq + 1 AS missing_from, next - 1 AS missing_to, next - proc_seq - 1 AS missing
+-- A gap belongs to the time of the message behind it. Texts are messages too, so both tables count; and a
+-- message counts by the end of its window, or a text from within the window would be missed at {to}. A run of
+-- which the day before {from} has nothing began since (a heartbeat leaves something in every quarter of an hour),
+-- so that its first messages are missed, too. Compare with what the losses in flows_events tell.
+SELECT node, proc_id, before + 1 AS missing_from, proc_seq - 1 AS missing_to, proc_seq - before - 1 AS missing
 FROM
 (
-    SELECT node, proc_id, proc_seq,
-           leadInFrame(proc_seq) OVER (PARTITION BY node, proc_id ORDER BY proc_seq
-                                       ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) AS next
+    SELECT node, proc_id, proc_seq, made,
+           lagInFrame(proc_seq) OVER (PARTITION BY node, proc_id ORDER BY proc_seq
+                                      ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before
     FROM
     (
-        SELECT toString(node) AS node, proc_id, proc_seq FROM netlogd.flows
-        WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')}
-        UNION DISTINCT
-        SELECT toString(node) AS node, proc_id, proc_seq FROM netlogd.flows_events
-        WHERE time >= {from:DateTime('UTC')} AND time < {to:DateTime('UTC')} AND proc_seq > 0
+        SELECT node, proc_id, proc_seq, max(made) AS made
+        FROM
+        (
+            SELECT toString(node) AS node, proc_id, proc_seq, end AS made FROM netlogd.flows
+            WHERE start >= {from:DateTime('UTC')} - INTERVAL 1 DAY AND start < {to:DateTime('UTC')}
+              AND end < {to:DateTime('UTC')}
+            UNION DISTINCT
+            SELECT toString(node) AS node, proc_id, proc_seq, time AS made FROM netlogd.flows_events
+            WHERE time >= {from:DateTime('UTC')} - INTERVAL 1 DAY AND time < {to:DateTime('UTC')} AND proc_seq > 0
+        )
+        GROUP BY node, proc_id, proc_seq
     )
 )
-WHERE next > proc_seq + 1
+WHERE proc_seq > before + 1 AND made >= {from:DateTime('UTC')}
 ORDER BY node, proc_id, proc_seq;
 
 -- name: losses

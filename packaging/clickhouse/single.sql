@@ -1,4 +1,4 @@
--- netlogd's tables for one ClickHouse server (tried with 26.7; needs 23.12 or newer).
+-- netlogd's tables for one ClickHouse server (tried with 26.7; needs 24.10 or newer).
 --
 --   clickhouse-client --multiquery < single.sql
 --

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector import Answer, Collector
-from lib.clickhouse import statements
+from lib.clickhouse import queries, statements
 from lib.daemon import build_directory
 from lib.process import dies_with_us, run
 from lib.uploader import CollectorSide, Uploader
@@ -98,15 +98,6 @@ def insert(engine, bodies):
         engine.query(f"INSERT INTO netlogd.{table} FORMAT JSONEachRow {rows}")
 
 
-def queries():
-    """The queries by name."""
-    found = {}
-    for part in (SCHEMAS / "queries.sql").read_text().split("-- name: ")[1:]:
-        name, text = part.split("\n", 1)
-        found[name] = re.sub(r"--.*", "", text).strip().rstrip(";")
-    return found
-
-
 WHEN = {"from": "2020-01-01 00:00:00", "to": "2100-01-01 00:00:00"}
 
 
@@ -135,7 +126,7 @@ def test_questions(engine, bodies):
                  "'::ffff:192.0.2.2', 51820, 7), "
                  "('n2', 's', 2, now() - 55, now() - 50, 'subnet', '::ffff:100.64.0.9', "
                  "'::ffff:10.1.2.3', 22, 9)")
-    asked = queries()
+    asked = queries(SCHEMAS / "queries.sql")
     assert set(asked) == {"top talkers", "who reached a subnet", "traffic matrix", "physical paths", "gaps", "losses",
                           "traffic per minute"}
     top = engine.query(asked["top talkers"], **WHEN)
@@ -154,6 +145,29 @@ def test_questions(engine, bodies):
     assert engine.query(asked["gaps"], **WHEN) == [["n1", "4711", "8", "12", "5"]]
     assert engine.query(asked["losses"], **WHEN) == []
     engine.query(asked["traffic per minute"], **WHEN)
+
+
+def test_gaps_at_the_ends(engine):
+    """A run's first messages are missed as well; what lies across an end of the time asked for is not."""
+    day = engine.query("SELECT today() - 2")[0][0]  # within what the tables keep
+    for seq, start, end in ((3, "11:59:50", "11:59:55"), (5, "11:59:58", "12:00:03"), (9, "12:59:58", "13:00:03")):
+        engine.query("INSERT INTO netlogd.flows (node, spool, proc_id, seq, proc_seq, start, end) VALUES "
+                     f"('n1', 's', 7, {seq}, {seq}, '{day} {start}', '{day} {end}')")
+    for proc_id, seq, time in ((7, 1, "08:00:00"), (7, 4, "12:00:01"), (7, 6, "12:30:00"), (7, 8, "13:00:01"),
+                               (8, 3, "12:10:00")):
+        engine.query("INSERT INTO netlogd.flows_events (node, spool, proc_id, seq, proc_seq, time, kind) VALUES "
+                     f"('n1', 's', {proc_id}, {seq}, {seq}, '{day} {time}', 'text')")
+    asked = queries(SCHEMAS / "queries.sql")["gaps"]
+
+    def gaps(start, end):
+        return engine.query(asked, **{"from": f"{day} {start}", "to": f"{day} {end}"})
+
+    assert gaps("12:00:00", "13:00:00") == [["n1", "8", "1", "2", "2"]]
+    assert gaps("12:00:02", "13:00:00") == [["n1", "8", "1", "2", "2"]]
+    assert gaps("11:00:00", "12:00:00") == [["n1", "7", "2", "2", "1"]]
+    assert gaps("13:00:00", "14:00:00") == [["n1", "7", "7", "7", "1"]]
+    assert gaps("00:00:00", "23:00:00") == [["n1", "7", "2", "2", "1"], ["n1", "7", "7", "7", "1"],
+                                            ["n1", "8", "1", "2", "2"]]
 
 
 def test_bytes_per_row(engine, bodies, record_property):
