@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector import Answer, Collector
-from lib.clickhouse import ClickHouse, statements
+from lib.clickhouse import ClickHouse, queries, statements
 from lib.uploader import CollectorSide, Uploader, wait_until
 
 SCHEMAS = Path(__file__).parents[2] / "packaging" / "clickhouse"
@@ -101,6 +101,56 @@ def test_events_of_a_message_without_entries(tables, run):
     uploader.stop()
     assert tables.query("SELECT seq, kind, proc_seq FROM netlogd.flows_events ORDER BY seq") == [
         ["1", "empty", "1"], ["2", "empty", "2"], ["3", "empty", "3"]]
+
+
+def test_questions(tables, run):
+    """What operators ask, in the words of old servers; also with every row twice."""
+    uploader, side = run(tables.url)
+    uploader.fill(3, entries=100)
+    uploader.fill(1, size=300)
+    uploader.fill(3, entries=100)
+    uploader.next_seq += 5
+    uploader.fill(1, entries=10)
+    uploader.start()
+    delivered(side, 8)
+    uploader.stop()
+    for table in ("flows", "flows_events"):
+        tables.query(f"INSERT INTO netlogd.{table} SELECT * FROM netlogd.{table}")
+    tables.query("INSERT INTO netlogd.flows (node, spool, proc_id, seq, proc_seq, start, end, class, proto, src, dst, "
+                 "dst_port, tx_bytes) VALUES "
+                 "('n2', 's', 5, 1, 1, '2026-01-31 11:59:50', '2026-01-31 11:59:55', 'physical', 0, "
+                 "'::ffff:100.64.0.9', '::ffff:192.0.2.2', 51820, 7), "
+                 "('n2', 's', 5, 3, 3, '2026-01-31 11:59:58', '2026-01-31 12:00:03', 'subnet', 6, "
+                 "'::ffff:100.64.0.9', '::ffff:10.1.2.3', 22, 9), "
+                 "('n2', 's', 6, 4, 3, '2026-01-31 12:00:04', '2026-01-31 12:00:08', 'subnet', 6, "
+                 "'::ffff:10.2.0.0', '::ffff:100.64.0.9', 22, 9)")
+    tables.query("INSERT INTO netlogd.flows_events (node, spool, proc_id, seq, proc_seq, idx, time, kind, text) VALUES "
+                 "('n2', 's', 5, 2, 2, 0, '2026-01-31 12:00:01', 'text', ''), "
+                 "('n2', 's', 5, 3, 0, 1, '2026-01-31 12:00:02', 'loss', 'netlogd: lost')")
+    asked = queries(SCHEMAS / "old-queries.sql")
+    assert set(asked) == set(queries(SCHEMAS / "queries.sql"))
+
+    def ask(name, start="2026-01-31 00:00:00", end="2100-01-01 00:00:00", **values):
+        sql = asked[name]
+        for key, value in {"from": start, "to": end, **values}.items():
+            sql = sql.replace("{" + key + "}", value)
+        return tables.query(sql)
+
+    top = ask("top talkers")
+    assert len(top) == 20 and top[0][0] == "n1" and int(top[0][3]) >= int(top[1][3])
+    assert [row[:5] + row[7:] for row in ask("who reached a subnet", first="::ffff:10.1.0.0",
+                                             last="::ffff:10.1.255.255")] == [
+        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.2.3", "6", "22", "9"]]
+    sent = tables.value("SELECT sum(tx_bytes) FROM netlogd.flows FINAL WHERE class = 'virtual'")
+    assert sum(int(row[2]) for row in ask("traffic matrix")) == int(sent)
+    assert ask("physical paths", node="n2") == [
+        ["::ffff:100.64.0.9", "::ffff:192.0.2.2", "51820", "2026-01-31 11:59:50", "2026-01-31 11:59:55", "7", "0"]]
+    assert ask("gaps") == [["n1", "4711", "8", "12", "5"], ["n2", "6", "1", "2", "2"]]
+    # The text at 12:00:01 came before a message whose window began at 11:59:58.
+    assert ask("gaps", end="2026-01-31 12:00:00") == []
+    assert ask("gaps", "2026-01-31 12:00:00", "2026-02-01 00:00:00") == [["n2", "6", "1", "2", "2"]]
+    assert ask("losses") == [["n2", "2026-01-31 12:00:02", "loss", "netlogd: lost"]]
+    assert sum(int(row[2]) for row in ask("traffic per minute") if row[1] == "virtual") == int(sent)
 
 
 def test_password(tables, run, directory):

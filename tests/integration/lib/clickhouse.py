@@ -39,6 +39,15 @@ def statements(path):
     return [statement.strip() for statement in re.split(r";\s*$", text, flags=re.M) if statement.strip()]
 
 
+def queries(path):
+    """The queries of an SQL file by name."""
+    found = {}
+    for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
+        name, text = part.split("\n", 1)
+        found[name] = re.sub(r"--.*", "", text).strip().rstrip(";")
+    return found
+
+
 class ClickHouse:
     def __init__(self, directory):
         self.port = free_port()
