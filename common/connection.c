@@ -57,6 +57,12 @@ void counts_add(struct counts *sum, const struct counts *more)
 	sum->rx_bytes = add(sum->rx_bytes, more->rx_bytes);
 }
 
+struct counts counts_difference(const struct counts *a, const struct counts *b)
+{
+	return (struct counts){a->tx_packets - b->tx_packets, a->tx_bytes - b->tx_bytes,
+			       a->rx_packets - b->rx_packets, a->rx_bytes - b->rx_bytes};
+}
+
 bool counts_is_zero(const struct counts *counts)
 {
 	return !(counts->tx_packets | counts->tx_bytes | counts->rx_packets | counts->rx_bytes);

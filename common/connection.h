@@ -51,6 +51,8 @@ int traffic_class_parse(const char *text, enum traffic_class *ret_class);
 int connection_compare(const struct connection *a, const struct connection *b);
 
 void counts_add(struct counts *sum, const struct counts *more);
+/* a without b, of which it must not have less. */
+struct counts counts_difference(const struct counts *a, const struct counts *b);
 bool counts_is_zero(const struct counts *counts);
 bool counts_equal(const struct counts *a, const struct counts *b);
 

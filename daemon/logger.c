@@ -119,12 +119,6 @@ static void check_conservation(struct logger *logger, struct layer *layer,
 		  (unsigned long long)totals->rx_packets, (unsigned long long)totals->rx_bytes);
 }
 
-static struct counts counts_difference(const struct counts *a, const struct counts *b)
-{
-	return (struct counts){a->tx_packets - b->tx_packets, a->tx_bytes - b->tx_bytes,
-			       a->rx_packets - b->rx_packets, a->rx_bytes - b->rx_bytes};
-}
-
 /* The sock device knows them, or whoever serves the tunnel is asked. */
 static int find_allowed_ips(struct logger *logger, struct prefix_list *allowed_ips)
 {

@@ -26,6 +26,7 @@ struct ebpf {
 	struct device device;
 	struct epoch *epoch; /* borrowed */
 	struct tun *programs;
+	struct flow_maps maps;
 	struct ring_buffer *pressure;
 	struct hook *hooks[2]; /* by enum hook_direction; NULL: not attached */
 	struct interface interface;
@@ -119,17 +120,16 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 
 static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 {
-	const struct flow_maps maps = flow_maps_of(ebpf->programs);
 	unsigned int old = epoch_old_side(ebpf->epoch);
 	int error;
 
 	error = epoch_wait(ebpf->epoch);
 	if (error == 0)
-		error = flow_maps_drain(&maps, old, extraction);
+		error = flow_maps_drain(&ebpf->maps, old, extraction);
 	/* Nothing counts any more: what an extraction that failed has left behind must not wait for the next.
 	 */
 	if (error == 0 && !ebpf->device.enabled)
-		error = flow_maps_drain(&maps, !old, extraction);
+		error = flow_maps_drain(&ebpf->maps, !old, extraction);
 	return error;
 }
 
@@ -230,6 +230,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 		error = tun__load(programs);
 	if (error < 0)
 		return error;
+	ebpf->maps = flow_maps_of(programs);
 	ebpf->pressure = ring_buffer__new(bpf_map__fd(programs->maps.pressure), ebpf_on_pressure, NULL, NULL);
 	if (!ebpf->pressure)
 		return -errno;

@@ -7,7 +7,6 @@
 #include "daemon/device/flow_maps.h"
 
 #include "common/cleanup.h"
-#include "daemon/bpf/flow_map.h"
 #include "daemon/bpf/tun.skel.h"
 
 #include <arpa/inet.h>
@@ -119,23 +118,26 @@ static int drain_entries(const struct flow_maps *maps, unsigned int side, uint64
 
 static int drain_totals(int fd, unsigned int side, struct extraction *extraction)
 {
-	_cleanup_free_ struct flow_totals *totals = NULL;
+	_cleanup_free_ struct flow_totals *totals = NULL, *zero = NULL;
 	int cpus = libbpf_num_possible_cpus();
 
 	if (cpus < 0)
 		return cpus;
 	totals = calloc((size_t)cpus, sizeof(*totals));
-	if (!totals)
+	zero = calloc((size_t)cpus, sizeof(*zero));
+	if (!totals || !zero)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(fd, &side, totals))
+		return -errno;
+	/* Counted only when they are gone from there, so never twice. */
+	if (bpf_map_update_elem(fd, &side, zero, BPF_ANY))
 		return -errno;
 	for (int i = 0; i < cpus; i++) {
 		counts_from_kernel(&totals[i].totals, &extraction->totals);
 		counts_from_kernel(&totals[i].overflow, &extraction->overflow);
 		counts_from_kernel(&totals[i].inexact, &extraction->inexact);
 	}
-	memset(totals, 0, (size_t)cpus * sizeof(*totals));
-	return bpf_map_update_elem(fd, &side, totals, BPF_ANY) ? -errno : 0;
+	return 0;
 }
 
 /* The slots of few entries, each by its line: less than to clear all memory of the map. */
@@ -181,8 +183,10 @@ static int clear_slots(const struct flow_maps *maps, unsigned int side)
  * a failure in between the side is as good as before: entries keep their place, and what programs add to them
  * is found the next time.
  */
-int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extraction *extraction)
+int flow_maps_drain(struct flow_maps *maps, unsigned int side, struct extraction *extraction)
 {
+	struct counts *handed_over = &maps->handed_over[side];
+	size_t first = extraction->flows.n;
 	struct flow_fill fill;
 	uint64_t taken;
 	int error;
@@ -193,11 +197,19 @@ int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extr
 	error = drain_entries(maps, side, taken, &extraction->flows);
 	if (error == 0 && taken > 0)
 		error = taken <= FEW ? clear_few_slots(maps, side, taken) : clear_slots(maps, side);
-	if (error < 0)
+	if (error == 0)
+		error = drain_totals(maps->totals, side, extraction);
+	if (error < 0) {
+		for (size_t i = first; i < extraction->flows.n; i++) {
+			counts_add(handed_over, &extraction->flows.items[i].counts);
+			counts_add(&extraction->totals, &extraction->flows.items[i].counts);
+		}
 		return error;
-	error = drain_totals(maps->totals, side, extraction);
-	if (error < 0 || taken == 0)
-		return error;
+	}
+	extraction->totals = counts_difference(&extraction->totals, handed_over);
+	*handed_over = (struct counts){};
+	if (taken == 0)
+		return 0;
 	fill.taken = 0;
 	return bpf_map_update_elem(maps->fill, &side, &fill, BPF_ANY) ? -errno : 0;
 }

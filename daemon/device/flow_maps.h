@@ -5,6 +5,7 @@
  * and empties one side of it into an extraction.
  */
 
+#include "daemon/bpf/flow_map.h"
 #include "daemon/device/device.h"
 
 #include <stdint.h>
@@ -18,6 +19,8 @@ struct flow_maps {
 	int fill;
 	uint32_t capacity; /* entries of one side */
 	uint32_t slot_bits;
+	/* Of entries that have been handed over while the side's totals, which hold them too, have not. */
+	struct counts handed_over[FLOW_SIDES];
 };
 
 /*
@@ -31,9 +34,9 @@ struct flow_maps flow_maps_of(const struct tun *programs);
 /*
  * Moves a side's entries, totals and overflow into *extraction (added to what it holds) and leaves the side
  * empty. No program may use the side meanwhile (epoch_wait()). 0, or -errno: what could not be moved is still
- * there, for the next time; what was moved is in the extraction.
+ * there, for the next time; what was moved is in the extraction, with totals for as much.
  */
-int flow_maps_drain(const struct flow_maps *maps, unsigned int side, struct extraction *extraction);
+int flow_maps_drain(struct flow_maps *maps, unsigned int side, struct extraction *extraction);
 
 /* Bytes of kernel memory that a map takes, as the kernel reckons (fdinfo); 0 if it doesn't say. */
 uint64_t map_memory(int fd);

@@ -19,6 +19,7 @@
 
 struct program {
 	struct tun *skeleton;
+	struct flow_maps maps;
 	struct epoch *epoch;
 };
 
@@ -53,6 +54,7 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		program_free(program);
 		return error;
 	}
+	program->maps = flow_maps_of(program->skeleton);
 	*ret_program = program;
 	return 0;
 }
@@ -99,27 +101,44 @@ int program_run(struct program *program, const struct program_run *run, uint32_t
 	return 0;
 }
 
+static struct program_counts counts_of(const struct extraction *extraction)
+{
+	return (struct program_counts){
+		.flows = extraction->flows,
+		.totals = extraction->totals,
+		.overflow = extraction->overflow,
+		.inexact = extraction->inexact,
+	};
+}
+
 int program_extract(struct program *program, bool running, struct program_counts *ret_counts)
 {
-	const struct flow_maps maps = flow_maps_of(program->skeleton);
 	struct extraction extraction = {};
 	int error;
 
 	epoch_flip(program->epoch);
 	error = running ? epoch_wait(program->epoch) : 0;
 	if (error == 0)
-		error = flow_maps_drain(&maps, epoch_old_side(program->epoch), &extraction);
+		error = flow_maps_drain(&program->maps, epoch_old_side(program->epoch), &extraction);
 	if (error < 0) {
 		extraction_deinit(&extraction);
 		return error;
 	}
-	*ret_counts = (struct program_counts){
-		.flows = extraction.flows,
-		.totals = extraction.totals,
-		.overflow = extraction.overflow,
-		.inexact = extraction.inexact,
-	};
+	*ret_counts = counts_of(&extraction);
 	return 0;
+}
+
+int program_extract_failing(struct program *program, struct program_counts *ret_counts)
+{
+	struct extraction extraction = {};
+	int slots = program->maps.slots, error;
+
+	epoch_flip(program->epoch);
+	program->maps.slots = -1;
+	error = flow_maps_drain(&program->maps, epoch_old_side(program->epoch), &extraction);
+	program->maps.slots = slots;
+	*ret_counts = counts_of(&extraction);
+	return error;
 }
 
 void program_counts_deinit(struct program_counts *counts)

@@ -38,3 +38,5 @@ int program_run(struct program *program, const struct program_run *run, uint32_t
 /* Ends the window: what was counted since the last time, in *ret_counts. `running`: other threads run it
  * meanwhile, so that it takes a wait for the kernel. */
 int program_extract(struct program *program, bool running, struct program_counts *ret_counts);
+/* The same, but it fails midway: -errno, and in *ret_counts what had been handed over by then. */
+int program_extract_failing(struct program *program, struct program_counts *ret_counts);
