@@ -227,7 +227,8 @@ static unsigned int slot_bits_for(uint64_t max_entries, uint64_t capacity)
 int flow_maps_prepare(struct tun *programs, uint32_t max_entries)
 {
 	/* CPUs leave part of their last block unused. */
-	uint64_t capacity = max_entries + (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
+	const uint64_t rests = (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
+	uint64_t capacity = max_entries + rests;
 	unsigned int bits = slot_bits_for(max_entries, capacity);
 	int error;
 
@@ -237,7 +238,7 @@ int flow_maps_prepare(struct tun *programs, uint32_t max_entries)
 	programs->rodata->flow_capacity = (uint32_t)capacity;
 	programs->rodata->flow_slot_bits = bits;
 	programs->rodata->flow_number_bits = bits;
-	programs->rodata->pressure_threshold = (uint64_t)max_entries * 3 / 4;
+	programs->rodata->pressure_threshold = (uint64_t)max_entries * 3 / 4 + rests;
 	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
 	    sizeof(programs->rodata->flow_seeds))
 		return -EIO;
