@@ -36,6 +36,8 @@ struct underlay {
 	struct physical *programs;
 	struct underlay_paths *paths;
 	struct endpoint_list known[FLOW_SIDES]; /* what the maps of either side hold */
+	/* Of entries that have been handed over while the side's totals, which hold them too, have not. */
+	struct counts handed_over[FLOW_SIDES];
 	uint32_t max_endpoints;
 	uint16_t port, port_before;
 	bool enabled;
@@ -324,9 +326,9 @@ static struct counts counts_from(const struct flow_counts *counts)
 			       .rx_bytes = counts->rx_bytes};
 }
 
-/* An entry of a peer's, or else unknown. */
-static int add_entry(struct drain *drain, const struct underlay_remote *remote,
-		     const struct flow_counts *kernel_counts)
+/* An entry of a peer's, or else unknown; overflow without memory for it. */
+static void add_entry(struct drain *drain, const struct underlay_remote *remote,
+		      const struct flow_counts *kernel_counts)
 {
 	struct counts counts = counts_from(kernel_counts);
 	struct endpoint endpoint = underlay_remote_endpoint(remote);
@@ -335,10 +337,11 @@ static int add_entry(struct drain *drain, const struct underlay_remote *remote,
 
 	if (!owner) {
 		counts_add(&drain->extraction->unknown, &counts);
-		return 0;
+		return;
 	}
 	connection.src.address = owner->tailnet;
-	return flows_add(&drain->extraction->flows, &connection, &counts);
+	if (flows_add(&drain->extraction->flows, &connection, &counts) < 0)
+		counts_add(&drain->extraction->overflow, &counts);
 }
 
 static int drain_known(struct drain *drain, unsigned int side)
@@ -350,7 +353,6 @@ static int drain_known(struct drain *drain, unsigned int side)
 	for (size_t i = 0; i < known->n; i++) {
 		struct underlay_remote key = underlay_remote_from(&known->items[i]);
 		struct flow_counts counts;
-		int r;
 
 		if (bpf_map_lookup_elem(fd, &key, &counts) < 0) {
 			if (errno == ENOENT)
@@ -359,12 +361,10 @@ static int drain_known(struct drain *drain, unsigned int side)
 		}
 		if (memcmp(&counts, &zero, sizeof(zero)) == 0)
 			continue;
-		/* Entered before it is forgotten: without memory it waits for the next time. */
-		r = add_entry(drain, &key, &counts);
-		if (r < 0)
-			return r;
+		/* Without memory for it in the kernel it waits for the next time. */
 		if (bpf_map_update_elem(fd, &key, &zero, BPF_EXIST) < 0)
 			return -errno;
+		add_entry(drain, &key, &counts);
 	}
 	return 0;
 }
@@ -379,33 +379,28 @@ static bool is_for_us(const struct drain *drain, const struct underlay_stranger 
 	return address_compare(&local, &none) == 0 || underlay_paths_is_local(drain->underlay->paths, &local);
 }
 
-/* Empties a map of strangers, whatever becomes of the entries. */
 static int drain_strangers(struct drain *drain, int fd,
-			   int (*take)(struct drain *drain, const struct underlay_stranger *stranger,
-				       const struct flow_counts *counts))
+			   void (*take)(struct drain *drain, const struct underlay_stranger *stranger,
+					const struct flow_counts *counts))
 {
 	_cleanup_free_ struct underlay_stranger *keys = calloc(UNDERLAY_STRANGERS, sizeof(*keys));
 	_cleanup_free_ struct flow_counts *values = calloc(UNDERLAY_STRANGERS, sizeof(*values));
 	uint32_t position, n = UNDERLAY_STRANGERS;
-	int error = 0;
 
 	if (!keys || !values)
 		return -ENOMEM;
 	if (bpf_map_lookup_and_delete_batch(fd, NULL, &position, keys, values, &n, NULL) < 0 &&
 	    errno != ENOENT)
 		return -errno;
-	for (uint32_t i = 0; i < n; i++) {
-		int r = take(drain, &keys[i], &values[i]);
-
-		error = error < 0 ? error : r;
-	}
-	return error;
+	for (uint32_t i = 0; i < n; i++)
+		take(drain, &keys[i], &values[i]);
+	return 0;
 }
 
-static int take_stranger(struct drain *drain, const struct underlay_stranger *stranger,
-			 const struct flow_counts *counts)
+static void take_stranger(struct drain *drain, const struct underlay_stranger *stranger,
+			  const struct flow_counts *counts)
 {
-	return add_entry(drain, &stranger->remote, counts);
+	add_entry(drain, &stranger->remote, counts);
 }
 
 static bool is_our_port(const struct drain *drain, uint16_t port)
@@ -416,28 +411,30 @@ static bool is_our_port(const struct drain *drain, uint16_t port)
 }
 
 /* What turns out to be the tunnel's was in no totals yet. */
-static int take_other(struct drain *drain, const struct underlay_stranger *stranger,
-		      const struct flow_counts *kernel_counts)
+static void take_other(struct drain *drain, const struct underlay_stranger *stranger,
+		       const struct flow_counts *kernel_counts)
 {
 	struct counts counts = counts_from(kernel_counts);
 
 	if (!is_our_port(drain, ntohs((uint16_t)stranger->local_port)) || !is_for_us(drain, stranger))
-		return 0;
+		return;
 	counts_add(&drain->extraction->totals, &counts);
-	return add_entry(drain, &stranger->remote, kernel_counts);
+	add_entry(drain, &stranger->remote, kernel_counts);
 }
 
 static int drain_totals(struct drain *drain, unsigned int side)
 {
-	_cleanup_free_ struct underlay_totals *totals = NULL;
+	_cleanup_free_ struct underlay_totals *totals = NULL, *zero = NULL;
 	int cpus = libbpf_num_possible_cpus(), fd = bpf_map__fd(drain->underlay->programs->maps.totals);
 
 	if (cpus < 0)
 		return cpus;
 	totals = calloc((size_t)cpus, sizeof(*totals));
-	if (!totals)
+	zero = calloc((size_t)cpus, sizeof(*zero));
+	if (!totals || !zero)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &side, totals) < 0)
+	/* Counted only when they are gone from there, so never twice. */
+	if (bpf_map_lookup_elem(fd, &side, totals) < 0 || bpf_map_update_elem(fd, &side, zero, BPF_ANY) < 0)
 		return -errno;
 	for (int i = 0; i < cpus; i++) {
 		struct counts sum = counts_from(&totals[i].totals), unknown = counts_from(&totals[i].unknown);
@@ -445,12 +442,23 @@ static int drain_totals(struct drain *drain, unsigned int side)
 		counts_add(&drain->extraction->totals, &sum);
 		counts_add(&drain->extraction->unknown, &unknown);
 	}
-	memset(totals, 0, (size_t)cpus * sizeof(*totals));
-	return bpf_map_update_elem(fd, &side, totals, BPF_ANY) < 0 ? -errno : 0;
+	return 0;
 }
 
-static int drain_side(struct drain *drain, unsigned int side)
+/* What the extraction holds of the totals that are still to be read. */
+static struct counts ahead_of_totals(const struct extraction *extraction)
 {
+	struct counts sum = extraction->unknown;
+
+	counts_add(&sum, &extraction->overflow);
+	for (size_t i = 0; i < extraction->flows.n; i++)
+		counts_add(&sum, &extraction->flows.items[i].counts);
+	return counts_difference(&sum, &extraction->totals);
+}
+
+static int drain_side(struct drain *drain, unsigned int side, struct counts *handed_over)
+{
+	struct extraction *extraction = drain->extraction;
 	const struct physical *programs = drain->underlay->programs;
 	int received = bpf_map__fd(side ? programs->maps.received_1 : programs->maps.received_0);
 	int sent = bpf_map__fd(side ? programs->maps.sent_1 : programs->maps.sent_0);
@@ -464,7 +472,18 @@ static int drain_side(struct drain *drain, unsigned int side)
 	if (r == 0)
 		r = drain_strangers(drain, others, take_other);
 	/* Last: entries that are still there are still in the totals. */
-	return r < 0 ? r : drain_totals(drain, side);
+	if (r == 0)
+		r = drain_totals(drain, side);
+	if (r < 0) {
+		struct counts ahead = ahead_of_totals(extraction);
+
+		counts_add(handed_over, &ahead);
+		counts_add(&extraction->totals, &ahead);
+		return r;
+	}
+	extraction->totals = counts_difference(&extraction->totals, handed_over);
+	*handed_over = (struct counts){};
+	return 0;
 }
 
 int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
@@ -473,6 +492,7 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	_cleanup_(endpoint_owners_deinit) struct endpoint_owners owners = {};
 	struct drain drain = {.underlay = underlay, .extraction = extraction};
 	bool changed = take_changes(underlay);
+	unsigned int old_side = epoch_old_side(underlay->epoch);
 	int r = epoch_wait(underlay->epoch), error;
 
 	/* Before it is decided whose entries are, so that an address that came in this window is known. */
@@ -485,8 +505,8 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	drain.owners = owners;
 	if (after && after->listen_port != underlay->port)
 		drain.new_port = after->listen_port;
-	extraction->has_totals = true;
-	error = drain_side(&drain, epoch_old_side(underlay->epoch));
+	error = drain_side(&drain, old_side, &underlay->handed_over[old_side]);
+	extraction->has_totals = error == 0;
 	if (underlay->enabled && error == 0)
 		follow(underlay, after ? after : before, changed);
 	return error;

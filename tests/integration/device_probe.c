@@ -1,7 +1,8 @@
 /*
- * One device without the daemon around it: "enable", "disable", "flip", "extract", "info", "events" and
- * "allowed" on standard input, each answered by a line of JSON. So a test decides to the instant where a
- * window ends, and sees what the device hands over and nothing else.
+ * One device without the daemon around it: "enable", "disable", "flip", "extract", "extract-failing" (the
+ * maps of what the tunnel sent to strangers can't be read), "info", "events" and "allowed" on standard input,
+ * each answered by a line of JSON. So a test decides to the instant where a window ends, and sees what the
+ * device hands over and nothing else.
  */
 
 #include "common/cleanup.h"
@@ -9,11 +10,15 @@
 #include "daemon/device/epoch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
 
 static json_t *counts_json(const struct counts *counts)
 {
@@ -59,6 +64,37 @@ static json_t *extract(struct device *device)
 			   counts_json(&extraction.inexact), "hasTotals", extraction.has_totals, "errors",
 			   (json_int_t)extraction.errors, "cpuSeconds", cpu_seconds() - before);
 	extraction_deinit(&extraction);
+	return object;
+}
+
+#define DESCRIPTORS 256
+
+static bool is_map_of_sent(int fd)
+{
+	struct bpf_map_info info = {};
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.type == BPF_MAP_TYPE_HASH &&
+	       strncmp(info.name, "sent_", strlen("sent_")) == 0;
+}
+
+static json_t *extract_failing(struct device *device)
+{
+	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC), kept[DESCRIPTORS];
+	json_t *object;
+
+	for (int fd = 0; fd < DESCRIPTORS; fd++) {
+		kept[fd] = is_map_of_sent(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTORS) : -1;
+		if (kept[fd] >= 0)
+			dup3(nothing, fd, O_CLOEXEC);
+	}
+	object = extract(device);
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		if (kept[fd] >= 0) {
+			dup3(kept[fd], fd, O_CLOEXEC);
+			close(kept[fd]);
+		}
+	close(nothing);
 	return object;
 }
 
@@ -116,6 +152,8 @@ static json_t *run(struct device *device, struct epoch *epoch, const char *comma
 	}
 	if (strcmp(command, "extract") == 0)
 		return extract(device);
+	if (strcmp(command, "extract-failing") == 0)
+		return extract_failing(device);
 	if (strcmp(command, "info") == 0)
 		return info(device);
 	if (strcmp(command, "events") == 0)

@@ -1,5 +1,6 @@
 """The physical layer: what a tunnel's datagrams on the real network are counted as, against the tunnel's own counters."""
 import contextlib
+import errno
 import socket
 import struct
 
@@ -7,7 +8,7 @@ import pytest
 
 from lib.bpf import attached
 from lib.network import endpoint_text
-from lib.probe import Probe, check_against_tunnel, check_two_devices_on_one_link, quiet_start, quiet_window, tunnel_counters
+from lib.probe import Probe, Window, add, check_against_tunnel, check_two_devices_on_one_link, quiet_start, quiet_window, tunnel_counters
 from lib.traffic import Iperf3, send_udp, udp_socket
 from lib.wait import wait_until
 
@@ -81,6 +82,30 @@ def test_full_speed_over_many_windows(network, wireguard, probe):
     # What arrived for the tunnel and was not taken (its socket's buffer was full) is shown.
     assert total[3] >= rx
     assert device.ask("info")["tunnelDroppedRx"] == total[3] - rx
+
+
+def test_an_extraction_that_fails_midway(network, wireguard, probe):
+    """The entries that it handed over don't come again, and every window's totals are those of its entries."""
+    left, right = wireguard
+    device = probe(left)
+    start = quiet_start(device, left)
+    sum_of_all = Window()
+    for number in range(4):
+        send_udp(left, right, 20, 500, back=20, port_left=40100 + number)
+        device.ask("flip")
+        extraction = device.ask("extract-failing" if number < 3 else "extract")
+        window = Window()
+        for each in window, sum_of_all:
+            each.take(extraction)
+        assert window.results == [-errno.EINVAL if number < 3 else 0]
+        assert extraction["hasTotals"] == (number == 3)
+        window.check_conservation()
+        assert window.sum.txPkts > 0 and window.sum.rxPkts > 0
+    window, (rx, tx) = quiet_window(device, left, start)
+    window.check_conservation()
+    for key, counts in window.entries.items():
+        sum_of_all.entries[key] = add(sum_of_all.entries[key], counts)
+    assert (sum_of_all.sum.rxBytes, sum_of_all.sum.txBytes) == (rx, tx)
 
 
 def test_roaming_within_a_window_gives_two_entries(network, wireguard, probe):
