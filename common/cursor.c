@@ -7,12 +7,36 @@
  *	  8   4  version
  *	 12   4  length of what the checksum covers, with it
  *	 16   8  generation: the higher one of two sound slots counts
- *	 24  16  spool id; 40 8 sequence; 48 8 messages; 56 8 bytes; 64 8 time: how far it is delivered
- *	 72   8  first; 80 8 last; 88 4 messages; 92 4 CRC32C; 96 8 length; 104 128 token: the batch under way
- *	232   8  messages; 240 8 bytes; 248 8 from; 256 8 to; 264 8 client_time; 272 4 proc_id; 276 4 reason:
- *the loss to be told 280   8  lost messages; 288 8 lost bytes; 296 8, 304 8 quarantined; 312 8, 320 8 sent;
- *328 8 last success 336   4  CRC32C of everything before (a longer slot of the same version: its last four
- *bytes)
+ *	 how far it is delivered:
+ *	 24  16  spool id
+ *	 40   8  sequence
+ *	 48   8  messages
+ *	 56   8  bytes
+ *	 64   8  time
+ *	 the batch under way:
+ *	 72   8  first sequence
+ *	 80   8  last sequence
+ *	 88   4  messages
+ *	 92   4  CRC32C of the body
+ *	 96   8  length of the body
+ *	104 128  token
+ *	 the loss to be told:
+ *	232   8  messages
+ *	240   8  bytes
+ *	248   8  from
+ *	256   8  to
+ *	264   8  client_time
+ *	272   4  proc_id
+ *	276   4  reason
+ *	 sums and the last success:
+ *	280   8  lost messages
+ *	288   8  lost bytes
+ *	296   8  quarantined messages
+ *	304   8  quarantined bytes
+ *	312   8  sent messages
+ *	320   8  sent bytes
+ *	328   8  time of the last success
+ *	336   4  CRC32C of everything before (a longer slot of the same version: its last four bytes)
  */
 
 #include "common/cursor.h"

@@ -7,20 +7,23 @@
  *	<16 hex digits of the first sequence>-<4 hex digits, the attempt>.seg
  *
  * Names sort as the messages follow each other. A second attempt begins where a former one, whose write or
- *sync failed, had not got safely to disk: it may repeat messages of it, under the same sequences.
+ * sync failed, had not got safely to disk: it may repeat messages of it, under the same sequences.
  *
  * header (SPOOL_HEADER_SIZE bytes):
- *	 0  8  magic "NLSPOOL\n"
- *	 8  4  format version (SPOOL_VERSION)
- *	12  4  header size; larger ones may follow in the same version, with the checksum at their end
- *	16 16  spool id: random, new whenever the spool is made anew or the machine id differs
- *	32 16  previous spool id: of the spool that this one goes on from, when the machine id differed; else
- *zeros 48 32  SHA-256 of the machine id 80 32  public log ID that the messages belong to; zeros: the node's
- *configured one 112  8  first sequence 120  8  messages written before this segment, since the spool was made
- *     128  8  bytes (of messages, before compression) written before this segment
- *     136  8  time of the first message, ns since 1970
- *     144 16  boot id of the kernel under which it was written; zeros: not known
- *     160  4  CRC32C of everything before
+ *	  0  8  magic "NLSPOOL\n"
+ *	  8  4  format version (SPOOL_VERSION)
+ *	 12  4  header size; larger ones may follow in the same version, with the checksum at their end
+ *	 16 16  spool id: random, new whenever the spool is made anew or the machine id differs
+ *	 32 16  previous spool id: of the spool that this one goes on from, when the machine id
+ *		differed; else zeros
+ *	 48 32  SHA-256 of the machine id
+ *	 80 32  public log ID that the messages belong to; zeros: the node's configured one
+ *	112  8  first sequence
+ *	120  8  messages written before this segment, since the spool was made
+ *	128  8  bytes (of messages, before compression) written before this segment
+ *	136  8  time of the first message, ns since 1970
+ *	144 16  boot id of the kernel under which it was written; zeros: not known
+ *	160  4  CRC32C of everything before
  *
  * frame (SPOOL_FRAME_SIZE bytes and the payload):
  *	 0  4  magic fb 4e 4c fe (can't occur in a message, which is UTF-8)
@@ -39,12 +42,12 @@
  * messages and bytes before, which do not jump. Sequences begin at 1.
  *
  * A segment is never appended to by another run. Bytes that are no frame are legal only at the end of a
- *segment (a run that was killed, a disk that refused); anywhere else they are damage.
+ * segment (a run that was killed, a disk that refused); anywhere else they are damage.
  *
  * A machine id that differs (a cloned image) makes a new spool in the same directory, whose sequences go on
- *from the old one's. The old messages stay, and are delivered under the old spool id and sequences: the clone
- *sends exactly what the original sends, so the row key tells that it is the same; and a machine that merely
- *got another id loses nothing. What is recorded from then on is the new spool's alone.
+ * from the old one's. The old messages stay, and are delivered under the old spool id and sequences: the
+ * clone sends exactly what the original sends, so the row key tells that it is the same; and a machine that
+ * merely got another id loses nothing. What is recorded from then on is the new spool's alone.
  */
 
 #include "common/log_id.h"

@@ -7,8 +7,8 @@
  *   sent and received. A peer that has just moved is among them: the daemon finds it at the window's end.
  * - `others`: datagrams of another port from or to a known endpoint, and datagrams to the tunnel's port at an
  *   address that is not known to be the machine's. If that turns out to be the tunnel's new port, or a new
- *   address, at the window's end, they were the tunnel's; else they were never counted. (What is missed: a
- * peer that moves in the same window in which the tunnel gets a new port, until that window ends.)
+ *   address, at the window's end, they were the tunnel's; else they were never counted. (What is missed:
+ *   a peer that moves in the same window in which the tunnel gets a new port, until that window ends.)
  *
  * Of a datagram in IP fragments the first counts for all of it (its UDP header has the length), the later
  * ones for nothing.
