@@ -119,11 +119,6 @@ void varlink_async_free(struct varlink_async *async)
 	free(async);
 }
 
-void varlink_async_set_max(struct varlink_async *async, size_t bytes)
-{
-	async->decoder.max = bytes;
-}
-
 /* Ends the connection; closed() follows from the loop. */
 static void async_end(struct varlink_async *async, int error)
 {

@@ -99,11 +99,6 @@ void varlink_client_set_max(struct varlink_client *client, size_t bytes)
 	client->decoder.max = bytes;
 }
 
-int varlink_client_fd(const struct varlink_client *client)
-{
-	return client->fd;
-}
-
 static int send_all(struct varlink_client *client, const char *data, size_t n, int64_t deadline)
 {
 	while (n > 0) {

@@ -28,8 +28,6 @@ void varlink_client_free(struct varlink_client *client);
 DEFINE_CLEANUP(struct varlink_client *, varlink_client_free);
 /* Largest reply it takes; default VARLINK_MESSAGE_MAX x 64. */
 void varlink_client_set_max(struct varlink_client *client, size_t bytes);
-/* The socket, for poll(). Borrowed. */
-int varlink_client_fd(const struct varlink_client *client);
 
 /*
  * Sends a request. Takes the reference to parameters (NULL: none), also when it fails. more: replies come
@@ -63,12 +61,13 @@ struct varlink_async_ops {
 	 */
 	void (*closed)(int error, void *userdata);
 };
-/* Takes a connected descriptor, also when it fails. 0 or -errno. Free it when you like, in a callback too. */
+/*
+ * Takes a connected descriptor, also when it fails. Replies of more than VARLINK_MESSAGE_MAX x 64 bytes end
+ * the connection. 0 or -errno. Free it when you like, in a callback too.
+ */
 int varlink_async_new(struct event_base *base, int fd, const struct varlink_async_ops *ops, void *userdata,
 		      struct varlink_async **ret_async);
 void varlink_async_free(struct varlink_async *async);
-/* Largest reply it takes; default VARLINK_MESSAGE_MAX x 64. */
-void varlink_async_set_max(struct varlink_async *async, size_t bytes);
 /*
  * Queues a request; request is handed to the reply callback. Takes the reference to parameters, also when it
  * fails: -ENOMEM, -ENOTCONN after the end, -ENOBUFS when more than 4 MiB wait to be sent (nothing queued).

@@ -312,11 +312,6 @@ bool recorder_window_pending(const struct recorder *recorder)
 	return recorder->windows_pending > 0;
 }
 
-void recorder_drain(struct recorder *recorder)
-{
-	worker_drain(recorder->worker);
-}
-
 json_t *recorder_status(struct recorder *recorder)
 {
 	return logger_status(recorder->logger);

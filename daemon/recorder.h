@@ -51,8 +51,6 @@ int recorder_tell(struct recorder *recorder, const char *text);
 
 /* Whether a window's end is on its way, so that another one would only queue up behind it. */
 bool recorder_window_pending(const struct recorder *recorder);
-/* Waits for all jobs and runs their callbacks; for an orderly end. */
-void recorder_drain(struct recorder *recorder);
 
 /* As logger_status() and logger_nodes(); new references. */
 json_t *recorder_status(struct recorder *recorder);

@@ -53,12 +53,6 @@ void rtnl_routes_deinit(struct rtnl_routes *routes)
 	*routes = (struct rtnl_routes){};
 }
 
-void rtnl_links_deinit(struct rtnl_links *links)
-{
-	free(links->items);
-	*links = (struct rtnl_links){};
-}
-
 /* Room for one more item of this size. */
 static int reserve(void **items, size_t n, size_t *allocated, size_t size)
 {
@@ -123,39 +117,6 @@ int rtnl_get_link(struct rtnl *rtnl, const char *name, unsigned int index, struc
 	else
 		info->ifi_index = (int)index;
 	return netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_link, ret_link, NULL);
-}
-
-static void empty_links(void *list)
-{
-	((struct rtnl_links *)list)->n = 0;
-}
-
-static int add_link(const struct nlmsghdr *message, void *userdata)
-{
-	struct rtnl_links *links = userdata;
-	int r = reserve((void **)&links->items, links->n, &links->allocated, sizeof(*links->items));
-
-	if (r == 0)
-		r = take_link(message, &links->items[links->n]);
-	if (r == 0)
-		++links->n;
-	return r;
-}
-
-int rtnl_get_links(struct rtnl *rtnl, struct rtnl_links *ret_links)
-{
-	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
-	_cleanup_(rtnl_links_deinit) struct rtnl_links links = {};
-	struct nlmsghdr *request;
-	int r;
-
-	put_request(buffer, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg), &request);
-	r = dump(rtnl, request, add_link, empty_links, &links);
-	if (r < 0)
-		return r;
-	*ret_links = links;
-	links = (struct rtnl_links){};
-	return 0;
 }
 
 /* --- addresses --- */

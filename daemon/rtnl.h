@@ -63,17 +63,11 @@ struct rtnl_routes {
 	struct rtnl_route *items;
 	size_t n, allocated;
 };
-struct rtnl_links {
-	struct rtnl_link *items;
-	size_t n, allocated;
-};
 void rtnl_addresses_deinit(struct rtnl_addresses *addresses);
 void rtnl_routes_deinit(struct rtnl_routes *routes);
-void rtnl_links_deinit(struct rtnl_links *links);
 
 /* By name, or by index where the name is NULL. 0, -ENODEV, or another -errno. */
 int rtnl_get_link(struct rtnl *rtnl, const char *name, unsigned int index, struct rtnl_link *ret_link);
-int rtnl_get_links(struct rtnl *rtnl, struct rtnl_links *ret_links);
 /* All addresses of all interfaces. */
 int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses);
 /* The unicast routes out of an interface, of both families, in every table but `local`; of routes with

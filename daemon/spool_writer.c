@@ -119,20 +119,20 @@ static void wait_for_room(struct spool_writer *writer, size_t frame)
  * for: else the newest message would be lost in place of the oldest. Called with the lock held. 0 or
  * -ENOBUFS.
  */
-static int drop_for(struct spool_writer *writer, size_t frame, bool may_wait)
+static int drop_for(struct spool_writer *writer, size_t frame)
 {
 	int64_t until = now_monotonic() + STALL_TIMEOUT;
 
 	while (writer->queue.bytes + frame > writer->memory_max) {
 		if (drop_oldest(writer))
 			continue;
-		if (!may_wait || writer->stalled || !wait_until(&writer->progress, &writer->lock, until))
+		if (writer->stalled || !wait_until(&writer->progress, &writer->lock, until))
 			return -ENOBUFS;
 	}
 	return 0;
 }
 
-static int append(struct spool_writer *writer, const char *message, size_t n, int64_t time, bool may_wait)
+int spool_writer_append(struct spool_writer *writer, const char *message, size_t n, int64_t time)
 {
 	size_t frame = SPOOL_FRAME_SIZE + n;
 	int r = 0;
@@ -142,9 +142,8 @@ static int append(struct spool_writer *writer, const char *message, size_t n, in
 	    frame > writer->memory_max) {
 		r = -EMSGSIZE;
 	} else {
-		if (may_wait)
-			wait_for_room(writer, frame);
-		r = drop_for(writer, frame, may_wait);
+		wait_for_room(writer, frame);
+		r = drop_for(writer, frame);
 	}
 	r = r ?: spool_queue_append(&writer->queue, &writer->public_id, message, n, time);
 	if (r == 0)
@@ -154,16 +153,6 @@ static int append(struct spool_writer *writer, const char *message, size_t n, in
 	pthread_cond_signal(&writer->work);
 	pthread_mutex_unlock(&writer->lock);
 	return r;
-}
-
-int spool_writer_append(struct spool_writer *writer, const char *message, size_t n, int64_t time)
-{
-	return append(writer, message, n, time, true);
-}
-
-int spool_writer_append_now(struct spool_writer *writer, const char *message, size_t n, int64_t time)
-{
-	return append(writer, message, n, time, false);
 }
 
 /* Copies what the store says into the status. Called with the lock held, on the writer's thread. */

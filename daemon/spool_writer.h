@@ -84,8 +84,6 @@ void spool_writer_add_loss(struct spool_writer *writer, const struct spool_loss 
  * then it is counted as lost.
  */
 int spool_writer_append(struct spool_writer *writer, const char *message, size_t n, int64_t time);
-/* The same without waiting: when there is no room, the oldest message in memory is lost. */
-int spool_writer_append_now(struct spool_writer *writer, const char *message, size_t n, int64_t time);
 /* Messages from now on belong to this public log ID (zeros: the node's configured one): begins a new segment
  * if it differs. */
 int spool_writer_set_public_id(struct spool_writer *writer, const struct log_id *public_id);
