@@ -57,28 +57,42 @@ void spool_reader_free(struct spool_reader *reader)
 	free(reader);
 }
 
+/*
+ * The newest sound header before *at in the listing, and *at moved there: 1; 0 when there is none;
+ * -EPROTONOSUPPORT. Segments that can't be read are the walk's to judge.
+ */
+static int next_older_header(struct spool_reader *reader, const struct spool_listing *listing, size_t *at,
+			     struct spool_header *ret_header)
+{
+	while (*at > 0) {
+		_cleanup_close_ int fd = -1;
+		int r = spool_segment_open(reader->directory_fd, listing->entries[--*at].name, ret_header,
+					   NULL, &fd);
+
+		if (r >= 0)
+			return 1;
+		if (r == -EPROTONOSUPPORT)
+			return r;
+	}
+	return 0;
+}
+
 /* Takes the id from the newest segment, and finds out whether this program can read it. */
 static int look_at_newest(struct spool_reader *reader)
 {
 	_cleanup_spool_listing_ struct spool_listing listing = {};
+	struct spool_header header;
+	size_t at;
 	int r;
 
 	r = spool_list(reader->directory_fd, &listing);
 	if (r < 0)
 		return r;
-	for (size_t i = listing.n; i > 0; i--) {
-		_cleanup_close_ int fd = -1;
-		struct spool_header header;
-
-		r = spool_segment_open(reader->directory_fd, listing.entries[i - 1].name, &header, NULL, &fd);
-		if (r == -EPROTONOSUPPORT)
-			return r;
-		if (r < 0)
-			continue;
+	at = listing.n;
+	r = next_older_header(reader, &listing, &at, &header);
+	if (r > 0)
 		spool_id_format(&header.spool_id, reader->id);
-		break;
-	}
-	return 0;
+	return MIN(r, 0);
 }
 
 int spool_reader_new(int directory_fd, struct spool_reader **ret_reader)
@@ -123,24 +137,18 @@ int spool_reader_seek(struct spool_reader *reader, uint64_t sequence)
 static int spool_is_there(struct spool_reader *reader, const struct spool_id *id)
 {
 	_cleanup_spool_listing_ struct spool_listing listing = {};
+	struct spool_header header;
+	size_t at;
 	int r;
 
 	r = spool_list(reader->directory_fd, &listing);
 	if (r < 0)
 		return r;
-	for (size_t i = listing.n; i > 0; i--) {
-		_cleanup_close_ int fd = -1;
-		struct spool_header header;
-
-		r = spool_segment_open(reader->directory_fd, listing.entries[i - 1].name, &header, NULL, &fd);
-		if (r == -EPROTONOSUPPORT)
-			return r;
-		if (r < 0)
-			continue;
+	at = listing.n;
+	while ((r = next_older_header(reader, &listing, &at, &header)) > 0)
 		if (spool_id_equal(&header.spool_id, id) || spool_id_equal(&header.previous_id, id))
 			return 1;
-	}
-	return listing.n == 0;
+	return r < 0 ? r : listing.n == 0;
 }
 
 int spool_reader_seek_position(struct spool_reader *reader, const struct spool_position *position)
