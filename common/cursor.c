@@ -211,25 +211,6 @@ int cursor_decode(const uint8_t *data, size_t n, struct cursor_state *ret_state,
 	return result;
 }
 
-static int read_file(int fd, uint8_t data[static CURSOR_FILE_SIZE], size_t *ret_size)
-{
-	size_t have = 0;
-
-	while (have < CURSOR_FILE_SIZE) {
-		ssize_t n = pread(fd, data + have, CURSOR_FILE_SIZE - have, (off_t)have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	*ret_size = have;
-	return 0;
-}
-
 int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state)
 {
 	_cleanup_close_ int fd = -1;
@@ -243,7 +224,7 @@ int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_sta
 	fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	r = read_file(fd, data, &n);
+	r = read_at(fd, data, sizeof(data), 0, &n);
 	if (r < 0)
 		return r;
 	r = cursor_decode(data, n, &state, &generation, &slot);
@@ -284,7 +265,7 @@ static int load(struct cursor *cursor)
 	size_t n;
 	int r;
 
-	r = read_file(cursor->fd, data, &n);
+	r = read_at(cursor->fd, data, sizeof(data), 0, &n);
 	if (r < 0)
 		return r;
 	return cursor_decode(data, n, &cursor->state, &cursor->generation, &cursor->slot);

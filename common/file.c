@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -34,6 +33,25 @@ int write_all(int fd, const void *data, size_t size)
 		p += n;
 		size -= (size_t)n;
 	}
+	return 0;
+}
+
+int read_at(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = pread(fd, (char *)data + have, size - have, (off_t)(offset + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	*ret_size = have;
 	return 0;
 }
 

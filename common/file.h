@@ -6,6 +6,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /*
@@ -45,3 +46,6 @@ int file_lock(int fd);
 
 /* Writes everything, over short writes and EINTR, to a descriptor that blocks. 0 or -errno. */
 int write_all(int fd, const void *data, size_t size);
+/* Reads from an offset on, over short reads and EINTR: size bytes, or fewer where the file ends. 0 or -errno.
+ */
+int read_at(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size);

@@ -86,7 +86,7 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 	_cleanup_close_ int fd = -1;
 	uint8_t data[SPOOL_HEADER_SIZE_MAX];
 	struct stat st;
-	size_t have = 0;
+	size_t n;
 	int r;
 
 	fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -96,18 +96,9 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EBADMSG;
-	while (have < sizeof(data)) {
-		ssize_t n = pread(fd, data + have, sizeof(data) - have, (off_t)have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		have += (size_t)n;
-	}
-	r = spool_header_decode(data, have, ret_header);
+	r = read_at(fd, data, sizeof(data), 0, &n);
+	if (r >= 0)
+		r = spool_header_decode(data, n, ret_header);
 	if (r < 0)
 		return r;
 	if (ret_size)

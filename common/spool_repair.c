@@ -52,8 +52,8 @@ static void on_damage(uint64_t offset, uint64_t length, void *userdata)
 	_cleanup_close_ int directory = -1;
 	_cleanup_free_ char *data = NULL;
 	char name[64];
-	ssize_t n;
-	int r = 0;
+	size_t n = 0;
+	int r;
 
 	repair->damaged = true;
 	repair->cut = MIN(repair->cut, offset);
@@ -63,12 +63,10 @@ static void on_damage(uint64_t offset, uint64_t length, void *userdata)
 		repair->error = data ? directory : -ENOMEM;
 		return;
 	}
-	n = pread(repair->fd, data, length, (off_t)offset);
-	if (n < 0)
-		r = -errno;
+	r = read_at(repair->fd, data, length, offset, &n);
 	snprintf(name, sizeof(name), "%s.%llu", repair->name, (unsigned long long)offset);
 	if (r == 0)
-		r = file_create_atomic(directory, name, data, (size_t)n, repair->status.st_mode & 0777);
+		r = file_create_atomic(directory, name, data, n, repair->status.st_mode & 0777);
 	if (r < 0 && r != -EEXIST)
 		repair->error = r;
 }

@@ -37,7 +37,7 @@ static void keep(struct spool_store *store, int fd, const char *segment, uint64_
 	_cleanup_close_ int directory = -1;
 	_cleanup_free_ char *data = NULL;
 	char name[64];
-	ssize_t n;
+	size_t n;
 
 	if (length > KEPT_MAX - MIN(store->set_aside, KEPT_MAX))
 		return;
@@ -45,14 +45,13 @@ static void keep(struct spool_store *store, int fd, const char *segment, uint64_
 	directory = spool_damaged_open(store);
 	if (!data || directory < 0)
 		return;
-	n = pread(fd, data, length, (off_t)offset);
-	if (n <= 0)
+	if (read_at(fd, data, length, offset, &n) < 0 || n == 0)
 		return;
 	snprintf(name, sizeof(name), "%s.%llu", segment, (unsigned long long)offset);
-	if (file_create_atomic(directory, name, data, (size_t)n, store->options->file_mode) < 0)
+	if (file_create_atomic(directory, name, data, n, store->options->file_mode) < 0)
 		return;
-	store->set_aside += (uint64_t)n;
-	store->damaged_size += spool_blocks((uint64_t)n);
+	store->set_aside += n;
+	store->damaged_size += spool_blocks(n);
 }
 
 struct damage_context {

@@ -202,6 +202,30 @@ START_TEST(test_read)
 }
 END_TEST
 
+START_TEST(test_read_at)
+{
+	_cleanup_free_ char *path = path_in("file");
+	_cleanup_close_ int fd = -1;
+	char data[8] = "-------";
+	size_t n = 0;
+
+	make_file(path, "0123456789", 0600);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read_at(fd, data, 4, 2, &n), 0);
+	ck_assert_uint_eq(n, 4);
+	ck_assert_str_eq(data, "2345---");
+	ck_assert_int_eq(read_at(fd, data, 4, 8, &n), 0);
+	ck_assert_uint_eq(n, 2);
+	ck_assert_str_eq(data, "8945---");
+	ck_assert_int_eq(read_at(fd, data, 4, 10, &n), 0);
+	ck_assert_uint_eq(n, 0);
+	n = 99;
+	ck_assert_int_eq(read_at(-1, data, 4, 0, &n), -EBADF);
+	ck_assert_uint_eq(n, 99);
+}
+END_TEST
+
 START_TEST(test_read_large)
 {
 	_cleanup_free_ char *path = path_in("file"), *text = malloc(100001), *data = NULL;
@@ -231,6 +255,7 @@ int main(void)
 	tcase_add_test(test_case, test_lock);
 	tcase_add_test(test_case, test_remove_temporary);
 	tcase_add_test(test_case, test_read);
+	tcase_add_test(test_case, test_read_at);
 	tcase_add_test(test_case, test_read_large);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
