@@ -3,6 +3,7 @@
 #include "common/log_id.h"
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/parse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,39 +64,9 @@ void log_id_format(const struct log_id *id, char ret_text[static LOG_ID_TEXT_MAX
 	ret_text[2 * LOG_ID_SIZE] = '\0';
 }
 
-static int digit_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 int log_id_parse(const char *text, struct log_id *ret_id)
 {
-	struct log_id id;
-	int r = 0;
-
-	for (size_t i = 0; i < LOG_ID_SIZE; i++) {
-		int high = digit_value(text[2 * i]);
-		int low = high < 0 ? -1 : digit_value(text[2 * i + 1]);
-
-		if (low < 0) {
-			r = -EINVAL;
-			goto finish;
-		}
-		id.bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	if (text[2 * LOG_ID_SIZE])
-		r = -EINVAL;
-	else
-		*ret_id = id;
-finish:
-	log_id_wipe(&id);
-	return r;
+	return parse_hex(text, ret_id->bytes, sizeof(ret_id->bytes));
 }
 
 static int parse_file(char *text, size_t size, struct log_id *ret_private)

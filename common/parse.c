@@ -1,11 +1,10 @@
-/* Numbers, sizes, durations and lists as people write them. */
+/* Numbers, sizes, durations, lists and hex digits. */
 
 #include "common/parse.h"
 #include "common/cleanup.h"
 #include "common/time_text.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,6 +41,29 @@ int parse_u64(const char *text, uint64_t *ret_value)
 	if (*end)
 		return -EINVAL;
 	*ret_value = value;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int parse_hex(const char *text, uint8_t *ret_bytes, size_t n)
+{
+	for (size_t i = 0; i < 2 * n; i++)
+		if (hex_digit(text[i]) < 0)
+			return -EINVAL;
+	if (text[2 * n])
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		ret_bytes[i] = (uint8_t)(hex_digit(text[2 * i]) << 4 | hex_digit(text[2 * i + 1]));
 	return 0;
 }
 

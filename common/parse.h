@@ -1,12 +1,16 @@
 #pragma once
 
-/* Numbers, sizes, durations and lists as people write them in configuration and on command lines. */
+/* Numbers, sizes, durations, lists and hex digits as text that comes from outside holds them. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Decimal, no sign, nothing around it. 0, -EINVAL or -ERANGE. */
 int parse_u64(const char *text, uint64_t *ret_value);
+/* Exactly 2 n hex digits of either case, as n bytes; of use for secrets, which it leaves nowhere else. 0 or
+ * -EINVAL with nothing written. */
+int parse_hex(const char *text, uint8_t *ret_bytes, size_t n);
 /* "512M": K, M, G are powers of 1024. 0, -EINVAL or -ERANGE. */
 int parse_size(const char *text, uint64_t *ret_bytes);
 /* "5s", "100ms", "15m", "2h", "7d", "0"; "1.5s" too. Nanoseconds. 0, -EINVAL or -ERANGE. */

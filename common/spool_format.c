@@ -150,7 +150,7 @@ void spool_name_format(uint64_t first_sequence, unsigned int attempt, char ret_n
 		 attempt & 0xffff);
 }
 
-static int parse_hex(const char *text, size_t n, uint64_t *ret_value)
+static int parse_hex_number(const char *text, size_t n, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
@@ -174,7 +174,8 @@ int spool_name_parse(const char *name, uint64_t *ret_first_sequence, unsigned in
 
 	if (strlen(name) != SPOOL_NAME_MAX - 1 || name[16] != '-' || strcmp(name + 21, ".seg") != 0)
 		return -EINVAL;
-	if (parse_hex(name, 16, &first) < 0 || parse_hex(name + 17, 4, &attempt) < 0 || first == 0)
+	if (parse_hex_number(name, 16, &first) < 0 || parse_hex_number(name + 17, 4, &attempt) < 0 ||
+	    first == 0)
 		return -EINVAL;
 	*ret_first_sequence = first;
 	*ret_attempt = (unsigned int)attempt;

@@ -17,34 +17,6 @@ void wg_text_deinit(struct wg_text *text)
 	explicit_bzero(text, sizeof(*text));
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static int parse_key(const char *text, uint8_t *ret_key)
-{
-	uint8_t key[WG_PEERS_KEY_SIZE];
-
-	if (strlen(text) != WG_PEERS_KEY_SIZE * 2)
-		return -EBADMSG;
-	for (size_t i = 0; i < WG_PEERS_KEY_SIZE; ++i) {
-		int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return -EBADMSG;
-		key[i] = (uint8_t)(high << 4 | low);
-	}
-	memcpy(ret_key, key, sizeof(key));
-	return 0;
-}
-
 static int parse_number(const char *text, uint64_t max, uint64_t *ret_value)
 {
 	uint64_t value;
@@ -144,7 +116,7 @@ static int read_line(struct wg_text *text, struct wg_peers *peers)
 		if (!peer)
 			return r;
 		text->in_peer = true;
-		return parse_key(value, peer->public_key);
+		return parse_hex(value, peer->public_key, sizeof(peer->public_key)) < 0 ? -EBADMSG : 0;
 	}
 	if (text->in_peer)
 		return read_peer_line(peers, &peers->items[peers->n - 1], key, value);

@@ -29,6 +29,22 @@ START_TEST(test_u64)
 }
 END_TEST
 
+START_TEST(test_hex)
+{
+	uint8_t bytes[3] = {1, 2, 3};
+
+	ck_assert_int_eq(parse_hex("", bytes, 2), -EINVAL);
+	ck_assert_int_eq(parse_hex("09a", bytes, 2), -EINVAL);
+	ck_assert_int_eq(parse_hex("09ag", bytes, 2), -EINVAL);
+	ck_assert_int_eq(parse_hex("09af0", bytes, 2), -EINVAL);
+	ck_assert_int_eq(parse_hex("-9af", bytes, 2), -EINVAL);
+	ck_assert_mem_eq(bytes, "\1\2\3", 3);
+	ck_assert_int_eq(parse_hex("09aF", bytes, 2), 0);
+	ck_assert_mem_eq(bytes, "\x09\xaf\3", 3);
+	ck_assert_int_eq(parse_hex("", bytes, 0), 0);
+}
+END_TEST
+
 START_TEST(test_size)
 {
 	uint64_t value = 42;
@@ -138,6 +154,7 @@ int main(void)
 	TCase *test_case = tcase_create("parse");
 
 	tcase_add_test(test_case, test_u64);
+	tcase_add_test(test_case, test_hex);
 	tcase_add_test(test_case, test_size);
 	tcase_add_loop_test(test_case, test_duration, 0, ARRAY_SIZE(durations));
 	tcase_add_test(test_case, test_bool);
