@@ -82,9 +82,23 @@ void daemon_notify_status(struct daemon *daemon);
 void daemon_what_remains(const struct daemon *daemon, const struct uploader_pending *said,
 			 uint64_t *ret_messages, uint64_t *ret_bytes);
 
-/* control_methods.c */
+/* daemon_paths.c: makes what is missing, and locks the state directory (daemon->lock_fd). 0, -EWOULDBLOCK
+ * when another daemon has it, or another -errno; logged. */
+int daemon_prepare_directories(struct daemon *daemon);
+/* daemon_paths.c: binds the control socket (daemon->control_fd); nobody is served yet. 0 or -errno; logged.
+ */
+int daemon_open_control_socket(struct daemon *daemon);
+/* daemon_paths.c: serves an uploader that comes by itself, on upload.sock beside the control socket. 0 or
+ * -errno; logged. */
+int daemon_open_upload_socket(struct daemon *daemon);
+/* daemon_paths.c: removes the paths of both sockets, where they were bound. */
+void daemon_remove_sockets(struct daemon *daemon);
+
+/* control_methods.c: adds the interface to daemon->control. 0 or -errno. */
 int control_methods_add(struct daemon *daemon);
+/* control_methods.c: the uploader has named the log ID: answers the calls of Start that wait for it. */
 void control_methods_identified(struct daemon *daemon);
+/* control_methods.c: lets go of the calls that wait. */
 void control_methods_free(struct daemon *daemon);
 
 /* reload.c: what came of it; file and reason are owned by error. */
