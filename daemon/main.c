@@ -106,7 +106,7 @@ static int run(struct config *config, bool no_uploader)
 	/* Log IDs that Start hands over pass through this process. */
 	r = core_dump_forbid();
 	if (r < 0)
-		log_warning("Core dumps can't be turned off: %s", strerror(-r));
+		log_warning("core dumps can't be turned off: %s", strerror(-r));
 	r = daemon_new(&options, &daemon);
 	if (r < 0)
 		return EXIT_FAILURE;

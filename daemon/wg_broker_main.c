@@ -1,4 +1,4 @@
-/* netlogd-wg-broker: arguments, and nothing else. */
+/* netlogd-wg-broker: arguments, and what the process gives up before it reads a byte. */
 
 #include "build-config.h"
 #include "common/cleanup.h"
@@ -14,12 +14,13 @@
 #include <sysexits.h>
 
 static const char usage[] =
-	"Usage: netlogd-wg-broker < CONNECTION\n"
+	"usage: netlogd-wg-broker [--version] [--help] < CONNECTION\n"
+	"\n"
 	"Tells netlogd what a userspace WireGuard says of its peers, without the keys. systemd starts it\n"
 	"for a connection to " WG_BROKER_SOCKET ", which is its standard input.\n"
 	"\n"
-	"  --version       print the version\n"
-	"  --help          print this\n";
+	"  --version       print the version and exit\n"
+	"  --help          print this and exit\n";
 
 /* 0: go on; otherwise the program's exit status plus one. */
 static int parse_arguments(int argc, char **argv)

@@ -71,7 +71,7 @@ static void on_reply(const char *error, json_t *event, bool continues, void *req
 	(void)continues;
 	(void)request;
 	if (error) {
-		log_warning("The collector answers %s", error);
+		log_warning("the collector answers %s", error);
 		return;
 	}
 	value = json_object_get(event, "logId");

@@ -14,15 +14,16 @@
 #define DEFAULT_CONFIG "/etc/netlogd/netlogd.conf"
 
 static const char usage[] =
-	"Usage: netlogd-upload [--config FILE] [--fd N] [--spool-fd N]\n"
+	"usage: netlogd-upload [--config FILE] [--fd N] [--spool-fd N] [--version] [--help]\n"
+	"\n"
 	"Delivers the messages of netlogd's spool to the configured collectors.\n"
 	"\n"
 	"  --config FILE   configuration (default " DEFAULT_CONFIG ")\n"
 	"  --fd N          descriptor that is connected to netlogd; without it, upload.sock\n"
 	"                  beside the control socket is connected to\n"
 	"  --spool-fd N    descriptor of the spool directory\n"
-	"  --version       print the version\n"
-	"  --help          print this\n";
+	"  --version       print the version and exit\n"
+	"  --help          print this and exit\n";
 
 static int parse_descriptor(const char *text, int *ret_fd)
 {
@@ -92,6 +93,6 @@ int main(int argc, char **argv)
 	r = uploader_run(uploader);
 	uploader_free(uploader);
 	if (r < 0)
-		log_error("The uploader ends: %s", strerror(-r));
+		log_error("the uploader ends: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

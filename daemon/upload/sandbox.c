@@ -23,7 +23,7 @@ static void forbid_dumps(void)
 	int r = core_dump_forbid();
 
 	if (r < 0)
-		log_warning("Core dumps can't be turned off: %s", strerror(-r));
+		log_warning("core dumps can't be turned off: %s", strerror(-r));
 }
 
 void sandbox_close_descriptors(const int *keep, size_t n)
@@ -63,7 +63,7 @@ int sandbox_drop_capabilities(void)
 static void warn(const char *what, int error)
 {
 	if (error < 0)
-		log_warning("Running without %s: %s", what, strerror(-error));
+		log_warning("running without %s: %s", what, strerror(-error));
 }
 
 void sandbox_enter(const struct config *config)

@@ -87,7 +87,7 @@ static int open_directory(struct sink *sink, int upload_fd, const char *name)
 	if (r < 0)
 		return r;
 	if (r > 0)
-		log_error("Sink %s: its cursor was damaged: it begins with the oldest message again", name);
+		log_error("sink %s: its cursor was damaged: it begins with the oldest message again", name);
 	sink->state = *cursor_state(sink->cursor);
 	sink_recent_read(sink);
 	return 0;

@@ -56,7 +56,7 @@ static void settle_refused(struct sink *sink)
 {
 	for (size_t i = 0; i < sink->n_refused; i++)
 		quarantine_and_count(sink, sink->refused[i].sequence);
-	log_warning("Sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
+	log_warning("sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
 		    sink->n_refused, sink->n_refused == 1 ? "" : "s");
 	sink->n_refused = 0;
 	sink_restart_at(sink, &sink->batch_end);
@@ -108,7 +108,7 @@ static void handle_delivered(struct sink *sink)
 
 void sink_unsendable(struct sink *sink)
 {
-	log_warning("Sink %s: a message that it can't send was put into quarantine",
+	log_warning("sink %s: a message that it can't send was put into quarantine",
 		    sink->context.config->name);
 	quarantine_and_count(sink, sink->batch.last);
 	/* Nothing before it waits for an answer: the cursor may pass. */
@@ -134,7 +134,7 @@ static void wait_for(struct sink *sink, int64_t delay)
 static void handle_misconfigured(struct sink *sink)
 {
 	if (sink->health != SINK_MISCONFIGURED)
-		log_error("Sink %s: misconfigured: %s", sink->context.config->name, sink->last_error);
+		log_error("sink %s: misconfigured: %s", sink->context.config->name, sink->last_error);
 	sink->health = SINK_MISCONFIGURED;
 	wait_for(sink, BACKOFF_MISCONFIGURED);
 }
@@ -144,7 +144,7 @@ static void handle_retry(struct sink *sink, int64_t retry_after)
 	int64_t delay = backoff_fail(&sink->backoff, sink->context.clock);
 
 	if (sink->health != SINK_RETRYING)
-		log_warning("Sink %s: %s; trying again", sink->context.config->name, sink->last_error);
+		log_warning("sink %s: %s; trying again", sink->context.config->name, sink->last_error);
 	sink->health = SINK_RETRYING;
 	if (retry_after >= 0)
 		delay = MAX(MIN(retry_after, BACKOFF_RETRY_AFTER), BACKOFF_LEAST);
@@ -180,7 +180,7 @@ static void begin_probing(struct sink *sink)
 	/* As soon as it is built it waits its minute. */
 	sink->send_not_before = sink_now(sink) + BACKOFF_MISCONFIGURED;
 	if (sink->health != SINK_MISCONFIGURED)
-		log_error("Sink %s: misconfigured: %d messages refused in a row: %s",
+		log_error("sink %s: misconfigured: %d messages refused in a row: %s",
 			  sink->context.config->name, SINK_REFUSED_MAX, sink->last_error);
 	sink->health = SINK_MISCONFIGURED;
 	sink_changed(sink);

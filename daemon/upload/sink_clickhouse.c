@@ -85,7 +85,7 @@ static int add_settings(struct clickhouse *clickhouse)
 		r = add_setting(clickhouse, own_settings[i]);
 	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
 		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
-			log_warning("Sink %s: wait_for_async_insert=0 is left out: rows would be lost",
+			log_warning("sink %s: wait_for_async_insert=0 is left out: rows would be lost",
 				    config->name);
 		else
 			r = add_setting(clickhouse, config->settings[i]);
@@ -118,7 +118,7 @@ static void read_known(struct clickhouse *clickhouse, const char *body, size_t n
 	}
 	for (size_t i = ARRAY_SIZE(own_settings); i < clickhouse->n_names; i++)
 		if (!clickhouse->known[i])
-			log_warning("Sink %s: the server does not know the setting %s",
+			log_warning("sink %s: the server does not know the setting %s",
 				    clickhouse->context->config->name, clickhouse->names[i]);
 	clickhouse->asked = true;
 }

@@ -176,7 +176,7 @@ static void forget_removed(struct uploader *uploader, const struct config *confi
 		snprintf(cursor, sizeof(cursor), "%s/cursor", name);
 		if (!find_config(config, name) &&
 		    faccessat(uploader->upload_fd, cursor, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-			log_info("Sink %s is no longer configured and is forgotten", name);
+			log_info("sink %s is no longer configured and is forgotten", name);
 			/* The cursor goes first, so that half of it is never taken for a sink's. */
 			(void)unlinkat(uploader->upload_fd, cursor, 0);
 			empty_directory(uploader->upload_fd, name, 1);
@@ -234,7 +234,7 @@ int uploader_set_sinks(struct uploader *uploader, struct config_ref *config)
 			r = sink_entry_new(uploader, config, wanted, &entry);
 		}
 		if (r < 0)
-			log_error("Sink %s can't be started: %s", wanted->name, strerror(-r));
+			log_error("sink %s can't be started: %s", wanted->name, strerror(-r));
 		else
 			sinks[made++] = entry;
 	}
@@ -256,7 +256,7 @@ void uploader_start_missing(struct uploader *uploader)
 
 		if (!is_running(uploader, config->sinks[i].name) &&
 		    sink_entry_new(uploader, uploader->config, &config->sinks[i], &entry) >= 0) {
-			log_info("Sink %s has started after all", config->sinks[i].name);
+			log_info("sink %s has started after all", config->sinks[i].name);
 			uploader->sinks[uploader->n_sinks++] = entry;
 		}
 	}

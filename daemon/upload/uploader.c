@@ -196,7 +196,7 @@ static void on_log_ids(const char *node, const char *domain, void *userdata)
 	if (r >= 0 && node)
 		r = credentials_keep(uploader->credentials, node, domain, &public_id);
 	if (r < 0)
-		log_error("A log ID that was given to Start can't be kept: %s", strerror(-r));
+		log_error("a log ID that was given to Start can't be kept: %s", strerror(-r));
 	for (size_t i = 0; i < uploader->n_sinks; i++)
 		sink_retry(uploader->sinks[i]->sink);
 }
@@ -330,10 +330,10 @@ static bool needs_restart(const struct uploader *uploader, const struct config *
 	if (!sandbox_needs_restart(uploader->config->config, config))
 		return false;
 	if (uploader->is_child || getenv("NOTIFY_SOCKET")) {
-		log_info("Ending, to be started again with other files and ports allowed");
+		log_info("ending, to be started again with other files and ports allowed");
 		return true;
 	}
-	log_warning("The new configuration names files or a port that need a restart");
+	log_warning("the new configuration names files or a port that need a restart");
 	return false;
 }
 
@@ -346,13 +346,13 @@ static void reload(struct uploader *uploader)
 
 	r = load_config(uploader->config_file, &config, &reason);
 	if (r < 0) {
-		log_error("Configuration unchanged: %s", reason ? reason : strerror(-r));
+		log_error("the configuration is unchanged: %s", reason ? reason : strerror(-r));
 		return;
 	}
 	log_set_level(config->config->log_level);
 	r = credentials_new(config->config, uploader->upload_fd, &credentials, &reason);
 	if (r < 0)
-		log_error("Log IDs unchanged: %s", reason ? reason : strerror(-r));
+		log_error("the log IDs are unchanged: %s", reason ? reason : strerror(-r));
 	else
 		/* In place: the sinks hold on to it. */
 		credentials_swap(uploader->credentials, credentials);
@@ -365,7 +365,7 @@ static void reload(struct uploader *uploader)
 	uploader->config = config;
 	r = uploader_set_sinks(uploader, config);
 	if (r < 0)
-		log_error("Sinks unchanged: %s", strerror(-r));
+		log_error("the sinks are unchanged: %s", strerror(-r));
 	set_metrics_listen(uploader);
 	link_identify(uploader->link, &uploader->credentials->public_id,
 		      &uploader->credentials->domain_public_id);
