@@ -66,7 +66,7 @@ int endpoint_parse(const char *text, struct endpoint *ret_endpoint);
 int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint);
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 
-/* Sets the bits beyond the length to zero. */
+/* The same with the bits beyond the length set to zero. */
 struct prefix prefix_masked(const struct prefix *prefix);
 bool prefix_contains(const struct prefix *prefix, const struct address *address);
 bool prefix_is_single(const struct prefix *prefix);
@@ -82,6 +82,7 @@ struct prefix_list {
 
 /* Appends a copy; 0 or -ENOMEM. */
 int prefix_list_add(struct prefix_list *list, const struct prefix *prefix);
+/* The copy is owned by the caller. 0 or -ENOMEM. */
 int prefix_list_copy(const struct prefix_list *list, struct prefix_list *ret_list);
 /* Sorts, and drops equal prefixes. */
 void prefix_list_sort(struct prefix_list *list);

@@ -43,6 +43,7 @@ struct route_lists {
 	struct prefix_list subnet_routes;
 };
 
+/* 0 or -ENOMEM; the copy is owned by the caller. */
 int route_lists_copy(const struct route_lists *lists, struct route_lists *ret_lists);
 void route_lists_deinit(struct route_lists *lists);
 
@@ -142,7 +143,7 @@ int config_parse(const char *file, const char *text, size_t size, struct config 
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);
 
-/* Text of a source, as in the file and in status ("ebpf"). */
+/* Text of a source, as in the file and in status ("ebpf"); the other way 0 or -EINVAL. */
 const char *device_source_name(enum device_source source);
 int device_source_parse(const char *text, enum device_source *ret_source);
 /* What may stand in the file as an interface's name, and as a socket's path. */
@@ -153,6 +154,7 @@ bool config_is_socket_path(const char *text);
  * with *ret_reason for people, owned by the caller; -ENOMEM.
  */
 int device_config_check(const char *section, const struct device_config *device, char **ret_reason);
+/* Texts as in the file and in status. */
 const char *sink_type_name(enum sink_type type);
 const char *exit_traffic_name(enum exit_traffic exit_traffic);
 

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 struct connection {
-	struct endpoint
-		src; /* in the node's own view: the node's side first, whatever the packet's direction */
+	/* In the node's own view: the node's side first, whatever the packet's direction. */
+	struct endpoint src;
 	struct endpoint dst;
 	uint8_t proto; /* IANA number; 0 unknown, 255 a later fragment */
 };

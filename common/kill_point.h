@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 
+/* Ends the process here, if this is the point and the time. */
 void kill_point(const char *name);
 /* How much of a write of n bytes is done before the point kill_point(name) that follows it: half when this
  * time is the one, else n. */

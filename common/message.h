@@ -33,8 +33,8 @@ struct message {
 	struct counts overflow_tun;
 	struct counts overflow_sock;
 
-	struct json_slice
-		lists[N_CLASSES]; /* the text of each list of entries; data is NULL where there is none */
+	/* The text of each list of entries; data is NULL where there is none. */
+	struct json_slice lists[N_CLASSES];
 };
 
 /*

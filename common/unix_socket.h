@@ -31,4 +31,5 @@ struct unix_peer {
 	gid_t gid;
 };
 
+/* 0 or -errno. */
 int unix_socket_peer(int fd, struct unix_peer *ret_peer);

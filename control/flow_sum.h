@@ -47,6 +47,7 @@ struct flow_row {
 	char *dst_name;
 };
 
+/* 0 or -errno. */
 int flow_sum_new(enum flow_group group, struct flow_sum **ret_sum);
 void flow_sum_free(struct flow_sum *sum);
 void flow_sum_reset(struct flow_sum *sum);

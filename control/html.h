@@ -9,6 +9,7 @@
 /* Text between tags or in an attribute: what HTML would take for its own is escaped. */
 void html_text(FILE *file, const char *text);
 
+/* The page up to and with its title; and its end. */
 void html_begin(FILE *file, const char *title);
 void html_end(FILE *file);
 /* A heading and a table of the rows, at most limit of each class. */

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * The routes as one lookup structure, and the class of a connection by it. A routing is built
- * once from lists, never changes afterwards, and answers in logarithmic time whatever the number of prefixes.
+ * The routes as one lookup structure, and the class of a connection by it. A routing is built once from
+ * lists, never changes afterwards, and answers in logarithmic time whatever the number of prefixes.
  */
 
 #include "common/cleanup.h"
@@ -28,7 +28,7 @@ DEFINE_CLEANUP(struct routing *, routing_free);
 unsigned int routing_lookup(const struct routing *routing, const struct address *address);
 bool routing_contains(const struct routing *routing, const struct address *address);
 bool routing_is_node_address(const struct routing *routing, const struct address *address);
-/* Of an entry of the tun device. */
+/* The class of an entry of the tun device. */
 enum traffic_class routing_classify(const struct routing *routing, const struct connection *connection);
 
 /* The class by the flags of both ends. */

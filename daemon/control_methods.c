@@ -16,7 +16,7 @@
 
 #define CONTROL "org.netlogd.control."
 
-#define IDENTIFY_WAIT_MS 3000
+#define START_WAIT_MS 3000 /* how long Start waits for the uploader to name the log ID */
 
 struct pending {
 	struct daemon *daemon;
@@ -99,7 +99,7 @@ void control_methods_free(struct daemon *daemon)
 /* Started; the answer names the log ID, so an uploader that has only just begun is waited for. */
 static int answer_started(struct daemon *daemon, struct varlink_call *call)
 {
-	struct timeval timeout = {.tv_sec = IDENTIFY_WAIT_MS / 1000};
+	struct timeval timeout = {.tv_sec = START_WAIT_MS / 1000};
 	struct start_wait *wait;
 
 	if (daemon->has_log_id || uploader_link_public_id(daemon->uploader))

@@ -23,7 +23,7 @@
 #include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 
-#define IDENTIFY_WAIT_MS   2000 /* how long READY waits for the uploader to name the log ID */
+#define READY_WAIT_MS	   2000 /* how long READY waits for the uploader to name the log ID */
 #define HEARTBEAT_LOOK_MIN (100 * NSEC_PER_MSEC)
 #define SPOOL_CLOSE_MS	   2000
 /* timeout(1) and shells signal a process and its group at once: that is one request to stop, not two. */
@@ -145,11 +145,10 @@ static void on_ready_timer(evutil_socket_t fd, short what, void *userdata)
 	become_ready(userdata);
 }
 
-/* The devices count, or are known to wait; what is left is the log ID's name, which is not waited for very
- * long. */
+/* The devices count, or are known to wait; what is left is the log ID's name, waited for a moment. */
 static void devices_ready(struct daemon *daemon)
 {
-	struct timeval wait = {.tv_sec = IDENTIFY_WAIT_MS / 1000};
+	struct timeval wait = {.tv_sec = READY_WAIT_MS / 1000};
 
 	if (!daemon->uploader_process || uploader_link_public_id(daemon->uploader))
 		become_ready(daemon);

@@ -11,9 +11,9 @@ struct config;
 struct daemon;
 
 struct daemon_options {
-	struct config *config;	 /* owned from here on, also on failure */
-	bool uploader_by_itself; /* an uploader comes to the socket (systemd); else it is started as a child
-				  */
+	struct config *config; /* owned from here on, also on failure */
+	/* An uploader comes to the socket (systemd); else it is started as a child. */
+	bool uploader_by_itself;
 };
 
 /*

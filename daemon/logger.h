@@ -27,6 +27,7 @@ struct logger_options {
 	const struct layer_source *sources; /* NULL: the real ones */
 };
 
+/* A stopped logger. 0 or -errno; the nodes are taken in either case. */
 int logger_new(const struct logger_options *options, struct logger **ret_logger);
 /* Without a stop: whoever wants one calls logger_stop() before. */
 void logger_free(struct logger *logger);

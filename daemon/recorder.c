@@ -330,8 +330,10 @@ int recorder_new(struct event_base *base, const struct logger_options *options,
 	_cleanup_(recorder_freep) struct recorder *recorder = calloc(1, sizeof(*recorder));
 	int r;
 
-	if (!recorder)
+	if (!recorder) {
+		nodes_free(options->nodes);
 		return -ENOMEM;
+	}
 	recorder->watched[LAYER_TUN] = recorder->watched[LAYER_SOCK] = -1;
 	r = logger_new(options, &recorder->logger);
 	if (r >= 0)

@@ -19,14 +19,15 @@ struct recorder_result {
 /* Called on the loop. What the result points to is valid until it returns. */
 typedef void (*recorder_done)(const struct recorder_result *result, void *userdata);
 
+/* Makes the logger and starts its thread. 0 or -errno. */
 int recorder_new(struct event_base *base, const struct logger_options *options,
 		 struct recorder **ret_recorder);
 /* Runs what was posted before, without a stop of its own. */
 void recorder_free(struct recorder *recorder);
 
 /*
- * done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device configurations and lists
- * are copied; nodes pass over with the call, whatever it returns.
+ * Of all calls below: done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device
+ * configurations and lists are copied; nodes pass over with the call, whatever it returns.
  */
 /* public_id: whose log the run's messages are (zeros: the configured one), from the first on. */
 int recorder_start(struct recorder *recorder, const struct log_id *public_id, const struct device_config *tun,

@@ -21,6 +21,7 @@
 
 struct rtnl;
 
+/* 0 or -errno. */
 int rtnl_new(struct rtnl **ret_rtnl);
 void rtnl_free(struct rtnl *rtnl);
 DEFINE_CLEANUP(struct rtnl *, rtnl_free);
@@ -28,8 +29,8 @@ DEFINE_CLEANUP(struct rtnl *, rtnl_free);
 struct rtnl_link {
 	unsigned int index;
 	unsigned int master; /* 0: none */
-	unsigned int
-		lower;	/* of a VLAN or macvlan: the interface below it; 0: none or in another namespace */
+	/* Of a VLAN or macvlan: the interface below it; 0: none, or in another namespace. */
+	unsigned int lower;
 	uint16_t type;	/* ARPHRD_... */
 	uint32_t flags; /* IFF_... */
 	char name[IFNAMSIZ];
@@ -42,9 +43,9 @@ struct rtnl_link {
 struct rtnl_address {
 	unsigned int index;   /* of the interface */
 	struct address local; /* the interface's own */
-	struct prefix
-		network; /* what is reached by it: of a point-to-point address, the other side's; masked */
-	uint8_t scope;	 /* RT_SCOPE_... */
+	/* What is reached by it: of a point-to-point address, the other side's; masked. */
+	struct prefix network;
+	uint8_t scope; /* RT_SCOPE_... */
 };
 
 struct rtnl_route {
@@ -68,7 +69,8 @@ void rtnl_routes_deinit(struct rtnl_routes *routes);
 
 /* By name, or by index where the name is NULL. 0, -ENODEV, or another -errno. */
 int rtnl_get_link(struct rtnl *rtnl, const char *name, unsigned int index, struct rtnl_link *ret_link);
-/* All addresses of all interfaces. */
+/* All addresses of all interfaces. 0, -E2BIG or another -errno; the list is owned by the caller, here and
+ * below. */
 int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses);
 /* The unicast routes out of an interface, of both families, in every table but `local`; of routes with
  * several ways out, those of which one is this. */

@@ -13,6 +13,7 @@ struct spool_events_ops {
 	void (*lost)(const struct spool_loss *loss, void *userdata);
 };
 
+/* Calls ops on the loop. 0 or -errno. */
 int spool_events_new(struct event_base *base, const struct spool_events_ops *ops, void *userdata,
 		     struct spool_events **ret_events);
 void spool_events_free(struct spool_events *events);

@@ -67,7 +67,8 @@ const struct spool_segment *spool_store_current(const struct spool_store *store)
 uint64_t spool_store_usable(const struct spool_writer_options *options);
 /* Other settings from now on: the reserve may be of another size. */
 void spool_store_set_options(struct spool_store *store, const struct spool_writer_options *options);
-/* Begins a segment with this frame as its first; the one that was open must be synced or abandoned. */
+/* Begins a segment with this frame as its first; the one that was open must be synced or abandoned. 0 or
+ * -errno, and then none is open. */
 int spool_store_begin(struct spool_store *store, const struct spool_frame *first,
 		      const struct log_id *public_id);
 /* Appends bytes. On -errno *ret_written tells how many are in the file (else all). */
@@ -77,6 +78,8 @@ void spool_store_added(struct spool_store *store, size_t size, uint64_t messages
 		       const struct spool_frame *last);
 /* After a failed write: cuts off what is no whole frame. On -errno the segment is to be abandoned. */
 int spool_store_cut(struct spool_store *store);
+/* Syncs the open segment, and the directory if a name in it is new. On -errno the segment is to be abandoned:
+ * after a failed sync nobody knows what is in it. */
 int spool_store_sync(struct spool_store *store);
 /* Leaves the open segment for good, with what is in the file, whole frames or not. */
 void spool_store_leave(struct spool_store *store);

@@ -46,8 +46,8 @@ struct spool_status {
 	uint64_t synced_sequence;
 	uint64_t waiting_messages, waiting_bytes; /* in memory, while the disk refuses */
 	uint64_t lost_messages, lost_bytes;	  /* before the spool */
-	uint64_t removed_messages,
-		removed_bytes;	 /* by the cap, undelivered or not; readers see it as a gap */
+	/* By the cap, undelivered or not; readers see it as a gap. */
+	uint64_t removed_messages, removed_bytes;
 	uint64_t damaged_frames; /* or runs of them, found at start or when their segment goes */
 	int error;		 /* 0, or the -errno of the last failure while it lasts */
 	char spool_id[33];

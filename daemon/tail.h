@@ -14,6 +14,7 @@ struct event_base;
 struct tail;
 struct varlink_call;
 
+/* The directory's name is copied; it need not be there yet. 0 or -ENOMEM. */
 int tail_new(struct event_base *base, const char *spool_directory, struct tail **ret_tail);
 /* Ends the calls. */
 void tail_free(struct tail *tail);

@@ -35,12 +35,14 @@ typedef void (*uploader_flushed)(const struct uploader_pending *pending, void *u
 
 #define UPLOADER_FLUSHES_MAX 64 /* that may wait at once */
 
+/* Without an uploader yet. 0 or -errno. */
 int uploader_link_new(struct event_base *base, const struct uploader_link_ops *ops, void *userdata,
 		      struct uploader_link **ret_link);
 /* Flushes that wait are answered with what is known. */
 void uploader_link_free(struct uploader_link *link);
 
-/* Either takes connections on a listening socket (owned from here on), or a child's end of a pair. */
+/* Either takes connections on a listening socket, or a child's end of a pair; the descriptor is owned from
+ * here on, also on failure. 0 or -errno. */
 int uploader_link_listen(struct uploader_link *link, int fd);
 int uploader_link_add_connection(struct uploader_link *link, int fd);
 

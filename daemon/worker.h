@@ -17,6 +17,7 @@ struct worker;
 
 typedef void (*worker_fn)(void *data);
 
+/* The name is the thread's, at most 15 characters. 0 or -errno. */
 int worker_new(struct event_base *base, const char *name, struct worker **ret_worker);
 /* Runs the jobs that wait, ends the thread, and runs their second halves. */
 void worker_free(struct worker *worker);

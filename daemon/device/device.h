@@ -7,7 +7,7 @@
  *
  * All operations are called from the recorder's thread, one at a time; they may block, but never longer than
  * a second or two, and a device must never end the daemon. A failure is an answer: what
- * was counted before it is still handed over, and `error` in the extraction says what was lost.
+ * was counted before it is still handed over, and the extraction's `errors` says that something is missing.
  */
 
 #include "common/config.h"
@@ -38,10 +38,10 @@ void extraction_deinit(struct extraction *extraction);
 /* What `status` says of a device. Texts are owned by the device and valid until its next operation. */
 struct device_info {
 	enum device_source source; /* the one in use */
-	const char *attachment; /* how: "tcx", "clsact", "generic netlink", "/var/run/wireguard/wg0.sock"; or
-				   NULL */
-	const char *reason;	/* why not a better one; or NULL */
-	const char *warning;	/* what may hide packets from it (programs ahead of ours); or NULL */
+	/* How: "tcx", "clsact", "generic netlink", "/var/run/wireguard/wg0.sock"; or NULL. */
+	const char *attachment;
+	const char *reason;  /* why not a better one; or NULL */
+	const char *warning; /* what may hide packets from it (programs ahead of ours); or NULL */
 	const char *interface;
 	unsigned int ifindex;	  /* 0: none */
 	uint64_t memory;	  /* bytes of kernel maps or rings */
@@ -67,6 +67,7 @@ struct device_ops {
 	 */
 	int (*extract_statistics)(struct device *device, struct extraction *ret_extraction);
 
+	/* Fills in all of it; cheap enough to be asked at every window's end. */
 	void (*get_info)(struct device *device, struct device_info *ret_info);
 
 	/*

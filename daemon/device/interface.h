@@ -6,7 +6,7 @@
 
 struct interface {
 	unsigned int index;
-	unsigned int l2_length; /* bytes in front of the IP header in a packet of its: 0 or 14 */
+	unsigned int l2_length; /* bytes in front of the IP header in its packets: 0 or 14 */
 };
 
 /*
@@ -15,6 +15,5 @@ struct interface {
  */
 int interface_find(const char *name, struct interface *ret_interface);
 
-/* Packets that the interface itself dropped since it was made . 0, -ENODEV or another -errno.
- */
+/* Packets that the interface itself has dropped since it was made. 0, -ENODEV or another -errno. */
 int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx);

@@ -20,6 +20,7 @@ struct underlay_programs {
 	int locals_map;
 };
 
+/* Nothing is attached yet. 0 or -errno. */
 int underlay_paths_new(const struct underlay_options *options, const struct underlay_programs *programs,
 		       struct underlay_paths **ret_paths);
 void underlay_paths_free(struct underlay_paths *paths);
@@ -39,4 +40,5 @@ void underlay_paths_detach(struct underlay_paths *paths);
 bool underlay_paths_is_local(const struct underlay_paths *paths, const struct address *address);
 /* How many devices are watched. */
 size_t underlay_paths_count(const struct underlay_paths *paths);
+/* As underlay_describe(). */
 const char *underlay_paths_describe(struct underlay_paths *paths);

@@ -18,6 +18,7 @@
 
 struct wg_account;
 
+/* Before the first reading. 0 or -ENOMEM. */
 int wg_account_new(struct wg_account **ret_account);
 void wg_account_free(struct wg_account *account);
 DEFINE_CLEANUP(struct wg_account *, wg_account_free);

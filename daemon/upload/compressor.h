@@ -14,6 +14,7 @@ enum compression { COMPRESSED_ZSTD, COMPRESSED_GZIP, COMPRESSED_NONE };
 
 struct compressor;
 
+/* Nothing has begun yet. 0 or -ENOMEM. */
 int compressor_new(struct compressor **ret_compressor);
 void compressor_free(struct compressor *compressor);
 

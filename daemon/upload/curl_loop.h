@@ -13,17 +13,20 @@ struct event_base;
  */
 typedef void (*curl_loop_done_fn)(CURL *easy, CURLcode result, void *userdata);
 
+/* 0 or -ENOMEM. */
 int curl_loop_new(struct event_base *base, struct curl_loop **ret_loop);
 /* All transfers must have been removed. */
 void curl_loop_free(struct curl_loop *loop);
-/*
- * Starts a transfer. Sets the handle's CURLOPT_PRIVATE. done and userdata must stay valid until the
- * callback or curl_loop_remove(). 0 or -ENOMEM.
- */
+/* Who is told of a transfer's end. */
 struct curl_transfer {
 	curl_loop_done_fn done;
 	void *userdata;
 };
+
+/*
+ * Starts a transfer. Sets the handle's CURLOPT_PRIVATE to the struct, which must stay valid until the
+ * callback or curl_loop_remove(). 0 or -ENOMEM.
+ */
 int curl_loop_add(struct curl_loop *loop, CURL *easy, struct curl_transfer *transfer);
 /* Ends a transfer without its callback; never waits (not for a resolver either). */
 void curl_loop_remove(struct curl_loop *loop, CURL *easy);

@@ -38,13 +38,14 @@ struct http_request {
 	size_t length;
 };
 
-/* watched_header: without colon; NULL for none. */
+/* watched_header: the name of an answer's header, without colon; NULL for none. 0 or -ENOMEM. */
 int http_client_new(const struct sink_context *context, const char *watched_header,
 		    struct http_client **ret_client);
 void http_client_free(struct http_client *client);
 /* Sends a request; one at a time. The answer comes from the loop, or before it returns. */
 void http_client_send(struct http_client *client, const struct http_request *request, http_done_fn done,
 		      void *userdata);
+/* Ends the request under way, if there is one, without its callback. */
 void http_client_cancel(struct http_client *client);
 
 /* The verdict that HTTP alone gives, with a text for people. */

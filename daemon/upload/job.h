@@ -8,13 +8,13 @@
 struct event_base;
 struct job;
 
-/*
- * work: on the thread; returns a result. done: on the loop, with that result; not called after job_free().
- * release: whenever neither needs state any more, on either; also when job_new() fails it is not called.
- */
 struct job_ops {
+	/* On the thread. Its result is handed to done(). */
 	int (*work)(void *state);
+	/* On the loop; never after job_free(). */
 	void (*done)(int result, void *userdata);
+	/* On either, once neither needs the state any more. Not when job_new() has failed: it is the caller's
+	 * then. */
 	void (*release)(void *state);
 };
 

@@ -1,7 +1,7 @@
 /*
- * A sink's life and what follows from each answer. The rule behind all of it: the cursor moves over a message
- * only when a server has accepted it, or when it was refused for itself, which is known only once a later
- * one is accepted. Until then everything can be done again from the spool.
+ * A sink's life, its status, and its turns: what is due is worked out anew at each wake-up from the phase and
+ * the clock, so that it does not matter what woke it, or how often. What follows from answers is in
+ * sink_answer.c.
  */
 
 #include "daemon/upload/sink_internal.h"

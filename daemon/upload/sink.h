@@ -42,7 +42,7 @@ struct batch_bounds {
 	const char *spool_id; /* text, 32 hex digits */
 };
 
-/* What the parts of the uploader that a sink may use; borrowed, outlives the sink. */
+/* What a sink may use of the uploader; borrowed, outlives the sink. */
 struct sink_context {
 	const struct sink_config *config;
 	const struct clock_ops *clock;
