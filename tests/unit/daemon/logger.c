@@ -30,7 +30,8 @@ struct fake {
 static char log_text[4096];
 static struct extraction next[2]; /* by layer: what the next extraction hands over */
 static unsigned int state_changes[2];
-static int make_error[2];
+static int make_error[2], extract_error[2];
+static bool make_error_once;
 
 static void note(enum device_layer layer, const char *what)
 {
@@ -59,7 +60,7 @@ static int fake_extract(struct device *device, struct extraction *ret_extraction
 	*ret_extraction = next[device->layer];
 	next[device->layer] = (struct extraction){0};
 	note(device->layer, "extract");
-	return ret_extraction->errors ? -EIO : 0;
+	return extract_error[device->layer];
 }
 
 static void fake_info(struct device *device, struct device_info *ret_info)
@@ -79,11 +80,14 @@ static const struct device_ops fake_ops = {
 
 static int fake_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
 {
+	int error = make_error[options->layer];
 	struct device *device;
 
-	if (make_error[options->layer]) {
+	if (error) {
+		if (make_error_once)
+			make_error[options->layer] = 0;
 		*ret_reason = strdup("the test says no");
-		return make_error[options->layer];
+		return error;
 	}
 	device = calloc(1, sizeof(*device));
 	ck_assert_ptr_nonnull(device);
@@ -192,6 +196,8 @@ static void setup(void)
 	memset(next, 0, sizeof(next));
 	memset(state_changes, 0, sizeof(state_changes));
 	memset(make_error, 0, sizeof(make_error));
+	make_error_once = false;
+	memset(extract_error, 0, sizeof(extract_error));
 	wall = START;
 	boot = 1000 * SECOND;
 	config = make_config("");
@@ -344,7 +350,9 @@ START_TEST(test_route_change_in_the_middle)
 	start();
 	will_extract(LAYER_TUN, "100.64.0.1:1", "10.1.1.1:2", 5, 500);
 	pass(SECOND);
+	log_text[0] = '\0';
 	reconfigure("172.16.0.0/12");
+	ck_assert_str_eq(log_text, "tun.extract sock.extract");
 	will_extract(LAYER_TUN, "100.64.0.1:1", "10.1.1.1:2", 3, 300); /* the old route still classifies */
 	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:2", 1, 100);
 	pass(SECOND);
@@ -418,6 +426,16 @@ static json_int_t status_number(const char *part, const char *member)
 	return value;
 }
 
+static json_int_t status_packets(const char *layer, const char *counts, const char *member)
+{
+	json_t *status = logger_status(logger);
+	json_t *object = json_object_get(json_object_get(status, layer), counts);
+	json_int_t value = json_integer_value(json_object_get(object, member));
+
+	json_decref(status);
+	return value;
+}
+
 START_TEST(test_conservation_is_checked)
 {
 	start();
@@ -448,13 +466,96 @@ START_TEST(test_ignored_and_overflow_count_for_conservation)
 }
 END_TEST
 
+START_TEST(test_unknown_counts_for_conservation)
+{
+	start();
+	will_extract(LAYER_SOCK, "100.64.0.2:0", "192.0.2.1:51820", 6, 660);
+	next[LAYER_SOCK].unknown = (struct counts){.rx_packets = 7, .rx_bytes = 70};
+	counts_add(&next[LAYER_SOCK].totals, &next[LAYER_SOCK].unknown);
+	next[LAYER_SOCK].inexact = (struct counts){.tx_packets = 2, .tx_bytes = 220};
+	pass(SECOND);
+	logger_end_window(logger);
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+	ck_assert_int_eq(status_packets("sock", "unknown", "rxPkts"), 7);
+	ck_assert_int_eq(status_packets("sock", "inexact", "txPkts"), 2);
+	ck_assert_int_eq(status_packets("sock", "totals", "rxPkts"), 7);
+	ck_assert_int_eq(status_packets("sock", "totals", "txPkts"), 6);
+}
+END_TEST
+
+/* What a kernel drops has no size. */
+START_TEST(test_conservation_in_packets_only)
+{
+	start();
+	for (int window = 0; window < 2; window++) {
+		will_extract(LAYER_TUN, "100.64.0.1:1", "100.64.0.2:2", 5, 500);
+		next[LAYER_TUN].totals.tx_bytes += 10;
+		next[LAYER_TUN].totals.tx_packets += (uint64_t)window;
+		next[LAYER_TUN].packets_only = true;
+		logger_end_window(logger);
+		ck_assert_int_eq(status_number("tun", "conservationFailures"), window);
+	}
+}
+END_TEST
+
+static void reload(uint32_t max_flows)
+{
+	struct config *old = config;
+
+	config = make_config("");
+	config->max_flows = max_flows;
+	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
+	config_free(old);
+}
+
+/* What a window can't hold, of either device, by the bound that holds since the reload. */
+START_TEST(test_connections_beyond_the_bound)
+{
+	start();
+	reload(1);
+	pass(SECOND);
+	for (int half = 0; half < 2; half++) {
+		will_extract(LAYER_TUN, "100.64.0.1:1", half ? "100.64.0.2:3" : "100.64.0.2:2", 5, 500);
+		will_extract(LAYER_SOCK, "100.64.0.2:0", half ? "192.0.2.2:1" : "192.0.2.1:1", 6, 660);
+		if (half == 0)
+			logger_gather(logger);
+	}
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"overflow\":{\"tun\":{\"txPkts\":5,\"txBytes\":500},"
+						 "\"sock\":{\"txPkts\":6,\"txBytes\":660}}"));
+	ck_assert_int_eq(status_packets("tun", "overflow", "txPkts"), 5);
+	ck_assert_int_eq(status_packets("sock", "overflow", "txPkts"), 6);
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+}
+END_TEST
+
+START_TEST(test_device_that_is_gone)
+{
+	start();
+	will_extract(LAYER_TUN, "100.64.0.1:1", "100.64.0.2:2", 5, 500);
+	extract_error[LAYER_TUN] = -ENODEV;
+	log_text[0] = '\0';
+	pass(SECOND);
+	logger_end_window(logger);
+	/* What came since the window's end is taken before it is closed; then it is made anew. */
+	ck_assert_str_eq(log_text, "tun.extract sock.extract tun.extract sock.extract tun.enable");
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
+	ck_assert_ptr_nonnull(strstr(messages(), "device lost: tun /x"));
+	ck_assert_ptr_nonnull(strstr(messages(), "device back: tun /x by stats (test)"));
+	ck_assert_int_eq(status_number("tun", "errors"), 0);
+}
+END_TEST
+
 START_TEST(test_failing_extraction_is_counted)
 {
 	start();
-	next[LAYER_SOCK].errors = 1;
+	/* A device may have had more of them than the one that it returns, or leave the counting to others.
+	 */
+	extract_error[LAYER_SOCK] = extract_error[LAYER_TUN] = -EIO;
+	next[LAYER_SOCK].errors = 3;
 	logger_end_window(logger);
-	ck_assert_int_eq(status_number("sock", "errors"), 1);
-	ck_assert_int_eq(status_number("tun", "errors"), 0);
+	ck_assert_int_eq(status_number("sock", "errors"), 3);
+	ck_assert_int_eq(status_number("tun", "errors"), 1);
 }
 END_TEST
 
@@ -469,6 +570,8 @@ START_TEST(test_device_that_does_not_work)
 	ck_assert_str_eq(reason, "stats: the test says no");
 	free(reason);
 	ck_assert(!logger_is_running(logger));
+	/* The one that came first does not go on counting. */
+	ck_assert_str_eq(log_text, "tun.enable tun.extract tun.disable");
 	ck_assert_int_eq(logger_start_anyway(logger), 0);
 	ck_assert(logger_is_running(logger));
 	make_error[LAYER_SOCK] = 0;
@@ -517,6 +620,32 @@ START_TEST(test_reload_exchanges_a_changed_device_at_a_windows_end)
 }
 END_TEST
 
+/* A VPN that is asked by both has one set of counts: nothing is thrown away, and it is not told to stop. */
+START_TEST(test_reload_asks_the_same_vpn)
+{
+	start();
+	will_extract(LAYER_TUN, "100.64.0.1:1", "100.64.0.2:2", 5, 500);
+	log_text[0] = '\0';
+	pass(SECOND);
+	reload(100);
+	ck_assert_str_eq(log_text,
+			 "tun.enable sock.enable tun.extract sock.extract tun.extract sock.extract");
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
+}
+END_TEST
+
+/* For what was too much beside the old device there may be room without it. */
+START_TEST(test_reload_tries_again_without_the_old_device)
+{
+	start();
+	make_error[LAYER_TUN] = -ENOMEM;
+	make_error_once = true;
+	reload(100);
+	ck_assert_ptr_nonnull(strstr(messages(), "device changed: tun /x by stats (test)"));
+	ck_assert_int_eq(status_number("tun", "maxFlows"), 100);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("logger");
@@ -535,10 +664,16 @@ int main(void)
 	tcase_add_test(tcase, test_heartbeat);
 	tcase_add_test(tcase, test_conservation_is_checked);
 	tcase_add_test(tcase, test_ignored_and_overflow_count_for_conservation);
+	tcase_add_test(tcase, test_unknown_counts_for_conservation);
+	tcase_add_test(tcase, test_conservation_in_packets_only);
+	tcase_add_test(tcase, test_connections_beyond_the_bound);
+	tcase_add_test(tcase, test_device_that_is_gone);
 	tcase_add_test(tcase, test_failing_extraction_is_counted);
 	tcase_add_test(tcase, test_device_that_does_not_work);
 	tcase_add_test(tcase, test_auto_takes_a_better_source_when_it_comes);
 	tcase_add_test(tcase, test_reload_exchanges_a_changed_device_at_a_windows_end);
+	tcase_add_test(tcase, test_reload_asks_the_same_vpn);
+	tcase_add_test(tcase, test_reload_tries_again_without_the_old_device);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
