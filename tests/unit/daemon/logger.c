@@ -363,6 +363,12 @@ START_TEST(test_route_change_in_the_middle)
 			 "\"txPkts\":8,\"txBytes\":800},"
 			 "{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"172.16.0.9:2\","
 			 "\"txPkts\":1,\"txBytes\":100}]}\n");
+	/* And through the window after it. */
+	for (int window = 0; window < 2; window++) {
+		will_extract(LAYER_TUN, "100.64.0.1:1", "10.1.1.1:2", 3, 300);
+		logger_end_window(logger);
+		ck_assert_int_eq(strstr(messages(), "exitTraffic") != NULL, window);
+	}
 }
 END_TEST
 
@@ -463,6 +469,7 @@ START_TEST(test_ignored_and_overflow_count_for_conservation)
 	ck_assert_str_eq(messages(),
 			 STARTED "{\"start\":\"2023-11-14T22:13:20Z\",\"end\":\"2023-11-14T22:13:21Z\","
 				 "\"overflow\":{\"tun\":{\"rxPkts\":12,\"rxBytes\":768}}}\n");
+	ck_assert_int_eq(status_packets("tun", "overflow", "rxPkts"), 12);
 }
 END_TEST
 
