@@ -262,6 +262,8 @@ void sink_run(struct sink *sink)
 		else
 			begin_sending(sink);
 	}
+	if (sink->phase == PHASE_SENDING)
+		sink_go_ahead(sink);
 }
 
 void sink_wake(struct sink *sink)

@@ -5,9 +5,10 @@
  * batches and their durable bounds, retries, refused messages, losses, the cursor); what is particular to
  * one kind is behind a table of operations, one file per kind.
  *
- * Each sink reads the spool at its own pace and has one batch under way at most. Order: the batch's bounds
- * are durable, it is sent, the server says yes, the cursor is durable, and only then may the collector
- * remove what was delivered.
+ * Each sink reads the spool at its own pace and has one batch under way at most (while a backlog goes out,
+ * the next one may be made meanwhile; it becomes durable and is sent only after the answer). Order: the
+ * batch's bounds are durable, it is sent, the server says yes, the cursor is durable, and only then may the
+ * collector remove what was delivered.
  */
 
 #include "common/config.h"
@@ -75,6 +76,13 @@ struct sink_ops {
 	 * sink_answered(), from the loop or before it returns.
 	 */
 	void (*send)(void *state, const struct batch_bounds *bounds);
+	/*
+	 * For kinds to which making a batch is dear; both NULL for others. ahead(): the batch that was sent
+	 * is kept for its answer, and begin() and add() make the next one beside it; false when that would
+	 * take too much memory. back(): the next one is dropped, and send() sends the kept one again.
+	 */
+	bool (*ahead)(void *state);
+	void (*back)(void *state);
 	/* The operator asked for files to be opened anew (SIGHUP). May be NULL. */
 	void (*reopen)(void *state);
 };

@@ -80,21 +80,35 @@ static void next_batch(struct sink *sink)
 	sink_changed(sink);
 }
 
+/* The batch that was made meanwhile takes its turn, complete or not. */
+static void go_on_ahead(struct sink *sink)
+{
+	sink->ahead = false;
+	sink->at_end = false;
+	sink->phase = PHASE_GATHER;
+	if (sink->ahead_ready) {
+		sink->phase = PHASE_READY;
+		sink_set_next_flush(sink);
+	}
+	sink_wake_at(sink, 0);
+	sink_changed(sink);
+}
+
 static void handle_delivered(struct sink *sink)
 {
 	struct cursor_state *state = &sink->state;
-	uint64_t last = sink->batch.last;
+	const struct batch_bounds batch = sink->ahead ? sink->sent : sink->batch;
 
 	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
 	sink->health = SINK_OK;
 	sink->last_error[0] = '\0';
 	sink->probing = false;
-	sink->sent_messages += sink->batch.messages;
-	sink->sent_bytes += sink->batch.bytes;
-	state->delivered = sink->batch_end;
-	state->sent_messages += sink->batch.messages;
-	state->sent_bytes += sink->batch.bytes;
+	sink->sent_messages += batch.messages;
+	sink->sent_bytes += batch.bytes;
+	state->delivered = sink->ahead ? sink->sent_end : sink->batch_end;
+	state->sent_messages += batch.messages;
+	state->sent_bytes += batch.bytes;
 	state->last_success = clock_wall(sink->context.clock);
 	state->lost_messages += sink->loss.messages;
 	state->lost_bytes += sink->loss.bytes;
@@ -102,8 +116,11 @@ static void handle_delivered(struct sink *sink)
 	sink->cursor_dirty = true;
 	if (sink->n_refused > 0)
 		settle_refused(sink);
-	pop_splits(sink, last);
-	next_batch(sink);
+	pop_splits(sink, batch.last);
+	if (sink->ahead)
+		go_on_ahead(sink);
+	else
+		next_batch(sink);
 }
 
 void sink_unsendable(struct sink *sink)
@@ -225,6 +242,8 @@ void sink_answered(struct sink *sink, const struct answer *answer, uint64_t wire
 	if (sink->phase != PHASE_SENDING)
 		return;
 	pace(sink, wire_bytes);
+	if (sink->ahead && answer->verdict != VERDICT_DELIVERED)
+		sink_drop_ahead(sink);
 	switch (answer->verdict) {
 	case VERDICT_DELIVERED:
 		handle_delivered(sink);

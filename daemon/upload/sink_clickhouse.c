@@ -3,6 +3,9 @@
  * events and its flows, each into a table of its own; what was accepted of it is not sent again while the
  * process lives, and after that the row keys tell.
  *
+ * To make a batch costs about half of what the server needs to take it, so the next one is made while one is
+ * under way.
+ *
  * The server is asked once which settings it knows: an unknown one would make it refuse everything, and they
  * also tell what it can read.
  */
@@ -27,22 +30,30 @@
 #define TOKEN_SETTING	 "insert_deduplication_token"
 #define EXCEPTION_HEADER "X-ClickHouse-Exception-Code"
 #define SETTINGS_MAX	 64
+/* A larger body (as a rule one that is not compressed) has no other beside it. */
+#define AHEAD_BODY_MAX (4 * 1024 * 1024)
 /* A table with a partition a day takes no insert into more than 100 (max_partitions_per_insert_block). */
 #define BATCH_SPAN_MAX (INT64_C(30) * 86400 * NSEC_PER_SEC)
 
 enum part { PART_EVENTS, PART_FLOWS, N_PARTS };
+
+struct batch {
+	struct compressor *bodies[N_PARTS];
+	uint64_t n_rows[N_PARTS];
+	bool finished;
+	enum part part; /* that is sent next, or under way */
+	struct batch_bounds bounds;
+	int64_t earliest, latest; /* times of its messages */
+};
 
 struct clickhouse {
 	const struct sink_context *context;
 	struct http_client *http;
 	struct clickhouse_rows rows; /* of one message */
 
-	struct compressor *bodies[N_PARTS];
-	uint64_t n_rows[N_PARTS];
-	bool finished;
-	enum part part; /* that is sent next, or under way */
-	struct batch_bounds bounds;
-	int64_t earliest, latest; /* times of the batch's messages */
+	struct batch batches[2];
+	struct batch *made; /* the one that messages go into */
+	struct batch *sent; /* the last that was sent; the same unless another is made ahead */
 	uint64_t wire_bytes;
 
 	bool asked;		   /* the server has said which settings it knows */
@@ -191,13 +202,14 @@ static void make_settings_url(struct clickhouse *clickhouse, struct buffer *url)
 static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
 {
 	const struct sink_config *config = clickhouse->context->config;
-	const struct compressor *body = clickhouse->bodies[clickhouse->part];
+	const struct batch *batch = clickhouse->sent;
+	const struct compressor *body = batch->bodies[batch->part];
 	_cleanup_buffer_ struct buffer query = {};
 
 	buffer_append_text(&query, "INSERT INTO ");
 	append_identifier(&query, config->database ? config->database : "default", "");
 	buffer_append_char(&query, '.');
-	append_identifier(&query, config->table, clickhouse->part == PART_EVENTS ? EVENTS_SUFFIX : "");
+	append_identifier(&query, config->table, batch->part == PART_EVENTS ? EVENTS_SUFFIX : "");
 	buffer_append_text(&query, " FORMAT JSONEachRow");
 	begin_url(clickhouse, url, &query);
 	for (size_t i = 0; i < clickhouse->n_names; i++) {
@@ -212,7 +224,7 @@ static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
 	/* Of the bytes too: a token with other bytes would be taken for a repetition, and they be lost. */
 	if (clickhouse->knows_tokens)
 		buffer_printf(url, "&" TOKEN_SETTING "=%s-%" PRIu64 "-%" PRIu64 "-%08" PRIx32,
-			      clickhouse->bounds.spool_id, clickhouse->bounds.first, clickhouse->bounds.last,
+			      batch->bounds.spool_id, batch->bounds.first, batch->bounds.last,
 			      compressor_crc(body));
 }
 
@@ -258,7 +270,7 @@ static void on_inserted(const struct http_answer *http, void *userdata)
 	clickhouse->wire_bytes += http->wire_bytes;
 	clickhouse_judge(http, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
-		clickhouse->part++;
+		clickhouse->sent->part++;
 		send_next(clickhouse);
 		return;
 	}
@@ -309,16 +321,17 @@ static void send_next(struct clickhouse *clickhouse)
 {
 	_cleanup_buffer_ struct buffer url = {};
 	struct answer delivered = {.verdict = VERDICT_DELIVERED, .retry_after = -1};
+	struct batch *batch = clickhouse->sent;
 	struct compressor *body;
 	int r;
 
-	while (clickhouse->part < N_PARTS && clickhouse->n_rows[clickhouse->part] == 0)
-		clickhouse->part++;
-	if (clickhouse->part == N_PARTS) {
+	while (batch->part < N_PARTS && batch->n_rows[batch->part] == 0)
+		batch->part++;
+	if (batch->part == N_PARTS) {
 		answer_with(clickhouse, &delivered);
 		return;
 	}
-	body = clickhouse->bodies[clickhouse->part];
+	body = batch->bodies[batch->part];
 	if (!clickhouse->asked) {
 		make_settings_url(clickhouse, &url);
 		body = NULL;
@@ -339,17 +352,19 @@ static void send_next(struct clickhouse *clickhouse)
 static void clickhouse_send(void *state, const struct batch_bounds *bounds)
 {
 	struct clickhouse *clickhouse = state;
+	struct batch *batch = clickhouse->made;
 	int r = 0;
 
-	clickhouse->bounds = *bounds;
+	clickhouse->sent = batch;
+	batch->bounds = *bounds;
 	clickhouse->wire_bytes = 0;
-	for (int i = 0; r == 0 && !clickhouse->finished && i < N_PARTS; i++)
-		r = compressor_finish(clickhouse->bodies[i]);
+	for (int i = 0; r == 0 && !batch->finished && i < N_PARTS; i++)
+		r = compressor_finish(batch->bodies[i]);
 	if (r < 0) {
 		fail(clickhouse, r);
 		return;
 	}
-	clickhouse->finished = true;
+	batch->finished = true;
 	send_next(clickhouse);
 }
 
@@ -358,20 +373,20 @@ static void clickhouse_send(void *state, const struct batch_bounds *bounds)
 static void clickhouse_begin(void *state, const struct batch_bounds *bounds)
 {
 	struct clickhouse *clickhouse = state;
+	struct batch *batch = clickhouse->made;
 
-	clickhouse->bounds = *bounds;
-	clickhouse->finished = false;
-	clickhouse->part = PART_EVENTS;
+	batch->bounds = *bounds;
+	batch->finished = false;
+	batch->part = PART_EVENTS;
 	for (int i = 0; i < N_PARTS; i++) {
-		compressor_begin(clickhouse->bodies[i], wanted_compression(clickhouse));
-		clickhouse->n_rows[i] = 0;
+		compressor_begin(batch->bodies[i], wanted_compression(clickhouse));
+		batch->n_rows[i] = 0;
 	}
 }
 
-static uint64_t body_length(const struct clickhouse *clickhouse)
+static uint64_t body_length(const struct batch *batch)
 {
-	return compressor_length(clickhouse->bodies[PART_FLOWS]) +
-	       compressor_length(clickhouse->bodies[PART_EVENTS]);
+	return compressor_length(batch->bodies[PART_FLOWS]) + compressor_length(batch->bodies[PART_EVENTS]);
 }
 
 /* Whether the batch is full without this message and its rows. */
@@ -379,17 +394,19 @@ static bool is_full(const struct clickhouse *clickhouse, const struct spool_mess
 {
 	const struct sink_config *config = clickhouse->context->config;
 	const struct clickhouse_rows *rows = &clickhouse->rows;
+	const struct batch *batch = clickhouse->made;
 
-	return clickhouse->n_rows[PART_FLOWS] + rows->n_flows > config->max_rows ||
-	       body_length(clickhouse) + rows->flows.length + rows->events.length > config->max_batch_size ||
-	       message->time - clickhouse->earliest > BATCH_SPAN_MAX ||
-	       clickhouse->latest - message->time > BATCH_SPAN_MAX;
+	return batch->n_rows[PART_FLOWS] + rows->n_flows > config->max_rows ||
+	       body_length(batch) + rows->flows.length + rows->events.length > config->max_batch_size ||
+	       message->time - batch->earliest > BATCH_SPAN_MAX ||
+	       batch->latest - message->time > BATCH_SPAN_MAX;
 }
 
 static int clickhouse_add(void *state, const struct batch_item *item)
 {
 	struct clickhouse *clickhouse = state;
 	struct clickhouse_rows *rows = &clickhouse->rows;
+	struct batch *batch = clickhouse->made;
 	const struct log_id *public_id = &item->message->public_id;
 	int64_t time = item->message->time;
 	int r;
@@ -397,21 +414,39 @@ static int clickhouse_add(void *state, const struct batch_item *item)
 	if (log_id_is_zero(public_id))
 		public_id = &clickhouse->context->credentials->public_id;
 	clickhouse_rows_reset(rows);
-	r = clickhouse_rows_add(rows, item, clickhouse->bounds.spool_id, public_id);
+	r = clickhouse_rows_add(rows, item, batch->bounds.spool_id, public_id);
 	if (r < 0)
 		return r;
 	if (item->index > 0 && is_full(clickhouse, item->message))
 		return -E2BIG;
-	r = compressor_add(clickhouse->bodies[PART_FLOWS], rows->flows.data, rows->flows.length);
+	r = compressor_add(batch->bodies[PART_FLOWS], rows->flows.data, rows->flows.length);
 	if (r == 0)
-		r = compressor_add(clickhouse->bodies[PART_EVENTS], rows->events.data, rows->events.length);
+		r = compressor_add(batch->bodies[PART_EVENTS], rows->events.data, rows->events.length);
 	if (r < 0)
 		return r;
-	clickhouse->earliest = item->index > 0 ? MIN(clickhouse->earliest, time) : time;
-	clickhouse->latest = item->index > 0 ? MAX(clickhouse->latest, time) : time;
-	clickhouse->n_rows[PART_FLOWS] += rows->n_flows;
-	clickhouse->n_rows[PART_EVENTS] += rows->n_events;
+	batch->earliest = item->index > 0 ? MIN(batch->earliest, time) : time;
+	batch->latest = item->index > 0 ? MAX(batch->latest, time) : time;
+	batch->n_rows[PART_FLOWS] += rows->n_flows;
+	batch->n_rows[PART_EVENTS] += rows->n_events;
 	return 0;
+}
+
+static bool clickhouse_ahead(void *state)
+{
+	struct clickhouse *clickhouse = state;
+
+	for (int i = 0; i < N_PARTS; i++)
+		if (compressor_body(clickhouse->sent->bodies[i])->length > AHEAD_BODY_MAX)
+			return false;
+	clickhouse->made = &clickhouse->batches[clickhouse->sent == &clickhouse->batches[0]];
+	return true;
+}
+
+static void clickhouse_back(void *state)
+{
+	struct clickhouse *clickhouse = state;
+
+	clickhouse->made = clickhouse->sent;
 }
 
 /* ---- life ---- */
@@ -421,8 +456,9 @@ static void clickhouse_free(void *state)
 	struct clickhouse *clickhouse = state;
 
 	http_client_free(clickhouse->http);
-	for (int i = 0; i < N_PARTS; i++)
-		compressor_free(clickhouse->bodies[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(clickhouse->batches); i++)
+		for (int part = 0; part < N_PARTS; part++)
+			compressor_free(clickhouse->batches[i].bodies[part]);
 	clickhouse_rows_deinit(&clickhouse->rows);
 	for (size_t i = 0; i < clickhouse->n_names; i++)
 		free(clickhouse->names[i]);
@@ -438,8 +474,9 @@ static int clickhouse_new(const struct sink_context *context, void **ret_state)
 		return -ENOMEM;
 	clickhouse->context = context;
 	r = add_settings(clickhouse);
-	for (int i = 0; r == 0 && i < N_PARTS; i++)
-		r = compressor_new(&clickhouse->bodies[i]);
+	clickhouse->made = clickhouse->sent = &clickhouse->batches[0];
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clickhouse->batches) * N_PARTS; i++)
+		r = compressor_new(&clickhouse->batches[i / N_PARTS].bodies[i % N_PARTS]);
 	if (r == 0)
 		r = http_client_new(context, EXCEPTION_HEADER, &clickhouse->http);
 	if (r < 0) {
@@ -458,4 +495,6 @@ const struct sink_ops sink_clickhouse_ops = {
 	.begin = clickhouse_begin,
 	.add = clickhouse_add,
 	.send = clickhouse_send,
+	.ahead = clickhouse_ahead,
+	.back = clickhouse_back,
 };

@@ -206,6 +206,9 @@ static int add_message(struct sink *sink)
 
 	if (is_behind_limits(sink))
 		return 1;
+	/* What has to do with the state of what was delivered comes after the answer. */
+	if (sink->ahead && sink->batch.messages == 0 && (sink->gap.messages > 0 || sink->new_spool))
+		return 1;
 	if (sink->batch.messages == 0) {
 		r = begin_batch(sink);
 		if (r < 0)
@@ -261,4 +264,60 @@ int sink_gather(struct sink *sink)
 			return r;
 	}
 	return -EAGAIN;
+}
+
+static bool can_go_ahead(const struct sink *sink)
+{
+	return sink->ops->ahead && sink->full && sink->n_splits == 0 && sink->limit == 0 &&
+	       sink->n_refused == 0 && !sink->probing && sink->loss.messages == 0 &&
+	       sink->carried.messages == 0;
+}
+
+static void begin_ahead(struct sink *sink)
+{
+	sink->ahead = true;
+	sink->ahead_ended = sink->ahead_ready = false;
+	sink->sent = sink->batch;
+	sink->sent_start = sink->batch_start;
+	sink->sent_end = sink->batch_end;
+	sink_batch_reset(sink);
+}
+
+void sink_drop_ahead(struct sink *sink)
+{
+	sink->ops->back(sink->impl);
+	sink->ahead = false;
+	sink_restart_at(sink, &sink->sent_end);
+	sink->batch = sink->sent;
+	sink->batch_start = sink->sent_start;
+	sink->full = true;
+}
+
+void sink_go_ahead(struct sink *sink)
+{
+	int r;
+
+	if (!sink->ahead) {
+		if (!can_go_ahead(sink) || !sink->ops->ahead(sink->impl))
+			return;
+		begin_ahead(sink);
+		/* After what goes out first. */
+		sink_wake_at(sink, 0);
+		return;
+	}
+	if (sink->ahead_ended)
+		return;
+	r = sink_gather(sink);
+	if (r == -EAGAIN) {
+		sink_wake_at(sink, 0);
+		return;
+	}
+	sink->ahead_ended = true;
+	/* At the spool's end more may come before the answer, and belong into the same batch. */
+	sink->ahead_ready = r > 0 && !sink->at_end && sink->batch.messages > 0;
+	if (r < 0) {
+		/* It is met again, and dealt with, after the answer. */
+		sink_drop_ahead(sink);
+		sink->full = false;
+	}
 }

@@ -50,6 +50,16 @@ struct sink {
 	struct buffer loss_text;
 	char spool_id[33];
 
+	/*
+	 * The batch under way while the next one is made in its place above. It is always full, tells no loss
+	 * and has nothing refused before it, so that there is nothing else to be kept.
+	 */
+	bool ahead;
+	bool ahead_ended; /* nothing more is made before the answer */
+	bool ahead_ready; /* what was made is complete */
+	struct batch_bounds sent;
+	struct spool_position sent_start, sent_end;
+
 	/* A message that was read and did not belong into the last batch; its data is the reader's. */
 	bool peeked;
 	struct spool_message peek;
@@ -120,6 +130,10 @@ int sink_gather(struct sink *sink);
 /* Moves the time of the next flush behind now. */
 void sink_set_next_flush(struct sink *sink);
 void sink_batch_reset(struct sink *sink);
+/* Makes some more of the next batch while one is under way. */
+void sink_go_ahead(struct sink *sink);
+/* Drops what was made ahead: the batch is the one under way again, and what follows it is to be read. */
+void sink_drop_ahead(struct sink *sink);
 /* The kind of sink can't send the batch's only message, whatever a server says: it is set aside for good. */
 void sink_unsendable(struct sink *sink);
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,13 +31,19 @@ static struct world {
 	int64_t now;
 	int64_t wake; /* when the sink wants to run; -1: not at all */
 	struct sink *sink;
-	size_t n_in_batch;
+	struct {
+		size_t n;
+		uint64_t first, last;
+	} batches[2]; /* one under way and one made meanwhile */
+	int made, sent;
+	bool makes_ahead, has_room;
 
 	struct {
 		int64_t at;
 		uint64_t first, last, messages;
 	} tries[TRIES_MAX];
 	size_t n_tries;
+	/* NULL: the test answers by itself. */
 	struct answer (*server)(const struct batch_bounds *bounds, size_t attempt);
 	uint64_t batch_max;
 } world;
@@ -94,7 +101,7 @@ static void fake_begin(void *state, const struct batch_bounds *bounds)
 {
 	(void)state;
 	(void)bounds;
-	world.n_in_batch = 0;
+	world.batches[world.made].n = 0;
 }
 
 static int fake_add(void *state, const struct batch_item *item)
@@ -102,7 +109,9 @@ static int fake_add(void *state, const struct batch_item *item)
 	(void)state;
 	if (item->index >= world.batch_max)
 		return -E2BIG;
-	world.n_in_batch++;
+	if (world.batches[world.made].n++ == 0)
+		world.batches[world.made].first = item->message->sequence;
+	world.batches[world.made].last = item->message->sequence;
 	return 0;
 }
 
@@ -111,14 +120,37 @@ static void fake_send(void *state, const struct batch_bounds *bounds)
 	struct answer answer;
 
 	(void)state;
-	ck_assert_uint_eq(bounds->messages, world.n_in_batch);
+	ck_assert_uint_eq(bounds->messages, world.batches[world.made].n);
+	ck_assert_uint_eq(bounds->first, world.batches[world.made].first);
+	ck_assert_uint_eq(bounds->last, world.batches[world.made].last);
+	world.sent = world.made;
 	ck_assert_uint_lt(world.n_tries, TRIES_MAX);
 	world.tries[world.n_tries].at = world.now;
 	world.tries[world.n_tries].first = bounds->first;
 	world.tries[world.n_tries].last = bounds->last;
 	world.tries[world.n_tries].messages = bounds->messages;
+	if (!world.server) {
+		world.n_tries++;
+		return;
+	}
 	answer = world.server(bounds, world.n_tries++);
 	sink_answered(context_of->sink, &answer, 1000);
+}
+
+static bool fake_ahead(void *state)
+{
+	(void)state;
+	if (!world.has_room)
+		return false;
+	world.made = !world.sent;
+	world.batches[world.made].n = 0;
+	return true;
+}
+
+static void fake_back(void *state)
+{
+	(void)state;
+	world.made = world.sent;
 }
 
 static const struct sink_ops fake_ops = {
@@ -129,6 +161,18 @@ static const struct sink_ops fake_ops = {
 	.begin = fake_begin,
 	.add = fake_add,
 	.send = fake_send,
+};
+
+static const struct sink_ops fake_ahead_ops = {
+	.name = "fake",
+	.type = SINK_LOGTAIL,
+	.new = fake_new,
+	.free = fake_free,
+	.begin = fake_begin,
+	.add = fake_add,
+	.send = fake_send,
+	.ahead = fake_ahead,
+	.back = fake_back,
 };
 
 static struct sink_config sink_config;
@@ -167,7 +211,7 @@ static void fill(int n)
 static void make_sink(void)
 {
 	struct sink_options options = {
-		.ops = &fake_ops,
+		.ops = world.makes_ahead ? &fake_ahead_ops : &fake_ops,
 		.context = {.config = &sink_config, .clock = &clock_ops, .quarantine_max = 1 << 20},
 		.upload_fd = upload_fd,
 		.spool_fd = &spool_fd,
@@ -553,6 +597,168 @@ START_TEST(test_flush_looks_again_after_an_answer)
 }
 END_TEST
 
+/* Answers the batch under way, by itself, and lets what follows happen. */
+static void answer_now(enum verdict verdict)
+{
+	struct answer answer = say(verdict, -1);
+
+	sink_answered(world.sink, &answer, 1000);
+	run_until(world.now);
+}
+
+static void check_try(size_t i, uint64_t first, uint64_t last)
+{
+	ck_assert_uint_eq(world.n_tries, i + 1);
+	ck_assert_uint_eq(world.tries[i].first, first);
+	ck_assert_uint_eq(world.tries[i].last, last);
+}
+
+static void begin_ahead(void)
+{
+	world.makes_ahead = world.has_room = true;
+	make_sink();
+	run_until(world.now);
+	check_try(0, 1, 100);
+	/* The second is made, and not sent. */
+	ck_assert_int_ne(world.made, world.sent);
+	ck_assert_uint_eq(world.batches[world.made].first, 101);
+}
+
+START_TEST(test_next_batch_is_made_meanwhile)
+{
+	struct sink_status status;
+
+	fill(250);
+	begin_ahead();
+	ck_assert_uint_eq(world.batches[world.made].last, 200);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 0);
+	ck_assert_uint_eq(status.backlog_messages, 250);
+	answer_now(VERDICT_DELIVERED);
+	check_try(1, 101, 200);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 100);
+	ck_assert_uint_eq(status.sent_messages, 100);
+	/* The end of the spool: what is there is made, and takes its turn after the answer. */
+	ck_assert_uint_eq(world.batches[world.made].last, 250);
+	close(spool_fd);
+	fill(20);
+	answer_now(VERDICT_DELIVERED);
+	check_try(2, 201, 270);
+	answer_now(VERDICT_DELIVERED);
+	ck_assert_uint_eq(world.n_tries, 3);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 270);
+	ck_assert_uint_eq(status.sent_messages, 270);
+	ck_assert(sink_is_settled(world.sink));
+}
+END_TEST
+
+/* Any answer but yes: the same batch again, or its halves, and then what follows, each once and in order. */
+START_TEST(test_what_was_made_meanwhile_is_dropped)
+{
+	static const enum verdict verdicts[] = {VERDICT_RETRY, VERDICT_MISCONFIGURED, VERDICT_REFUSED};
+	enum verdict verdict = verdicts[_i];
+	struct sink_status status;
+	uint64_t next = 1;
+
+	fill(250);
+	begin_ahead();
+	answer_now(verdict);
+	ck_assert_int_eq(world.made, world.sent);
+	run_until(world.now + 120 * SECOND);
+	check_try(1, 1, verdict == VERDICT_REFUSED ? 50 : 100);
+	ck_assert_uint_eq(world.tries[1].messages, world.tries[1].last);
+	for (size_t i = 1; next <= 250; i++) {
+		ck_assert_uint_eq(world.n_tries, i + 1);
+		ck_assert_uint_eq(world.tries[i].first, next);
+		next = world.tries[i].last + 1;
+		answer_now(VERDICT_DELIVERED);
+	}
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 250);
+	ck_assert_uint_eq(status.sent_messages, 250);
+	ck_assert_uint_eq(status.quarantined, 0);
+}
+END_TEST
+
+/* What was only made is nowhere on disk: the one under way is sent again, the same. */
+START_TEST(test_ended_with_a_batch_made_meanwhile)
+{
+	fill(250);
+	begin_ahead();
+	answer_now(VERDICT_DELIVERED);
+	check_try(1, 101, 200);
+	sink_free(world.sink);
+	world.made = world.sent = 0;
+	world.batch_max = 150;
+	make_sink();
+	run_until(world.now);
+	check_try(2, 101, 200);
+	answer_now(VERDICT_DELIVERED);
+	check_try(3, 201, 250);
+}
+END_TEST
+
+START_TEST(test_no_room_for_a_second_batch)
+{
+	fill(250);
+	world.makes_ahead = true;
+	make_sink();
+	run_until(world.now);
+	check_try(0, 1, 100);
+	ck_assert_int_eq(world.made, world.sent);
+	answer_now(VERDICT_DELIVERED);
+	check_try(1, 101, 200);
+	answer_now(VERDICT_DELIVERED);
+	check_try(2, 201, 250);
+}
+END_TEST
+
+static void damage_message(int number)
+{
+	char pattern[96], text[64], *at;
+	static char data[1 << 16];
+	glob_t found;
+	ssize_t n;
+	int fd;
+
+	snprintf(pattern, sizeof(pattern), "%s/spool/*.seg", directory);
+	ck_assert_int_eq(glob(pattern, 0, NULL, &found), 0);
+	fd = open(found.gl_pathv[0], O_RDWR | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	globfree(&found);
+	n = pread(fd, data, sizeof(data), 0);
+	snprintf(text, sizeof(text), "\"proc_seq\":%d}", number);
+	at = memmem(data, (size_t)n, text, strlen(text));
+	ck_assert_ptr_nonnull(at);
+	ck_assert_int_eq(pwrite(fd, "X", 1, at - data), 1);
+	close(fd);
+}
+
+/* A loss ends what is made meanwhile, and is told once, at the beginning of the batch after it. */
+START_TEST(test_loss_in_a_batch_made_meanwhile)
+{
+	struct sink_status status;
+
+	fill(250);
+	damage_message(150);
+	begin_ahead();
+	ck_assert_uint_eq(world.batches[world.made].last, 149);
+	answer_now(VERDICT_DELIVERED);
+	check_try(1, 101, 149);
+	answer_now(VERDICT_DELIVERED);
+	check_try(2, 151, 250);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.lost_messages, 1);
+	answer_now(VERDICT_DELIVERED);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 250);
+	ck_assert_uint_eq(status.lost_messages, 1);
+	ck_assert_uint_eq(status.sent_messages, 249);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sink");
@@ -573,6 +779,11 @@ int main(void)
 	tcase_add_test(tcase, test_rate_limit);
 	tcase_add_test(tcase, test_flush_interval);
 	tcase_add_test(tcase, test_flush_looks_again_after_an_answer);
+	tcase_add_test(tcase, test_next_batch_is_made_meanwhile);
+	tcase_add_loop_test(tcase, test_what_was_made_meanwhile_is_dropped, 0, 3);
+	tcase_add_test(tcase, test_ended_with_a_batch_made_meanwhile);
+	tcase_add_test(tcase, test_no_room_for_a_second_batch);
+	tcase_add_test(tcase, test_loss_in_a_batch_made_meanwhile);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
