@@ -74,8 +74,8 @@ bool layer_differs(const struct layer *layer, const struct config *config,
  */
 int layer_open(struct layer *layer);
 /*
- * When auto found nothing for a layer and took none: tries again, since a tunnel may appear on an interface
- * that was there before. True if a source took its place.
+ * Where `auto` has found no source for a layer and settled for `none`: tries again, since a tunnel may appear
+ * on an interface that was there before. True if a source has taken its place.
  */
 bool layer_improve(struct layer *layer);
 void layer_close(struct layer *layer);

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
-#include <sys/param.h>
 #include <sys/queue.h>
 
 #define FLUSH_GRACE_MS 500

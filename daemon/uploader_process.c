@@ -247,9 +247,14 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 static void end_child(struct uploader_process *process)
 {
 	struct pollfd ended = {.fd = process->pidfd, .events = POLLIN};
+	int r;
 
 	kill(process->pid, SIGTERM);
-	if (poll(&ended, 1, END_WAIT_MS) <= 0)
+	/* A signal to this process must not cut the child's time short. */
+	do
+		r = poll(&ended, 1, END_WAIT_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
 		kill(process->pid, SIGKILL);
 	waitpid(process->pid, NULL, 0);
 	forget_child(process);

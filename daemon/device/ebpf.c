@@ -153,8 +153,8 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 	error = ebpf_drain(ebpf, &extraction);
 	if (error < 0) {
 		extraction.errors++;
-		extraction.has_totals =
-			false; /* they were not read to the end: nothing to hold the entries against */
+		/* They were not read to the end: nothing to hold the entries against. */
+		extraction.has_totals = false;
 	}
 	*ret_extraction = extraction;
 	if (error < 0)

@@ -51,15 +51,14 @@ static int hook_attach_tcx(const struct hook_options *options, struct hook *hook
 
 static int hook_attach_any(const struct hook_options *options, struct hook *hook)
 {
-	int error = hook_attach_tcx(options, hook), other;
+	int error = hook_attach_tcx(options, hook);
 
 	/* Where these stand in the way, they would do so again. */
 	if (error == 0 || error == -ENODEV || error == -EPERM || error == -ENOMEM)
 		return error;
 	/* A kernel without TCX doesn't know the number and says -EINVAL. */
 	snprintf(hook->reason, sizeof(hook->reason), "no TCX on this kernel (%s)", strerror(-error));
-	other = clsact_attach(options, &hook->clsact);
-	return other;
+	return clsact_attach(options, &hook->clsact);
 }
 
 int hook_attach(const struct hook_options *options, struct hook **ret_hook)

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Talking on a connected, non-blocking Unix stream socket within a deadline (boot time, ns), as the reader of
- * WireGuard's peers and the broker in between do.
+ * Talking on a connected, non-blocking Unix stream socket within a deadline (boot time, ns; INT64_MAX: none),
+ * as the reader of WireGuard's peers and the broker in between do.
  */
 
 #include <stddef.h>

@@ -137,13 +137,12 @@ static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 static void on_connected(void *userdata)
 {
 	struct uploader *uploader = userdata;
-	int64_t *last = &uploader->last_report;
 
 	if (!uploader->link)
 		return;
 	link_identify(uploader->link, &uploader->credentials->public_id,
 		      &uploader->credentials->domain_public_id);
-	*last = 0;
+	uploader->last_report = 0;
 	add_timer(uploader->report_timer, 0);
 }
 
@@ -293,18 +292,6 @@ static void on_spool_changed(evutil_socket_t fd, short what, void *userdata)
 
 /* ---- configuration ---- */
 
-static char *describe_config_error(const struct config_error *error)
-{
-	char *text = NULL;
-	int n;
-
-	if (error->line > 0)
-		n = asprintf(&text, "%s:%u: %s", error->file, error->line, error->reason);
-	else
-		n = asprintf(&text, "%s: %s", error->file, error->reason);
-	return n < 0 ? NULL : text;
-}
-
 static int load_config(const char *file, struct config_ref **ret_config, char **ret_reason)
 {
 	_cleanup_(config_error_deinit) struct config_error error = {};
@@ -316,7 +303,7 @@ static int load_config(const char *file, struct config_ref **ret_config, char **
 	ref->n_refs = 1;
 	r = config_load(file, &ref->config, &error);
 	if (r < 0) {
-		*ret_reason = describe_config_error(&error);
+		*ret_reason = config_error_text(&error);
 		free(ref);
 		return r;
 	}
