@@ -1,22 +1,13 @@
 /* What a reload needs to know of two configurations: what differs. */
 
 #include "common/config.h"
+#include "common/parse.h"
 
 #include <string.h>
 
 static bool text_equal(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool list_equal(char **a, char **b)
-{
-	if (!a || !b)
-		return a == b;
-	for (; *a && *b; a++, b++)
-		if (strcmp(*a, *b) != 0)
-			return false;
-	return !*a && !*b;
 }
 
 bool device_config_equal(const struct device_config *a, const struct device_config *b)
@@ -40,10 +31,10 @@ bool sink_config_equal(const struct sink_config *a, const struct sink_config *b)
 	       a->compression == b->compression && a->max_batch_size == b->max_batch_size &&
 	       a->max_rows == b->max_rows && a->flush_interval == b->flush_interval &&
 	       a->rate_limit == b->rate_limit && a->timeout == b->timeout &&
-	       list_equal(a->headers, b->headers) && text_equal(a->bearer_token_file, b->bearer_token_file) &&
+	       strv_equal(a->headers, b->headers) && text_equal(a->bearer_token_file, b->bearer_token_file) &&
 	       text_equal(a->user, b->user) && text_equal(a->password_file, b->password_file) &&
 	       text_equal(a->ca_file, b->ca_file) && text_equal(a->cert_file, b->cert_file) &&
-	       text_equal(a->key_file, b->key_file) && list_equal(a->settings, b->settings);
+	       text_equal(a->key_file, b->key_file) && strv_equal(a->settings, b->settings);
 }
 
 const char *config_restart_needed(const struct config *running, const struct config *wanted)

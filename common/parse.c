@@ -222,3 +222,13 @@ void strv_free(char **list)
 		free(list[i]);
 	free(list);
 }
+
+bool strv_equal(char *const *a, char *const *b)
+{
+	if (!a || !b)
+		return a == b;
+	for (; *a && *b; a++, b++)
+		if (strcmp(*a, *b) != 0)
+			return false;
+	return !*a && !*b;
+}

@@ -21,3 +21,5 @@ int parse_bool(const char *text, bool *ret_value);
  * -ENOMEM. */
 int parse_list(const char *text, char ***ret_list);
 void strv_free(char **list);
+/* Whether both hold the same texts in the same order; a list that is NULL equals only another. */
+bool strv_equal(char *const *a, char *const *b);

@@ -109,29 +109,12 @@ int layer_configure(struct layer *layer, const struct config *config, const stru
 	return 0;
 }
 
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool list_equal(char *const *a, char *const *b)
-{
-	if (!a || !b)
-		return a == b;
-	while (*a && *b && strcmp(*a, *b) == 0)
-		a++, b++;
-	return !*a && !*b;
-}
-
 bool layer_differs(const struct layer *layer, const struct config *config, const struct device_config *device)
 {
-	if (layer->config.source != device->source ||
-	    !text_equal(layer->config.interface, device->interface) ||
-	    !text_equal(layer->config.stats_socket, device->stats_socket) ||
-	    layer->max_flows != config->max_flows)
+	if (!device_config_equal(&layer->config, device) || layer->max_flows != config->max_flows)
 		return true;
 	return layer->which == LAYER_SOCK && (layer->underlay != config->underlay ||
-					      !list_equal(layer->underlay_devices, config->underlay_devices));
+					      !strv_equal(layer->underlay_devices, config->underlay_devices));
 }
 
 static void set_reason(struct layer *layer, char *reason)
@@ -276,6 +259,11 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	if (r >= 0)
 		layer->enabled = enabled;
 	return r;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 /* One VPN that both ask has but one set of counts. */

@@ -148,6 +148,22 @@ START_TEST(test_list)
 }
 END_TEST
 
+START_TEST(test_list_equal)
+{
+	char a[] = "a", b[] = "b", again[] = "b", c[] = "c";
+	char *none[] = {NULL}, *one[] = {a, NULL}, *two[] = {a, b, NULL};
+
+	ck_assert(strv_equal(NULL, NULL));
+	ck_assert(!strv_equal(NULL, none));
+	ck_assert(!strv_equal(one, NULL));
+	ck_assert(strv_equal(none, none));
+	ck_assert(strv_equal(two, (char *[]){a, again, NULL}));
+	ck_assert(!strv_equal(one, two));
+	ck_assert(!strv_equal(two, one));
+	ck_assert(!strv_equal(two, (char *[]){a, c, NULL}));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("parse");
@@ -159,6 +175,7 @@ int main(void)
 	tcase_add_loop_test(test_case, test_duration, 0, ARRAY_SIZE(durations));
 	tcase_add_test(test_case, test_bool);
 	tcase_add_test(test_case, test_list);
+	tcase_add_test(test_case, test_list_equal);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
 }
