@@ -295,6 +295,32 @@ START_TEST(windows_begin_empty)
 }
 END_TEST
 
+/* So many that some agree in their slot and in all bits of the hash that a slot has. */
+START_TEST(connections_that_look_alike)
+{
+	const unsigned int connections = 131072;
+	uint8_t packet[28] = {0x45, 0, 0, 28, [9] = 17, [15] = 1, [19] = 2};
+	const struct program_run run = {.packet = packet, .length = sizeof(packet)};
+	struct program_counts counts;
+	struct program *large;
+
+	stay_on(0);
+	ck_assert_int_eq(program_new(connections, &large), 0);
+	for (unsigned int n = 0; n < connections; n++) {
+		packet[14] = (uint8_t)(n >> 16);
+		packet[20] = (uint8_t)(n >> 8);
+		packet[21] = (uint8_t)n;
+		ck_assert_int_eq(program_run(large, &run, NULL), 0);
+	}
+	ck_assert_int_eq(program_extract(large, false, &counts), 0);
+	ck_assert_uint_eq(counts.flows.n, connections);
+	for (size_t i = 0; i < counts.flows.n; i++)
+		ck_assert_uint_eq(counts.flows.items[i].counts.tx_packets, 1);
+	program_counts_deinit(&counts);
+	program_free(large);
+}
+END_TEST
+
 static void check_sums(struct program_counts *counts, uint64_t packets)
 {
 	struct counts sum = counts->overflow;
@@ -344,6 +370,7 @@ static TCase *make_case(void)
 	tcase_add_test(tcase, exact_while_windows_change);
 	tcase_add_test(tcase, a_full_table_counts_overflow);
 	tcase_add_test(tcase, windows_begin_empty);
+	tcase_add_test(tcase, connections_that_look_alike);
 	tcase_add_loop_test(tcase, an_extraction_that_fails_midway, 0, 2);
 	return tcase;
 }
