@@ -23,8 +23,14 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* Slots looked at for one connection. At most half of them are taken, so that a run of 60 is rare already. */
-#define FLOW_PROBES 128
+/*
+ * Slots looked at for one connection. At most half of them are taken, and not more than three eighths before
+ * an early extraction: then one connection in 10^10 finds none.
+ */
+#define FLOW_PROBES 64
+
+/* Tries to claim a slot. Each that fails is another CPU's that came first. */
+#define FLOW_CLAIMS 16
 
 /* Set before loading. */
 const volatile __u32 flow_capacity = 2;	   /* entries of one side */
@@ -57,16 +63,22 @@ struct {
 } fill SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FLOW_SIDES);
+	__type(key, __u32);
+	__type(value, struct flow_totals);
+} totals SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } pressure SEC(".maps");
 
-/* A connection's way through the slots of a side. */
+/* Where a connection is looked for in the slots of a side. */
 struct probe {
 	__u32 side;
 	__u32 tag; /* the hash bits of its slot */
 	__u32 slot;
-	__u32 left; /* slots that may still be looked at */
 };
 
 /* Two words of the key, each with a random one added, multiplied in full. */
@@ -113,7 +125,6 @@ static __always_inline __u32 *probe_place(const struct probe *probe)
 static __always_inline void probe_step(struct probe *probe)
 {
 	probe->slot = (probe->slot + 1) & ((1U << flow_slot_bits) - 1);
-	probe->left--;
 }
 
 static __always_inline struct flow_entry *entry_at(__u32 side, __u32 number)
@@ -123,28 +134,17 @@ static __always_inline struct flow_entry *entry_at(__u32 side, __u32 number)
 	return bpf_map_lookup_elem(&entries, &at);
 }
 
-/* The connection's entry; else NULL, and the probe is where it would be: at a free slot, if any is left. */
-static __always_inline struct flow_entry *find_entry(const struct flow_key *key, struct probe *probe)
+/* The entry that a slot with this connection's tag leads to, if it is the connection's. */
+static __always_inline struct flow_entry *entry_of(const struct flow_key *key, const struct probe *probe,
+						   __u32 seen)
 {
 	const __u32 number_mask = (1U << flow_number_bits) - 1;
 	struct flow_entry *entry;
-	__u32 *place, seen;
 
-	for (int i = 0; i < FLOW_PROBES; i++) {
-		place = probe_place(probe);
-		if (!place)
-			return NULL;
-		seen = *(volatile __u32 *)place;
-		if (!seen)
-			return NULL;
-		if ((seen & ~number_mask) == probe->tag) {
-			entry = entry_at(probe->side, (seen & number_mask) - 1);
-			if (entry && same_flow(&entry->key, key))
-				return entry;
-		}
-		probe_step(probe);
-	}
-	return NULL;
+	if ((seen & ~number_mask) != probe->tag)
+		return NULL;
+	entry = entry_at(probe->side, (seen & number_mask) - 1);
+	return entry && same_flow(&entry->key, key) ? entry : NULL;
 }
 
 /* A block of entries for this CPU. */
@@ -168,46 +168,79 @@ static __always_inline bool take_block(__u32 side, struct flow_totals *own)
 	return true;
 }
 
-/* An entry with no counts yet; NULL where there is no room. A function of its own: few packets need it. */
-static __noinline struct flow_entry *make_entry(const struct flow_key *key, struct probe *probe,
-						struct flow_totals *own)
+/* Makes an entry with no counts at a free slot, or the next one: its number plus 1; 0 where there is no room.
+ */
+static __always_inline __u32 make_entry(const struct flow_key *key, struct probe *probe)
 {
+	struct flow_totals *own = bpf_map_lookup_elem(&totals, &probe->side);
 	struct flow_entry *entry;
 	__u32 *place;
 
-	if (own->next >= own->end && !take_block(probe->side, own))
-		return NULL;
+	if (!own || (own->next >= own->end && !take_block(probe->side, own)))
+		return 0;
 	entry = entry_at(probe->side, own->next);
 	if (!entry)
-		return NULL;
+		return 0;
 	entry->key = *key;
 	entry->counts = (struct flow_counts){};
-	for (int i = 0; i < FLOW_PROBES && probe->left; i++) {
+	for (int i = 0; i < FLOW_CLAIMS; i++) {
 		place = probe_place(probe);
 		if (!place)
-			return NULL;
+			return 0;
 		entry->slot = probe->slot;
-		if (!__sync_val_compare_and_swap(place, 0, probe->tag | (own->next + 1))) {
-			own->next++;
-			return entry;
-		}
+		if (!__sync_val_compare_and_swap(place, 0, probe->tag | (own->next + 1)))
+			return ++own->next;
 		/* Another CPU's, so not this connection. */
 		probe_step(probe);
 	}
-	return NULL;
+	return 0;
 }
 
-static __always_inline struct flow_entry *find_or_make_entry(const struct flow_key *key, __u32 side,
-							     struct flow_totals *own)
+/*
+ * From the slot of the probe on: the number of the connection's entry, which is made where there is none,
+ * plus 1; 0 where there is no room. A function of its own to the verifier, which would else walk through all
+ * that comes after from every round.
+ */
+__noinline int find_or_make_entry(const struct flow_key *key, const struct probe *first)
+{
+	struct flow_entry *entry;
+	struct probe probe;
+	__u32 *place, seen;
+
+	if (!key || !first)
+		return 0;
+	probe = *first;
+	for (int i = 0; i < FLOW_PROBES; i++) {
+		place = probe_place(&probe);
+		if (!place)
+			return 0;
+		seen = *(volatile __u32 *)place;
+		if (!seen)
+			return make_entry(key, &probe);
+		entry = entry_of(key, &probe, seen);
+		if (entry)
+			return seen & ((1U << flow_number_bits) - 1);
+		probe_step(&probe);
+	}
+	return 0;
+}
+
+/* The connection's entry on this side, made if need be; NULL where there is no room. */
+static __always_inline struct flow_entry *flow_entry_get(const struct flow_key *key, __u32 side)
 {
 	__u64 hash = hash_flow(key);
 	struct probe probe = {
 		.side = side,
 		.tag = (__u32)hash & ~((1U << flow_number_bits) - 1),
 		.slot = hash >> (64 - flow_slot_bits),
-		.left = FLOW_PROBES,
 	};
-	struct flow_entry *entry = find_entry(key, &probe);
+	__u32 *place = probe_place(&probe), number;
+	struct flow_entry *entry;
 
-	return entry ? entry : make_entry(key, &probe, own);
+	/* Nine in ten are found at the first slot. */
+	entry = place ? entry_of(key, &probe, *(volatile __u32 *)place) : NULL;
+	if (entry)
+		return entry;
+	number = find_or_make_entry(key, &probe);
+	return number ? entry_at(side, number - 1) : NULL;
 }

@@ -22,13 +22,6 @@ struct {
 	__type(value, __u32);
 } epoch SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FLOW_SIDES);
-	__type(key, __u32);
-	__type(value, struct flow_totals);
-} totals SEC(".maps");
-
 /* For counters of this CPU alone: neither program can interrupt the other, both run with softirqs off. */
 static __always_inline void add_own(struct flow_counts *counts, const struct segments *segments,
 				    bool received)
@@ -63,7 +56,7 @@ static __always_inline int count(struct __sk_buff *skb, bool received)
 	add_own(&total->totals, &segments, received);
 	if (segments.inexact)
 		add_own(&total->inexact, &segments, received);
-	entry = find_or_make_entry(&key, side, total);
+	entry = flow_entry_get(&key, side);
 	add_own(entry ? &entry->counts : &total->overflow, &segments, received);
 	return TC_ACT_UNSPEC; /* the same number as TCX_NEXT */
 }
