@@ -30,8 +30,8 @@ static inline int buffer_error(const struct buffer *buffer)
 	return buffer->error;
 }
 
-/* Makes room for n more bytes and returns where they begin, or NULL. The caller adds to length what it wrote.
- */
+/* Makes room for n more bytes and returns where they begin, or NULL. The caller adds to length what
+ * it wrote. */
 char *buffer_reserve(struct buffer *buffer, size_t n);
 void buffer_append(struct buffer *buffer, const void *data, size_t n);
 void buffer_append_text(struct buffer *buffer, const char *text);

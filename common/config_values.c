@@ -1,5 +1,5 @@
-/* The values of the configuration file, by type. Each reader fills in its place only if all of it is right.
- */
+/* The values of the configuration file, by type. Each reader fills in its place only if all of it
+ * is right. */
 
 #include "common/cleanup.h"
 #include "common/config_keys.h"

@@ -14,8 +14,8 @@
  * directory. The mode does not depend on the umask. 0 or -errno; on failure the old file is as it was.
  */
 int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
-/* The same without syncing, for what need not outlive a power cut: a reader sees the old content or the new.
- */
+/* The same without syncing, for what need not outlive a power cut: a reader sees the old content or
+ * the new. */
 int file_replace(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 /* The same as the first, but never replaces: -EEXIST if the path is there, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
@@ -46,6 +46,6 @@ int file_lock(int fd);
 
 /* Writes everything, over short writes and EINTR, to a descriptor that blocks. 0 or -errno. */
 int write_all(int fd, const void *data, size_t size);
-/* Reads from an offset on, over short reads and EINTR: size bytes, or fewer where the file ends. 0 or -errno.
- */
+/* Reads from an offset on, over short reads and EINTR: size bytes, or fewer where the file ends. 0
+ * or -errno. */
 int read_at(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size);

@@ -126,8 +126,8 @@ int spool_frame_decode(const uint8_t data[static SPOOL_FRAME_SIZE], struct spool
 /* Whether header and payload are what was written. */
 bool spool_frame_check(const struct spool_frame *frame, const uint8_t data[static SPOOL_FRAME_SIZE],
 		       const void *payload);
-/* Where a frame may begin at the earliest in n bytes: n when nowhere; the magic may be cut short by the end.
- */
+/* Where a frame may begin at the earliest in n bytes: n when nowhere; the magic may be cut short by
+ * the end. */
 size_t spool_frame_search(const void *data, size_t n);
 
 bool spool_id_is_zero(const struct spool_id *id);

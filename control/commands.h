@@ -1,7 +1,7 @@
 #pragma once
 
-/* The commands' functions, for the table in commands.c. Each takes its own name as argv[0]; an exit status.
- */
+/* The commands' functions, for the table in commands.c. Each takes its own name as argv[0]; an
+ * exit status. */
 
 #include "control/ctl.h"
 

@@ -73,8 +73,8 @@ struct ctl_option {
 int ctl_options(struct ctl *ctl, int argc, char **argv, const struct ctl_option *options, size_t n_options,
 		int min, int max, char ***ret_arguments);
 
-/* "netlogctl: ..." on standard error. ctl_error gives CTL_FAILED, ctl_usage CTL_USAGE with a hint at --help.
- */
+/* "netlogctl: ..." on standard error. ctl_error gives CTL_FAILED, ctl_usage CTL_USAGE with a hint
+ * at --help. */
 void ctl_note(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 int ctl_error(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 int ctl_usage(struct ctl *ctl, const char *format, ...) _printf_(2, 3);

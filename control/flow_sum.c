@@ -195,8 +195,8 @@ static int set_name(char **name, const char *now)
 	return 0;
 }
 
-/* Names are looked for when a row is new, and ever more rarely after: it takes long, and they rarely change.
- */
+/* Names are looked for when a row is new, and ever more rarely after: it takes long, and they
+ * rarely change. */
 static int name_row(struct flow_row *row, const struct message *message)
 {
 	const char *src, *dst;

@@ -41,8 +41,8 @@ size_t table_rows(const struct table *table);
  */
 int table_print(const struct table *table, FILE *file, bool color, size_t width);
 
-/* Text as a table would print it: no control characters, valid UTF-8. Owned by the caller, NULL: no memory.
- */
+/* Text as a table would print it: no control characters, valid UTF-8. Owned by the caller, NULL:
+ * no memory. */
 char *text_for_terminal(const char *text);
 /* Prints such a text in a color, if colors are wanted. */
 void print_color(FILE *file, bool color, enum table_color which, const char *format, ...) _printf_(4, 5);

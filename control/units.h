@@ -1,7 +1,7 @@
 #pragma once
 
-/* Figures as people read them. Each writes a text and its NUL into a buffer of UNITS_TEXT_MAX and returns it.
- */
+/* Figures as people read them. Each writes a text and its NUL into a buffer of UNITS_TEXT_MAX and
+ * returns it. */
 
 #include <stdint.h>
 

@@ -235,8 +235,8 @@ static void on_uploader_connected(bool connected, void *userdata)
 	daemon_notify_status(userdata);
 }
 
-/* Secrets go to the uploader, and what it says of deliveries lets segments go: it is who owns its directory.
- */
+/* Secrets go to the uploader, and what it says of deliveries lets segments go: it is who owns
+ * its directory. */
 static bool is_uploader(uid_t uid, void *userdata)
 {
 	const struct daemon *daemon = userdata;

@@ -85,8 +85,8 @@ void daemon_what_remains(const struct daemon *daemon, const struct uploader_pend
 /* daemon_paths.c: makes what is missing, and locks the state directory (daemon->lock_fd). 0, -EWOULDBLOCK
  * when another daemon has it, or another -errno; logged. */
 int daemon_prepare_directories(struct daemon *daemon);
-/* daemon_paths.c: binds the control socket (daemon->control_fd); nobody is served yet. 0 or -errno; logged.
- */
+/* daemon_paths.c: binds the control socket (daemon->control_fd); nobody is served yet. 0 or
+ * -errno; logged. */
 int daemon_open_control_socket(struct daemon *daemon);
 /* daemon_paths.c: serves an uploader that comes by itself, on upload.sock beside the control socket. 0 or
  * -errno; logged. */

@@ -554,8 +554,8 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 	logger_publish(logger);
 }
 
-/* Lets the device that the configuration asks for, if it is another one, count beside the one that is there.
- */
+/* Lets the device that the configuration asks for, if it is another one, count beside the one that
+ * is there. */
 static int prepare(struct logger *logger, struct layer *layer, const struct config *config,
 		   const struct device_config *device)
 {

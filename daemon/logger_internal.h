@@ -1,7 +1,7 @@
 #pragma once
 
-/* Between the two halves of the logger: its windows (logger.c), and what others see of it (logger_status.c).
- */
+/* Between the two halves of the logger: its windows (logger.c), and what others see of it
+ * (logger_status.c). */
 
 #include "daemon/logger.h"
 #include "daemon/window.h"

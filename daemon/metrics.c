@@ -327,8 +327,8 @@ void daemon_publish_metrics(struct daemon *daemon)
 		uploader_link_set_metrics(daemon->uploader, text);
 	if (!config->metrics_textfile)
 		return;
-	/* On the loop, so nothing that waits for a disk; and after a power cut nobody wants the old figures.
-	 */
+	/* On the loop, so nothing that waits for a disk; and after a power cut nobody wants the
+	 * old figures. */
 	r = file_replace(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
 	if (r < 0 && r != daemon->textfile_error)
 		log_warning("%s can't be written: %s", config->metrics_textfile, strerror(-r));

@@ -134,8 +134,8 @@ int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t 
 	return left > 3 && !answer->done ? -EBADMSG : 0;
 }
 
-/* One datagram from the kernel: its length, or -errno. Others may send to our port too; they are not heard.
- */
+/* One datagram from the kernel: its length, or -errno. Others may send to our port too; they are
+ * not heard. */
 static ssize_t receive(struct netlink *netlink, int64_t deadline)
 {
 	for (;;) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/* Between the two halves of the nodes: the set with its lookups (nodes.c), and reading JSON (nodes_json.c).
- */
+/* Between the two halves of the nodes: the set with its lookups (nodes.c), and reading JSON
+ * (nodes_json.c). */
 
 #include "daemon/nodes.h"
 

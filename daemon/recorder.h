@@ -34,8 +34,8 @@ int recorder_start(struct recorder *recorder, const struct log_id *public_id, co
 		   const struct device_config *sock, recorder_done done, void *userdata);
 /* logger_start_anyway() */
 int recorder_start_anyway(struct recorder *recorder, recorder_done done, void *userdata);
-/* Stops the logger (nothing if it is stopped) and waits until its messages are on disk, or the disk refuses.
- */
+/* Stops the logger (nothing if it is stopped) and waits until its messages are on disk, or the
+ * disk refuses. */
 int recorder_stop(struct recorder *recorder, recorder_done done, void *userdata);
 int recorder_end_window(struct recorder *recorder, recorder_done done, void *userdata);
 /* Ends the window and waits until its messages are on disk. */

@@ -84,8 +84,8 @@ struct rtnl_way_query {
 	uint32_t mark;
 	unsigned int index; /* the interface that it is to leave by; 0: any */
 };
-/* Which interface it leaves by. 0; -ENETUNREACH and others when no route leads there (out of that interface).
- */
+/* Which interface it leaves by. 0; -ENETUNREACH and others when no route leads there (out of
+ * that interface). */
 int rtnl_get_way(struct rtnl *rtnl, const struct rtnl_way_query *query, unsigned int *ret_index);
 
 /* --- Pure functions over one message each, for rtnl.c, link_monitor.c and tests. 0 or -EBADMSG. --- */

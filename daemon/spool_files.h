@@ -1,7 +1,7 @@
 #pragma once
 
-/* The file calls of the spool's writing side, in a table so that tests can put a failing disk in their place.
- */
+/* The file calls of the spool's writing side, in a table so that tests can put a failing disk in
+ * their place. */
 
 #include <stdint.h>
 #include <sys/types.h>

@@ -1,5 +1,5 @@
-/* What of the spool may go, and what must: delivered segments by the sinks' cursors, and room on a full disk.
- */
+/* What of the spool may go, and what must: delivered segments by the sinks' cursors, and room on a
+ * full disk. */
 
 #include "common/cleanup.h"
 #include "common/cursor.h"
@@ -99,8 +99,8 @@ void spool_store_drop_repeated(struct spool_store *store)
 	}
 }
 
-/* Removes delivered segments that were finished before a time; the last one stays, for it holds the spool id.
- */
+/* Removes delivered segments that were finished before a time; the last one stays, for it holds the
+ * spool id. */
 static size_t remove_delivered(struct spool_store *store, int64_t before)
 {
 	uint64_t upto = delivered(store);

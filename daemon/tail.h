@@ -19,8 +19,8 @@ int tail_new(struct event_base *base, const char *spool_directory, struct tail *
 /* Ends the calls. */
 void tail_free(struct tail *tail);
 
-/* Answers the call with messages after this sequence, until its client goes. 0 or -errno (nothing answered).
- */
+/* Answers the call with messages after this sequence, until its client goes. 0 or -errno
+ * (nothing answered). */
 int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequence);
 /* Messages up to this sequence are in the spool. */
 void tail_wake(struct tail *tail, uint64_t sequence);

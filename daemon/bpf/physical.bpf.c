@@ -174,8 +174,8 @@ static __always_inline bool may_be_udp(struct __sk_buff *skb, __u32 start)
 	return ip[6] != IPPROTO_TCP && ip[6] != IPPROTO_ICMPV6;
 }
 
-/* Whether more of the datagram follows in other packets. An IPv6 extension header may be a Fragment header.
- */
+/* Whether more of the datagram follows in other packets. An IPv6 extension header may be a
+ * Fragment header. */
 static __always_inline bool may_be_fragment(struct __sk_buff *skb, __u32 start, bool ipv6)
 {
 	__be16 fragment;

@@ -126,8 +126,8 @@ static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 	error = epoch_wait(ebpf->epoch);
 	if (error == 0)
 		error = flow_maps_drain(&ebpf->maps, old, extraction);
-	/* Nothing counts any more: what an extraction that failed has left behind must not wait for the next.
-	 */
+	/* Nothing counts any more: what an extraction that failed has left behind must not wait for
+	 * the next. */
 	if (error == 0 && !ebpf->device.enabled)
 		error = flow_maps_drain(&ebpf->maps, !old, extraction);
 	return error;

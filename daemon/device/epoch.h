@@ -25,8 +25,8 @@ int epoch_map_fd(const struct epoch *epoch);
 void epoch_flip(struct epoch *epoch);
 /* The side to drain: the one in use before the last flip. 0 or 1. */
 unsigned int epoch_old_side(const struct epoch *epoch);
-/* Waits until no program still uses the old side; at once if it has waited since the last flip. 0 or -errno.
- */
+/* Waits until no program still uses the old side; at once if it has waited since the last flip. 0
+ * or -errno. */
 int epoch_wait(struct epoch *epoch);
 /* Waits until every program that runs now has ended (one that was just detached, say). 0 or -errno. */
 int epoch_synchronize(struct epoch *epoch);

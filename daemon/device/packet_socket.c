@@ -122,8 +122,8 @@ void packet_socket_close(struct packet_socket *packet)
 
 int packet_socket_stop(struct packet_socket *packet)
 {
-	/* The filter says it for certain; unbinding spares the kernel the work, and fails with the interface.
-	 */
+	/* The filter says it for certain; unbinding spares the kernel the work, and fails with
+	 * the interface. */
 	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
 	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
 

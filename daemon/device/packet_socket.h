@@ -29,8 +29,8 @@ int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsig
 /* Accepts a socket that was not opened but whose fd is -1. */
 void packet_socket_close(struct packet_socket *packet);
 
-/* Whether it still captures this interface: not once that has left the namespace, even if it has come back.
- */
+/* Whether it still captures this interface: not once that has left the namespace, even if it has
+ * come back. */
 bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex);
 
 /* Captures no more; what is in the ring stays there. */

@@ -46,8 +46,8 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 
 /* "tcx on eth0, wlan0", or "no device leads to a peer". Owned by the underlay, valid until the next call. */
 const char *underlay_describe(struct underlay *underlay);
-/* Why some device that leads to a peer, or some peer, could not be followed at the last look; 0 if all could.
- */
+/* Why some device that leads to a peer, or some peer, could not be followed at the last look; 0 if
+ * all could. */
 int underlay_follow_error(const struct underlay *underlay);
 /* Bytes of kernel memory. */
 uint64_t underlay_memory(const struct underlay *underlay);

@@ -9,8 +9,8 @@
 struct curl_loop;
 struct event_base;
 
-/* Calls back once when the transfer has ended; the handle is out of the loop by then and may be used again.
- */
+/* Calls back once when the transfer has ended; the handle is out of the loop by then and may be
+ * used again. */
 typedef void (*curl_loop_done_fn)(CURL *easy, CURLcode result, void *userdata);
 
 /* 0 or -ENOMEM. */

@@ -231,8 +231,8 @@ static int add_sockets(scmp_filter_ctx filter)
 	return r;
 }
 
-/* By hand the uploader has the user of the collector, perhaps root: its processes are none of its business.
- */
+/* By hand the uploader has the user of the collector, perhaps root: its processes are none of
+ * its business. */
 static int add_own_process(scmp_filter_ctx filter)
 {
 	scmp_datum_t own = (scmp_datum_t)getpid();

@@ -93,8 +93,8 @@ extern const struct sink_ops sink_clickhouse_ops;
 
 /* What a sink needs from its surroundings. */
 struct sink_host_ops {
-	/* sink_run() is to be called at this boot time (ns), or at once if it is past; replaces the last one.
-	 */
+	/* sink_run() is to be called at this boot time (ns), or at once if it is past; replaces the
+	 * last one. */
 	void (*wake_at)(struct sink *sink, int64_t boot, void *userdata);
 	/* Something that sink_get_status() tells has changed. */
 	void (*changed)(struct sink *sink, void *userdata);
