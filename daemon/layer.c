@@ -245,6 +245,7 @@ bool layer_improve(struct layer *layer)
 
 void layer_close(struct layer *layer)
 {
+	device_free(TAKE_PTR(layer->leaving));
 	device_free(TAKE_PTR(layer->device));
 	layer->gone = false;
 	layer->state = LAYER_STOPPED;
@@ -283,6 +284,20 @@ static void throw_away_next(struct layer *layer)
 	extraction_deinit(&extraction);
 }
 
+/* Two programs beside each other read the epoch one after the other, and a flip in between would lose the
+ * packet or count it twice. */
+static bool can_follow(const struct layer *layer, const struct layer *next)
+{
+	struct device_info ours = {0}, theirs = {0};
+
+	if (!layer->device || !next->device || !layer->enabled || layer->device->ops != next->device->ops ||
+	    !next->device->ops->take_over)
+		return false;
+	layer->device->ops->get_info(layer->device, &ours);
+	next->device->ops->get_info(next->device, &theirs);
+	return ours.ifindex != 0 && ours.ifindex == theirs.ifindex;
+}
+
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device)
 {
 	struct layer *next = calloc(1, sizeof(*next));
@@ -297,8 +312,14 @@ int layer_prepare(struct layer *layer, const struct config *config, const struct
 		free(next);
 		return r;
 	}
-	next->enabled = true;
+	next->enabled = !layer->device || !layer->device->ops->take_over;
 	layer_open(next);
+	next->follows = !next->enabled && can_follow(layer, next);
+	if (!next->enabled && !next->follows) {
+		layer_close(next);
+		next->enabled = true;
+		layer_open(next);
+	}
 	layer->next = next;
 	return 0;
 }
@@ -326,8 +347,13 @@ void layer_take_next(struct layer *layer)
 	layer->device = next->device;
 	layer->state = next->state;
 	layer->gone = next->gone;
-	layer->enabled = next->enabled;
 	layer->reason = next->reason;
+	if (!next->follows)
+		layer->enabled = next->enabled;
+	else if (layer->device->ops->take_over(layer->device, old.device) == 0)
+		layer->leaving = TAKE_PTR(old.device);
+	else
+		layer_set_enabled(layer, true);
 	*next = old;
 	next->next = NULL;
 	layer_drop_next(layer);
@@ -336,17 +362,34 @@ void layer_take_next(struct layer *layer)
 		layer_open(layer);
 }
 
+static int extract_from(struct device *device, struct extraction *extraction)
+{
+	int r = device->ops->extract_statistics(device, extraction);
+
+	if (r < 0 && r != -ENODEV && extraction->errors == 0)
+		extraction->errors = 1;
+	return r;
+}
+
+/* The last counts of a device that another took over from; what can't be had now stays for the next time. */
+static void extract_leaving(struct layer *layer, struct extraction *extraction)
+{
+	struct extraction last = {0};
+
+	if (!layer->leaving)
+		return;
+	if (extract_from(layer->leaving, &last) >= 0)
+		device_free(TAKE_PTR(layer->leaving));
+	extraction_merge(extraction, &last);
+}
+
 static void extract(struct layer *layer, struct extraction *extraction)
 {
-	int r;
-
 	if (!layer->device)
 		return;
-	r = layer->device->ops->extract_statistics(layer->device, extraction);
-	if (r == -ENODEV)
+	if (extract_from(layer->device, extraction) == -ENODEV)
 		layer->gone = true;
-	else if (r < 0 && extraction->errors == 0)
-		extraction->errors = 1;
+	extract_leaving(layer, extraction);
 	counts_add(&layer->totals, &extraction->totals);
 	counts_add(&layer->overflow, &extraction->overflow);
 	counts_add(&layer->unknown, &extraction->unknown);

@@ -47,6 +47,9 @@ struct layer {
 	bool enabled;	    /* what was asked for; a device that comes later is set so */
 	char *reason;	    /* why not a better source, or why none */
 	struct layer *next; /* what will take this one's place; or NULL */
+	bool follows;	    /* of a next one: it does not count until it takes over */
+	struct device
+		*leaving; /* one that was taken over from: its last counts are still to be taken; or NULL */
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, inexact;
@@ -83,10 +86,11 @@ void layer_close(struct layer *layer);
 /* 0 or the device's -errno. Without a device: remembered. */
 int layer_set_enabled(struct layer *layer, bool enabled);
 /*
- * Exchanging the device without a gap. layer_prepare() makes the device that these settings ask for and lets
- * it count beside the one that is there; what it counts is thrown away with each extraction, until
- * layer_take_next(), right after one, puts it in place. 0, also when that device is waited for or fails,
- * which the layer then does; -ENOMEM.
+ * Exchanging the device without a gap. layer_prepare() makes the device that these settings ask for, and
+ * layer_take_next(), right after an extraction, puts it in place. Where it can take over from the one that is
+ * there, it does so then, and that one's last counts are in the next extraction. Else it counts beside that
+ * one from the start, and what it counts is thrown away with each extraction. 0, also when that device is
+ * waited for or fails, which the layer then does; -ENOMEM.
  */
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device);
 void layer_take_next(struct layer *layer);

@@ -2,8 +2,33 @@
 
 #include "daemon/device/device.h"
 
+#include <string.h>
+
 void extraction_deinit(struct extraction *extraction)
 {
 	flows_deinit(&extraction->flows);
 	*extraction = (struct extraction){};
+}
+
+void extraction_merge(struct extraction *extraction, struct extraction *from)
+{
+	struct flows *flows = &extraction->flows;
+
+	if (flows_reserve(flows, from->flows.n) == 0) {
+		if (from->flows.n > 0)
+			memcpy(flows->items + flows->n, from->flows.items,
+			       from->flows.n * sizeof(*flows->items));
+		flows->n += from->flows.n;
+	} else {
+		for (size_t i = 0; i < from->flows.n; i++)
+			counts_add(&extraction->overflow, &from->flows.items[i].counts);
+	}
+	counts_add(&extraction->totals, &from->totals);
+	counts_add(&extraction->overflow, &from->overflow);
+	counts_add(&extraction->unknown, &from->unknown);
+	counts_add(&extraction->inexact, &from->inexact);
+	extraction->has_totals &= from->has_totals;
+	extraction->packets_only |= from->packets_only;
+	extraction->errors += from->errors;
+	extraction_deinit(from);
 }

@@ -34,6 +34,8 @@ struct extraction {
 };
 
 void extraction_deinit(struct extraction *extraction);
+/* Adds what `from` holds, and leaves it empty. What finds no memory is overflow. */
+void extraction_merge(struct extraction *extraction, struct extraction *from);
 
 /* What `status` says of a device. Texts are owned by the device and valid until its next operation. */
 struct device_info {
@@ -82,6 +84,13 @@ struct device_ops {
 	 */
 	void (*get_events)(struct device *device, void (*event)(const char *text, void *userdata),
 			   void *userdata);
+
+	/*
+	 * Puts this device, which is disabled, in the place of an enabled one of the same source on the same
+	 * interface, so that each packet is counted by one of them. Then this one is enabled and the other is
+	 * not, and still holds what it counted. May be NULL. 0; or -errno, and both are as before.
+	 */
+	int (*take_over)(struct device *device, struct device *from);
 
 	/*
 	 * A descriptor that becomes readable when the device wants an early extraction into the same window

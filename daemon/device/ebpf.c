@@ -72,18 +72,19 @@ static void ebpf_free(struct device *device)
 }
 DEFINE_CLEANUP(struct device *, ebpf_free);
 
+static int ebpf_program(const struct ebpf *ebpf, enum hook_direction direction)
+{
+	return bpf_program__fd(direction == HOOK_INGRESS ? ebpf->programs->progs.count_ingress
+							 : ebpf->programs->progs.count_egress);
+}
+
 static int ebpf_attach(struct ebpf *ebpf)
 {
-	const int programs[] = {
-		[HOOK_INGRESS] = bpf_program__fd(ebpf->programs->progs.count_ingress),
-		[HOOK_EGRESS] = bpf_program__fd(ebpf->programs->progs.count_egress),
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++) {
 		struct hook_options options = {
 			.ifindex = ebpf->interface.index,
 			.direction = (enum hook_direction)i,
-			.program_fd = programs[i],
+			.program_fd = ebpf_program(ebpf, (enum hook_direction)i),
 			.without_tcx = ebpf->without_tcx,
 		};
 		int error = hook_attach(&options, &ebpf->hooks[i]);
@@ -192,6 +193,30 @@ static int ebpf_get_pressure_fd(struct device *device)
 	return ring_buffer__epoll_fd(EBPF(device)->pressure);
 }
 
+static const struct device_ops ebpf_ops;
+
+static int ebpf_take_over(struct device *device, struct device *from)
+{
+	struct ebpf *ebpf = EBPF(device), *other = EBPF(from);
+	int error = 0;
+
+	if (from->ops != &ebpf_ops || !from->enabled || device->enabled ||
+	    ebpf->interface.index != other->interface.index)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && error == 0; i++)
+		error = hook_replace(other->hooks[i], ebpf_program(ebpf, (enum hook_direction)i));
+	/* Both or none. */
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && error < 0; i++)
+		hook_replace(other->hooks[i], ebpf_program(other, (enum hook_direction)i));
+	if (error < 0)
+		return error;
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++)
+		ebpf->hooks[i] = TAKE_PTR(other->hooks[i]);
+	device->enabled = true;
+	from->enabled = false;
+	return 0;
+}
+
 static const struct device_ops ebpf_ops = {
 	.name = "ebpf",
 	.source = SOURCE_EBPF,
@@ -199,6 +224,7 @@ static const struct device_ops ebpf_ops = {
 	.set_statistics_enabled = ebpf_set_statistics_enabled,
 	.extract_statistics = ebpf_extract_statistics,
 	.get_info = ebpf_get_info,
+	.take_over = ebpf_take_over,
 	.get_pressure_fd = ebpf_get_pressure_fd,
 };
 

@@ -89,6 +89,13 @@ void hook_free(struct hook *hook)
 	free(hook);
 }
 
+int hook_replace(struct hook *hook, int program_fd)
+{
+	if (hook->clsact)
+		return clsact_replace(hook->clsact, program_fd);
+	return bpf_link_update(hook->link_fd, program_fd, NULL) ? -errno : 0;
+}
+
 const char *hook_kind(const struct hook *hook)
 {
 	return hook->clsact ? "clsact" : "tcx";

@@ -27,6 +27,9 @@ int hook_attach(const struct hook_options *options, struct hook **ret_hook);
 /* Detaches; programs that run at this moment may still end their run. */
 void hook_free(struct hook *hook);
 
+/* Puts another program in the place of the one that is there: each packet runs one of them. 0 or -errno. */
+int hook_replace(struct hook *hook, int program_fd);
+
 /* "tcx" or "clsact". */
 const char *hook_kind(const struct hook *hook);
 /* Why not the better one; NULL when it is. Valid as long as the hook. */

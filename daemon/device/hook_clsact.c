@@ -328,11 +328,17 @@ static int clsact_add_filter(struct clsact *clsact, int stub_fd, uint16_t priori
 	return error;
 }
 
+int clsact_replace(struct clsact *clsact, int program_fd)
+{
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(clsact->table_fd, &zero, &program_fd, BPF_ANY) ? -errno : 0;
+}
+
 static int clsact_make_filter(struct clsact *clsact, int program_fd)
 {
 	_cleanup_free_ struct filters *filters = NULL;
 	_cleanup_close_ int stub_fd = -1;
-	uint32_t zero = 0;
 	uint16_t priority;
 	int error;
 
@@ -343,8 +349,9 @@ static int clsact_make_filter(struct clsact *clsact, int program_fd)
 	stub_fd = stub_load(clsact->table_fd);
 	if (stub_fd < 0)
 		return stub_fd;
-	if (bpf_map_update_elem(clsact->table_fd, &zero, &program_fd, BPF_ANY))
-		return -errno;
+	error = clsact_replace(clsact, program_fd);
+	if (error < 0)
+		return error;
 	error = clsact_dump(clsact, &filters);
 	if (error < 0)
 		return error;

@@ -17,6 +17,8 @@ struct clsact;
 /* 0; -ENODEV without that interface; -EPERM; -EBUSY where others leave no place; another -errno. */
 int clsact_attach(const struct hook_options *options, struct clsact **ret_clsact);
 void clsact_free(struct clsact *clsact);
+/* Lets the filter run another program. 0 or -errno. */
+int clsact_replace(struct clsact *clsact, int program_fd);
 
 bool clsact_is_attached(const struct clsact *clsact);
 /* True when a filter before ours, or a TCX program, sees packets first. */

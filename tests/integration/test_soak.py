@@ -227,6 +227,32 @@ def test_stops_and_exchanges_in_full_traffic(device, daemon):
     assert counted.rxBytes == PACKET * counted.rxPkts and counted.txBytes == PACKET * counted.txPkts
 
 
+def test_exchanges_in_full_traffic_lose_nothing(device, daemon):
+    """Every reload exchanges the tun device; each packet is in one window of one of them."""
+    sizes = itertools.cycle((MAX_FLOWS // 2, MAX_FLOWS))
+    trouble = Trouble(daemon)
+    exchanges = 0
+
+    def exchange():
+        daemon.configure({"tun": {"max-flows": next(sizes)}})
+        trouble.client.call("Reload")
+        nonlocal exchanges
+        exchanges += 1
+
+    directions = "rt"
+    senders = device.blast(min(SECONDS, 20) / 4, directions)
+    trouble.until_ended(senders, also=exchange)
+    expected = sent(senders, directions)
+    daemon.flush()
+    trouble.close()
+    daemon.stop()
+    messages = daemon.spool_messages()
+    check_messages(messages)
+    assert exchanges >= 3
+    assert sum("device changed: tun" in text for text in texts(messages)) == exchanges
+    assert total(messages, overflow=True) == expected
+
+
 def test_a_scan_is_bounded(device, netlogd):
     """Each packet a new connection, as fast as both CPUs can: memory stays as it is, and what finds no room is counted."""
     daemon = netlogd(device.namespace, {"tun": {"interface": device.interface}, "sock": {"source": "none"},

@@ -743,6 +743,49 @@ static void with_packets(void)
 	variant = PACKETS;
 }
 
+static void receive_some(unsigned int n)
+{
+	uint8_t packet[28];
+
+	make_packet(packet, 7);
+	for (unsigned int i = 0; i < n; i++)
+		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+}
+
+/* Each packet is counted by one of two, and what the first one counted can still be had. */
+START_TEST(another_takes_over)
+{
+	struct extraction extraction = {};
+	struct device *first;
+
+	start(&(struct tunnel_options){}, 64);
+	first = device;
+	receive_some(10);
+	ck_assert_int_eq(make_device(128), 0);
+	/* What making it counted belongs to no window. */
+	extract(&extraction);
+	extraction_deinit(&extraction);
+	receive_some(3);
+	ck_assert_int_eq(device->ops->take_over(device, first), 0);
+	ck_assert(device->enabled && !first->enabled);
+	ck_assert_int_eq(device->ops->take_over(device, first), -EINVAL);
+	receive_some(7);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 7);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	extraction_deinit(&extraction);
+	ck_assert_int_eq(first->ops->extract_statistics(first, &extraction), 0);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 13);
+	extraction_deinit(&extraction);
+	device_free(first);
+	receive_some(5);
+	extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 5);
+	extraction_deinit(&extraction);
+	stop();
+}
+END_TEST
+
 static TCase *make_case(const char *name, void (*setup)(void))
 {
 	TCase *tcase = tcase_create(name);
@@ -758,6 +801,7 @@ static TCase *make_case(const char *name, void (*setup)(void))
 		tcase_add_test(tcase, what_the_ring_drops_is_overflow);
 	} else {
 		tcase_add_test(tcase, tells_what_it_is);
+		tcase_add_test(tcase, another_takes_over);
 		tcase_add_test(tcase, overflow_is_counted_exactly);
 		tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
 		tcase_add_test(tcase, asks_for_nothing_while_there_is_room);
