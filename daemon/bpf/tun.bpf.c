@@ -56,7 +56,7 @@ static __always_inline int count(struct __sk_buff *skb, bool received)
 	add_own(&total->totals, &segments, received);
 	if (segments.inexact)
 		add_own(&total->inexact, &segments, received);
-	entry = flow_entry_get(&key, side);
+	entry = flow_entry_get(&key, side, total);
 	add_own(entry ? &entry->counts : &total->overflow, &segments, received);
 	return TC_ACT_UNSPEC; /* the same number as TCX_NEXT */
 }

@@ -21,6 +21,8 @@
 
 #define EXIT_SKIPPED 77
 
+#define MIXED 61803 /* has no divisor in common with the numbers of connections */
+
 static int64_t now(void)
 {
 	struct timespec time;
@@ -131,22 +133,26 @@ static void program_statistics(const char *name, uint64_t *ret_ns, uint64_t *ret
 	}
 }
 
-static void send_connections(const struct tunnel *tunnel, uint32_t connections, uint32_t rounds)
+/* Each connection in turn, or with a larger step in an order unlike that in which they came. */
+static void send_connections(const struct tunnel *tunnel, uint32_t connections, uint32_t rounds,
+			     uint32_t step)
 {
 	uint8_t packet[64];
 
 	memcpy(packet, ipv4_udp, sizeof(packet));
 	for (uint32_t round = 0; round < rounds; round++)
 		for (uint32_t i = 0; i < connections; i++) {
-			packet[16] = (uint8_t)(i >> 16);
-			packet[20] = (uint8_t)(i >> 8);
-			packet[21] = (uint8_t)i;
+			uint32_t n = (uint32_t)((uint64_t)i * step % connections);
+
+			packet[16] = (uint8_t)(n >> 16);
+			packet[20] = (uint8_t)(n >> 8);
+			packet[21] = (uint8_t)n;
 			must(tunnel_receive(tunnel, 0, NULL, packet, sizeof(packet)) == 0, "tun write");
 		}
 }
 
 /* The median of several rounds by the kernel's statistics, and that of the idle program. */
-static void measure_packets(const struct tunnel *tunnel, uint32_t connections)
+static void measure_packets(const struct tunnel *tunnel, uint32_t connections, uint32_t step)
 {
 	static const char *const names[] = {"count_ingress", "idle"};
 	uint32_t per_packet[ARRAY_SIZE(names)][9];
@@ -157,7 +163,7 @@ static void measure_packets(const struct tunnel *tunnel, uint32_t connections)
 
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 			program_statistics(names[i], &ns[i], &runs[i]);
-		send_connections(tunnel, connections, MAX(100000 / connections, 1U));
+		send_connections(tunnel, connections, MAX(100000 / connections, 1U), step);
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 			program_statistics(names[i], &more_ns, &more_runs);
 			per_packet[i][round] = (uint32_t)((more_ns - ns[i]) / MAX(more_runs - runs[i], 1U));
@@ -165,8 +171,9 @@ static void measure_packets(const struct tunnel *tunnel, uint32_t connections)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		qsort(per_packet[i], rounds, sizeof(per_packet[i][0]), compare);
-	printf("real packets, %7u known connections in turn      %4u ns (lowest %u; an idle program beside it: %u)\n",
-	       connections, per_packet[0][rounds / 2], per_packet[0][0], per_packet[1][rounds / 2]);
+	printf("real packets, %7u known connections %-12s %4u ns (lowest %u; an idle program beside it: %u)\n",
+	       connections, step == 1 ? "in turn" : "mixed", per_packet[0][rounds / 2], per_packet[0][0],
+	       per_packet[1][rounds / 2]);
 }
 
 static void bench_traffic(uint32_t connections)
@@ -186,11 +193,13 @@ static void bench_traffic(uint32_t connections)
 	options.epoch = epoch;
 	must(device_ebpf_new(&options, &device, NULL) == 0, "device");
 	must(device->ops->set_statistics_enabled(device, true) == 0, "attaching");
-	send_connections(&tunnel, connections, 1);
+	send_connections(&tunnel, connections, 1, 1);
 	statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	must(statistics >= 0, "statistics");
 	idle = attach_idle(tunnel.ifindex);
-	measure_packets(&tunnel, connections);
+	measure_packets(&tunnel, connections, 1);
+	if (connections > 1)
+		measure_packets(&tunnel, connections, MIXED);
 	epoch_flip(epoch);
 	wall = now();
 	must(epoch_wait(epoch) == 0, "wait");
