@@ -63,6 +63,18 @@ int varlink_decoder_feed(struct varlink_decoder *decoder, const void *data, size
 	return 0;
 }
 
+/* Whether there are no more values in a message than there may be. */
+static bool has_few_values(const struct varlink_decoder *decoder, const char *message, size_t n)
+{
+	size_t values = 0;
+
+	if (decoder->max_values == 0 || n <= decoder->max_values)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		values += message[i] == ',' || message[i] == '[' || message[i] == '{';
+	return values <= decoder->max_values;
+}
+
 int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
 {
 	size_t rest = decoder->input.length - decoder->scanned, length;
@@ -76,7 +88,7 @@ int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
 	}
 	begin = decoder->input.data + decoder->consumed;
 	length = (size_t)(end - begin);
-	if (length > decoder_max(decoder))
+	if (length > decoder_max(decoder) || !has_few_values(decoder, begin, length))
 		return -EMSGSIZE;
 	message = json_loadb(begin, length, JSON_REJECT_DUPLICATES, NULL);
 	explicit_bzero(begin, length);

@@ -17,8 +17,8 @@
 
 struct varlink_call {
 	unsigned int n_refs;
-	struct varlink_server_client *client; /* NULL: gone, or the call is done */
-	const struct varlink_interface *interface;
+	struct varlink_server_client *client;	   /* NULL: gone, or the call is done */
+	const struct varlink_interface *interface; /* never NULL */
 	uid_t uid;
 	bool more;
 	bool oneway;
@@ -49,7 +49,7 @@ void varlink_call_unref(struct varlink_call *call)
 	if (!call)
 		return;
 	assert(call->n_refs > 0);
-	/* Only the connection's reference is left, so nobody will ever answer. */
+	/* Only the connection's reference is left, so nobody will ever answer. That also ends the call. */
 	if (call->n_refs == 2 && call->client && call->client->call == call) {
 		call->n_refs--;
 		(void)call_fail(call, -ECANCELED);
@@ -101,13 +101,14 @@ void varlink_call_detach(struct varlink_call *call)
 
 /* Answers. */
 
-/* The call has its last answer: the connection goes on to the next request. */
+/* The call has had its last answer, sent or not: the connection goes on to the next request. */
 static void call_done(struct varlink_call *call)
 {
 	struct varlink_server_client *client = TAKE_PTR(call->client);
 
 	call->closed = NULL;
-	client->call = NULL;
+	if (client->call == call) /* it is not, for a stream while a oneway request runs beside it */
+		client->call = NULL;
 	varlink_client_wake(client);
 	varlink_call_unref(call);
 }
@@ -137,30 +138,40 @@ static int client_write(struct varlink_server_client *client, const struct buffe
 	return 0;
 }
 
-/* Takes the reference to answer. */
-static int call_answer(struct varlink_call *call, json_t *answer, bool last)
+/*
+ * Sends an answer; message is empty where memory was short. The last one ends the call, whatever becomes of
+ * it: a client that can't be told is closed in its next turn, and a method is done with a call it answered.
+ */
+static int call_send(struct varlink_call *call, const struct buffer *message, bool last)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	struct varlink_server_client *client = call->client;
 	int r = 0;
 
-	if (!call->client || call->client->doomed)
+	if (!client)
+		return -ENOTCONN;
+	if (client->doomed)
 		r = -ENOTCONN;
 	else if (!last && !call->more)
 		r = -EINVAL;
 	else if (!call->oneway)
-		r = answer ? varlink_encode(&message, answer) : -ENOMEM;
-	if (r == 0 && !call->oneway)
-		r = client_write(call->client, &message);
-	json_decref(answer);
-	/* Whoever gave the last answer is done, whatever becomes of it. */
-	if (last)
-		call->closed = NULL;
+		r = message->length > 0 ? client_write(client, message) : -ENOMEM;
 	/* A client that waits for an answer which can't be made must not wait for ever. */
 	if (last && r == -ENOMEM)
-		varlink_client_doom(call->client);
-	if (last && call->client && !call->client->doomed)
+		varlink_client_doom(client);
+	if (last)
 		call_done(call);
 	return r;
+}
+
+/* Takes the reference to answer. */
+static int call_answer(struct varlink_call *call, json_t *answer, bool last)
+{
+	_cleanup_buffer_ struct buffer message = {0};
+
+	if (answer && call->client && !call->oneway)
+		(void)varlink_encode(&message, answer); /* without memory it stays empty */
+	json_decref(answer);
+	return call_send(call, &message, last);
 }
 
 static json_t *make_answer(const char *error, json_t *parameters, bool continues)
@@ -204,21 +215,29 @@ int varlink_call_invalid_parameter(struct varlink_call *call, const char *parame
 				  json_pack("{ss}", "parameter", parameter));
 }
 
-int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n)
+static int call_answer_text(struct varlink_call *call, const char *parameters, size_t n, bool last)
 {
 	_cleanup_buffer_ struct buffer message = {0};
 
-	if (!call->client || call->client->doomed)
-		return -ENOTCONN;
-	if (!call->more)
-		return -EINVAL;
-	buffer_append_text(&message, "{\"parameters\":");
-	buffer_append(&message, parameters, n);
-	buffer_append_text(&message, ",\"continues\":true}");
-	buffer_append_char(&message, '\0');
-	if (buffer_error(&message) < 0)
-		return buffer_error(&message);
-	return client_write(call->client, &message);
+	if (call->client && !call->oneway) {
+		buffer_append_text(&message, "{\"parameters\":");
+		buffer_append(&message, parameters, n);
+		buffer_append_text(&message, last ? "}" : ",\"continues\":true}");
+		buffer_append_char(&message, '\0');
+		if (buffer_error(&message) < 0)
+			buffer_reset(&message);
+	}
+	return call_send(call, &message, last);
+}
+
+int varlink_call_reply_text(struct varlink_call *call, const char *parameters, size_t n)
+{
+	return call_answer_text(call, parameters, n, true);
+}
+
+int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n)
+{
+	return call_answer_text(call, parameters, n, false);
 }
 
 /* From a request to its method. */
@@ -255,12 +274,13 @@ int varlink_interface_check(const struct varlink_interface *interface)
 	return 0;
 }
 
-static bool may_call(const struct varlink_call *call, const struct varlink_method *method)
+bool varlink_call_is_privileged(const struct varlink_call *call)
 {
-	const struct varlink_server_options *options = &call->client->server->options;
+	const struct varlink_server_options *options;
 
-	if (!(method->flags & VARLINK_PRIVILEGED))
-		return true;
+	if (!call->client)
+		return false;
+	options = &call->client->server->options;
 	return options->is_operator && options->is_operator(call->uid, options->userdata);
 }
 
@@ -280,7 +300,7 @@ static int call_check(struct varlink_call *call, const struct varlink_method *me
 		(void)varlink_call_error(call, error, json_pack("{ss}", "method", full_name));
 		return 1;
 	}
-	if (!may_call(call, method)) {
+	if ((method->flags & VARLINK_PRIVILEGED) && !varlink_call_is_privileged(call)) {
 		(void)call_fail(call, -EPERM);
 		return 1;
 	}
@@ -305,20 +325,19 @@ static void call_run(struct varlink_call *call, const char *full_name, bool upgr
 	struct varlink_server *server = call->client->server;
 	const char *dot = strrchr(full_name, '.');
 	size_t length = dot ? (size_t)(dot - full_name) : strlen(full_name);
+	bool is_service = dot && length == strlen(SERVICE) && memcmp(full_name, SERVICE, length) == 0;
+	const struct varlink_interface *interface = varlink_server_find_interface(server, full_name, length);
+	void *userdata = is_service ? server : server->options.userdata;
 	const struct varlink_method *method;
-	void *userdata = server->options.userdata;
 	int r;
 
-	call->interface = varlink_server_find_interface(server, full_name, length);
-	if (dot && length == strlen(SERVICE) && memcmp(full_name, SERVICE, length) == 0) {
-		call->interface = &varlink_service_interface;
-		userdata = server;
-	}
-	if (!dot || !call->interface) {
+	if (!dot || (!interface && !is_service)) {
 		(void)varlink_call_error(call, SERVICE ".InterfaceNotFound",
 					 json_pack("{ss%}", "interface", full_name, length));
 		return;
 	}
+	if (!is_service)
+		call->interface = interface;
 	method = find_method(call->interface, dot + 1);
 	if (call_check(call, method, dot + 1, full_name, upgrade, parameters) != 0)
 		return;
@@ -359,6 +378,7 @@ int varlink_client_dispatch(struct varlink_server_client *client, json_t *reques
 	client->server->counters.calls++;
 	call->n_refs = 2; /* the connection's and, until the method has run, ours */
 	call->client = client;
+	call->interface = &varlink_service_interface; /* until its own is known */
 	call->uid = client->uid;
 	call->more = more && !oneway;
 	call->oneway = oneway;
@@ -371,7 +391,7 @@ int varlink_client_dispatch(struct varlink_server_client *client, json_t *reques
 
 int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request)
 {
-	struct varlink_call *stream = TAKE_PTR(client->call);
+	struct varlink_call *stream = varlink_call_ref(TAKE_PTR(client->call));
 	int r = varlink_client_dispatch(client, request);
 
 	if (client->call) {
@@ -379,11 +399,13 @@ int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t 
 		varlink_call_unref(TAKE_PTR(client->call));
 		r = -EBADMSG;
 	}
-	if (client->fd >= 0) {
+	/* A method that ended the stream has dropped the connection's reference to it as well. */
+	if (!varlink_call_is_closed(stream) && client->fd >= 0) {
 		client->call = stream;
-		return r;
+	} else if (!varlink_call_is_closed(stream)) {
+		varlink_call_detach(stream);
+		varlink_call_unref(stream);
 	}
-	varlink_call_detach(stream);
 	varlink_call_unref(stream);
 	return r;
 }

@@ -28,15 +28,19 @@ struct varlink_server_client {
 	struct varlink_server *server;
 	int fd; /* -1: closed */
 	uid_t uid;
+	bool trusted; /* an operator, when it came */
 	struct varlink_decoder decoder;
 	struct evbuffer *output;
 	struct event *read_event;
 	struct event *write_event;
 	struct event *turn_event;    /* goes on with requests that are already here */
 	struct event *silent_event;  /* silent in the middle of a message */
+	struct event *linger_event;  /* has shut down its sending side: does it still read? */
 	struct event *stalled_event; /* takes nothing of what it is owed */
 	struct varlink_call *call;   /* under way; one reference */
 	json_t *held;		     /* a request that waits for the end of a stream */
+	int64_t period_began;	     /* boot time; of the period in which requests are counted */
+	unsigned int n_asked;	     /* requests in it */
 	bool eof;		     /* will send nothing more */
 	bool hung_up;		     /* nor read anything */
 	bool more_input;	     /* there may be requests that were not looked at */

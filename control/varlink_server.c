@@ -3,8 +3,8 @@
  * requests mean is in varlink_call.c.
  *
  * A client costs at most one message and one read of input, and max_output and one answer of output. In one
- * turn of the loop a client gets one read and a few requests, so that none can starve the others. Nothing a
- * client does is an error of the server.
+ * turn of the loop a client gets one read and a few requests, so that none can starve the others, and the
+ * loop's priorities put operators before others. Nothing a client does is an error of the server.
  */
 
 #include "control/varlink_server.h"
@@ -12,6 +12,7 @@
 #include "control/varlink_call.h"
 #include "control/varlink_output.h"
 
+#include "common/time_text.h"
 #include "common/unix_socket.h"
 
 #include <errno.h>
@@ -27,6 +28,17 @@
 #define READ_SIZE	   (16 * 1024)
 #define REQUESTS_A_TURN	   8
 #define ACCEPTS_A_TURN	   16
+/*
+ * What a client that is no operator may ask: so many requests in a period. Two hundred a second are plenty
+ * for whoever watches, and 48 clients that ask as fast as they can leave the loop most of its time.
+ */
+#define PERIOD_MS	  40
+#define REQUESTS_A_PERIOD 8
+/* Values in one message: Status and the like need a handful, the largest lists of routes and nodes fit. */
+#define OTHER_VALUES	1024
+#define OPERATOR_VALUES (128 * 1024)
+/* How often a client that only listens is looked at, whether it still does. */
+#define LINGER_MS 1000
 /* With this much unread a client's next request waits until it has taken some. */
 #define OUTPUT_ENOUGH (256 * 1024)
 /* After an accept error (no descriptor left, above all) the queue of connections is left alone this long. */
@@ -45,6 +57,7 @@ static void on_write(evutil_socket_t fd, short what, void *userdata);
 static void on_turn(evutil_socket_t fd, short what, void *userdata);
 static void on_silent(evutil_socket_t fd, short what, void *userdata);
 static void on_stalled(evutil_socket_t fd, short what, void *userdata);
+static void on_linger(evutil_socket_t fd, short what, void *userdata);
 
 static struct timeval milliseconds(int ms)
 {
@@ -104,6 +117,7 @@ static void client_close(struct varlink_server_client *client)
 	event_freep(&client->turn_event);
 	event_freep(&client->silent_event);
 	event_freep(&client->stalled_event);
+	event_freep(&client->linger_event);
 	client->fd = safe_close(client->fd);
 	LIST_REMOVE(client, entry);
 	client->server->counters.clients--;
@@ -134,17 +148,26 @@ void varlink_client_doom(struct varlink_server_client *client)
 
 static int client_start(struct varlink_server_client *client)
 {
-	struct event_base *base = client->server->base;
+	const struct varlink_server *server = client->server;
+	struct event_base *base = server->base;
+	struct event **const events[] = {&client->read_event,	 &client->write_event,
+					 &client->turn_event,	 &client->silent_event,
+					 &client->stalled_event, &client->linger_event};
+	int priority = client->trusted ? server->options.operator_priority : server->options.other_priority;
 
 	client->output = evbuffer_new();
 	client->read_event = event_new(base, client->fd, EV_READ | EV_PERSIST, on_read, client);
 	client->write_event = event_new(base, client->fd, EV_WRITE | EV_PERSIST, on_write, client);
-	client->turn_event = event_new(base, -1, EV_PERSIST, on_turn, client);
+	client->turn_event = event_new(base, -1, 0, on_turn, client);
 	client->silent_event = event_new(base, -1, 0, on_silent, client);
 	client->stalled_event = event_new(base, -1, 0, on_stalled, client);
-	if (!client->output || !client->read_event || !client->write_event || !client->turn_event ||
-	    !client->silent_event || !client->stalled_event || event_add(client->read_event, NULL) < 0)
+	client->linger_event = event_new(base, -1, 0, on_linger, client);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (!*events[i] || event_priority_set(*events[i], priority) < 0)
+			return -ENOMEM;
+	if (!client->output || event_add(client->read_event, NULL) < 0)
 		return -ENOMEM;
+	client->decoder.max_values = client->trusted ? OPERATOR_VALUES : OTHER_VALUES;
 	return 0;
 }
 
@@ -182,6 +205,7 @@ int varlink_server_add_connection(struct varlink_server *server, int fd)
 	client->server = server;
 	client->fd = TAKE_FD(owned);
 	client->uid = peer.uid;
+	client->trusted = trusted;
 	LIST_INSERT_HEAD(&server->clients, client, entry);
 	server->counters.clients++;
 	r = client_start(client);
@@ -238,6 +262,7 @@ static void client_settle(struct varlink_server_client *client, bool got_input, 
 	run_timer(client->silent_event,
 		  reading && !client->call && varlink_decoder_in_message(&client->decoder), got_input, limit);
 	run_timer(client->stalled_event, waiting > 0, gave_output, limit);
+	run_timer(client->linger_event, client->eof && !client->hung_up, false, LINGER_MS);
 }
 
 /* Whether the client may have its next request looked at, be it only to see whether it wants an answer. */
@@ -248,6 +273,22 @@ static bool client_may_ask(const struct varlink_server_client *client)
 	if (client->call && (client->held || !varlink_call_wants_more(client->call)))
 		return false;
 	return evbuffer_get_length(client->output) <= OUTPUT_ENOUGH;
+}
+
+/* Milliseconds until the client may have its next request looked at; 0: now. */
+static int client_pause_ms(struct varlink_server_client *client)
+{
+	int64_t now, left;
+
+	if (client->trusted)
+		return 0;
+	now = time_now_boot();
+	left = client->period_began + PERIOD_MS * NSEC_PER_MSEC - now;
+	if (left <= 0) {
+		client->period_began = now;
+		client->n_asked = 0;
+	}
+	return client->n_asked < REQUESTS_A_PERIOD ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
 }
 
 /* The next request: 1, 0 when there is no whole one yet, or -errno. */
@@ -271,7 +312,7 @@ static int client_handle(struct varlink_server_client *client, json_t *request)
 	return 0;
 }
 
-/* Requests that are here already, as many as one turn allows. */
+/* Requests that are here already, as many as one turn and the client's period allow. */
 static void client_process(struct varlink_server_client *client)
 {
 	json_t *request;
@@ -279,12 +320,19 @@ static void client_process(struct varlink_server_client *client)
 
 	client->more_input = false;
 	for (i = 0; i < REQUESTS_A_TURN; i++) {
+		struct timeval pause = milliseconds(client_pause_ms(client));
+
 		if (!client_may_ask(client))
 			break;
+		if (evutil_timerisset(&pause)) {
+			evtimer_add(client->turn_event, &pause);
+			break;
+		}
 		r = client_next(client, &request);
 		if (r == 0)
 			return;
 		if (r > 0) {
+			client->n_asked++;
 			r = client_handle(client, request);
 			json_decref(request);
 		}
@@ -364,6 +412,17 @@ static void on_write(evutil_socket_t fd, short what, void *userdata)
 	client_settle(client, false, n > 0);
 }
 
+/* A hang-up of a client that has shut down its sending side before is no event that the loop would see. */
+static void on_linger(evutil_socket_t fd, short what, void *userdata)
+{
+	struct varlink_server_client *client = userdata;
+
+	(void)fd;
+	(void)what;
+	client->hung_up = has_hung_up(client->fd);
+	client_settle(client, false, false);
+}
+
 static void on_silent(evutil_socket_t fd, short what, void *userdata)
 {
 	(void)fd;
@@ -437,6 +496,8 @@ int varlink_server_listen(struct varlink_server *server, int fd)
 	listener->accept_event = event_new(server->base, fd, EV_READ | EV_PERSIST, on_accept, listener);
 	listener->pause_event = event_new(server->base, -1, 0, on_pause_over, listener);
 	if (!listener->accept_event || !listener->pause_event ||
+	    event_priority_set(listener->accept_event, server->options.operator_priority) < 0 ||
+	    event_priority_set(listener->pause_event, server->options.operator_priority) < 0 ||
 	    event_add(listener->accept_event, NULL) < 0) {
 		listener_free(listener);
 		return -ENOMEM;

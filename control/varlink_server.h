@@ -9,9 +9,13 @@
  * under way, so that a client can speak on the connection on which it listens. A call that its method keeps
  * (varlink_call_ref) is told of the client's end by on_closed.
  *
- * A client is cut off when it sends what is no request, more than VARLINK_MESSAGE_MAX, nothing for a while in
- * the middle of a message, or when it does not take its answers (too many queued, or none taken for a while).
- * It may shut down its sending side and still get its answers.
+ * A client is cut off when it sends what is no request, more than VARLINK_MESSAGE_MAX or more values in one
+ * message than any request needs, nothing for a while in the middle of a message, or when it does not take
+ * its answers (too many queued, or none taken for a while). It may shut down its sending side and still get
+ * its answers.
+ *
+ * What a client may cost is bounded: in one turn of the loop it gets a few requests, and one that is no
+ * operator a few hundred in a second; the rest waits in its socket.
  */
 
 #include "common/cleanup.h"
@@ -62,6 +66,11 @@ struct varlink_server_options {
 	int idle_in_message_ms;
 	/* 0: 16 MiB of answers that a client has not taken; one more and it is cut off. */
 	size_t max_output;
+	/*
+	 * Priorities of the loop (event_priority_set) at which clients are served, and new ones accepted at
+	 * the operators'. 0, 0: as a loop without priorities has it.
+	 */
+	int operator_priority, other_priority;
 	/* Whether this peer may call privileged methods. NULL: nobody may. */
 	bool (*is_operator)(uid_t uid, void *userdata);
 	void *userdata; /* passed to the methods too */
@@ -108,6 +117,8 @@ bool varlink_call_wants_more(const struct varlink_call *call);
 /* The client has gone, or the call has been answered in full. */
 bool varlink_call_is_closed(const struct varlink_call *call);
 uid_t varlink_call_peer_uid(const struct varlink_call *call);
+/* Whether the client may call privileged methods. */
+bool varlink_call_is_privileged(const struct varlink_call *call);
 /* Bytes queued to the client and not yet taken: a stream that grows past its bound is the method's to thin
  * out; past max_output the client is cut off. */
 size_t varlink_call_pending(const struct varlink_call *call);
@@ -130,5 +141,6 @@ int varlink_call_reply_continues(struct varlink_call *call, json_t *parameters);
 int varlink_call_error(struct varlink_call *call, const char *name, json_t *parameters);
 /* org.varlink.service.InvalidParameter */
 int varlink_call_invalid_parameter(struct varlink_call *call, const char *parameter);
-/* As reply_continues, with the parameters as JSON text that is already there (one object, no NUL in it). */
+/* The same two with the parameters as JSON text that is already there (one object, no NUL in it). */
+int varlink_call_reply_text(struct varlink_call *call, const char *parameters, size_t n);
 int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n);

@@ -115,6 +115,8 @@ void fixture_init(struct fixture *f, const struct varlink_server_options *settin
 	ck_assert_ptr_nonnull(f->base);
 	if (settings)
 		options = *settings;
+	if (options.other_priority > 0)
+		ck_assert_int_eq(event_base_priority_init(f->base, options.other_priority + 1), 0);
 	options.vendor = "Example";
 	options.product = "test";
 	options.version = "1.2";

@@ -2,6 +2,8 @@
 
 #include "tests/unit/control/server_fixture.h"
 
+#include "common/buffer.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -39,20 +41,25 @@ START_TEST(test_garbage)
 }
 END_TEST
 
-/* Sends this many bytes, however slowly the server takes them, unless cut off. */
-static void send_much(struct peer *peer, size_t n)
+/* Sends all of it, however slowly the server takes it, unless cut off. */
+static void send_all(struct peer *peer, const char *data, size_t n)
 {
-	_cleanup_free_ char *much = malloc(n);
-
-	memset(much, ' ', n);
 	for (size_t i = 0; i < n && !peer->eof;) {
-		ssize_t sent = send(peer->fd, much + i, n - i, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t sent = send(peer->fd, data + i, n - i, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (sent > 0)
 			i += (size_t)sent;
 		else
 			event_base_loop(peer->f->base, EVLOOP_NONBLOCK);
 	}
+}
+
+static void send_much(struct peer *peer, size_t n)
+{
+	_cleanup_free_ char *much = malloc(n);
+
+	memset(much, ' ', n);
+	send_all(peer, much, n);
 }
 
 START_TEST(test_too_large)
@@ -73,6 +80,116 @@ START_TEST(test_too_large)
 	expect_cut_off(&peer);
 	ck_assert_uint_eq(counters(&f).cut_off, 1);
 	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* As many values as a request may have are looked at, and no more; fewer of a client that may only look. */
+START_TEST(test_too_many_values)
+{
+	static const struct {
+		bool operators;
+		size_t values;
+		bool cut_off;
+	} cases[] = {{true, 128 * 1024, false},
+		     {true, 128 * 1024 + 1, true},
+		     {false, 1024, false},
+		     {false, 1025, true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		static const char begin[] = "{\"method\":\"x.y\",\"parameters\":{\"a\":[";
+		_cleanup_buffer_ struct buffer request = {0};
+		struct fixture f;
+		struct peer peer;
+
+		fixture_init(&f, NULL);
+		f.operators = cases[i].operators;
+		peer_connect(&peer, &f);
+		/* Four of its own, and a comma before each number but the first. */
+		buffer_append_text(&request, begin);
+		for (size_t n = 4; n < cases[i].values; n++)
+			buffer_append_text(&request, "0,");
+		buffer_append(&request, "0]}}", 5);
+		send_all(&peer, request.data, request.length);
+		if (cases[i].cut_off)
+			expect_cut_off(&peer);
+		else
+			assert_json(
+				peer_receive(&peer),
+				"{'error':'org.varlink.service.InterfaceNotFound','parameters':{'interface':'x'}}");
+		ck_assert_uint_eq(counters(&f).cut_off, cases[i].cut_off);
+		peer_close(&peer);
+		turn_until(f.base, counters(&f).clients == 0);
+		fixture_deinit(&f);
+	}
+}
+END_TEST
+
+/* A client that is no operator gets eight requests in 40 ms, however many it sends at once. */
+START_TEST(test_asks_without_end)
+{
+	struct timespec begin, end;
+	struct fixture f;
+	struct peer peer, other;
+	int64_t ms;
+
+	fixture_init(&f, NULL);
+	f.operators = false;
+	peer_connect(&peer, &f);
+	peer_connect(&other, &f);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 100; i++)
+		peer_send(&peer, METHOD("Secret"));
+	for (uint64_t answers = 1; answers <= 100; answers++) {
+		json_decref(peer_receive(&peer));
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+		ck_assert_uint_le(counters(&f).calls, (uint64_t)(ms / 40 + 1) * 8);
+	}
+	/* It is only that one who waits. */
+	expect(&other, SAY("x"), SAID("x"));
+	/* An operator may ask as fast as the loop turns. */
+	f.operators = true;
+	peer_close(&other);
+	peer_connect(&other, &f);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 100; i++)
+		peer_send(&other, METHOD("Secret"));
+	for (int i = 0; i < 100; i++)
+		json_decref(peer_receive(&other));
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+	ck_assert_int_lt(ms, 100 / 8 * 40);
+	peer_close(&peer);
+	peer_close(&other);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Operators are served before all who asked earlier. */
+START_TEST(test_operators_go_first)
+{
+	struct varlink_server_options options = {.operator_priority = 1, .other_priority = 2};
+	struct peer others[20], operator_;
+	struct fixture f;
+
+	fixture_init(&f, &options);
+	f.operators = false;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		peer_connect(&others[i], &f);
+	f.operators = true;
+	peer_connect(&operator_, &f);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		for (int n = 0; n < 4; n++)
+			peer_send(&others[i], SAY("other"));
+	for (int n = 0; n < 4; n++)
+		peer_send(&operator_, SAY("operator"));
+	turn_until(f.base, json_array_size(f.order) == 4 * (ARRAY_SIZE(others) + 1));
+	for (size_t i = 0; i < json_array_size(f.order); i++)
+		ck_assert_str_eq(json_string_value(json_array_get(f.order, i)), i < 4 ? "operator" : "other");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		peer_close(&others[i]);
+	peer_close(&operator_);
 	fixture_deinit(&f);
 }
 END_TEST
@@ -344,6 +461,9 @@ int main(void)
 	const TTest *const tests[] = {
 		test_garbage,
 		test_too_large,
+		test_too_many_values,
+		test_asks_without_end,
+		test_operators_go_first,
 		test_silent_within_message,
 		test_does_not_read,
 		test_gone_before_its_answer,
