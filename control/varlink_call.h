@@ -20,6 +20,7 @@ struct varlink_server {
 	LIST_HEAD(, varlink_server_client) clients;
 	LIST_HEAD(, listener) listeners;
 	struct varlink_server_counters counters;
+	size_t n_others; /* clients that are no operators */
 };
 
 struct varlink_server_client {

@@ -121,6 +121,7 @@ static void client_close(struct varlink_server_client *client)
 	client->fd = safe_close(client->fd);
 	LIST_REMOVE(client, entry);
 	client->server->counters.clients--;
+	client->server->n_others -= !client->trusted;
 	if (call) {
 		varlink_call_detach(call);
 		varlink_call_unref(call);
@@ -176,7 +177,7 @@ static bool server_has_room(const struct varlink_server *server, bool trusted)
 {
 	size_t max = server->options.max_clients;
 
-	return server->counters.clients < (trusted ? max : max - max / 4);
+	return server->counters.clients < max && (trusted || server->n_others < max - max / 4);
 }
 
 int varlink_server_add_connection(struct varlink_server *server, int fd)
@@ -208,6 +209,7 @@ int varlink_server_add_connection(struct varlink_server *server, int fd)
 	client->trusted = trusted;
 	LIST_INSERT_HEAD(&server->clients, client, entry);
 	server->counters.clients++;
+	server->n_others += !trusted;
 	r = client_start(client);
 	if (r < 0) {
 		client_close(client);

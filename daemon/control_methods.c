@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/time_text.h"
 #include "control/interfaces.h"
 #include "control/varlink_server.h"
 #include "daemon/daemon_private.h"
@@ -44,6 +45,8 @@ static void pending_free(struct pending *pending)
 {
 	if (!pending)
 		return;
+	/* It is answered, so whoever asks for the status next sees what it did. */
+	control_methods_changed(pending->daemon);
 	varlink_call_unref(pending->call);
 	free(pending);
 }
@@ -470,24 +473,66 @@ static int method_reload(struct varlink_call *call, json_t *parameters, void *us
 
 /* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
 
+/* "status": the parameters of the answer, as text; owned by the caller, NULL without memory. */
+static char *make_status(struct daemon *daemon)
+{
+	json_t *status = daemon_status(daemon);
+	json_t *parameters = status ? json_pack("{so}", "status", status) : NULL;
+	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+
+	json_decref(parameters);
+	return text;
+}
+
+static char *make_metrics(struct daemon *daemon)
+{
+	_cleanup_free_ char *metrics = daemon_metrics(daemon);
+	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
+	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+
+	json_decref(parameters);
+	return text;
+}
+
+void control_methods_changed(struct daemon *daemon)
+{
+	daemon->status_text.made_at = daemon->metrics_text.made_at = 0;
+}
+
+/*
+ * An operator sees what is so now. For others, of whom there may be many, what was made within the last
+ * second and holds since the last change that an operator asked for.
+ */
+static int reply_made(struct varlink_call *call, struct daemon *daemon, struct made_text *made,
+		      char *(*make)(struct daemon *daemon))
+{
+	int64_t now = time_now_boot();
+
+	if (made->made_at == 0 || now - made->made_at >= NSEC_PER_SEC || varlink_call_is_privileged(call)) {
+		char *text = make(daemon);
+
+		if (!text)
+			return -ENOMEM;
+		free(made->text);
+		*made = (struct made_text){.text = text, .length = strlen(text), .made_at = now};
+	}
+	return varlink_call_reply_text(call, made->text, made->length);
+}
+
 static int method_status(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	json_t *status = daemon_status(userdata);
+	struct daemon *daemon = userdata;
 
 	(void)parameters;
-	if (!status)
-		return -ENOMEM;
-	return varlink_call_reply(call, json_pack("{so}", "status", status));
+	return reply_made(call, daemon, &daemon->status_text, make_status);
 }
 
 static int method_metrics(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	_cleanup_free_ char *text = daemon_metrics(userdata);
+	struct daemon *daemon = userdata;
 
 	(void)parameters;
-	if (!text)
-		return -ENOMEM;
-	return varlink_call_reply(call, json_pack("{ss}", "text", text));
+	return reply_made(call, daemon, &daemon->metrics_text, make_metrics);
 }
 
 static int method_tail(struct varlink_call *call, json_t *parameters, void *userdata)

@@ -26,6 +26,8 @@
 #define READY_WAIT_MS	   2000 /* how long READY waits for the uploader to name the log ID */
 #define HEARTBEAT_LOOK_MIN (100 * NSEC_PER_MSEC)
 #define SPOOL_CLOSE_MS	   2000
+/* After so long the loop looks again whether something of a higher priority has come. */
+#define TURN_MAX_MS 2
 /* timeout(1) and shells signal a process and its group at once: that is one request to stop, not two. */
 #define SAME_SIGNAL (NSEC_PER_SEC / 2)
 
@@ -116,7 +118,8 @@ static int make_window_timer(struct daemon *daemon)
 		return -errno;
 	daemon->window_timer = event_new(daemon->base, daemon->window_timer_fd, EV_READ | EV_PERSIST,
 					 on_window_timer, daemon);
-	if (!daemon->window_timer || event_add(daemon->window_timer, NULL) < 0)
+	if (!daemon->window_timer || event_priority_set(daemon->window_timer, PRIORITY_WINDOW) < 0 ||
+	    event_add(daemon->window_timer, NULL) < 0)
 		return -ENOMEM;
 	daemon->heartbeat_timer = event_new(daemon->base, -1, EV_PERSIST, on_heartbeat_timer, daemon);
 	if (!daemon->heartbeat_timer)
@@ -329,8 +332,9 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 static void on_reloaded(const struct config_error *error, void *userdata)
 {
 	_cleanup_free_ char *text = error ? config_error_text(error) : NULL;
+	struct daemon *daemon = userdata;
 
-	(void)userdata;
+	control_methods_changed(daemon);
 	if (error)
 		log_error("%s; nothing is changed", text ? text : "no memory");
 	sd_notify(0, "READY=1");
@@ -361,7 +365,8 @@ static int catch_signals(struct daemon *daemon)
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		daemon->signals[i] =
 			evsignal_new(daemon->base, signals[i].number, signals[i].callback, daemon);
-		if (!daemon->signals[i] || evsignal_add(daemon->signals[i], NULL) < 0)
+		if (!daemon->signals[i] || event_priority_set(daemon->signals[i], PRIORITY_WINDOW) < 0 ||
+		    evsignal_add(daemon->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -467,6 +472,8 @@ static int make_control(struct daemon *daemon)
 		.version = NETLOGD_VERSION,
 		.url = "https://netlogd.org",
 		.is_operator = is_operator,
+		.operator_priority = PRIORITY_NORMAL,
+		.other_priority = PRIORITY_OTHERS,
 		.userdata = daemon,
 	};
 	int r = daemon_open_control_socket(daemon);
@@ -527,6 +534,24 @@ static int make_parts(struct daemon *daemon)
 	return r;
 }
 
+/* A loop that looks for what is urgent after each callback that took long. */
+static struct event_base *make_loop(void)
+{
+	const struct timeval interval = {.tv_usec = TURN_MAX_MS * 1000};
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_max_dispatch_interval(config, &interval, -1, PRIORITY_NORMAL) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	if (base && event_base_priority_init(base, N_PRIORITIES) < 0) {
+		event_base_free(base);
+		return NULL;
+	}
+	return base;
+}
+
 DEFINE_CLEANUP(struct daemon *, daemon_free);
 
 int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
@@ -543,7 +568,7 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
 	daemon->lock_fd = daemon->control_fd = daemon->window_timer_fd = -1;
 	daemon->started = daemon->configuration_read = time_now_wall();
 	LIST_INIT(&daemon->start_waits);
-	daemon->base = event_base_new();
+	daemon->base = make_loop();
 	if (!daemon->base)
 		return -ENOMEM;
 	daemon->ready_timer = evtimer_new(daemon->base, on_ready_timer, daemon);
@@ -625,6 +650,8 @@ void daemon_free(struct daemon *daemon)
 	free(daemon->upload_socket);
 	free(daemon->operators);
 	free(daemon->configuration_error);
+	free(daemon->status_text.text);
+	free(daemon->metrics_text.text);
 	if (daemon->base)
 		event_base_free(daemon->base);
 	config_free(daemon->config);

@@ -24,6 +24,24 @@ struct varlink_server;
 #define DEADLINE_DEFAULT_MS 5000
 #define DEADLINE_MAX_MS	    INT64_C(86400000)
 
+/*
+ * Priorities of the loop. Windows, and what the threads have to say, wait for nothing; then devices, the
+ * uploader and operators; then clients that may only look.
+ */
+enum loop_priority {
+	PRIORITY_WINDOW,
+	PRIORITY_NORMAL, /* libevent's default among three */
+	PRIORITY_OTHERS,
+	N_PRIORITIES,
+};
+
+/* An answer to clients that may only look, made for all who ask within a second. */
+struct made_text {
+	char *text; /* JSON: the reply's parameters */
+	size_t length;
+	int64_t made_at; /* boot time; 0: not, or no longer true */
+};
+
 /* A call of Start that is answered once the uploader has named the log ID. */
 struct start_wait;
 
@@ -69,6 +87,7 @@ struct daemon {
 	uid_t *operators;
 	size_t n_operators;
 	LIST_HEAD(, start_wait) start_waits;
+	struct made_text status_text, metrics_text;
 };
 
 /* daemon.c: the public log ID that the logger runs for, as text; "" while the uploader has not named it. */
@@ -98,6 +117,8 @@ void daemon_remove_sockets(struct daemon *daemon);
 int control_methods_add(struct daemon *daemon);
 /* control_methods.c: the uploader has named the log ID: answers the calls of Start that wait for it. */
 void control_methods_identified(struct daemon *daemon);
+/* control_methods.c: what was said of the daemon's state is no longer true for anybody. */
+void control_methods_changed(struct daemon *daemon);
 /* control_methods.c: lets go of the calls that wait. */
 void control_methods_free(struct daemon *daemon);
 

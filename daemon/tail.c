@@ -80,8 +80,7 @@ static void come_back(struct client *client)
 	evtimer_add(client->again, &pause);
 }
 
-/* Returns false when the client is no more. */
-static bool serve(struct client *client)
+static void serve(struct client *client)
 {
 	size_t sent = 0;
 
@@ -91,7 +90,7 @@ static bool serve(struct client *client)
 		int r = spool_reader_next(client->reader, &message, &gap);
 
 		if (r == SPOOL_READ_END)
-			return true;
+			return;
 		if (r == SPOOL_READ_MESSAGE) {
 			if (message.sequence <= client->last)
 				continue;
@@ -106,11 +105,10 @@ static bool serve(struct client *client)
 		if (r < 0) {
 			varlink_call_reply(client->call, NULL);
 			client_free(client);
-			return false;
+			return;
 		}
 	}
 	come_back(client);
-	return true;
 }
 
 static void on_again(evutil_socket_t fd, short what, void *userdata)
@@ -165,15 +163,12 @@ int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequen
 
 void tail_wake(struct tail *tail, uint64_t sequence)
 {
-	struct client *client = LIST_FIRST(&tail->clients);
+	struct client *client;
 
-	while (client) {
-		struct client *next = LIST_NEXT(client, entry);
-
+	/* Each in a turn of its own, so that many do not hold up a window's end. */
+	LIST_FOREACH (client, &tail->clients, entry)
 		if (client->last < sequence && !evtimer_pending(client->again, NULL))
-			serve(client);
-		client = next;
-	}
+			event_active(client->again, EV_TIMEOUT, 0);
 }
 
 size_t tail_clients(const struct tail *tail)

@@ -188,7 +188,9 @@ int worker_new(struct event_base *base, const char *name, struct worker **ret_wo
 	if (worker->done_fd < 0)
 		return -errno;
 	worker->done_event = event_new(base, worker->done_fd, EV_READ | EV_PERSIST, on_done, worker);
-	if (!worker->done_event || event_add(worker->done_event, NULL) < 0)
+	/* What the thread has done goes before all that comes from outside. */
+	if (!worker->done_event || event_priority_set(worker->done_event, 0) < 0 ||
+	    event_add(worker->done_event, NULL) < 0)
 		return -ENOMEM;
 	r = start_thread(worker, name);
 	if (r < 0)

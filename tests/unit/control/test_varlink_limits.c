@@ -375,6 +375,43 @@ START_TEST(test_too_many_clients)
 }
 END_TEST
 
+/* Operators take none of the places that others have, while there is room at all. */
+START_TEST(test_operators_and_others)
+{
+	struct varlink_server_options options = {.max_clients = 8};
+	struct peer peers[8];
+	struct fixture f;
+	int fds[2];
+
+	fixture_init(&f, &options);
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		f.operators = i < 2;
+		peer_connect(&peers[i], &f);
+	}
+	for (int n = 0; n < 2; n++) {
+		f.operators = n == 0;
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		ck_assert_int_eq(varlink_server_add_connection(f.server, fds[0]), -EUSERS);
+		safe_close(fds[1]);
+	}
+	/* The place of one who may only look is free again for another, and for no third. */
+	peer_close(&peers[7]);
+	turn_until(f.base, counters(&f).clients == 7);
+	f.operators = false;
+	peer_connect(&peers[7], &f);
+	peer_close(&peers[0]);
+	turn_until(f.base, counters(&f).clients == 7);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(varlink_server_add_connection(f.server, fds[0]), -EUSERS);
+	safe_close(fds[1]);
+	f.operators = true;
+	peer_connect(&peers[0], &f);
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
+		peer_close(&peers[i]);
+	fixture_deinit(&f);
+}
+END_TEST
+
 static void on_tick(evutil_socket_t fd, short what, void *userdata)
 {
 	(void)fd;
@@ -470,6 +507,7 @@ int main(void)
 		test_asks_and_does_not_read,
 		test_large_answers,
 		test_too_many_clients,
+		test_operators_and_others,
 		test_no_descriptors,
 		test_server_goes_first,
 		test_kept_call_outlives_all,
