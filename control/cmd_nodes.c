@@ -61,6 +61,10 @@ int cmd_nodes_show(struct ctl *ctl, int argc, char **argv)
 		return r;
 	status = json_object_get(reply, "status");
 	nodes = json_object_get(status, "nodeList");
+	if (json_number(status, "nodes") > 0 && !nodes) {
+		json_decref(reply);
+		return ctl_error(ctl, "the nodes are shown to operators only");
+	}
 	if (json_number(status, "nodes") > (long long)json_array_size(nodes))
 		ctl_note(ctl, "%lld nodes are known; the daemon tells %zu", json_number(status, "nodes"),
 			 json_array_size(nodes));

@@ -63,6 +63,12 @@ static int print_routes(struct ctl *ctl, const json_t *routes)
 	return CTL_OK;
 }
 
+/* Whether a list has entries, and not one is told. */
+static bool is_left_out(const json_t *routes, const char *list, const char *total)
+{
+	return json_number(routes, total) > 0 && json_array_size(json_object_get(routes, list)) == 0;
+}
+
 int cmd_routes_show(struct ctl *ctl, int argc, char **argv)
 {
 	json_t *reply, *routes;
@@ -74,6 +80,12 @@ int cmd_routes_show(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	routes = json_object_get(json_object_get(reply, "status"), "routes");
+	if (is_left_out(routes, "localAddrs", "localAddrsTotal") ||
+	    is_left_out(routes, "routes", "routesTotal") ||
+	    is_left_out(routes, "subnetRoutes", "subnetRoutesTotal")) {
+		json_decref(reply);
+		return ctl_error(ctl, "the routes are shown to operators only");
+	}
 	r = ctl->json ? ctl_print_json(ctl, routes) : print_routes(ctl, routes);
 	json_decref(reply);
 	return r;

@@ -123,16 +123,23 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	fputs("\n", ctl->out);
 }
 
+/* Of a list that may be cut, or, for who is no operator, left out. */
+static long long count_of(const json_t *routes, const char *list, const char *total)
+{
+	return json_object_get(routes, total) ? json_number(routes, total)
+					      : (long long)json_array_size(json_object_get(routes, list));
+}
+
 static void print_routes(struct ctl *ctl, const json_t *status)
 {
 	const json_t *routes = json_object_get(status, "routes");
 
 	line_start(ctl, "routes");
-	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %zu local-addr, %zu route, %zu subnet-route",
+	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %lld local-addr, %lld route, %lld subnet-route",
 		    json_text(routes, "mode"), json_flag(routes, "reconfigured") ? ", reconfigured" : "",
-		    json_array_size(json_object_get(routes, "localAddrs")),
-		    json_array_size(json_object_get(routes, "routes")),
-		    json_array_size(json_object_get(routes, "subnetRoutes")));
+		    count_of(routes, "localAddrs", "localAddrsTotal"),
+		    count_of(routes, "routes", "routesTotal"),
+		    count_of(routes, "subnetRoutes", "subnetRoutesTotal"));
 	fputc('\n', ctl->out);
 }
 

@@ -13,7 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define SERVICE "org.varlink.service"
+#define SERVICE		"org.varlink.service"
+#define METHOD_NAME_MAX 1024
 
 struct varlink_call {
 	unsigned int n_refs;
@@ -129,6 +130,7 @@ static int client_write(struct varlink_server_client *client, const struct buffe
 		return 0;
 	n = varlink_output_write(client->output, client->fd);
 	if (n < 0 && n != -EAGAIN) {
+		client->gone = true;
 		varlink_client_doom(client);
 		return -ENOTCONN;
 	}
@@ -364,8 +366,9 @@ int varlink_client_dispatch(struct varlink_server_client *client, json_t *reques
 	bool more, oneway, upgrade;
 	struct varlink_call *call;
 
-	if (!json_is_string(method) || get_flag(request, "more", &more) < 0 ||
-	    get_flag(request, "oneway", &oneway) < 0 || get_flag(request, "upgrade", &upgrade) < 0 ||
+	if (!json_is_string(method) || json_string_length(method) > METHOD_NAME_MAX ||
+	    get_flag(request, "more", &more) < 0 || get_flag(request, "oneway", &oneway) < 0 ||
+	    get_flag(request, "upgrade", &upgrade) < 0 ||
 	    (parameters && !json_is_object(parameters) && !json_is_null(parameters)))
 		return -EBADMSG;
 	parameters = json_is_object(parameters) ? json_incref(parameters) : json_object();
@@ -397,7 +400,6 @@ int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t 
 	if (client->call) {
 		varlink_call_detach(client->call);
 		varlink_call_unref(TAKE_PTR(client->call));
-		r = -EBADMSG;
 	}
 	/* A method that ended the stream has dropped the connection's reference to it as well. */
 	if (!varlink_call_is_closed(stream) && client->fd >= 0) {

@@ -45,7 +45,8 @@ struct varlink_server_client {
 	bool eof;		     /* will send nothing more */
 	bool hung_up;		     /* nor read anything */
 	bool more_input;	     /* there may be requests that were not looked at */
-	bool doomed;		     /* to be cut off at the next turn */
+	bool doomed;		     /* to be closed at the next turn */
+	bool gone;		     /* and by its own doing */
 };
 
 /* Looks at the client's next request in a turn of the loop of its own. */
@@ -55,9 +56,9 @@ void varlink_client_doom(struct varlink_server_client *client);
 
 /* Runs a request. 0, or -errno when it is none and the client must go. */
 int varlink_client_dispatch(struct varlink_server_client *client, json_t *request);
-/* Runs a oneway request while a stream is under way. Its method must not keep the call: that cuts it off. */
+/* Runs a oneway request while a stream is under way. A call that its method keeps goes on without a client.
+ */
 int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request);
-bool varlink_call_is_oneway(const struct varlink_call *call);
 /* The client has gone: tells the call's keeper. */
 void varlink_call_detach(struct varlink_call *call);
 

@@ -32,7 +32,9 @@
  * What a client that is no operator may ask: so many requests in a period. Two hundred a second are plenty
  * for whoever watches, and 48 clients that ask as fast as they can leave the loop most of its time.
  */
-#define PERIOD_MS	  40
+#define PERIOD_MS 40
+/* After a full turn, so that operators who ask without end leave something of the loop to others. */
+#define TURN_PAUSE_MS	  1
 #define REQUESTS_A_PERIOD 8
 /* Values in one message: Status and the like need a handful, the largest lists of routes and nodes fit. */
 #define OTHER_VALUES	1024
@@ -314,6 +316,14 @@ static int client_handle(struct varlink_server_client *client, json_t *request)
 	return 0;
 }
 
+/* Looks at what is here already a little later. */
+static void client_come_back(struct varlink_server_client *client, int ms)
+{
+	struct timeval pause = milliseconds(ms);
+
+	evtimer_add(client->turn_event, &pause);
+}
+
 /* Requests that are here already, as many as one turn and the client's period allow. */
 static void client_process(struct varlink_server_client *client)
 {
@@ -322,12 +332,12 @@ static void client_process(struct varlink_server_client *client)
 
 	client->more_input = false;
 	for (i = 0; i < REQUESTS_A_TURN; i++) {
-		struct timeval pause = milliseconds(client_pause_ms(client));
+		int pause_ms = client_pause_ms(client);
 
 		if (!client_may_ask(client))
 			break;
-		if (evutil_timerisset(&pause)) {
-			evtimer_add(client->turn_event, &pause);
+		if (pause_ms > 0) {
+			client_come_back(client, pause_ms);
 			break;
 		}
 		r = client_next(client, &request);
@@ -345,14 +355,16 @@ static void client_process(struct varlink_server_client *client)
 	}
 	client->more_input = true; /* perhaps */
 	if (i == REQUESTS_A_TURN)
-		varlink_client_wake(client);
+		client_come_back(client, TURN_PAUSE_MS);
 }
 
 static void client_turn(struct varlink_server_client *client, bool got_input)
 {
 	client->n_refs++;
 	client_process(client);
-	if (client->fd >= 0 && client->doomed)
+	if (client->fd >= 0 && client->doomed && client->gone)
+		client_close(client);
+	else if (client->fd >= 0 && client->doomed)
 		client_cut_off(client);
 	if (client->fd >= 0)
 		client_settle(client, got_input, false);
@@ -541,6 +553,18 @@ int varlink_server_add_interface(struct varlink_server *server, const struct var
 	server->interfaces = interfaces;
 	server->interfaces[server->n_interfaces++] = interface;
 	return 0;
+}
+
+void varlink_server_check_operators(struct varlink_server *server)
+{
+	struct varlink_server_client *client, *next;
+
+	for (client = LIST_FIRST(&server->clients); client; client = next) {
+		next = LIST_NEXT(client, entry);
+		if (client->trusted && !(server->options.is_operator &&
+					 server->options.is_operator(client->uid, server->options.userdata)))
+			varlink_client_doom(client);
+	}
 }
 
 void varlink_server_get_counters(const struct varlink_server *server,

@@ -9,10 +9,10 @@
  * under way, so that a client can speak on the connection on which it listens. A call that its method keeps
  * (varlink_call_ref) is told of the client's end by on_closed.
  *
- * A client is cut off when it sends what is no request, more than VARLINK_MESSAGE_MAX or more values in one
- * message than any request needs, nothing for a while in the middle of a message, or when it does not take
- * its answers (too many queued, or none taken for a while). It may shut down its sending side and still get
- * its answers.
+ * A client is cut off when it sends what is no request (a method's name has at most a kibibyte), more than
+ * VARLINK_MESSAGE_MAX or more values in one message than any request needs, nothing for a while in the middle
+ * of a message, or when it does not take its answers (too many queued, or none taken for a while). It may
+ * shut down its sending side and still get its answers.
  *
  * What a client may cost is bounded: in one turn of the loop it gets a few requests, and one that is no
  * operator a few hundred in a second; the rest waits in its socket.
@@ -81,7 +81,7 @@ struct varlink_server_counters {
 	size_t clients;	   /* now */
 	uint64_t accepted; /* clients in all */
 	uint64_t refused;  /* clients beyond the cap, closed at once */
-	uint64_t cut_off;  /* clients cut off for what they did */
+	uint64_t cut_off;  /* clients cut off for what they did, not those that went by themselves */
 	uint64_t accept_errors;
 	uint64_t calls;
 	uint64_t denied; /* calls answered with PermissionDenied */
@@ -106,6 +106,8 @@ int varlink_server_listen(struct varlink_server *server, int fd);
 /* Takes a connected descriptor as one more client (a socketpair to a child), also when it fails. 0 or -errno
  * (-EUSERS: too many clients). */
 int varlink_server_add_connection(struct varlink_server *server, int fd);
+/* Who is an operator has changed: clients that no longer are one are cut off, with their streams. */
+void varlink_server_check_operators(struct varlink_server *server);
 void varlink_server_get_counters(const struct varlink_server *server,
 				 struct varlink_server_counters *ret_counters);
 
@@ -113,6 +115,8 @@ struct varlink_call *varlink_call_ref(struct varlink_call *call);
 /* The last reference to a call that was never answered answers it: Failed. */
 void varlink_call_unref(struct varlink_call *call);
 DEFINE_CLEANUP(struct varlink_call *, varlink_call_unref);
+/* It wants no answer: it goes on without its client. */
+bool varlink_call_is_oneway(const struct varlink_call *call);
 bool varlink_call_wants_more(const struct varlink_call *call);
 /* The client has gone, or the call has been answered in full. */
 bool varlink_call_is_closed(const struct varlink_call *call);

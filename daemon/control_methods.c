@@ -19,10 +19,16 @@
 
 #define START_WAIT_MS 3000 /* how long Start waits for the uploader to name the log ID */
 
+/* Calls under way at once: twice as many as there can be clients, for those of clients that have gone. */
+#define PENDING_MAX 128
+
 struct pending {
 	struct daemon *daemon;
 	struct varlink_call *call;
 	int64_t deadline_ms;
+	bool gone;		 /* nobody waits for the answer any more; the logger's thread reads it */
+	bool flushing;		 /* the uploader is asked */
+	unsigned int run_change; /* of a Start: how many there were with it */
 };
 
 struct start_wait {
@@ -32,23 +38,45 @@ struct start_wait {
 	LIST_ENTRY(start_wait) entry;
 };
 
-static struct pending *pending_new(struct daemon *daemon, struct varlink_call *call)
-{
-	struct pending *pending = calloc(1, sizeof(*pending));
-
-	if (pending)
-		*pending = (struct pending){.daemon = daemon, .call = varlink_call_ref(call)};
-	return pending;
-}
-
 static void pending_free(struct pending *pending)
 {
 	if (!pending)
 		return;
 	/* It is answered, so whoever asks for the status next sees what it did. */
 	control_methods_changed(pending->daemon);
+	pending->daemon->n_pending--;
+	varlink_call_on_closed(pending->call, NULL, NULL);
 	varlink_call_unref(pending->call);
 	free(pending);
+}
+
+/* What has not begun need not be done, and deliveries need not be waited for. */
+static void on_client_gone(struct varlink_call *call, void *userdata)
+{
+	struct pending *pending = userdata;
+
+	__atomic_store_n(&pending->gone, !varlink_call_is_oneway(call), __ATOMIC_RELAXED);
+	if (!pending->flushing)
+		return;
+	uploader_link_forget_flush(pending->daemon->uploader, pending);
+	pending_free(pending);
+}
+
+/* 0, -ENOMEM, or -EBUSY. */
+static int pending_new(struct daemon *daemon, struct varlink_call *call, struct pending **ret_pending)
+{
+	struct pending *pending;
+
+	if (daemon->n_pending >= PENDING_MAX)
+		return -EBUSY;
+	pending = calloc(1, sizeof(*pending));
+	if (!pending)
+		return -ENOMEM;
+	*pending = (struct pending){.daemon = daemon, .call = varlink_call_ref(call)};
+	daemon->n_pending++;
+	varlink_call_on_closed(call, on_client_gone, pending);
+	*ret_pending = pending;
+	return 0;
 }
 
 DEFINE_CLEANUP(struct pending *, pending_free);
@@ -132,8 +160,14 @@ static void on_started(const struct recorder_result *result, void *userdata)
 		answer_public_id(daemon, pending->call, CONTROL "AlreadyRunning");
 		return;
 	}
-	if (result->error < 0) {
+	/* Unless another Start or Stop has followed, and decides. */
+	if (result->error < 0 && pending->run_change == daemon->run_changes)
 		daemon->running = false;
+	if (result->error == -ECANCELED) {
+		answer_failure(pending->call, result->error);
+		return;
+	}
+	if (result->error < 0) {
 		varlink_call_error(pending->call, CONTROL "DeviceUnavailable",
 				   json_pack("{ss ss}", "device", result->layer ? result->layer : "",
 					     "reason",
@@ -233,16 +267,18 @@ static int use_log_ids(struct daemon *daemon, const struct given_ids *ids)
 static int start(struct daemon *daemon, struct varlink_call *call, const struct device_config *tun,
 		 const struct device_config *sock)
 {
-	struct pending *pending = pending_new(daemon, call);
-	int r;
+	struct pending *pending;
+	int r = pending_new(daemon, call, &pending);
 
-	if (!pending)
-		return -ENOMEM;
-	r = recorder_start(daemon->recorder, &daemon->public_id, tun, sock, on_started, pending);
+	if (r < 0)
+		return r;
+	r = recorder_start(daemon->recorder, &daemon->public_id, tun, sock, &pending->gone, on_started,
+			   pending);
 	if (r < 0) {
 		pending_free(pending);
 		return r;
 	}
+	pending->run_change = ++daemon->run_changes;
 	daemon->running = true;
 	return 0;
 }
@@ -318,9 +354,8 @@ static int get_deadline(json_t *parameters, int64_t *ret_ms)
 	return 0;
 }
 
-static void on_flushed(const struct uploader_pending *remains, void *userdata)
+static void answer_what_remains(struct pending *pending, const struct uploader_pending *remains)
 {
-	_cleanup_(pending_freep) struct pending *pending = userdata;
 	uint64_t messages, bytes;
 
 	daemon_what_remains(pending->daemon, remains, &messages, &bytes);
@@ -328,60 +363,76 @@ static void on_flushed(const struct uploader_pending *remains, void *userdata)
 						    "pendingBytes", (json_int_t)bytes));
 }
 
+static void on_flushed(const struct uploader_pending *remains, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	answer_what_remains(pending, remains);
+}
+
 /* Everything is in the spool: now it is delivered, for as long as the deadline allows. */
 static void on_recorded(const struct recorder_result *result, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
-	int r;
+	struct uploader_link *uploader = pending->daemon->uploader;
+	struct uploader_pending unknown = {0};
 
 	(void)result;
 	daemon_notify_status(pending->daemon);
-	r = uploader_link_flush(pending->daemon->uploader, pending->deadline_ms, on_flushed, pending);
-	if (r < 0)
-		answer_failure(pending->call, r);
-	else
+	if (varlink_call_is_closed(pending->call)) {
+		/* Nobody waits; it is delivered all the same. */
+		uploader_link_hurry(uploader, pending->deadline_ms);
+		return;
+	}
+	pending->flushing = uploader_link_flush(uploader, pending->deadline_ms, on_flushed, pending) >= 0;
+	if (pending->flushing)
 		pending = NULL; /* passed on */
-}
-
-static int record_and_deliver(struct daemon *daemon, struct varlink_call *call, int64_t deadline_ms,
-			      int (*record)(struct recorder *recorder, recorder_done done, void *userdata))
-{
-	struct pending *pending = pending_new(daemon, call);
-	int r;
-
-	if (!pending)
-		return -ENOMEM;
-	pending->deadline_ms = deadline_ms;
-	r = record(daemon->recorder, on_recorded, pending);
-	if (r < 0)
-		pending_free(pending);
-	return r;
+	else
+		answer_what_remains(pending, &unknown);
 }
 
 static int method_stop(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	struct pending *pending;
 	int64_t deadline_ms;
 	int r;
 
 	if (get_deadline(parameters, &deadline_ms) < 0)
 		return varlink_call_invalid_parameter(call, "deadlineMs");
-	r = record_and_deliver(daemon, call, deadline_ms, recorder_stop);
-	if (r >= 0)
-		daemon->running = false;
-	return r;
+	r = pending_new(daemon, call, &pending);
+	if (r < 0)
+		return r;
+	pending->deadline_ms = deadline_ms;
+	r = recorder_stop(daemon->recorder, on_recorded, pending);
+	if (r < 0) {
+		pending_free(pending);
+		return r;
+	}
+	daemon->run_changes++;
+	daemon->running = false;
+	return 0;
 }
 
 static int method_flush(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	struct pending *pending;
 	int64_t deadline_ms;
+	int r;
 
 	if (get_deadline(parameters, &deadline_ms) < 0)
 		return varlink_call_invalid_parameter(call, "deadlineMs");
 	if (!daemon->running)
 		return varlink_call_error(call, CONTROL "NotRunning", NULL);
-	return record_and_deliver(daemon, call, deadline_ms, recorder_flush);
+	r = pending_new(daemon, call, &pending);
+	if (r < 0)
+		return r;
+	pending->deadline_ms = deadline_ms;
+	r = recorder_flush(daemon->recorder, &pending->gone, on_recorded, pending);
+	if (r < 0)
+		pending_free(pending);
+	return r;
 }
 
 /* ---- Reconfig, Reload, SetNodes -------------------------------------------------------------------- */
@@ -412,11 +463,13 @@ static int method_reconfig(struct varlink_call *call, json_t *parameters, void *
 					  json_pack("{ss}", "value", value ? value : ""));
 	if (r < 0)
 		return r;
-	pending = pending_new(daemon, call);
-	r = pending ? recorder_reconfigure(daemon->recorder, &lists, on_changed, pending) : -ENOMEM;
+	r = pending_new(daemon, call, &pending);
+	if (r >= 0) {
+		r = recorder_reconfigure(daemon->recorder, &lists, on_changed, pending);
+		if (r < 0)
+			pending_free(pending);
+	}
 	route_lists_deinit(&lists);
-	if (r < 0)
-		pending_free(pending);
 	return r;
 }
 
@@ -436,10 +489,10 @@ static int method_set_nodes(struct varlink_call *call, json_t *parameters, void 
 					  json_pack("{ss}", "value", value ? value : ""));
 	if (r < 0)
 		return r;
-	pending = pending_new(daemon, call);
-	if (!pending) {
+	r = pending_new(daemon, call, &pending);
+	if (r < 0) {
 		nodes_free(nodes);
-		return -ENOMEM;
+		return r;
 	}
 	r = recorder_set_nodes(daemon->recorder, nodes, on_changed, pending);
 	if (r < 0)
@@ -462,11 +515,12 @@ static void on_reloaded(const struct config_error *error, void *userdata)
 static int method_reload(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct daemon *daemon = userdata;
-	struct pending *pending = pending_new(daemon, call);
+	struct pending *pending;
+	int r = pending_new(daemon, call, &pending);
 
 	(void)parameters;
-	if (!pending)
-		return -ENOMEM;
+	if (r < 0)
+		return r;
 	daemon_reload(daemon, on_reloaded, pending);
 	return 0;
 }
@@ -474,9 +528,9 @@ static int method_reload(struct varlink_call *call, json_t *parameters, void *us
 /* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
 
 /* "status": the parameters of the answer, as text; owned by the caller, NULL without memory. */
-static char *make_status(struct daemon *daemon)
+static char *make_status(struct daemon *daemon, bool privileged)
 {
-	json_t *status = daemon_status(daemon);
+	json_t *status = daemon_status(daemon, privileged);
 	json_t *parameters = status ? json_pack("{so}", "status", status) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
@@ -484,12 +538,13 @@ static char *make_status(struct daemon *daemon)
 	return text;
 }
 
-static char *make_metrics(struct daemon *daemon)
+static char *make_metrics(struct daemon *daemon, bool privileged)
 {
 	_cleanup_free_ char *metrics = daemon_metrics(daemon);
 	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
+	(void)privileged; /* numbers only */
 	json_decref(parameters);
 	return text;
 }
@@ -504,12 +559,17 @@ void control_methods_changed(struct daemon *daemon)
  * second and holds since the last change that an operator asked for.
  */
 static int reply_made(struct varlink_call *call, struct daemon *daemon, struct made_text *made,
-		      char *(*make)(struct daemon *daemon))
+		      char *(*make)(struct daemon *daemon, bool privileged))
 {
 	int64_t now = time_now_boot();
 
-	if (made->made_at == 0 || now - made->made_at >= NSEC_PER_SEC || varlink_call_is_privileged(call)) {
-		char *text = make(daemon);
+	if (varlink_call_is_privileged(call)) {
+		_cleanup_free_ char *text = make(daemon, true);
+
+		return text ? varlink_call_reply_text(call, text, strlen(text)) : -ENOMEM;
+	}
+	if (made->made_at == 0 || now - made->made_at >= NSEC_PER_SEC) {
+		char *text = make(daemon, false);
 
 		if (!text)
 			return -ENOMEM;

@@ -325,7 +325,7 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	daemon->stopping_since = time_now_boot();
 	daemon->running = false;
 	sd_notify(0, "STOPPING=1");
-	if (recorder_stop(daemon->recorder, on_final_stop, daemon) < 0)
+	if (recorder_stop_for_good(daemon->recorder, on_final_stop, daemon) < 0)
 		event_base_loopbreak(daemon->base);
 }
 

@@ -77,7 +77,8 @@ struct daemon {
 	const char *notified; /* the last status that the service manager was told */
 	int textfile_error;   /* of the last write, so that a lasting one is logged once */
 
-	bool running; /* as far as the loop knows: a start has succeeded, or is under way */
+	bool running;		  /* as far as the loop knows: a start has succeeded, or is under way */
+	unsigned int run_changes; /* Starts and Stops that were accepted */
 	bool stopping;
 	int64_t stopping_since; /* boot time */
 	bool has_log_id;	/* Start named one */
@@ -88,6 +89,7 @@ struct daemon {
 	size_t n_operators;
 	LIST_HEAD(, start_wait) start_waits;
 	struct made_text status_text, metrics_text;
+	size_t n_pending; /* calls that wait for the logger's thread or for deliveries */
 };
 
 /* daemon.c: the public log ID that the logger runs for, as text; "" while the uploader has not named it. */
@@ -134,8 +136,9 @@ void daemon_spool_options(const struct daemon *daemon, const struct config *conf
 /* Names of the sinks; NULL-terminated, borrowed texts, to be freed with free(). NULL without memory. */
 char **daemon_sink_names(const struct config *config);
 
-/* status.c: a new object: the Status of the control interface. */
-json_t *daemon_status(struct daemon *daemon);
+/* status.c: a new object: the Status of the control interface; with the lists of nodes and routes, or only
+ * how many there are. */
+json_t *daemon_status(struct daemon *daemon, bool lists);
 /* metrics.c: Prometheus text; owned by the caller, NULL without memory. */
 char *daemon_metrics(struct daemon *daemon);
 /* metrics.c: hands the text to whoever is configured to get it. */

@@ -78,7 +78,7 @@ json_t *logger_status(struct logger *logger)
 	json_t *status;
 
 	pthread_mutex_lock(&logger->mutex);
-	status = json_deep_copy(logger->status);
+	status = json_copy(logger->status);
 	pthread_mutex_unlock(&logger->mutex);
 	return status;
 }
@@ -99,7 +99,7 @@ json_t *logger_nodes(struct logger *logger)
 	json_t *list;
 
 	pthread_mutex_lock(&logger->mutex);
-	list = json_deep_copy(logger->node_list);
+	list = json_incref(logger->node_list);
 	pthread_mutex_unlock(&logger->mutex);
 	return list;
 }

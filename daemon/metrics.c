@@ -300,7 +300,7 @@ static void write_sinks(struct buffer *text, const json_t *status)
 char *daemon_metrics(struct daemon *daemon)
 {
 	_cleanup_buffer_ struct buffer text = {0};
-	json_t *status = daemon_status(daemon);
+	json_t *status = daemon_status(daemon, false);
 
 	if (!status)
 		return NULL;

@@ -17,6 +17,7 @@ struct recorder {
 	struct logger *logger;
 	size_t windows_pending; /* the loop's */
 	bool check_pending;	/* the loop's */
+	bool ending;		/* atomic: of what waits only the last stop is done */
 	int watched[2];		/* the thread's: by layer, -1 none */
 };
 
@@ -26,6 +27,8 @@ struct request {
 	recorder_done done;
 	void *userdata;
 	bool is_window;
+	bool is_last;
+	const bool *cancelled; /* atomic; NULL: nobody can */
 
 	/* What it carries there; each owned. */
 	struct device_config tun, sock;
@@ -89,6 +92,11 @@ static void run_request(void *data)
 {
 	struct request *request = data;
 
+	if ((request->cancelled && __atomic_load_n(request->cancelled, __ATOMIC_RELAXED)) ||
+	    (!request->is_last && __atomic_load_n(&request->recorder->ending, __ATOMIC_RELAXED))) {
+		request->error = -ECANCELED;
+		return;
+	}
 	request->run(request);
 	watch_devices(request->recorder);
 }
@@ -157,12 +165,14 @@ static void run_start(struct request *request)
 }
 
 int recorder_start(struct recorder *recorder, const struct log_id *public_id, const struct device_config *tun,
-		   const struct device_config *sock, recorder_done done, void *userdata)
+		   const struct device_config *sock, const bool *cancelled, recorder_done done,
+		   void *userdata)
 {
 	_cleanup_(request_freep) struct request *request = request_new(recorder, run_start, done, userdata);
 
 	if (!request)
 		return -ENOMEM;
+	request->cancelled = cancelled;
 	request->public_id = *public_id;
 	request->has_tun = tun;
 	request->has_sock = sock;
@@ -192,6 +202,16 @@ int recorder_stop(struct recorder *recorder, recorder_done done, void *userdata)
 	return post(request_new(recorder, run_stop, done, userdata));
 }
 
+int recorder_stop_for_good(struct recorder *recorder, recorder_done done, void *userdata)
+{
+	struct request *request = request_new(recorder, run_stop, done, userdata);
+
+	if (request)
+		request->is_last = true;
+	__atomic_store_n(&recorder->ending, true, __ATOMIC_RELAXED);
+	return post(request);
+}
+
 static void run_end_window(struct request *request)
 {
 	logger_end_window(request->recorder->logger);
@@ -212,9 +232,13 @@ static void run_flush(struct request *request)
 	logger_sync(request->recorder->logger);
 }
 
-int recorder_flush(struct recorder *recorder, recorder_done done, void *userdata)
+int recorder_flush(struct recorder *recorder, const bool *cancelled, recorder_done done, void *userdata)
 {
-	return post(request_new(recorder, run_flush, done, userdata));
+	struct request *request = request_new(recorder, run_flush, done, userdata);
+
+	if (request)
+		request->cancelled = cancelled;
+	return post(request);
 }
 
 static void run_reconfigure(struct request *request)

@@ -29,17 +29,23 @@ void recorder_free(struct recorder *recorder);
  * Of all calls below: done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device
  * configurations and lists are copied; nodes pass over with the call, whatever it returns.
  */
-/* public_id: whose log the run's messages are (zeros: the configured one), from the first on. */
+/*
+ * public_id: whose log the run's messages are (zeros: the configured one), from the first on. If *cancelled
+ * is set (atomically; it lives until done) before the job's turn comes, nothing is done: -ECANCELED.
+ */
 int recorder_start(struct recorder *recorder, const struct log_id *public_id, const struct device_config *tun,
-		   const struct device_config *sock, recorder_done done, void *userdata);
+		   const struct device_config *sock, const bool *cancelled, recorder_done done,
+		   void *userdata);
 /* logger_start_anyway() */
 int recorder_start_anyway(struct recorder *recorder, recorder_done done, void *userdata);
 /* Stops the logger (nothing if it is stopped) and waits until its messages are on disk, or the
  * disk refuses. */
 int recorder_stop(struct recorder *recorder, recorder_done done, void *userdata);
 int recorder_end_window(struct recorder *recorder, recorder_done done, void *userdata);
-/* Ends the window and waits until its messages are on disk. */
-int recorder_flush(struct recorder *recorder, recorder_done done, void *userdata);
+/* The same as the last call of all: those that wait are given up, -ECANCELED. */
+int recorder_stop_for_good(struct recorder *recorder, recorder_done done, void *userdata);
+/* Ends the window and waits until its messages are on disk. cancelled: as for a start. */
+int recorder_flush(struct recorder *recorder, const bool *cancelled, recorder_done done, void *userdata);
 int recorder_reconfigure(struct recorder *recorder, const struct route_lists *lists, recorder_done done,
 			 void *userdata);
 /* The configuration is borrowed until another takes its place (its done has been called). */

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/parse.h"
 #include "common/time_text.h"
+#include "control/varlink_server.h"
 #include "daemon/daemon_private.h"
 
 #include <errno.h>
@@ -158,6 +159,7 @@ static void on_applied(const struct recorder_result *result, void *userdata)
 	log_set_level(daemon->config->log_level);
 	if (daemon_set_operators(daemon, daemon->config) < 0)
 		log_warning("no memory: the operators stay as they were");
+	varlink_server_check_operators(daemon->control);
 	apply_to_spool(daemon);
 	if (daemon_set_period(daemon) < 0)
 		log_warning("the period stays as it was");

@@ -175,18 +175,43 @@ static void set_identity(json_t *status, const struct daemon *daemon)
 	set_number(status, "cpuMs", cpu_ms());
 }
 
-json_t *daemon_status(struct daemon *daemon)
+/* Of the lists of routes, which may be long and show the network, how many entries there are. */
+static void count_routes(json_t *status)
 {
-	json_t *status = recorder_status(daemon->recorder), *nodes = recorder_nodes(daemon->recorder);
+	static const char *const lists[][2] = {{"localAddrs", "localAddrsTotal"},
+					       {"routes", "routesTotal"},
+					       {"subnetRoutes", "subnetRoutesTotal"},
+					       {"tailnet", NULL},
+					       {"tailnetExclude", NULL}};
+	/* Published objects are not written to: the lists are left out of a copy. */
+	json_t *routes = json_copy(json_object_get(status, "routes"));
 
-	if (!status) {
-		json_decref(nodes);
-		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		size_t n = json_array_size(json_object_get(routes, lists[i][0]));
+
+		if (lists[i][1] && n > 0 && !json_object_get(routes, lists[i][1]))
+			set_number(routes, lists[i][1], n);
+		json_object_set_new(routes, lists[i][0], json_array());
 	}
+	json_object_set_new(status, "routes", routes);
+}
+
+json_t *daemon_status(struct daemon *daemon, bool lists)
+{
+	json_t *status = recorder_status(daemon->recorder);
+
+	if (!status)
+		return NULL;
 	set_identity(status, daemon);
-	if (json_array_size(json_object_get(nodes, "nodes")) > 0)
-		json_object_set(status, "nodeList", json_object_get(nodes, "nodes"));
-	json_decref(nodes);
+	if (lists) {
+		json_t *nodes = recorder_nodes(daemon->recorder);
+
+		if (json_array_size(json_object_get(nodes, "nodes")) > 0)
+			json_object_set(status, "nodeList", json_object_get(nodes, "nodes"));
+		json_decref(nodes);
+	} else {
+		count_routes(status);
+	}
 	json_object_set_new(status, "spool", spool_status(daemon));
 	json_object_set_new(status, "uploader", uploader_status(daemon));
 	json_object_set_new(status, "sinks", sinks_status(daemon));

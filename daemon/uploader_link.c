@@ -130,21 +130,29 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
 	return 0;
 }
 
-static void push_flush(const struct flush *flush)
+static void push_flush(struct uploader_link *link, int64_t id, int64_t deadline_ms)
 {
-	push(flush->link, json_pack("{s{sIsI}}", "flush", "id", (json_int_t)flush->id, "deadlineMs",
-				    (json_int_t)flush->deadline_ms));
+	push(link,
+	     json_pack("{s{sIsI}}", "flush", "id", (json_int_t)id, "deadlineMs", (json_int_t)deadline_ms));
 }
 
 /* ---- flushes --------------------------------------------------------------------------------------- */
 
-static void end_flush(struct flush *flush, const struct uploader_pending *pending)
+static void remove_flush(struct flush *flush)
 {
 	LIST_REMOVE(flush, entry);
 	flush->link->n_flushes--;
 	event_free(flush->timer);
-	flush->done(pending, flush->userdata);
 	free(flush);
+}
+
+static void end_flush(struct flush *flush, const struct uploader_pending *pending)
+{
+	uploader_flushed done = flush->done;
+	void *userdata = flush->userdata;
+
+	remove_flush(flush);
+	done(pending, userdata);
 }
 
 static void on_flush_timeout(evutil_socket_t fd, short what, void *userdata)
@@ -187,8 +195,24 @@ int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploade
 	}
 	LIST_INSERT_HEAD(&link->flushes, flush, entry);
 	link->n_flushes++;
-	push_flush(flush);
+	push_flush(link, flush->id, deadline_ms);
 	return 0;
+}
+
+void uploader_link_forget_flush(struct uploader_link *link, const void *userdata)
+{
+	struct flush *flush;
+
+	LIST_FOREACH (flush, &link->flushes, entry)
+		if (flush->userdata == userdata)
+			break;
+	if (flush)
+		remove_flush(flush);
+}
+
+void uploader_link_hurry(struct uploader_link *link, int64_t deadline_ms)
+{
+	push_flush(link, ++link->last_flush, deadline_ms);
 }
 
 bool uploader_link_get_pending(const struct uploader_link *link, struct uploader_pending *ret_pending)
@@ -247,7 +271,7 @@ static int method_watch(struct varlink_call *call, json_t *parameters, void *use
 		push(link, json_pack("{ss}", "metrics", link->metrics));
 	push(link, json_pack("{sI}", "wake", (json_int_t)link->woken));
 	LIST_FOREACH (flush, &link->flushes, entry)
-		push_flush(flush);
+		push_flush(link, flush->id, flush->deadline_ms);
 	return 0;
 }
 

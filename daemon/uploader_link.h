@@ -33,7 +33,7 @@ struct uploader_pending {
 
 typedef void (*uploader_flushed)(const struct uploader_pending *pending, void *userdata);
 
-#define UPLOADER_FLUSHES_MAX 64 /* that may wait at once */
+#define UPLOADER_FLUSHES_MAX 128 /* that may wait at once: more than there are clients */
 
 /* Without an uploader yet. 0 or -errno. */
 int uploader_link_new(struct event_base *base, const struct uploader_link_ops *ops, void *userdata,
@@ -74,3 +74,7 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
  */
 int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploader_flushed done,
 			void *userdata);
+/* Forgets the flush of this userdata: it is not called back. */
+void uploader_link_forget_flush(struct uploader_link *link, const void *userdata);
+/* Has everything delivered within deadline_ms, and waits for no answer. */
+void uploader_link_hurry(struct uploader_link *link, int64_t deadline_ms);

@@ -12,6 +12,7 @@ import pytest
 
 from lib import traffic
 from lib.daemon import sanitized
+from lib.varlink import VarlinkError
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
@@ -89,6 +90,7 @@ def daemon(network, netlogd, directory):
         os.chmod(daemon.control_socket, 0o666)
         for path in (directory, daemon.directory):
             os.chmod(path, 0o755)
+        daemon.vpn = vpn
         yield daemon
     finally:
         vpn.close()
@@ -172,6 +174,132 @@ def test_clients_vanish_at_any_moment(daemon, uid):
     windows = daemon.status()["record"]["windows"]
     wait_until(lambda: daemon.status()["record"]["windows"] > windows, "a window after that")
     daemon.stop()
+
+
+def send(path, *requests):
+    """Asks, and goes without the answer."""
+    with connect(path) as client:
+        client.sendall(b"".join(map(encode, requests)))
+
+
+def test_flushes_of_clients_that_went_hold_up_no_other(network, netlogd, directory):
+    """A collector that never answers, and eighty who would have waited for it for a day."""
+    with socket.socket() as nobody:
+        namespace = network.namespace()
+        with namespace.inside():
+            nobody.bind(("127.0.0.1", 0))
+        daemon = netlogd(namespace, {
+            "tun": {"source": "none"}, "sock": {"source": "none"},
+            "upload a": {"type": "logtail", "url": f"http://127.0.0.1:{nobody.getsockname()[1]}", "collection": "c"}}).start()
+        for _ in range(80):
+            send(daemon.control_socket, {"method": CONTROL + "Flush", "parameters": {"deadlineMs": 86400000}})
+        assert wait_until(lambda: daemon.call("Flush", deadlineMs=0), "an answer")["pendingMessages"] >= 1
+        # All places are taken by who still waits: a Stop is done, and answered.
+        assert daemon.call("Stop", deadlineMs=0)["pendingMessages"] >= 1
+        assert not daemon.status()["running"]
+        daemon.stop()
+
+
+def test_an_end_with_many_calls_under_way(daemon):
+    """The last window is taken though hundreds of calls wait behind a VPN that does not answer."""
+    daemon.vpn.misbehave = "hang"
+    extractions = daemon.vpn.calls.count("ExtractStatistics")
+    wait_until(lambda: daemon.vpn.calls.count("ExtractStatistics") > extractions, "an extraction that hangs")
+    for _ in range(1200):
+        send(daemon.control_socket, {"method": CONTROL + "SetNodes", "parameters": {"nodes": []}})
+    daemon.vpn.misbehave = None
+    daemon.stop()
+    assert "info: stopped\n" in daemon.log()
+    assert "no memory" not in daemon.log()
+
+
+def test_an_end_with_many_starts_under_way(daemon, directory):
+    """Each would wait for seconds; those whose clients have gone, and all at the end, are not done."""
+    vpn = StatsProvider(directory / "hangs.sock")
+    try:
+        daemon.call("Stop")
+        vpn.misbehave = "hang-enable"
+        for _ in range(50):
+            send(daemon.control_socket, {"method": CONTROL + "Start", "parameters": {
+                "tun": {"source": "stats", "statsSocket": vpn.path}}})
+            send(daemon.control_socket, {"method": CONTROL + "Stop"})
+        begin = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - begin < 8
+        assert daemon.log().count("stopping on signal") == 1
+    finally:
+        vpn.close()
+
+
+def test_a_start_that_fails_late_says_nothing_of_the_next(daemon, directory):
+    vpn = StatsProvider(directory / "hangs.sock")
+    try:
+        daemon.call("Stop")
+        vpn.misbehave = "hang-enable"
+        clients = [daemon.client() for _ in range(3)]
+        hangs = {"tun": {"source": "stats", "statsSocket": vpn.path}}
+        for client, method, parameters in zip(clients, ("Start", "Stop", "Start"), (hangs, {}, {})):
+            client.send(method, parameters)
+            # In this order, though on three connections.
+            daemon.status()
+        with pytest.raises(VarlinkError, match="DeviceUnavailable"):
+            clients[0].reply()
+        assert clients[1].reply()["pendingMessages"] == 0
+        assert len(clients[2].reply()["publicId"]) == 64
+        for client in clients:
+            client.close()
+        status = daemon.status()
+        assert (status["running"], len(status["publicId"])) == (True, 64)
+        daemon.flush(deadline_ms=0)
+    finally:
+        vpn.close()
+
+
+def test_a_former_operator_hears_no_more(daemon):
+    def listen(path, ready):
+        with connect(path) as client:
+            client.sendall(encode({"method": CONTROL + "Tail", "more": True}))
+            client.recv(1)
+            os.write(ready, b".")
+            while client.recv(65536):
+                pass
+        return "cut off"
+
+    read, write = os.pipe()
+    with os.fdopen(read, "rb", 0) as ready, Child(OPERATOR, listen, daemon.control_socket, write) as listener:
+        os.close(write)
+        assert ready.read(1) == b"."
+        daemon.configure({"netlogd": {"operators": ""}})
+        daemon.reload()
+        assert listener.result() == "cut off"
+
+
+def status_of(path):
+    with connect(path) as client:
+        client.sendall(encode({"method": CONTROL + "Status"}))
+        data = b""
+        while not data.endswith(b"\0"):
+            data += client.recv(65536)
+    return json.loads(data[:-1])["parameters"]["status"]
+
+
+def test_the_network_is_shown_to_operators(daemon):
+    """Others learn how many nodes and routes there are, at once when an operator has changed them."""
+    def seen(uid):
+        with Child(uid, status_of, daemon.control_socket) as child:
+            status = child.result()
+        routes = status["routes"]
+        return (status["running"], status["nodes"], len(status.get("nodeList", [])), len(routes["routes"]),
+                routes.get("routesTotal"), len(routes["tailnet"]))
+
+    assert seen(OTHER) == (True, 0, 0, 0, 1, 0)
+    daemon.call("SetNodes", nodes=[{"nodeId": f"n{i}"} for i in range(3)])
+    daemon.call("Reconfig", routes={"localAddrs": [], "routes": ["10.0.0.0/8", "10.1.0.0/16"], "subnetRoutes": []})
+    # The route that was removed counts until the next window has ended.
+    wait_until(lambda: seen(OTHER) == (True, 3, 0, 0, 2, 0), "the new numbers")
+    assert seen(OPERATOR) == (True, 3, 3, 2, None, 2)
+    daemon.call("Stop")
+    assert seen(OTHER)[0] is False
 
 
 def crowd(path, n, seconds, request):

@@ -268,6 +268,61 @@ START_TEST(test_oneway_beside_a_stream)
 }
 END_TEST
 
+/* A oneway request whose method keeps it goes on without the client, which keeps its stream. */
+START_TEST(test_kept_oneway_beside_a_stream)
+{
+	struct varlink_call *stream;
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	stream = TAKE_PTR(f.kept);
+	varlink_call_on_closed(stream, NULL, NULL);
+	peer_send(&peer, "{'method':'org.example.test.Later','oneway':true}");
+	turn_until(f.base, f.n_kept == 2);
+	/* Told at once that it has no client, and not that of the stream. */
+	ck_assert_ptr_null(f.kept);
+	ck_assert_uint_eq(f.n_closed, 1);
+	ck_assert_int_eq(varlink_call_reply(stream, json_pack("{si}", "number", 1)), 0);
+	varlink_call_unref(stream);
+	assert_json(peer_receive(&peer), "{'parameters':{'number':1}}");
+	expect(&peer, SAY("on"), SAID("on"));
+	ck_assert_uint_eq(counters(&f).cut_off, 0);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Who was an operator and no longer is loses the connection, and with it the stream. */
+START_TEST(test_no_operator_any_more)
+{
+	struct fixture f;
+	struct peer stream, other;
+
+	fixture_init(&f, NULL);
+	f.operators = false;
+	peer_connect(&other, &f);
+	f.operators = true;
+	peer_connect(&stream, &f);
+	peer_send(&stream, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	varlink_server_check_operators(f.server);
+	ck_assert_int_eq(event_base_loop(f.base, EVLOOP_NONBLOCK), 0);
+	ck_assert_uint_eq(f.n_closed, 0);
+	f.operators = false;
+	varlink_server_check_operators(f.server);
+	turn_until(f.base, f.n_closed == 1);
+	expect_cut_off(&stream);
+	expect(&other, SAY("still here"), SAID("still here"));
+	peer_close(&stream);
+	peer_close(&other);
+	fixture_deinit(&f);
+}
+END_TEST
+
 /* A client that goes while one of its requests waits behind a stream leaves nothing behind. */
 START_TEST(test_gone_with_a_request_waiting)
 {
@@ -359,6 +414,8 @@ int main(void)
 		test_oneway_and_gone,
 		test_stream,
 		test_oneway_beside_a_stream,
+		test_kept_oneway_beside_a_stream,
+		test_no_operator_any_more,
 		test_gone_with_a_request_waiting,
 		test_no_stream_without_more,
 		test_half_closed,
