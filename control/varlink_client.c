@@ -141,25 +141,47 @@ int varlink_client_send(struct varlink_client *client, const char *method, json_
 	return send_request(client, method, parameters, more, deadline_in(timeout_ms));
 }
 
-/* Reads what is there, once. */
-static int read_piece(struct varlink_client *client)
+/* Reads what is there into the piece, once. 0 with *ret_n 0: nothing. */
+static int read_piece(struct varlink_client *client, size_t *ret_n)
 {
 	ssize_t n;
 
 	do
 		n = recv(client->fd, client->piece, READ_SIZE, 0);
 	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
 	if (n == 0)
 		return -ECONNRESET;
-	return varlink_decoder_feed(&client->decoder, client->piece, (size_t)n);
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	*ret_n = n < 0 ? 0 : (size_t)n;
+	return 0;
+}
+
+int varlink_client_read(struct varlink_client *client, int timeout_ms, const char **ret_data, size_t *ret_n)
+{
+	int64_t deadline = deadline_in(timeout_ms);
+	size_t n = 0;
+	int r = 0;
+
+	if (varlink_decoder_pending(&client->decoder) > 0)
+		return -EBADMSG;
+	while (r == 0 && n == 0) {
+		r = wait_ready(client->fd, POLLIN, deadline);
+		if (r == 0)
+			r = read_piece(client, &n);
+	}
+	if (r < 0)
+		return r;
+	*ret_data = client->piece;
+	*ret_n = n;
+	return 0;
 }
 
 static int receive_reply(struct varlink_client *client, int64_t deadline, json_t **ret_parameters,
 			 char **ret_error, bool *ret_continues)
 {
 	json_t *message;
+	size_t n;
 	int r;
 
 	for (;;) {
@@ -169,7 +191,9 @@ static int receive_reply(struct varlink_client *client, int64_t deadline, json_t
 		r = wait_ready(client->fd, POLLIN, deadline);
 		if (r < 0)
 			return r;
-		r = read_piece(client);
+		r = read_piece(client, &n);
+		if (r == 0)
+			r = varlink_decoder_feed(&client->decoder, client->piece, n);
 		if (r < 0)
 			return r;
 	}

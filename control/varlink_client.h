@@ -43,6 +43,11 @@ int varlink_client_send(struct varlink_client *client, const char *method, json_
  */
 int varlink_client_receive(struct varlink_client *client, int timeout_ms, json_t **ret_parameters,
 			   char **ret_error, bool *ret_continues);
+/*
+ * For a reply that is too large to be held: its bytes as they come, at least one, up to and with the NUL, and
+ * valid until the next call. Errors as above, and -EBADMSG when something came before it was asked for.
+ */
+int varlink_client_read(struct varlink_client *client, int timeout_ms, const char **ret_data, size_t *ret_n);
 /* One call, one reply; timeout_ms for both together. */
 int varlink_client_call(struct varlink_client *client, const char *method, json_t *parameters, int timeout_ms,
 			json_t **ret_parameters, char **ret_error);

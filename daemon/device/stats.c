@@ -15,10 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INTERFACE      "org.netlogd.device"
-#define CALL_MS	       1000		  /* one answer, and each part of one */
-#define EXTRACT_NS     (2 * NSEC_PER_SEC) /* all parts of one */
-#define REPLY_SIZE_MAX (256 * 1024 * 1024)
+#define INTERFACE  "org.netlogd.device"
+#define CALL_MS	   1000		      /* one answer, and silence within one */
+#define EXTRACT_NS (2 * NSEC_PER_SEC) /* all parts of one */
+/* The answer to SetStatisticsEnabled, which holds nothing. */
+#define REPLY_MAX (64 * 1024)
 
 struct stats {
 	struct device device;
@@ -53,7 +54,7 @@ static int connect_client(struct stats *stats)
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -ENODEV;
 	if (r == 0)
-		varlink_client_set_max(stats->client, REPLY_SIZE_MAX);
+		varlink_client_set_max(stats->client, REPLY_MAX);
 	return r;
 }
 
@@ -111,22 +112,22 @@ static int stats_set_statistics_enabled(struct device *device, bool enabled)
 
 static int receive_parts(struct stats *stats, struct extraction *extraction)
 {
+	_cleanup_stats_reply_ struct stats_reply reply = {.extraction = extraction,
+							  .max_flows = stats->max_flows};
 	int64_t deadline = time_now_boot() + EXTRACT_NS;
-	bool continues = true;
 	int r = varlink_client_send(stats->client, INTERFACE ".ExtractStatistics", NULL, true, CALL_MS);
 
-	while (r == 0 && continues) {
-		_cleanup_free_ char *error = NULL;
-		json_t *reply = NULL;
+	while (r == 0) {
+		const char *data;
+		size_t n;
 
 		if (time_now_boot() >= deadline)
 			return -ETIMEDOUT;
-		r = varlink_client_receive(stats->client, CALL_MS, &reply, &error, &continues);
+		r = varlink_client_read(stats->client, CALL_MS, &data, &n);
 		if (r == 0)
-			r = error ? -EREMOTEIO : stats_reply_read(reply, stats->max_flows, extraction);
-		json_decref(reply);
+			r = stats_reply_feed(&reply, data, n);
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int stats_extract_statistics(struct device *device, struct extraction *ret_extraction)

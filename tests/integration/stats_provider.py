@@ -16,9 +16,10 @@ CONTROL = "org.netlogd.device"
 class StatsProvider:
     """Serves until closed. What it hands over is in `connections`, which an extraction empties.
 
-    misbehave is one of None, "hang" (no answer to an extraction), "hang-enable", "die" (ends the connection in place of an
+    misbehave is one of None, "hang" (no answer to an extraction), "hang-enable",
+    "giant-enable" (48 MiB in answer to SetStatisticsEnabled), "die" (ends the connection in place of an
     answer), "half" (ends it after the first part), "garbage" (bytes that are no JSON), "nonsense" (JSON that is no
-    answer), "error" (a Varlink error), "endless" (parts without an end).
+    answer), "error" (a Varlink error), "endless" (parts without an end), or a function that is called with the socket.
     """
 
     def __init__(self, path, part=None):
@@ -90,6 +91,9 @@ class StatsProvider:
         if method == "SetStatisticsEnabled":
             if misbehave == "hang-enable":
                 return True
+            if misbehave == "giant-enable":
+                client.sendall(b'{"parameters":{"x":[{}' + b",{}" * (16 << 20))
+                return True
             with self.lock:
                 self.enabled = request["parameters"]["enabled"]
             self._send(client, {})
@@ -101,6 +105,9 @@ class StatsProvider:
         with self.lock:
             connections, self.connections = self.connections, []
         part = self.part or max(len(connections), 1)
+        if callable(misbehave):
+            misbehave(client)
+            return True
         if misbehave == "hang":
             return True
         if misbehave == "die":

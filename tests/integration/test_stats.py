@@ -1,10 +1,13 @@
 """The source `stats`: a VPN that counts for itself, in good order and in every disorder."""
 import contextlib
+import json
 import time
 
 import pytest
 
+from lib.daemon import sanitized
 from lib.probe import Probe
+from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
 ONE = ("100.64.0.1:1024", "100.64.1.2:53")
@@ -134,3 +137,90 @@ def test_enabling_one_that_hangs(provider, probe):
     vpn.misbehave = None
     assert device.ask("enable") == 0
     assert vpn.enabled is True
+
+
+def test_enabling_one_that_answers_too_much(provider, probe):
+    vpn = provider()
+    vpn.misbehave = "giant-enable"
+    device = probe()
+    assert device.ask("enable") == -90
+    vpn.misbehave = None
+    assert device.ask("enable") == 0
+    assert vpn.enabled is True
+
+
+def test_one_large_reply(provider, probe):
+    """Far more than the bound, in one part: read to its end, and all of it counted."""
+    number = 300000
+    reply = json.dumps({"parameters": {"connections": [connection(i) for i in range(number)]}}).encode() + b"\0"
+    vpn = provider()
+    device = probe(max_flows=1000)
+    device.enable()
+    vpn.misbehave = lambda client: client.sendall(reply)
+    window = device.window()
+    assert window.errors == 0
+    assert window.totals == (number, 100 * number, 0, 0)
+    assert len(window.entries) == 1000
+    assert window.overflow == (number - 1000, 100 * (number - 1000), 0, 0)
+
+
+MIB = 1 << 20
+ENTRY = json.dumps(connection(0)).encode()
+HOSTILE = {
+    "members": (b'{"parameters":{"connections":[],"x":[{}', b",{}", 48 * MIB, b"]}}\0"),
+    "nested": (b'{"parameters":{"connections":[],"x":', b"[", 48 * MIB, b"\0"),
+    "lists in an entry": (b'{"parameters":{"connections":[{"x":[[]', b",[]", 48 * MIB, b"]}]}}\0"),
+    "one text": (b'{"parameters":{"connections":[{"src":"', b"x", 48 * MIB, b'"}]}}\0'),
+    "one name again": (b'{"parameters":{"connections":[{"a":1', b',"a":1', 48 * MIB, b"}]}}\0"),
+    "entries of much else": (b'{"parameters":{"connections":[' + ENTRY,
+                             b"," + ENTRY[:-1] + b',"x":[{}' + b",{}" * 20000 + b"]}", 48 * MIB, b"]]}}\0"),
+    "a list without end": (b'{"parameters":{"connections":[' + ENTRY, b"," + ENTRY, 1024 * MIB, b""),
+    "parts without end": (b"", b'{"parameters":{"connections":[' + b",".join([ENTRY] * 1000) + b']},"continues":true}\0',
+                          1024 * MIB, b""),
+    "only blanks": (b"", b" ", 1024 * MIB, b""),
+}
+
+
+def flood(kind, seen):
+    begin, again, size, end = HOSTILE[kind]
+    piece = again * max(MIB // len(again), 1)
+
+    def send(client):
+        seen.append(kind)
+        client.sendall(begin)
+        for _ in range(size // len(piece)):
+            client.sendall(piece)
+        client.sendall(end)
+    return send
+
+
+def peak(pid):
+    """The most memory that a process ever had, in MiB."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
+def test_whatever_comes_memory_is_bounded(network, netlogd, provider):
+    """A hostile VPN behind the real daemon: each answer costs an error, windows go on, and little memory is taken."""
+    vpn = provider()
+    daemon = netlogd(network.namespace(), {
+        "tun": {"source": "stats", "stats-socket": vpn.path}, "sock": {"source": "none"},
+        "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.64.0.0/10"}})
+    daemon.start()
+    vpn.count([connection(i) for i in range(1000)])
+    packets = wait_until(lambda: daemon.status()["tun"]["totals"]["txPkts"], "counts")
+    assert packets == 1000
+    before = peak(daemon.process.pid)
+    for kind in HOSTILE:
+        errors, seen = daemon.status()["tun"]["errors"], []
+        vpn.misbehave = flood(kind, seen)
+        wait_until(lambda: daemon.status()["tun"]["errors"] > errors, f"an error for {kind}", 60)
+        vpn.misbehave = None
+        assert seen, kind
+        vpn.count([connection(i) for i in range(10)])
+        packets += 10
+        wait_until(lambda: daemon.status()["tun"]["totals"]["txPkts"] >= packets, f"counts after {kind}", 60)
+        assert daemon.status()["tun"]["totals"]["txPkts"] == packets, kind
+        if not sanitized():
+            assert peak(daemon.process.pid) - before < 64, kind
+    daemon.stop()

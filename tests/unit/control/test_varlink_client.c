@@ -37,6 +37,40 @@ static void receive_fails(const char *script, size_t n, bool end, int error)
 	safe_close(fd);
 }
 
+/* Bytes as they come; nothing that came before it was asked for, and no wait without an end. */
+START_TEST(test_read)
+{
+	static const char script[] = "{\"parameters\":{}}\0{\"parameters\":";
+	struct varlink_client *client;
+	json_t *parameters;
+	const char *data;
+	char *error;
+	size_t n;
+	int fd;
+
+	client = client_of(script, sizeof(script) - 1, false, &fd);
+	ck_assert_int_eq(varlink_client_read(client, 1000, &data, &n), 0);
+	ck_assert_mem_eq(data, script, sizeof(script) - 1);
+	ck_assert_uint_eq(n, sizeof(script) - 1);
+	ck_assert_int_eq(varlink_client_read(client, 1, &data, &n), -ETIMEDOUT);
+	ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), 1);
+	ck_assert_int_eq(varlink_client_read(client, 1000, &data, &n), 0);
+	ck_assert_mem_eq(data, "x", 1);
+	ck_assert_uint_eq(n, 1);
+	shutdown(fd, SHUT_WR);
+	ck_assert_int_eq(varlink_client_read(client, 1000, &data, &n), -ECONNRESET);
+	varlink_client_free(client);
+	safe_close(fd);
+
+	client = client_of(script, sizeof(script) - 1, false, &fd);
+	ck_assert_int_eq(varlink_client_receive(client, 1000, &parameters, &error, NULL), 0);
+	json_decref(parameters);
+	ck_assert_int_eq(varlink_client_read(client, 1000, &data, &n), -EBADMSG);
+	varlink_client_free(client);
+	safe_close(fd);
+}
+END_TEST
+
 START_TEST(test_receive)
 {
 	static const char script[] =
@@ -320,17 +354,12 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_receive,
-		test_receive_fails,
-		test_receive_again,
-		test_largest_reply,
-		test_send_deadline,
-		test_connect,
-		test_async,
-		test_async_many,
-		test_async_freed_in_reply,
-		test_async_ends,
-		test_async_does_not_queue_for_ever,
+		test_read,	    test_receive,
+		test_receive_fails, test_receive_again,
+		test_largest_reply, test_send_deadline,
+		test_connect,	    test_async,
+		test_async_many,    test_async_freed_in_reply,
+		test_async_ends,    test_async_does_not_queue_for_ever,
 	};
 
 	return run_suite("varlink_client", tests, ARRAY_SIZE(tests));
