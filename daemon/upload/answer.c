@@ -14,6 +14,89 @@
 #include <curl/curl.h>
 #include <string.h>
 
+/* RFC 9110, 6585, 4918 and 2518. */
+static const struct {
+	int status;
+	const char *text;
+} reasons[] = {
+	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{301, "Moved Permanently"},
+	{302, "Found"},
+	{303, "See Other"},
+	{307, "Temporary Redirect"},
+	{308, "Permanent Redirect"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{402, "Payment Required"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{406, "Not Acceptable"},
+	{407, "Proxy Authentication Required"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{410, "Gone"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{421, "Misdirected Request"},
+	{422, "Unprocessable Content"},
+	{425, "Too Early"},
+	{426, "Upgrade Required"},
+	{428, "Precondition Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{451, "Unavailable For Legal Reasons"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+	{507, "Insufficient Storage"},
+	{511, "Network Authentication Required"},
+};
+
+/*
+ * How libcurl's words begin that are made of our own configuration, of fixed texts (of the TLS library, of
+ * the C library) and of an HTTP status. Others may quote the server: the name in its certificate, a header's
+ * value.
+ */
+static const char *const harmless[] = {
+	"Could not resolve ",
+	"Failed to connect to ",
+	"Connection timed out after ",
+	"Resolving timed out after ",
+	"Recv failure: ",
+	"Send failure: ",
+	"CONNECT tunnel failed, response ",
+	"Received HTTP code ",
+	"SSL connection timeout",
+	"SSL certificate problem: ",
+	"SSL: no alternative certificate subject name matches target ",
+	"server certificate verification failed",
+	"server certificate expiration date has passed",
+	"server certificate not activated yet",
+	"OpenSSL/",
+	"OpenSSL SSL_connect: ",
+	"TLS connect error: ",
+	"gnutls_handshake() failed: ",
+	"GnuTLS, handshake failed: ",
+	/* Files of ours. */
+	"error setting certificate ",
+	"error adding trust anchors ",
+	"could not load PEM client certificate",
+	"unable to set private key file",
+	"unable to use client certificate",
+	"Private key does not match the certificate public key",
+};
+
 enum verdict answer_classify_status(long status)
 {
 	if (status >= 200 && status <= 299)
@@ -54,8 +137,15 @@ enum verdict answer_classify_transfer(int curl_code)
 	}
 }
 
-/* Of what the server wrote. */
-#define TEXT_SHOWN 160
+const char *answer_status_reason(long status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "";
+}
+
+#define TEXT_SHOWN 200
 
 /* curl_getdate() also takes many forms that no server may send; only what begins as an HTTP date passes. */
 static bool is_http_date(const char *text)
@@ -101,18 +191,6 @@ int64_t answer_parse_retry_after(const char *value, size_t n, int64_t wall)
 	return date * NSEC_PER_SEC - wall;
 }
 
-/* User and password as HTTP sends them, should the server quote that. */
-static void hide_basic(char *text, size_t n)
-{
-	static const char scheme[] = "Basic ";
-	char *end = text + n, *at = text;
-
-	while ((at = memmem(at, (size_t)(end - at), scheme, sizeof(scheme) - 1)))
-		for (at += sizeof(scheme) - 1;
-		     at < end && (isalnum((unsigned char)*at) || strchr("+/=", *at));)
-			*at++ = '#';
-}
-
 /* A run of hex digits as long as half a log ID or longer becomes one '#'. */
 static size_t hide_ids(char *text, size_t n)
 {
@@ -136,24 +214,33 @@ static size_t hide_ids(char *text, size_t n)
 	return out;
 }
 
-void answer_describe(struct answer *answer, const char *prefix, const char *body, size_t n)
+void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n)
 {
 	char excerpt[512];
 	size_t length = 0;
 
 	/* More is looked at than is shown: an ID must not escape by being cut in the middle. */
 	for (size_t i = 0; i < n && length < sizeof(excerpt); i++) {
-		unsigned char c = (unsigned char)body[i];
+		unsigned char c = (unsigned char)words[i];
 
 		if (isspace(c) && (length == 0 || excerpt[length - 1] == ' '))
 			continue;
 		excerpt[length++] = isspace(c) ? ' ' : (c > 0x20 && c < 0x7f) ? (char)c : '?';
 	}
-	hide_basic(excerpt, length);
 	length = hide_ids(excerpt, length);
 	length = MIN(length, (size_t)TEXT_SHOWN);
 	while (length > 0 && excerpt[length - 1] == ' ')
 		length--;
 	snprintf(answer->text, sizeof(answer->text), "%s%s%.*s", prefix, length > 0 ? ": " : "", (int)length,
 		 excerpt);
+}
+
+void answer_describe_transfer(struct answer *answer, int curl_code, const char *error)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; error && i < ARRAY_SIZE(harmless); i++)
+		if (strncmp(error, harmless[i], strlen(harmless[i])) == 0)
+			n = strlen(error);
+	answer_describe(answer, curl_easy_strerror((CURLcode)curl_code), error, n);
 }

@@ -16,12 +16,12 @@ enum verdict {
 	VERDICT_MISCONFIGURED, /* it takes a person; again every minute */
 };
 
-#define ANSWER_TEXT_MAX 256
+#define ANSWER_TEXT_MAX 512
 
 struct answer {
 	enum verdict verdict;
 	int64_t retry_after;	    /* ns that the server asks to wait; -1: did not say */
-	char text[ANSWER_TEXT_MAX]; /* for people: "HTTP 503: overloaded"; no secrets */
+	char text[ANSWER_TEXT_MAX]; /* for people: "HTTP 503 Service Unavailable: too busy"; no secrets */
 };
 
 /* The verdict on an HTTP status (RFC 9110). Anything that is no final status is VERDICT_RETRY. */
@@ -35,8 +35,17 @@ enum verdict answer_classify_transfer(int curl_code);
  */
 int64_t answer_parse_retry_after(const char *value, size_t n, int64_t wall);
 
-/*
- * Fills in the text: prefix, and the beginning of what the server wrote, in one line of printable ASCII
- * from which everything that looks like a log ID is taken out: a server may quote the URL it was called by.
+/* What a status means (RFC 9110), "" for those that are not known: the server's own phrase may be anything.
  */
-void answer_describe(struct answer *answer, const char *prefix, const char *body, size_t n);
+const char *answer_status_reason(long status);
+/*
+ * Fills in the text: prefix, and the beginning of the n bytes of words, in one line of at most 200 printable
+ * ASCII characters. A log ID is taken out of them even so; for what a server wrote see
+ * http_answer_describe().
+ */
+void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n);
+/*
+ * Fills in the text for a failed transfer: what the CURLcode means, and libcurl's own words (NULL: none)
+ * where they are known to hold nothing that comes from the server.
+ */
+void answer_describe_transfer(struct answer *answer, int curl_code, const char *error);

@@ -15,5 +15,8 @@ struct http_answer;
 int clickhouse_find_code(const char *body, size_t n);
 /* The verdict that an error code means. */
 enum verdict clickhouse_classify(int code);
-/* The verdict on an answer, by code, else by HTTP. */
-void clickhouse_judge(const struct http_answer *http, struct answer *ret_answer);
+/*
+ * The verdict on an answer, by code, else by HTTP. query is what was asked, for people, in our own words:
+ * where the server's may not be shown, the code, its name and the query are.
+ */
+void clickhouse_judge(const struct http_answer *http, const char *query, struct answer *ret_answer);

@@ -25,7 +25,7 @@ struct http_client {
 	bool failed;	       /* the last transfer, at whatever */
 	int64_t trusted_since; /* boot time; connections from before are not used again; 0: all are */
 	struct curl_slist *headers;
-	struct curl_slist *secrets; /* that the request holds */
+	bool secret; /* the request holds one */
 	char *reason;
 
 	http_done_fn done;
@@ -105,37 +105,12 @@ static void reset_answer(struct http_client *client)
 	client->error[0] = '\0';
 }
 
-static void wipe_list(struct curl_slist **list)
-{
-	for (struct curl_slist *item = *list; item; item = item->next)
-		explicit_bzero(item->data, strlen(item->data));
-	curl_slist_free_all(*list);
-	*list = NULL;
-}
-
 static void wipe_headers(struct http_client *client)
 {
-	wipe_list(&client->headers);
-	wipe_list(&client->secrets);
-}
-
-/* Shorter ones are more likely met by chance, in an error code for example, than quoted. */
-#define SECRET_HIDDEN_MIN 6
-
-/* A server may quote what it was sent, and what it says is shown and logged. */
-static void hide_secrets(struct http_client *client)
-{
-	struct buffer *answer = &client->answer;
-
-	for (struct curl_slist *item = client->secrets; item && answer->length > 0; item = item->next) {
-		char *at = answer->data, *end = answer->data + answer->length;
-		size_t n = strlen(item->data);
-
-		while (n >= SECRET_HIDDEN_MIN && (at = memmem(at, (size_t)(end - at), item->data, n))) {
-			memset(at, '#', n);
-			at += n;
-		}
-	}
+	for (struct curl_slist *item = client->headers; item; item = item->next)
+		explicit_bzero(item->data, strlen(item->data));
+	curl_slist_free_all(client->headers);
+	client->headers = NULL;
 }
 
 static void on_done(CURL *easy, CURLcode result, void *userdata)
@@ -155,7 +130,7 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	answer.watched = client->has_watched ? client->watched : NULL;
 	answer.wire_bytes = client->request_length;
 	answer.error = client->error;
-	hide_secrets(client);
+	answer.secret = client->secret;
 	wipe_headers(client);
 	client->done(&answer, client->userdata);
 }
@@ -237,13 +212,13 @@ void http_client_free(struct http_client *client)
 	free(client);
 }
 
-static int add_header(struct curl_slist **list, const char *line)
+static int add_header(struct http_client *client, const char *line)
 {
-	struct curl_slist *longer = curl_slist_append(*list, line);
+	struct curl_slist *longer = curl_slist_append(client->headers, line);
 
 	if (!longer)
 		return -ENOMEM;
-	*list = longer;
+	client->headers = longer;
 	return 0;
 }
 
@@ -267,20 +242,7 @@ static int add_secret_header(struct http_client *client, const char *name, const
 		line = NULL;
 		return -ENOMEM;
 	}
-	r = add_header(&client->secrets, secret);
-	return r < 0 ? r : add_header(&client->headers, line);
-}
-
-/* As the operator wrote it; what it is for is not known, so its value may be a secret. */
-static int add_own_header(struct http_client *client, const char *line)
-{
-	const char *value = strchr(line, ':');
-	int r = 0;
-
-	value = value ? value + 1 + strspn(value + 1, " \t") : "";
-	if (*value)
-		r = add_header(&client->secrets, value);
-	return r < 0 ? r : add_header(&client->headers, line);
+	return add_header(client, line);
 }
 
 /* User and password: HTTP's own way, except that ClickHouse has headers for them that need no encoding. */
@@ -289,7 +251,7 @@ static int add_password(struct http_client *client)
 	const struct sink_config *config = client->context->config;
 	_cleanup_(secret_freep) char *password = NULL;
 	_cleanup_free_ char *line = NULL;
-	int r = 0;
+	int r;
 
 	if (!config->user)
 		return 0;
@@ -298,7 +260,7 @@ static int add_password(struct http_client *client)
 			line = NULL;
 			return -ENOMEM;
 		}
-		r = add_header(&client->headers, line);
+		r = add_header(client, line);
 		if (r == 0 && config->password_file)
 			r = add_secret_header(client, "X-ClickHouse-Key: ", config->password_file);
 		return r;
@@ -308,12 +270,23 @@ static int add_password(struct http_client *client)
 		if (r < 0)
 			return add_secret_header(client, "", config->password_file);
 	}
-	if (password)
-		r = add_header(&client->secrets, password);
 	curl_easy_setopt(client->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 	curl_easy_setopt(client->easy, CURLOPT_USERNAME, config->user);
 	curl_easy_setopt(client->easy, CURLOPT_PASSWORD, password ? password : "");
-	return r;
+	return 0;
+}
+
+/*
+ * Whether the server is told what nobody else may know. A header's meaning is not known here, and a path of
+ * the operator's own may be a key as well.
+ */
+static bool holds_secret(const struct sink_config *config, const struct http_request *request)
+{
+	const char *host = strstr(config->url, "://");
+	const char *path = host ? strchr(host + 3, '/') : NULL;
+
+	return request->secret_url || config->headers || config->bearer_token_file || config->password_file ||
+	       (path && path[1]);
 }
 
 /* The headers that every request carries, with the credentials as they are on disk now. */
@@ -324,11 +297,11 @@ static int make_headers(struct http_client *client, const struct http_request *r
 
 	wipe_headers(client);
 	/* No pause for a "100 Continue" before the body. */
-	r = add_header(&client->headers, "Expect:");
+	r = add_header(client, "Expect:");
 	for (size_t i = 0; r == 0 && request->headers && request->headers[i]; i++)
-		r = add_header(&client->headers, request->headers[i]);
+		r = add_header(client, request->headers[i]);
 	for (size_t i = 0; r == 0 && config->headers && config->headers[i]; i++)
-		r = add_own_header(client, config->headers[i]);
+		r = add_header(client, config->headers[i]);
 	if (r == 0 && config->bearer_token_file)
 		r = add_secret_header(client, "Authorization: Bearer ", config->bearer_token_file);
 	if (r == 0)
@@ -373,6 +346,7 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	client->done = done;
 	client->userdata = userdata;
 	client->request_length = request->length;
+	client->secret = holds_secret(client->context->config, request);
 	reset_answer(client);
 	r = make_headers(client, request);
 	if (r < 0) {
@@ -405,21 +379,30 @@ void http_client_cancel(struct http_client *client)
 	wipe_headers(client);
 }
 
+void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer)
+{
+	bool shown = !http->secret && http->length > 0;
+	const char *reason = answer_status_reason(http->status);
+	char prefix[64];
+
+	snprintf(prefix, sizeof(prefix), "HTTP %ld%s%s", http->status, *reason ? " " : "", reason);
+	if (shown)
+		answer_describe(answer, prefix, http->body, http->length);
+	else
+		answer_describe(answer, prefix, meaning, meaning ? strlen(meaning) : 0);
+}
+
 void http_answer_judge(const struct http_answer *http, struct answer *ret_answer)
 {
-	char prefix[160];
-
 	*ret_answer = (struct answer){.retry_after = http->retry_after};
-	if (http->curl_code != CURLE_OK) {
-		ret_answer->verdict = answer_classify_transfer(http->curl_code);
-		if (http->reason)
-			answer_describe(ret_answer, http->reason, "", 0);
-		else
-			answer_describe(ret_answer, curl_easy_strerror((CURLcode)http->curl_code),
-					http->error, http->error ? strlen(http->error) : 0);
+	if (http->curl_code == CURLE_OK) {
+		ret_answer->verdict = answer_classify_status(http->status);
+		http_answer_describe(http, NULL, ret_answer);
 		return;
 	}
-	ret_answer->verdict = answer_classify_status(http->status);
-	snprintf(prefix, sizeof(prefix), "HTTP %ld", http->status);
-	answer_describe(ret_answer, prefix, http->body, http->length);
+	ret_answer->verdict = answer_classify_transfer(http->curl_code);
+	if (http->reason)
+		answer_describe(ret_answer, http->reason, NULL, 0);
+	else
+		answer_describe_transfer(ret_answer, http->curl_code, http->error);
 }

@@ -21,8 +21,9 @@ struct http_answer {
 	int curl_code;	     /* CURLcode; 0: a whole answer (or as much of it as is ever read) */
 	long status;	     /* 0: none came */
 	int64_t retry_after; /* ns; -1: none */
-	const char *body;
+	const char *body;    /* not for people: http_answer_describe() knows what may be shown */
 	size_t length;
+	bool secret;	     /* the request held one: nothing that the server wrote is shown */
 	const char *watched; /* value of the header that the client watches, or NULL */
 	uint64_t wire_bytes; /* of the body that was sent */
 	const char *error;   /* libcurl's own words on a failed transfer, or NULL */
@@ -33,6 +34,7 @@ typedef void (*http_done_fn)(const struct http_answer *answer, void *userdata);
 
 struct http_request {
 	const char *url;	    /* may hold secrets: never logged */
+	bool secret_url;	    /* it does, in what was added to the configured one */
 	const char *const *headers; /* NULL-terminated, or NULL */
 	const void *body;	    /* NULL: a GET. Must stay until the callback or http_client_cancel() */
 	size_t length;
@@ -48,5 +50,14 @@ void http_client_send(struct http_client *client, const struct http_request *req
 /* Ends the request under way, if there is one, without its callback. */
 void http_client_cancel(struct http_client *client);
 
+/*
+ * Fills in the text for people: the status, and what the server wrote if the request held no secret. Else, or
+ * when it wrote nothing, what its answer means in our own words (NULL: none).
+ *
+ * A server can write a secret in so many ways, whole or in part, that no filter finds them all. So where it
+ * was told one, only what is known from our own tables is shown. Every kind of sink describes answers by
+ * this.
+ */
+void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer);
 /* The verdict that HTTP alone gives, with a text for people. */
 void http_answer_judge(const struct http_answer *http, struct answer *ret_answer);

@@ -250,7 +250,7 @@ static void on_settings(const struct http_answer *http, void *userdata)
 	struct clickhouse *clickhouse = userdata;
 	struct answer answer;
 
-	clickhouse_judge(http, &answer);
+	clickhouse_judge(http, "SELECT FROM system.settings", &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
 		read_known(clickhouse, http->body, http->length);
 		send_next(clickhouse);
@@ -265,10 +265,14 @@ static void on_settings(const struct http_answer *http, void *userdata)
 static void on_inserted(const struct http_answer *http, void *userdata)
 {
 	struct clickhouse *clickhouse = userdata;
+	const struct sink_config *config = clickhouse->context->config;
 	struct answer answer;
+	char query[128];
 
+	snprintf(query, sizeof(query), "INSERT INTO %s.%s%s", config->database ? config->database : "default",
+		 config->table, clickhouse->sent->part == PART_EVENTS ? EVENTS_SUFFIX : "");
 	clickhouse->wire_bytes += http->wire_bytes;
-	clickhouse_judge(http, &answer);
+	clickhouse_judge(http, query, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
 		clickhouse->sent->part++;
 		send_next(clickhouse);

@@ -180,6 +180,7 @@ static void logtail_send(void *state, const struct batch_bounds *bounds)
 	complete(logtail);
 	request = (struct http_request){
 		.url = url,
+		.secret_url = true,
 		.headers = headers,
 		.body = logtail->body.data,
 		.length = logtail->body.length,

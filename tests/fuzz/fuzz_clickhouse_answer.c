@@ -1,4 +1,8 @@
-/* What a server answers: a verdict comes out, and a text that is one line of printable ASCII without IDs. */
+/*
+ * What a server answers: a verdict comes out, and a text that is one line of printable ASCII without IDs.
+ * Where the request held a secret, the text is one of few: it does not depend on what the body says, but for
+ * an error code.
+ */
 
 #include "common/log_id.h"
 #include "daemon/upload/clickhouse_answer.h"
@@ -27,6 +31,28 @@ static void check(const struct answer *answer)
 	}
 }
 
+/* Taken apart, nothing is left of the text. */
+static void check_secret(const struct http_answer *http, const struct answer *answer)
+{
+	const char *reason = answer_status_reason(http->status), *end;
+	char begin[64];
+	int code = 0, n = 0;
+
+	snprintf(begin, sizeof(begin), "HTTP %ld%s%s", http->status, *reason ? " " : "", reason);
+	if (strncmp(answer->text, begin, strlen(begin)) != 0)
+		abort();
+	end = answer->text + strlen(begin);
+	if (!*end)
+		return;
+	if (sscanf(end, ": Code: %4d%n", &code, &n) != 1 || n == 0)
+		abort();
+	end += n;
+	if (strncmp(end, " (", 2) == 0)
+		end += 2 + strspn(end + 2, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") + 1;
+	if (strcmp(end, ", INSERT INTO a.b") != 0)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	char watched[64] = "";
@@ -42,9 +68,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		snprintf(watched, sizeof(watched), "%.*s", (int)(n - 2), (const char *)data + 2);
 		http.watched = watched;
 	}
-	http_answer_judge(&http, &answer);
-	check(&answer);
-	clickhouse_judge(&http, &answer);
-	check(&answer);
+	for (int secret = 0; secret < 2; secret++) {
+		http.secret = secret;
+		http_answer_judge(&http, &answer);
+		check(&answer);
+		clickhouse_judge(&http, "INSERT INTO a.b", &answer);
+		check(&answer);
+	}
+	check_secret(&http, &answer);
 	return 0;
 }

@@ -7,6 +7,7 @@ import pytest
 
 from lib.daemon import sanitized
 from lib.probe import Probe
+from lib.process import peak_memory
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
@@ -194,12 +195,6 @@ def flood(kind, seen):
     return send
 
 
-def peak(pid):
-    """The most memory that a process ever had, in MiB."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
-
-
 def test_whatever_comes_memory_is_bounded(network, netlogd, provider):
     """A hostile VPN behind the real daemon: each answer costs an error, windows go on, and little memory is taken."""
     vpn = provider()
@@ -210,7 +205,7 @@ def test_whatever_comes_memory_is_bounded(network, netlogd, provider):
     vpn.count([connection(i) for i in range(1000)])
     packets = wait_until(lambda: daemon.status()["tun"]["totals"]["txPkts"], "counts")
     assert packets == 1000
-    before = peak(daemon.process.pid)
+    before = peak_memory(daemon.process.pid)
     for kind in HOSTILE:
         errors, seen = daemon.status()["tun"]["errors"], []
         vpn.misbehave = flood(kind, seen)
@@ -222,5 +217,5 @@ def test_whatever_comes_memory_is_bounded(network, netlogd, provider):
         wait_until(lambda: daemon.status()["tun"]["totals"]["txPkts"] >= packets, f"counts after {kind}", 60)
         assert daemon.status()["tun"]["totals"]["txPkts"] == packets, kind
         if not sanitized():
-            assert peak(daemon.process.pid) - before < 64, kind
+            assert peak_memory(daemon.process.pid) - before < 64, kind
     daemon.stop()

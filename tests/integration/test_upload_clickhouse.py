@@ -162,7 +162,7 @@ def test_password(tables, run, directory):
     uploader.fill(1, entries=10)
     uploader.start()
     sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured")
-    assert "Code: 193" in sink["lastError"] and "wrong\n" not in sink["lastError"]
+    assert re.fullmatch(r"HTTP \d+ [A-Z][A-Za-z ]+: Code: 193 \(WRONG_PASSWORD\), SELECT FROM system.settings", sink["lastError"])
     secret.write_text("open sesame\n")
     uploader.reload()
     delivered(side, 1)

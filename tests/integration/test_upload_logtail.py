@@ -285,16 +285,19 @@ def test_huge_answer_is_not_read(collector, make_uploader):
     uploader.stop()
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 401, 403, 404, 405, 410])
-def test_misconfigured(collector, make_uploader, side, status):
-    """Other 3xx and 4xx: shown with the answer, not followed, not tried again at once; a reload does."""
+@pytest.mark.parametrize("status,reason", [(301, " Moved Permanently"), (302, " Found"), (307, " Temporary Redirect"),
+                                           (401, " Unauthorized"), (403, " Forbidden"), (404, " Not Found"),
+                                           (405, " Method Not Allowed"), (410, " Gone"), (499, "")])
+def test_misconfigured(collector, make_uploader, side, status, reason):
+    """Other 3xx and 4xx: shown, but not in the words of a server that knows the log ID; not followed, not tried again at
+    once; a reload does."""
     collector.default = Answer(status, {"Location": collector.url + "/elsewhere"}, "go away please")
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
     uploader.fill(1)
     uploader.start()
     sink = watch.wait_sink("main", lambda s: s["state"] == "misconfigured")
-    assert sink["lastError"] == f"HTTP {status}: go away please"
+    assert sink["lastError"] == f"HTTP {status}{reason}"
     assert sink["backlogMessages"] == 1
     assert len(collector.requests) == 1
     collector.default = Answer(200)
@@ -367,7 +370,7 @@ def test_all_refused_is_a_misconfiguration(collector, make_uploader, side):
     uploader.fill(30)
     uploader.start()
     sink = watch.wait_sink("main", lambda s: s["state"] == "misconfigured")
-    assert sink["lastError"] == "HTTP 400: no such collection"
+    assert sink["lastError"] == "HTTP 400 Bad Request"
     assert sink["quarantined"] == 0 and sink["backlogMessages"] == 30
     alone = [sequences(request.messages) for request in collector.requests if len(request.messages) == 1]
     assert alone == [[n] for n in range(1, 11)]
@@ -731,7 +734,7 @@ def test_secrets_appear_nowhere(collector, make_uploader, side, directory):
     watch.wait_sink("basic", lambda s: s["state"] == "misconfigured")
     private = uploader.private_id()
     assert private in collector.requests[0].target
-    assert sink["lastError"] == "HTTP 404: not Bearer ############ not ################ no such page: /c/flows.test/#"
+    assert sink["lastError"] == "HTTP 404 Not Found"
     arguments = open(f"/proc/{uploader.process.pid}/cmdline", "rb").read().decode()
     environment = [entry for reports in watch.reports for entry in json.dumps(reports).splitlines()]
     uploader.stop()

@@ -189,7 +189,7 @@ def test_client_certificate_missing(setup, authority, collector):
     uploader.fill(20)
     sink = side.wait_sink("main", lambda s: s["state"] == "misconfigured")
     uploader.stop()
-    assert "No required SSL certificate" in sink["lastError"]
+    assert sink["lastError"] == "HTTP 400 Bad Request"
     assert sink["quarantined"] == 0 and sink["backlogMessages"] == 23
     assert collector.requests == []
 

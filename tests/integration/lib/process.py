@@ -11,6 +11,12 @@ def dies_with_us(command):
     return ["setpriv", "--pdeathsig", "KILL", *command]
 
 
+def peak_memory(pid):
+    """The most memory that a process ever had, in MiB."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+
+
 class Process:
     """A child whose output goes to a file. Must be started from the main thread (see dies_with_us)."""
 

@@ -101,13 +101,14 @@ START_TEST(test_text_hides_ids)
 	ck_assert_str_eq(answer.text, "HTTP 500: a b??");
 	answer_describe(&answer, "HTTP 204", "", 0);
 	ck_assert_str_eq(answer.text, "HTTP 204");
-	answer_describe(&answer, "HTTP 401", "not Basic dTpwYXNzd29yZA==, nor else", 36);
-	ck_assert_str_eq(answer.text, "HTTP 401: not Basic ################, nor else");
 	/* An ID that begins near the end of what is shown is not shown in part. */
-	memset(body, 'x', 150);
-	memset(body + 150, '0', 64);
-	answer_describe(&answer, "HTTP 404", body, 214);
+	memset(body, 'x', 190);
+	memset(body + 190, '0', 64);
+	answer_describe(&answer, "HTTP 404", body, 254);
 	ck_assert_ptr_null(strstr(answer.text, "00"));
+	memset(body, 'x', 300);
+	answer_describe(&answer, "HTTP 404", body, 300);
+	ck_assert_uint_eq(strlen(answer.text), strlen("HTTP 404: ") + 200);
 }
 END_TEST
 
@@ -133,6 +134,77 @@ START_TEST(test_clickhouse_codes)
 }
 END_TEST
 
+static void describe(long status, bool secret, const char *body, const char *meaning,
+		     const char *expected_text)
+{
+	struct http_answer http = {.status = status, .secret = secret, .body = body, .length = strlen(body)};
+	struct answer answer = {};
+
+	http_answer_describe(&http, meaning, &answer);
+	ck_assert_str_eq(answer.text, expected_text);
+}
+
+/* Nothing of the server's where it was told a secret; else its words before ours. */
+START_TEST(test_text_of_answers)
+{
+	describe(404, false, "no such page", NULL, "HTTP 404 Not Found: no such page");
+	describe(404, false, "no such page", "no table", "HTTP 404 Not Found: no such page");
+	describe(404, false, "", "no table", "HTTP 404 Not Found: no table");
+	describe(404, true, "your password is x", NULL, "HTTP 404 Not Found");
+	describe(404, true, "your password is x", "no table \xc3\xa4", "HTTP 404 Not Found: no table ??");
+	describe(599, true, "x", NULL, "HTTP 599");
+}
+END_TEST
+
+static void transfer(CURLcode code, const char *error, const char *expected_text)
+{
+	struct http_answer http = {
+		.curl_code = (int)code, .retry_after = -1, .body = "secret", .length = 6, .error = error};
+	struct answer answer;
+
+	http_answer_judge(&http, &answer);
+	ck_assert_str_eq(answer.text, expected_text);
+}
+
+/* libcurl quotes servers in some of its texts. */
+START_TEST(test_text_of_failed_transfers)
+{
+	transfer(
+		CURLE_COULDNT_CONNECT,
+		"Failed to connect to localhost port 1 after 0 ms: Couldn't connect to server",
+		"Couldn't connect to server: Failed to connect to localhost port 1 after 0 ms: Couldn't connect to server");
+	transfer(
+		CURLE_PEER_FAILED_VERIFICATION, "SSL certificate problem: certificate has expired",
+		"SSL peer certificate or SSH remote key was not OK: SSL certificate problem: certificate has expired");
+	transfer(CURLE_PEER_FAILED_VERIFICATION,
+		 "SSL: certificate subject name 's3cret' does not match target host name 'localhost'",
+		 "SSL peer certificate or SSH remote key was not OK");
+	transfer(CURLE_WEIRD_SERVER_REPLY, "Invalid Content-Length: value s3cret", "Weird server reply");
+	transfer(CURLE_GOT_NOTHING, NULL, "Server returned nothing (no headers, no data)");
+	transfer(CURLE_GOT_NOTHING, "", "Server returned nothing (no headers, no data)");
+}
+END_TEST
+
+START_TEST(test_clickhouse_texts)
+{
+	struct http_answer http = {
+		.status = 404, .retry_after = -1, .body = "Code: 60. DB::Exception: s3cret", .length = 31};
+	struct answer answer;
+
+	clickhouse_judge(&http, "INSERT INTO a.b", &answer);
+	ck_assert_str_eq(answer.text, "HTTP 404 Not Found: Code: 60. DB::Exception: s3cret");
+	http.secret = true;
+	clickhouse_judge(&http, "INSERT INTO a.b", &answer);
+	ck_assert_str_eq(answer.text, "HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), INSERT INTO a.b");
+	http.watched = "4711";
+	clickhouse_judge(&http, "INSERT INTO a.b", &answer);
+	ck_assert_str_eq(answer.text, "HTTP 404 Not Found: Code: 4711, INSERT INTO a.b");
+	http.watched = "12345";
+	clickhouse_judge(&http, "INSERT INTO a.b", &answer);
+	ck_assert_str_eq(answer.text, "HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), INSERT INTO a.b");
+}
+END_TEST
+
 static enum verdict judge(long status, const char *watched, const char *body)
 {
 	struct http_answer http = {
@@ -144,7 +216,7 @@ static enum verdict judge(long status, const char *watched, const char *body)
 	};
 	struct answer answer;
 
-	clickhouse_judge(&http, &answer);
+	clickhouse_judge(&http, "INSERT", &answer);
 	return answer.verdict;
 }
 
@@ -175,7 +247,10 @@ int main(void)
 	tcase_add_test(tcase, test_retry_after_date);
 	tcase_add_test(tcase, test_retry_after_nonsense);
 	tcase_add_test(tcase, test_text_hides_ids);
+	tcase_add_test(tcase, test_text_of_answers);
+	tcase_add_test(tcase, test_text_of_failed_transfers);
 	tcase_add_test(tcase, test_clickhouse_codes);
+	tcase_add_test(tcase, test_clickhouse_texts);
 	tcase_add_test(tcase, test_clickhouse_code_goes_before_status);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -1,0 +1,241 @@
+"""Servers that mean harm: answers that quote the secrets that they were sent."""
+import base64
+import html
+import itertools
+import json
+import re
+import socket
+import threading
+import urllib.parse
+
+import pytest
+
+from collector import Answer, Collector
+from lib.ledger import Numbered
+from lib.uploader import CollectorSide, Uploader
+from lib.wait import wait_until
+
+
+class Server:
+    """Takes requests on loopback and calls answer(connection, request bytes) for each; then the connection ends."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.lock = threading.Lock()
+        self.connections = set()
+        self.threads = [threading.Thread(target=self._accept, daemon=True)]
+        self.threads[0].start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with self.lock:
+                self.connections.add(connection)
+            thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _serve(self, connection):
+        try:
+            request = connection.recv(1 << 16)
+            while b"\r\n\r\n" not in request:
+                request += connection.recv(1 << 16)
+            head, body = request.split(b"\r\n\r\n", 1)
+            length = int((re.search(rb"(?i)\r\ncontent-length: (\d+)", head) or [0, 0])[1])
+            while len(body) < length:
+                body += connection.recv(1 << 16)
+            self.answer(connection, head)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+        except OSError:
+            pass
+        finally:
+            with self.lock:
+                self.connections.discard(connection)
+            connection.close()
+
+    def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        with self.lock:
+            for connection in self.connections:
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(30)
+
+
+PASSWORD = "Zq7vKw9&xPj4<mTb2sLdHr"
+TOKEN = "Gn3RzUk8\"Wc5yEf1'VhQoXt6"
+KEY = "Ja0pSg-MiDeN4uYbOl7CvWzF"
+DOMAIN = "08" + "2b" * 30 + "41"
+
+
+def percent(text):
+    return "".join(f"%{ord(c):02x}" for c in text)
+
+
+ENCODINGS = {
+    "raw": str,
+    "upper": str.upper,
+    "lower": str.lower,
+    "reversed": lambda text: text[::-1],
+    "url": lambda text: urllib.parse.quote(text, safe=""),
+    "percent": percent,
+    "percent upper": lambda text: percent(text).upper(),
+    "json": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "html": html.escape,
+    "html number": lambda text: "".join(f"&#{ord(c)};" for c in text),
+    "html hex": lambda text: "".join(f"&#x{ord(c):x};" for c in text),
+    "hex": lambda text: text.encode().hex(),
+    "hex upper": lambda text: text.encode().hex().upper(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 moved": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
+    "decimal": lambda text: "".join(f"{ord(c):03d}" for c in text),
+}
+SHAPES = {
+    "whole": lambda text: text,
+    "beginning": lambda text: text[:8],
+    "end": lambda text: text[-8:],
+    "spaced": " ".join,
+    "lines": lambda text: "\n".join(text[at:at + 5] for at in range(0, len(text), 5)),
+}
+
+
+def pieces(secrets):
+    """Every piece of six characters of the secrets, in each encoding."""
+    found = set()
+    for secret, encode in itertools.product(secrets, ENCODINGS.values()):
+        text = encode(secret)
+        found |= {text[at:at + 6] for at in range(len(text) - 5)}
+    return found
+
+
+def quotes(secrets):
+    """Answers (the bytes of each) that quote secrets in the body, the headers, the trailers and the status line."""
+    statuses = itertools.cycle([401, 404, 500, 503, 403, 429])
+    for encode, shape in itertools.product(ENCODINGS.values(), SHAPES.values()):
+        body = " ".join(shape(encode(secret)) for secret in secrets).encode()
+        yield b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s" % (next(statuses), len(body), body)
+        yield (b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n%s"
+               % (next(statuses), len(body) + 30, b"Code: 60. DB::Exception: " + body + b"12345"))
+    for secret in secrets:
+        text = secret.encode()
+        yield b"HTTP/1.1 404 %s\r\nContent-Length: 0\r\n\r\n" % text
+        yield b"HTTP/1.1 %s\r\n\r\n" % text
+        yield text + b"\r\n\r\n"
+        yield b"HTTP/1.1 500 No\r\nContent-Length: %s\r\n\r\n" % text
+        yield b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n%s\r\n\r\n" % text
+        yield b"HTTP/1.1 500 No\r\nTransfer-Encoding: %s\r\n\r\nx" % text
+        yield b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n" % text
+        yield (b"HTTP/1.1 301 No\r\nLocation: /%s\r\nRetry-After: %s\r\nServer: %s\r\nX-ClickHouse-Exception-Code: %s\r\n"
+               b"X-ClickHouse-Summary: %s\r\nContent-Length: 0\r\n\r\n" % ((text,) * 5))
+        yield (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-ClickHouse-Exception-Code: 60 %s\r\n\r\n0\r\nX: %s\r\n\r\n"
+               % (text, text))
+
+
+def secret_files(directory):
+    for name, secret in ("password", PASSWORD), ("token", TOKEN), ("domain.logid", DOMAIN):
+        path = directory / name
+        path.write_text(secret + "\n")
+        path.chmod(0o600)
+    return {"password-file": directory / "password"}, {"bearer-token-file": directory / "token"}
+
+
+def test_secrets_come_back_in_no_form(network, netlogd, directory):
+    """Whatever a server says that was told them: nothing of them is in status, metrics, logs, messages or arguments."""
+    password, token = secret_files(directory)
+    sinks = {
+        "log-id": {"type": "logtail", "collection": "x"},
+        "bearer": {"type": "logtail", "collection": "x", **token},
+        "basic": {"type": "logtail", "collection": "x", "user": "joe", **password},
+        "header": {"type": "logtail", "collection": "x", "header": f"X-Key: {KEY}"},
+        "ch-password": {"type": "clickhouse", "table": "t", "flush-interval": "0", "user": "joe", **password},
+        "ch-header": {"type": "clickhouse", "table": "t", "flush-interval": "0", "header": f"X-Key: {KEY}"},
+        "ch-path": {"type": "clickhouse", "table": "t", "flush-interval": "0"},
+    }
+    secrets = [PASSWORD, TOKEN, KEY, DOMAIN, f"joe:{PASSWORD}"]
+    namespace = network.namespace()
+    answers, asked = [b""], {name: 0 for name in sinks}
+    turn = threading.Condition()
+
+    def answer_to(name):
+        def answer(connection, request):
+            with turn:
+                asked[name] += 1
+                turn.notify_all()
+                reply = answers[0]
+            if name == "ch-password" and b"=SELECT" in request:
+                reply = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            connection.sendall(reply)
+        return answer
+
+    provider = Numbered(directory / "vpn.sock")
+    servers = {}
+    try:
+        with namespace.inside():
+            servers.update((name, Server(answer_to(name))) for name in sinks)
+        paths = {"ch-path": "/" + KEY}
+        daemon = netlogd(namespace, {
+            **provider.sections(), "node": {"domain-log-id-file": directory / "domain.logid"},
+            **{f"upload {name}": {**keys, "url": servers[name].url + paths.get(name, "")} for name, keys in sinks.items()}})
+        daemon.start()
+        wait_until(lambda: all(asked.values()), "first requests")
+        secrets.append((daemon.state / "upload" / "node.logid").read_text().strip())
+        told = []
+        for answers[0] in quotes(secrets):
+            with turn:
+                before = dict(asked)
+            daemon.flush(100)
+            with turn:
+                assert turn.wait_for(lambda: all(asked[name] > before[name] for name in sinks), 20), (before, asked)
+            daemon.flush(100)
+            told += [sink.get("lastError", "") for sink in daemon.status()["sinks"]]
+        everything = "\n".join([json.dumps(daemon.status()), daemon.ctl("status").stdout, daemon.ctl("metrics").stdout,
+                                json.dumps(daemon.spool_messages()), *arguments(daemon)])
+        log = daemon.log()
+        daemon.stop()
+    finally:
+        provider.close()
+        for server in servers.values():
+            server.close()
+    said = "\n".join({*told, log})
+    assert [piece for piece in sorted(pieces(secrets)) if piece in said] == []
+    for secret in secrets:
+        assert secret not in everything
+        # Hex digits of six are met in public IDs by chance.
+        assert not [at for at in range(len(secret) - 11) if secret[at:at + 12] in everything], secret
+    assert {"HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), SELECT FROM system.settings", "HTTP 503 Service Unavailable",
+            "HTTP 401 Unauthorized"} <= set(told), set(told)
+    assert any(text.startswith("HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), INSERT INTO default.t") for text in told)
+
+
+def arguments(daemon):
+    for pid in daemon.process.pid, daemon.uploader():
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8") as line:
+            yield line.read()
+
+
+def test_words_of_a_server_that_was_told_nothing(directory):
+    """Without a secret in the request they are shown: in one line, printable, not too many."""
+    with Collector(default=Answer(404, body="Code: 60. DB::Exception: Table\n\tdefault.t \x1b[31mdoesn't exist" + "x" * 500)) as server:
+        uploader = Uploader(directory, {"ch": {"type": "clickhouse", "table": "t", "url": server.url, "user": "joe",
+                                               "flush-interval": "0"}})
+        side = CollectorSide(directory / "upload.sock")
+        try:
+            uploader.fill(1, entries=1)
+            uploader.start()
+            sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured")
+            begin = "HTTP 404 Not Found: "
+            words = "Code: 60. DB::Exception: Table default.t ?[31mdoesn't exist"
+            assert sink["lastError"] == begin + words + "x" * (200 - len(words))
+            uploader.stop()
+        finally:
+            uploader.close()
+            side.close()
