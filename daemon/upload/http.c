@@ -34,6 +34,7 @@ struct http_client {
 
 	struct buffer answer;
 	bool truncated;
+	size_t header_length; /* of all that came: interim answers and trailers too */
 	int64_t retry_after;
 	char watched[64];
 	bool has_watched;
@@ -78,6 +79,10 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 	const char *value;
 	size_t length;
 
+	/* libcurl keeps every line, and bounds neither trailers nor all lines of several answers. */
+	client->header_length += size * n;
+	if (client->header_length > HTTP_HEADERS_MAX)
+		return 0;
 	/* A new status line: what interim answers said does not count. */
 	if (size * n >= 5 && strncmp(line, "HTTP/", 5) == 0) {
 		client->retry_after = -1;
@@ -100,6 +105,7 @@ static void reset_answer(struct http_client *client)
 {
 	buffer_reset(&client->answer);
 	client->truncated = false;
+	client->header_length = 0;
 	client->retry_after = -1;
 	client->has_watched = false;
 	client->error[0] = '\0';
@@ -121,8 +127,12 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	client->running = false;
 	client->failed = result != CURLE_OK;
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
-	if (result == CURLE_WRITE_ERROR && client->truncated)
+	if (client->header_length > HTTP_HEADERS_MAX) {
+		result = CURLE_WRITE_ERROR;
+		answer.reason = "the answer's headers are longer than 64 KiB";
+	} else if (result == CURLE_WRITE_ERROR && client->truncated) {
 		result = CURLE_OK;
+	}
 	answer.curl_code = (int)result;
 	answer.retry_after = client->retry_after;
 	answer.length = client->answer.length;

@@ -13,6 +13,8 @@
 
 /* Longest answer that is read; the rest of a longer one is never waited for. */
 #define HTTP_ANSWER_MAX (64 * 1024)
+/* Bytes of all header lines of an answer, with interim answers before it and trailers behind it. */
+#define HTTP_HEADERS_MAX (64 * 1024)
 
 struct http_client;
 
@@ -27,7 +29,8 @@ struct http_answer {
 	const char *watched; /* value of the header that the client watches, or NULL */
 	uint64_t wire_bytes; /* of the body that was sent */
 	const char *error;   /* libcurl's own words on a failed transfer, or NULL */
-	const char *reason;  /* why nothing could be sent at all: a credential that can't be read; or NULL */
+	const char
+		*reason; /* of ours: a credential that can't be read, an answer that doesn't end; or NULL */
 };
 
 typedef void (*http_done_fn)(const struct http_answer *answer, void *userdata);

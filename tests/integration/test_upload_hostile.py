@@ -1,4 +1,4 @@
-"""Servers that mean harm: answers that quote the secrets that they were sent."""
+"""Servers that mean harm: answers without an end, and answers that quote the secrets that they were sent."""
 import base64
 import html
 import itertools
@@ -7,13 +7,18 @@ import re
 import socket
 import threading
 import urllib.parse
+import zlib
 
 import pytest
 
 from collector import Answer, Collector
+from lib.daemon import sanitized
 from lib.ledger import Numbered
-from lib.uploader import CollectorSide, Uploader
+from lib.process import peak_memory
+from lib.uploader import CollectorSide, Uploader, sequences
 from lib.wait import wait_until
+
+MIB = 1 << 20
 
 
 class Server:
@@ -69,6 +74,81 @@ class Server:
         for thread in self.threads:
             thread.join(30)
 
+
+def bomb():
+    """256 MiB, compressed."""
+    packer = zlib.compressobj(9, wbits=31)
+    data = b"".join([packer.compress(bytes(MIB)) for _ in range(256)]) + packer.flush()
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data)
+
+
+LINES = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(100))
+CHUNKED = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n"
+TOO_LONG = "the answer's headers are longer than 64 KiB"
+TIMEOUT = "Timeout was reached"
+# What comes first, what comes again and again, what the sink then says.
+ENDLESS = {
+    "trailers": (CHUNKED + b"2\r\nhi\r\n0\r\n", LINES, TOO_LONG),
+    "trailers of a success": (CHUNKED.replace(b"503 No", b"200 OK") + b"0\r\n", LINES, TOO_LONG),
+    "small trailers": (CHUNKED + b"0\r\n", b"a:\r\n" * 10000, TOO_LONG),
+    "headers": (b"HTTP/1.1 200 OK\r\n", LINES, TOO_LONG),
+    "interim answers": (b"", b"HTTP/1.1 102 Processing\r\nX: y\r\n\r\n" * 1000, TOO_LONG),
+    "one line": (b"HTTP/1.1 200 OK\r\nX: ", b"y" * 100000, ""),
+    "one trailer": (CHUNKED + b"0\r\nX: ", b"y" * 100000, ""),
+    "a chunk's extension": (CHUNKED + b"2;", b"y" * 100000, TIMEOUT),
+    "body": (b"HTTP/1.1 503 No\r\n\r\n", b"y" * 100000, "HTTP 503 Service Unavailable"),
+    "chunks": (CHUNKED, b"1\r\ny\r\n" * 10000, "HTTP 503 Service Unavailable"),
+    "a compressed body": (b"HTTP/1.1 503 No\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + bomb(), b"",
+                          "HTTP 503 Service Unavailable"),
+    "a compressed transfer": (b"HTTP/1.1 503 No\r\nTransfer-Encoding: gzip, chunked\r\n\r\n" + bomb(), b"", ""),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_answer_without_an_end(directory, kind):
+    """It is not listened to, costs a try and no memory, and holds up no other sink."""
+    begin, again, text = ENDLESS[kind]
+    before = []
+    hostile = threading.Event()
+    hostile.set()
+
+    def answer(connection, _request):
+        if not hostile.is_set():
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return
+        before.append(peak_memory(uploader.process.pid))
+        connection.sendall(begin)
+        # 8 GiB, or until the other side has had enough.
+        for _ in range(8 * 1024 * MIB // len(again) if again else 0):
+            connection.sendall(again)
+
+    sink = {"type": "logtail", "collection": "x"}
+    server = Server(answer)
+    uploader = Uploader(directory, {"bad": {**sink, "url": server.url, "timeout": "3s"}})
+    side = CollectorSide(directory / "upload.sock")
+    try:
+        with Collector() as good:
+            uploader.configure({**uploader.sinks, "good": {**sink, "url": good.url}})
+            uploader.fill(3)
+            uploader.start()
+            bad = side.wait_sink("bad", lambda s: s["state"] == "retrying", timeout=30)
+            assert text in bad["lastError"] and len(bad["lastError"]) < 200
+            uploader.fill(2)
+            assert sequences(good.wait_messages(5)) == [1, 2, 3, 4, 5]
+            if not sanitized():
+                assert peak_memory(uploader.process.pid) - before[0] < 4
+            hostile.clear()
+            side.flush(1, 5000)
+            bad = side.wait_sink("bad", lambda s: s["backlogMessages"] == 0)
+            assert "lastError" not in bad
+            uploader.stop()
+    finally:
+        uploader.close()
+        side.close()
+        server.close()
+
+
+# --- secrets
 
 PASSWORD = "Zq7vKw9&xPj4<mTb2sLdHr"
 TOKEN = "Gn3RzUk8\"Wc5yEf1'VhQoXt6"
