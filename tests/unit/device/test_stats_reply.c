@@ -176,6 +176,9 @@ START_TEST(endless)
 
 		while (piece.length < 32768)
 			buffer_append_text(&piece, streams[i].again);
+		/* As if most of it had come already. */
+		if (streams[i].length == STATS_REPLY_MAX)
+			reply.length = STATS_REPLY_MAX - 20 * piece.length;
 		while (r == 0)
 			r = stats_reply_feed(&reply, piece.data, piece.length);
 		ck_assert_int_eq(r, streams[i].error);
