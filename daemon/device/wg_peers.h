@@ -61,6 +61,9 @@ void wg_peers_sort(struct wg_peers *peers);
 /* --- The two formats: pure functions over bytes as they arrive. --- */
 
 #define WG_TEXT_LINE_MAX 512
+/* Of a userspace implementation: wireguard-go takes no more peers, the kernel takes all of WG_PEERS_MAX. */
+#define WG_TEXT_PEERS_MAX	(64 * 1024)
+#define WG_TEXT_ALLOWED_IPS_MAX (1024 * 1024)
 
 /* Reads the answer to "get=1" piece by piece. Zero-initialise; wipe with wg_text_deinit(). */
 struct wg_text {

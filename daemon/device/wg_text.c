@@ -65,6 +65,8 @@ static int read_peer_line(struct wg_peers *peers, struct wg_peer *peer, const ch
 	if (strcmp(key, "allowed_ip") == 0) {
 		if (prefix_parse(value, &prefix) < 0)
 			return -EBADMSG;
+		if (peers->n_allowed_ips == WG_TEXT_ALLOWED_IPS_MAX)
+			return -E2BIG;
 		return wg_peers_add_allowed_ip(peers, peer, &prefix);
 	}
 	return 0;
@@ -111,8 +113,11 @@ static int read_line(struct wg_text *text, struct wg_peers *peers)
 	if (strcmp(key, "errno") == 0)
 		return read_errno(text, value);
 	if (strcmp(key, "public_key") == 0) {
-		struct wg_peer *peer = wg_peers_add(peers, &r);
+		struct wg_peer *peer;
 
+		if (peers->n == WG_TEXT_PEERS_MAX)
+			return -E2BIG;
+		peer = wg_peers_add(peers, &r);
 		if (!peer)
 			return r;
 		text->in_peer = true;

@@ -121,6 +121,29 @@ START_TEST(text_keeps_no_secret)
 }
 END_TEST
 
+/* A program that may be anything is not believed as much as the kernel. */
+START_TEST(text_is_bounded)
+{
+	static const char begin[] =
+		"public_key=0000000000000000000000000000000000000000000000000000000000000001\n";
+	static const char more[] = "allowed_ip=10.1.2.3/32\n";
+	_cleanup_wg_peers_ struct wg_peers peers = {}, one = {};
+	struct wg_text text = {};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i <= WG_TEXT_PEERS_MAX; i++)
+		r = wg_text_feed(&text, begin, sizeof(begin) - 1, &peers);
+	ck_assert_int_eq(r, -E2BIG);
+	ck_assert_uint_eq(peers.n, WG_TEXT_PEERS_MAX);
+	text = (struct wg_text){};
+	r = wg_text_feed(&text, begin, sizeof(begin) - 1, &one);
+	for (size_t i = 0; r == 0 && i <= WG_TEXT_ALLOWED_IPS_MAX; i++)
+		r = wg_text_feed(&text, more, sizeof(more) - 1, &one);
+	ck_assert_int_eq(r, -E2BIG);
+	ck_assert_uint_eq(one.items[0].allowed_ips.n, WG_TEXT_ALLOWED_IPS_MAX);
+}
+END_TEST
+
 START_TEST(text_that_is_wrong)
 {
 	static const char *const wrong[] = {
@@ -451,6 +474,7 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, text_in_any_pieces);
 	tcase_add_test(tcase, text_keeps_no_secret);
+	tcase_add_test(tcase, text_is_bounded);
 	tcase_add_test(tcase, text_that_is_wrong);
 	tcase_add_test(tcase, text_with_an_error);
 	tcase_add_test(tcase, netlink_peer_in_two_messages);
