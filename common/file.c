@@ -234,18 +234,12 @@ static int read_bounded(int fd, size_t max, char **ret_data, size_t *ret_size)
 	return 0;
 }
 
-int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
-	      mode_t *ret_mode)
+int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode)
 {
-	_cleanup_close_ int fd = -1;
 	struct stat status;
 	size_t size = 0;
 	int r;
 
-	/* Without O_NONBLOCK, opening a FIFO would wait for a writer. */
-	fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
 	if (fstat(fd, &status) < 0)
 		return -errno;
 	if (!S_ISREG(status.st_mode))
@@ -258,4 +252,14 @@ int file_read(int directory_fd, const char *path, size_t max, char **ret_data, s
 	if (ret_mode)
 		*ret_mode = status.st_mode & 07777;
 	return 0;
+}
+
+int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
+	      mode_t *ret_mode)
+{
+	_cleanup_close_ int fd = -1;
+
+	/* Without O_NONBLOCK, opening a FIFO would wait for a writer. */
+	fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd < 0 ? -errno : file_read_fd(fd, max, ret_data, ret_size, ret_mode);
 }

@@ -36,6 +36,8 @@ void file_remove_temporary(int directory_fd, const char *name);
  */
 int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
 	      mode_t *ret_mode);
+/* The same for a file that is open, from where its descriptor stands. */
+int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode);
 
 /*
  * Takes a write lock on a file for this open file description (fcntl(2) F_OFD_SETLK), as long as that lives.

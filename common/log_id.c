@@ -89,14 +89,14 @@ static int parse_file(char *text, size_t size, struct log_id *ret_private)
 	return r;
 }
 
-int log_id_read_file(const char *path, struct log_id *ret_private)
+int log_id_read_fd(int fd, struct log_id *ret_private)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
 	mode_t mode = 0;
 	int r;
 
-	r = file_read(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size, &mode);
+	r = file_read_fd(fd, FILE_SIZE_MAX, &text, &size, &mode);
 	if (r == -EFBIG)
 		return -EINVAL;
 	if (r < 0)
@@ -106,7 +106,15 @@ int log_id_read_file(const char *path, struct log_id *ret_private)
 	return r;
 }
 
-int log_id_create_file(const char *path, struct log_id *ret_private)
+int log_id_read_file(const char *path, struct log_id *ret_private)
+{
+	/* As file_read() opens it. */
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : log_id_read_fd(fd, ret_private);
+}
+
+int log_id_create_file_at(int directory_fd, const char *path, struct log_id *ret_private)
 {
 	char text[LOG_ID_TEXT_MAX];
 	struct log_id id;
@@ -117,12 +125,17 @@ int log_id_create_file(const char *path, struct log_id *ret_private)
 		return r;
 	log_id_format(&id, text);
 	text[LOG_ID_TEXT_MAX - 1] = '\n';
-	r = file_create_atomic(AT_FDCWD, path, text, sizeof(text), 0600);
+	r = file_create_atomic(directory_fd, path, text, sizeof(text), 0600);
 	if (r == 0)
 		*ret_private = id;
 	explicit_bzero(text, sizeof(text));
 	log_id_wipe(&id);
 	return r;
+}
+
+int log_id_create_file(const char *path, struct log_id *ret_private)
+{
+	return log_id_create_file_at(AT_FDCWD, path, ret_private);
 }
 
 void log_id_wipe(struct log_id *id)

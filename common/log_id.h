@@ -30,7 +30,10 @@ int log_id_parse(const char *text, struct log_id *ret_id);
  * private ID, -EPERM if others than the owner may read it.
  */
 int log_id_read_file(const char *path, struct log_id *ret_private);
+/* The same from an open file. */
+int log_id_read_fd(int fd, struct log_id *ret_private);
 /* Makes a new private ID and its file (mode 0600, atomically, synced); -EEXIST if the file is there. */
 int log_id_create_file(const char *path, struct log_id *ret_private);
+int log_id_create_file_at(int directory_fd, const char *path, struct log_id *ret_private);
 /* Overwrites it in a way that the compiler keeps. */
 void log_id_wipe(struct log_id *id);

@@ -3,6 +3,7 @@
 #include "common/spool_directory.h"
 
 #include "common/cleanup.h"
+#include "common/fd_pass.h"
 #include "common/file.h"
 
 #include <dirent.h>
@@ -44,6 +45,31 @@ static int add(struct spool_listing *listing, size_t *allocated, const char *nam
 	return 0;
 }
 
+/* A descriptor, or -errno. */
+static int open_entry(int directory_fd, const char *name, int flags)
+{
+	int fd = openat(directory_fd, name, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK), fds[FD_PASS_MAX];
+	int r;
+
+	if (fd >= 0 || errno != ENOTDIR)
+		return fd < 0 ? -errno : fd;
+	r = fd_ask(directory_fd, name, strlen(name), fds);
+	return r < 0 ? r : fds[0];
+}
+
+int spool_directory_open(int directory_fd)
+{
+	struct stat st;
+
+	/* A socket leads there as well as what it could give. */
+	if (fstat(directory_fd, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		int fd = fcntl(directory_fd, F_DUPFD_CLOEXEC, 0);
+
+		return fd < 0 ? -errno : fd;
+	}
+	return open_entry(directory_fd, ".", O_DIRECTORY);
+}
+
 int spool_list(int directory_fd, struct spool_listing *ret_listing)
 {
 	_cleanup_spool_listing_ struct spool_listing listing = {};
@@ -52,9 +78,9 @@ int spool_list(int directory_fd, struct spool_listing *ret_listing)
 	DIR *directory;
 	int fd, r = 0;
 
-	fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open_entry(directory_fd, ".", O_DIRECTORY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	directory = fdopendir(fd);
 	if (!directory) {
 		r = -errno;
@@ -89,9 +115,9 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 	size_t n;
 	int r;
 
-	fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = open_entry(directory_fd, name, O_NOFOLLOW);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))

@@ -22,6 +22,13 @@ struct spool_listing {
 void spool_listing_deinit(struct spool_listing *listing);
 #define _cleanup_spool_listing_ _cleanup_(spool_listing_deinit)
 
+/*
+ * A spool directory's descriptor is one of the directory itself or, for a process that may not open anything
+ * in it, a socket to one that may: it is asked (fd_pass.h) for an entry, by its name, or for ".".
+ */
+
+/* Opens the directory anew, to read it. The descriptor, owned by the caller, or -errno. */
+int spool_directory_open(int directory_fd);
 /* Lists the segments by name; other files are left out. 0 or -errno. The descriptor is not moved. */
 int spool_list(int directory_fd, struct spool_listing *ret_listing);
 /*

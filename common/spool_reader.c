@@ -105,9 +105,9 @@ int spool_reader_new(int directory_fd, struct spool_reader **ret_reader)
 		return -ENOMEM;
 	reader->directory_fd = -1;
 	spool_walk_init(&reader->walk, -1, 0);
-	reader->directory_fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	reader->directory_fd = spool_directory_open(directory_fd);
 	if (reader->directory_fd < 0)
-		return -errno;
+		return reader->directory_fd;
 	spool_walk_init(&reader->walk, reader->directory_fd, 0);
 	r = look_at_newest(reader);
 	if (r < 0)

@@ -1,0 +1,115 @@
+/* Descriptors that go from one process to another, as answers. */
+
+#include "common/fd_pass.h"
+
+#include "common/cleanup.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+union control {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+};
+
+static ssize_t send_message(int socket_fd, const struct msghdr *message)
+{
+	ssize_t n;
+
+	do
+		n = sendmsg(socket_fd, message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t receive_message(int socket_fd, struct msghdr *message)
+{
+	ssize_t n;
+
+	do
+		n = recvmsg(socket_fd, message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+static void take_descriptors(struct msghdr *message, int ret_fds[static FD_PASS_MAX])
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	size_t n;
+
+	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+		return;
+	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	memcpy(ret_fds, CMSG_DATA(header), MIN(n, (size_t)FD_PASS_MAX) * sizeof(int));
+}
+
+int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static FD_PASS_MAX])
+{
+	struct iovec piece = {.iov_base = (void *)question, .iov_len = size};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	union control control = {};
+	int32_t result = 0;
+	ssize_t n;
+
+	for (size_t i = 0; i < FD_PASS_MAX; i++)
+		ret_fds[i] = -1;
+	n = send_message(socket_fd, &message);
+	if (n < 0)
+		return (int)n == -ECONNRESET ? -EPIPE : (int)n;
+	piece = (struct iovec){.iov_base = &result, .iov_len = sizeof(result)};
+	message.msg_control = &control;
+	message.msg_controllen = sizeof(control);
+	n = receive_message(socket_fd, &message);
+	if (n < 0)
+		return (int)n == -ECONNRESET ? -EPIPE : (int)n;
+	take_descriptors(&message, ret_fds);
+	if (n == sizeof(result) && result >= 0)
+		return result;
+	for (size_t i = 0; i < FD_PASS_MAX; i++)
+		ret_fds[i] = safe_close(ret_fds[i]);
+	return n == 0 ? -EPIPE : n == sizeof(result) ? result : -EPROTO;
+}
+
+int fd_next_question(int socket_fd, char ret_question[static FD_PASS_QUESTION_MAX + 1])
+{
+	struct iovec piece = {.iov_base = ret_question, .iov_len = FD_PASS_QUESTION_MAX};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	ssize_t n = receive_message(socket_fd, &message);
+
+	if (n < 0)
+		return (int)n;
+	ret_question[n] = '\0';
+	/* Half a path would be another path. */
+	if (message.msg_flags & MSG_TRUNC)
+		ret_question[0] = '\0';
+	return (int)n;
+}
+
+int fd_answer(int socket_fd, int result, const int fds[static FD_PASS_MAX])
+{
+	int32_t code = result;
+	struct iovec piece = {.iov_base = &code, .iov_len = sizeof(code)};
+	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+	union control control = {};
+	int sent[FD_PASS_MAX];
+	size_t n = 0;
+	ssize_t r;
+
+	for (size_t i = 0; i < FD_PASS_MAX; i++)
+		if (fds[i] >= 0)
+			sent[n++] = fds[i];
+	if (n > 0) {
+		control.header = (struct cmsghdr){
+			.cmsg_len = CMSG_LEN(n * sizeof(int)),
+			.cmsg_level = SOL_SOCKET,
+			.cmsg_type = SCM_RIGHTS,
+		};
+		memcpy(CMSG_DATA(&control.header), sent, n * sizeof(int));
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(n * sizeof(int));
+	}
+	r = send_message(socket_fd, &message);
+	return r < 0 ? (int)r : 0;
+}
