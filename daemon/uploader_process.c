@@ -25,6 +25,7 @@
 #define PAUSE_MIN_MS 200
 #define PAUSE_MAX_MS 30000
 #define STEADY_MS    10000 /* a child that lived this long starts the pauses anew */
+#define SETTLED_MS   1000  /* one that ended in order after this long is started again at once */
 #define END_WAIT_MS  2000
 
 struct uploader_process {
@@ -195,7 +196,9 @@ static void on_restart(evutil_socket_t fd, short what, void *userdata)
 
 static void say_how_it_ended(pid_t pid, int status)
 {
-	if (WIFSIGNALED(status))
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		log_info("the uploader (process %d) ended in order; starting it again", (int)pid);
+	else if (WIFSIGNALED(status))
 		log_warning("the uploader (process %d) was ended by signal %d; starting it again", (int)pid,
 			    WTERMSIG(status));
 	else
@@ -207,17 +210,26 @@ static void on_exited(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader_process *process = userdata;
 	struct timespec now;
-	int status = 0;
+	int64_t lived_ms;
+	int status = -1;
 
 	(void)fd;
 	(void)what;
 	if (waitpid(process->pid, &status, WNOHANG) == process->pid)
 		say_how_it_ended(process->pid, status);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if ((now.tv_sec - process->started.tv_sec) * 1000 > STEADY_MS)
+	lived_ms = (now.tv_sec - process->started.tv_sec) * INT64_C(1000) +
+		   (now.tv_nsec - process->started.tv_nsec) / 1000000;
+	if (lived_ms > STEADY_MS)
 		process->pause_ms = PAUSE_MIN_MS;
 	forget_child(process);
-	start_later(process);
+	/* It asks so for what its confinement no longer allows. */
+	if (status == 0 && lived_ms > SETTLED_MS) {
+		process->restarts++;
+		try_to_start(process);
+	} else {
+		start_later(process);
+	}
 }
 
 DEFINE_CLEANUP(struct uploader_process *, uploader_process_free);

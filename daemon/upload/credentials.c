@@ -7,6 +7,7 @@
 
 #include "common/config.h"
 #include "common/file.h"
+#include "daemon/upload/broker.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,16 +20,11 @@
 #define IDENTITIES_MAX 1024
 #define DOMAIN_SUFFIX  ".domain"
 
-static int load_id(const char *path, bool make, struct log_id *ret_private)
+static int load_id(struct broker *broker, const char *path, struct log_id *ret_private)
 {
-	int r;
+	_cleanup_close_ int fd = broker_open_log_id(broker, path);
 
-	r = log_id_read_file(path, ret_private);
-	if (r != -ENOENT || !make)
-		return r;
-	r = log_id_create_file(path, ret_private);
-	/* Somebody made it in the same moment. */
-	return r == -EEXIST ? log_id_read_file(path, ret_private) : r;
+	return fd < 0 ? fd : log_id_read_fd(fd, ret_private);
 }
 
 static const char *explain(int error)
@@ -47,7 +43,7 @@ static int load_ids(struct credentials *credentials, const struct config *config
 {
 	int r;
 
-	r = load_id(config->log_id_file, true, &credentials->node.private_id);
+	r = load_id(credentials->broker, config->log_id_file, &credentials->node.private_id);
 	if (r < 0) {
 		if (asprintf(ret_reason, "log ID file %s: %s", config->log_id_file, explain(r)) < 0)
 			*ret_reason = NULL;
@@ -56,7 +52,7 @@ static int load_ids(struct credentials *credentials, const struct config *config
 	log_id_public(&credentials->node.private_id, &credentials->public_id);
 	if (!config->domain_log_id_file)
 		return 0;
-	r = load_id(config->domain_log_id_file, true, &credentials->node.domain_private_id);
+	r = load_id(credentials->broker, config->domain_log_id_file, &credentials->node.domain_private_id);
 	if (r < 0) {
 		if (asprintf(ret_reason, "domain log ID file %s: %s", config->domain_log_id_file,
 			     explain(r)) < 0)
@@ -69,8 +65,8 @@ static int load_ids(struct credentials *credentials, const struct config *config
 	return 0;
 }
 
-int credentials_new(const struct config *config, int upload_fd, struct credentials **ret_credentials,
-		    char **ret_reason)
+int credentials_new(const struct config *config, int upload_fd, struct broker *broker,
+		    struct credentials **ret_credentials, char **ret_reason)
 {
 	_cleanup_(credentials_freep) struct credentials *credentials = calloc(1, sizeof(*credentials));
 	int r;
@@ -79,6 +75,7 @@ int credentials_new(const struct config *config, int upload_fd, struct credentia
 	if (!credentials)
 		return -ENOMEM;
 	credentials->ids_fd = -1;
+	credentials->broker = broker;
 	if (mkdirat(upload_fd, "ids", 0700) < 0 && errno != EEXIST) {
 		r = -errno;
 		if (asprintf(ret_reason, "directory for log IDs: %s", strerror(-r)) < 0)
@@ -250,14 +247,17 @@ void log_identity_wipe(struct log_identity *identity)
 	explicit_bzero(identity, sizeof(*identity));
 }
 
-int secret_read_file(const char *path, char **ret_secret)
+int secret_read_file(struct broker *broker, const char *path, char **ret_secret)
 {
+	_cleanup_close_ int fd = broker_open_secret(broker, path);
 	_cleanup_(secret_freep) char *secret = NULL;
 	size_t n = 0;
 	mode_t mode = 0;
 	int r;
 
-	r = file_read(AT_FDCWD, path, SECRET_SIZE_MAX, &secret, &n, &mode);
+	if (fd < 0)
+		return fd;
+	r = file_read_fd(fd, SECRET_SIZE_MAX, &secret, &n, &mode);
 	if (r < 0)
 		return r;
 	if (mode & 077)

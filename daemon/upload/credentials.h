@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 
+struct broker;
 struct config;
 
 struct log_identity {
@@ -24,14 +25,15 @@ struct credentials {
 	struct log_id public_id;
 	struct log_id domain_public_id; /* zeros: none */
 	int ids_fd;			/* <upload>/ids */
+	struct broker *broker;		/* borrowed */
 };
 
 /*
  * Reads the node's IDs; makes the private one (mode 0600) when its file isn't there. 0 or -errno, with a
  * reason for people that holds no secret (owned by the caller).
  */
-int credentials_new(const struct config *config, int upload_fd, struct credentials **ret_credentials,
-		    char **ret_reason);
+int credentials_new(const struct config *config, int upload_fd, struct broker *broker,
+		    struct credentials **ret_credentials, char **ret_reason);
 /* Wipes all of it. */
 void credentials_free(struct credentials *credentials);
 DEFINE_CLEANUP(struct credentials *, credentials_free);
@@ -62,7 +64,7 @@ void log_identity_wipe(struct log_identity *identity);
  * The first line of a file that only its owner may read, at most 4096 bytes, without the newline. 0, -EPERM
  * if others may read it, -EINVAL when it is empty or holds control characters. Released by secret_free().
  */
-int secret_read_file(const char *path, char **ret_secret);
+int secret_read_file(struct broker *broker, const char *path, char **ret_secret);
 /* Overwrites a text and frees it. Takes NULL. */
 void secret_free(char *secret);
 DEFINE_CLEANUP(char *, secret_free);

@@ -7,7 +7,9 @@
 
 #include "build-config.h"
 #include "common/buffer.h"
+#include "common/file.h"
 #include "common/time_text.h"
+#include "daemon/upload/broker.h"
 #include "daemon/upload/credentials.h"
 #include "daemon/upload/curl_loop.h"
 
@@ -22,8 +24,9 @@ struct http_client {
 	CURL *easy;
 	struct curl_transfer transfer;
 	bool running;
-	bool failed;	       /* the last transfer, at whatever */
-	int64_t trusted_since; /* boot time; connections from before are not used again; 0: all are */
+	bool failed;		   /* the last transfer, at whatever */
+	int64_t trusted_since;	   /* boot time; connections from before are not used again; 0: all are */
+	int64_t certificates_read; /* boot time; 0: they are to be read */
 	struct curl_slist *headers;
 	bool secret; /* the request holds one */
 	char *reason;
@@ -153,16 +156,9 @@ static void set_tls(struct http_client *client)
 	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(client->easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	if (config->ca_file) {
-		curl_easy_setopt(client->easy, CURLOPT_CAINFO, config->ca_file);
-		/* Only this authority, not the system's beside it. */
+	/* Only the authority of ca-file, not the system's beside it. */
+	if (config->ca_file)
 		curl_easy_setopt(client->easy, CURLOPT_CAPATH, NULL);
-	}
-	if (config->cert_file) {
-		curl_easy_setopt(client->easy, CURLOPT_SSLCERT, config->cert_file);
-		curl_easy_setopt(client->easy, CURLOPT_SSLKEY,
-				 config->key_file ? config->key_file : config->cert_file);
-	}
 }
 
 static void set_options(struct http_client *client)
@@ -232,22 +228,26 @@ static int add_header(struct http_client *client, const char *line)
 	return 0;
 }
 
+static int explain(struct http_client *client, const char *path, int error)
+{
+	const char *why = error == -EPERM    ? "others than its owner may read it (make it mode 0600)"
+			  : error == -EINVAL ? "it is empty or holds control characters"
+					     : strerror(-error);
+
+	free(client->reason);
+	if (asprintf(&client->reason, "%s: %s", path, why) < 0)
+		client->reason = NULL;
+	return error;
+}
+
 static int add_secret_header(struct http_client *client, const char *name, const char *path)
 {
 	_cleanup_(secret_freep) char *secret = NULL, *line = NULL;
 	int r;
 
-	r = secret_read_file(path, &secret);
-	if (r < 0) {
-		const char *why = r == -EPERM	 ? "others than its owner may read it (make it mode 0600)"
-				  : r == -EINVAL ? "it is empty or holds control characters"
-						 : strerror(-r);
-
-		free(client->reason);
-		if (asprintf(&client->reason, "%s: %s", path, why) < 0)
-			client->reason = NULL;
-		return r;
-	}
+	r = secret_read_file(client->context->broker, path, &secret);
+	if (r < 0)
+		return explain(client, path, r);
 	if (asprintf(&line, "%s%s", name, secret) < 0) {
 		line = NULL;
 		return -ENOMEM;
@@ -276,9 +276,9 @@ static int add_password(struct http_client *client)
 		return r;
 	}
 	if (config->password_file) {
-		r = secret_read_file(config->password_file, &password);
+		r = secret_read_file(client->context->broker, config->password_file, &password);
 		if (r < 0)
-			return add_secret_header(client, "", config->password_file);
+			return explain(client, config->password_file, r);
 	}
 	curl_easy_setopt(client->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 	curl_easy_setopt(client->easy, CURLOPT_USERNAME, config->user);
@@ -297,6 +297,50 @@ static bool holds_secret(const struct sink_config *config, const struct http_req
 
 	return request->secret_url || config->headers || config->bearer_token_file || config->password_file ||
 	       (path && path[1]);
+}
+
+/* Larger than any bundle of certificates. */
+#define CERTIFICATES_SIZE_MAX (4 << 20)
+/* How old what was read of certificates and keys may be; a request can follow another by less than reading
+ * takes. */
+#define CERTIFICATES_AGE_MAX NSEC_PER_SEC
+
+static int set_blob(struct http_client *client, CURLoption option, const char *path)
+{
+	_cleanup_close_ int fd = broker_open_secret(client->context->broker, path);
+	struct curl_blob blob = {.flags = CURL_BLOB_COPY};
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	r = fd < 0 ? fd : file_read_fd(fd, CERTIFICATES_SIZE_MAX, &text, &blob.len, NULL);
+	if (r == 0 && blob.len == 0)
+		r = -EINVAL;
+	if (r < 0)
+		return explain(client, path, r);
+	blob.data = text;
+	r = curl_easy_setopt(client->easy, option, &blob) == CURLE_OK ? 0 : -ENOMEM;
+	explicit_bzero(text, blob.len);
+	return r;
+}
+
+/* As they are on disk now: libcurl goes on with a connection that was made with the same ones. */
+static int set_certificates(struct http_client *client)
+{
+	const struct sink_config *config = client->context->config;
+	int64_t now = clock_boot(client->context->clock);
+	int r = 0;
+
+	if (client->certificates_read > 0 && now - client->certificates_read < CERTIFICATES_AGE_MAX)
+		return 0;
+	if (config->ca_file)
+		r = set_blob(client, CURLOPT_CAINFO_BLOB, config->ca_file);
+	if (r == 0 && config->cert_file)
+		r = set_blob(client, CURLOPT_SSLCERT_BLOB, config->cert_file);
+	if (r == 0 && config->cert_file)
+		r = set_blob(client, CURLOPT_SSLKEY_BLOB,
+			     config->key_file ? config->key_file : config->cert_file);
+	client->certificates_read = r == 0 ? now : 0;
+	return r;
 }
 
 /* The headers that every request carries, with the credentials as they are on disk now. */
@@ -359,6 +403,8 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	client->secret = holds_secret(client->context->config, request);
 	reset_answer(client);
 	r = make_headers(client, request);
+	if (r == 0)
+		r = set_certificates(client);
 	if (r < 0) {
 		fail(client, r);
 		return;

@@ -8,8 +8,8 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "common/unix_socket.h"
 #include "control/varlink_client.h"
+#include "daemon/upload/broker.h"
 #include "daemon/upload/sink.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ struct link {
 	struct event_base *base;
 	const struct link_ops *ops;
 	void *userdata;
-	char *path;
+	struct broker *broker; /* NULL: there is one connection, and no other */
 	struct varlink_async *async;
 	struct event *timer;
 };
@@ -95,7 +95,7 @@ static void on_closed(int error, void *userdata)
 
 	(void)error;
 	varlink_async_free(TAKE_PTR(link->async));
-	if (link->path)
+	if (link->broker)
 		connect_later(link);
 	link->ops->closed(link->userdata);
 }
@@ -126,15 +126,14 @@ static void on_timer(evutil_socket_t unused, short what, void *userdata)
 	(void)what;
 	if (link->async)
 		return;
-	r = unix_socket_connect(link->path, 0, &fd);
-	if (r == 0)
-		r = start(link, fd);
+	fd = broker_connect(link->broker);
+	r = fd < 0 ? fd : start(link, fd);
 	if (r < 0)
 		connect_later(link);
 }
 
-int link_new(struct event_base *base, int fd, const char *path, const struct link_ops *ops, void *userdata,
-	     struct link **ret_link)
+int link_new(struct event_base *base, int fd, struct broker *broker, const struct link_ops *ops,
+	     void *userdata, struct link **ret_link)
 {
 	struct link *link = calloc(1, sizeof(*link));
 	struct timeval now = {};
@@ -147,9 +146,9 @@ int link_new(struct event_base *base, int fd, const char *path, const struct lin
 	link->ops = ops;
 	link->userdata = userdata;
 	link->timer = evtimer_new(base, on_timer, link);
-	link->path = fd < 0 ? strdup(path) : NULL;
+	link->broker = fd < 0 ? broker : NULL;
 	*ret_link = link;
-	if (!link->timer || (fd < 0 && !link->path)) {
+	if (!link->timer) {
 		safe_close(fd);
 		return -ENOMEM;
 	}
@@ -166,7 +165,6 @@ void link_free(struct link *link)
 	varlink_async_free(link->async);
 	if (link->timer)
 		event_free(link->timer);
-	free(link->path);
 	free(link);
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct broker;
 struct event_base;
 struct link;
 struct sink_status;
@@ -32,11 +33,11 @@ struct link_ops {
 };
 
 /*
- * Either with a connected descriptor (taken; its end is the end) or, with fd -1, by a path that is tried
- * again and again. The path is copied. 0 or -errno.
+ * Either with a connected descriptor (taken; its end is the end) or, with fd -1, by a broker (borrowed)
+ * that is asked again and again. 0 or -errno.
  */
-int link_new(struct event_base *base, int fd, const char *path, const struct link_ops *ops, void *userdata,
-	     struct link **ret_link);
+int link_new(struct event_base *base, int fd, struct broker *broker, const struct link_ops *ops,
+	     void *userdata, struct link **ret_link);
 void link_free(struct link *link);
 bool link_is_connected(const struct link *link);
 

@@ -1,6 +1,6 @@
 /*
- * Confinement of the uploader, in the order in which it can be done: the filter of system calls comes last,
- * since it forbids the others.
+ * Confinement of the uploader, in the order in which it can be done: the user first, since the rest can be
+ * had without being root; the filter of system calls last, since it forbids the others.
  */
 
 #include "daemon/upload/sandbox.h"
@@ -11,11 +11,114 @@
 #include "common/sanitizer.h"
 
 #include <cap-ng.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+
+#define USER_NAME "netlogd-upload"
+/*
+ * Where that user was not made: an id that nobody else has. It lies between those that systemd gives away and
+ * "nobody", who has other servants. (https://systemd.io/UIDS-GIDS/)
+ */
+#define USER_WITHOUT_NAME 65533
+
+struct sandbox_user sandbox_find_user(void)
+{
+	const struct passwd *entry;
+
+	if (geteuid() != 0)
+		return (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
+	entry = getpwnam(USER_NAME);
+	if (entry && entry->pw_uid != 0)
+		return (struct sandbox_user){.change = true, .uid = entry->pw_uid, .gid = entry->pw_gid};
+	return (struct sandbox_user){.change = true, .uid = USER_WITHOUT_NAME, .gid = USER_WITHOUT_NAME};
+}
+
+int sandbox_become_for_now(const struct sandbox_user *user)
+{
+	if (!user->change)
+		return 0;
+	if (setresgid((gid_t)-1, user->gid, (gid_t)-1) < 0 || setresuid((uid_t)-1, user->uid, (uid_t)-1) < 0)
+		return -errno;
+	return 0;
+}
+
+void sandbox_return(const struct sandbox_user *user)
+{
+	/* Back to what the process has been all the time: that can't fail, and must not. */
+	if (user->change &&
+	    (setresuid((uid_t)-1, getuid(), (uid_t)-1) < 0 || setresgid((gid_t)-1, getgid(), (gid_t)-1) < 0))
+		abort();
+}
+
+static void closedirp(DIR **directory)
+{
+	if (*directory)
+		closedir(*directory);
+}
+
+/* Below it, to this depth; the directory itself comes last, so that what was interrupted is begun again. */
+static int give(int fd, const struct sandbox_user *user, int depth)
+{
+	_cleanup_(closedirp) DIR *directory = NULL;
+	struct dirent *entry;
+	struct stat own, st;
+	int r = 0, copy;
+
+	if (fstat(fd, &own) < 0)
+		return -errno;
+	if (own.st_uid == user->uid)
+		return 0;
+	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	directory = copy < 0 ? NULL : fdopendir(copy);
+	if (!directory) {
+		r = -errno;
+		safe_close(copy);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(directory))) {
+		_cleanup_close_ int item = -1;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		item = openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (item < 0 || fstat(item, &st) < 0 || st.st_uid != own.st_uid)
+			continue;
+		if (S_ISDIR(st.st_mode) && depth > 0)
+			r = give(item, user, depth - 1);
+		else if (S_ISREG(st.st_mode) && st.st_nlink == 1)
+			r = fchown(item, user->uid, user->gid) < 0 ? -errno : 0;
+	}
+	if (r == 0 && fchown(fd, user->uid, user->gid) < 0)
+		r = -errno;
+	return r;
+}
+
+int sandbox_give_directory(int fd, const struct sandbox_user *user)
+{
+	return user->change ? give(fd, user, 2) : 0;
+}
+
+int sandbox_become(const struct sandbox_user *user)
+{
+	if (!user->change)
+		return 0;
+	/* Only root can take what it might gain out of its reach. */
+	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
+		if (prctl(PR_CAPBSET_DROP, capability) < 0 && errno != EPERM)
+			return -errno;
+	if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
+	    setresuid(user->uid, user->uid, user->uid) < 0)
+		return -errno;
+	return 0;
+}
 
 static void forbid_dumps(void)
 {
@@ -66,12 +169,19 @@ static void warn(const char *what, int error)
 		log_warning("running without %s: %s", what, strerror(-error));
 }
 
-void sandbox_enter(const struct config *config)
+int sandbox_enter(const struct config *config, const struct sandbox_user *user, int upload_fd,
+		  bool all_of_etc)
 {
+	int r = sandbox_become(user);
+
+	if (r < 0)
+		return r;
+	/* The kernel takes a change of the user for a reason to allow them again. */
 	forbid_dumps();
 	warn("giving up capabilities", sandbox_drop_capabilities());
 	warn("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0);
-	warn("landlock", sandbox_restrict_files(config));
+	warn("landlock", sandbox_restrict_files(config, upload_fd, all_of_etc));
 	if (!SANITIZER_BUILD)
 		warn("a filter of system calls", sandbox_filter_calls());
+	return 0;
 }

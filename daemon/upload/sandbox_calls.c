@@ -1,7 +1,7 @@
 /*
  * Which system calls the uploader may make: those of a process that reads and writes files, talks to the
  * network, and starts threads. No other program is run, no process made, no memory made executable but by
- * loading a library, no socket but local and IP ones opened.
+ * loading a library, no socket but IP ones opened.
  */
 
 #include "daemon/upload/sandbox.h"
@@ -222,17 +222,25 @@ static int add_memory(scmp_filter_ctx filter)
 
 static int add_sockets(scmp_filter_ctx filter)
 {
-	/* Netlink: getaddrinfo() asks which kinds of addresses the machine has. */
-	static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
-	int r = add_equal(filter, SCMP_SYS(socketpair), 0, AF_UNIX);
+	/*
+	 * Netlink: getaddrinfo() asks which kinds of addresses the machine has. No local ones: behind them
+	 * are the doors to other programs. A pair is for libcurl's threads, and leads nowhere else as long as
+	 * it is a stream (a datagram socket could be connected anew).
+	 */
+	static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
+	const struct scmp_arg_cmp pair[] = {
+		SCMP_CMP64(0, SCMP_CMP_EQ, AF_UNIX),
+		SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, (scmp_datum_t) ~(SOCK_CLOEXEC | SOCK_NONBLOCK),
+			   SOCK_STREAM),
+	};
+	int r = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), ARRAY_SIZE(pair), pair);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
 		r = add_equal(filter, SCMP_SYS(socket), 0, (scmp_datum_t)families[i]);
 	return r;
 }
 
-/* By hand the uploader has the user of the collector, perhaps root: its processes are none of
- * its business. */
+/* Started by somebody who is not root the uploader has that user: its processes are none of its business. */
 static int add_own_process(scmp_filter_ctx filter)
 {
 	scmp_datum_t own = (scmp_datum_t)getpid();

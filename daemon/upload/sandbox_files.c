@@ -1,7 +1,8 @@
 /*
- * Which files the uploader may reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): it
- * writes its own directory and those of file sinks, and reads what it was told to and what finding a server
- * takes. /etc as a whole, because resolv.conf is replaced by another file whenever the network changes.
+ * Which files the uploader may reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): its own
+ * directory, and what finding a server takes. All that the configuration names comes from the broker. A file
+ * of /etc that is replaced (resolv.conf is, whenever the network changes) is not the one that was allowed any
+ * more: the uploader then ends, to be started again; where nobody would start it, all of /etc is allowed.
  */
 
 #include "daemon/upload/sandbox.h"
@@ -14,7 +15,6 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -46,66 +46,6 @@ struct net_port_attributes {
 	uint64_t port;
 };
 
-/* A path that the configuration needs; a file stands for its directory, since files are replaced. */
-struct need {
-	const char *path;
-	bool is_file;
-	bool write;
-};
-
-#define NEEDS_MAX 512
-
-struct needs {
-	struct need items[NEEDS_MAX];
-	size_t n;
-};
-
-static void add(struct needs *needs, const char *path, bool is_file, bool write)
-{
-	if (path && needs->n < NEEDS_MAX)
-		needs->items[needs->n++] = (struct need){path, is_file, write};
-}
-
-static void collect(const struct config *config, struct needs *needs)
-{
-	add(needs, config->file, true, false);
-	add(needs, config->upload_directory, false, true);
-	add(needs, config->spool_directory, false, false);
-	add(needs, config->log_id_file, true, true);
-	add(needs, config->domain_log_id_file, true, true);
-	for (size_t i = 0; i < config->n_sinks; i++) {
-		const struct sink_config *sink = &config->sinks[i];
-
-		add(needs, sink->path, true, true);
-		add(needs, sink->bearer_token_file, true, false);
-		add(needs, sink->password_file, true, false);
-		add(needs, sink->ca_file, true, false);
-		add(needs, sink->cert_file, true, false);
-		add(needs, sink->key_file, true, false);
-	}
-}
-
-/* Length of the directory's part. */
-static size_t directory_length(const struct need *need)
-{
-	const char *slash = need->is_file ? strrchr(need->path, '/') : NULL;
-
-	if (!need->is_file)
-		return strlen(need->path);
-	return slash ? MAX((size_t)(slash - need->path), (size_t)1) : 0;
-}
-
-static bool covers(const struct need *have, const struct need *wanted)
-{
-	size_t n = directory_length(have), m = directory_length(wanted);
-
-	if (wanted->write && !have->write)
-		return false;
-	if (n > m || strncmp(have->path, wanted->path, n) != 0)
-		return false;
-	return n == m || wanted->path[n] == '/' || n == 1;
-}
-
 static uint16_t metrics_port(const struct config *config)
 {
 	struct endpoint endpoint;
@@ -117,32 +57,15 @@ static uint16_t metrics_port(const struct config *config)
 
 bool sandbox_needs_restart(const struct config *old, const struct config *new)
 {
-	_cleanup_free_ struct needs *have = calloc(1, sizeof(*have)), *want = calloc(1, sizeof(*want));
-
-	if (!have || !want)
-		return true;
-	collect(old, have);
-	collect(new, want);
-	for (size_t i = 0; i < want->n; i++) {
-		bool covered = false;
-
-		for (size_t j = 0; !covered && j < have->n; j++)
-			covered = covers(&have->items[j], &want->items[i]);
-		if (!covered)
-			return true;
-	}
+	/* Files come from the broker, whatever their names are. */
 	return metrics_port(new) != 0 && metrics_port(new) != metrics_port(old);
 }
 
-/* What isn't there can't be allowed, and is needed by nobody. */
-static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
+static int allow_at(int ruleset_fd, uint64_t handled, int fd, uint64_t access)
 {
-	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 	struct landlock_path_beneath_attr rule = {.allowed_access = access & handled, .parent_fd = fd};
 	struct stat st;
 
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES ? 0 : -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
@@ -153,48 +76,71 @@ static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t ac
 	return 0;
 }
 
-static int allow_need(int ruleset_fd, uint64_t handled, const struct need *need)
+/* What isn't there can't be allowed, and is needed by nobody. */
+static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
 {
-	_cleanup_free_ char *directory = strndup(need->path, directory_length(need));
-	char *slash;
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
 
-	if (!directory)
-		return -ENOMEM;
-	/* What is only read may be made later, by somebody else: the spool, by a collector that starts
-	 * second. */
-	while (!need->write && access(directory, F_OK) < 0 && errno == ENOENT &&
-	       (slash = strrchr(directory, '/')) && slash > directory)
-		*slash = '\0';
-	return allow(ruleset_fd, handled, directory[0] ? directory : ".",
-		     need->write ? ACCESS_WRITE : ACCESS_READ);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ? 0 : -errno;
+	return allow_at(ruleset_fd, handled, fd, access);
 }
 
-static int allow_system(int ruleset_fd, uint64_t handled)
+/* What finding a server, and knowing it, takes of /etc. */
+static const char *const etc_files[] = {
+	"/etc/resolv.conf",	"/etc/hosts",	  "/etc/nsswitch.conf",	  "/etc/host.conf", "/etc/gai.conf",
+	"/etc/services",	"/etc/protocols", "/etc/localtime",	  "/etc/ssl",	    "/etc/pki",
+	"/etc/ca-certificates", "/etc/pkcs11",	  "/etc/crypto-policies",
+};
+
+static int allow_all(int ruleset_fd, uint64_t handled, const char *const *paths, size_t n)
 {
-	/* Name resolution and its modules, certificates, time zones. */
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = allow(ruleset_fd, handled, paths[i], ACCESS_READ);
+	return r;
+}
+
+static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
+{
+	/* Modules of name resolution, certificates, time zones; the rest of what resolv.conf may lead to. */
 	static const char *const readable[] = {
-		"/etc",
 		"/usr",
 		"/lib",
 		"/lib64",
+		"/etc/ld.so.cache",
 		"/run/resolvconf",
 		"/run/systemd/resolve",
 		"/run/NetworkManager",
-		"/run/nscd",
-		"/run/dbus",
 		"/dev/urandom",
 		"/dev/random",
 		"/proc/self",
 		"/proc/sys/net",
 		"/proc/sys/vm/overcommit_memory",
 	};
-	int r = 0;
+	static const char *const etc[] = {"/etc"};
+	int r = allow_all(ruleset_fd, handled, readable, ARRAY_SIZE(readable));
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(readable); i++)
-		r = allow(ruleset_fd, handled, readable[i], ACCESS_READ);
+	if (r == 0)
+		r = all_of_etc ? allow_all(ruleset_fd, handled, etc, ARRAY_SIZE(etc))
+			       : allow_all(ruleset_fd, handled, etc_files, ARRAY_SIZE(etc_files));
 	if (r == 0)
 		r = allow(ruleset_fd, handled, "/dev/null", ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	return r;
+}
+
+unsigned int sandbox_unreadable(void)
+{
+	unsigned int unreadable = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++) {
+		_cleanup_close_ int fd = open(etc_files[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+		if (fd < 0 && errno == EACCES)
+			unreadable |= 1u << i;
+	}
+	return unreadable;
 }
 
 /* Binding a port is for metrics only; a kernel without that part of landlock has said so by its version. */
@@ -234,25 +180,21 @@ static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
 	return (int)fd;
 }
 
-int sandbox_restrict_files(const struct config *config)
+int sandbox_restrict_files(const struct config *config, int upload_fd, bool all_of_etc)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	_cleanup_free_ struct needs *needs = calloc(1, sizeof(*needs));
 	struct ruleset_attributes attributes = {};
 	_cleanup_close_ int fd = -1;
 	int r;
 
 	if (version < 0)
 		return -errno;
-	if (!needs)
-		return -ENOMEM;
 	fd = make_ruleset(version, &attributes);
 	if (fd < 0)
 		return fd;
-	collect(config, needs);
-	r = allow_system(fd, attributes.handled_access_fs);
-	for (size_t i = 0; r == 0 && i < needs->n; i++)
-		r = allow_need(fd, attributes.handled_access_fs, &needs->items[i]);
+	r = allow_system(fd, attributes.handled_access_fs, all_of_etc);
+	if (r == 0)
+		r = allow_at(fd, attributes.handled_access_fs, upload_fd, ACCESS_WRITE);
 	if (r == 0 && attributes.handled_access_net)
 		r = allow_port(fd, metrics_port(config));
 	if (r < 0)

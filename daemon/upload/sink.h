@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct broker;
 struct credentials;
 struct curl_loop;
 struct event_base;
@@ -48,6 +49,7 @@ struct sink_context {
 	const struct sink_config *config;
 	const struct clock_ops *clock;
 	const struct credentials *credentials;
+	struct broker *broker;
 	struct event_base *base; /* NULL in tests of the engine alone */
 	struct curl_loop *curl;
 	const char *node_id;	 /* configured; or NULL */

@@ -3,12 +3,14 @@
  * is written and synced. What a crash or a full disk leaves half written is cut off again, so that every line
  * is whole; a batch may be there twice after a crash, as with every sink.
  *
- * A file of ROTATE_SIZE is renamed to PATH.1, the former PATH.1 to PATH.2, and so on; PATH.<ROTATE_COUNT> is
- * the last that is kept. After SIGHUP the file is opened anew, for those who rotate by other means.
+ * A file of ROTATE_SIZE is renamed to PATH.1, the former PATH.1 to PATH.2, and so on;
+ * PATH.<BROKER_ROTATE_COUNT> is the last that is kept. After SIGHUP the file is opened anew, for those who
+ * rotate by other means.
  */
 
 #include "common/buffer.h"
 #include "common/file.h"
+#include "daemon/upload/broker.h"
 #include "daemon/upload/job.h"
 #include "daemon/upload/sink.h"
 
@@ -18,13 +20,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ROTATE_SIZE  (INT64_C(64) << 20)
-#define ROTATE_COUNT 8
+#define ROTATE_SIZE (INT64_C(64) << 20)
 /* How far back the end of the last whole line is looked for: the longest message there can be. */
 #define TORN_LINE_MAX (INT64_C(9) << 20)
 
 /* What the thread works on. */
 struct lines {
+	struct broker *broker;
 	char *path;
 	int fd; /* -1: to be opened */
 	bool reopen;
@@ -51,19 +53,6 @@ static void lines_free(void *state)
 }
 
 /* ---- on the thread ---- */
-
-/* By hand as closed as everything else; for a directory that a group may read, readable for it too. */
-static mode_t mode_for(const char *path)
-{
-	_cleanup_free_ char *directory = strdup(path);
-	char *slash = directory ? strrchr(directory, '/') : NULL;
-	struct stat st;
-
-	if (!slash)
-		return 0600;
-	slash[slash == directory] = '\0';
-	return stat(directory, &st) == 0 && st.st_mode & 0050 ? 0640 : 0600;
-}
 
 /* The end of the last whole line: a run that was killed may have left part of one behind it. */
 static int cut_torn_line(int fd, off_t size)
@@ -95,22 +84,23 @@ static int cut_torn_line(int fd, off_t size)
 	return write_all(fd, "\n", 1);
 }
 
-static int open_lines(struct lines *lines, mode_t mode)
+static int open_lines(struct lines *lines)
 {
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = -1, directory_fd = -1;
 	struct stat st;
 	int r;
 
-	/* Not to hang on a pipe that nobody reads. */
-	fd = open(lines->path, O_RDWR | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, mode);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	r = broker_open_lines(lines->broker, lines->path, &fd, &directory_fd);
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EISDIR;
 	r = cut_torn_line(fd, st.st_size);
 	/* A line is delivered when a power cut leaves it there, with the name of a file that is new. */
 	if (r == 0 && st.st_size == 0)
-		r = file_sync_directory(AT_FDCWD, lines->path);
+		r = fsync(directory_fd) < 0 ? -errno : 0;
 	if (r < 0)
 		return r;
 	lines->fd = TAKE_FD(fd);
@@ -119,27 +109,12 @@ static int open_lines(struct lines *lines, mode_t mode)
 
 static int rotate(struct lines *lines)
 {
-	_cleanup_free_ char *from = NULL, *to = NULL;
-	struct stat st;
+	int r = broker_rotate_lines(lines->broker, lines->path);
 
-	if (fstat(lines->fd, &st) < 0)
-		return -errno;
-	for (int i = ROTATE_COUNT; i > 0; i--) {
-		free(TAKE_PTR(from));
-		free(TAKE_PTR(to));
-		if (asprintf(&to, "%s.%d", lines->path, i) < 0) {
-			to = NULL;
-			return -ENOMEM;
-		}
-		if (asprintf(&from, i > 1 ? "%s.%d" : "%s", lines->path, i - 1) < 0) {
-			from = NULL;
-			return -ENOMEM;
-		}
-		if (rename(from, to) < 0 && errno != ENOENT)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	lines->fd = safe_close(lines->fd);
-	return open_lines(lines, st.st_mode & 0777);
+	return open_lines(lines);
 }
 
 static int append(struct lines *lines, off_t size)
@@ -165,7 +140,7 @@ static int write_batch(void *state)
 		lines->fd = safe_close(lines->fd);
 	lines->reopen = false;
 	if (lines->fd < 0)
-		r = open_lines(lines, mode_for(lines->path));
+		r = open_lines(lines);
 	if (r < 0)
 		return r;
 	if (fstat(lines->fd, &st) < 0)
@@ -173,7 +148,7 @@ static int write_batch(void *state)
 	/* Removed without a word: what goes there now is lost. */
 	if (st.st_nlink == 0) {
 		lines->fd = safe_close(lines->fd);
-		r = open_lines(lines, mode_for(lines->path));
+		r = open_lines(lines);
 		if (r < 0)
 			return r;
 		if (fstat(lines->fd, &st) < 0)
@@ -230,6 +205,7 @@ static int file_new(const struct sink_context *context, void **ret_state)
 	if (!sink->lines)
 		goto fail;
 	sink->lines->fd = -1;
+	sink->lines->broker = context->broker;
 	sink->lines->path = strdup(context->config->path);
 	if (!sink->lines->path)
 		goto fail;

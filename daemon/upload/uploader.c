@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
+#include "daemon/upload/broker.h"
 #include "daemon/upload/credentials.h"
 #include "daemon/upload/curl_loop.h"
 #include "daemon/upload/link.h"
@@ -19,13 +20,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
-#include <time.h>
 
 #define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
 /* How often the spool is looked at when nothing tells of new messages. */
@@ -228,20 +226,19 @@ static const struct link_ops link_ops = {
 
 static void look_for_spool(struct uploader *uploader)
 {
-	const char *path = uploader->config->config->spool_directory;
+	int fd;
 
-	if (uploader->spool_fd < 0) {
-		int r;
-
-		uploader->spool_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = uploader->spool_fd < 0 && errno != ENOENT ? -errno : 0;
-		if (r < 0 && r != uploader->spool_error)
-			log_error("spool %s: %s; trying again", path, strerror(-r));
-		uploader->spool_error = r;
-	}
-	if (uploader->inotify_watch < 0 && uploader->inotify_fd >= 0)
-		uploader->inotify_watch = inotify_add_watch(uploader->inotify_fd, path,
-							    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+	if (uploader->spool_fd >= 0 && (uploader->spool_watched || uploader->inotify_fd < 0))
+		return;
+	fd = broker_open_spool(uploader->broker, &uploader->spool_watched);
+	if (fd < 0 && fd != -ENOENT && fd != uploader->spool_error)
+		log_error("spool %s: %s; trying again", uploader->config->config->spool_directory,
+			  strerror(-fd));
+	uploader->spool_error = MIN(fd, 0);
+	if (fd < 0)
+		return;
+	safe_close(uploader->spool_fd);
+	uploader->spool_fd = fd;
 }
 
 static void set_metrics_listen(struct uploader *uploader)
@@ -265,45 +262,102 @@ static void set_metrics_listen(struct uploader *uploader)
 	uploader->metrics_error = MIN(r, 0);
 }
 
+static bool can_be_started_again(const struct uploader *uploader)
+{
+	return uploader->is_child || getenv("NOTIFY_SOCKET");
+}
+
+static void look_at_etc(struct uploader *uploader)
+{
+	if (!can_be_started_again(uploader) || !(sandbox_unreadable() & ~uploader->unreadable))
+		return;
+	log_info("ending, to be started again with the files that are in /etc now");
+	event_base_loopbreak(uploader->base);
+}
+
 static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
 
 	(void)fd;
 	(void)what;
+	if (!broker_is_alive(uploader->broker)) {
+		log_error("ending: the process that opens files for this one is gone");
+		event_base_loopbreak(uploader->base);
+		return;
+	}
 	look_for_spool(uploader);
+	look_at_etc(uploader);
 	uploader_start_missing(uploader);
 	set_metrics_listen(uploader);
 	wake_sinks(uploader);
 	add_timer(uploader->poll_timer,
-		  (uploader->inotify_watch < 0 ? POLL_SECONDS_MISSING : POLL_SECONDS) * NSEC_PER_SEC);
+		  (!uploader->spool_watched ? POLL_SECONDS_MISSING : POLL_SECONDS) * NSEC_PER_SEC);
 }
 
-static void on_spool_changed(evutil_socket_t fd, short what, void *userdata)
+static void on_files_changed(evutil_socket_t fd, short what, void *userdata)
 {
-	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	struct uploader *uploader = userdata;
+	char events[4096];
+	bool etc = false, spool = false;
+	ssize_t n = read(fd, events, sizeof(events));
 
 	(void)what;
 	/* Only that something happened counts. The rest, if there is any, wakes the loop again. */
-	if (read(fd, events, sizeof(events)) > 0)
+	for (ssize_t at = 0; at < n;) {
+		struct inotify_event event;
+
+		memcpy(&event, events + at, sizeof(event));
+		etc |= event.wd == uploader->etc_watch;
+		spool |= event.wd != uploader->etc_watch;
+		at += (ssize_t)(sizeof(event) + event.len);
+	}
+	if (spool)
 		wake_sinks(uploader);
+	if (etc)
+		look_at_etc(uploader);
 }
 
 /* ---- configuration ---- */
 
-static int load_config(const char *file, struct config_ref **ret_config, char **ret_reason)
+/* Larger than the largest that config_load() takes. */
+#define CONFIG_SIZE_MAX (2 << 20)
+
+/* With the broker's help once the own way to the file is gone. */
+static int read_config(struct broker *broker, const char *file, struct config **ret_config, char **ret_reason)
 {
 	_cleanup_(config_error_deinit) struct config_error error = {};
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = -1;
+	size_t size;
+	int r;
+
+	if (!broker) {
+		r = config_load(file, ret_config, &error);
+	} else {
+		fd = broker_open_config(broker, file);
+		r = fd < 0 ? fd : file_read_fd(fd, CONFIG_SIZE_MAX, &text, &size, NULL);
+		if (r < 0)
+			error = (struct config_error){.file = strdup(file), .reason = strdup(strerror(-r))};
+		else
+			r = config_parse(file, text, size, ret_config, &error);
+	}
+	if (r < 0)
+		*ret_reason = config_error_text(&error);
+	return r;
+}
+
+static int load_config(struct broker *broker, const char *file, struct config_ref **ret_config,
+		       char **ret_reason)
+{
 	struct config_ref *ref = calloc(1, sizeof(*ref));
 	int r;
 
 	if (!ref)
 		return -ENOMEM;
 	ref->n_refs = 1;
-	r = config_load(file, &ref->config, &error);
+	r = read_config(broker, file, &ref->config, ret_reason);
 	if (r < 0) {
-		*ret_reason = config_error_text(&error);
 		free(ref);
 		return r;
 	}
@@ -316,11 +370,11 @@ static bool needs_restart(const struct uploader *uploader, const struct config *
 {
 	if (!sandbox_needs_restart(uploader->config->config, config))
 		return false;
-	if (uploader->is_child || getenv("NOTIFY_SOCKET")) {
-		log_info("ending, to be started again with other files and ports allowed");
+	if (can_be_started_again(uploader)) {
+		log_info("ending, to be started again with another port allowed");
 		return true;
 	}
-	log_warning("the new configuration names files or a port that need a restart");
+	log_warning("the new configuration names a port that needs a restart");
 	return false;
 }
 
@@ -331,13 +385,13 @@ static void reload(struct uploader *uploader)
 	struct config_ref *config;
 	int r;
 
-	r = load_config(uploader->config_file, &config, &reason);
+	r = load_config(uploader->broker, uploader->config_file, &config, &reason);
 	if (r < 0) {
 		log_error("the configuration is unchanged: %s", reason ? reason : strerror(-r));
 		return;
 	}
 	log_set_level(config->config->log_level);
-	r = credentials_new(config->config, uploader->upload_fd, &credentials, &reason);
+	r = credentials_new(config->config, uploader->upload_fd, uploader->broker, &credentials, &reason);
 	if (r < 0)
 		log_error("the log IDs are unchanged: %s", reason ? reason : strerror(-r));
 	else
@@ -361,15 +415,6 @@ static void reload(struct uploader *uploader)
 
 /* ---- life ---- */
 
-/* sd_notify(3) wants it in RELOADING. */
-static int64_t now_monotonic_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-}
-
 static void on_signal(evutil_socket_t number, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
@@ -377,10 +422,10 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 	(void)what;
 	if (number == SIGHUP) {
 		if (!uploader->is_child)
-			sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64, now_monotonic_us());
+			broker_notify(uploader->broker, BROKER_RELOADING);
 		reload(uploader);
 		if (!uploader->is_child)
-			sd_notify(0, "READY=1");
+			broker_notify(uploader->broker, BROKER_READY);
 	} else {
 		event_base_loopbreak(uploader->base);
 	}
@@ -440,31 +485,59 @@ static int make_events(struct uploader *uploader)
 	if (!uploader->poll_timer || !uploader->report_timer || !uploader->flush_timer)
 		return -ENOMEM;
 	add_timer(uploader->poll_timer, 0);
-	uploader->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (uploader->inotify_fd < 0)
 		return 0;
 	uploader->spool_event = event_new(uploader->base, uploader->inotify_fd, EV_READ | EV_PERSIST,
-					  on_spool_changed, uploader);
+					  on_files_changed, uploader);
 	return uploader->spool_event && event_add(uploader->spool_event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-/* upload.sock, beside the control socket. */
 static int connect_link(struct uploader *uploader, int fd)
 {
-	const char *control = uploader->config->config->control_socket;
-	const char *slash = strrchr(control, '/');
-	_cleanup_free_ char *path = NULL;
-	int r;
+	int r = link_new(uploader->base, fd, uploader->broker, &link_ops, uploader, &uploader->link);
 
-	if (asprintf(&path, "%.*supload.sock", slash ? (int)(slash - control + 1) : 0, control) < 0) {
-		path = NULL;
-		safe_close(fd);
-		return -ENOMEM;
-	}
-	uploader->is_child = fd >= 0;
-	r = link_new(uploader->base, fd, path, &link_ops, uploader, &uploader->link);
 	if (r == 0 && link_is_connected(uploader->link))
 		on_connected(uploader);
+	return r;
+}
+
+/*
+ * Root gives its place to another user, if it can: a container may have no rights to do so. What earlier runs
+ * as root have left is that user's then.
+ */
+static struct sandbox_user choose_user(const struct uploader *uploader)
+{
+	struct sandbox_user user = sandbox_find_user();
+	int r = sandbox_become_for_now(&user);
+
+	sandbox_return(&user);
+	if (r == 0)
+		r = sandbox_give_directory(uploader->upload_fd, &user);
+	if (r == 0)
+		return user;
+	log_warning("the uploader stays root: %s", strerror(-r));
+	return (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
+}
+
+/* What needs rights, or other processes, and all that gives them up. */
+static int confine(struct uploader *uploader)
+{
+	const struct config *config = uploader->config->config;
+	struct broker_options options = {.config = config, .spool_fd = uploader->spool_fd};
+	int r;
+
+	uploader->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (uploader->inotify_fd >= 0 && can_be_started_again(uploader))
+		uploader->etc_watch =
+			inotify_add_watch(uploader->inotify_fd, "/etc", IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+	options.user = choose_user(uploader);
+	options.inotify_fd = uploader->inotify_fd;
+	r = broker_new(&options, &uploader->broker);
+	if (r < 0)
+		return r;
+	uploader->spool_fd = safe_close(uploader->spool_fd);
+	r = sandbox_enter(config, &options.user, uploader->upload_fd, !can_be_started_again(uploader));
+	uploader->unreadable = sandbox_unreadable();
 	return r;
 }
 
@@ -473,15 +546,17 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	_cleanup_close_ int fd = link_fd;
 	int r;
 
-	r = load_config(uploader->config_file, &uploader->config, ret_reason);
+	uploader->is_child = fd >= 0;
+	r = load_config(NULL, uploader->config_file, &uploader->config, ret_reason);
 	if (r < 0)
 		return r;
 	log_set_level(uploader->config->config->log_level);
 	r = open_upload_directory(uploader, ret_reason);
+	if (r == 0)
+		r = confine(uploader);
 	if (r < 0)
 		return r;
 	look_for_spool(uploader);
-	sandbox_enter(uploader->config->config);
 	r = make_events(uploader);
 	if (r < 0)
 		return r;
@@ -489,8 +564,8 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 		return -ENOMEM;
 	r = curl_loop_new(uploader->base, &uploader->curl);
 	if (r == 0)
-		r = credentials_new(uploader->config->config, uploader->upload_fd, &uploader->credentials,
-				    ret_reason);
+		r = credentials_new(uploader->config->config, uploader->upload_fd, uploader->broker,
+				    &uploader->credentials, ret_reason);
 	if (r == 0)
 		r = connect_link(uploader, TAKE_FD(fd));
 	if (r == 0)
@@ -511,7 +586,7 @@ int uploader_new(const struct uploader_options *options, struct uploader **ret_u
 	if (!uploader)
 		return -ENOMEM;
 	sandbox_close_descriptors(keep, ARRAY_SIZE(keep));
-	uploader->upload_fd = uploader->inotify_fd = uploader->inotify_watch = -1;
+	uploader->upload_fd = uploader->inotify_fd = uploader->etc_watch = -1;
 	uploader->spool_fd = options->spool_fd;
 	/* They came without: nothing that is started from here may have them. */
 	if (options->fd >= 0)
@@ -544,6 +619,7 @@ void uploader_free(struct uploader *uploader)
 	free(uploader->metrics_listen);
 	curl_loop_free(uploader->curl);
 	credentials_free(uploader->credentials);
+	broker_free(uploader->broker);
 	for (size_t i = 0; i < ARRAY_SIZE(uploader->signals); i++)
 		free_event(uploader->signals[i]);
 	free_event(uploader->spool_event);
@@ -566,9 +642,9 @@ int uploader_run(struct uploader *uploader)
 
 	/* As a unit of its own; started by the collector, the collector speaks for both. */
 	if (!uploader->is_child)
-		sd_notify(0, "READY=1");
+		broker_notify(uploader->broker, BROKER_READY);
 	r = event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
 	if (!uploader->is_child)
-		sd_notify(0, "STOPPING=1");
+		broker_notify(uploader->broker, BROKER_STOPPING);
 	return r;
 }

@@ -10,6 +10,7 @@
 
 #define UPLOADER_FLUSHES_MAX 64
 
+struct broker;
 struct credentials;
 struct curl_loop;
 struct event;
@@ -42,11 +43,14 @@ struct uploader {
 	struct event_base *base;
 	struct config_ref *config;
 	int upload_fd;
-	int spool_fd;	 /* -1: not there yet */
+	int spool_fd;	 /* or what stands for it; -1: not there yet */
 	int spool_error; /* of the last try to open it */
 	int inotify_fd;
-	int inotify_watch; /* -1: none */
+	bool spool_watched;
+	int etc_watch;		 /* -1: none */
+	unsigned int unreadable; /* files of /etc: sandbox_unreadable() at the start */
 	struct curl_loop *curl;
+	struct broker *broker;
 	struct credentials *credentials;
 	struct link *link;
 	struct metrics_http *metrics;
