@@ -25,7 +25,7 @@ def root():
     with tempfile.TemporaryDirectory(prefix="nl") as directory:
         root = pathlib.Path(directory)
         run(["meson", "install", "-C", build_directory(), "--no-rebuild", "--destdir", root], timeout=120)
-        for program in "/bin/kill", "/usr/bin/install":
+        for program in ("/bin/kill",):
             target = root / program.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(program, target)
@@ -55,6 +55,16 @@ def test_verify_is_silent(root, unit):
     assert result.stdout + result.stderr == ""
 
 
+@pytest.mark.parametrize("unit", SERVICES)
+def test_no_command_of_root_but_the_broker(root, unit):
+    """Prefixes of a command that lift the unit's user or confinement from it (systemd.service(5))."""
+    text = (units_of(root) / unit.replace("wg0", "")).read_text()
+    commands = [line for line in text.splitlines() if line.startswith("Exec")]
+    assert commands
+    assert not [line for line in commands if set("+!") & set(line.split("=", 1)[1].split("/")[0])], commands
+    assert "User=netlogd" in text or "broker" in unit
+
+
 def test_users_and_directories(root):
     (sysusers,) = root.glob("**/sysusers.d/netlogd.conf")
     (tmpfiles,) = root.glob("**/tmpfiles.d/netlogd.conf")
@@ -79,6 +89,7 @@ def test_users_and_directories(root):
 CONFIG = """
 [netlogd]
 state-directory={state}
+upload-directory={upload}
 control-socket={run}/control.sock
 [tun]
 interface=tun0
@@ -92,7 +103,7 @@ route=100.64.0.2/32
 period=100ms
 [upload main]
 type=file
-path={state}/upload/flows.json
+path={upload}/flows.json
 """
 
 
@@ -104,8 +115,10 @@ def machine(root):
         for part in "usr/local", "etc/netlogd":
             (tree / part).mkdir(parents=True)
         shutil.copytree(root / "usr/local", tree / "usr/local", dirs_exist_ok=True)
-        (tree / "etc/netlogd/netlogd.conf").write_text(CONFIG.format(state="/var/lib/netlogd", run="/run/netlogd"))
-        (tree / "etc/netlogd/wg0.conf").write_text(CONFIG.format(state="/var/lib/netlogd/wg0", run="/run/netlogd/wg0"))
+        (tree / "etc/netlogd/netlogd.conf").write_text(CONFIG.format(
+            state="/var/lib/netlogd", upload="/var/lib/netlogd/upload", run="/run/netlogd"))
+        (tree / "etc/netlogd/wg0.conf").write_text(CONFIG.format(
+            state="/var/lib/netlogd@wg0", upload="/var/lib/netlogd-upload@wg0", run="/run/netlogd@wg0"))
         machine = Machine(pathlib.Path(directory), tree)
         try:
             machine.run(["systemd-sysusers"])
@@ -130,16 +143,16 @@ def start(machine, unit):
     assert started.returncode == 0, started.stderr + machine.text("journalctl", "-o", "cat", "-u", unit)
 
 
-def messages(machine, state):
-    text = machine.run(["cat", f"{state}/upload/flows.json"], check=False).stdout
+def messages(machine, upload):
+    text = machine.run(["cat", f"{upload}/flows.json"], check=False).stdout
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("suffix,state,sockets", [
-    ("", "/var/lib/netlogd", "/run/netlogd"),
-    ("@wg0", "/var/lib/netlogd/wg0", "/run/netlogd/wg0"),
+@pytest.mark.parametrize("suffix,upload,sockets", [
+    ("", "/var/lib/netlogd/upload", "/run/netlogd"),
+    ("@wg0", "/var/lib/netlogd-upload@wg0", "/run/netlogd@wg0"),
 ])
-def test_under_systemd(machine, suffix, state, sockets):
+def test_under_systemd(machine, suffix, upload, sockets):
     units = [f"netlogd{suffix}.service", f"netlogd-upload{suffix}.service"]
     start(machine, units[0])
     status = json.loads(machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "--json", "status"))
@@ -150,7 +163,7 @@ def test_under_systemd(machine, suffix, state, sockets):
 
     def counted():
         machine.run(["ping", "-c", "1", "-W", "0.01", "100.64.0.2"], check=False)
-        return any("virtualTraffic" in message for message in messages(machine, state))
+        return any("virtualTraffic" in message for message in messages(machine, upload))
     wait_until(counted, "a message with the traffic in the file")
 
     # What a process without dumps has in /proc is root's, whoever it runs as. (Sanitizers need to trace themselves.)
@@ -160,10 +173,13 @@ def test_under_systemd(machine, suffix, state, sockets):
         assert machine.text("sed", "-n", r"s/^Uid:\t\([0-9]*\).*/\1/p", f"/proc/{pid}/status") != "0"
 
     main = machine.text("systemctl", "show", "-P", "MainPID", units[1])
+    if not sanitized():
+        status = machine.text("cat", f"/proc/{main}/status").splitlines()
+        assert {"Seccomp:\t2", "NoNewPrivs:\t1", "CapBnd:\t0000000000000000"} <= set(status)
     machine.run(["kill", "-KILL", main])
     wait_until(lambda: machine.text("systemctl", "show", "-P", "MainPID", units[1]) not in ("0", main), "another")
-    n = len(messages(machine, state))
-    wait_until(lambda: counted() and len(messages(machine, state)) > n, "messages after a killed uploader")
+    n = len(messages(machine, upload))
+    wait_until(lambda: counted() and len(messages(machine, upload)) > n, "messages after a killed uploader")
     machine.run(["systemctl", "reload", *units])
     machine.run(["systemctl", "stop", units[0]])
     wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", *units).split() == ["inactive"] * 2,
@@ -172,6 +188,39 @@ def test_under_systemd(machine, suffix, state, sockets):
     assert results == ["success", "success"]
     for unit in units:
         assert machine.text("journalctl", "--quiet", "-o", "cat", "-p", "warning", f"_SYSTEMD_UNIT={unit}") == ""
+
+
+def test_directories_of_an_instance(machine):
+    """Whose they are, and that neither side writes the other's; and links that netlogd leaves lead root nowhere."""
+    machine.run(["sh", "-ec", """
+        mkdir -p /etc/victim
+        echo root > /etc/victim/file
+        for link in /run/netlogd/wg9 /var/lib/netlogd/wg9 /run/netlogd/@wg9 /var/lib/netlogd/upload@wg9; do
+            setpriv --reuid netlogd --regid netlogd --clear-groups ln -s /etc/victim $link
+        done
+        sed s/wg0/wg9/g /etc/netlogd/wg0.conf > /etc/netlogd/wg9.conf"""])
+    units = ["netlogd@wg9.service", "netlogd-upload@wg9.service"]
+
+    def describe(*paths):
+        return machine.text("stat", "-c", "%U:%G %a", *paths).splitlines()
+    machine.run(["systemctl", "start", units[0]], check=False)
+    assert describe("/etc/victim", "/etc/victim/file") == ["root:root 755", "root:root 644"]
+    start(machine, units[0])
+    wait_until(lambda: messages(machine, "/var/lib/netlogd-upload@wg9"), "a delivered message")
+    assert describe("/var/lib/netlogd@wg9", "/var/lib/netlogd@wg9/spool", "/var/lib/netlogd-upload@wg9",
+                    "/var/lib/netlogd-upload@wg9/node.logid", "/var/lib/netlogd-upload@wg9/main/cursor",
+                    "/run/netlogd@wg9", "/run/netlogd@wg9/control.sock") == [
+        "netlogd:netlogd-upload 710", "netlogd:netlogd-upload 750", "netlogd-upload:netlogd-upload 2750",
+        "netlogd-upload:netlogd-upload 600", "netlogd-upload:netlogd-upload 640",
+        "netlogd:netlogd-upload 755", "netlogd:netlogd 660"]
+    segment = machine.text("sh", "-c", "ls -d /var/lib/netlogd@wg9/spool/[0-9]* | head -1")
+    assert describe(segment) == ["netlogd:netlogd-upload 640"]
+    for user, path in ("netlogd", "/var/lib/netlogd-upload@wg9"), ("netlogd-upload", "/var/lib/netlogd@wg9"):
+        tried = machine.run(["setpriv", "--reuid", user, "--regid", user, "--init-groups", "touch", f"{path}/other"],
+                            check=False)
+        assert "Permission denied" in tried.stderr
+    machine.run(["systemctl", "stop", *units])
+    assert describe("/etc/victim", "/etc/victim/file") == ["root:root 755", "root:root 644"]
 
 
 def test_upload_socket_is_the_uploaders(machine):
