@@ -25,10 +25,13 @@ struct tally {
 struct spool_reader {
 	int directory_fd;
 	struct spool_walk walk;
+	unsigned int patience; /* the walk's */
 	struct spool_position position;
-	bool known;	/* the position is one: what is missing behind it is a gap */
-	uint64_t first; /* messages before this sequence are not wanted */
-	bool held;	/* a frame is read but not handed out */
+	bool known;	      /* the position is one: what is missing behind it is a gap */
+	uint64_t first;	      /* messages before this sequence are not wanted */
+	bool held;	      /* a frame is read but not handed out */
+	uint64_t sought;      /* sequence at which reading began */
+	unsigned int entered; /* segments since then */
 	struct spool_frame frame;
 	const uint8_t *payload;
 	uint64_t damaged; /* scan.damaged at the last message */
@@ -58,8 +61,8 @@ void spool_reader_free(struct spool_reader *reader)
 }
 
 /*
- * The newest sound header before *at in the listing, and *at moved there: 1; 0 when there is none;
- * -EPROTONOSUPPORT. Segments that can't be read are the walk's to judge.
+ * The newest sound header before *at in the listing, and *at moved there: 1; 0 when there is none; -errno.
+ * Segments that are damaged, or whose disk fails, are the walk's to judge.
  */
 static int next_older_header(struct spool_reader *reader, const struct spool_listing *listing, size_t *at,
 			     struct spool_header *ret_header)
@@ -71,7 +74,7 @@ static int next_older_header(struct spool_reader *reader, const struct spool_lis
 
 		if (r >= 0)
 			return 1;
-		if (r == -EPROTONOSUPPORT)
+		if (r != -ENOENT && r != -EBADMSG && r != -EIO)
 			return r;
 	}
 	return 0;
@@ -116,12 +119,21 @@ int spool_reader_new(int directory_fd, struct spool_reader **ret_reader)
 	return 0;
 }
 
+void spool_reader_set_patience(struct spool_reader *reader, unsigned int times)
+{
+	reader->patience = times;
+	reader->walk.patience = times;
+}
+
 static void restart(struct spool_reader *reader, uint64_t start)
 {
 	spool_walk_deinit(&reader->walk);
 	spool_walk_init(&reader->walk, reader->directory_fd, start);
+	reader->walk.patience = reader->patience;
 	reader->held = false;
 	reader->damaged = 0;
+	reader->sought = start;
+	reader->entered = 0;
 }
 
 int spool_reader_seek(struct spool_reader *reader, uint64_t sequence)
@@ -199,16 +211,37 @@ static struct spool_position position_after(const struct spool_reader *reader)
 	};
 }
 
-/* Whether messages are missing before the held frame; moves the position over them. */
-static bool take_gap(struct spool_reader *reader, struct spool_gap *ret_gap)
+/* Messages before the held frame, since the spool was made. */
+static uint64_t messages_before(const struct spool_reader *reader)
 {
-	const struct spool_header *header = &reader->walk.scan.header;
+	return spool_messages_before(&reader->walk.scan.header, reader->frame.sequence);
+}
+
+static bool is_gap(const struct spool_reader *reader)
+{
+	return reader->known && messages_before(reader) > reader->position.messages;
+}
+
+/*
+ * Where reading began, the segment before may hold what is missing at the end of this one: it could not be
+ * synced, and the run that wrote it again did not get to its end. Looked at once.
+ */
+static bool look_further_back(struct spool_reader *reader)
+{
+	if (reader->entered > 2 || reader->walk.further_back)
+		return false;
+	restart(reader, reader->sought);
+	reader->walk.further_back = true;
+	return true;
+}
+
+/* What is missing before the held frame; moves the position over it. */
+static void take_gap(struct spool_reader *reader, struct spool_gap *ret_gap)
+{
 	struct spool_position *position = &reader->position;
-	uint64_t before = spool_messages_before(header, reader->frame.sequence);
+	uint64_t before = messages_before(reader);
 	uint64_t bytes = reader->frame.bytes_before;
 
-	if (!reader->known || before <= position->messages)
-		return false;
 	*ret_gap = (struct spool_gap){
 		.messages = before - position->messages,
 		.bytes = bytes > position->bytes ? bytes - position->bytes : 0,
@@ -221,7 +254,6 @@ static bool take_gap(struct spool_reader *reader, struct spool_gap *ret_gap)
 	position->bytes = bytes;
 	position->time = reader->frame.time;
 	ret_gap->position = *position;
-	return true;
 }
 
 /* Reads until a frame is held that is wanted: SPOOL_READ_MESSAGE, or what came instead. */
@@ -233,8 +265,12 @@ static int hold_frame(struct spool_reader *reader)
 		if (r <= 0)
 			return r;
 		if (r == SPOOL_WALK_SEGMENT) {
-			if (enter_segment(reader) > 0)
+			reader->entered++;
+			if (enter_segment(reader) > 0) {
+				/* What is missing here, no other spool holds. */
+				reader->walk.further_back = true;
 				return SPOOL_READ_NEW_SPOOL;
+			}
 			continue;
 		}
 		if (reader->frame.sequence <= reader->position.sequence)
@@ -268,8 +304,12 @@ int spool_reader_next(struct spool_reader *reader, struct spool_message *ret_mes
 		}
 		if (r < 0)
 			return r;
-		if (take_gap(reader, ret_gap))
+		if (is_gap(reader)) {
+			if (look_further_back(reader))
+				continue;
+			take_gap(reader, ret_gap);
 			return SPOOL_READ_GAP;
+		}
 		reader->held = false;
 		reader->known = true;
 		reader->walk.unusable = false;

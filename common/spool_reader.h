@@ -46,13 +46,18 @@ enum {
 int spool_reader_new(int directory_fd, struct spool_reader **ret_reader);
 void spool_reader_free(struct spool_reader *reader);
 DEFINE_CLEANUP(struct spool_reader *, spool_reader_free);
+/*
+ * How often in a row spool_reader_next() says -EIO before it takes what the disk does not give for damage,
+ * and goes on behind it: 0 (as it begins) for those who read once, more for those who come again later.
+ */
+void spool_reader_set_patience(struct spool_reader *reader, unsigned int times);
 /* Goes to the first message with at least this sequence (0: the oldest). What lies before is no gap. 0 or
  * -errno. */
 int spool_reader_seek(struct spool_reader *reader, uint64_t sequence);
 /*
  * Goes on after a position that a message, a gap or a cursor gave: messages that were removed since are told
  * as a gap. Zeros: the oldest message, no gap. A position in a spool that is not there any more: the oldest
- * message, after SPOOL_READ_NEW_SPOOL. 0 or -errno.
+ * message, after SPOOL_READ_NEW_SPOOL. 0 or -errno: then it stands where it stood.
  */
 int spool_reader_seek_position(struct spool_reader *reader, const struct spool_position *position);
 /*

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define READ_SIZE ((size_t)64 << 10)
 
@@ -265,6 +266,9 @@ int spool_frame_message(const struct spool_frame *frame, const uint8_t *payload,
 		*buffer_size = frame->length;
 	}
 	n = ZSTD_decompress(*buffer, *buffer_size, payload, frame->stored);
+	/* Short of memory is not damaged: it can be read later. */
+	if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
+		return -ENOMEM;
 	if (ZSTD_isError(n) || n != frame->length)
 		return -EBADMSG;
 	*ret_message = *buffer;

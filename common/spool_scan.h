@@ -41,7 +41,7 @@ void spool_scan_deinit(struct spool_scan *scan);
  */
 int spool_scan_next(struct spool_scan *scan, struct spool_frame *ret_frame, const uint8_t **ret_payload);
 /* The message of a frame: the payload itself, or decompressed into *buffer, which grows as needed (the caller
- * frees it). -EBADMSG when it does not decompress to what the frame says. */
+ * frees it). -EBADMSG when it does not decompress to what the frame says; -ENOMEM. */
 int spool_frame_message(const struct spool_frame *frame, const uint8_t *payload, char **buffer,
 			size_t *buffer_size, const char **ret_message);
 /* Messages before a frame of this segment, since the spool was made. */

@@ -13,11 +13,17 @@
 struct spool_walk {
 	int directory_fd; /* borrowed */
 	uint64_t start;	  /* where to begin: the newest segment that begins at this sequence or before */
+	/* One before that: after a failed sync it may hold what the next one was to repeat. */
+	bool further_back;
 	char name[SPOOL_NAME_MAX]; /* of the segment it is in; "" for none */
 	int fd;
 	struct spool_scan scan;
 	bool final;    /* a later segment is there: this one doesn't grow any more */
 	bool unusable; /* bytes at the end of a segment, or whole segments, could not be used */
+	/* So many calls in a row say -EIO before what can't be read is stepped over as damage; 0: none does.
+	 */
+	unsigned int patience;
+	unsigned int io_errors; /* so far */
 };
 
 enum {

@@ -246,6 +246,19 @@ START_TEST(killed_while_it_writes_again)
 	spool_test_expect(reader, 11);
 	spool_test_holds(1, 11);
 	ck_assert_uint_eq(check_spool().gaps, 0);
+	/* Nor does who comes back later, wherever it was: what the second file lacks is in the first. */
+	for (uint64_t i = 1; i <= 10; i++) {
+		struct spool_position position = spool_test_position(i);
+		_cleanup_(spool_reader_freep) struct spool_reader *later =
+			spool_test_reader(spool_test.spool);
+
+		ck_assert_int_eq(spool_reader_seek_position(later, &position), 0);
+		for (uint64_t number = i + 1; number <= 11; number++)
+			spool_test_expect(later, number);
+		spool_test_expect_end(later);
+		ck_assert_int_eq(spool_reader_seek(later, position.sequence), 0);
+		spool_test_expect(later, i);
+	}
 }
 END_TEST
 
