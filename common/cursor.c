@@ -125,6 +125,8 @@ static void put_loss(uint8_t *at, const struct cursor_loss *loss)
 
 static struct cursor_loss get_loss(const uint8_t *at)
 {
+	uint32_t reason = get_le32(at + 44);
+
 	return (struct cursor_loss){
 		.messages = get_le64(at),
 		.bytes = get_le64(at + 8),
@@ -132,8 +134,8 @@ static struct cursor_loss get_loss(const uint8_t *at)
 		.to = (int64_t)get_le64(at + 24),
 		.client_time = (int64_t)get_le64(at + 32),
 		.proc_id = get_le32(at + 40),
-		.reason = get_le32(at + 44) == CURSOR_LOSS_DAMAGED ? CURSOR_LOSS_DAMAGED
-								   : CURSOR_LOSS_SPOOL_FULL,
+		.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
+						       : CURSOR_LOSS_SPOOL_FULL,
 	};
 }
 

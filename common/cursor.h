@@ -32,9 +32,15 @@ struct cursor_batch {
 	char token[CURSOR_TOKEN_MAX]; /* of the sink's own; "" for none */
 };
 
-enum cursor_loss_reason { CURSOR_LOSS_SPOOL_FULL = 0, CURSOR_LOSS_DAMAGED = 1 };
+enum cursor_loss_reason {
+	CURSOR_LOSS_SPOOL_FULL = 0,
+	CURSOR_LOSS_DAMAGED = 1,
+	CURSOR_LOSS_REFUSED = 2, /* by the server, and it could not be set aside */
+	CURSOR_LOSS_UNREAD = 3,	 /* nobody knows what became of it: a fault of the program */
+};
 
-/* A text about lost messages that is not delivered yet. messages 0: none. */
+/* A text about lost messages that is not delivered yet; with no batch under way, the next one's. messages 0:
+ * none. */
 struct cursor_loss {
 	uint64_t messages, bytes;
 	int64_t from, to;    /* wall times of what was lost */

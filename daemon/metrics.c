@@ -115,6 +115,8 @@ static const struct metric sink_metrics[] = {
 	{"sentMessages", "netlogd_sink_sent_messages_total", "counter", "Messages that the sink accepted.",
 	 0},
 	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these.", 0},
+	{"cursorViolations", "netlogd_sink_cursor_violations_total", "counter",
+	 "Times that the sink was about to pass over messages, and went back.", 0},
 	{"oldest", "netlogd_sink_backlog_age_seconds", "gauge",
 	 "Age of the oldest message that the sink lacks.", 0, METRIC_AGE},
 	{"lastSuccess", "netlogd_sink_last_success_timestamp_seconds", "gauge",

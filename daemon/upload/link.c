@@ -207,13 +207,14 @@ static void set_time(json_t *object, const char *name, int64_t wall)
 static json_t *sink_to_json(const struct sink_status *sink)
 {
 	json_t *object = json_pack(
-		"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", sink->name, "type", sink->type,
-		"state", sink_state_name(sink->state), "backlogMessages", (json_int_t)sink->backlog_messages,
-		"backlogBytes", (json_int_t)sink->backlog_bytes, "deliveredSequence",
-		(json_int_t)sink->delivered_sequence, "retries", (json_int_t)sink->retries, "lostMessages",
-		(json_int_t)sink->lost_messages, "lostBytes", (json_int_t)sink->lost_bytes, "quarantined",
-		(json_int_t)sink->quarantined, "sentMessages", (json_int_t)sink->sent_messages, "sentBytes",
-		(json_int_t)sink->sent_bytes);
+		"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", sink->name, "type",
+		sink->type, "state", sink_state_name(sink->state), "backlogMessages",
+		(json_int_t)sink->backlog_messages, "backlogBytes", (json_int_t)sink->backlog_bytes,
+		"deliveredSequence", (json_int_t)sink->delivered_sequence, "retries",
+		(json_int_t)sink->retries, "lostMessages", (json_int_t)sink->lost_messages, "lostBytes",
+		(json_int_t)sink->lost_bytes, "quarantined", (json_int_t)sink->quarantined, "sentMessages",
+		(json_int_t)sink->sent_messages, "sentBytes", (json_int_t)sink->sent_bytes,
+		"cursorViolations", (json_int_t)sink->cursor_violations);
 
 	if (!object)
 		return NULL;

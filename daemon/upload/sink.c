@@ -16,8 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How often a spool that can't be read is looked at again. */
-#define SPOOL_RETRY (INT64_C(1) * NSEC_PER_SEC)
+/* Seconds in which bytes that the disk does not give may come back, before they are told as lost. */
+#define SPOOL_PATIENCE 60
 /* How long what was accepted may stay unsynced while more full batches follow. */
 #define STORE_INTERVAL (50 * NSEC_PER_MSEC)
 
@@ -44,8 +44,10 @@ static void resume_batch(struct sink *sink)
 {
 	struct cursor_state *state = &sink->state;
 
-	if (state->batch.last <= state->delivered.sequence)
+	if (state->batch.last <= state->delivered.sequence) {
+		sink->carried = sink->owed = state->loss;
 		return;
+	}
 	sink->splits[sink->n_splits++] = state->batch.last;
 	/* Messages before it were set aside when the last run ended: they stay apart from it. */
 	if (state->batch.first > state->delivered.sequence + 1 && state->loss.messages == 0)
@@ -61,9 +63,11 @@ static int open_reader(struct sink *sink)
 	if (*sink->options.spool_fd < 0)
 		return -ENOENT;
 	r = spool_reader_new(*sink->options.spool_fd, &sink->reader);
-	if (r == 0)
-		sink_restart_at(sink, &sink->state.delivered);
-	return r;
+	if (r < 0)
+		return r;
+	spool_reader_set_patience(sink->reader, SPOOL_PATIENCE);
+	sink_restart_at(sink, &sink->state.delivered);
+	return 0;
 }
 
 static int open_directory(struct sink *sink, int upload_fd, const char *name)
@@ -89,8 +93,7 @@ static int open_directory(struct sink *sink, int upload_fd, const char *name)
 	if (r > 0)
 		log_error("sink %s: its cursor was damaged: it begins with the oldest message again", name);
 	sink->state = *cursor_state(sink->cursor);
-	sink_recent_read(sink);
-	return 0;
+	return sink_recent_read(sink);
 }
 
 static int init(struct sink *sink)
@@ -101,6 +104,7 @@ static int init(struct sink *sink)
 	r = open_directory(sink, sink->options.upload_fd, config->name);
 	if (r < 0)
 		return r;
+	sink_account_begin(sink, &sink->state.delivered);
 	sink_batch_reset(sink);
 	resume_batch(sink);
 	sink->next_flush = sink_now(sink) +
@@ -110,12 +114,21 @@ static int init(struct sink *sink)
 
 void sink_store_cursor(struct sink *sink)
 {
-	int r = cursor_write(sink->cursor, &sink->state);
+	int r;
 
+	sink_check_cursor(sink);
+	r = cursor_write(sink->cursor, &sink->state);
 	/* Going on without it costs duplicates after a crash at worst; standing still would cost the log. */
-	if (r < 0)
+	if (r < 0) {
+		if (!sink->cursor_failed)
+			log_warning("sink %s: its cursor can't be written: %s; trying again",
+				    sink->context.config->name, strerror(-r));
 		sink_set_error(sink, "cursor", r);
-	sink->cursor_dirty = r < 0;
+	} else if (sink->cursor_failed) {
+		sink->last_error[0] = '\0';
+		sink_changed(sink);
+	}
+	sink->cursor_failed = sink->cursor_dirty = r < 0;
 	sink->stored_at = sink_now(sink);
 }
 
@@ -198,10 +211,11 @@ static void rest(struct sink *sink)
 {
 	if (sink->cursor_dirty) {
 		sink->state.batch = (struct cursor_batch){};
-		sink->state.loss = (struct cursor_loss){};
 		sink_store_cursor(sink);
 	}
-	if (sink->batch.messages > 0)
+	if (sink->cursor_dirty)
+		sink_wake_at(sink, sink_now(sink) + SINK_RETRY);
+	else if (sink->batch.messages > 0)
 		sink_wake_at(sink, sink->next_flush);
 	if (sink->health == SINK_OK)
 		sink->health = SINK_IDLE;
@@ -210,28 +224,67 @@ static void rest(struct sink *sink)
 	sink_changed(sink);
 }
 
+void sink_pause_reading(struct sink *sink)
+{
+	sink->read_not_before = sink_now(sink) + SINK_RETRY;
+	sink_wake_at(sink, sink->read_not_before);
+}
+
+/* The spool can't be read now: nothing is passed over, and it is tried again. Told once. */
+static void spool_failed(struct sink *sink, int error)
+{
+	if (sink->spool_error == 0)
+		log_warning("sink %s: the spool can't be read: %s; trying again", sink->context.config->name,
+			    strerror(-error));
+	sink->spool_error = error;
+	sink_set_error(sink, "spool", error);
+	if (sink->health == SINK_IDLE || sink->health == SINK_OK)
+		sink->health = SINK_RETRYING;
+	/* What was built of the message at hand may be half of it. */
+	if (sink->peeked)
+		sink_restart_at(sink, sink->batch.messages > 0 ? &sink->batch_start : &sink->batch_end);
+}
+
+static void spool_is_back(struct sink *sink)
+{
+	if (sink->spool_error == 0)
+		return;
+	log_info("sink %s: the spool can be read again", sink->context.config->name);
+	sink->spool_error = 0;
+	sink->last_error[0] = '\0';
+	if (sink->health == SINK_RETRYING)
+		sink->health = SINK_IDLE;
+	sink_changed(sink);
+}
+
 static void run_gather(struct sink *sink)
 {
 	int r;
 
+	if (sink_now(sink) < sink->read_not_before) {
+		sink_wake_at(sink, sink->read_not_before);
+		return;
+	}
 	r = open_reader(sink);
 	if (r == 0)
 		r = sink_gather(sink);
+	if (r == -ENOENT) {
+		/* There is no spool yet. */
+		sink_wake_at(sink, sink_now(sink) + SINK_RETRY);
+		return;
+	}
+	if (r < 0 && r != -EAGAIN && r != -EBADMSG) {
+		spool_failed(sink, r);
+		sink_pause_reading(sink);
+		return;
+	}
+	spool_is_back(sink);
 	if (r == -EAGAIN) {
 		sink_wake_at(sink, 0);
 		return;
 	}
 	if (r == -EBADMSG) {
 		sink_unsendable(sink);
-		return;
-	}
-	if (r < 0) {
-		if (r != -ENOENT)
-			sink_set_error(sink, "spool", r);
-		/* What was built may be half a message further than it knows. */
-		if (sink->reader)
-			sink_restart_at(sink, &sink->batch_start);
-		sink_wake_at(sink, sink_now(sink) + SPOOL_RETRY);
 		return;
 	}
 	if (r == 0) {
@@ -246,6 +299,14 @@ void sink_run(struct sink *sink)
 {
 	int64_t now = sink_now(sink);
 
+	if (sink->phase == PHASE_SETTLING) {
+		if (now < sink->retry_at) {
+			sink_wake_at(sink, sink->retry_at);
+			return;
+		}
+		sink_settle(sink);
+		return;
+	}
 	if (sink->phase == PHASE_GATHER)
 		run_gather(sink);
 	if (sink->phase == PHASE_WAITING) {
@@ -285,7 +346,7 @@ void sink_flush(struct sink *sink, int64_t deadline)
 
 bool sink_is_settled(const struct sink *sink)
 {
-	if (sink->phase == PHASE_WAITING)
+	if (sink->phase == PHASE_WAITING || sink->phase == PHASE_SETTLING)
 		return sink->retry_at > sink->flush_until;
 	if (sink->phase == PHASE_READY)
 		return sink->send_not_before > sink->flush_until;
@@ -311,6 +372,8 @@ void sink_retry(struct sink *sink)
 
 void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 {
+	const struct cursor_loss *loss = sink->loss.messages > 0 ? &sink->loss : &sink->owed;
+
 	*ret_status = (struct sink_status){
 		.name = sink->context.config->name,
 		.type = sink->ops->name,
@@ -318,15 +381,19 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 		.delivered_sequence = sink->state.delivered.sequence,
 		.last_success = sink->state.last_success,
 		.retries = sink->retries,
-		.lost_messages = sink->state.lost_messages + sink->loss.messages,
-		.lost_bytes = sink->state.lost_bytes + sink->loss.bytes,
+		.lost_messages = sink->state.lost_messages + loss->messages,
+		.lost_bytes = sink->state.lost_bytes + loss->bytes,
 		.quarantined = sink->state.quarantined_messages,
 		.sent_messages = sink->sent_messages,
 		.sent_bytes = sink->sent_bytes,
+		.cursor_violations = sink->violations,
 	};
 	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
+	/* A backlog that can't be counted now is not none. */
 	if (sink->reader)
 		(void)spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,
-					   &ret_status->backlog_messages, &ret_status->backlog_bytes,
-					   &ret_status->oldest);
+					   &sink->backlog_messages, &sink->backlog_bytes, &sink->oldest);
+	ret_status->backlog_messages = sink->backlog_messages;
+	ret_status->backlog_bytes = sink->backlog_bytes;
+	ret_status->oldest = sink->oldest;
 }

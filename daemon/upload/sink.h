@@ -119,6 +119,7 @@ struct sink_status {
 	uint64_t lost_messages, lost_bytes;
 	uint64_t quarantined;
 	uint64_t sent_messages, sent_bytes; /* since the uploader started */
+	uint64_t cursor_violations;	    /* times that the cursor was about to pass over a message */
 };
 
 struct sink_options {

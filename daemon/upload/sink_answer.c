@@ -13,53 +13,75 @@
 #include <errno.h>
 #include <string.h>
 
-static int quarantine_one(struct sink *sink, uint64_t sequence, uint64_t *ret_bytes)
+/* Reads a message once more. 1; 0 when it has gone from the spool; -errno. */
+static int read_again(struct sink *sink, uint64_t sequence, struct spool_message *ret_message)
 {
-	struct spool_message message;
 	struct spool_gap gap;
 	int r;
 
-	*ret_bytes = 0;
+	/* The reader leaves its place, and has to find back before anything else is read. */
+	sink->must_seek = true;
+	sink->peeked = false;
 	r = spool_reader_seek(sink->reader, sequence);
 	if (r < 0)
 		return r;
 	do
-		r = spool_reader_next(sink->reader, &message, &gap);
+		r = spool_reader_next(sink->reader, ret_message, &gap);
 	while (r == SPOOL_READ_GAP);
-	if (r < 0)
-		return r;
-	/* Gone meanwhile: nothing is left to be put aside. */
-	if (r != SPOOL_READ_MESSAGE || message.sequence != sequence)
-		return 0;
-	*ret_bytes = message.length;
-	return quarantine_add(sink->directory_fd, sequence, message.data, message.length,
-			      sink->context.quarantine_max);
+	return r < 0 ? r : r == SPOOL_READ_MESSAGE && ret_message->sequence == sequence;
 }
 
-static void quarantine_and_count(struct sink *sink, uint64_t sequence)
+/*
+ * Puts a refused message into quarantine; one that has gone from the spool, or for which there is no room
+ * after many tries, is lost. 0, or -errno when it is to be tried again.
+ */
+static int settle_one(struct sink *sink, struct refused_message *refused)
 {
-	uint64_t bytes;
+	struct spool_message message;
 	int r;
 
-	r = quarantine_one(sink, sequence, &bytes);
-	/* The message is lost for the quarantine; the stream goes on. */
-	if (r < 0)
-		sink_set_error(sink, "quarantine", r);
+	r = read_again(sink, refused->sequence, &message);
+	/* As long as it can't be read, nothing else can: that is worth any wait. */
+	if (r < 0 && r != -EIO)
+		return r;
+	if (r > 0) {
+		r = quarantine_add(sink->directory_fd, refused->sequence, message.data, message.length,
+				   sink->context.quarantine_max);
+		refused->kept = r == 0;
+	} else if (r == 0) {
+		r = -ENODATA;
+	}
 	kill_point("upload-quarantined");
-	sink->state.quarantined_messages++;
-	sink->state.quarantined_bytes += bytes;
+	if (refused->kept)
+		sink->n_settling = 0;
+	else if (r != -ENODATA && r != -EFBIG && ++sink->n_settling < SINK_QUARANTINE_TRIES)
+		return r;
+	refused->settled = true;
+	if (!refused->kept)
+		log_error("sink %s: a refused message is lost: it can't be put into quarantine: %s",
+			  sink->context.config->name,
+			  r == -ENODATA ? "it has gone from the spool" : strerror(-r));
+	return 0;
+}
+
+static void count_settled(struct sink *sink, const struct refused_message *refused)
+{
+	if (refused->kept) {
+		sink->state.quarantined_messages++;
+		sink->state.quarantined_bytes += refused->bytes;
+	} else {
+		sink_owe(sink, 1, refused->bytes, refused->time, refused->time, CURSOR_LOSS_REFUSED);
+	}
 	sink->cursor_dirty = true;
 }
 
-/* A later message was accepted, so those set aside were refused for themselves. */
-static void settle_refused(struct sink *sink)
+static void settling_failed(struct sink *sink, int error)
 {
-	for (size_t i = 0; i < sink->n_refused; i++)
-		quarantine_and_count(sink, sink->refused[i].sequence);
-	log_warning("sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
-		    sink->n_refused, sink->n_refused == 1 ? "" : "s");
-	sink->n_refused = 0;
-	sink_restart_at(sink, &sink->batch_end);
+	if (sink->health != SINK_RETRYING)
+		log_warning("sink %s: a refused message can't be put into quarantine: %s; trying again",
+			    sink->context.config->name, strerror(-error));
+	sink->health = SINK_RETRYING;
+	sink_set_error(sink, "quarantine", error);
 }
 
 /* Ends of refused batches that were reached. */
@@ -69,7 +91,7 @@ static void pop_splits(struct sink *sink, uint64_t sequence)
 		sink->n_splits--;
 }
 
-static void next_batch(struct sink *sink)
+void sink_next_batch(struct sink *sink)
 {
 	sink_batch_reset(sink);
 	sink->limit = 0;
@@ -94,10 +116,53 @@ static void go_on_ahead(struct sink *sink)
 	sink_changed(sink);
 }
 
+/* Everything up to the position is settled, and the cursor may say so. */
+static void pass(struct sink *sink, const struct spool_position *end)
+{
+	sink->state.delivered = *end;
+	sink->cursor_dirty = true;
+	pop_splits(sink, end->sequence);
+}
+
+/* A later message was accepted, so those set aside were refused for themselves. */
+void sink_settle(struct sink *sink)
+{
+	const struct spool_position end = sink->batch_end;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sink->n_refused; i++) {
+		int r = sink->refused[i].settled ? 0 : settle_one(sink, &sink->refused[i]);
+
+		if (r < 0) {
+			settling_failed(sink, r);
+			sink->phase = PHASE_SETTLING;
+			sink->retry_at = sink_now(sink) + SINK_RETRY;
+			sink_wake_at(sink, sink->retry_at);
+			return;
+		}
+	}
+	/* All at once, with the cursor: what is done again after a crash is counted once. */
+	for (size_t i = 0; i < sink->n_refused; i++) {
+		kept += sink->refused[i].kept;
+		count_settled(sink, &sink->refused[i]);
+	}
+	if (kept > 0)
+		log_warning("sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
+			    kept, kept == 1 ? "" : "s");
+	sink->n_refused = 0;
+	sink->health = SINK_OK;
+	sink->last_error[0] = '\0';
+	pass(sink, &end);
+	sink_restart_at(sink, &end);
+	sink_next_batch(sink);
+}
+
 static void handle_delivered(struct sink *sink)
 {
-	struct cursor_state *state = &sink->state;
 	const struct batch_bounds batch = sink->ahead ? sink->sent : sink->batch;
+	const struct sink_span span = sink->ahead ? sink->sent_span : sink->span;
+	const struct spool_position end = sink->ahead ? sink->sent_end : sink->batch_end;
+	struct cursor_state *state = &sink->state;
 
 	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
@@ -106,35 +171,61 @@ static void handle_delivered(struct sink *sink)
 	sink->probing = false;
 	sink->sent_messages += batch.messages;
 	sink->sent_bytes += batch.bytes;
-	state->delivered = sink->ahead ? sink->sent_end : sink->batch_end;
 	state->sent_messages += batch.messages;
 	state->sent_bytes += batch.bytes;
 	state->last_success = clock_wall(sink->context.clock);
 	state->lost_messages += sink->loss.messages;
 	state->lost_bytes += sink->loss.bytes;
-	state->loss = sink->carried = (struct cursor_loss){};
+	state->loss = sink->loss = sink->carried = sink->owed = (struct cursor_loss){};
 	sink->cursor_dirty = true;
-	if (sink->n_refused > 0)
-		settle_refused(sink);
-	pop_splits(sink, batch.last);
+	if (!sink_account(sink, &span, &end))
+		return;
+	if (sink->n_refused > 0) {
+		sink_settle(sink);
+		return;
+	}
+	pass(sink, &end);
 	if (sink->ahead)
 		go_on_ahead(sink);
 	else
-		next_batch(sink);
+		sink_next_batch(sink);
 }
 
 void sink_unsendable(struct sink *sink)
 {
-	log_warning("sink %s: a message that it can't send was put into quarantine",
-		    sink->context.config->name);
-	quarantine_and_count(sink, sink->batch.last);
+	struct refused_message refused = {
+		.sequence = sink->batch.last,
+		.bytes = sink->batch.bytes,
+		.time = sink->batch_end.time,
+	};
+	const struct spool_position end = sink->batch_end;
+	int r;
+
+	r = settle_one(sink, &refused);
+	if (r < 0) {
+		/* It is met again. */
+		settling_failed(sink, r);
+		sink_restart_at(sink, &sink->batch_start);
+		sink_pause_reading(sink);
+		return;
+	}
+	if (refused.kept)
+		log_warning("sink %s: a message that it can't send was put into quarantine",
+			    sink->context.config->name);
+	if (sink->health == SINK_RETRYING) {
+		sink->health = SINK_IDLE;
+		sink->last_error[0] = '\0';
+	}
+	sink->carried = sink->loss;
+	if (!sink_account(sink, &sink->span, &end))
+		return;
 	/* Nothing before it waits for an answer: the cursor may pass. */
 	if (sink->n_refused == 0 && sink->loss.messages == 0)
-		sink->state.delivered = sink->batch_end;
-	sink->carried = sink->loss;
-	pop_splits(sink, sink->batch.last);
-	sink_restart_at(sink, &sink->batch_end);
-	next_batch(sink);
+		pass(sink, &end);
+	count_settled(sink, &refused);
+	pop_splits(sink, end.sequence);
+	sink_restart_at(sink, &end);
+	sink_next_batch(sink);
 }
 
 static void wait_for(struct sink *sink, int64_t delay)
@@ -180,7 +271,7 @@ static void split_batch(struct sink *sink)
 		sink->splits[sink->n_splits++] = last;
 	}
 	sink_restart_at(sink, &sink->batch_start);
-	next_batch(sink);
+	sink_next_batch(sink);
 	sink->limit = half;
 }
 
@@ -190,9 +281,10 @@ static void begin_probing(struct sink *sink)
 	sink->probing = true;
 	sink->n_splits = 0;
 	sink->n_refused = 0;
-	sink->carried = (struct cursor_loss){};
+	sink->carried = sink->refused[0].carried;
+	sink_account_begin(sink, &sink->refused[0].before);
 	sink_restart_at(sink, &sink->refused[0].before);
-	next_batch(sink);
+	sink_next_batch(sink);
 	sink->limit = 1;
 	/* As soon as it is built it waits its minute. */
 	sink->send_not_before = sink_now(sink) + BACKOFF_MISCONFIGURED;
@@ -217,15 +309,23 @@ static void handle_refused(struct sink *sink, const char *text)
 		split_batch(sink);
 		return;
 	}
-	sink->refused[sink->n_refused++] = (struct refused_message){last, sink->batch_start};
+	sink->refused[sink->n_refused++] = (struct refused_message){
+		.sequence = last,
+		.bytes = sink->batch.bytes,
+		.time = sink->batch_end.time,
+		.before = sink->batch_start,
+		.carried = sink->carried,
+	};
+	/* The loss was not told with it; it is told with the next one. */
+	sink->carried = sink->loss;
+	if (!sink_account(sink, &sink->span, &sink->batch_end))
+		return;
 	if (sink->n_refused == SINK_REFUSED_MAX) {
 		begin_probing(sink);
 		return;
 	}
-	/* The loss was not told with it; it is told with the next one. */
-	sink->carried = sink->loss;
 	pop_splits(sink, last);
-	next_batch(sink);
+	sink_next_batch(sink);
 }
 
 static void pace(struct sink *sink, uint64_t wire_bytes)

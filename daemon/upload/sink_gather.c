@@ -17,6 +17,7 @@
 void sink_batch_reset(struct sink *sink)
 {
 	sink->batch = (struct batch_bounds){.spool_id = sink->spool_id};
+	sink->span = (struct sink_span){};
 	sink->full = false;
 	sink->loss = (struct cursor_loss){};
 }
@@ -24,31 +25,34 @@ void sink_batch_reset(struct sink *sink)
 void sink_restart_at(struct sink *sink, const struct spool_position *position)
 {
 	struct spool_position start = *position; /* may be the batch's own, which goes */
-	int r;
 
 	sink_batch_reset(sink);
 	sink->peeked = false;
 	sink->gap = (struct spool_gap){};
+	sink->new_spool = false;
 	sink->at_end = false;
 	sink->batch_start = sink->batch_end = start;
-	r = spool_reader_seek_position(sink->reader, &start);
-	if (r < 0)
-		sink_set_error(sink, "spool", r);
+	sink->must_seek = true;
 }
 
 /*
  * Another spool id. Either a spool that goes on from the old one, with sequences that go on too: then only
  * the batch ends here. Or one that was made anew: then nothing that is known of the old one says anything of
- * it.
+ * it. What the old one still owed is told with it: a refused message can't be read there any more.
  */
 static void begin_new_spool(struct sink *sink)
 {
 	sink->new_spool = false;
 	if (sink->peek.sequence > sink->state.delivered.sequence)
 		return;
+	sink->owed = sink->carried;
+	for (size_t i = 0; i < sink->n_refused; i++)
+		sink_owe(sink, 1, sink->refused[i].bytes, sink->refused[i].time, sink->refused[i].time,
+			 CURSOR_LOSS_REFUSED);
 	sink->state.delivered = sink->batch_end = (struct spool_position){};
+	sink_account_begin(sink, &sink->state.delivered);
 	sink->state.batch = (struct cursor_batch){};
-	sink->state.loss = sink->carried = (struct cursor_loss){};
+	sink->state.loss = (struct cursor_loss){};
 	sink->gap = (struct spool_gap){};
 	sink->n_splits = 0;
 	sink->n_refused = 0;
@@ -75,6 +79,12 @@ static int peek_message(struct sink *sink)
 	struct spool_gap gap;
 	int r;
 
+	if (sink->must_seek) {
+		r = spool_reader_seek_position(sink->reader, &sink->batch_end);
+		if (r < 0)
+			return r;
+		sink->must_seek = false;
+	}
 	while (!sink->peeked) {
 		r = spool_reader_next(sink->reader, &sink->peek, &gap);
 		if (r < 0)
@@ -105,22 +115,20 @@ static struct cursor_loss find_loss(struct sink *sink)
 	const struct spool_gap *gap = &sink->gap;
 	struct cursor_loss loss = sink->carried;
 
-	if (gap->messages > 0) {
-		loss.reason = loss.messages > 0 ? loss.reason
-			      : gap->damaged	? CURSOR_LOSS_DAMAGED
-						: CURSOR_LOSS_SPOOL_FULL;
-		loss.from = loss.messages > 0 ? loss.from : gap->from;
-		loss.to = gap->to;
-		loss.messages += gap->messages;
-		loss.bytes += gap->bytes;
-		loss.client_time = 0;
-	}
+	sink_add_loss(&loss, &(struct cursor_loss){
+				     .messages = gap->messages,
+				     .bytes = gap->bytes,
+				     .from = gap->from,
+				     .to = gap->to,
+				     .reason = gap->damaged ? CURSOR_LOSS_DAMAGED : CURSOR_LOSS_SPOOL_FULL,
+			     });
+	/* Told before, in a batch that began with this message: the same words again, also of what was owed.
+	 */
+	if (state->batch.first == sink->peek.sequence && state->loss.messages >= loss.messages &&
+	    state->loss.bytes >= loss.bytes)
+		return state->loss;
 	if (loss.messages == 0)
 		return loss;
-	/* Told before, in a batch that began with this message: the same words again. */
-	if (state->batch.first == sink->peek.sequence && state->loss.messages == loss.messages &&
-	    state->loss.bytes == loss.bytes)
-		return state->loss;
 	if (loss.client_time == 0) {
 		loss.client_time = clock_wall(sink->context.clock);
 		loss.proc_id = message_proc_id(sink->peek.data, sink->peek.length);
@@ -176,6 +184,7 @@ static void begin_cursor(struct sink *sink)
 	sink->state.delivered.messages -= MIN(sink->state.delivered.messages, UINT64_C(1));
 	sink->state.delivered.bytes -= MIN(sink->state.delivered.bytes, (uint64_t)message->length);
 	sink->batch_end = sink->state.delivered;
+	sink_account_begin(sink, &sink->state.delivered);
 	sink->cursor_dirty = true;
 }
 
@@ -226,6 +235,7 @@ static int add_message(struct sink *sink)
 	}
 	if (r < 0 && r != -EBADMSG)
 		return r;
+	sink_span_add(&sink->span, &sink->peek, sink->gap.messages);
 	sink->batch.last = sink->peek.sequence;
 	sink->batch.messages++;
 	sink->batch.bytes += sink->peek.length;
@@ -280,6 +290,7 @@ static void begin_ahead(struct sink *sink)
 	sink->sent = sink->batch;
 	sink->sent_start = sink->batch_start;
 	sink->sent_end = sink->batch_end;
+	sink->sent_span = sink->span;
 	sink_batch_reset(sink);
 }
 
@@ -290,6 +301,7 @@ void sink_drop_ahead(struct sink *sink)
 	sink_restart_at(sink, &sink->sent_end);
 	sink->batch = sink->sent;
 	sink->batch_start = sink->sent_start;
+	sink->span = sink->sent_span;
 	sink->full = true;
 }
 

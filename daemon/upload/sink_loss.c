@@ -11,6 +11,12 @@
 
 void sink_loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 {
+	static const char *const reasons[] = {
+		[CURSOR_LOSS_SPOOL_FULL] = "spool full",
+		[CURSOR_LOSS_DAMAGED] = "damaged on disk",
+		[CURSOR_LOSS_REFUSED] = "refused and not kept",
+		[CURSOR_LOSS_UNREAD] = "passed over",
+	};
 	char now[TIME_TEXT_MAX], from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
 
 	time_format(loss->client_time, now);
@@ -23,8 +29,7 @@ void sink_loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 		time_format(loss->to, to);
 		buffer_printf(buffer, " from %s to %s", from, to);
 	}
-	buffer_append_text(buffer,
-			   loss->reason == CURSOR_LOSS_DAMAGED ? ": damaged on disk\"}" : ": spool full\"}");
+	buffer_printf(buffer, ": %s\"}", reasons[loss->reason]);
 }
 
 uint32_t message_proc_id(const char *message, size_t n)

@@ -24,6 +24,7 @@ int sink_recent_write(struct sink *sink)
 					 O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (sink->recent_fd < 0)
 		return -errno;
+	sink_check_cursor(sink);
 	cursor_encode(&sink->state, 1, slot);
 	n = pwrite(sink->recent_fd, slot, sizeof(slot), 0);
 	if (n < 0)
@@ -31,18 +32,24 @@ int sink_recent_write(struct sink *sink)
 	return n == (ssize_t)sizeof(slot) ? 0 : -ENOSPC;
 }
 
-void sink_recent_read(struct sink *sink)
+int sink_recent_read(struct sink *sink)
 {
 	const struct spool_position *delivered = &sink->state.delivered;
 	struct cursor_state recent;
+	int r;
 
-	if (cursor_read(sink->directory_fd, RECENT_NAME, &recent) < 0)
-		return;
+	r = cursor_read(sink->directory_fd, RECENT_NAME, &recent);
+	/* Never written, or torn by a power cut: the cursor stands. */
+	if (r == -ENOENT || r == -EBADMSG)
+		return 0;
+	if (r < 0)
+		return r;
 	/* Of another spool, or older than the cursor. */
 	if (!spool_id_equal(&recent.delivered.spool_id, &delivered->spool_id) ||
 	    recent.delivered.sequence < delivered->sequence ||
 	    (recent.delivered.sequence == delivered->sequence && recent.batch.last <= sink->state.batch.last))
-		return;
+		return 0;
 	sink->state = recent;
 	sink->cursor_dirty = true;
+	return 0;
 }
