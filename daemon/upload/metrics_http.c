@@ -1,88 +1,439 @@
 /*
  * The metrics port. It is the uploader that serves it, so that the process with capabilities has no network
  * connection. Until the collector has sent a text the answer is 503: no figures are better than zeros.
+ *
+ * Whoever reaches the port may open connections, and must not starve the delivery of messages by that. So
+ * there are few at a time, the oldest makes room for the next, none lives long, and they are accepted at a
+ * pace. (The server of libevent has none of this: it takes every connection, and logs each one that it
+ * can't.)
  */
 
 #include "daemon/upload/metrics_http.h"
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <event2/http.h>
+#include <inttypes.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
 
-/* A scraper that is silent this long is not waited for. */
-#define TIMEOUT_SECONDS	    15
-#define REQUEST_BODY_MAX    0
-#define REQUEST_HEADERS_MAX (16 * 1024)
+#define CONNECTIONS_MAX 32
+#define REQUEST_MAX	8192
+/* From the connection to the last byte of the answer. */
+#define LIFETIME (10 * NSEC_PER_SEC)
+/* A turn of the loop accepts so many, and then none for a moment. */
+#define ACCEPTS_A_TURN 16
+#define TURN_PAUSE_MS  20
+/* After an error (no descriptor left, above all): the connection still waits, and would wake the loop at
+ * once. */
+#define ERROR_PAUSE_MS 100
+#define LOG_INTERVAL   (60 * NSEC_PER_SEC)
 
-struct metrics_http {
-	struct evhttp *http;
-	char *text;
+struct connection {
+	struct metrics_http *metrics;
+	struct bufferevent *stream;
+	int64_t deadline; /* boot time */
+	bool answered;
+	bool ended;	/* the client sends nothing more */
+	size_t surplus; /* bytes behind the request */
+	TAILQ_ENTRY(connection) entry;
 };
 
-static void on_metrics(struct evhttp_request *request, void *userdata)
-{
-	struct metrics_http *metrics = userdata;
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-	struct evbuffer *body;
+struct metrics_http {
+	struct event_base *base;
+	int fd;
+	struct event *accept_event;
+	struct event *pause_event;			 /* accepts again */
+	struct event *deadline_event;			 /* of the oldest connection */
+	TAILQ_HEAD(connections, connection) connections; /* the oldest first */
+	size_t n_connections;
+	char *text;
 
-	if (!metrics->text) {
-		evhttp_send_error(request, HTTP_SERVUNAVAIL, "No metrics yet");
+	uint64_t dropped; /* without an answer */
+	uint64_t accept_errors;
+	int64_t logged_at; /* boot time; 0: never */
+};
+
+/* Once a minute, however often it happens: the counts tell the rest. */
+static void tell(struct metrics_http *metrics, const char *what)
+{
+	int64_t now = time_now_boot();
+
+	if (metrics->logged_at != 0 && now - metrics->logged_at < LOG_INTERVAL)
+		return;
+	metrics->logged_at = now;
+	log_warning("metrics port: %s (%" PRIu64 " connections dropped without an answer, %" PRIu64
+		    " could not be accepted)",
+		    what, metrics->dropped, metrics->accept_errors);
+}
+
+/* ---- connections ---- */
+
+static void connection_free(struct connection *connection)
+{
+	struct metrics_http *metrics = connection->metrics;
+
+	TAILQ_REMOVE(&metrics->connections, connection, entry);
+	metrics->n_connections--;
+	bufferevent_free(connection->stream);
+	free(connection);
+}
+
+static void set_deadline(struct metrics_http *metrics)
+{
+	const struct connection *oldest = TAILQ_FIRST(&metrics->connections);
+	struct timeval timeout;
+	int64_t left;
+
+	if (!oldest) {
+		event_del(metrics->deadline_event);
 		return;
 	}
-	body = evbuffer_new();
-	if (!body || evbuffer_add(body, metrics->text, strlen(metrics->text)) < 0) {
-		evhttp_send_error(request, HTTP_INTERNAL, NULL);
-	} else {
-		evhttp_add_header(headers, "Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-		evhttp_send_reply(request, HTTP_OK, "OK", body);
+	left = MAX(oldest->deadline - time_now_boot(), INT64_C(0));
+	timeout = (struct timeval){.tv_sec = left / NSEC_PER_SEC,
+				   .tv_usec = left % NSEC_PER_SEC / NSEC_PER_USEC};
+	event_add(metrics->deadline_event, &timeout);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *userdata)
+{
+	struct metrics_http *metrics = userdata;
+	struct connection *oldest;
+	int64_t now = time_now_boot();
+
+	(void)fd;
+	(void)what;
+	while ((oldest = TAILQ_FIRST(&metrics->connections)) && oldest->deadline <= now + NSEC_PER_MSEC) {
+		/* What it has not taken by now is not kept for it by the kernel, either. */
+		const struct linger none = {.l_onoff = 1};
+
+		if (!oldest->answered) {
+			metrics->dropped++;
+			tell(metrics, "a client sends no request");
+		}
+		(void)setsockopt(bufferevent_getfd(oldest->stream), SOL_SOCKET, SO_LINGER, &none,
+				 sizeof(none));
+		connection_free(oldest);
 	}
+	set_deadline(metrics);
+}
+
+int metrics_http_judge(const char *head, size_t n, bool *ret_head)
+{
+	static const char path[] = "/metrics";
+	const char *end = memchr(head, '\n', n), *target, *version;
+	size_t length;
+
+	*ret_head = false;
+	if (!end)
+		return 400;
+	if (end > head && end[-1] == '\r')
+		end--;
+	target = memchr(head, ' ', (size_t)(end - head));
+	if (!target || target == head)
+		return 400;
+	length = (size_t)(target - head);
+	target++;
+	version = memchr(target, ' ', (size_t)(end - target));
+	if (!version || version == target || end - version < 9 || memcmp(version, " HTTP/1.", 8) != 0)
+		return 400;
+	*ret_head = length == 4 && memcmp(head, "HEAD", 4) == 0;
+	if (!*ret_head && (length != 3 || memcmp(head, "GET", 3) != 0))
+		return 405;
+	length = (size_t)(version - target);
+	if (length < sizeof(path) - 1 || memcmp(target, path, sizeof(path) - 1) != 0)
+		return 404;
+	return length == sizeof(path) - 1 || target[sizeof(path) - 1] == '?' ? 200 : 404;
+}
+
+static const char *reason(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 503:
+		return "No metrics yet";
+	default:
+		return "Bad Request";
+	}
+}
+
+static int add_body(const struct metrics_http *metrics, struct evbuffer *body)
+{
+	if (evbuffer_add(body, metrics->text, strlen(metrics->text)) < 0)
+		return -ENOMEM;
+	return evbuffer_add_printf(body,
+				   "# HELP netlogd_metrics_dropped_total Connections to this port that were "
+				   "closed without an answer.\n"
+				   "# TYPE netlogd_metrics_dropped_total counter\n"
+				   "netlogd_metrics_dropped_total %" PRIu64 "\n"
+				   "# HELP netlogd_metrics_accept_errors_total Times that a connection to "
+				   "this port could not be accepted.\n"
+				   "# TYPE netlogd_metrics_accept_errors_total counter\n"
+				   "netlogd_metrics_accept_errors_total %" PRIu64 "\n",
+				   metrics->dropped, metrics->accept_errors) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* The whole answer in one piece, or none. */
+static int answer(struct connection *connection, int status, bool head)
+{
+	struct evbuffer *whole = evbuffer_new(), *body = evbuffer_new();
+	int r = whole && body ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = status == 200 ? add_body(connection->metrics, body)
+				  : MIN(evbuffer_add_printf(body, "%s\n", reason(status)), 0);
+	if (r == 0)
+		r = MIN(evbuffer_add_printf(whole,
+					    "HTTP/1.1 %d %s\r\n"
+					    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
+					    "Content-Length: %zu\r\n"
+					    "%s"
+					    "Connection: close\r\n\r\n",
+					    status, reason(status), evbuffer_get_length(body),
+					    status == 405 ? "Allow: GET, HEAD\r\n" : ""),
+			0);
+	if (r == 0 && !head)
+		r = evbuffer_add_buffer(whole, body);
+	if (r == 0)
+		r = bufferevent_write_buffer(connection->stream, whole);
+	if (whole)
+		evbuffer_free(whole);
 	if (body)
 		evbuffer_free(body);
+	connection->answered = r == 0;
+	return r;
 }
+
+static void on_readable(struct bufferevent *stream, void *userdata)
+{
+	struct connection *connection = userdata;
+	struct evbuffer *input = bufferevent_get_input(stream);
+	size_t n = evbuffer_get_length(input);
+	struct evbuffer_ptr end;
+	const char *data;
+	bool head = false;
+	int status = 431;
+
+	/* One request; what follows it is nobody's, and not read for ever. */
+	if (connection->answered) {
+		evbuffer_drain(input, n);
+		connection->surplus += n;
+		if (connection->surplus > REQUEST_MAX)
+			connection_free(connection);
+		return;
+	}
+	end = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);
+	if (end.pos != 0)
+		end = evbuffer_search(input, "\r\n\r\n", 4, NULL);
+	if (end.pos < 0)
+		end = evbuffer_search(input, "\n\n", 2, NULL);
+	if (end.pos < 0 && n < REQUEST_MAX)
+		return;
+	data = (const char *)evbuffer_pullup(input, -1);
+	if (data && end.pos >= 0)
+		status = metrics_http_judge(data, n, &head);
+	if (status == 200 && !connection->metrics->text)
+		status = 503;
+	evbuffer_drain(input, n);
+	if (answer(connection, status, head) < 0) {
+		connection->metrics->dropped++;
+		connection_free(connection);
+	}
+}
+
+static void on_written(struct bufferevent *stream, void *userdata)
+{
+	struct connection *connection = userdata;
+
+	if (!connection->answered)
+		return;
+	/* The client closes when it has read all: a close from here might take back what is under way. */
+	(void)shutdown(bufferevent_getfd(stream), SHUT_WR);
+	if (connection->ended)
+		connection_free(connection);
+}
+
+static void on_end(struct bufferevent *stream, short what, void *userdata)
+{
+	struct connection *connection = userdata;
+
+	connection->ended = true;
+	if (what & BEV_EVENT_EOF && connection->answered &&
+	    evbuffer_get_length(bufferevent_get_output(stream)) > 0)
+		return;
+	connection_free(connection);
+}
+
+/* Takes the descriptor. */
+static int connection_new(struct metrics_http *metrics, int fd)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+
+	if (connection)
+		connection->stream = bufferevent_socket_new(metrics->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!connection || !connection->stream) {
+		free(connection);
+		safe_close(fd);
+		return -ENOMEM;
+	}
+	connection->metrics = metrics;
+	connection->deadline = time_now_boot() + LIFETIME;
+	TAILQ_INSERT_TAIL(&metrics->connections, connection, entry);
+	metrics->n_connections++;
+	bufferevent_setcb(connection->stream, on_readable, on_written, on_end, connection);
+	bufferevent_setwatermark(connection->stream, EV_READ, 0, REQUEST_MAX);
+	bufferevent_enable(connection->stream, EV_READ);
+	return 0;
+}
+
+/* ---- accepting ---- */
+
+static void pause_accepting(struct metrics_http *metrics, int ms)
+{
+	struct timeval pause = {.tv_usec = ms * 1000};
+
+	event_del(metrics->accept_event);
+	event_add(metrics->pause_event, &pause);
+}
+
+static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
+{
+	struct metrics_http *metrics = userdata;
+
+	(void)fd;
+	(void)what;
+	if (event_add(metrics->accept_event, NULL) < 0)
+		pause_accepting(metrics, ERROR_PAUSE_MS);
+}
+
+static void make_room(struct metrics_http *metrics)
+{
+	struct connection *oldest = TAILQ_FIRST(&metrics->connections);
+
+	if (metrics->n_connections < CONNECTIONS_MAX)
+		return;
+	if (!oldest->answered) {
+		metrics->dropped++;
+		tell(metrics, "too many clients that send no request");
+	}
+	connection_free(oldest);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *userdata)
+{
+	struct metrics_http *metrics = userdata;
+
+	(void)what;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (client < 0 && errno == EAGAIN) {
+			set_deadline(metrics);
+			return;
+		}
+		if (client < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (client < 0) {
+			metrics->accept_errors++;
+			tell(metrics, strerror(errno));
+			set_deadline(metrics);
+			pause_accepting(metrics, ERROR_PAUSE_MS);
+			return;
+		}
+		make_room(metrics);
+		if (connection_new(metrics, client) < 0)
+			metrics->dropped++;
+	}
+	set_deadline(metrics);
+	pause_accepting(metrics, TURN_PAUSE_MS);
+}
+
+/* ---- life ---- */
+
+static int open_listener(const struct endpoint *endpoint, int *ret_fd)
+{
+	struct sockaddr_in ipv4 = {.sin_family = AF_INET, .sin_port = htons(endpoint->port)};
+	struct sockaddr_in6 ipv6 = {.sin6_family = AF_INET6, .sin6_port = htons(endpoint->port)};
+	bool is_ipv4 = endpoint->address.family == ADDRESS_IPV4;
+	const struct sockaddr *address = is_ipv4 ? (struct sockaddr *)&ipv4 : (struct sockaddr *)&ipv6;
+	_cleanup_close_ int fd = -1;
+	int yes = 1;
+
+	memcpy(&ipv4.sin_addr, endpoint->address.bytes, sizeof(ipv4.sin_addr));
+	memcpy(&ipv6.sin6_addr, endpoint->address.bytes, sizeof(ipv6.sin6_addr));
+	fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* What is left of connections to the last run does not keep this one from listening. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
+	    bind(fd, address, is_ipv4 ? sizeof(ipv4) : sizeof(ipv6)) < 0 || listen(fd, SOMAXCONN) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+DEFINE_CLEANUP(struct metrics_http *, metrics_http_free);
 
 int metrics_http_new(struct event_base *base, const char *listen, struct metrics_http **ret_metrics)
 {
-	char address[ADDRESS_TEXT_MAX];
-	struct metrics_http *metrics;
+	_cleanup_(metrics_http_freep) struct metrics_http *metrics = NULL;
 	struct endpoint endpoint;
 	int r;
 
 	if (endpoint_parse(listen, &endpoint) < 0 || endpoint.address.family == ADDRESS_NONE)
 		return -EINVAL;
-	address_format(&endpoint.address, address);
 	metrics = calloc(1, sizeof(*metrics));
 	if (!metrics)
 		return -ENOMEM;
-	metrics->http = evhttp_new(base);
-	if (!metrics->http) {
-		free(metrics);
-		return -ENOMEM;
-	}
-	evhttp_set_timeout(metrics->http, TIMEOUT_SECONDS);
-	evhttp_set_max_headers_size(metrics->http, REQUEST_HEADERS_MAX);
-	evhttp_set_max_body_size(metrics->http, REQUEST_BODY_MAX);
-	evhttp_set_allowed_methods(metrics->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
-	evhttp_set_cb(metrics->http, "/metrics", on_metrics, metrics);
-	errno = 0;
-	if (!evhttp_bind_socket_with_handle(metrics->http, address, endpoint.port)) {
-		r = errno ? -errno : -EADDRNOTAVAIL;
-		metrics_http_free(metrics);
+	metrics->base = base;
+	metrics->fd = -1;
+	TAILQ_INIT(&metrics->connections);
+	r = open_listener(&endpoint, &metrics->fd);
+	if (r < 0)
 		return r;
-	}
-	*ret_metrics = metrics;
+	metrics->accept_event = event_new(base, metrics->fd, EV_READ | EV_PERSIST, on_accept, metrics);
+	metrics->pause_event = evtimer_new(base, on_pause_over, metrics);
+	metrics->deadline_event = evtimer_new(base, on_deadline, metrics);
+	if (!metrics->accept_event || !metrics->pause_event || !metrics->deadline_event ||
+	    event_add(metrics->accept_event, NULL) < 0)
+		return -ENOMEM;
+	*ret_metrics = TAKE_PTR(metrics);
 	return 0;
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
 }
 
 void metrics_http_free(struct metrics_http *metrics)
 {
 	if (!metrics)
 		return;
-	evhttp_free(metrics->http);
+	while (!TAILQ_EMPTY(&metrics->connections))
+		connection_free(TAILQ_FIRST(&metrics->connections));
+	free_event(metrics->accept_event);
+	free_event(metrics->pause_event);
+	free_event(metrics->deadline_event);
+	safe_close(metrics->fd);
 	free(metrics->text);
 	free(metrics);
 }

@@ -2,8 +2,11 @@
 
 /*
  * The metrics port: hands out, to whoever asks, the text that the collector made (Prometheus text format
- * 0.0.4). Serves GET and HEAD of /metrics and nothing else.
+ * 0.0.4), and two counts of its own behind it. Serves GET and HEAD of /metrics and nothing else.
  */
+
+#include <stdbool.h>
+#include <stddef.h>
 
 struct event_base;
 struct metrics_http;
@@ -13,3 +16,9 @@ int metrics_http_new(struct event_base *base, const char *listen, struct metrics
 void metrics_http_free(struct metrics_http *metrics);
 /* Takes a copy. Does nothing for NULL. */
 void metrics_http_set_text(struct metrics_http *metrics, const char *text);
+
+/*
+ * The HTTP status that a request deserves, from its head as it came: 200, 400, 404 or 405. ret_head: it is
+ * HEAD, the answer has no body.
+ */
+int metrics_http_judge(const char *head, size_t n, bool *ret_head);

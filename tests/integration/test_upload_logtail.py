@@ -813,7 +813,12 @@ def test_metrics_port(make_uploader, side):
     assert get("/metrics").startswith(b"HTTP/1.1 503 ")
     watch.tell(metrics="netlogd_up 1\n")
     answer = wait_until(lambda: (found := get("/metrics")).startswith(b"HTTP/1.1 200 ") and found, "metrics")
-    assert answer.endswith(b"\r\n\r\nnetlogd_up 1\n")
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert body.startswith(b"netlogd_up 1\n# HELP netlogd_metrics_dropped_total ")
+    assert b"\nnetlogd_metrics_dropped_total 0\n" in body and body.endswith(b"\nnetlogd_metrics_accept_errors_total 0\n")
+    assert f"Content-Length: {len(body)}\r\n".encode() in head
+    assert get("/metrics", "HEAD").endswith(b"\r\n\r\n")
+    assert get("/metrics", "POST").startswith(b"HTTP/1.1 405 ")
     assert b"Content-Type: text/plain; version=0.0.4" in answer
     assert get("/").startswith(b"HTTP/1.1 404 ")
     uploader.stop()
