@@ -184,18 +184,30 @@ static int convert_zstd(struct compressor *compressor, const struct buffer *from
 
 int compressor_convert(struct compressor *compressor, enum compression method)
 {
-	_cleanup_buffer_ struct buffer old = {};
+	_cleanup_buffer_ struct buffer other = {};
+	enum compression before = compressor->method;
 	int r;
 
-	if (compressor->method == method)
+	if (before == method)
 		return 0;
-	if (compressor->method != COMPRESSED_ZSTD)
+	if (before != COMPRESSED_ZSTD)
 		return -EBADMSG;
-	old = compressor->body;
+	other = compressor->body;
 	compressor->body = (struct buffer){};
 	compressor->method = method;
-	r = convert_zstd(compressor, &old);
-	return r < 0 ? r : compressor_finish(compressor);
+	buffer_reset(&compressor->piece);
+	r = convert_zstd(compressor, &other);
+	if (r == 0)
+		r = compressor_finish(compressor);
+	if (r < 0) {
+		/* Part of a body would be sent as if it were whole the next time. */
+		struct buffer part = compressor->body;
+
+		compressor->body = other;
+		compressor->method = before;
+		other = part;
+	}
+	return r;
 }
 
 const struct buffer *compressor_body(const struct compressor *compressor)

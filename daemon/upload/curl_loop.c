@@ -6,16 +6,30 @@
 #include "daemon/upload/curl_loop.h"
 
 #include "common/cleanup.h"
+#include "common/time_text.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <stdbool.h>
 
+#define WATCH_SECONDS 5
+
 struct curl_loop {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
+	struct event *watch; /* now and then: looks after a callback that failed */
+	bool failed;
+	LIST_HEAD(, curl_transfer) transfers; /* under way */
 };
+
+/* Out of the loop, and to its owner, who may begin another one at once. */
+static void finish(struct curl_loop *loop, struct curl_transfer *transfer, CURLcode result)
+{
+	LIST_REMOVE(transfer, entry);
+	curl_multi_remove_handle(loop->multi, transfer->easy);
+	transfer->done(transfer->easy, result, transfer->userdata);
+}
 
 static void check_finished(struct curl_loop *loop)
 {
@@ -24,14 +38,12 @@ static void check_finished(struct curl_loop *loop)
 
 	while ((message = curl_multi_info_read(loop->multi, &left))) {
 		struct curl_transfer *transfer = NULL;
-		CURL *easy = message->easy_handle;
 		CURLcode result = message->data.result;
 
 		if (message->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
-		curl_multi_remove_handle(loop->multi, easy);
-		transfer->done(easy, result, transfer->userdata);
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&transfer);
+		finish(loop, transfer, result);
 	}
 }
 
@@ -59,17 +71,53 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 	check_finished(loop);
 }
 
+static struct curl_transfer *find_overdue(struct curl_loop *loop)
+{
+	struct curl_transfer *transfer;
+	int64_t now = time_now_boot();
+
+	LIST_FOREACH (transfer, &loop->transfers, entry)
+		if (transfer->deadline <= now)
+			return transfer;
+	return NULL;
+}
+
+/*
+ * An event that could not be added, for want of memory, is one that never comes: a transfer would hang
+ * without end. libcurl gives up all transfers once a callback has failed, but only when it is called again;
+ * and short of memory it may forget one altogether, with its time limit.
+ */
+static void on_watch(evutil_socket_t fd, short what, void *userdata)
+{
+	struct curl_loop *loop = userdata;
+	struct curl_transfer *overdue;
+	int running;
+
+	(void)fd;
+	(void)what;
+	if (loop->failed) {
+		loop->failed = false;
+		curl_multi_perform(loop->multi, &running);
+		check_finished(loop);
+	}
+	while ((overdue = find_overdue(loop)))
+		finish(loop, overdue, CURLE_OPERATION_TIMEDOUT);
+}
+
 static int on_timer_request(CURLM *multi, long timeout_ms, void *userdata)
 {
 	struct curl_loop *loop = userdata;
 	struct timeval timeout = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};
 
 	(void)multi;
-	if (timeout_ms < 0)
+	if (timeout_ms < 0) {
 		evtimer_del(loop->timer);
-	else
-		evtimer_add(loop->timer, &timeout);
-	return 0;
+		return 0;
+	}
+	if (evtimer_add(loop->timer, &timeout) == 0)
+		return 0;
+	loop->failed = true;
+	return -1;
 }
 
 static int on_socket_request(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
@@ -94,23 +142,31 @@ static int on_socket_request(CURL *easy, curl_socket_t fd, int what, void *userd
 		event_assign(event, loop->base, fd, events, on_socket_event, loop);
 	} else {
 		event = event_new(loop->base, fd, events, on_socket_event, loop);
-		if (!event)
-			return -1;
-		curl_multi_assign(loop->multi, fd, event);
+		if (event && curl_multi_assign(loop->multi, fd, event) != CURLM_OK) {
+			event_free(event);
+			event = NULL;
+		}
 	}
-	return event_add(event, NULL);
+	if (event && event_add(event, NULL) == 0)
+		return 0;
+	loop->failed = true;
+	return -1;
 }
 
 int curl_loop_new(struct event_base *base, struct curl_loop **ret_loop)
 {
 	struct curl_loop *loop = calloc(1, sizeof(*loop));
+	const struct timeval interval = {.tv_sec = WATCH_SECONDS};
 
 	if (!loop)
 		return -ENOMEM;
 	loop->base = base;
+	LIST_INIT(&loop->transfers);
 	loop->multi = curl_multi_init();
 	loop->timer = evtimer_new(base, on_timer, loop);
-	if (!loop->multi || !loop->timer) {
+	/* Added once and for all: that it comes needs no memory. */
+	loop->watch = event_new(base, -1, EV_PERSIST, on_watch, loop);
+	if (!loop->multi || !loop->timer || !loop->watch || event_add(loop->watch, &interval) < 0) {
 		curl_loop_free(loop);
 		return -ENOMEM;
 	}
@@ -130,6 +186,8 @@ void curl_loop_free(struct curl_loop *loop)
 		curl_multi_cleanup(loop->multi);
 	if (loop->timer)
 		event_free(loop->timer);
+	if (loop->watch)
+		event_free(loop->watch);
 	free(loop);
 }
 
@@ -138,10 +196,19 @@ int curl_loop_add(struct curl_loop *loop, CURL *easy, struct curl_transfer *tran
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	/* With it, taking the handle away does not wait for a resolver's thread. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-	return curl_multi_add_handle(loop->multi, easy) == CURLM_OK ? 0 : -ENOMEM;
+	if (curl_multi_add_handle(loop->multi, easy) != CURLM_OK)
+		return -ENOMEM;
+	transfer->easy = easy;
+	transfer->deadline = time_now_boot() + transfer->limit + WATCH_SECONDS * NSEC_PER_SEC;
+	LIST_INSERT_HEAD(&loop->transfers, transfer, entry);
+	return 0;
 }
 
 void curl_loop_remove(struct curl_loop *loop, CURL *easy)
 {
+	struct curl_transfer *transfer = NULL;
+
+	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
+	LIST_REMOVE(transfer, entry);
 	curl_multi_remove_handle(loop->multi, easy);
 }

@@ -5,6 +5,8 @@
  */
 
 #include <curl/curl.h>
+#include <stdint.h>
+#include <sys/queue.h>
 
 struct curl_loop;
 struct event_base;
@@ -21,6 +23,11 @@ void curl_loop_free(struct curl_loop *loop);
 struct curl_transfer {
 	curl_loop_done_fn done;
 	void *userdata;
+	int64_t limit; /* ns: libcurl's own, CURLOPT_TIMEOUT_MS */
+	/* The loop's. */
+	CURL *easy;
+	int64_t deadline;
+	LIST_ENTRY(curl_transfer) entry;
 };
 
 /*

@@ -195,7 +195,8 @@ int http_client_new(const struct sink_context *context, const char *watched_head
 		return -ENOMEM;
 	client->context = context;
 	client->watched_header = watched_header;
-	client->transfer = (struct curl_transfer){.done = on_done, .userdata = client};
+	client->transfer = (struct curl_transfer){
+		.done = on_done, .userdata = client, .limit = context->config->timeout};
 	client->easy = curl_easy_init();
 	if (!client->easy) {
 		free(client);
@@ -410,7 +411,11 @@ void http_client_send(struct http_client *client, const struct http_request *req
 		return;
 	}
 	choose_connection(client);
-	curl_easy_setopt(client->easy, CURLOPT_URL, request->url);
+	/* It copies the address; without memory for that it would say that there is none. */
+	if (curl_easy_setopt(client->easy, CURLOPT_URL, request->url) != CURLE_OK) {
+		fail(client, -ENOMEM);
+		return;
+	}
 	curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, client->headers);
 	if (request->body) {
 		curl_easy_setopt(client->easy, CURLOPT_POST, 1L);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -65,9 +66,13 @@ static void *run(void *userdata)
 		result = job->ops->work(job->state);
 		pthread_mutex_lock(&job->lock);
 		job->result = result;
-		/* Fails only when the counter is full, and then the loop wakes up as well. */
-		if (!job->ended && write(job->event_fd, &one, sizeof(one)) < 0)
-			continue;
+		/* The loop waits for this: a result that it is not told of would be waited for without end.
+		 */
+		while (!job->ended && write(job->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN) {
+			pthread_mutex_unlock(&job->lock);
+			poll(NULL, 0, 10);
+			pthread_mutex_lock(&job->lock);
+		}
 	}
 	pthread_mutex_unlock(&job->lock);
 	job_unref(job);

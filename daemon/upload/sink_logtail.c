@@ -84,7 +84,8 @@ static int logtail_add(void *state, const struct batch_item *item)
 		buffer_append_char(body, ',');
 	}
 	buffer_append(body, item->message->data, item->message->length);
-	if (buffer_error(body) == 0)
+	/* The closing bracket has its place, or a server would refuse the batch for want of it. */
+	if (buffer_reserve(body, 1))
 		return 0;
 	buffer_reset(body);
 	return -ENOMEM;

@@ -12,6 +12,7 @@
 #include "common/spool_format.h"
 #include "common/spool_reader.h"
 #include "daemon/spool_writer.h"
+#include "daemon/upload/compressor.h"
 #include "daemon/upload/sink.h"
 
 #include <check.h>
@@ -656,6 +657,41 @@ START_TEST(test_a_loss_that_is_owed_outlives_the_run)
 }
 END_TEST
 
+/* A body in another form: when there is no memory for it, what there was is still whole for the next try. */
+START_TEST(test_a_body_is_converted_whole_or_not)
+{
+	static char rows[400000];
+	unsigned int at = 0;
+
+	for (size_t i = 0; i < sizeof(rows); i++)
+		rows[i] = i % 40 == 39 ? '\n' : (char)('a' + (i * i / 7) % 26);
+	memset(&fault, 0, sizeof(fault));
+	fault.kind = ALLOCATE;
+	fault.error = ENOMEM;
+	do {
+		struct compressor *compressor;
+		int r;
+
+		ck_assert_int_eq(compressor_new(&compressor), 0);
+		compressor_begin(compressor, COMPRESSED_ZSTD);
+		ck_assert_int_eq(compressor_add(compressor, rows, sizeof(rows)), 0);
+		ck_assert_int_eq(compressor_finish(compressor), 0);
+		fault.at = ++at;
+		fault.calls = 0;
+		fault.hit = false;
+		fault.armed = true;
+		r = compressor_convert(compressor, COMPRESSED_NONE);
+		fault.armed = false;
+		ck_assert_int_eq(r, fault.hit ? -ENOMEM : 0);
+		ck_assert_int_eq(compressor_convert(compressor, COMPRESSED_NONE), 0);
+		ck_assert_uint_eq(compressor_body(compressor)->length, sizeof(rows));
+		ck_assert_int_eq(memcmp(compressor_body(compressor)->data, rows, sizeof(rows)), 0);
+		compressor_free(compressor);
+	} while (fault.hit);
+	ck_assert_uint_gt(at, 3);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("faults");
@@ -671,6 +707,7 @@ int main(void)
 	tcase_add_loop_test(tcase, test_a_message_that_is_never_found, 5, 15);
 	tcase_add_test(tcase, test_no_quarantine);
 	tcase_add_test(tcase, test_a_loss_that_is_owed_outlives_the_run);
+	tcase_add_test(tcase, test_a_body_is_converted_whole_or_not);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
