@@ -147,7 +147,8 @@ static void require(bool ok)
 	ck_abort();
 }
 
-static char directory[64];
+static char top[64]; /* holds all, also what a test that failed leaves */
+static char directory[80];
 static int upload_fd, spool_fd;
 static uint64_t written; /* messages that are in the spool */
 
@@ -456,7 +457,7 @@ static void setup_world(void)
 {
 	char path[96];
 
-	strcpy(directory, "/tmp/netlogd-faults-XXXXXX");
+	snprintf(directory, sizeof(directory), "%s/XXXXXX", top);
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/spool", directory);
 	upload_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -699,6 +700,9 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
+	strcpy(top, "/tmp/netlogd-faults-XXXXXX");
+	if (!mkdtemp(top))
+		return 1;
 	/* They say the same thousands of times. */
 	log_set_level(LOG_LEVEL_ERROR);
 	tcase_set_timeout(tcase, 240);
@@ -713,5 +717,6 @@ int main(void)
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	nftw(top, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return failed > 0;
 }
