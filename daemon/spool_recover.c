@@ -242,7 +242,10 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
 	return finish_previous(recovery, NULL);
 }
 
-/* Whether a sink has got further in this spool than the spool now goes: what it saw is gone. */
+/*
+ * Whether a sink has got further in this spool than the spool now goes: what it saw is gone. A cursor that is
+ * there and can't be read may have: a sequence must never be given to two messages.
+ */
 static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
 {
 	const struct spool_writer_options *options = store->options;
@@ -250,11 +253,15 @@ static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
 	for (size_t i = 0; options->sinks && options->sinks[i]; i++) {
 		struct cursor_state state;
 		_cleanup_free_ char *path = NULL;
+		int r;
 
 		if (asprintf(&path, "%s/%s/" CURSOR_NAME, options->upload_directory, options->sinks[i]) < 0)
 			return true;
-		if (cursor_read(AT_FDCWD, path, &state) < 0)
+		r = cursor_read(AT_FDCWD, path, &state);
+		if (r == -ENOENT)
 			continue;
+		if (r < 0)
+			return true;
 		if (spool_id_equal(&state.delivered.spool_id, &store->id) && state.delivered.sequence > last)
 			return true;
 	}

@@ -122,6 +122,39 @@ START_TEST(another_boot_jumps)
 }
 END_TEST
 
+/* What a sink may have seen beyond the spool's end must not be seen again as something else. */
+START_TEST(a_sink_that_may_be_ahead_makes_it_jump)
+{
+	static char sink[] = "a";
+	struct spool_position position;
+
+	spool_test.options.sinks = (char *const[]){sink, NULL};
+	for (uint64_t i = 1, expected = 1; i <= 4; i++, expected++) {
+		spool_test_open();
+		spool_test_append(i, 50);
+		spool_test_sync();
+		ck_assert_uint_eq(spool_test_status().last_sequence, expected);
+		position = spool_test_position(i);
+		if (i == 3) {
+			position.sequence++;
+			expected += SPOOL_SEQUENCE_JUMP;
+		}
+		if (i > 1)
+			spool_test_cursor(sink, &position);
+		spool_test_close();
+	}
+	/* One whose state can't be read may be anywhere. */
+	_cleanup_free_ char *directory = path_join(spool_test.upload, sink);
+	_cleanup_free_ char *cursor = path_join(directory, "cursor");
+	ck_assert_int_eq(truncate(cursor, 10), 0);
+	spool_test_open();
+	spool_test_append(5, 50);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_status().last_sequence, 5 + 2 * SPOOL_SEQUENCE_JUMP);
+	spool_test_close();
+}
+END_TEST
+
 START_TEST(another_machine_begins_another_spool)
 {
 	char id[33];
@@ -264,6 +297,7 @@ int main(void)
 		a_reader_reads_what_is_being_written,
 		a_new_run_goes_on_in_a_new_segment,
 		another_boot_jumps,
+		a_sink_that_may_be_ahead_makes_it_jump,
 		another_machine_begins_another_spool,
 		one_daemon_at_a_time,
 		each_log_id_has_its_segments,
