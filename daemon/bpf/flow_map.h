@@ -64,8 +64,8 @@ struct flow_totals {
 		inexact; /* large segments that could not be taken apart exactly; in the entries too */
 	__u32 next;	 /* free entry of this CPU's block, */
 	__u32 end;	 /* and where the block ends */
-	__u32 last;	 /* entry that this CPU counted in last, */
-	__u32 in_turn;	 /* and whether that was the one behind the one before; hints */
+	__u32 last;    /* entry that this CPU counted in last, plus 1; 0: none since the side was drained; */
+	__u32 in_turn; /* and whether that was the one behind the one before: a hint */
 };
 
 /* How full one side is. */

@@ -226,8 +226,8 @@ __noinline int find_or_make_entry(const struct flow_key *key, const struct probe
 }
 
 /*
- * Whether an entry is the connection's. Without counts it is not in use: it has the key of an earlier window,
- * or was handed over before a failure.
+ * Whether an entry of this CPU is the connection's. Without counts it was handed over before a failure, and
+ * no slot may lead to it any more.
  */
 static __always_inline bool is_live(const struct flow_entry *entry, const struct flow_key *key)
 {
@@ -238,21 +238,28 @@ static __always_inline bool is_live(const struct flow_entry *entry, const struct
  * Packets come in trains of one connection, and connections that began one after the other often go on so:
  * the entry of the last packet is looked at before the slots, and the one behind it as long as that was right
  * the last time, since the memory of the slots is seldom near.
+ *
+ * Only where an entry lies says that it is this CPU's: what is in another's block may be the key that this
+ * CPU had there two windows ago, until the other has written its own. Behind an entry of this CPU there is
+ * one of its own as well, up to the end of the block, or up to where the entries end that it has made.
  */
 static __always_inline struct flow_entry *guess_entry(const struct flow_key *key, __u32 side,
 						      struct flow_totals *own)
 {
-	struct flow_entry *entry = entry_at(side, own->last);
-	__u32 next = own->last + 1;
+	__u32 behind = own->last;
+	struct flow_entry *entry;
 
+	if (!behind)
+		return NULL;
+	entry = entry_at(side, behind - 1);
 	if (is_live(entry, key))
 		return entry;
-	if (!own->in_turn || next >= flow_capacity)
+	if (!own->in_turn || behind % FLOW_BLOCK == 0 || behind == own->next)
 		return NULL;
-	entry = entry_at(side, next);
+	entry = entry_at(side, behind);
 	if (!is_live(entry, key))
 		return NULL;
-	own->last = next;
+	own->last = behind + 1;
 	return entry;
 }
 
@@ -273,7 +280,7 @@ static __always_inline struct flow_entry *flow_entry_get(const struct flow_key *
 	number = find_or_make_entry(key, &probe);
 	if (!number)
 		return NULL;
-	own->in_turn = number - 1 == own->last + 1;
-	own->last = number - 1;
+	own->in_turn = number == own->last + 1;
+	own->last = number;
 	return entry_at(side, number - 1);
 }
