@@ -68,12 +68,16 @@ void program_free(struct program *program)
 	free(program);
 }
 
+int program_fd(const struct program *program, bool received)
+{
+	return bpf_program__fd(received ? program->skeleton->progs.count_ingress
+					: program->skeleton->progs.count_egress);
+}
+
 int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns)
 {
 	struct __sk_buff context = {.gso_size = run->gso_size, .gso_segs = run->gso_segs};
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = run->repeat > 0 ? (int)run->repeat : 1);
-	const struct bpf_program *which = run->received ? program->skeleton->progs.count_ingress
-							: program->skeleton->progs.count_egress;
 	_cleanup_free_ uint8_t *frame = NULL;
 	bool ipv6 = run->length > 0 && run->packet[0] >> 4 == 6;
 
@@ -92,7 +96,7 @@ int program_run(struct program *program, const struct program_run *run, uint32_t
 		options.ctx_in = &context;
 		options.ctx_size_in = sizeof(context);
 	}
-	if (bpf_prog_test_run_opts(bpf_program__fd(which), &options))
+	if (bpf_prog_test_run_opts(program_fd(program, run->received), &options))
 		return -errno;
 	if ((int)options.retval != -1)
 		return -EPROTO;

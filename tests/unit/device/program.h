@@ -32,6 +32,8 @@ struct program_run {
 	uint16_t gso_segs;
 };
 
+/* The descriptor of the program for a direction, borrowed: it counts frames with an Ethernet header. */
+int program_fd(const struct program *program, bool received);
 /* Counts a packet. 0, -EINVAL when the kernel's test run refuses it, or another -errno; the time per run in
  * ns. */
 int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns);
