@@ -37,7 +37,7 @@ struct flow_entry {
 	struct flow_key key;
 	struct flow_counts counts; /* all zero: not in use, or handed over */
 	__u32 slot;		   /* where `slots` names it, from its side's first one */
-	__u32 reserved;
+	__u32 following;	   /* entry that its CPU made next, plus 1; 0: none yet */
 };
 
 /*
@@ -64,8 +64,10 @@ struct flow_totals {
 		inexact; /* large segments that could not be taken apart exactly; in the entries too */
 	__u32 next;	 /* free entry of this CPU's block, */
 	__u32 end;	 /* and where the block ends */
-	__u32 last;    /* entry that this CPU counted in last, plus 1; 0: none since the side was drained; */
-	__u32 in_turn; /* and whether that was the one behind the one before: a hint */
+	__u32 made;	 /* entry that this CPU made last, */
+	__u32 last;	 /* and that it counted in last; both plus 1; 0: none since the side was drained */
+	__u32 ahead;	 /* entry to try next, plus 1, where connections come in turn; else 0 */
+	__u32 reserved;
 };
 
 /* How full one side is. */

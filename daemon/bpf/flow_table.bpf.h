@@ -173,7 +173,7 @@ static __always_inline bool take_block(__u32 side, struct flow_totals *own)
 static __always_inline __u32 make_entry(const struct flow_key *key, struct probe *probe)
 {
 	struct flow_totals *own = bpf_map_lookup_elem(&totals, &probe->side);
-	struct flow_entry *entry;
+	struct flow_entry *entry, *before;
 	__u32 *place;
 
 	if (!own || (own->next >= own->end && !take_block(probe->side, own)))
@@ -183,13 +183,19 @@ static __always_inline __u32 make_entry(const struct flow_key *key, struct probe
 		return 0;
 	entry->key = *key;
 	entry->counts = (struct flow_counts){};
+	entry->following = 0;
+	before = own->made ? entry_at(probe->side, own->made - 1) : NULL;
 	for (int i = 0; i < FLOW_CLAIMS; i++) {
 		place = probe_place(probe);
 		if (!place)
 			return 0;
 		entry->slot = probe->slot;
-		if (!__sync_val_compare_and_swap(place, 0, probe->tag | (own->next + 1)))
-			return ++own->next;
+		if (!__sync_val_compare_and_swap(place, 0, probe->tag | (own->next + 1))) {
+			own->made = ++own->next;
+			if (before)
+				before->following = own->made;
+			return own->made;
+		}
 		/* Another CPU's, so not this connection. */
 		probe_step(probe);
 	}
@@ -236,30 +242,33 @@ static __always_inline bool is_live(const struct flow_entry *entry, const struct
 
 /*
  * Packets come in trains of one connection, and connections that began one after the other often go on so:
- * the entry of the last packet is looked at before the slots, and the one behind it as long as that was right
- * the last time, since the memory of the slots is seldom near.
+ * the entry of the last packet is looked at before the slots, and the one that was made next as long as that
+ * was right the last time, since the memory of the slots is seldom near.
  *
- * Only where an entry lies says that it is this CPU's: what is in another's block may be the key that this
- * CPU had there two windows ago, until the other has written its own. Behind an entry of this CPU there is
- * one of its own as well, up to the end of the block, or up to where the entries end that it has made.
+ * That an entry is this CPU's must be known before it is looked at: in another's block there may still be the
+ * key that this CPU had there two windows ago, while the other is writing its own. So the way leads only from
+ * entries that this CPU has made on this side to such entries.
+ *
+ * Measured against no guess, as above: one connection 22 against 31 ns; 100,000 in turn 25 against 124 ns, in
+ * trains of eight packets 71 against 77 ns, at random 324 against 315 ns.
  */
 static __always_inline struct flow_entry *guess_entry(const struct flow_key *key, __u32 side,
 						      struct flow_totals *own)
 {
-	__u32 behind = own->last;
 	struct flow_entry *entry;
 
-	if (!behind)
+	if (!own->last)
 		return NULL;
-	entry = entry_at(side, behind - 1);
+	entry = entry_at(side, own->last - 1);
 	if (is_live(entry, key))
 		return entry;
-	if (!own->in_turn || behind % FLOW_BLOCK == 0 || behind == own->next)
+	if (!own->ahead)
 		return NULL;
-	entry = entry_at(side, behind);
+	entry = entry_at(side, own->ahead - 1);
 	if (!is_live(entry, key))
 		return NULL;
-	own->last = behind + 1;
+	own->last = own->ahead;
+	own->ahead = entry->following;
 	return entry;
 }
 
@@ -280,7 +289,10 @@ static __always_inline struct flow_entry *flow_entry_get(const struct flow_key *
 	number = find_or_make_entry(key, &probe);
 	if (!number)
 		return NULL;
-	own->in_turn = number == own->last + 1;
+	entry = entry_at(side, number - 1);
+	if (!entry)
+		return NULL;
+	own->ahead = number == own->last + 1 ? entry->following : 0;
 	own->last = number;
-	return entry_at(side, number - 1);
+	return entry;
 }
