@@ -2,7 +2,7 @@
  * What counting a packet costs: the programs under the kernel's test run for one known connection, under
  * real packets of many known connections by the kernel's own statistics of programs (whose two clock
  * readings are told beside, by an idle program), and what it costs to empty the maps. Prints figures and
- * judges none.
+ * judges none. With a number, only for so many connections.
  */
 
 #include "common/cleanup.h"
@@ -22,6 +22,19 @@
 #define EXIT_SKIPPED 77
 
 #define MIXED 61803 /* has no divisor in common with the numbers of connections */
+#define TRAIN 8	    /* packets */
+
+/* The order in which packets of known connections come. */
+enum load {
+	IN_TURN,     /* as the connections came, again and again */
+	MIXED_TURNS, /* in another order, but the same one again and again */
+	RANDOM,
+	TRAINS, /* some packets each of connections at random */
+	TAILED, /* at random, a few connections with most of the packets: by rank as 1 / rank */
+	N_LOADS
+};
+
+static const char *const load_names[] = {"in turn", "mixed", "at random", "in trains", "heavy-tailed"};
 
 static int64_t now(void)
 {
@@ -133,27 +146,57 @@ static void program_statistics(const char *name, uint64_t *ret_ns, uint64_t *ret
 	}
 }
 
-/* Each connection in turn, or with a larger step in an order unlike that in which they came. */
-static void send_connections(const struct tunnel *tunnel, uint32_t connections, uint32_t rounds,
-			     uint32_t step)
+static uint32_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(*state >> 32);
+}
+
+/* Of the i-th packet; UINT32_MAX: the same as the one before. */
+static uint32_t choose_connection(enum load load, uint32_t i, uint32_t connections, uint64_t *state)
+{
+	uint32_t rank;
+
+	if (load == TRAINS && i % TRAIN != 0)
+		return UINT32_MAX; /* as before */
+	switch (load) {
+	case IN_TURN:
+		return i % connections;
+	case TRAINS:
+	case RANDOM:
+		return (uint32_t)((uint64_t)next_random(state) * connections >> 32);
+	case TAILED:
+		do
+			rank = next_random(state) & (uint32_t)((1ULL << next_random(state) % 21) - 1);
+		while (rank >= connections);
+		return (uint32_t)((uint64_t)rank * MIXED % connections);
+	default:
+		return (uint32_t)((uint64_t)i * MIXED % connections);
+	}
+}
+
+static void send_packets(const struct tunnel *tunnel, uint32_t connections, uint32_t packets, enum load load,
+			 uint64_t *state)
 {
 	uint8_t packet[64];
 
 	memcpy(packet, ipv4_udp, sizeof(packet));
-	for (uint32_t round = 0; round < rounds; round++)
-		for (uint32_t i = 0; i < connections; i++) {
-			uint32_t n = (uint32_t)((uint64_t)i * step % connections);
+	for (uint32_t i = 0; i < packets; i++) {
+		uint32_t n = choose_connection(load, i, connections, state);
 
+		if (n != UINT32_MAX) {
 			packet[16] = (uint8_t)(n >> 16);
 			packet[20] = (uint8_t)(n >> 8);
 			packet[21] = (uint8_t)n;
-			must(tunnel_receive(tunnel, 0, NULL, packet, sizeof(packet)) == 0, "tun write");
 		}
+		must(tunnel_receive(tunnel, 0, NULL, packet, sizeof(packet)) == 0, "tun write");
+	}
 }
 
 /* The median of several rounds by the kernel's statistics, and that of the idle program. */
-static void measure_packets(const struct tunnel *tunnel, uint32_t connections, uint32_t step)
+static void measure_packets(const struct tunnel *tunnel, uint32_t connections, enum load load)
 {
+	uint64_t state = connections;
 	static const char *const names[] = {"count_ingress", "idle"};
 	uint32_t per_packet[ARRAY_SIZE(names)][9];
 	const size_t rounds = ARRAY_SIZE(per_packet[0]);
@@ -163,7 +206,7 @@ static void measure_packets(const struct tunnel *tunnel, uint32_t connections, u
 
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 			program_statistics(names[i], &ns[i], &runs[i]);
-		send_connections(tunnel, connections, MAX(100000 / connections, 1U), step);
+		send_packets(tunnel, connections, MAX(connections, 200000U), load, &state);
 		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 			program_statistics(names[i], &more_ns, &more_runs);
 			per_packet[i][round] = (uint32_t)((more_ns - ns[i]) / MAX(more_runs - runs[i], 1U));
@@ -172,7 +215,7 @@ static void measure_packets(const struct tunnel *tunnel, uint32_t connections, u
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		qsort(per_packet[i], rounds, sizeof(per_packet[i][0]), compare);
 	printf("real packets, %7u known connections %-12s %4u ns (lowest %u; an idle program beside it: %u)\n",
-	       connections, step == 1 ? "in turn" : "mixed", per_packet[0][rounds / 2], per_packet[0][0],
+	       connections, load_names[load], per_packet[0][rounds / 2], per_packet[0][0],
 	       per_packet[1][rounds / 2]);
 }
 
@@ -193,13 +236,12 @@ static void bench_traffic(uint32_t connections)
 	options.epoch = epoch;
 	must(device_ebpf_new(&options, &device, NULL) == 0, "device");
 	must(device->ops->set_statistics_enabled(device, true) == 0, "attaching");
-	send_connections(&tunnel, connections, 1, 1);
+	send_packets(&tunnel, connections, connections, IN_TURN, NULL);
 	statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	must(statistics >= 0, "statistics");
 	idle = attach_idle(tunnel.ifindex);
-	measure_packets(&tunnel, connections, 1);
-	if (connections > 1)
-		measure_packets(&tunnel, connections, MIXED);
+	for (int load = 0; load < (connections > 1 ? N_LOADS : 1); load++)
+		measure_packets(&tunnel, connections, (enum load)load);
 	epoch_flip(epoch);
 	wall = now();
 	must(epoch_wait(epoch) == 0, "wait");
@@ -228,7 +270,7 @@ static void bench_traffic(uint32_t connections)
 	tunnel_deinit(&tunnel);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct program *probe = NULL;
 	int error = program_new(16, &probe);
@@ -239,6 +281,10 @@ int main(void)
 	}
 	program_free(probe);
 	namespace_enter();
+	if (argc > 1) {
+		bench_traffic((uint32_t)strtoul(argv[1], NULL, 10));
+		return EXIT_SUCCESS;
+	}
 	bench_test_run("IPv4 UDP, transmitted", ipv4_udp, sizeof(ipv4_udp), false);
 	bench_test_run("IPv4 UDP, received", ipv4_udp, sizeof(ipv4_udp), true);
 	bench_test_run("IPv6 TCP, transmitted", ipv6_tcp, sizeof(ipv6_tcp), false);
