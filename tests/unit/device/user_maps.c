@@ -137,7 +137,7 @@ static void *make_memory(int *ret_fd, size_t size)
 	return memory;
 }
 
-void user_maps_init(uint32_t max_entries)
+void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 {
 	struct user_settings settings;
 	struct tun *programs = tun__open();
@@ -149,7 +149,8 @@ void user_maps_init(uint32_t max_entries)
 		.number_bits = programs->rodata->flow_number_bits,
 		.pressure_threshold = programs->rodata->pressure_threshold,
 	};
-	memcpy(settings.seeds, (const void *)programs->rodata->flow_seeds, sizeof(settings.seeds));
+	memcpy(settings.seeds, seeds ? seeds : (const void *)programs->rodata->flow_seeds,
+	       sizeof(settings.seeds));
 	user_tun_configure(&settings);
 	memset(&user, 0, sizeof(user));
 	user.maps = flow_maps_of(programs);

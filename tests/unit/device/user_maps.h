@@ -46,8 +46,11 @@ void *user_map_lookup(const void *map, const void *key);
 
 /* --- the daemon's side: user_maps.c --- */
 
-/* Maps for a side of so many entries; ends the test with abort() when they can't be made. */
-void user_maps_init(uint32_t max_entries);
+/*
+ * Maps for a side of so many entries, with these random words in the hash (FLOW_SEEDS; NULL: really random).
+ * Ends the test with abort() when they can't be made.
+ */
+void user_maps_init(uint32_t max_entries, const uint32_t *seeds);
 void user_maps_deinit(void);
 
 /* Moves the programs to the other side; returns the one that is to be drained when no program uses it any

@@ -3,7 +3,7 @@
  * memory end here, in place of its library's.
  *
  * What may be: a CPU writes to entries of its own blocks alone, and reads another's key only when a slot
- * leads there, since only then it is complete.
+ * leads there, since only then it is complete; and what is complete keeps its key.
  */
 
 #include "tests/unit/device/user_steps.h"
@@ -140,15 +140,22 @@ static void check(const void *address, bool writes)
 	unsigned int side;
 	uint32_t number;
 	size_t offset;
+	bool names;
 
-	if (!user_maps_find_entry(address, &side, &number, &offset) || steps.fault[0] ||
-	    steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1)
+	if (!user_maps_find_entry(address, &side, &number, &offset) || steps.fault[0])
 		return;
-	if (!writes && offset < offsetof(struct flow_entry, counts) && steps.complete[side][number])
+	names = offset < offsetof(struct flow_entry, counts) || offset == offsetof(struct flow_entry, slot);
+	if (steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1) {
+		if (!writes || !names || !steps.complete[side][number])
+			return;
+	} else if (!writes && names && steps.complete[side][number]) {
 		return;
+	}
 	snprintf(steps.fault, sizeof(steps.fault), "CPU %u %s entry %u of side %u at %zu, which is %s",
 		 user_cpu, writes ? "writes to" : "reads", number, side, offset,
-		 !steps.owners[side][number / FLOW_BLOCK] ? "nobody's" : "another's");
+		 !steps.owners[side][number / FLOW_BLOCK]		   ? "nobody's"
+		 : steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1 ? "complete"
+									   : "another's");
 }
 
 static void access_memory(const void *address, bool writes)
