@@ -455,6 +455,16 @@ static int check_device(const struct loader *loader, const char *section, const 
 			   section, key, device_source_name(device->source));
 }
 
+/* Whether a path is a directory's, or below it. */
+static bool is_within(const char *path, const char *directory)
+{
+	size_t n = strlen(directory);
+
+	while (n > 0 && directory[n - 1] == '/')
+		n--;
+	return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 static int check(const struct loader *loader)
 {
 	const struct config *config = loader->config;
@@ -465,9 +475,15 @@ static int check(const struct loader *loader)
 		return config_fail(loader->error, line_of(&loader->written, "netlogd", "control-socket"),
 				   "control-socket: expected a file name other than upload.sock, which is "
 				   "the uploader's");
-	if (strcmp(config->spool_directory, config->upload_directory) == 0)
+	/* The upload directory belongs to the uploader's user, with all that netlogd makes in it. */
+	if (is_within(config->spool_directory, config->upload_directory) ||
+	    is_within(config->upload_directory, config->spool_directory))
 		return config_fail(loader->error, line_of(&loader->written, "spool", "directory"),
-				   "expected the spool and the uploader in different directories");
+				   "expected the spool and the uploader in different directories, neither "
+				   "within the other");
+	if (is_within(config->state_directory, config->upload_directory))
+		return config_fail(loader->error, line_of(&loader->written, "netlogd", "upload-directory"),
+				   "expected a directory that does not hold the state directory");
 	r = check_device(loader, "tun", &config->tun, loader->tun_line);
 	return r < 0 ? r : check_device(loader, "sock", &config->sock, loader->sock_line);
 }

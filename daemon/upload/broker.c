@@ -20,10 +20,10 @@ struct broker {
 	pid_t pid;
 	int socket_fd;
 	int spool_socket_fd;
-	pthread_mutex_t lock; /* one question at a time: file sinks ask from threads */
+	pthread_mutex_t lock; /* one question at a time */
 };
 
-static int socket_pair(int *ret_ours, int *ret_theirs)
+int broker_socket_pair(int *ret_ours, int *ret_theirs)
 {
 	int pair[2];
 
@@ -57,9 +57,9 @@ int broker_new(const struct broker_options *options, struct broker **ret_broker)
 		return -ENOMEM;
 	pthread_mutex_init(&broker->lock, NULL);
 	broker->socket_fd = broker->spool_socket_fd = -1;
-	r = socket_pair(&broker->socket_fd, &theirs);
+	r = broker_socket_pair(&broker->socket_fd, &theirs);
 	if (r == 0)
-		r = socket_pair(&broker->spool_socket_fd, &spool_theirs);
+		r = broker_socket_pair(&broker->spool_socket_fd, &spool_theirs);
 	if (r < 0)
 		return r;
 	broker->pid = fork();
@@ -89,16 +89,23 @@ bool broker_is_alive(const struct broker *broker)
 	return poll(&other, 1, 0) == 0;
 }
 
-static int ask(struct broker *broker, enum broker_question what, const char *path,
-	       int ret_fds[static FD_PASS_MAX])
+static int ask_on(int socket_fd, enum broker_question what, const char *path, int ret_fds[static FD_PASS_MAX])
 {
 	char question[FD_PASS_QUESTION_MAX];
-	int n = snprintf(question, sizeof(question), "%c%s", what, path), r;
+	int n = snprintf(question, sizeof(question), "%c%s", what, path);
 
 	if (n >= (int)sizeof(question))
 		return -ENAMETOOLONG;
+	return fd_ask(socket_fd, question, (size_t)n, ret_fds);
+}
+
+static int ask(struct broker *broker, enum broker_question what, const char *path,
+	       int ret_fds[static FD_PASS_MAX])
+{
+	int r;
+
 	pthread_mutex_lock(&broker->lock);
-	r = fd_ask(broker->socket_fd, question, (size_t)n, ret_fds);
+	r = ask_on(broker->socket_fd, what, path, ret_fds);
 	pthread_mutex_unlock(&broker->lock);
 	return r;
 }
@@ -143,13 +150,18 @@ int broker_open_spool(struct broker *broker, bool *ret_watched)
 	return fd;
 }
 
-int broker_open_lines(struct broker *broker, const char *path, int *ret_fd, int *ret_directory_fd)
+int broker_open_writer(struct broker *broker)
+{
+	return ask_for_one(broker, BROKER_WRITER, "");
+}
+
+int broker_open_lines(int writer_fd, const char *path, int *ret_fd, int *ret_directory_fd)
 {
 	int fds[FD_PASS_MAX], r;
 
-	if (!broker)
+	if (writer_fd < 0)
 		return broker_do_lines(AT_FDCWD, path, 0, ret_fd, ret_directory_fd);
-	r = ask(broker, BROKER_LINES, path, fds);
+	r = ask_on(writer_fd, BROKER_LINES, path, fds);
 	if (r < 0)
 		return r;
 	*ret_fd = fds[0];
@@ -157,12 +169,12 @@ int broker_open_lines(struct broker *broker, const char *path, int *ret_fd, int 
 	return 0;
 }
 
-int broker_rotate_lines(struct broker *broker, const char *path)
+int broker_rotate_lines(int writer_fd, const char *path)
 {
 	int fds[FD_PASS_MAX];
 
-	return broker ? ask(broker, BROKER_ROTATE, path, fds)
-		      : broker_do_rotate(AT_FDCWD, path, BROKER_ROTATE_COUNT);
+	return writer_fd < 0 ? broker_do_rotate(AT_FDCWD, path, BROKER_ROTATE_COUNT)
+			     : ask_on(writer_fd, BROKER_ROTATE, path, fds);
 }
 
 void broker_notify(struct broker *broker, enum broker_notification what)

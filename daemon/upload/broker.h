@@ -60,14 +60,19 @@ int broker_connect(struct broker *broker);
 int broker_open_spool(struct broker *broker, bool *ret_watched);
 
 /*
- * The file of a file sink, to be read and appended to, made if it isn't there; and its directory, to be
- * synced. 0 or -errno.
+ * A process for one file sink, which may hang where its files are without holding up anything else: a socket
+ * to it, owned by the caller. It ends when that is closed.
  */
-int broker_open_lines(struct broker *broker, const char *path, int *ret_fd, int *ret_directory_fd);
+int broker_open_writer(struct broker *broker);
+/*
+ * From that process (-1: without one): the file of a file sink, to be read and appended to, made if it isn't
+ * there; and its directory, to be synced. 0 or -errno; -EPIPE when the process is no more.
+ */
+int broker_open_lines(int writer_fd, const char *path, int *ret_fd, int *ret_directory_fd);
 #define BROKER_ROTATE_COUNT 8
 /* Gives that file the name PATH.1, and each PATH.n the next number; the last is replaced. A
- * new file of the same mode takes its place. 0 or -errno. */
-int broker_rotate_lines(struct broker *broker, const char *path);
+ * new file of the same mode takes its place. 0 or -errno, likewise. */
+int broker_rotate_lines(int writer_fd, const char *path);
 
 /* Tells the service manager. */
 void broker_notify(struct broker *broker, enum broker_notification what);

@@ -12,6 +12,7 @@ enum broker_question {
 	BROKER_CONFIG = 'c',
 	BROKER_SECRET = 's',
 	BROKER_LOG_ID = 'i',
+	BROKER_WRITER = 'w', /* a socket for the following two, with a process behind it */
 	BROKER_LINES = 'l',
 	BROKER_ROTATE = 'r',
 	BROKER_SPOOL = 'd',
@@ -19,6 +20,8 @@ enum broker_question {
 	BROKER_NOTIFY = 'n', /* followed by a digit: enum broker_notification */
 };
 
+/* Two connected ends for questions. 0 or -errno. */
+int broker_socket_pair(int *ret_ours, int *ret_theirs);
 /* Answers until nobody asks any more. spool_socket_fd is asked for the spool's entries. */
 void broker_serve(const struct broker_options *options, int socket_fd, int spool_socket_fd);
 

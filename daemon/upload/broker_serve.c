@@ -6,8 +6,10 @@
 #include "daemon/upload/broker_internal.h"
 
 #include "common/config.h"
+#include "common/core_dump.h"
 #include "common/fd_pass.h"
 #include "common/file.h"
+#include "common/spool_format.h"
 #include "common/unix_socket.h"
 
 #include <cap-ng.h>
@@ -67,6 +69,12 @@ static int act_rotate(int directory_fd, const char *path, int flags, int ret_fds
 	return broker_do_rotate(directory_fd, path, BROKER_ROTATE_COUNT);
 }
 
+/* The configuration may hold secrets. A change of the user lets the kernel forget that it was forbidden. */
+static void forbid_dumps(void)
+{
+	(void)core_dump_forbid();
+}
+
 static int act_at(const struct server *server, const char *path, act_fn act, int ret_fds[static FD_PASS_MAX])
 {
 	struct broker_place place;
@@ -78,8 +86,10 @@ static int act_at(const struct server *server, const char *path, act_fn act, int
 		r = sandbox_become_for_now(&server->user);
 	if (r == 0)
 		r = act(place.directory_fd, place.path, place.theirs ? 0 : O_NOFOLLOW, ret_fds);
-	if (place.theirs)
+	if (place.theirs) {
 		sandbox_return(&server->user);
+		forbid_dumps();
+	}
 	broker_place_deinit(&place);
 	return r;
 }
@@ -174,6 +184,43 @@ static int notify(char what)
 			  now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000);
 }
 
+static int serve_one(struct server *server, int fd,
+		     int (*handle)(struct server *server, const char *question,
+				   int ret_fds[static FD_PASS_MAX]));
+
+/* For a file sink. Its process has the configuration of the moment, as the sink has. */
+static int handle_writer(struct server *server, const char *question, int ret_fds[static FD_PASS_MAX])
+{
+	enum broker_question what = (enum broker_question)(unsigned char)question[0];
+
+	if (what == BROKER_LINES)
+		return act_if_named(server, what, question + 1, act_lines, ret_fds);
+	return what == BROKER_ROTATE ? act_if_named(server, what, question + 1, act_rotate, ret_fds)
+				     : -EINVAL;
+}
+
+static int open_writer(struct server *server, int ret_fds[static FD_PASS_MAX])
+{
+	_cleanup_close_ int ours = -1, theirs = -1;
+	pid_t parent = getpid(), pid;
+	int r = broker_socket_pair(&ours, &theirs);
+
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid > 0) {
+		ret_fds[0] = TAKE_FD(ours);
+		return 0;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	sandbox_close_descriptors(&theirs, 1);
+	while (getppid() == parent && serve_one(server, theirs, handle_writer))
+		;
+	_exit(EXIT_SUCCESS);
+}
+
 static int handle(struct server *server, const char *question, int ret_fds[static FD_PASS_MAX])
 {
 	enum broker_question what = (enum broker_question)(unsigned char)question[0];
@@ -186,10 +233,11 @@ static int handle(struct server *server, const char *question, int ret_fds[stati
 		return act_if_named(server, what, path, act_open, ret_fds);
 	case BROKER_LOG_ID:
 		return act_if_named(server, what, path, act_log_id, ret_fds);
+	case BROKER_WRITER:
+		return open_writer(server, ret_fds);
 	case BROKER_LINES:
-		return act_if_named(server, what, path, act_lines, ret_fds);
 	case BROKER_ROTATE:
-		return act_if_named(server, what, path, act_rotate, ret_fds);
+		return -EINVAL;
 	case BROKER_SPOOL:
 		return open_spool(server);
 	case BROKER_CONNECT:
@@ -200,13 +248,16 @@ static int handle(struct server *server, const char *question, int ret_fds[stati
 	return -EINVAL;
 }
 
-/* An entry of the spool, or the spool itself: "." */
-static int handle_spool(const struct server *server, const char *name, int ret_fds[static FD_PASS_MAX])
+/* A segment of the spool, or the spool itself: ".". Not its lock, with which a reader could keep the next
+ * collector out. */
+static int handle_spool(struct server *server, const char *name, int ret_fds[static FD_PASS_MAX])
 {
 	int flags = strcmp(name, ".") == 0 ? O_DIRECTORY : O_NOFOLLOW, fd;
+	unsigned int attempt;
+	uint64_t first;
 
-	if (!name[0] || strchr(name, '/') || strcmp(name, "..") == 0)
-		return -EINVAL;
+	if (strcmp(name, ".") != 0 && spool_name_parse(name, &first, &attempt) < 0)
+		return -EPERM;
 	fd = openat(server->spool_fd, name, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -238,7 +289,9 @@ static int keep_little(const struct sandbox_user *user)
 }
 
 /* 0 when nobody asks any more. */
-static int serve_one(struct server *server, int fd, bool spool)
+static int serve_one(struct server *server, int fd,
+		     int (*handle_question)(struct server *server, const char *question,
+					    int ret_fds[static FD_PASS_MAX]))
 {
 	char question[FD_PASS_QUESTION_MAX + 1];
 	int fds[FD_PASS_MAX] = {-1, -1};
@@ -246,7 +299,7 @@ static int serve_one(struct server *server, int fd, bool spool)
 
 	if (r <= 0)
 		return 0;
-	r = spool ? handle_spool(server, question, fds) : handle(server, question, fds);
+	r = handle_question(server, question, fds);
 	r = fd_answer(fd, r, fds);
 	safe_close(fds[0]);
 	safe_close(fds[1]);
@@ -265,16 +318,19 @@ void broker_serve(const struct broker_options *options, int socket_fd, int spool
 				 {.fd = spool_socket_fd, .events = POLLIN}};
 
 	/* It ends with the uploader, which may have something to open until then. */
+	signal(SIGCHLD, SIG_IGN); /* nobody waits for writers */
 	for (const int *number = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGPIPE, 0}; *number; number++)
 		signal(*number, SIG_IGN);
 	prctl(PR_SET_NAME, "netlogd-files");
 	if (keep_little(&server.user) < 0)
 		return;
+	forbid_dumps();
 	for (;;) {
 		if (poll(asked, ARRAY_SIZE(asked), -1) < 0 && errno != EINTR)
 			return;
 		for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
-			if (asked[i].revents && !serve_one(&server, asked[i].fd, i == 1))
+			if (asked[i].revents &&
+			    !serve_one(&server, asked[i].fd, i == 1 ? handle_spool : handle))
 				return;
 	}
 }

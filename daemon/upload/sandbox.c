@@ -6,7 +6,9 @@
 #include "daemon/upload/sandbox.h"
 
 #include "common/cleanup.h"
+#include "common/config.h"
 #include "common/core_dump.h"
+#include "common/cursor.h"
 #include "common/log.h"
 #include "common/sanitizer.h"
 
@@ -64,46 +66,98 @@ static void closedirp(DIR **directory)
 		closedir(*directory);
 }
 
-/* Below it, to this depth; the directory itself comes last, so that what was interrupted is begun again. */
-static int give(int fd, const struct sandbox_user *user, int depth)
+/* What the configuration names as a file of the upload directory itself. */
+static bool is_named_file(const struct config *config, const char *name)
+{
+	const char *paths[2 + 5] = {config->log_id_file, config->domain_log_id_file};
+	size_t n = strlen(config->upload_directory);
+
+	for (size_t i = 0; i <= config->n_sinks; i++) {
+		for (size_t j = 0; j < ARRAY_SIZE(paths); j++)
+			if (paths[j] && strncmp(paths[j], config->upload_directory, n) == 0 &&
+			    paths[j][n] == '/' && strcmp(paths[j] + n + 1, name) == 0)
+				return true;
+		if (i < config->n_sinks) {
+			const struct sink_config *sink = &config->sinks[i];
+
+			paths[2] = sink->bearer_token_file;
+			paths[3] = sink->password_file;
+			paths[4] = sink->ca_file;
+			paths[5] = sink->cert_file;
+			paths[6] = sink->key_file;
+		}
+	}
+	return false;
+}
+
+/* A directory of a sink's (also of one that is configured no more), or that of the log IDs. */
+static bool is_our_directory(const struct config *config, int fd, const char *name)
+{
+	for (size_t i = 0; i < config->n_sinks; i++)
+		if (strcmp(config->sinks[i].name, name) == 0)
+			return true;
+	return strcmp(name, "ids") == 0 || faccessat(fd, CURSOR_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* One that can't be is left: it should not keep the uploader root. */
+static void hand_over(int fd, const char *name, const struct sandbox_user *user)
+{
+	if (fchown(fd, user->uid, user->gid) < 0)
+		log_warning("%s in the upload directory stays root's: %s", name, strerror(errno));
+}
+
+static int give_contents(int fd, const struct sandbox_user *user, const struct config *config);
+
+/* One entry, if it is root's and netlogd's. In a directory of ours (no configuration) everything is. */
+static void give_entry(int fd, const char *name, const struct sandbox_user *user, const struct config *config)
+{
+	_cleanup_close_ int item =
+		openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (item < 0 || fstat(item, &st) < 0)
+		return;
+	if (S_ISDIR(st.st_mode) && (!config || is_our_directory(config, item, name))) {
+		(void)give_contents(item, user, NULL);
+		if (st.st_uid == 0)
+			hand_over(item, name, user);
+	} else if (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == 0 &&
+		   (!config || is_named_file(config, name))) {
+		hand_over(item, name, user);
+	}
+}
+
+static int give_contents(int fd, const struct sandbox_user *user, const struct config *config)
 {
 	_cleanup_(closedirp) DIR *directory = NULL;
 	struct dirent *entry;
-	struct stat own, st;
-	int r = 0, copy;
+	int r, copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fstat(fd, &own) < 0)
-		return -errno;
-	if (own.st_uid == user->uid)
-		return 0;
-	copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	directory = copy < 0 ? NULL : fdopendir(copy);
 	if (!directory) {
 		r = -errno;
 		safe_close(copy);
 		return r;
 	}
-	while (r == 0 && (entry = readdir(directory))) {
-		_cleanup_close_ int item = -1;
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		item = openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (item < 0 || fstat(item, &st) < 0 || st.st_uid != own.st_uid)
-			continue;
-		if (S_ISDIR(st.st_mode) && depth > 0)
-			r = give(item, user, depth - 1);
-		else if (S_ISREG(st.st_mode) && st.st_nlink == 1)
-			r = fchown(item, user->uid, user->gid) < 0 ? -errno : 0;
-	}
-	if (r == 0 && fchown(fd, user->uid, user->gid) < 0)
-		r = -errno;
-	return r;
+	while ((entry = readdir(directory)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			give_entry(fd, entry->d_name, user, config);
+	return 0;
 }
 
-int sandbox_give_directory(int fd, const struct sandbox_user *user)
+int sandbox_give_directory(int fd, const struct sandbox_user *user, const struct config *config)
 {
-	return user->change ? give(fd, user, 2) : 0;
+	struct stat st;
+	int r;
+
+	if (!user->change)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = give_contents(fd, user, config);
+	if (r == 0 && st.st_uid != user->uid && fchown(fd, user->uid, user->gid) < 0)
+		r = -errno;
+	return r;
 }
 
 int sandbox_become(const struct sandbox_user *user)

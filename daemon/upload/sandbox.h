@@ -27,10 +27,11 @@ struct sandbox_user sandbox_find_user(void);
 int sandbox_become_for_now(const struct sandbox_user *user);
 void sandbox_return(const struct sandbox_user *user);
 /*
- * Gives a directory and what is in it to that user: what belongs to the directory's present owner, and no
- * link to anything elsewhere. 0 or -errno.
+ * Gives the upload directory to that user, and what netlogd has in it: sinks' directories, log IDs, and files
+ * that the configuration names, as far as they are root's and no link to anything elsewhere. What else is
+ * there keeps its owner. At each start, since root may have put something back. 0 or -errno.
  */
-int sandbox_give_directory(int fd, const struct sandbox_user *user);
+int sandbox_give_directory(int fd, const struct sandbox_user *user, const struct config *config);
 
 /* Closes all descriptors but standard input, output and error, and these. */
 void sandbox_close_descriptors(const int *keep, size_t n);

@@ -26,9 +26,10 @@
 
 /* What the thread works on. */
 struct lines {
-	struct broker *broker;
+	int writer_fd; /* the process that opens it; -1: this one does */
 	char *path;
 	int fd; /* -1: to be opened */
+	bool writer_ended;
 	bool reopen;
 	struct buffer body;
 };
@@ -47,6 +48,7 @@ static void lines_free(void *state)
 	if (!lines)
 		return;
 	safe_close(lines->fd);
+	safe_close(lines->writer_fd);
 	buffer_deinit(&lines->body);
 	free(lines->path);
 	free(lines);
@@ -90,7 +92,7 @@ static int open_lines(struct lines *lines)
 	struct stat st;
 	int r;
 
-	r = broker_open_lines(lines->broker, lines->path, &fd, &directory_fd);
+	r = broker_open_lines(lines->writer_fd, lines->path, &fd, &directory_fd);
 	if (r < 0)
 		return r;
 	if (fstat(fd, &st) < 0)
@@ -109,7 +111,7 @@ static int open_lines(struct lines *lines)
 
 static int rotate(struct lines *lines)
 {
-	int r = broker_rotate_lines(lines->broker, lines->path);
+	int r = broker_rotate_lines(lines->writer_fd, lines->path);
 
 	if (r < 0)
 		return r;
@@ -130,9 +132,8 @@ static int append(struct lines *lines, off_t size)
 	return r;
 }
 
-static int write_batch(void *state)
+static int try_to_write(struct lines *lines)
 {
-	struct lines *lines = state;
 	struct stat st;
 	int r = 0;
 
@@ -159,6 +160,15 @@ static int write_batch(void *state)
 		st.st_size = 0;
 	}
 	return r < 0 ? r : append(lines, st.st_size);
+}
+
+static int write_batch(void *state)
+{
+	struct lines *lines = state;
+	int r = try_to_write(lines);
+
+	lines->writer_ended = r == -EPIPE;
+	return r;
 }
 
 /* ---- on the loop ---- */
@@ -204,8 +214,13 @@ static int file_new(const struct sink_context *context, void **ret_state)
 	sink->lines = calloc(1, sizeof(*sink->lines));
 	if (!sink->lines)
 		goto fail;
-	sink->lines->fd = -1;
-	sink->lines->broker = context->broker;
+	sink->lines->fd = sink->lines->writer_fd = -1;
+	r = context->broker ? broker_open_writer(context->broker) : 0;
+	if (r < 0)
+		goto fail;
+	if (context->broker)
+		sink->lines->writer_fd = r;
+	r = -ENOMEM;
 	sink->lines->path = strdup(context->config->path);
 	if (!sink->lines->path)
 		goto fail;
@@ -257,6 +272,23 @@ static int file_add(void *state, const struct batch_item *item)
 	return -ENOMEM;
 }
 
+/* In place of one that ended, by a lack of memory for example. */
+static int renew_writer(struct file_sink *sink)
+{
+	struct lines *lines = sink->lines;
+	int fd;
+
+	if (!lines->writer_ended)
+		return 0;
+	fd = broker_open_writer(sink->context->broker);
+	if (fd < 0)
+		return fd;
+	safe_close(lines->writer_fd);
+	lines->writer_fd = fd;
+	lines->writer_ended = false;
+	return 0;
+}
+
 static void file_send(void *state, const struct batch_bounds *bounds)
 {
 	struct file_sink *sink = state;
@@ -265,7 +297,9 @@ static void file_send(void *state, const struct batch_bounds *bounds)
 	(void)bounds;
 	sink->lines->reopen |= sink->reopen;
 	sink->reopen = false;
-	r = job_start(sink->job);
+	r = renew_writer(sink);
+	if (r == 0)
+		r = job_start(sink->job);
 	if (r < 0)
 		file_done(r, sink);
 }

@@ -512,7 +512,7 @@ static struct sandbox_user choose_user(const struct uploader *uploader)
 
 	sandbox_return(&user);
 	if (r == 0)
-		r = sandbox_give_directory(uploader->upload_fd, &user);
+		r = sandbox_give_directory(uploader->upload_fd, &user, uploader->config->config);
 	if (r == 0)
 		return user;
 	log_warning("the uploader stays root: %s", strerror(-r));

@@ -199,12 +199,79 @@ def test_foreign_files_keep_their_owner(tun, netlogd, directory):
     upload = daemon.state / "upload"
     upload.mkdir(parents=True, mode=0o700)
     daemon.state.chmod(0o700)
+    (upload / "app").mkdir()
+    (upload / "app" / "secret.key").write_text("root's\n")
+    (upload / "run.sh").write_text("#!/bin/sh\n")
     os.link(secret, upload / "hard")
     os.symlink(secret, upload / "soft")
     os.symlink(other, upload / "directory")
     daemon.start()
     wait_until(lambda: upload.stat().st_uid == expected_user(), "its new owner")
-    assert [path.stat().st_uid for path in (secret, other, other / "file")] == [0, 0, 0]
+    foreign = (secret, other, other / "file", upload / "app", upload / "app" / "secret.key", upload / "run.sh")
+    assert {path.stat().st_uid for path in foreign} == {0}
+    daemon.stop()
+
+
+def test_what_root_puts_back_is_given_again(tun, netlogd, collector_in):
+    """A log ID, a token and a sink's directory that root restored while netlogd was stopped."""
+    collector = collector_in(tun.namespace)
+    daemon = netlogd(tun.namespace, sections(tun, collector))
+    token = daemon.state / "upload" / "token"
+    daemon.configure({"upload main": {"bearer-token-file": token}})
+    token.parent.mkdir(parents=True, mode=0o700)
+    daemon.state.chmod(0o700)
+    token.write_text("first\n")
+    daemon.start()
+    daemon.stop()
+    for path in (token, daemon.state / "upload/node.logid"):
+        text = path.read_text()
+        path.unlink()
+        path.write_text(text)
+        path.chmod(0o600)
+    run(["chown", "-R", "0:0", daemon.state / "upload" / "main"])
+    before = len(collector.messages)
+    daemon.start()
+    daemon.stop()
+    assert len(collector.messages) > before
+    owners = {path.lstat().st_uid for path in (daemon.state / "upload").rglob("*")}
+    assert owners == {expected_user()}
+
+
+@pytest.mark.parametrize("section, keys", [
+    ("spool", {"directory": "{upload}/spool"}), ("spool", {"directory": "{upload}"}),
+    ("netlogd", {"upload-directory": "{state}"}), ("netlogd", {"upload-directory": "{state}/spool/upload"})])
+def test_directories_within_each_other_are_refused(tun, netlogd, section, keys):
+    daemon = netlogd(tun.namespace, sections(tun))
+    places = {"state": daemon.state, "upload": daemon.state / "upload"}
+    daemon.configure({section: {key: value.format(**places) for key, value in keys.items()}})
+    assert daemon.launch().process.wait() == 78
+    daemon.notify.close()
+    assert "expected" in daemon.log()
+
+
+def test_file_sink_that_hangs_holds_up_no_other(tun, netlogd, collector_in, directory):
+    """Its files may lie where a file system is frozen: then the process that opens them hangs, and only that."""
+    collector = collector_in(tun.namespace)
+    daemon = netlogd(tun.namespace, {
+        **sections(tun, collector), "record": {"period": "100ms", "heartbeat": "1s"},
+        "upload lines": {"type": "file", "path": directory / "flows"}}).start()
+    wait_until(lambda: (directory / "flows").exists(), "the file")
+    (broker,) = children(daemon.uploader())
+    (writer,) = children(broker)
+    for pid in (broker, writer):
+        with open(f"/proc/{pid}/limits", encoding="ascii") as limits:
+            assert [line.split()[4] for line in limits if line.startswith("Max core file size")] == ["0"]
+    os.kill(writer, signal.SIGSTOP)
+    (directory / "flows").unlink()
+    before = len(collector.messages)
+    wait_until(lambda: len(collector.messages) >= before + 2, "messages to the other sink")
+    assert not (directory / "flows").exists()
+    os.kill(writer, signal.SIGCONT)
+    wait_until(lambda: (directory / "flows").exists(), "the file again")
+    # One that ends is replaced.
+    os.kill(writer, signal.SIGKILL)
+    (directory / "flows").unlink()
+    wait_until(lambda: (directory / "flows").exists(), "the file by another process")
     daemon.stop()
 
 

@@ -26,6 +26,7 @@ static struct sink_config sinks[2];
 static char paths[16][256];
 static size_t n_paths;
 static struct broker *broker;
+static int writer = -1;
 
 static char *path_of(const char *name)
 {
@@ -93,6 +94,7 @@ static void teardown(void)
 {
 	broker_free(broker);
 	broker = NULL;
+	writer = safe_close(writer);
 	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -179,7 +181,9 @@ START_TEST(test_lines)
 	sinks[1].path = path_of("closed/theirs/flows");
 	make_link("../secret", "closed/theirs/flows", THEIRS);
 	start();
-	ck_assert_int_eq(broker_open_lines(broker, sinks[0].path, &fd, &directory_fd), 0);
+	writer = broker_open_writer(broker);
+	ck_assert_int_ge(writer, 0);
+	ck_assert_int_eq(broker_open_lines(writer, sinks[0].path, &fd, &directory_fd), 0);
 	ck_assert_int_eq(write(fd, "line\n", 5), 5);
 	ck_assert_int_eq(fsync(directory_fd), 0);
 	close(fd);
@@ -189,16 +193,16 @@ START_TEST(test_lines)
 	ck_assert_int_eq(st.st_uid, getuid());
 	/* As the operator has set it, also after it was given another name. */
 	ck_assert_int_eq(chmod(sinks[0].path, 0644), 0);
-	ck_assert_int_eq(broker_rotate_lines(broker, sinks[0].path), 0);
+	ck_assert_int_eq(broker_rotate_lines(writer, sinks[0].path), 0);
 	ck_assert_int_eq(stat(sinks[0].path, &st), 0);
 	ck_assert_int_eq(st.st_mode & 07777, 0644);
 	ck_assert_int_eq(st.st_size, 0);
 	ck_assert_int_eq(stat(path_of("closed/flows.1"), &st), 0);
 	ck_assert_int_eq(st.st_size, 5);
 	if (getuid() == 0)
-		ck_assert_int_eq(broker_open_lines(broker, sinks[1].path, &fd, &directory_fd), -EACCES);
-	ck_assert_int_eq(broker_open_lines(broker, path_of("closed/secret"), &fd, &directory_fd), -EPERM);
-	ck_assert_int_eq(broker_rotate_lines(broker, path_of("closed/secret")), -EPERM);
+		ck_assert_int_eq(broker_open_lines(writer, sinks[1].path, &fd, &directory_fd), -EACCES);
+	ck_assert_int_eq(broker_open_lines(writer, path_of("closed/secret"), &fd, &directory_fd), -EPERM);
+	ck_assert_int_eq(broker_rotate_lines(writer, path_of("closed/secret")), -EPERM);
 }
 END_TEST
 
@@ -260,9 +264,15 @@ START_TEST(test_spool)
 {
 	struct spool_header header;
 	struct spool_listing listing;
+	char segment[SPOOL_NAME_MAX], missing[SPOOL_NAME_MAX], path[64];
 	bool watched = true;
 	int fd, entry;
 
+	spool_name_format(1, 0, segment);
+	spool_name_format(2, 0, missing);
+	snprintf(path, sizeof(path), "spool/%s", segment);
+	make(path, "no segment", 0600, 0);
+	make("spool/lock", "", 0600, 0);
 	start();
 	fd = broker_open_spool(broker, &watched);
 	ck_assert_int_ge(fd, 0);
@@ -270,10 +280,12 @@ START_TEST(test_spool)
 	ck_assert_int_eq(spool_list(fd, &listing), 0);
 	spool_listing_deinit(&listing);
 	/* It is there, and no segment. */
-	ck_assert_int_eq(spool_segment_open(fd, "entry", &header, NULL, &entry), -EBADMSG);
-	ck_assert_int_eq(spool_segment_open(fd, "missing", &header, NULL, &entry), -ENOENT);
-	ck_assert_int_eq(spool_segment_open(fd, "../closed/secret", &header, NULL, &entry), -EINVAL);
-	ck_assert_int_eq(spool_segment_open(fd, "..", &header, NULL, &entry), -EINVAL);
+	ck_assert_int_eq(spool_segment_open(fd, segment, &header, NULL, &entry), -EBADMSG);
+	ck_assert_int_eq(spool_segment_open(fd, missing, &header, NULL, &entry), -ENOENT);
+	/* The lock above all. */
+	for (const char *const *name = (const char *const[]){"lock", "entry", "../closed/secret", "..", NULL};
+	     *name; name++)
+		ck_assert_int_eq(spool_segment_open(fd, *name, &header, NULL, &entry), -EPERM);
 	close(fd);
 }
 END_TEST
@@ -289,7 +301,7 @@ START_TEST(test_nonsense)
 	} questions[] = {
 		{"x", 1, -EINVAL},	  {"s", 1, -EPERM},
 		{"s\0", 2, -EPERM},	  {long_question, sizeof(long_question), -EINVAL},
-		{"\377\377", 2, -EINVAL},
+		{"\377\377", 2, -EINVAL}, {"l/closed/flows", 14, -EINVAL},
 	};
 	int fds[FD_PASS_MAX], copy = -1;
 
