@@ -12,6 +12,7 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 
 /* RFC 9110, 6585, 4918 and 2518. */
@@ -134,6 +135,22 @@ enum verdict answer_classify_transfer(int curl_code)
 		return VERDICT_MISCONFIGURED;
 	default:
 		return VERDICT_RETRY;
+	}
+}
+
+enum verdict answer_classify_error(int error)
+{
+	switch (-error) {
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EIO:
+	case EINTR:
+	case EAGAIN:
+	case EPIPE: /* nobody opens files just now */
+		return VERDICT_RETRY;
+	default:
+		return VERDICT_MISCONFIGURED;
 	}
 }
 

@@ -28,6 +28,9 @@ struct answer {
 enum verdict answer_classify_status(long status);
 /* The verdict on a failed transfer; curl_code is a CURLcode other than CURLE_OK. */
 enum verdict answer_classify_transfer(int curl_code);
+/* Of a file that a request needs (a secret, a certificate): a want of memory or descriptors passes, what is
+ * wrong with the file does not. */
+enum verdict answer_classify_error(int error);
 
 /*
  * Reads a Retry-After value: seconds, or an HTTP date in any of its three forms (RFC 9110, 5.6.7, 10.2.3),

@@ -9,6 +9,7 @@
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/time_text.h"
+#include "daemon/upload/answer.h"
 #include "daemon/upload/broker.h"
 #include "daemon/upload/credentials.h"
 #include "daemon/upload/curl_loop.h"
@@ -367,7 +368,8 @@ static int make_headers(struct http_client *client, const struct http_request *r
 static void fail(struct http_client *client, int error)
 {
 	struct http_answer answer = {
-		.curl_code = error == -ENOMEM ? CURLE_OUT_OF_MEMORY : CURLE_SSL_CERTPROBLEM,
+		.curl_code = answer_classify_error(error) == VERDICT_RETRY ? CURLE_OUT_OF_MEMORY
+									   : CURLE_SSL_CERTPROBLEM,
 		.retry_after = -1,
 		.body = "",
 		.reason = client->reason,

@@ -153,14 +153,12 @@ static int make_url(struct logtail *logtail, const struct log_id *public_id, cha
 
 static void fail(struct logtail *logtail, const struct log_id *public_id, int error)
 {
-	struct answer answer = {.verdict = VERDICT_MISCONFIGURED, .retry_after = -1};
+	struct answer answer = {.verdict = answer_classify_error(error), .retry_after = -1};
 	char text[LOG_ID_TEXT_MAX];
 
 	log_id_format(public_id, text);
 	/* The public ID is no secret, and needed to find the private one. */
 	snprintf(answer.text, sizeof(answer.text), "no private log ID for %s: %s", text, strerror(-error));
-	if (error == -ENOMEM)
-		answer.verdict = VERDICT_RETRY;
 	sink_answered(logtail->context->sink, &answer, 0);
 }
 

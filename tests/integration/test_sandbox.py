@@ -1,6 +1,7 @@
 """The uploader of a netlogd that root starts by hand: who it is, what it can reach, and that it works all the same."""
 import contextlib
 import os
+import resource
 import pwd
 import re
 import shutil
@@ -314,6 +315,26 @@ def test_root_only_secret_and_its_successor(tun, netlogd, collector_in, director
     daemon.call("Stop")
     assert {request.headers["authorization"] for request in collector.requests[seen:]} == {"Bearer second-token"}
     assert len(collector.requests) > seen
+    daemon.stop()
+
+
+def test_want_of_descriptors_is_no_fault_of_the_configuration(tun, netlogd, collector_in, directory):
+    """A token that can't be opened for a moment is tried again soon, and not after a minute."""
+    token = directory / "token"
+    token.write_text("token\n")
+    token.chmod(0o600)
+    collector = collector_in(tun.namespace)
+    daemon = netlogd(tun.namespace, {
+        **sections(tun, collector, **{"bearer-token-file": token}), "record": {"period": "100ms", "heartbeat": "1s"}}).start()
+    daemon.flush()
+    (broker,) = children(daemon.uploader())
+    limits = resource.prlimit(broker, resource.RLIMIT_NOFILE)
+    resource.prlimit(broker, resource.RLIMIT_NOFILE, (3, limits[1]))
+    sink = wait_until(lambda: (now := daemon.status()["sinks"][0])["state"] == "retrying" and now, "a retry")
+    assert "Too many open files" in sink["lastError"]
+    resource.prlimit(broker, resource.RLIMIT_NOFILE, limits)
+    before = len(collector.messages)
+    wait_until(lambda: len(collector.messages) > before, "messages again")
     daemon.stop()
 
 

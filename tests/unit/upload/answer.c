@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
 
 #define SECOND INT64_C(1000000000)
@@ -44,6 +45,19 @@ START_TEST(test_transfers)
 	ck_assert_int_eq(answer_classify_transfer(CURLE_OPERATION_TIMEDOUT), VERDICT_RETRY);
 	ck_assert_int_eq(answer_classify_transfer(CURLE_GOT_NOTHING), VERDICT_RETRY);
 	ck_assert_int_eq(answer_classify_transfer(CURLE_UNSUPPORTED_PROTOCOL), VERDICT_RETRY);
+}
+END_TEST
+
+START_TEST(test_files)
+{
+	ck_assert_int_eq(answer_classify_error(-EMFILE), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_error(-ENOMEM), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_error(-EIO), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_error(-EPIPE), VERDICT_RETRY);
+	ck_assert_int_eq(answer_classify_error(-ENOENT), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_error(-EACCES), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_error(-EPERM), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(answer_classify_error(-EINVAL), VERDICT_MISCONFIGURED);
 }
 END_TEST
 
@@ -243,6 +257,7 @@ int main(void)
 
 	tcase_add_test(tcase, test_every_status);
 	tcase_add_test(tcase, test_transfers);
+	tcase_add_test(tcase, test_files);
 	tcase_add_test(tcase, test_retry_after_seconds);
 	tcase_add_test(tcase, test_retry_after_date);
 	tcase_add_test(tcase, test_retry_after_nonsense);
