@@ -66,7 +66,7 @@ static int take_link(int directory_fd, const char *name, char **rest, char path[
 	/* A slash at the end would ask for a directory. */
 	if (!**rest)
 		whole[n] = '\0';
-	strcpy(path, whole);
+	memcpy(path, whole, strlen(whole) + 1);
 	*rest = path;
 	return 0;
 }
@@ -99,7 +99,7 @@ int broker_find(const struct sandbox_user *user, const char *wanted, struct brok
 
 	if (strlen(wanted) >= sizeof(path))
 		return -ENAMETOOLONG;
-	strcpy(path, wanted);
+	memcpy(path, wanted, strlen(wanted) + 1);
 	fd = open_start(path);
 	if (fd < 0)
 		return fd;
@@ -117,8 +117,10 @@ int broker_find(const struct sandbox_user *user, const char *wanted, struct brok
 				       S_ISLNK(st.st_mode);
 
 			if (!is_link) {
+				const char *left = theirs ? here : name;
+
 				ret_place->directory_fd = TAKE_FD(fd);
-				strcpy(ret_place->path, theirs ? here : name);
+				memcpy(ret_place->path, left, strlen(left) + 1);
 				ret_place->theirs = theirs;
 				return 0;
 			}
