@@ -45,6 +45,13 @@ static void take_descriptors(struct msghdr *message, int ret_fds[static FD_PASS_
 	memcpy(ret_fds, CMSG_DATA(header), MIN(n, (size_t)FD_PASS_MAX) * sizeof(int));
 }
 
+/* An answer that was not taken would be taken for the next one's: the socket is of no more use. */
+static int give_up(int socket_fd, int error)
+{
+	(void)shutdown(socket_fd, SHUT_RDWR);
+	return error == -ECONNRESET ? -EPIPE : error;
+}
+
 int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static FD_PASS_MAX])
 {
 	struct iovec piece = {.iov_base = (void *)question, .iov_len = size};
@@ -56,20 +63,28 @@ int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static 
 	for (size_t i = 0; i < FD_PASS_MAX; i++)
 		ret_fds[i] = -1;
 	n = send_message(socket_fd, &message);
+	/* Nothing was asked where the question is too long. */
+	if (n == -EMSGSIZE)
+		return (int)n;
 	if (n < 0)
-		return (int)n == -ECONNRESET ? -EPIPE : (int)n;
+		return give_up(socket_fd, (int)n);
 	piece = (struct iovec){.iov_base = &result, .iov_len = sizeof(result)};
 	message.msg_control = &control;
 	message.msg_controllen = sizeof(control);
 	n = receive_message(socket_fd, &message);
 	if (n < 0)
-		return (int)n == -ECONNRESET ? -EPIPE : (int)n;
+		return give_up(socket_fd, (int)n);
 	take_descriptors(&message, ret_fds);
-	if (n == sizeof(result) && result >= 0)
+	/* Descriptors that this process had no room for are closed by the kernel. */
+	if (n == sizeof(result) && result >= 0 && !(message.msg_flags & MSG_CTRUNC))
 		return result;
 	for (size_t i = 0; i < FD_PASS_MAX; i++)
 		ret_fds[i] = safe_close(ret_fds[i]);
-	return n == 0 ? -EPIPE : n == sizeof(result) ? result : -EPROTO;
+	if (n == 0)
+		return -EPIPE;
+	if (n != sizeof(result))
+		return give_up(socket_fd, -EPROTO);
+	return result < 0 ? result : -EMFILE;
 }
 
 int fd_next_question(int socket_fd, char ret_question[static FD_PASS_QUESTION_MAX + 1])

@@ -12,7 +12,8 @@
 
 /*
  * Asks, and waits for the answer: its result, 0 or more, with the descriptors that came with it
- * (close-on-exec; -1 where fewer came); -errno as answered; -EPIPE when nobody answers any more.
+ * (close-on-exec; -1 where fewer came); -errno as answered; -EMFILE without room for them; -EPIPE when nobody
+ * answers any more. After an error of the socket it is shut down, so that no answer is taken for another.
  */
 int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static FD_PASS_MAX]);
 

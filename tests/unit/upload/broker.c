@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -290,6 +291,33 @@ START_TEST(test_spool)
 }
 END_TEST
 
+/* An answer whose descriptor could not be taken is no answer to the next question. */
+START_TEST(test_no_room_for_a_descriptor)
+{
+	struct rlimit limit, none;
+	char text[64] = {0};
+	int fd;
+
+	make("closed/token", "token", 0600, 0);
+	sinks[0].password_file = path_of("closed/secret");
+	sinks[1].password_file = path_of("closed/token");
+	start();
+	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	close(fd);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)fd;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(broker_open_secret(broker, sinks[0].password_file), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	fd = broker_open_secret(broker, sinks[1].password_file);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read(fd, text, sizeof(text)), 5);
+	ck_assert_str_eq(text, "token");
+	close(fd);
+}
+END_TEST
+
 /* What an uploader that was taken over might send. */
 START_TEST(test_nonsense)
 {
@@ -336,6 +364,7 @@ int main(void)
 	tcase_add_test(tcase, test_log_id);
 	tcase_add_test(tcase, test_named_after_a_reload);
 	tcase_add_test(tcase, test_spool);
+	tcase_add_test(tcase, test_no_room_for_a_descriptor);
 	tcase_add_test(tcase, test_nonsense);
 	if (getuid() == 0) {
 		tcase_add_test(tcase, test_their_directory);
