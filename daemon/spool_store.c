@@ -348,12 +348,16 @@ int spool_store_cut(struct spool_store *store)
 int spool_store_sync(struct spool_store *store)
 {
 	const struct spool_files *files = store->files;
+	struct stat st;
 
 	if (store->fd < 0)
 		return 0;
 	kill_point("spool-before-sync");
 	if (files->fdatasync(store->fd, files->userdata) < 0)
 		return -errno;
+	/* Somebody has removed it: what goes there is safe from nothing. */
+	if (fstat(store->fd, &st) == 0 && st.st_nlink == 0)
+		return -ESTALE;
 	kill_point("spool-after-sync");
 	if (store->directory_dirty) {
 		if (files->fsync(store->directory_fd, files->userdata) < 0)

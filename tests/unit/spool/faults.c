@@ -160,6 +160,26 @@ START_TEST(a_failed_sync_is_written_again_elsewhere)
 }
 END_TEST
 
+/* Somebody removes the file that is being written: what comes then goes into another one. */
+START_TEST(a_segment_that_is_removed)
+{
+	spool_test_open();
+	for (uint64_t i = 1; i <= 5; i++)
+		spool_test_append(i, 1000);
+	spool_test_sync();
+	_cleanup_free_ char *path = spool_test_segment(0);
+	ck_assert_int_eq(unlink(path), 0);
+	for (uint64_t i = 6; i <= 8; i++)
+		spool_test_append(i, 1000);
+	for (int i = 0; i < 20 && spool_writer_sync(spool_test.writer, 10000) < 0; i++)
+		;
+	ck_assert_int_eq(spool_test_status().error, 0);
+	ck_assert_uint_eq(spool_test_segments(), 1);
+	spool_test_holds(6, 8);
+	ck_assert_uint_eq(spool_test_status().lost_messages, 0);
+}
+END_TEST
+
 START_TEST(syncs_that_fail_again_and_again)
 {
 	spool_test_open();
@@ -399,6 +419,7 @@ int main(void)
 		the_reserve_is_given_up_for_others,
 		memory_holds_what_it_can_and_counts_the_rest,
 		a_failed_sync_is_written_again_elsewhere,
+		a_segment_that_is_removed,
 		syncs_that_fail_again_and_again,
 		syncs_that_never_succeed_push_out_nothing,
 		killed_while_it_writes_again,
