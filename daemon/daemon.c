@@ -491,7 +491,7 @@ static int make_uploader(struct daemon *daemon)
 {
 	struct uploader_process_options options = {
 		.config_file = daemon->config->file,
-		.spool_directory = daemon->config->spool_directory,
+		.spool_fd = spool_writer_directory(daemon->spool),
 		.started = on_uploader_started,
 		.userdata = daemon,
 	};

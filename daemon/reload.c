@@ -164,8 +164,7 @@ static void on_applied(const struct recorder_result *result, void *userdata)
 	if (daemon_set_period(daemon) < 0)
 		log_warning("the period stays as it was");
 	if (daemon->uploader_process)
-		uploader_process_set_config(daemon->uploader_process, daemon->config->file,
-					    daemon->config->spool_directory);
+		uploader_process_set_config(daemon->uploader_process, daemon->config->file);
 	uploader_link_reload(daemon->uploader);
 	config_free(old);
 	log_info("the configuration was read again");

@@ -759,6 +759,11 @@ void spool_writer_get_status(struct spool_writer *writer, struct spool_status *r
 	pthread_mutex_unlock(&writer->lock);
 }
 
+int spool_writer_directory(const struct spool_writer *writer)
+{
+	return writer->store.directory_fd;
+}
+
 int64_t spool_writer_last_time(const struct spool_writer *writer)
 {
 	return writer->last_time;

@@ -135,19 +135,15 @@ static void forget_child(struct uploader_process *process)
 /* *ret_what: what it is that failed. */
 static int start(struct uploader_process *process, const char **ret_what)
 {
-	_cleanup_close_ int ours = -1, theirs = -1, spool = -1;
+	_cleanup_close_ int ours = -1, theirs = -1;
 	int pair[2], r;
 
-	*ret_what = process->options.spool_directory;
-	spool = open(process->options.spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (spool < 0)
-		return -errno;
 	*ret_what = process->program;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	r = spawn(process, theirs, spool, &process->pid);
+	r = spawn(process, theirs, process->options.spool_fd, &process->pid);
 	if (r < 0) {
 		process->pid = 0;
 		return r;
@@ -284,11 +280,9 @@ void uploader_process_free(struct uploader_process *process)
 	free(process);
 }
 
-void uploader_process_set_config(struct uploader_process *process, const char *config_file,
-				 const char *spool_directory)
+void uploader_process_set_config(struct uploader_process *process, const char *config_file)
 {
 	process->options.config_file = config_file;
-	process->options.spool_directory = spool_directory;
 }
 
 pid_t uploader_process_pid(const struct uploader_process *process)

@@ -12,8 +12,8 @@ struct event_base;
 struct uploader_process;
 
 struct uploader_process_options {
-	const char *config_file;     /* borrowed: must outlive the process */
-	const char *spool_directory; /* borrowed */
+	const char *config_file; /* borrowed: must outlive the process */
+	int spool_fd; /* the directory that is written to, whatever its path leads to later; borrowed */
 	/* A new child's socket, to be served; owned by the callee from here on. */
 	void (*started)(int fd, void *userdata);
 	void *userdata;
@@ -25,9 +25,8 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 			 struct uploader_process **ret_process);
 /* Asks it to end (SIGTERM), waits up to two seconds, then kills it. */
 void uploader_process_free(struct uploader_process *process);
-/* For the next start: other texts, which are borrowed in place of those before. */
-void uploader_process_set_config(struct uploader_process *process, const char *config_file,
-				 const char *spool_directory);
+/* For the next start: another text, which is borrowed in place of the one before. */
+void uploader_process_set_config(struct uploader_process *process, const char *config_file);
 /* 0: none is running. */
 pid_t uploader_process_pid(const struct uploader_process *process);
 unsigned int uploader_process_restarts(const struct uploader_process *process);

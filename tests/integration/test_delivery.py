@@ -1,4 +1,7 @@
 """Every kind of bad collector at once, behind the real daemon: none holds up another, and none costs a message."""
+import os
+import signal
+
 import pytest
 
 from collector import Answer, Close, Garbage, Hang, Reset, Trickle
@@ -138,3 +141,19 @@ def test_plain_http_stays_on_the_machine(directory):
         result = run([program(name), "--config", config, *(["--check-config"] if name == "netlogd" else [])], check=False)
         assert result.returncode == 78
         assert f"{config}:3: url: http:// is only for loopback addresses: expected https://" in result.stderr
+
+
+def test_another_directory_in_the_spools_place(network, netlogd, collector_in, provider):
+    """The uploader that is started again reads where the daemon writes, whatever the path leads to now."""
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    daemon = netlogd(namespace, {**provider.sections(), "upload main": sink(collector.url)}).start()
+    windows(provider, 3)
+    (daemon.state / "spool").rename(daemon.state / "elsewhere")
+    (daemon.state / "spool").mkdir(mode=0o700)
+    os.kill(daemon.uploader(), signal.SIGKILL)
+    windows(provider, 5)
+    wait_until(lambda: sinks(daemon)["main"]["state"] in ("ok", "idle"), "the uploader")
+    assert daemon.flush()["pendingMessages"] == 0
+    daemon.stop()
+    check_all(collector, provider)
