@@ -6,16 +6,19 @@
 #include "daemon/upload/sink_internal.h"
 
 #include "common/file.h"
+#include "common/spool_format.h"
+#include "common/time_text.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define QUARANTINE_DIRECTORY "quarantine"
-#define FILE_NAME_LENGTH     21 /* 16 digits and ".json" */
+#define FILE_NAME_MAX	     63
 
 static int open_quarantine(int directory_fd)
 {
@@ -27,40 +30,69 @@ static int open_quarantine(int directory_fd)
 	return fd < 0 ? -errno : fd;
 }
 
-static int is_message_file(const struct dirent *entry)
-{
-	size_t n = strlen(entry->d_name);
+/* A file that is there, and when it came. */
+struct kept {
+	char name[FILE_NAME_MAX + 1];
+	uint64_t size;
+	int64_t time;
+};
 
-	return n == FILE_NAME_LENGTH && strcmp(entry->d_name + n - 5, ".json") == 0;
+static int compare(const void *a, const void *b)
+{
+	const struct kept *left = a, *right = b;
+
+	if (left->time != right->time)
+		return left->time < right->time ? -1 : 1;
+	return strcmp(left->name, right->name);
 }
 
-/* Names sort by sequence, so the first ones are the oldest. */
+static bool read_kept(int fd, const char *name, struct kept *ret_kept)
+{
+	size_t n = strlen(name);
+	struct stat st;
+
+	if (n > FILE_NAME_MAX || n < 5 || strcmp(name + n - 5, ".json") != 0 ||
+	    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	memcpy(ret_kept->name, name, n + 1);
+	ret_kept->size = (uint64_t)st.st_size;
+	ret_kept->time = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
+	return true;
+}
+
+/* The oldest go. Sequences would not tell: they begin again in a spool that is made anew. */
 static int make_room(int fd, uint64_t needed, uint64_t max)
 {
 	struct dirent **entries = NULL;
+	int n = scandirat(fd, ".", &entries, NULL, NULL), n_kept = 0;
+	_cleanup_free_ struct kept *kept = NULL;
 	uint64_t total = needed;
-	int n = scandirat(fd, ".", &entries, is_message_file, alphasort);
 
 	if (n < 0)
 		return -errno;
-	for (int i = n - 1; i >= 0; i--) {
-		struct stat st;
-
-		if (fstatat(fd, entries[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-			total += (uint64_t)st.st_size;
-		if (total > max)
-			(void)unlinkat(fd, entries[i]->d_name, 0);
+	kept = calloc((size_t)n + 1, sizeof(*kept));
+	for (int i = 0; i < n; i++) {
+		n_kept += kept && read_kept(fd, entries[i]->d_name, &kept[n_kept]);
 		free(entries[i]);
 	}
 	free(entries);
+	if (!kept)
+		return -ENOMEM;
+	qsort(kept, (size_t)n_kept, sizeof(*kept), compare);
+	for (int i = n_kept - 1; i >= 0; i--) {
+		total += kept[i].size;
+		if (total > max)
+			(void)unlinkat(fd, kept[i].name, 0);
+	}
 	return 0;
 }
 
-int quarantine_add(int directory_fd, uint64_t sequence, const char *message, size_t n, uint64_t max)
+int quarantine_add(int directory_fd, const struct spool_message *message, uint64_t max)
 {
 	_cleanup_close_ int fd = open_quarantine(directory_fd);
+	char name[FILE_NAME_MAX + 1], id[SPOOL_ID_TEXT_MAX];
 	_cleanup_free_ char *line = NULL;
-	char name[FILE_NAME_LENGTH + 1];
+	size_t n = message->length;
 	int r;
 
 	if (fd < 0)
@@ -74,8 +106,9 @@ int quarantine_add(int directory_fd, uint64_t sequence, const char *message, siz
 	line = malloc(n + 1);
 	if (!line)
 		return -ENOMEM;
-	memcpy(line, message, n);
+	memcpy(line, message->data, n);
 	line[n] = '\n';
-	snprintf(name, sizeof(name), "%016" PRIx64 ".json", sequence);
+	spool_id_format(&message->position.spool_id, id);
+	snprintf(name, sizeof(name), "%016" PRIx64 "-%.8s.json", message->sequence, id);
 	return file_write_atomic(fd, name, line, n + 1, 0600);
 }

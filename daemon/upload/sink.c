@@ -73,6 +73,7 @@ static int open_reader(struct sink *sink)
 static int open_directory(struct sink *sink, int upload_fd, const char *name)
 {
 	mode_t mode = 0700, cursor_mode = 0600;
+	struct cursor_state state;
 	struct stat st;
 	int r;
 
@@ -87,7 +88,12 @@ static int open_directory(struct sink *sink, int upload_fd, const char *name)
 	sink->directory_fd = openat(upload_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (sink->directory_fd < 0)
 		return -errno;
-	r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
+	/* Of a sink of that name that was forgotten, or of a cursor that is to be made anew. */
+	r = cursor_read(sink->directory_fd, CURSOR_NAME, &state);
+	if (r == -ENOENT || r == -EBADMSG)
+		r = sink_recent_forget(sink->directory_fd);
+	if (r == 0)
+		r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
 	if (r < 0)
 		return r;
 	if (r > 0)

@@ -45,17 +45,15 @@ static int settle_one(struct sink *sink, struct refused_message *refused)
 	if (r < 0 && r != -EIO)
 		return r;
 	if (r > 0) {
-		r = quarantine_add(sink->directory_fd, refused->sequence, message.data, message.length,
-				   sink->context.quarantine_max);
+		r = quarantine_add(sink->directory_fd, &message, sink->context.quarantine_max);
 		refused->kept = r == 0;
 	} else if (r == 0) {
 		r = -ENODATA;
 	}
 	kill_point("upload-quarantined");
-	if (refused->kept)
-		sink->n_settling = 0;
-	else if (r != -ENODATA && r != -EFBIG && ++sink->n_settling < SINK_QUARANTINE_TRIES)
+	if (!refused->kept && r != -ENODATA && r != -EFBIG && ++sink->n_settling < SINK_QUARANTINE_TRIES)
 		return r;
+	sink->n_settling = 0;
 	refused->settled = true;
 	if (!refused->kept)
 		log_error("sink %s: a refused message is lost: it can't be put into quarantine: %s",

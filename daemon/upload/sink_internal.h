@@ -158,6 +158,8 @@ void sink_store_cursor(struct sink *sink);
 int sink_recent_write(struct sink *sink);
 /* Takes over what a killed process kept so, if it is newer than the cursor. 0 or -errno. */
 int sink_recent_read(struct sink *sink);
+/* Removes what was kept beside a cursor that is no more: it says nothing of the next one. 0 or -errno. */
+int sink_recent_forget(int directory_fd);
 
 /* Begins the account: everything up to the position is settled. */
 void sink_account_begin(struct sink *sink, const struct spool_position *position);
@@ -204,6 +206,6 @@ void sink_next_batch(struct sink *sink);
 
 /*
  * Puts a message into the sink's quarantine/, durably, the oldest going when it is larger than max bytes.
- * Each is a file of its own, named by its sequence. 0 or -errno.
+ * Each is a file of its own, named by its sequence and its spool. 0 or -errno.
  */
-int quarantine_add(int directory_fd, uint64_t sequence, const char *message, size_t n, uint64_t max);
+int quarantine_add(int directory_fd, const struct spool_message *message, uint64_t max);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #define RECENT_NAME "recent"
 
@@ -52,4 +53,9 @@ int sink_recent_read(struct sink *sink)
 	sink->state = recent;
 	sink->cursor_dirty = true;
 	return 0;
+}
+
+int sink_recent_forget(int directory_fd)
+{
+	return unlinkat(directory_fd, RECENT_NAME, 0) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -343,7 +343,13 @@ static const struct {
 	 "control-socket = /" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
 	 ": expected an absolute path of at most 107 bytes"},
 	{TUN "[netlogd]\nupload-directory=/x\n[spool]\ndirectory=/x\n", 6,
-	 "expected the spool and the uploader in different directories"},
+	 "expected the spool and the uploader in different directories, neither within the other"},
+	{TUN "[netlogd]\nupload-directory=/x/\n[spool]\ndirectory=/x/y\n", 6,
+	 "expected the spool and the uploader in different directories, neither within the other"},
+	{TUN "[netlogd]\nupload-directory=/x/y/z\n[spool]\ndirectory=/x/y\n", 6,
+	 "expected the spool and the uploader in different directories, neither within the other"},
+	{TUN "[netlogd]\nupload-directory=/x\nstate-directory=/x/y\n[spool]\ndirectory=/z\n", 4,
+	 "expected a directory that does not hold the state directory"},
 	/* what is needed */
 	{"\n[tun]\nmax-flows=5\n", 2, "[tun] needs interface for source = auto"},
 	{"[tun]\nmax-flows=5\nsource=packet\n", 3, "[tun] needs interface for source = packet"},

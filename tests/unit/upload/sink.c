@@ -4,6 +4,7 @@
  */
 
 #include "daemon/upload/sink.h"
+#include "daemon/upload/sink_internal.h"
 
 #include "common/buffer.h"
 #include "common/cursor.h"
@@ -12,6 +13,7 @@
 #include "daemon/spool_writer.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -498,8 +500,10 @@ static struct answer accept_three(const struct batch_bounds *bounds, size_t atte
 	return say(VERDICT_DELIVERED, -1);
 }
 
-/* As after SIGKILL or, without what was not synced, after a power cut. */
-static void begin_again_from(bool power_cut)
+enum { KILLED, POWER_CUT, CURSOR_REMOVED, CURSOR_DAMAGED };
+
+/* As after SIGKILL, without what was not synced after a power cut; or with a cursor that is no more. */
+static void begin_again_from(int how)
 {
 	uint8_t recent[CURSOR_SLOT_SIZE];
 	struct cursor *cursor;
@@ -509,13 +513,24 @@ static void begin_again_from(bool power_cut)
 	ck_assert_int_eq(renameat(upload_fd, "fake", upload_fd, "old"), 0);
 	ck_assert_int_eq(mkdirat(upload_fd, "fake", 0700), 0);
 	fd = openat(upload_fd, "fake", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
-	ck_assert_int_eq(cursor_write(cursor, &durable[0]), 0);
-	cursor_free(cursor);
+	if (how == CURSOR_DAMAGED) {
+		ck_assert_int_eq(file_write_atomic(fd, "cursor", "damaged", 7, 0600), 0);
+	} else if (how != CURSOR_REMOVED) {
+		ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+		ck_assert_int_eq(cursor_write(cursor, &durable[0]), 0);
+		cursor_free(cursor);
+	}
 	cursor_encode(&durable[1], 1, recent);
-	if (!power_cut)
+	if (how != POWER_CUT)
 		ck_assert_int_eq(file_write_atomic(fd, "recent", recent, sizeof(recent), 0600), 0);
 	close(fd);
+	if (how == CURSOR_REMOVED || how == CURSOR_DAMAGED) {
+		/* It begins, and is killed once more before anything is delivered. */
+		world.server = outage;
+		make_sink();
+		run_until(world.now);
+		sink_free(world.sink);
+	}
 	world.n_tries = 0;
 	world.server = accept_all;
 	make_sink();
@@ -530,12 +545,45 @@ START_TEST(test_killed_between_syncs)
 	make_sink();
 	run_until(world.now + SECOND / 5);
 	ck_assert_uint_eq(durable[0].delivered.sequence, 0);
-	begin_again_from(_i == 1);
-	/* The batch under way, or all since the last sync; the same ones as before. */
-	ck_assert_uint_eq(world.tries[0].first, _i == 1 ? 1 : 31);
-	ck_assert_uint_eq(world.tries[0].last, _i == 1 ? 10 : 40);
+	begin_again_from(_i);
+	/* The batch under way, or all since the last sync; the same ones as before. What was kept beside a
+	 * cursor says nothing without it. */
+	ck_assert_uint_eq(world.tries[0].first, _i == KILLED ? 31 : 1);
+	ck_assert_uint_eq(world.tries[0].last, _i == KILLED ? 40 : 10);
 	ck_assert_uint_eq(world.tries[world.n_tries - 1].last, 60);
-	ck_assert_uint_eq(world.n_tries, _i == 1 ? 6 : 3);
+	ck_assert_uint_eq(world.n_tries, _i == KILLED ? 3 : 6);
+}
+END_TEST
+
+static size_t count_quarantined(void)
+{
+	int fd = openat(upload_fd, "quarantine", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = fdopendir(fd);
+	size_t n = 0;
+
+	for (struct dirent *entry; (entry = readdir(entries));)
+		n += entry->d_name[0] != '.';
+	closedir(entries);
+	return n;
+}
+
+/* In a spool that is made anew sequences begin again: what was kept of the one before stays. */
+START_TEST(test_quarantine_of_two_spools)
+{
+	struct spool_message message = {.sequence = 3, .data = "first", .length = 5};
+
+	ck_assert_int_eq(quarantine_add(upload_fd, &message, 100), 0);
+	message.position.spool_id.bytes[0] = 1;
+	message.data = "other";
+	ck_assert_int_eq(quarantine_add(upload_fd, &message, 100), 0);
+	ck_assert_int_eq(quarantine_add(upload_fd, &message, 100), 0);
+	ck_assert_uint_eq(count_quarantined(), 2);
+	/* The oldest goes, whatever its number is. */
+	message.sequence = 1;
+	ck_assert_int_eq(quarantine_add(upload_fd, &message, 14), 0);
+	ck_assert_uint_eq(count_quarantined(), 2);
+	ck_assert_int_eq(faccessat(upload_fd, "quarantine/0000000000000003-00000000.json", F_OK, 0), -1);
+	ck_assert_int_eq(faccessat(upload_fd, "quarantine/0000000000000003-01000000.json", F_OK, 0), 0);
 }
 END_TEST
 
@@ -775,7 +823,8 @@ int main(void)
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
 	tcase_add_test(tcase, test_interrupted_batch_is_the_same);
 	tcase_add_test(tcase, test_full_batches_share_a_sync);
-	tcase_add_loop_test(tcase, test_killed_between_syncs, 0, 2);
+	tcase_add_loop_test(tcase, test_killed_between_syncs, KILLED, CURSOR_DAMAGED + 1);
+	tcase_add_test(tcase, test_quarantine_of_two_spools);
 	tcase_add_test(tcase, test_rate_limit);
 	tcase_add_test(tcase, test_flush_interval);
 	tcase_add_test(tcase, test_flush_looks_again_after_an_answer);
