@@ -257,6 +257,13 @@ static const struct uploader_link_ops uploader_link_ops = {
 	.is_uploader = is_uploader,
 };
 
+static int open_spool_directory(void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	return spool_writer_open_directory(daemon->spool);
+}
+
 static void on_uploader_started(int fd, void *userdata)
 {
 	struct daemon *daemon = userdata;
@@ -491,7 +498,7 @@ static int make_uploader(struct daemon *daemon)
 {
 	struct uploader_process_options options = {
 		.config_file = daemon->config->file,
-		.spool_fd = spool_writer_directory(daemon->spool),
+		.open_spool = open_spool_directory,
 		.started = on_uploader_started,
 		.userdata = daemon,
 	};

@@ -14,6 +14,7 @@
 #include "daemon/spool_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -759,9 +760,18 @@ void spool_writer_get_status(struct spool_writer *writer, struct spool_status *r
 	pthread_mutex_unlock(&writer->lock);
 }
 
-int spool_writer_directory(const struct spool_writer *writer)
+int spool_writer_open_directory(struct spool_writer *writer)
 {
-	return writer->store.directory_fd;
+	int fd;
+
+	pthread_mutex_lock(&writer->lock);
+	/* Until it could be opened, the path is all there is. */
+	if (writer->opened)
+		fd = fcntl(writer->store.directory_fd, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = open(writer->options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	pthread_mutex_unlock(&writer->lock);
+	return fd < 0 ? -errno : fd;
 }
 
 int64_t spool_writer_last_time(const struct spool_writer *writer)

@@ -94,8 +94,9 @@ void spool_writer_prune(struct spool_writer *writer);
 /* Returns when all appended before is written and synced, or after the timeout (-ETIMEDOUT), or the disk
  * refuses (-errno). */
 int spool_writer_sync(struct spool_writer *writer, int timeout_ms);
-/* The descriptor of the directory, the writer's. */
-int spool_writer_directory(const struct spool_writer *writer);
+/* A descriptor of the directory that is written to, whatever its path leads to by now; owned by the caller.
+ * Or -errno. */
+int spool_writer_open_directory(struct spool_writer *writer);
 void spool_writer_get_status(struct spool_writer *writer, struct spool_status *ret_status);
 /* The time of the last message that was in the spool when it was opened; 0 none. */
 int64_t spool_writer_last_time(const struct spool_writer *writer);

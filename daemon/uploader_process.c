@@ -135,15 +135,19 @@ static void forget_child(struct uploader_process *process)
 /* *ret_what: what it is that failed. */
 static int start(struct uploader_process *process, const char **ret_what)
 {
-	_cleanup_close_ int ours = -1, theirs = -1;
+	_cleanup_close_ int ours = -1, theirs = -1, spool = -1;
 	int pair[2], r;
 
+	*ret_what = "the spool directory";
+	spool = process->options.open_spool(process->options.userdata);
+	if (spool < 0)
+		return spool;
 	*ret_what = process->program;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	r = spawn(process, theirs, process->options.spool_fd, &process->pid);
+	r = spawn(process, theirs, spool, &process->pid);
 	if (r < 0) {
 		process->pid = 0;
 		return r;

@@ -13,7 +13,8 @@ struct uploader_process;
 
 struct uploader_process_options {
 	const char *config_file; /* borrowed: must outlive the process */
-	int spool_fd; /* the directory that is written to, whatever its path leads to later; borrowed */
+	/* The spool directory, for a new child: a descriptor, owned by the caller, or -errno. */
+	int (*open_spool)(void *userdata);
 	/* A new child's socket, to be served; owned by the callee from here on. */
 	void (*started)(int fd, void *userdata);
 	void *userdata;
