@@ -84,7 +84,8 @@ CASES = [("open", "EMFILE"), ("open", "ENOMEM"), ("open", "EIO"), ("read", "EIO"
          ("allocate", "ENOMEM")]
 
 
-@pytest.mark.parametrize("kind, error", CASES)
+# Each failure costs a second until the next try. What ENOMEM does differently is seen when all fail.
+@pytest.mark.parametrize("kind, error", [case for case in CASES if case[1] != "ENOMEM" or case[0] not in ("open", "read")])
 def test_each_call_in_its_turn(uploader, collector, side, calls, kind, error):
     """One call fails, a later one each time, while messages flow, some of which are refused."""
     collector.default = refuse_some
