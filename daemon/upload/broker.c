@@ -14,10 +14,15 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+
+/* What it holds open (a file system, for example) is free when the uploader has ended. */
+#define END_WAIT_MS 1000
 
 struct broker {
 	pid_t pid;
+	int pidfd; /* -1: the kernel has none */
 	int socket_fd;
 	int spool_socket_fd;
 	pthread_mutex_t lock; /* one question at a time */
@@ -56,7 +61,7 @@ int broker_new(const struct broker_options *options, struct broker **ret_broker)
 	if (!broker)
 		return -ENOMEM;
 	pthread_mutex_init(&broker->lock, NULL);
-	broker->socket_fd = broker->spool_socket_fd = -1;
+	broker->socket_fd = broker->spool_socket_fd = broker->pidfd = -1;
 	r = broker_socket_pair(&broker->socket_fd, &theirs);
 	if (r == 0)
 		r = broker_socket_pair(&broker->spool_socket_fd, &spool_theirs);
@@ -67,6 +72,7 @@ int broker_new(const struct broker_options *options, struct broker **ret_broker)
 		return -errno;
 	if (broker->pid == 0)
 		run(options, parent, theirs, spool_theirs);
+	broker->pidfd = (int)syscall(SYS_pidfd_open, broker->pid, 0);
 	*ret_broker = TAKE_PTR(broker);
 	return 0;
 }
@@ -75,9 +81,12 @@ void broker_free(struct broker *broker)
 {
 	if (!broker)
 		return;
-	/* Nobody asks any more: it ends. */
+	/* Nobody asks any more: it ends, with its writers, unless one hangs. */
 	safe_close(broker->socket_fd);
 	safe_close(broker->spool_socket_fd);
+	if (broker->pidfd >= 0)
+		(void)poll(&(struct pollfd){.fd = broker->pidfd, .events = POLLIN}, 1, END_WAIT_MS);
+	safe_close(broker->pidfd);
 	pthread_mutex_destroy(&broker->lock);
 	free(broker);
 }

@@ -23,6 +23,7 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -306,6 +307,19 @@ static int serve_one(struct server *server, int fd,
 	return r == 0;
 }
 
+/* Until nobody asks any more. */
+static void serve(struct server *server, struct pollfd *asked, nfds_t n)
+{
+	for (;;) {
+		if (poll(asked, n, -1) < 0 && errno != EINTR)
+			return;
+		for (nfds_t i = 0; i < n; i++)
+			if (asked[i].revents &&
+			    !serve_one(server, asked[i].fd, i == 1 ? handle_spool : handle))
+				return;
+	}
+}
+
 void broker_serve(const struct broker_options *options, int socket_fd, int spool_socket_fd)
 {
 	struct server server = {
@@ -325,12 +339,11 @@ void broker_serve(const struct broker_options *options, int socket_fd, int spool
 	if (keep_little(&server.user) < 0)
 		return;
 	forbid_dumps();
-	for (;;) {
-		if (poll(asked, ARRAY_SIZE(asked), -1) < 0 && errno != EINTR)
-			return;
-		for (size_t i = 0; i < ARRAY_SIZE(asked); i++)
-			if (asked[i].revents &&
-			    !serve_one(&server, asked[i].fd, i == 1 ? handle_spool : handle))
-				return;
-	}
+	serve(&server, asked, ARRAY_SIZE(asked));
+	/* Whoever still asks hears that nobody answers. */
+	safe_close(socket_fd);
+	safe_close(spool_socket_fd);
+	/* Children that are not to be waited for (SIGCHLD is ignored) are waited for as a whole. */
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
 }
