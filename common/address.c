@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Addresses, endpoints and prefixes as values. A struct address has no padding and keeps unused bytes zero,
  * so that comparing its bytes is comparing family, then number.

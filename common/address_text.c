@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The text of addresses. Written by hand where it is written (a message holds two per entry, and the form is
  * part of the contract) and where IPv4 is read; IPv6 is read by the C library.

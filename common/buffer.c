@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The growing buffer, and JSON strings into it. */
 
 #include "common/buffer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The one cleanup helper that is too large to be inline. */
 
 #include "common/cleanup.h"

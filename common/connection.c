@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Connections and counts: comparing, adding up, and growing lists of them. */
 
 #include "common/connection.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * No core dumps. The limit alone is not enough: the kernel pays no heed to it where core_pattern names a
  * program (core(5)).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The checksum of the spool: at the pace of a fast disk it must not be what limits, so SSE4.2's instruction
  * is used when the CPU has it; a table serves everywhere else.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The table behind decimal_format(): two digits per look-up halve the divisions. */
 
 #include "common/decimal.h"

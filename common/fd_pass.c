@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Descriptors that go from one process to another, as answers. */
 
 #include "common/fd_pass.h"

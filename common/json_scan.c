@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Going through a JSON text in place. */
 
 #include "common/json_scan.h"

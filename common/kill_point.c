@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The kill points of a build for tests; see the header. */
 
 #include "common/kill_point.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* Numbers as they stand in our files: little-endian at any address, whatever the machine. */

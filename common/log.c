@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon's own log: one write() per line, so that lines of several threads and processes never mix. */
 
 #include "common/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Log IDs: made, read, written, hashed. */
 
 #include "common/log_id.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reading a message back. Only what is rare and may hold any text (nodes, texts) goes through jansson; the
  * entries are read from the text as it stands.

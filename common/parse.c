@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Numbers, sizes, durations, lists and hex digits. */
 
 #include "common/parse.h"

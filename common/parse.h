@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* Numbers, sizes, durations, lists and hex digits as text that comes from outside holds them. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Times and their text. Own arithmetic instead of gmtime_r() and strftime(): two per message are cheap either
  * way, but these depend on no locale and no time zone file, and reading is strict. Days are counted in years

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Unix stream sockets by path. */
 
 #include "common/unix_socket.h"

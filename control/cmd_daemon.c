@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl start, stop, reload, flush, metrics: one method each. */
 
 #include "control/commands.h"

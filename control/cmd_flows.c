@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl flows: who talked to whom, by what is in the local spool. */
 
 #include "control/commands.h"
 
 #include "common/message.h"
-#include "common/spool_reader.h"
+#include "common/spool/reader.h"
 #include "control/flow_options.h"
 #include "control/spool_source.h"
 

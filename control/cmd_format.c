@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * netlogctl format: finds messages in any stream of JSON, however they were wrapped: lines, arrays, bodies of
  * uploads, answers of a collector. Array brackets and commas between values are stepped over, so that an

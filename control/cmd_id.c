@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl id: private log IDs. The private one is never printed: it is a secret. */
 
 #include "control/commands.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl nodes: who stands behind the addresses of the tailnet. */
 
 #include "control/commands.h"

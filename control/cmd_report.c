@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl report: what flows shows, as one page to keep or to pass on. */
 
 #include "control/commands.h"
@@ -5,7 +6,7 @@
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/message.h"
-#include "common/spool_reader.h"
+#include "common/spool/reader.h"
 #include "common/time_text.h"
 #include "control/flow_options.h"
 #include "control/html.h"

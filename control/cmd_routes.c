@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl routes: the prefixes that classify traffic, with where each comes from, and setting them. */
 
 #include "control/commands.h"

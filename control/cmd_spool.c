@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl spool: look a spool through, get its messages out, and mend it. */
 
 #include "control/commands.h"
 
-#include "common/spool_check.h"
-#include "common/spool_reader.h"
+#include "common/spool/check.h"
+#include "common/spool/reader.h"
 #include "common/time_text.h"
 #include "control/spool_source.h"
 #include "control/table.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl status: everything an operator asks first, on one page; what is not well stands out. */
 
 #include "control/commands.h"

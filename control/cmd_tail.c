@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl tail: messages as they come, once they are safe in the spool. */
 
 #include "control/commands.h"

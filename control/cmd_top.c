@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * netlogctl top: who uses the tunnel now. Each window replaces the one before: the page is drawn again on a
  * terminal, and is a block of lines elsewhere. A window may come as several messages, one right after the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The one table of commands: help, dispatch and the completion's test are all made from it. */
 
 #include "control/commands.h"

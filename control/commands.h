@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* The commands' functions, for the table in commands.c. Each takes its own name as argv[0]; an

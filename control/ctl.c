@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* From a command line to a command: the options that all of them take, help, and errors that help. */
 
 #include "control/ctl.h"

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Talking to the daemon: where it is, what it answers, and what an operator can do when it does not. */
 
 #include "control/ctl.h"
 
-#include "common/config.h"
-#include "control/varlink_client.h"
+#include "common/config/config.h"
+#include "control/varlink/client.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What flows, report and top have in common for the user: how traffic is chosen, and how sums are shown. */
 
 #include "control/flow_options.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* The options by which flows, report and top choose traffic: --since --until --class --addr --by. */

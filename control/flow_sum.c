@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* An open hash of rows by what the group keeps of a connection; sorted only when somebody looks. */
 
 #include "control/flow_sum.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * HTML and SVG written directly: a report is read years later, in a browser without a network, so there is
  * no script, no font and no image in it.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* The page that `netlogctl report` makes: one file without anything from elsewhere. */

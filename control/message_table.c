@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* One message, one table: all classes share the columns, so that figures can be compared down the page. */
 
 #include "control/message_table.h"

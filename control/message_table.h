@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* Messages as people read them: a line that says when and who, and a table of connections by class. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl: what surrounds a command line, and nothing else. */
 
 #include "control/ctl.h"

@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The spool is plain files: whoever may read them can look back without asking a daemon. */
 
 #include "control/spool_source.h"
 
-#include "common/config.h"
-#include "common/spool_reader.h"
+#include "common/config/config.h"
+#include "common/spool/reader.h"
 #include "control/ctl.h"
-#include "control/varlink_client.h"
+#include "control/varlink/client.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* Looking back through a spool, daemon running or not: which one, and every message in it. */

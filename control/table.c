@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Rows are kept as texts until all are known; then the widths are, too. */
 
 #include "control/table.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Three digits say enough in a table, and units say what they are of. */
 
 #include "control/units.h"

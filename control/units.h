@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* Figures as people read them. Each writes a text and its NUL into a buffer of UNITS_TEXT_MAX and

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What an operator types for a time is rarely RFC 3339; what the log holds always is. */
 
 #include "control/when.h"

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The daemon's assembly: what is made in which order, the timers, the signals, and the orderly end.
- * Everything slow is elsewhere: windows on the recorder's thread, the disk on the spool's, the network in
+ * Everything slow is elsewhere: windows on the logger's thread, the disk on the spool's, the network in
  * another process.
  */
 
@@ -8,10 +9,10 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "control/varlink_server.h"
-#include "daemon/daemon_private.h"
+#include "control/varlink/server.h"
 #include "daemon/device/epoch.h"
-#include "daemon/link_monitor.h"
+#include "daemon/net/link_monitor.h"
+#include "daemon/state.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -58,7 +59,7 @@ void daemon_notify_status(struct daemon *daemon)
 
 /* ---- windows --------------------------------------------------------------------------------------- */
 
-static void on_window_ended(const struct recorder_result *result, void *userdata)
+static void on_window_ended(const struct logger_thread_result *result, void *userdata)
 {
 	(void)result;
 	daemon_publish_metrics(userdata);
@@ -72,9 +73,9 @@ static void on_window_timer(evutil_socket_t fd, short what, void *userdata)
 	(void)what;
 	if (read(fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	if (recorder_window_pending(daemon->recorder))
+	if (logger_thread_window_pending(daemon->logger))
 		return; /* the window under way grows longer instead */
-	if (recorder_end_window(daemon->recorder, on_window_ended, daemon) < 0)
+	if (logger_thread_end_window(daemon->logger, on_window_ended, daemon) < 0)
 		log_warning("no memory for a window's end: this one grows longer");
 }
 
@@ -96,7 +97,7 @@ static void on_heartbeat_timer(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd;
 	(void)what;
-	recorder_check_devices(daemon->recorder);
+	logger_thread_check_devices(daemon->logger);
 }
 
 int daemon_set_period(struct daemon *daemon)
@@ -159,7 +160,7 @@ static void devices_ready(struct daemon *daemon)
 		evtimer_add(daemon->ready_timer, &wait);
 }
 
-static void on_autostarted(const struct recorder_result *result, void *userdata)
+static void on_autostarted(const struct logger_thread_result *result, void *userdata)
 {
 	(void)result;
 	if (daemon_set_period(userdata) < 0)
@@ -178,7 +179,7 @@ static int autostart(struct daemon *daemon)
 	}
 	if (config->tun.source == SOURCE_NONE && config->sock.source == SOURCE_NONE)
 		log_warning("%s names no device: nothing is counted", config->file);
-	r = recorder_start_anyway(daemon->recorder, on_autostarted, daemon);
+	r = logger_thread_start_anyway(daemon->logger, on_autostarted, daemon);
 	daemon->running = r >= 0;
 	return r;
 }
@@ -208,7 +209,7 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 		 (unsigned long long)loss->messages, loss->messages == 1 ? "" : "s",
 		 (unsigned long long)loss->bytes, from, to);
 	log_warning("%s", text);
-	if (recorder_tell(daemon->recorder, text) < 0)
+	if (logger_thread_tell(daemon->logger, text) < 0)
 		log_warning("no memory to log this loss");
 	else
 		daemon->loss_told = true;
@@ -220,7 +221,7 @@ static void on_identified(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
-	control_methods_identified(daemon);
+	methods_identified(daemon);
 	if (evtimer_pending(daemon->ready_timer, NULL))
 		become_ready(daemon);
 }
@@ -276,7 +277,7 @@ static void on_links_changed(void *userdata)
 {
 	struct daemon *daemon = userdata;
 
-	if (recorder_check_devices(daemon->recorder) < 0)
+	if (logger_thread_check_devices(daemon->logger) < 0)
 		log_debug("too much to do to look after the devices now; the next window's end does");
 }
 
@@ -306,7 +307,7 @@ static void on_final_flush(const struct uploader_pending *pending, void *userdat
 	event_base_loopbreak(daemon->base);
 }
 
-static void on_final_stop(const struct recorder_result *result, void *userdata)
+static void on_final_stop(const struct logger_thread_result *result, void *userdata)
 {
 	struct daemon *daemon = userdata;
 
@@ -332,7 +333,7 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	daemon->stopping_since = time_now_boot();
 	daemon->running = false;
 	sd_notify(0, "STOPPING=1");
-	if (recorder_stop_for_good(daemon->recorder, on_final_stop, daemon) < 0)
+	if (logger_thread_stop_for_good(daemon->logger, on_final_stop, daemon) < 0)
 		event_base_loopbreak(daemon->base);
 }
 
@@ -341,7 +342,7 @@ static void on_reloaded(const struct config_error *error, void *userdata)
 	_cleanup_free_ char *text = error ? config_error_text(error) : NULL;
 	struct daemon *daemon = userdata;
 
-	control_methods_changed(daemon);
+	methods_changed(daemon);
 	if (error)
 		log_error("%s; nothing is changed", text ? text : "no memory");
 	sd_notify(0, "READY=1");
@@ -455,7 +456,7 @@ static int make_recorder(struct daemon *daemon)
 		.nodes = nodes,
 		.proc_id = new_proc_id(),
 	};
-	return recorder_new(daemon->base, &options, &daemon->recorder);
+	return logger_thread_new(daemon->base, &options, &daemon->logger);
 }
 
 /* From whoever connects to the control socket. */
@@ -490,7 +491,7 @@ static int make_control(struct daemon *daemon)
 	if (r >= 0)
 		r = varlink_server_new(daemon->base, &options, &daemon->control);
 	if (r >= 0)
-		r = control_methods_add(daemon);
+		r = methods_add(daemon);
 	return r;
 }
 
@@ -504,7 +505,7 @@ static int make_uploader(struct daemon *daemon)
 	};
 	int r;
 
-	if (daemon->uploader_by_itself)
+	if (daemon->external_uploader)
 		return daemon_open_upload_socket(daemon);
 	r = uploader_process_new(daemon->base, &options, &daemon->uploader_process);
 	if (r == -ENOENT) {
@@ -571,7 +572,7 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
 		return -ENOMEM;
 	}
 	daemon->config = options->config;
-	daemon->uploader_by_itself = options->uploader_by_itself;
+	daemon->external_uploader = options->external_uploader;
 	daemon->lock_fd = daemon->control_fd = daemon->window_timer_fd = -1;
 	daemon->started = daemon->configuration_read = time_now_wall();
 	LIST_INIT(&daemon->start_waits);
@@ -630,17 +631,17 @@ static void close_spool(struct daemon *daemon)
 			  strerror(-r));
 }
 
-/* Clients first, so that nothing new comes; the recorder before the spool that it writes to. */
+/* Clients first, so that nothing new comes; the logger's thread before the spool that it writes to. */
 void daemon_free(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
 	daemon_remove_sockets(daemon);
-	control_methods_free(daemon);
+	methods_free(daemon);
 	tail_free(daemon->tail);
 	varlink_server_free(daemon->control);
 	link_monitor_free(daemon->links);
-	recorder_free(daemon->recorder);
+	logger_thread_free(daemon->logger);
 	uploader_link_free(daemon->uploader); /* the answers to its flushes look at the spool */
 	close_spool(daemon);
 	spool_events_free(daemon->spool_events);

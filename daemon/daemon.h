@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /*
@@ -13,7 +14,7 @@ struct daemon;
 struct daemon_options {
 	struct config *config; /* owned from here on, also on failure */
 	/* An uploader comes to the socket (systemd); else it is started as a child. */
-	bool uploader_by_itself;
+	bool external_uploader;
 };
 
 /*

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogd: arguments, configuration, and the daemon. */
 
 #include "build-config.h"
 #include "common/cleanup.h"
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/core_dump.h"
 #include "common/log.h"
 #include "daemon/daemon.h"
@@ -93,7 +94,7 @@ static int load(const char *file, struct config **ret_config)
 
 static int run(struct config *config, bool no_uploader)
 {
-	struct daemon_options options = {.config = config, .uploader_by_itself = no_uploader};
+	struct daemon_options options = {.config = config, .external_uploader = no_uploader};
 	struct daemon *daemon;
 	int r;
 

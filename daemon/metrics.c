@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Prometheus text (exposition format 0.0.4), made from the same Status that the control interface shows, so
  * that the two never differ. One table says which member becomes which metric.
@@ -7,7 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "daemon/daemon_private.h"
+#include "daemon/state.h"
 
 #include <errno.h>
 #include <fcntl.h>

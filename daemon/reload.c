@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Reading the configuration again. Everything is read and checked before anything changes; what the file
  * can't change while the daemon runs is refused as an error of the file.
@@ -7,8 +8,8 @@
 #include "common/log.h"
 #include "common/parse.h"
 #include "common/time_text.h"
-#include "control/varlink_server.h"
-#include "daemon/daemon_private.h"
+#include "control/varlink/server.h"
+#include "daemon/state.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -52,7 +53,7 @@ void daemon_spool_options(const struct daemon *daemon, const struct config *conf
 		.upload_directory = config->upload_directory,
 		.sinks = sinks,
 		/* An uploader of its own has another user, which reads the spool by its group. */
-		.file_mode = daemon->uploader_by_itself ? 0640 : 0600,
+		.file_mode = daemon->external_uploader ? 0640 : 0600,
 	};
 }
 
@@ -141,7 +142,7 @@ static void refuse(struct daemon *daemon, struct config_error *error, reload_don
 }
 
 /* The logger goes by the new configuration: now everything else does, and the old one can go. */
-static void on_applied(const struct recorder_result *result, void *userdata)
+static void on_applied(const struct logger_thread_result *result, void *userdata)
 {
 	_cleanup_(reload_freep) struct reload *reload = userdata;
 	struct daemon *daemon = reload->daemon;
@@ -187,7 +188,7 @@ static int begin(struct daemon *daemon, reload_done done, void *userdata, struct
 		r = load_nodes(reload->config, &nodes, ret_error);
 	if (r < 0)
 		return r;
-	r = recorder_apply(daemon->recorder, reload->config, nodes, on_applied, reload);
+	r = logger_thread_apply(daemon->logger, reload->config, nodes, on_applied, reload);
 	if (r < 0)
 		return fail(daemon->config->file, strdup(strerror(-r)), ret_error);
 	TAKE_PTR(reload);

@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The Status of the control interface: what each part says of itself, put together. Every member is explained
  * in org.netlogd.control.varlink. */
 
 #include "build-config.h"
 #include "common/time_text.h"
-#include "control/varlink_server.h"
-#include "daemon/daemon_private.h"
+#include "control/varlink/server.h"
+#include "daemon/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -74,8 +75,7 @@ static json_t *uploader_status(const struct daemon *daemon)
 		set_number(status, "restarts", uploader_process_restarts(daemon->uploader_process));
 	} else if (!connected) {
 		set_text(status, "reason",
-			 daemon->uploader_by_itself ? "it has not connected"
-						    : "netlogd-upload was not found");
+			 daemon->external_uploader ? "it has not connected" : "netlogd-upload was not found");
 	}
 	return status;
 }
@@ -198,13 +198,13 @@ static void count_routes(json_t *status)
 
 json_t *daemon_status(struct daemon *daemon, bool lists)
 {
-	json_t *status = recorder_status(daemon->recorder);
+	json_t *status = logger_thread_status(daemon->logger);
 
 	if (!status)
 		return NULL;
 	set_identity(status, daemon);
 	if (lists) {
-		json_t *nodes = recorder_nodes(daemon->recorder);
+		json_t *nodes = logger_thread_nodes(daemon->logger);
 
 		if (json_array_size(json_object_get(nodes, "nodes")) > 0)
 			json_object_set(status, "nodeList", json_object_get(nodes, "nodes"));

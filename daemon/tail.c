@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Clients of Tail. Work per wake-up is bounded: a client gets at most SLICE_MAX bytes, and nothing while it
  * has more than that waiting; then a timer comes back to it.
@@ -6,8 +7,8 @@
 #include "daemon/tail.h"
 
 #include "common/buffer.h"
-#include "common/spool_reader.h"
-#include "control/varlink_server.h"
+#include "common/spool/reader.h"
+#include "control/varlink/server.h"
 
 #include <errno.h>
 #include <event2/event.h>

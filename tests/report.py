@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Turns the results of meson, pytest and the virtual machines into one line per suite, and adds them up.
 
 Apart from tests/run because results are JSON and XML, which a shell reads badly.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 #pragma once
 
 /*
@@ -8,7 +9,7 @@
  * always that of the buffer from the IP header on.
  */
 
-#include "daemon/bpf/flow_map.h"
+#include "daemon/bpf/flow.h"
 #include "daemon/bpf/kernel_types.h"
 
 #include <linux/bpf.h>

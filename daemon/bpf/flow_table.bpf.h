@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 #pragma once
 
 /*
@@ -16,7 +17,7 @@
  * entry 105 against 570 ns of CPU. An entry takes 88 bytes and more, as slots are rounded up, against 136.
  */
 
-#include "daemon/bpf/flow_map.h"
+#include "daemon/bpf/flow.h"
 
 #include <linux/bpf.h>
 #include <stdbool.h>

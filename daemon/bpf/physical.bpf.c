@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Counts the tunnel's own datagrams on the devices of the real network, by the peer's endpoint. Three kinds
  * of entries, so that nobody who sends datagrams can take a peer's room:
@@ -15,7 +16,7 @@
  */
 
 #include "daemon/bpf/decode.bpf.h"
-#include "daemon/bpf/underlay_map.h"
+#include "daemon/bpf/physical_maps.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Counts every connection that crosses the tunnel's interface: one program for each direction, on the
  * interface's ingress and egress. It reads a packet's headers where they lie, counts, and lets every packet
@@ -9,7 +10,7 @@
  */
 
 #include "daemon/bpf/decode.bpf.h"
-#include "daemon/bpf/flow_map.h"
+#include "daemon/bpf/flow.h"
 #include "daemon/bpf/flow_table.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The decoder. Every read is checked against what was captured, every length against what the packet has. */
 
 #include "daemon/device/decode.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What all sources share: little, since a device is known only by its two operations. */
 
 #include "daemon/device/device.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /*
@@ -5,12 +6,12 @@
  * the tunnel sends to its peers over the real network. It has two operations, set_statistics_enabled() and
  * extract_statistics(), and a mark that says where a window ends.
  *
- * All operations are called from the recorder's thread, one at a time; they may block, but never longer than
+ * All operations are called from the logger's thread, one at a time; they may block, but never longer than
  * a second or two, and a device must never end the daemon. A failure is an answer: what
  * was counted before it is still handed over, and the extraction's `errors` says that something is missing.
  */
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "common/connection.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The tun source `ebpf`: the counting programs on the interface's ingress and egress. The kernel does all the
  * counting; this loads and places the programs, and empties the side of their maps that the last flip of the
@@ -9,9 +10,9 @@
 #include "daemon/bpf/tun.skel.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
-#include "daemon/device/flow_maps.h"
 #include "daemon/device/hook.h"
 #include "daemon/device/interface.h"
+#include "daemon/device/tun_drain.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -26,7 +27,7 @@ struct ebpf {
 	struct device device;
 	struct epoch *epoch; /* borrowed */
 	struct tun *programs;
-	struct flow_maps maps;
+	struct tun_maps maps;
 	struct ring_buffer *pressure;
 	struct hook *hooks[2]; /* by enum hook_direction; NULL: not attached */
 	struct interface interface;
@@ -126,11 +127,11 @@ static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
 
 	error = epoch_wait(ebpf->epoch);
 	if (error == 0)
-		error = flow_maps_drain(&ebpf->maps, old, extraction);
+		error = tun_drain(&ebpf->maps, old, extraction);
 	/* Nothing counts any more: what an extraction that failed has left behind must not wait for
 	 * the next. */
 	if (error == 0 && !ebpf->device.enabled)
-		error = flow_maps_drain(&ebpf->maps, !old, extraction);
+		error = tun_drain(&ebpf->maps, !old, extraction);
 	return error;
 }
 
@@ -249,14 +250,14 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 		return -errno;
 	ebpf->programs = programs;
 	programs->rodata->l2_length = ebpf->interface.l2_length;
-	error = flow_maps_prepare(programs, entries);
+	error = tun_maps_prepare(programs, entries);
 	if (error == 0)
 		error = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
 	if (error == 0)
 		error = tun__load(programs);
 	if (error < 0)
 		return error;
-	ebpf->maps = flow_maps_of(programs);
+	ebpf->maps = tun_maps_of(programs);
 	ebpf->pressure = ring_buffer__new(bpf_map__fd(programs->maps.pressure), ebpf_on_pressure, NULL, NULL);
 	if (!ebpf->pressure)
 		return -errno;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The switch between windows. The programs read one __u32 from an array map that is also mapped here, so
  * the flip is a plain store. The wait borrows the kernel's own: an update of a map of maps returns only when

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /*
@@ -19,8 +20,8 @@ void epoch_free(struct epoch *epoch);
 int epoch_map_fd(const struct epoch *epoch);
 
 /*
- * Ends the window: the programs use the other side from now on. Called by the recorder, once per window,
- * before it extracts tun and sock.
+ * Ends the window: the programs use the other side from now on. Called by the logger's thread, once per
+ * window, before it extracts tun and sock.
  */
 void epoch_flip(struct epoch *epoch);
 /* The side to drain: the one in use before the last flip. 0 or 1. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TCX links where the kernel has them, else clsact. libbpf 1.1 has no functions for TCX, but its
  * bpf_link_create() passes on what it doesn't know; the numbers below are from the kernel's

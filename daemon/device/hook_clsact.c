@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The filter is known as ours by its name, "netlogd:" and a token. The token also names a Unix socket in the
  * abstract namespace that the owner holds as long as it lives: so another instance sees, with no more
@@ -8,8 +9,8 @@
 #include "daemon/device/hook_clsact.h"
 
 #include "common/cleanup.h"
-#include "daemon/netlink.h"
-#include "daemon/netlink_attributes.h"
+#include "daemon/net/netlink.h"
+#include "daemon/net/netlink_attributes.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

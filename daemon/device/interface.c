@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which interfaces can be counted, and where a packet's IP header lies on them. */
 
 #include "daemon/device/interface.h"
 
 #include "common/cleanup.h"
-#include "daemon/rtnl.h"
+#include "daemon/net/rtnl.h"
 
 #include <errno.h>
 #include <net/if_arp.h>

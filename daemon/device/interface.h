@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* What the sources ask the kernel about a network interface, in the network namespace they run in. */

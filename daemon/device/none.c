@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The device that counts nothing: what stands in place of a device that is not configured. */
 
 #include "daemon/device/device.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The tun source `packet`: what eBPF counts in the kernel, counted in user space, where eBPF is not
  * permitted. One packet socket for each direction, so that the kernel's number of dropped packets belongs to
@@ -7,7 +8,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/device/device.h"
-#include "daemon/device/flow_table.h"
+#include "daemon/device/flow_counter.h"
 #include "daemon/device/interface.h"
 #include "daemon/device/packet_socket.h"
 
@@ -37,7 +38,7 @@ struct packet_source {
 	pthread_mutex_t lock;		       /* for all below */
 	pthread_cond_t read;		       /* the thread has read a block */
 	struct packet_socket sockets[SOCKETS]; /* fd and ring are the thread's too, while it runs */
-	struct flow_table table;
+	struct flow_counter table;
 	struct counts totals;
 	struct counts overflow;
 	struct counts inexact;
@@ -66,7 +67,7 @@ static void packet_take(const struct decode_input *input, bool received, void *u
 	counts_add(&source->totals, &counts);
 	if (decoded.inexact)
 		counts_add(&source->inexact, &counts);
-	if (!flow_table_add(&source->table, &decoded.connection, &counts))
+	if (!flow_counter_add(&source->table, &decoded.connection, &counts))
 		counts_add(&source->overflow, &counts);
 }
 
@@ -245,7 +246,7 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	pthread_mutex_lock(&source->lock);
 	if (device->enabled)
 		error = packet_catch_up(source);
-	flow_table_take(&source->table, &extraction.flows);
+	flow_counter_take(&source->table, &extraction.flows);
 	extraction.totals = source->totals;
 	extraction.overflow = source->overflow;
 	extraction.inexact = source->inexact;
@@ -281,7 +282,7 @@ static void packet_free(struct device *device)
 
 	packet_end_thread(source);
 	packet_close_sockets(source);
-	flow_table_deinit(&source->table);
+	flow_counter_deinit(&source->table);
 	pthread_cond_destroy(&source->read);
 	pthread_mutex_destroy(&source->lock);
 	free(source->name);
@@ -321,7 +322,7 @@ static int packet_make(const struct device_options *options, struct device **ret
 	source->name = strdup(options->interface);
 	if (!source->name)
 		return -ENOMEM;
-	error = flow_table_init(&source->table, options->max_flows);
+	error = flow_counter_init(&source->table, options->max_flows);
 	if (error == 0)
 		error = interface_find(options->interface, &source->interface);
 	/* Whether it is permitted is found out now, not when counting is to start. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The ring of one packet socket. Opened so that no foreign packet slips in: a socket of protocol 0 captures
  * nothing; it gets its filter and ring, and only then the interface and the protocol. The filter lets one

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The source `stats`: a userspace VPN that counts for itself and offers its counts on a Unix socket, by
  * Varlink. Whatever it does costs its counts of that window and no more: every wait has an end, a connection
@@ -6,7 +7,7 @@
  */
 
 #include "common/time_text.h"
-#include "control/varlink_client.h"
+#include "control/varlink/client.h"
 #include "daemon/device/device.h"
 #include "daemon/device/stats_reply.h"
 

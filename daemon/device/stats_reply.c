@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The parser of what a VPN says about its own connections. It may be wrong in any way, so one entry that
  * makes no sense makes the whole reply nonsense: half of a wrong answer is no better.
@@ -10,7 +11,7 @@
 #include "daemon/device/stats_reply.h"
 
 #include "common/json_scan.h"
-#include "control/varlink_message.h"
+#include "control/varlink/message.h"
 
 #include <errno.h>
 #include <jansson.h>

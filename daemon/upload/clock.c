@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The machine's own clocks and random numbers, behind the table that tests replace. */
 
 #include "daemon/upload/clock.h"

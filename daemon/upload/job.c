@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A thread for what may block. It outlives its owner when a disk does not answer: then the last of the two to
  * let go releases what they share.

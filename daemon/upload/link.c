@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Watch is one long answer on the connection; what goes the other way are oneway requests beside it. A
  * collector that restarts is connected to again; one that started this process takes it along when it ends.
@@ -8,9 +9,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "control/varlink_client.h"
-#include "daemon/upload/broker.h"
-#include "daemon/upload/sink.h"
+#include "control/varlink/client.h"
+#include "daemon/upload/broker/broker.h"
+#include "daemon/upload/sink/sink.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogd-upload: arguments, and nothing else. */
 
 #include "build-config.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The metrics port. It is the uploader that serves it, so that the process with capabilities has no network
  * connection. Until the collector has sent a text the answer is 503: no figures are better than zeros.

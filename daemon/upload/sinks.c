@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Which sinks there are: made, kept and forgotten as the configuration says. */
 
 #include "daemon/upload/uploader_internal.h"
@@ -5,7 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "daemon/upload/sink.h"
+#include "daemon/upload/sink/sink.h"
 
 #include <dirent.h>
 #include <errno.h>

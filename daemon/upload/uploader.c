@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The uploader's loop: what wakes it (the collector, the spool, signals, timers) and what it owes the
  * collector (who the node is, how the sinks are, the end of a flush).
@@ -9,13 +10,13 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "daemon/upload/broker.h"
-#include "daemon/upload/credentials.h"
-#include "daemon/upload/curl_loop.h"
+#include "daemon/upload/broker/broker.h"
+#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/http/curl_loop.h"
 #include "daemon/upload/link.h"
 #include "daemon/upload/metrics_http.h"
-#include "daemon/upload/sandbox.h"
-#include "daemon/upload/sink.h"
+#include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sink/sink.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* The inside of the uploader, for the files that make it up. */
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "daemon/upload/uploader.h"
 
 #include <stddef.h>

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: BSD-3-Clause
 -- netlogd's tables for a cluster of ClickHouse servers: sharded by node, replicated within a shard.
 --
 --   sed 's/{cluster}/the name of your cluster/' cluster.sql | clickhouse-client --multiquery

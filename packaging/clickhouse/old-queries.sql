@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: BSD-3-Clause
 -- The questions of queries.sql, for the tables of old.sql. Such servers know no parameters; put the values in:
 --
 --   sed "s/{from}/2026-01-31 00:00:00/; s/{to}/2026-01-31 12:00:00/" old-queries.sql

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: BSD-3-Clause
 -- netlogd's tables for ClickHouse servers from before 2020, such as Debian's 18.16: no IPv6, DateTime64, CODEC
 -- or TTL there, and DEFAULT expressions are not evaluated for members that JSON leaves out. Takes the same rows.
 --

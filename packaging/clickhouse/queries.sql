@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: BSD-3-Clause
 -- The questions that operators ask, for the tables of single.sql and cluster.sql. Parameters are given with
 -- clickhouse-client --param_from='2026-01-31 00:00:00' and so on. Addresses are IPv6; IPv4 is ::ffff:a.b.c.d.
 -- FINAL hides rows that came twice; within one day's partition it costs little.

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: BSD-3-Clause
 -- netlogd's tables for one ClickHouse server (tried with 26.7; needs 24.10 or newer).
 --
 --   clickhouse-client --multiquery < single.sql

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 # Completion of netlogctl for bash. Installed as /usr/share/bash-completion/completions/netlogctl.
 
 _netlogctl_words() {

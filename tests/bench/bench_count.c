@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What counting a packet costs: the programs under the kernel's test run for one known connection, under
  * real packets of many known connections by the kernel's own statistics of programs (whose two clock
@@ -8,8 +9,8 @@
 #include "common/cleanup.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
-#include "tests/unit/device/program.h"
-#include "tests/unit/device/tunnel.h"
+#include "tests/unit/daemon/device/support/program.h"
+#include "tests/unit/daemon/device/support/tunnel.h"
 
 #include <errno.h>
 #include <stdio.h>

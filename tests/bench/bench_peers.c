@@ -1,11 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What many peers cost in every window: their text read, the step from one reading to the next, and whose
  * endpoint each is, for growing numbers of peers and of allowed IPs. Prints figures and judges none.
  */
 
 #include "common/buffer.h"
-#include "daemon/device/underlay_match.h"
-#include "daemon/device/wg_account.h"
+#include "daemon/device/underlay/owners.h"
+#include "daemon/device/wireguard/account.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a window costs between the device and the spool, per connection: classify, merge, sort, encode; and
  * how a lookup grows with the number of prefixes. Prints figures and judges none.
  */
 
 #include "common/cleanup.h"
-#include "daemon/entries.h"
-#include "daemon/nodes.h"
-#include "daemon/record.h"
+#include "daemon/record/aggregate.h"
+#include "daemon/record/entries.h"
+#include "daemon/record/nodes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +153,7 @@ static int count_message(const struct buffer *message, void *userdata)
 }
 
 /* The device's part: flows in slices, made while the clock stands still. */
-static double add_all(struct record *record, size_t n, const struct routing *routing,
+static double add_all(struct aggregate *aggregate, size_t n, const struct routing *routing,
 		      const struct record_settings *settings)
 {
 	static struct flow slice[SLICE];
@@ -166,7 +167,7 @@ static double add_all(struct record *record, size_t n, const struct routing *rou
 		for (size_t i = 0; i < flows.n; i++)
 			slice[i] = random_flow(&state);
 		begin = cpu_seconds();
-		if (record_add_tun(record, &flows, routing, settings, NULL, NULL) < 0)
+		if (aggregate_add_tun(aggregate, &flows, routing, settings, NULL, NULL) < 0)
 			abort();
 		seconds += cpu_seconds() - begin;
 		done += flows.n;
@@ -195,7 +196,7 @@ static double sort_by_library(const struct entries *entries)
 	return cpu_seconds() - begin;
 }
 
-/* As record_encode() does it first: what of its time is sorting. */
+/* As encode_window() does it first: what of its time is sorting. */
 static double sort_alone(size_t n, double *ret_by_library)
 {
 	struct entries entries;
@@ -227,7 +228,7 @@ static double sort_alone(size_t n, double *ret_by_library)
 	return seconds;
 }
 
-static struct figures run_window(struct record *record, size_t n, const struct routing *routing,
+static struct figures run_window(struct aggregate *aggregate, size_t n, const struct routing *routing,
 				 const struct record_settings *settings)
 {
 	struct record_window window = {.start = 1, .end = 5000000001};
@@ -235,9 +236,9 @@ static struct figures run_window(struct record *record, size_t n, const struct r
 	struct figures figures = {0};
 	double begin;
 
-	figures.add = add_all(record, n, routing, settings);
+	figures.add = add_all(aggregate, n, routing, settings);
 	begin = cpu_seconds();
-	if (record_encode(record, &window, settings, &sequence, 1, count_message, &figures) < 0)
+	if (encode_window(aggregate, &window, settings, &sequence, 1, count_message, &figures) < 0)
 		abort();
 	figures.encode = cpu_seconds() - begin;
 	figures.sort = sort_alone(n, &figures.qsort);
@@ -267,16 +268,16 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 {
 	struct record_settings settings = {
 		.exit_traffic = EXIT_FULL, .max_message_size = MAX_MESSAGE, .nodes = nodes};
-	_cleanup_(record_freep) struct record *record = NULL;
+	_cleanup_(aggregate_freep) struct aggregate *aggregate = NULL;
 	struct figures best = {.add = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
 	long before, after;
 	size_t entries = 0;
 
-	if (record_new(&record) < 0)
+	if (aggregate_new(&aggregate) < 0)
 		abort();
 	before = resident_kib();
 	for (int round = 0; round < ROUNDS; round++) {
-		struct figures figures = run_window(record, n, routing, &settings);
+		struct figures figures = run_window(aggregate, n, routing, &settings);
 
 		best.add = MIN(best.add, figures.add);
 		best.sort = MIN(best.sort, figures.sort);
@@ -284,9 +285,9 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 		best.encode = MIN(best.encode, figures.encode);
 		best.messages = figures.messages;
 		best.bytes = figures.bytes;
-		entries = record_connections(record);
+		entries = aggregate_connections(aggregate);
 		after = resident_kib();
-		record_reset(record);
+		aggregate_reset(aggregate);
 	}
 	printf("window of %7zu%s: classify+merge %5.1f, sort %5.1f (qsort %5.1f), encode %5.1f, all %5.1f ns per connection; "
 	       "%zu entries, %zu messages, %.0f bytes each; %.1f MiB\n",
@@ -297,8 +298,8 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 
 	/* Small windows after it. */
 	for (int i = 0; i < 40; i++) {
-		run_window(record, 100, routing, &settings);
-		record_reset(record);
+		run_window(aggregate, 100, routing, &settings);
+		aggregate_reset(aggregate);
 	}
 	printf("                after 40 small windows: %.1f MiB\n",
 	       (double)(resident_kib() - before) / 1024);

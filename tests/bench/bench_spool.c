@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How fast the spool takes messages, and how fast a large one opens. In a directory of its own below TMPDIR,
  * which is removed; what the disk itself can do is measured beside it, because machines differ more than
@@ -5,9 +6,9 @@
  */
 
 #include "common/cleanup.h"
-#include "common/spool_reader.h"
+#include "common/spool/reader.h"
 #include "common/time_text.h"
-#include "daemon/spool_writer.h"
+#include "daemon/spool/writer.h"
 
 #include <errno.h>
 #include <fcntl.h>

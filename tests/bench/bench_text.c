@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What texts cost: addresses written, beside the C library's way, and messages read back, beside jansson's
  * tree. Prints figures and judges none.

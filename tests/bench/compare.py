@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """netlogd beside other flow counters of Debian: what a packet costs, what is lost, memory, throughput, idle.
 
 usage: compare.py [ROW ...]      rows: packet scan program throughput memory idle window (default: all)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Pushes small UDP packets into a tun device as fast as it takes them, as a tunnel's daemon would, and prints
  * what one packet cost. The interface must be there and up. Used by compare.py and by the soak test.

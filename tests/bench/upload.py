@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """How fast the uploader drains a spool, and what memory it takes: to a logtail collector on loopback, to
 Debian's clickhouse-server, and to a server that takes rows and throws them away.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Addresses, endpoints and prefixes: what can be read is written in one form, which reads as the same. */
 
 #include "common/address.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a server answers: a verdict comes out, and a text that is one line of printable ASCII without IDs.
  * Where the request held a secret, the text is one of few: it does not depend on what the body says, but for
@@ -5,8 +6,8 @@
  */
 
 #include "common/log_id.h"
-#include "daemon/upload/clickhouse_answer.h"
-#include "daemon/upload/http.h"
+#include "daemon/upload/http/http.h"
+#include "daemon/upload/kinds/clickhouse_answer.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A sink's state file of any content: what is accepted is written back as the same bytes. With an odd first
  * byte the checksums are put right first. */
 
 #include "common/crc32c.h"
-#include "common/cursor.h"
 #include "common/little_endian.h"
+#include "common/spool/cursor.h"
 
 #include <stdlib.h>
 #include <string.h>

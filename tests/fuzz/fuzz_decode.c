@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The packet decoder: whatever is captured, it reads nothing beyond it, and a packet stands for one packet at
  * the least and for no fewer bytes than it has (but the 8 of a header that is gone before the wire).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl format reads what others have stored: any bytes give a table or an error, never control codes. */
 
 #include "common/cleanup.h"

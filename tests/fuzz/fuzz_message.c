@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages: any text is read or refused; what jansson accepts as a value, the scanner steps over whole. */
 
 #include "common/message.h"

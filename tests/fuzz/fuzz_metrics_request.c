@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A request to the metrics port: whatever bytes it has, the answer is one of a few. */
 
 #include "daemon/upload/metrics_http.h"

@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* A netlink datagram: the first message says whose answer it is, each message goes to every parser of its
  * kind. */
 
-#include "daemon/device/wg_peers.h"
-#include "daemon/netlink.h"
-#include "daemon/rtnl.h"
+#include "daemon/device/wireguard/peers.h"
+#include "daemon/net/netlink.h"
+#include "daemon/net/rtnl.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <linux/rtnetlink.h>

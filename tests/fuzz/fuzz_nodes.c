@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Node identities: what is accepted is bounded, sorted, found again, and its text reads as the same node. */
 
 #include "common/cleanup.h"
-#include "daemon/nodes.h"
+#include "daemon/record/nodes.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static void check_tags(const struct node *node)

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Retry-After: whatever a server sends, the wait is bounded, or there is none. */
 
-#include "daemon/upload/answer.h"
-#include "daemon/upload/backoff.h"
+#include "daemon/upload/http/answer.h"
+#include "daemon/upload/sink/backoff.h"
 
 #include <stdlib.h>
 

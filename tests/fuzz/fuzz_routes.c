@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Routes objects: what is accepted can be put in force, and what is refused is named by a bounded text. */
 
 #include "common/cleanup.h"
-#include "daemon/invalid_value.h"
-#include "daemon/routes.h"
+#include "common/invalid_value.h"
+#include "daemon/routes/routes.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static void count_entry(const struct route_entry *entry, void *userdata)

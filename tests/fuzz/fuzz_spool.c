@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A segment of any content: the walk that recovery, reader and check share ends, stays in the file, and hands
  * out only frames whose checksums hold, in ascending order. With an odd first byte the checksums of the rest
@@ -8,7 +9,7 @@
 #include "common/crc32c.h"
 #include "common/file.h"
 #include "common/little_endian.h"
-#include "common/spool_scan.h"
+#include "common/spool/scan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A spool directory of up to three segments of any content: reader, check, recovery and repair end, and
  * agree. What a reader has seen is never given to another message, and a repaired spool is sound. Each
@@ -9,9 +10,9 @@
 #include "common/crc32c.h"
 #include "common/file.h"
 #include "common/little_endian.h"
-#include "common/spool_check.h"
-#include "common/spool_reader.h"
-#include "daemon/spool_store.h"
+#include "common/spool/check.h"
+#include "common/spool/reader.h"
+#include "daemon/spool/store.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a VPN answers on its stats socket, however it is cut, against a reader that holds all of it in a tree.
  * The input is the stream, and the parameters of a reply.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Times: what can be read is written in one form, which reads as the same; any number can be written. */
 
 #include "common/cleanup.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a client of the control socket may send. The decoder gives the same messages however the stream is
  * cut; and the server, with the real interface, answers or cuts off, but always comes to an end with it,
@@ -5,9 +6,9 @@
  */
 
 #include "common/cleanup.h"
-#include "control/interfaces.h"
-#include "control/varlink.h"
-#include "control/varlink_server.h"
+#include "control/varlink/codec.h"
+#include "control/varlink/interfaces.h"
+#include "control/varlink/server.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* What the broker lets through of a userspace WireGuard's answer: whatever it is and however it is cut, the
  * same, no line with a secret, and nothing that stays behind. And whether it is a request. */
 
-#include "daemon/device/wg_broker.h"
+#include "daemon/device/wireguard/broker.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The answer of a userspace WireGuard: whatever it is and however it is cut, the same comes out, and no line
  * stays behind in the buffer. */
 
-#include "daemon/device/wg_peers.h"
+#include "daemon/device/wireguard/peers.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static int read_all(const uint8_t *data, size_t size, size_t step, struct wg_peers *peers)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Stands in for libFuzzer in normal builds: runs a fuzz target over every file of its corpus, so that each
  * input that once found a fault stays a test. Each file is given whole and, where it is short, cut after

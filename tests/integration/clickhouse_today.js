@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 // Runs SQL in the embedded engine of the npm package chdb: one JSON request a line, {"sql": ...} or
 // {"insert": table, "file": path}, one JSON answer a line.
 const readline = require("readline");

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A collector on loopback for tests: records every request and answers as it is told.
 
 	with Collector() as collector:

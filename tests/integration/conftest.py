@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Fixtures of the integration tests. All of them clean up after a failure and after an interruption."""
 import contextlib
 import os

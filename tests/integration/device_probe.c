@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One device without the daemon around it: "enable", "disable", "flip", "extract", "extract-failing" (the
  * maps of what the tunnel sent to strangers can't be read), "info", "events" and "allowed" on standard input,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A machine that runs out of things, to be preloaded: calls of one kind fail, from one that is counted off
  * on, once or until a moment. A file that the test writes says which; it may be changed at any time.

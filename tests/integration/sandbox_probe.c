@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What an attacker who has taken over the uploader would try, to be preloaded into it: at SIGUSR1 each thing
  * is tried from inside the running process, and what came of it is written to standard error, a line each.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The machine's clocks as a test wants them, to be preloaded: the wall clock and the boot-time clock are
  * shifted by what a file says, which the test may change at any time. Stepping the real ones would step them

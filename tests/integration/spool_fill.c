@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fills a spool for tests of the uploader, by the daemon's own writer: messages of a given size, numbered by
  * proc_seq, so that whoever gets them can tell what is missing, double or out of order.
@@ -16,7 +17,7 @@
 #include "common/buffer.h"
 #include "common/cleanup.h"
 #include "common/time_text.h"
-#include "daemon/spool_writer.h"
+#include "daemon/spool/writer.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
 """A VPN's stats socket (control/org.netlogd.device.varlink) that hands over whatever a test wants.
 
 As a module: StatsProvider(path). As a program, for trying by hand: stats_provider.py SOCKET [CONNECTIONS], which counts

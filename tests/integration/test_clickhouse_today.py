@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Today's ClickHouse: the schemas and queries of packaging/clickhouse, by the embedded engine of npm's chdb, with
 rows that the uploader made."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Clients of the control socket that do their worst: they vanish at any moment, or ask without end."""
 import contextlib
 import json

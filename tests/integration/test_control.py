@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The control socket of the real daemon: what a client may do, and what a bad one can't."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Every kind of bad collector at once, behind the real daemon: none holds up another, and none costs a message."""
 import os
 import signal

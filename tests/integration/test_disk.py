@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Disks that fill up, refuse or damage what was written, under the real daemon: every loss is told, to the byte."""
 import json
 import os

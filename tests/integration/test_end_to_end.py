@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The main job: known packets through a real tunnel, and the exact bytes that the collector gets."""
 import re
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Interfaces that are renamed, made anew as something else, or moved away and back: nothing that was counted is lost."""
 import pytest
 

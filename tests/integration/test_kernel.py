@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What depends on the kernel: its own WireGuard, and counting on it. tests/vm/run runs this on other kernels."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL of either process, hundreds of times, at random moments under load: what is missing is told, or is the running
 window of a killed collector."""
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL at each named point of spool, cursor and uploader, under load: what is lost is told, or is the running window."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Starting and stopping, waiting for what is not there, and refusing what is wrong."""
 import collections
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Full speed from both CPUs while windows change: what is logged is what was sent, to the packet and the byte."""
 import os
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The logger of the real program, with counts that the test hands over: the order of its steps, and that nothing of what
 was handed over is lost or doubled, whatever happens between two windows."""
 import contextlib

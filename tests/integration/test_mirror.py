@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The mirror test: netlogd at both ends of a tunnel. What one end sent is what the other received, connection by connection."""
 import pytest
 

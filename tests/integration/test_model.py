@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The whole program against a plain model of SPEC 6 and 7: random routes, nodes and counts through stats sockets."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tunnels that know nothing of netlogd: OpenVPN, nebula, tinc. netlogd on the interface, with `auto` for all."""
 import shutil
 

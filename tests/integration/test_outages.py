@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """From the tunnel to the collector, while either side or what lies between fails."""
 import json
 import os

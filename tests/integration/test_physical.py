@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The physical layer: what a tunnel's datagrams on the real network are counted as, against the tunnel's own counters."""
 import contextlib
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The physical layer with what not every kernel has: kernel WireGuard, bonds and VLANs (tests/vm runs these)."""
 import base64
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Routes mode auto on real interfaces: what is found, who found it, and how long it classifies."""
 import pytest
 

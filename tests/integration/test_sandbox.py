@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The uploader of a netlogd that root starts by hand: who it is, what it can reach, and that it works all the same."""
 import contextlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The soak: packets at full speed on both CPUs over connections that come and go, while everything about the daemon changes.
 
 NETLOGD_SOAK_SECONDS says for how long; what is counted must be what was sent, all the time.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The source `stats`: a VPN that counts for itself, in good order and in every disorder."""
 import contextlib
 import json

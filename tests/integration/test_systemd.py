@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The systemd units: systemd's own checks, what sysusers and tmpfiles make of their files, and both services under a
 real systemd."""
 import json

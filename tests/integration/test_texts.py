@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What the log tells by itself: every kind of text message, of the real program, in its place between the windows."""
 import json
 import os

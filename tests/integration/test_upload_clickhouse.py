@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The ClickHouse sink: against Debian's server, and against a server that is played."""
 import json
 import re

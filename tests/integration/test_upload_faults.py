@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The uploader while its system calls fail, and while its metrics port is beset: no message is passed over."""
 import contextlib
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The file sink: whole lines, all of them, also over crashes, full disks and rotation."""
 import json
 import os

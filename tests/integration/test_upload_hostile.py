@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Servers that mean harm: answers without an end, and answers that quote the secrets that they were sent."""
 import base64
 import html

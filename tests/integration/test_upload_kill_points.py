@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL of the uploader at each of its named points: nothing is lost, all is in order, and what comes twice is a
 whole batch. Needs a build with -Dkill-points=true, which CI makes."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The uploader and the logtail protocol: what goes out, what each answer leads to, and what is never lost."""
 import hashlib
 import json

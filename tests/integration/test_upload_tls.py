@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """TLS in front of the collector, by nginx: HTTP/2, who is trusted, who must show a certificate, and names."""
 import socket
 import threading

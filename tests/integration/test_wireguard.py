@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The source `wireguard` without the underlay: the tunnel's own byte counters, peer by peer."""
 import base64
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A pytest plugin that writes each test's result to the console as a line that tests/report.py understands."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """What hangs on an interface's ingress and egress, asked of the kernel itself."""
 import ctypes
 import errno

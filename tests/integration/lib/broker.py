@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """netlogd-wg-broker, started for each connection as systemd does it (packaging/systemd/netlogd-wg-broker.socket)."""
 import contextlib
 import os

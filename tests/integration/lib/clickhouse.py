@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Debian's clickhouse-server, with everything it keeps in a temporary directory."""
 import re
 import socket

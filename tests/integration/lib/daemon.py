@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The program under test, run with everything it keeps in a temporary directory."""
 import json
 import os

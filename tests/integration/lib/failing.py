@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Calls of a program that fail as a test orders (failing_calls.c), while it runs."""
 import errno
 import mmap

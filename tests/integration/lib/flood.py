@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: BSD-3-Clause
 """Sends UDP as fast as it can from one CPU, and says how much. A program of its own, for a CPU of its own.
 
 usage: flood.py CPU SECONDS SIZE SOURCE DESTINATION FIRST-PORT PORTS [CHANGE]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A ledger of what a VPN handed over and what a collector got, so that nothing can go missing unseen."""
 import re
 

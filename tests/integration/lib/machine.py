@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """systemd itself as process 1: in namespaces of its own, over a view of this machine's files to which changes stay
 in memory. Ends, with everything that runs in it, when its first process does."""
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Two ends of one tunnel, netlogd on both: what one sent is what the other received."""
 from .probe import tunnel_counters
 from .traffic import Counts, sums

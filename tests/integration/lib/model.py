@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """SPEC 6 and 7 as plain as can be: from routes and counts to the bytes of a window's messages.
 
 Written from the contract alone and without regard to cost: an address is (family, number), a prefix is (family, number,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Network namespaces and what is in them, taken away again however a test ends.
 
 Names begin with "nl" and this process's pid, so that sweep() can find what a killed run left behind.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """One device of netlogd's without the daemon around it (device_probe.c): a test decides where a window ends."""
 import contextlib
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Processes that end with the test, whatever happens to it."""
 import os
 import signal

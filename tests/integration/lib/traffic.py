@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Traffic whose packets and bytes are known exactly, and sums over messages to compare with it."""
 import calendar
 import collections

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A tun device whose other side is the test: what is written to it, the kernel receives."""
 import fcntl
 import os

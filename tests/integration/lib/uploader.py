@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """The uploader by itself: a spool filled by a test program, and a collector process played by the test."""
 import json
 import os

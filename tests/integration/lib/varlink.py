@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """A small Varlink client (https://varlink.org/Wire-Protocol), written apart from the one under test."""
 import json
 import select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Tunnels of other makers, each as two ends (lib.network.Tunnel) that know each other already."""
 import json
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: BSD-3-Clause
 """Waiting for something to become true, with a deadline and without sleeping through it."""
 import select
 import time

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Addresses as values, and their text. */
 
 #include "common/address.h"

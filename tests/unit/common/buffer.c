@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Growing buffers, JSON strings, decimal numbers. */
 
 #include "common/buffer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Atomic replacement and bounded reading. */
 
 #include "common/file.h"

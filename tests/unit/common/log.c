@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon's own log: what stands on standard error. */
 
 #include "common/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Log IDs: bits, text, hash, files. */
 
 #include "common/log_id.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages read back: heads, entries, and what is refused. */
 
 #include "common/message.h"

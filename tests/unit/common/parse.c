@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Numbers, sizes, durations, lists. */
 
 #include "common/parse.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shared by the suites of common/. */
 
 #include "tests/unit/common/support.h"

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon that the suites of netlogctl talk to. */
 
 #include "tests/unit/control/fake_daemon.h"
 
 #include "common/cleanup.h"
 #include "common/unix_socket.h"
-#include "control/interfaces.h"
-#include "control/varlink_idl.h"
-#include "control/varlink_server.h"
+#include "control/varlink/idl.h"
+#include "control/varlink/interfaces.h"
+#include "control/varlink/server.h"
 #include "tests/unit/control/support.h"
 
 #include <errno.h>

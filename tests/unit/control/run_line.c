@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Runs netlogctl as a function. */
 
 #include "tests/unit/control/run_line.h"

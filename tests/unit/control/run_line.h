@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* netlogctl in the test's own process: a command line in, an exit status and two texts out. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 /* Shared by the suites of control/. */
 
 #include "tests/unit/control/support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
 /* What the suites of control/ share: running one, JSON written in C, and a loop that ends on a condition. */

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The configuration file: read, checked and turned into one structure. Everything that can be known to be
+ * wrong before the daemon acts on it is found here, with file, line and what was expected.
+ */
+
+#include "common/address.h"
+#include "common/buffer.h"
+#include "common/log.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum device_source {
+	SOURCE_AUTO,
+	SOURCE_NONE,
+	SOURCE_EBPF,
+	SOURCE_PACKET,
+	SOURCE_STATS,
+	SOURCE_WIREGUARD,
+	SOURCE_TAILSCALE,
+};
+
+enum exit_traffic { EXIT_AGGREGATE, EXIT_ANONYMIZE, EXIT_FULL };
+enum routes_mode { ROUTES_AUTO, ROUTES_STATIC };
+enum spool_sync { SPOOL_SYNC_INTERVAL, SPOOL_SYNC_ALWAYS };
+enum sink_type { SINK_LOGTAIL, SINK_CLICKHOUSE, SINK_OTLP, SINK_FILE };
+enum sink_compression { COMPRESSION_AUTO, COMPRESSION_ZSTD, COMPRESSION_GZIP, COMPRESSION_NONE };
+enum underlay_mode { UNDERLAY_AUTO, UNDERLAY_NONE, UNDERLAY_LIST };
+
+/* Strings are owned; NULL means no value. Lists of strings end with NULL (and are NULL when empty). */
+struct device_config {
+	enum device_source source;
+	char *interface;
+	char *stats_socket;
+};
+
+/* The three lists of prefixes that classify traffic; each sorted or not, as it came. */
+struct route_lists {
+	struct prefix_list local_addrs;
+	struct prefix_list routes;
+	struct prefix_list subnet_routes;
+};
+
+/* 0 or -ENOMEM; the copy is owned by the caller. */
+int route_lists_copy(const struct route_lists *lists, struct route_lists *ret_lists);
+void route_lists_deinit(struct route_lists *lists);
+
+struct sink_config {
+	char *name; /* [A-Za-z0-9_.-]{1,64}: it names files */
+	enum sink_type type;
+	char *url;
+	char *collection; /* logtail */
+	char *database;
+	char *table;
+	char *path; /* file: where lines go */
+	enum sink_compression compression;
+	uint64_t max_batch_size; /* bytes, before compression */
+	uint64_t max_rows;
+	int64_t flush_interval; /* ns */
+	uint64_t rate_limit;	/* bytes per second; 0 none */
+	int64_t timeout;	/* ns */
+	char **headers;		/* "Name: value" */
+	char *bearer_token_file;
+	char *user;
+	char *password_file;
+	char *ca_file;
+	char *cert_file;
+	char *key_file;
+	char **settings;   /* clickhouse: "name=value" */
+	unsigned int line; /* where its section begins, for messages */
+};
+
+struct config {
+	char *file; /* as it was opened */
+
+	char *state_directory;
+	char *upload_directory;
+	char *control_socket;
+	char *control_group;
+	bool control_group_named; /* written in the file, so it must exist */
+	char **operators;
+	enum log_level log_level;
+	bool autostart;
+	char *metrics_listen;
+	char *metrics_textfile;
+
+	char *node_id;
+	char *log_id_file;
+	char *domain_log_id_file;
+	char *nodes_file;
+
+	struct device_config tun;
+	uint32_t max_flows;
+	struct device_config sock;
+	enum underlay_mode underlay;
+	char **underlay_devices;
+
+	enum routes_mode routes_mode;
+	struct prefix_list tailnet;
+	struct prefix_list tailnet_exclude;
+	struct route_lists routes;
+	bool subnet_route_connected; /* subnet-route=connected stood in the list */
+
+	int64_t period; /* ns */
+	enum exit_traffic exit_traffic;
+	struct prefix_list ignore_addrs; /* single addresses */
+	uint64_t max_message_size;
+	int64_t heartbeat; /* ns; 0 none */
+	bool peer_events;
+
+	char *spool_directory;
+	uint64_t spool_max_size;
+	enum spool_sync spool_sync;
+	int64_t spool_sync_interval; /* ns */
+	int64_t spool_retain;	     /* ns */
+
+	struct sink_config *sinks;
+	size_t n_sinks;
+};
+
+/* What is wrong, where. The file and reason are owned. */
+struct config_error {
+	char *file;
+	unsigned int line; /* 0: the file as a whole */
+	char *reason;
+};
+
+void config_error_deinit(struct config_error *error);
+/* "file:line: reason", without the line when it is the file as a whole; owned by the caller, NULL without
+ * memory. */
+char *config_error_text(const struct config_error *error);
+
+/*
+ * Reads and checks a file. 0; -EINVAL with *ret_error filled in when the content is wrong; another -errno
+ * (also with *ret_error) when the file can't be read. *ret_config is untouched unless 0 is returned.
+ */
+int config_load(const char *file, struct config **ret_config, struct config_error *ret_error);
+/* The same for a text that was read from it; the name is only for messages. */
+int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
+		 struct config_error *ret_error);
+void config_free(struct config *config);
+DEFINE_CLEANUP(struct config *, config_free);
+
+/* Text of a source, as in the file and in status ("ebpf"); the other way 0 or -EINVAL. */
+const char *device_source_name(enum device_source source);
+int device_source_parse(const char *text, enum device_source *ret_source);
+/* What may stand in the file as an interface's name, and as a socket's path. */
+bool config_is_interface(const char *text);
+bool config_is_socket_path(const char *text);
+/*
+ * Whether a device that did not come from the file could stand in its section ("tun" or "sock"). 0; -EINVAL
+ * with *ret_reason for people, owned by the caller; -ENOMEM.
+ */
+int device_config_check(const char *section, const struct device_config *device, char **ret_reason);
+/* Texts as in the file and in status. */
+const char *sink_type_name(enum sink_type type);
+const char *exit_traffic_name(enum exit_traffic exit_traffic);
+
+/* For a reload: whether two say the same. */
+bool device_config_equal(const struct device_config *a, const struct device_config *b);
+bool route_lists_equal(const struct route_lists *a, const struct route_lists *b);
+bool sink_config_equal(const struct sink_config *a, const struct sink_config *b);
+/* The key of the first difference that takes a restart ("[spool] directory"), or NULL. */
+const char *config_restart_needed(const struct config *running, const struct config *wanted);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The segments of a spool directory, in the order in which their messages follow each other. */
+
+#include "common/spool/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct spool_entry {
+	uint64_t first_sequence;
+	unsigned int attempt;
+	char name[SPOOL_NAME_MAX];
+};
+
+struct spool_listing {
+	struct spool_entry *entries;
+	size_t n;
+};
+
+void spool_listing_deinit(struct spool_listing *listing);
+#define _cleanup_spool_listing_ _cleanup_(spool_listing_deinit)
+
+/*
+ * A spool directory's descriptor is one of the directory itself or, for a process that may not open anything
+ * in it, a socket to one that may: it is asked (fd_pass.h) for an entry, by its name, or for ".".
+ */
+
+/* Opens the directory anew, to read it. The descriptor, owned by the caller, or -errno. */
+int spool_directory_open(int directory_fd);
+/* Lists the segments by name; other files are left out. 0 or -errno. The descriptor is not moved. */
+int spool_list(int directory_fd, struct spool_listing *ret_listing);
+/*
+ * Opens a segment to read and decodes its header. 0 with a descriptor that the caller owns; -EBADMSG,
+ * -EPROTONOSUPPORT as spool_header_decode(); -ENOENT and others. ret_size (may be NULL) is the file's size.
+ */
+int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
+		       uint64_t *ret_size, int *ret_fd);
+
+/*
+ * Holds the spool for this open file description (a record lock on the file "lock", fcntl(2) F_OFD_SETLK):
+ * whoever writes. 0 with the descriptor that holds it; -EWOULDBLOCK when somebody else does; other -errno.
+ */
+int spool_lock(int directory_fd, int *ret_fd);
+/* Whether somebody does, as far as can be known; takes nothing. */
+bool spool_is_locked(int directory_fd);

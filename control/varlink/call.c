@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Calls: a request is found its method, checked against the interface's description, and answered. A call is
+ * counted by reference: one is the connection's while it is under way, the others are its keepers'. Whoever
+ * holds one never needs to know whether the client is still there.
+ */
+
+#include "control/varlink/call.h"
+
+#include "control/varlink/idl.h"
+#include "control/varlink/output.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define SERVICE		"org.varlink.service"
+#define METHOD_NAME_MAX 1024
+
+struct varlink_call {
+	unsigned int n_refs;
+	struct varlink_server_client *client;	   /* NULL: gone, or the call is done */
+	const struct varlink_interface *interface; /* never NULL */
+	uid_t uid;
+	bool more;
+	bool oneway;
+	void (*closed)(struct varlink_call *call, void *userdata);
+	void *userdata;
+};
+
+struct varlink_call *varlink_call_ref(struct varlink_call *call)
+{
+	call->n_refs++;
+	return call;
+}
+
+static int call_fail(struct varlink_call *call, int error)
+{
+	char name[256];
+
+	if (error == -EPERM || error == -EACCES) {
+		call->client->server->counters.denied++;
+		return varlink_call_error(call, SERVICE ".PermissionDenied", NULL);
+	}
+	snprintf(name, sizeof(name), "%s.Failed", call->interface->name);
+	return varlink_call_error(call, name, json_pack("{ss}", "reason", strerror(-error)));
+}
+
+void varlink_call_unref(struct varlink_call *call)
+{
+	if (!call)
+		return;
+	assert(call->n_refs > 0);
+	/* Only the connection's reference is left, so nobody will ever answer. That also ends the call. */
+	if (call->n_refs == 2 && call->client && call->client->call == call) {
+		call->n_refs--;
+		(void)call_fail(call, -ECANCELED);
+		return;
+	}
+	if (--call->n_refs == 0)
+		free(call);
+}
+
+bool varlink_call_wants_more(const struct varlink_call *call)
+{
+	return call->more;
+}
+
+bool varlink_call_is_oneway(const struct varlink_call *call)
+{
+	return call->oneway;
+}
+
+bool varlink_call_is_closed(const struct varlink_call *call)
+{
+	return !call->client;
+}
+
+uid_t varlink_call_peer_uid(const struct varlink_call *call)
+{
+	return call->uid;
+}
+
+size_t varlink_call_pending(const struct varlink_call *call)
+{
+	return call->client ? evbuffer_get_length(call->client->output) : 0;
+}
+
+void varlink_call_on_closed(struct varlink_call *call,
+			    void (*closed)(struct varlink_call *call, void *userdata), void *userdata)
+{
+	call->closed = closed;
+	call->userdata = userdata;
+}
+
+void varlink_call_detach(struct varlink_call *call)
+{
+	call->client = NULL;
+	if (call->closed)
+		call->closed(call, call->userdata);
+	call->closed = NULL;
+}
+
+/* Answers. */
+
+/* The call has had its last answer, sent or not: the connection goes on to the next request. */
+static void call_done(struct varlink_call *call)
+{
+	struct varlink_server_client *client = TAKE_PTR(call->client);
+
+	call->closed = NULL;
+	if (client->call == call) /* it is not, for a stream while a oneway request runs beside it */
+		client->call = NULL;
+	varlink_client_wake(client);
+	varlink_call_unref(call);
+}
+
+/* Queues pieces as one message. What the socket takes at once need not wait for the loop. */
+static int client_write(struct varlink_server_client *client, const struct buffer *message)
+{
+	size_t waiting = evbuffer_get_length(client->output);
+	ssize_t n;
+
+	if (waiting > client->server->options.max_output) {
+		varlink_client_close_later(client);
+		return -ENOBUFS;
+	}
+	if (evbuffer_add(client->output, message->data, message->length) < 0)
+		return -ENOMEM;
+	if (waiting > 0)
+		return 0;
+	n = varlink_output_write(client->output, client->fd);
+	if (n < 0 && n != -EAGAIN) {
+		client->gone = true;
+		varlink_client_close_later(client);
+		return -ENOTCONN;
+	}
+	/* The loop takes over the rest. */
+	if (evbuffer_get_length(client->output) > 0)
+		varlink_client_wake(client);
+	return 0;
+}
+
+/*
+ * Sends an answer; message is empty where memory was short. The last one ends the call, whatever becomes of
+ * it: a client that can't be told is closed in its next turn, and a method is done with a call it answered.
+ */
+static int call_send(struct varlink_call *call, const struct buffer *message, bool last)
+{
+	struct varlink_server_client *client = call->client;
+	int r = 0;
+
+	if (!client)
+		return -ENOTCONN;
+	if (client->doomed)
+		r = -ENOTCONN;
+	else if (!last && !call->more)
+		r = -EINVAL;
+	else if (!call->oneway)
+		r = message->length > 0 ? client_write(client, message) : -ENOMEM;
+	/* A client that waits for an answer which can't be made must not wait for ever. */
+	if (last && r == -ENOMEM)
+		varlink_client_close_later(client);
+	if (last)
+		call_done(call);
+	return r;
+}
+
+/* Takes the reference to answer. */
+static int call_answer(struct varlink_call *call, json_t *answer, bool last)
+{
+	_cleanup_buffer_ struct buffer message = {0};
+
+	if (answer && call->client && !call->oneway)
+		(void)varlink_encode(&message, answer); /* without memory it stays empty */
+	json_decref(answer);
+	return call_send(call, &message, last);
+}
+
+static json_t *make_answer(const char *error, json_t *parameters, bool continues)
+{
+	json_t *answer = json_object();
+
+	if (!parameters)
+		parameters = json_object();
+	if ((error && json_object_set_new(answer, "error", json_string(error)) < 0)) {
+		json_decref(parameters);
+		goto fail;
+	}
+	if (json_object_set_new(answer, "parameters", parameters) < 0)
+		goto fail;
+	if (continues && json_object_set_new(answer, "continues", json_true()) < 0)
+		goto fail;
+	return answer;
+fail:
+	json_decref(answer);
+	return NULL;
+}
+
+int varlink_call_reply(struct varlink_call *call, json_t *parameters)
+{
+	return call_answer(call, make_answer(NULL, parameters, false), true);
+}
+
+int varlink_call_reply_continues(struct varlink_call *call, json_t *parameters)
+{
+	return call_answer(call, make_answer(NULL, parameters, true), false);
+}
+
+int varlink_call_error(struct varlink_call *call, const char *name, json_t *parameters)
+{
+	return call_answer(call, make_answer(name, parameters, false), true);
+}
+
+int varlink_call_invalid_parameter(struct varlink_call *call, const char *parameter)
+{
+	return varlink_call_error(call, SERVICE ".InvalidParameter",
+				  json_pack("{ss}", "parameter", parameter));
+}
+
+static int call_answer_text(struct varlink_call *call, const char *parameters, size_t n, bool last)
+{
+	_cleanup_buffer_ struct buffer message = {0};
+
+	if (call->client && !call->oneway) {
+		buffer_append_text(&message, "{\"parameters\":");
+		buffer_append(&message, parameters, n);
+		buffer_append_text(&message, last ? "}" : ",\"continues\":true}");
+		buffer_append_char(&message, '\0');
+		if (buffer_error(&message) < 0)
+			buffer_reset(&message);
+	}
+	return call_send(call, &message, last);
+}
+
+int varlink_call_reply_text(struct varlink_call *call, const char *parameters, size_t n)
+{
+	return call_answer_text(call, parameters, n, true);
+}
+
+int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n)
+{
+	return call_answer_text(call, parameters, n, false);
+}
+
+/* From a request to its method. */
+
+const struct varlink_interface *varlink_server_find_interface(const struct varlink_server *server,
+							      const char *name, size_t length)
+{
+	for (size_t i = 0; i < server->n_interfaces; i++) {
+		const struct varlink_interface *interface = server->interfaces[i];
+
+		if (strlen(interface->name) == length && memcmp(interface->name, name, length) == 0)
+			return interface;
+	}
+	return NULL;
+}
+
+static const struct varlink_method *find_method(const struct varlink_interface *interface, const char *name)
+{
+	for (size_t i = 0; i < interface->n_methods; i++)
+		if (strcmp(interface->methods[i].name, name) == 0)
+			return &interface->methods[i];
+	return NULL;
+}
+
+int varlink_interface_check(const struct varlink_interface *interface)
+{
+	unsigned int line;
+
+	if (varlink_idl_check(interface->description, interface->name, &line) < 0)
+		return -EINVAL;
+	for (size_t i = 0; i < interface->n_methods; i++)
+		if (!varlink_idl_has_method(interface->description, interface->methods[i].name))
+			return -EINVAL;
+	return 0;
+}
+
+bool varlink_call_is_privileged(const struct varlink_call *call)
+{
+	const struct varlink_server_options *options;
+
+	if (!call->client)
+		return false;
+	options = &call->client->server->options;
+	return options->is_operator && options->is_operator(call->uid, options->userdata);
+}
+
+/* Answers what can be answered without the method; 0 if the method is to run, 1 if answered. */
+static int call_check(struct varlink_call *call, const struct varlink_method *method, const char *method_name,
+		      const char *full_name, bool upgrade, json_t *parameters)
+{
+	const char *description = call->interface->description;
+	char wrong[VARLINK_IDL_NAME_MAX];
+	const char *error = NULL;
+
+	if (!method && !varlink_idl_has_method(description, method_name))
+		error = SERVICE ".MethodNotFound";
+	else if (!method || !method->run)
+		error = SERVICE ".MethodNotImplemented";
+	if (error) {
+		(void)varlink_call_error(call, error, json_pack("{ss}", "method", full_name));
+		return 1;
+	}
+	if ((method->flags & VARLINK_PRIVILEGED) && !varlink_call_is_privileged(call)) {
+		(void)call_fail(call, -EPERM);
+		return 1;
+	}
+	if (upgrade) {
+		/* No method here turns the connection into something else. */
+		(void)varlink_call_invalid_parameter(call, "upgrade");
+		return 1;
+	}
+	if ((method->flags & VARLINK_NEEDS_MORE) && !call->more) {
+		(void)varlink_call_error(call, SERVICE ".ExpectedMore", NULL);
+		return 1;
+	}
+	if (varlink_idl_check_parameters(description, method_name, parameters, wrong) < 0) {
+		(void)varlink_call_invalid_parameter(call, wrong);
+		return 1;
+	}
+	return 0;
+}
+
+static void call_run(struct varlink_call *call, const char *full_name, bool upgrade, json_t *parameters)
+{
+	struct varlink_server *server = call->client->server;
+	const char *dot = strrchr(full_name, '.');
+	size_t length = dot ? (size_t)(dot - full_name) : strlen(full_name);
+	bool is_service = dot && length == strlen(SERVICE) && memcmp(full_name, SERVICE, length) == 0;
+	const struct varlink_interface *interface = varlink_server_find_interface(server, full_name, length);
+	void *userdata = is_service ? server : server->options.userdata;
+	const struct varlink_method *method;
+	int r;
+
+	if (!dot || (!interface && !is_service)) {
+		(void)varlink_call_error(call, SERVICE ".InterfaceNotFound",
+					 json_pack("{ss%}", "interface", full_name, length));
+		return;
+	}
+	if (!is_service)
+		call->interface = interface;
+	method = find_method(call->interface, dot + 1);
+	if (call_check(call, method, dot + 1, full_name, upgrade, parameters) != 0)
+		return;
+	r = method->run(call, parameters, userdata);
+	if (r < 0 && call->client)
+		(void)call_fail(call, r);
+}
+
+/* A flag of a request. 0, or -EBADMSG when it is not one. */
+static int get_flag(const json_t *request, const char *name, bool *ret_flag)
+{
+	const json_t *flag = json_object_get(request, name);
+
+	if (flag && !json_is_boolean(flag) && !json_is_null(flag))
+		return -EBADMSG;
+	*ret_flag = json_is_true(flag);
+	return 0;
+}
+
+int varlink_client_dispatch(struct varlink_server_client *client, json_t *request)
+{
+	json_t *method = json_object_get(request, "method");
+	json_t *parameters = json_object_get(request, "parameters");
+	bool more, oneway, upgrade;
+	struct varlink_call *call;
+
+	if (!json_is_string(method) || json_string_length(method) > METHOD_NAME_MAX ||
+	    get_flag(request, "more", &more) < 0 || get_flag(request, "oneway", &oneway) < 0 ||
+	    get_flag(request, "upgrade", &upgrade) < 0 ||
+	    (parameters && !json_is_object(parameters) && !json_is_null(parameters)))
+		return -EBADMSG;
+	parameters = json_is_object(parameters) ? json_incref(parameters) : json_object();
+	call = calloc(1, sizeof(*call));
+	if (!call || !parameters) {
+		free(call);
+		json_decref(parameters);
+		return -ENOMEM;
+	}
+	client->server->counters.calls++;
+	call->n_refs = 2; /* the connection's and, until the method has run, ours */
+	call->client = client;
+	call->interface = &varlink_service_interface; /* until its own is known */
+	call->uid = client->uid;
+	call->more = more && !oneway;
+	call->oneway = oneway;
+	client->call = call;
+	call_run(call, json_string_value(method), upgrade, parameters);
+	json_decref(parameters);
+	varlink_call_unref(call);
+	return 0;
+}
+
+int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request)
+{
+	struct varlink_call *stream = varlink_call_ref(TAKE_PTR(client->call));
+	int r = varlink_client_dispatch(client, request);
+
+	if (client->call) {
+		varlink_call_detach(client->call);
+		varlink_call_unref(TAKE_PTR(client->call));
+	}
+	/* A method that ended the stream has dropped the connection's reference to it as well. */
+	if (!varlink_call_is_closed(stream) && client->fd >= 0) {
+		client->call = stream;
+	} else if (!varlink_call_is_closed(stream)) {
+		varlink_call_detach(stream);
+		varlink_call_unref(stream);
+	}
+	varlink_call_unref(stream);
+	return r;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The codec of both sides. A stream arrives in pieces of any size; the decoder looks at every byte once
+ * (scanned), moves bytes only when half of its buffer is behind it, and never holds more than the owner's
+ * largest read beyond one message of the largest size.
+ */
+
+#include "control/varlink/codec.h"
+
+#include <errno.h>
+#include <string.h>
+
+static size_t decoder_max(const struct varlink_decoder *decoder)
+{
+	return decoder->max > 0 ? decoder->max : VARLINK_MESSAGE_MAX;
+}
+
+/* Moves what is left to the front, and overwrites where it and the messages before it stood. */
+static void decoder_compact(struct varlink_decoder *decoder)
+{
+	size_t left = decoder->input.length - decoder->consumed;
+
+	if (decoder->consumed == 0)
+		return;
+	memmove(decoder->input.data, decoder->input.data + decoder->consumed, left);
+	explicit_bzero(decoder->input.data + left, decoder->consumed);
+	decoder->input.length = left;
+	decoder->scanned -= decoder->consumed;
+	decoder->consumed = 0;
+}
+
+void varlink_decoder_deinit(struct varlink_decoder *decoder)
+{
+	if (decoder->input.data)
+		explicit_bzero(decoder->input.data, decoder->input.length);
+	buffer_deinit(&decoder->input);
+	decoder->consumed = 0;
+	decoder->scanned = 0;
+}
+
+/* Where the unfinished message at the end begins. */
+static size_t decoder_tail(const struct varlink_decoder *decoder)
+{
+	const char *end;
+	size_t rest = decoder->input.length - decoder->consumed;
+
+	if (rest == 0)
+		return decoder->input.length;
+	end = memrchr(decoder->input.data + decoder->consumed, '\0', rest);
+	return end ? (size_t)(end - decoder->input.data) + 1 : decoder->consumed;
+}
+
+int varlink_decoder_feed(struct varlink_decoder *decoder, const void *data, size_t n)
+{
+	if (decoder->consumed > 0 && decoder->consumed >= decoder->input.length / 2)
+		decoder_compact(decoder);
+	buffer_append(&decoder->input, data, n);
+	if (buffer_error(&decoder->input) < 0)
+		return buffer_error(&decoder->input);
+	/* Only then can there be too much of one message, so that the search for its beginning is rare. */
+	if (varlink_decoder_pending(decoder) > decoder_max(decoder) &&
+	    decoder->input.length - decoder_tail(decoder) > decoder_max(decoder))
+		return -EMSGSIZE;
+	return 0;
+}
+
+/* Whether there are no more values in a message than there may be. */
+static bool has_few_values(const struct varlink_decoder *decoder, const char *message, size_t n)
+{
+	size_t values = 0;
+
+	if (decoder->max_values == 0 || n <= decoder->max_values)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		values += message[i] == ',' || message[i] == '[' || message[i] == '{';
+	return values <= decoder->max_values;
+}
+
+int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
+{
+	size_t rest = decoder->input.length - decoder->scanned, length;
+	char *begin, *end;
+	json_t *message;
+
+	end = rest > 0 ? memchr(decoder->input.data + decoder->scanned, '\0', rest) : NULL;
+	if (!end) {
+		decoder->scanned = decoder->input.length;
+		return 0;
+	}
+	begin = decoder->input.data + decoder->consumed;
+	length = (size_t)(end - begin);
+	if (length > decoder_max(decoder) || !has_few_values(decoder, begin, length))
+		return -EMSGSIZE;
+	message = json_loadb(begin, length, JSON_REJECT_DUPLICATES, NULL);
+	explicit_bzero(begin, length);
+	decoder->consumed += length + 1;
+	decoder->scanned = decoder->consumed;
+	if (decoder->consumed == decoder->input.length) {
+		decoder->consumed = decoder->scanned = 0;
+		decoder->input.length = 0;
+	}
+	if (!json_is_object(message)) {
+		json_decref(message);
+		return -EBADMSG;
+	}
+	*ret_message = message;
+	return 1;
+}
+
+size_t varlink_decoder_pending(const struct varlink_decoder *decoder)
+{
+	return decoder->input.length - decoder->consumed;
+}
+
+bool varlink_decoder_in_message(const struct varlink_decoder *decoder)
+{
+	return decoder->input.length > decoder->consumed &&
+	       decoder->input.data[decoder->input.length - 1] != '\0';
+}
+
+static int append_piece(const char *piece, size_t n, void *output)
+{
+	buffer_append(output, piece, n);
+	return buffer_error(output) < 0 ? -1 : 0;
+}
+
+int varlink_encode(struct buffer *output, const json_t *message)
+{
+	size_t before = output->length;
+
+	if (json_dump_callback(message, append_piece, output, JSON_COMPACT) < 0)
+		goto fail;
+	buffer_append_char(output, '\0');
+	if (buffer_error(output) < 0)
+		goto fail;
+	return 0;
+
+fail:
+	output->length = before;
+	return -ENOMEM;
+}

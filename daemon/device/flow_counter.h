@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* A table of connections and their counts in user space, with a cap: for sources that count themselves. */
+
+#include "common/connection.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct flow_counter {
+	struct flows flows; /* in the order in which they came */
+	uint32_t *index;    /* hashed; 0 empty, else the place in `flows` plus 1 */
+	size_t index_size;  /* a power of two, or 0 */
+	size_t max_flows;
+	uint64_t seed; /* so that nobody outside can choose what collides */
+};
+
+/* 0 or -errno of the random source. */
+int flow_counter_init(struct flow_counter *table, size_t max_flows);
+void flow_counter_deinit(struct flow_counter *table);
+
+/* Adds to a connection's counts. False when there is no room for it (the cap, or memory). */
+bool flow_counter_add(struct flow_counter *table, const struct connection *connection,
+		      const struct counts *counts);
+
+/* Hands over the flows (owned by the caller from now on) and begins anew. */
+void flow_counter_take(struct flow_counter *table, struct flows *ret_flows);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What moved between two readings of a WireGuard interface. The state kept beside each peer is small, and
+ * stands in an array parallel to the sorted list of peers.
+ */
+
+#include "daemon/device/wireguard/account.h"
+
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <nettle/base64.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SILENT_AFTER (WG_SILENT_AFTER_SECONDS * NSEC_PER_SEC)
+
+struct peer_state {
+	struct endpoint endpoint; /* the last one known */
+	int64_t last_received;	  /* boot time, ns */
+	bool active;
+};
+
+struct wg_account {
+	struct wg_peers peers;
+	struct peer_state *states; /* one for each */
+	char *events[WG_EVENTS_MAX];
+	size_t n_events;
+	uint64_t events_dropped;
+};
+
+int wg_account_new(struct wg_account **ret_account)
+{
+	struct wg_account *account = calloc(1, sizeof(*account));
+
+	if (!account)
+		return -ENOMEM;
+	*ret_account = account;
+	return 0;
+}
+
+void wg_account_free(struct wg_account *account)
+{
+	if (!account)
+		return;
+	for (size_t i = 0; i < account->n_events; ++i)
+		free(account->events[i]);
+	wg_peers_deinit(&account->peers);
+	free(account->states);
+	free(account);
+}
+
+const struct wg_peers *wg_account_peers(const struct wg_account *account)
+{
+	return &account->peers;
+}
+
+/* --- events --- */
+
+static void add_event(struct wg_account *account, const struct wg_peer *peer, const char *format,
+		      const struct endpoint *first, const struct endpoint *second)
+{
+	struct address address = wg_peer_tailnet_address(peer);
+	char name[64], first_text[ENDPOINT_TEXT_MAX], second_text[ENDPOINT_TEXT_MAX], what[160];
+
+	if (account->n_events == WG_EVENTS_MAX) {
+		++account->events_dropped;
+		return;
+	}
+	/* A public key names a peer that has no address. */
+	if (!address_format(&address, name)) {
+		base64_encode_raw(name, WG_PEERS_KEY_SIZE, peer->public_key);
+		name[BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE)] = '\0';
+	}
+	endpoint_format(first, first_text);
+	endpoint_format(second, second_text);
+	if (strcmp(format, "moved") == 0)
+		snprintf(what, sizeof(what), "moved from %s to %s", first_text, second_text);
+	else
+		snprintf(what, sizeof(what), "is %s%s%s", format, *first_text ? " at " : "", first_text);
+	if (asprintf(&account->events[account->n_events], "peer %s %s", name, what) < 0)
+		++account->events_dropped;
+	else
+		++account->n_events;
+}
+
+void wg_account_events(struct wg_account *account, void (*event)(const char *text, void *userdata),
+		       void *userdata)
+{
+	char text[64];
+
+	for (size_t i = 0; i < account->n_events; ++i) {
+		event(account->events[i], userdata);
+		free(account->events[i]);
+	}
+	account->n_events = 0;
+	if (account->events_dropped) {
+		snprintf(text, sizeof(text), "%llu more changes of peers",
+			 (unsigned long long)account->events_dropped);
+		event(text, userdata);
+		account->events_dropped = 0;
+	}
+}
+
+static void note_events(struct wg_account *account, const struct wg_peer *peer, struct peer_state *state,
+			bool received, int64_t now_boot)
+{
+	static const struct endpoint none;
+	bool was_active = state->active;
+
+	if (received)
+		state->last_received = now_boot;
+	state->active = received || (was_active && now_boot - state->last_received < SILENT_AFTER);
+	if (state->active && !was_active)
+		add_event(account, peer, "active", &peer->endpoint, &none);
+	else if (peer->endpoint.address.family && state->endpoint.address.family &&
+		 endpoint_compare(&peer->endpoint, &state->endpoint) != 0)
+		add_event(account, peer, "moved", &state->endpoint, &peer->endpoint);
+	if (!state->active && was_active)
+		add_event(account, peer, "silent", &peer->endpoint, &none);
+	if (peer->endpoint.address.family)
+		state->endpoint = peer->endpoint;
+}
+
+/* --- counting --- */
+
+static void take(struct wg_account *account, struct wg_peers *peers, struct peer_state *states)
+{
+	wg_peers_deinit(&account->peers);
+	account->peers = *peers;
+	*peers = (struct wg_peers){};
+	free(account->states);
+	account->states = states;
+}
+
+int wg_account_baseline(struct wg_account *account, struct wg_peers *peers, int64_t now_wall,
+			int64_t now_boot)
+{
+	struct peer_state *states = calloc(peers->n + 1, sizeof(*states));
+
+	if (!states)
+		return -ENOMEM;
+	for (size_t i = 0; i < peers->n; ++i) {
+		const struct wg_peer *peer = &peers->items[i];
+		int64_t age = now_wall - peer->last_handshake;
+
+		states[i].endpoint = peer->endpoint;
+		/* A clock that was wrong at the time makes the handshake of no age. */
+		if (peer->last_handshake && age < SILENT_AFTER) {
+			states[i].active = true;
+			states[i].last_received = now_boot - MAX(age, 0);
+		}
+	}
+	take(account, peers, states);
+	return 0;
+}
+
+static uint64_t moved_by(uint64_t now, uint64_t before)
+{
+	return now >= before ? now - before : now;
+}
+
+/* A list that changed while it was read may lack a peer that is still there: it keeps its place. */
+static int keep_missing(const struct wg_account *account, struct wg_peers *peers)
+{
+	size_t n = peers->n;
+
+	for (size_t i = 0; i < account->peers.n; ++i) {
+		struct wg_peer *old = &account->peers.items[i], *peer;
+		struct wg_peers before = {.items = peers->items, .n = n};
+		int r = 0;
+
+		if (wg_peers_find(&before, old->public_key))
+			continue;
+		peer = wg_peers_add(peers, &r);
+		if (!peer)
+			return r;
+		*peer = *old;
+		peer->allowed_ips = (struct prefix_list){};
+		r = prefix_list_copy(&old->allowed_ips, &peer->allowed_ips);
+		if (r < 0)
+			return r;
+	}
+	wg_peers_sort(peers);
+	return 0;
+}
+
+int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t now_boot,
+		    int (*change)(const struct wg_change *change, void *userdata), void *userdata)
+{
+	struct peer_state *states;
+	int error = peers->interrupted ? keep_missing(account, peers) : 0;
+
+	if (error < 0)
+		return error;
+	states = calloc(peers->n + 1, sizeof(*states));
+	if (!states)
+		return -ENOMEM;
+	for (size_t i = 0; i < peers->n; ++i) {
+		const struct wg_peer *peer = &peers->items[i];
+		const struct wg_peer *old = wg_peers_find(&account->peers, peer->public_key);
+		struct wg_change moved = {
+			.peer = peer, .tx_bytes = peer->tx_bytes, .rx_bytes = peer->rx_bytes};
+
+		if (old) {
+			states[i] = account->states[old - account->peers.items];
+			moved.tx_bytes = moved_by(peer->tx_bytes, old->tx_bytes);
+			moved.rx_bytes = moved_by(peer->rx_bytes, old->rx_bytes);
+		}
+		note_events(account, peer, &states[i], moved.rx_bytes > 0, now_boot);
+		moved.endpoint = states[i].endpoint;
+		if (moved.tx_bytes || moved.rx_bytes) {
+			int r = change(&moved, userdata);
+
+			error = error < 0 ? error : r;
+		}
+	}
+	take(account, peers, states);
+	return error;
+}

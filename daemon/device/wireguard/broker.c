@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The broker's work. What may pass is a list of keys, not what may not: a key that a later WireGuard adds is
+ * left out until somebody has looked at it.
+ */
+
+#include "daemon/device/wireguard/broker.h"
+
+#include "common/time_text.h"
+#include "common/unix_socket.h"
+#include "daemon/device/wireguard/socket.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RECEIVE_SIZE (16 * 1024)
+/* For a client to finish what it has begun, and to take what it has asked for. */
+#define CLIENT_TIMEOUT (2 * NSEC_PER_SEC)
+#define REQUEST_BEGIN  "interface="
+#define REQUEST_END    "\nget=1\n\n"
+
+bool wg_broker_is_interface(const char *name)
+{
+	return *name && strlen(name) < IFNAMSIZ && !strpbrk(name, "/\n") && strcmp(name, ".") != 0 &&
+	       strcmp(name, "..") != 0;
+}
+
+void wg_broker_request(const char *interface, char ret_text[static WG_BROKER_REQUEST_MAX])
+{
+	snprintf(ret_text, WG_BROKER_REQUEST_MAX, REQUEST_BEGIN "%.*s" REQUEST_END, IFNAMSIZ - 1, interface);
+}
+
+int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ])
+{
+	size_t begin = strlen(REQUEST_BEGIN), n;
+	char name[IFNAMSIZ];
+
+	if (strncmp(text, REQUEST_BEGIN, begin) != 0)
+		return -EBADMSG;
+	n = strcspn(text + begin, "\n");
+	if (n >= sizeof(name) || strcmp(text + begin + n, REQUEST_END) != 0)
+		return -EBADMSG;
+	memcpy(name, text + begin, n);
+	name[n] = '\0';
+	if (!wg_broker_is_interface(name))
+		return -EBADMSG;
+	memcpy(ret_interface, name, sizeof(name));
+	return 0;
+}
+
+/* --- what passes --- */
+
+void wg_broker_filter_deinit(struct wg_broker_filter *filter)
+{
+	explicit_bzero(filter, sizeof(*filter));
+}
+
+static bool may_pass(const char *line)
+{
+	static const char *const keys[] = {
+		"listen_port",
+		"fwmark",
+		"public_key",
+		"endpoint",
+		"last_handshake_time_sec",
+		"last_handshake_time_nsec",
+		"rx_bytes",
+		"tx_bytes",
+		"allowed_ip",
+		"errno",
+	};
+	size_t n = strcspn(line, "=");
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (strlen(keys[i]) == n && memcmp(line, keys[i], n) == 0)
+			return true;
+	return false;
+}
+
+static int pass_line(struct wg_broker_filter *filter, struct buffer *out)
+{
+	filter->line[filter->length] = '\0';
+	if (filter->length == 0)
+		filter->done = true;
+	else if (!strchr(filter->line, '='))
+		return -EBADMSG;
+	if (filter->done || may_pass(filter->line)) {
+		buffer_append(out, filter->line, filter->length);
+		buffer_append_char(out, '\n');
+	}
+	explicit_bzero(filter->line, filter->length);
+	filter->length = 0;
+	return buffer_error(out);
+}
+
+int wg_broker_filter_feed(struct wg_broker_filter *filter, const char *data, size_t n, struct buffer *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = 0;
+
+		if (filter->done || data[i] == '\0')
+			return -EBADMSG;
+		if (data[i] == '\n')
+			r = pass_line(filter, out);
+		else if (filter->length == sizeof(filter->line) - 1)
+			r = -EBADMSG;
+		else
+			filter->line[filter->length++] = data[i];
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* --- one request --- */
+
+/* 1 with a request, 0 when the client has gone. One is answered before the next is read. */
+static int receive_request(int fd, char ret_interface[static IFNAMSIZ])
+{
+	char text[WG_BROKER_REQUEST_MAX];
+	int64_t deadline = INT64_MAX;
+	size_t n = 0;
+	int r;
+
+	do {
+		ssize_t received = wg_socket_receive(fd, text + n, sizeof(text) - 1 - n, deadline);
+
+		if (received < 0)
+			return (int)received;
+		if (received == 0)
+			return n == 0 ? 0 : -EBADMSG;
+		n += (size_t)received;
+		text[n] = '\0';
+		if (deadline == INT64_MAX)
+			deadline = time_now_boot() + CLIENT_TIMEOUT;
+	} while (n < sizeof(text) - 1 && !strstr(text, "\n\n"));
+	if (strlen(text) != n)
+		return -EBADMSG;
+	r = wg_broker_parse_request(text, ret_interface);
+	return r < 0 ? r : 1;
+}
+
+/* Hands on what comes from the tunnel, piece by piece, so that the size of the answer does not matter. */
+static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
+{
+	_cleanup_(wg_broker_filter_deinit) struct wg_broker_filter filter = {};
+	_cleanup_buffer_ struct buffer out = {};
+	char buffer[RECEIVE_SIZE];
+	int r = 0;
+
+	while (r == 0 && !filter.done) {
+		ssize_t n = wg_socket_receive(tunnel, buffer, sizeof(buffer), deadline);
+
+		if (n <= 0)
+			return n == 0 ? -EBADMSG : (int)n;
+		buffer_reset(&out);
+		r = wg_broker_filter_feed(&filter, buffer, (size_t)n, &out);
+		explicit_bzero(buffer, (size_t)n);
+		if (r == 0 && out.length) {
+			*ret_begun = true;
+			r = wg_socket_send(client, out.data, out.length, time_now_boot() + CLIENT_TIMEOUT);
+		}
+		/* A trickle that never ends must not hold us either. */
+		if (r == 0 && !filter.done && time_now_boot() >= deadline)
+			r = -ETIMEDOUT;
+	}
+	return r;
+}
+
+static int ask_tunnel(int client, const char *folder, const char *interface, bool *ret_begun)
+{
+	static const char request[] = "get=1\n\n";
+	int64_t timeout = WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
+	_cleanup_close_ int tunnel = -1;
+	char path[128];
+	int r = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s.sock", folder, interface) >= (int)sizeof(path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = unix_socket_connect(path, timeout, &tunnel);
+	/* The socket is the interface: without it there is none. */
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -ENODEV;
+	if (r == 0)
+		r = wg_socket_send(tunnel, request, strlen(request), deadline);
+	return r < 0 ? r : relay(tunnel, client, deadline, ret_begun);
+}
+
+int wg_broker_serve(int client_fd, const char *folder)
+{
+	char interface[IFNAMSIZ], text[32];
+	int r;
+
+	while ((r = receive_request(client_fd, interface)) > 0) {
+		bool begun = false;
+
+		r = ask_tunnel(client_fd, folder, interface, &begun);
+		if (r == 0)
+			continue;
+		/* In the middle of an answer there is no other way to say so than to go. */
+		if (begun)
+			return r;
+		snprintf(text, sizeof(text), "errno=%d\n\n", -r);
+		r = wg_socket_send(client_fd, text, strlen(text), time_now_boot() + CLIENT_TIMEOUT);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}

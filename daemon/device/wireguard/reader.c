@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Asking for a WireGuard interface's peers: the userspace socket, or the kernel. The socket is only ever
+ * connected to and asked; a change of its mode or group would shut wireguard-go down. Where it may not be
+ * connected to, the broker is asked in its place.
+ */
+
+#include "daemon/device/wireguard/peers.h"
+
+#include "common/time_text.h"
+#include "common/unix_socket.h"
+#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/wireguard/socket.h"
+#include "daemon/net/netlink.h"
+#include "daemon/net/rtnl.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/genetlink.h>
+#include <linux/wireguard.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RECEIVE_SIZE (16 * 1024)
+#define READ_TRIES   4
+#define ERRNO_MAX    4096
+
+struct wg_reader {
+	char interface[IFNAMSIZ];
+	char *socket_path; /* NULL: the kernel is asked */
+	char *broker_path; /* NULL: none */
+	int broker_fd;	   /* kept between readings */
+	bool brokered;	   /* the last reading was */
+	char *source;
+	struct netlink *netlink;
+	uint16_t family;
+};
+
+void wg_reader_free(struct wg_reader *reader)
+{
+	if (!reader)
+		return;
+	netlink_free(reader->netlink);
+	safe_close(reader->broker_fd);
+	free(reader->socket_path);
+	free(reader->broker_path);
+	free(reader->source);
+	free(reader);
+}
+
+const char *wg_reader_source(struct wg_reader *reader)
+{
+	if (!reader->socket_path)
+		return "generic netlink";
+	if (!reader->brokered)
+		return reader->socket_path;
+	if (!reader->source && asprintf(&reader->source, "%s by the broker", reader->socket_path) < 0)
+		reader->source = NULL;
+	return reader->source ? reader->source : reader->socket_path;
+}
+
+/* --- userspace --- */
+
+static int receive_answer(int fd, struct wg_text *text, struct wg_peers *peers, int64_t deadline)
+{
+	char buffer[RECEIVE_SIZE];
+
+	while (!text->done) {
+		ssize_t n = wg_socket_receive(fd, buffer, sizeof(buffer), deadline);
+		int r;
+
+		if (n <= 0)
+			return n == 0 ? -EBADMSG : (int)n;
+		r = wg_text_feed(text, buffer, (size_t)n, peers);
+		explicit_bzero(buffer, (size_t)n);
+		if (r < 0)
+			return r;
+		/* A trickle that never ends must not hold us either. */
+		if (!text->done && time_now_boot() >= deadline)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/* ret_error: what the other side itself says. */
+static int ask(int fd, const char *request, int64_t deadline, struct wg_peers *peers, int64_t *ret_error)
+{
+	struct wg_text text = {};
+	int r = wg_socket_send(fd, request, strlen(request), deadline);
+
+	if (r == 0)
+		r = receive_answer(fd, &text, peers, deadline);
+	*ret_error = text.error;
+	wg_text_deinit(&text);
+	return r;
+}
+
+static int ask_broker(struct wg_reader *reader, int64_t deadline, struct wg_peers *peers)
+{
+	char request[WG_BROKER_REQUEST_MAX];
+	int64_t error = 0;
+	int r = 0;
+
+	if (reader->broker_fd < 0)
+		r = unix_socket_connect(reader->broker_path, deadline - time_now_boot(), &reader->broker_fd);
+	/* Without a broker it stays what it was. */
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -EACCES;
+	if (r < 0)
+		return r;
+	wg_broker_request(reader->interface, request);
+	r = ask(reader->broker_fd, request, deadline, peers, &error);
+	if (r < 0)
+		reader->broker_fd = safe_close(reader->broker_fd);
+	if (r == 0 && error)
+		r = error < ERRNO_MAX ? -(int)error : -EIO;
+	return r;
+}
+
+static int read_by_broker(struct wg_reader *reader, int64_t deadline, struct wg_peers *peers)
+{
+	bool kept = reader->broker_fd >= 0;
+	int r = ask_broker(reader, deadline, peers);
+
+	/* The connection is kept from reading to reading, and may have been ended in between. */
+	if (kept && reader->broker_fd < 0 && r != -ETIMEDOUT) {
+		wg_peers_deinit(peers);
+		r = ask_broker(reader, deadline, peers);
+	}
+	reader->brokered = r == 0;
+	return r;
+}
+
+static int read_userspace(struct wg_reader *reader, struct wg_peers *peers)
+{
+	int64_t timeout = WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
+	_cleanup_close_ int fd = -1;
+	int64_t error = 0;
+	int r = unix_socket_connect(reader->socket_path, timeout, &fd);
+
+	/* The socket is the interface: without it there is none. */
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return -ENODEV;
+	if (r == -EACCES && reader->broker_path)
+		return read_by_broker(reader, deadline, peers);
+	if (r == 0)
+		r = ask(fd, "get=1\n\n", deadline, peers, &error);
+	return r == 0 && error ? -EIO : r;
+}
+
+/* --- kernel --- */
+
+static struct nlmsghdr *put_request(char *buffer, uint16_t type, uint16_t flags, uint8_t command,
+				    uint8_t version)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
+	struct genlmsghdr *genl;
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
+	genl->cmd = command;
+	genl->version = version;
+	return nlh;
+}
+
+static int take_family(const struct nlmsghdr *message, void *userdata)
+{
+	uint16_t *family = userdata;
+	const struct nlattr *attr;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(struct genlmsghdr))
+		return -EBADMSG;
+	mnl_attr_for_each (attr, message, sizeof(struct genlmsghdr)) {
+		if (mnl_attr_get_type(attr) == CTRL_ATTR_FAMILY_ID &&
+		    mnl_attr_get_payload_len(attr) >= sizeof(*family))
+			*family = mnl_attr_get_u16(attr);
+	}
+	return *family ? 0 : -EBADMSG;
+}
+
+static int find_family(struct wg_reader *reader)
+{
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = put_request(buffer, GENL_ID_CTRL, NLM_F_REQUEST, CTRL_CMD_GETFAMILY, 1);
+
+	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, WG_GENL_NAME);
+	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_family, &reader->family, NULL);
+}
+
+static int take_peers(const struct nlmsghdr *message, void *userdata)
+{
+	return wg_netlink_read(message, userdata);
+}
+
+static int read_kernel(struct wg_reader *reader, struct wg_peers *peers)
+{
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *nlh = put_request(buffer, reader->family, NLM_F_REQUEST | NLM_F_DUMP,
+					   WG_CMD_GET_DEVICE, WG_GENL_VERSION);
+
+	mnl_attr_put_strz(nlh, WGDEVICE_A_IFNAME, reader->interface);
+	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_peers, peers,
+			       &peers->interrupted);
+}
+
+/* --- both --- */
+
+int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = 0;
+
+	for (unsigned int i = 0; i < READ_TRIES; ++i) {
+		wg_peers_deinit(&peers);
+		r = reader->socket_path ? read_userspace(reader, &peers) : read_kernel(reader, &peers);
+		if (r < 0)
+			return r == -EOPNOTSUPP ? -ENODEV : r;
+		if (!peers.interrupted)
+			break;
+	}
+	wg_peers_sort(&peers);
+	*ret_peers = peers;
+	peers = (struct wg_peers){};
+	return 0;
+}
+
+static int new_reader(const char *folder, const char *broker, const char *interface,
+		      struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = calloc(1, sizeof(*reader));
+
+	if (!reader)
+		return -ENOMEM;
+	reader->broker_fd = -1;
+	if (!wg_broker_is_interface(interface))
+		return -EINVAL;
+	if (broker && !(reader->broker_path = strdup(broker)))
+		return -ENOMEM;
+	memcpy(reader->interface, interface, strlen(interface) + 1);
+	if (folder && asprintf(&reader->socket_path, "%s/%s.sock", folder, interface) < 0) {
+		reader->socket_path = NULL;
+		return -ENOMEM;
+	}
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+static int try_reader(struct wg_reader *reader)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+
+	return wg_reader_read(reader, &peers);
+}
+
+int wg_reader_new_userspace(const char *folder, const char *broker, const char *interface,
+			    struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	int r = new_reader(folder, broker, interface, &reader);
+
+	if (r == 0)
+		r = try_reader(reader);
+	if (r < 0)
+		return r;
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+/* Asking for a family that is not there makes the kernel look for a module, each time. */
+static int check_kind(const char *interface)
+{
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_link link;
+	int r = rtnl_new(&rtnl);
+
+	if (r == 0)
+		r = rtnl_get_link(rtnl, interface, 0, &link);
+	if (r < 0)
+		return r;
+	return strcmp(link.kind, WG_GENL_NAME) == 0 ? 0 : -ENODEV;
+}
+
+static int new_kernel(const char *interface, struct wg_reader **ret_reader)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	int r = new_reader(NULL, NULL, interface, &reader);
+
+	if (r == 0)
+		r = check_kind(interface);
+	if (r == 0)
+		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
+	if (r == 0)
+		r = find_family(reader);
+	if (r == 0)
+		r = try_reader(reader);
+	if (r < 0)
+		return r;
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+int wg_reader_new(const char *interface, const char *broker, struct wg_reader **ret_reader)
+{
+	int r = wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, interface, ret_reader), kernel;
+
+	if (r == 0 || r == -ENOMEM || r == -EINVAL)
+		return r;
+	kernel = new_kernel(interface, ret_reader);
+	/* No such family (the module is absent), or an interface of another kind: what the socket said
+	 * counts. */
+	if (kernel == -ENOENT || kernel == -ENODEV)
+		return r;
+	return kernel;
+}

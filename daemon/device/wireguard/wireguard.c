@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The source `wireguard` for the sock device: what a WireGuard tunnel sends to and receives from each peer's
+ * endpoint, counted on the underlay's devices where that is possible, else by the tunnel's own byte counters.
+ * With the underlay, the tunnel's counters tell what the tunnel did not take of what arrived for it.
+ */
+
+#include "daemon/device/device.h"
+
+#include "common/time_text.h"
+#include "daemon/device/underlay/underlay.h"
+#include "daemon/device/wireguard/account.h"
+#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/wireguard/peers.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct wireguard {
+	struct device device;
+	char *interface;
+	struct wg_reader *reader;
+	struct wg_account *account;
+	unsigned int ifindex;
+	struct underlay *underlay; /* NULL: the tunnel's own counters are all there is */
+	bool underlay_named;
+	char *reason;	      /* why there is no underlay, or which part of it is missing; or NULL */
+	uint64_t underlay_rx; /* bytes, since it was enabled */
+	uint64_t tunnel_rx;
+	bool fresh;	      /* enabled, and nothing extracted since */
+	bool blind;	      /* the tunnel's datagrams pass no device that is watched */
+	struct flows pending; /* by the tunnel's counters, of a window in which the underlay saw nothing */
+};
+
+static void wireguard_free(struct device *device)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	if (!wireguard)
+		return;
+	underlay_free(wireguard->underlay);
+	free(wireguard->reason);
+	flows_deinit(&wireguard->pending);
+	wg_reader_free(wireguard->reader);
+	wg_account_free(wireguard->account);
+	free(wireguard->interface);
+	free(wireguard);
+}
+DEFINE_CLEANUP(struct device *, wireguard_free);
+
+static void explain_missing(struct wireguard *wireguard, int error)
+{
+	free(wireguard->reason);
+	if (asprintf(&wireguard->reason,
+		     "bytes only, by the tunnel's own counters: no eBPF on the underlay: %s",
+		     strerror(-error)) < 0)
+		wireguard->reason = NULL;
+}
+
+/* Without the underlay the tunnel's own counters remain, unless its devices were named. */
+static int enable_underlay(struct wireguard *wireguard, const struct wg_peers *peers)
+{
+	int r = underlay_enable(wireguard->underlay, peers);
+
+	if (r == 0 || wireguard->underlay_named)
+		return r;
+	underlay_free(wireguard->underlay);
+	wireguard->underlay = NULL;
+	explain_missing(wireguard, r);
+	return 0;
+}
+
+static int enable(struct wireguard *wireguard)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = wg_reader_read(wireguard->reader, &peers);
+
+	if (r == 0 && wireguard->underlay)
+		r = enable_underlay(wireguard, &peers);
+	if (r == 0)
+		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
+	if (r < 0 && wireguard->underlay)
+		underlay_disable(wireguard->underlay);
+	wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = true;
+	wireguard->blind = false;
+	flows_deinit(&wireguard->pending);
+	return r;
+}
+
+static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+	int r = 0;
+
+	if (enabled == device->enabled)
+		return 0;
+	if (enabled)
+		r = enable(wireguard);
+	else if (wireguard->underlay)
+		underlay_disable(wireguard->underlay);
+	if (r < 0)
+		return r;
+	device->enabled = enabled;
+	return 0;
+}
+
+/* What one step of the tunnel's counters is gathered in. */
+struct gathering {
+	struct flows flows;
+	uint64_t tunnel_rx;
+};
+
+static int gather(const struct wg_change *change, void *userdata)
+{
+	struct gathering *gathering = userdata;
+	struct connection connection = {
+		.src.address = wg_peer_tailnet_address(change->peer),
+		.dst = change->endpoint,
+	};
+	struct counts counts = {
+		.tx_bytes = MIN(change->tx_bytes, COUNT_MAX),
+		.rx_bytes = MIN(change->rx_bytes, COUNT_MAX),
+	};
+
+	gathering->tunnel_rx += change->rx_bytes;
+	return flows_add(&gathering->flows, &connection, &counts);
+}
+
+static int append_flows(struct flows *to, const struct flows *from)
+{
+	int r = flows_reserve(to, from->n);
+
+	for (size_t i = 0; r == 0 && i < from->n; i++)
+		r = flows_add(to, &from->items[i].connection, &from->items[i].counts);
+	return r;
+}
+
+/*
+ * The underlay of an interface that was made in another network namespace is there, and here it looks as if
+ * nothing passed. The tunnel's counters are read a moment after the underlay's window has ended, so what they
+ * alone have may be in the underlay's next one; if nothing is in that either, datagrams that the tunnel has
+ * received passed it by, and the tunnel's counters are what there is. (What it sent proves nothing: a peer on
+ * the link that is switched off is sent to, but nothing leaves.)
+ */
+static int choose_counters(struct wireguard *wireguard, struct gathering *gathering,
+			   struct extraction *extraction)
+{
+	bool seen = !counts_is_zero(&extraction->totals);
+	int r = 0;
+
+	if (wireguard->underlay_named)
+		return 0;
+	wireguard->blind = !seen && (wireguard->blind || wireguard->pending.n > 0);
+	if (wireguard->blind) {
+		extraction->has_totals = false;
+		r = append_flows(&extraction->flows, &wireguard->pending);
+		if (r == 0)
+			r = append_flows(&extraction->flows, &gathering->flows);
+	}
+	flows_deinit(&wireguard->pending);
+	if (!seen && !wireguard->blind && !wireguard->fresh && gathering->tunnel_rx > 0) {
+		wireguard->pending = gathering->flows;
+		gathering->flows = (struct flows){};
+	}
+	return r;
+}
+
+/* One reading of the peers, which ends the window for the tunnel's counters. */
+static int extract_enabled(struct wireguard *wireguard, struct extraction *extraction)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	struct gathering gathering = {};
+	int error = wg_reader_read(wireguard->reader, &peers), r = 0;
+
+	if (wireguard->underlay) {
+		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
+				     error < 0 ? NULL : &peers, extraction);
+		wireguard->underlay_rx += extraction->totals.rx_bytes;
+	}
+	if (error == 0)
+		error = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
+	if (!wireguard->underlay) {
+		extraction->flows = gathering.flows;
+		gathering.flows = (struct flows){};
+	} else if (error == 0 && r == 0) {
+		r = choose_counters(wireguard, &gathering, extraction);
+	}
+	flows_deinit(&gathering.flows);
+	wireguard->tunnel_rx += gathering.tunnel_rx;
+	/* The first extraction is thrown away: it ends the time in which one part counted and another did
+	 * not. */
+	if (wireguard->fresh)
+		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = false;
+	return error < 0 ? error : r;
+}
+
+static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+	struct extraction extraction = {};
+	int r = 0;
+
+	if (device->enabled)
+		r = extract_enabled(wireguard, &extraction);
+	if (r < 0)
+		++extraction.errors;
+	*ret_extraction = extraction;
+	return r;
+}
+
+static const char *describe_missing(struct wireguard *wireguard)
+{
+	int error = wireguard->underlay ? underlay_follow_error(wireguard->underlay) : 0;
+
+	if (wireguard->blind)
+		return "bytes only, by the tunnel's own counters: its datagrams pass no device that is seen from "
+		       "here";
+	if (error < 0) {
+		free(wireguard->reason);
+		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
+			     strerror(-error)) < 0)
+			wireguard->reason = NULL;
+	} else if (wireguard->underlay) {
+		free(TAKE_PTR(wireguard->reason));
+	}
+	return wireguard->reason;
+}
+
+static void wireguard_get_info(struct device *device, struct device_info *ret_info)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+	struct underlay *underlay = wireguard->underlay;
+
+	*ret_info = (struct device_info){
+		.source = SOURCE_WIREGUARD,
+		.attachment = underlay && device->enabled && !wireguard->blind
+				      ? underlay_describe(underlay)
+				      : wg_reader_source(wireguard->reader),
+		.reason = describe_missing(wireguard),
+		.interface = wireguard->interface,
+		.ifindex = wireguard->ifindex,
+		.memory = underlay ? underlay_memory(underlay) : 0,
+	};
+	/* What is on its way from the device to the tunnel makes it jitter around what is true. */
+	if (underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
+		ret_info->tunnel_dropped_rx = wireguard->underlay_rx - wireguard->tunnel_rx;
+}
+
+static int wireguard_get_pressure_fd(struct device *device)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	/* Nobody takes the changes while nothing is extracted. */
+	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
+}
+
+static int add_allowed_ips(const struct wg_peers *peers, struct prefix_list *allowed_ips)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < peers->n; ++i) {
+		for (size_t j = 0; r == 0 && j < peers->items[i].allowed_ips.n; ++j)
+			r = prefix_list_add(allowed_ips, &peers->items[i].allowed_ips.items[j]);
+	}
+	return r;
+}
+
+/* As the last reading found them, which the extraction has just made; a tunnel that does not answer keeps
+ * those it had. */
+static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	return add_allowed_ips(wg_account_peers(wireguard->account), allowed_ips);
+}
+
+int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = wg_reader_new(interface, WG_BROKER_SOCKET, &reader);
+
+	if (r == 0)
+		r = wg_reader_read(reader, &peers);
+	return r < 0 ? r : add_allowed_ips(&peers, allowed_ips);
+}
+
+static void wireguard_get_events(struct device *device, void (*event)(const char *text, void *userdata),
+				 void *userdata)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	wg_account_events(wireguard->account, event, userdata);
+}
+
+static const struct device_ops wireguard_ops = {
+	.name = "wireguard",
+	.source = SOURCE_WIREGUARD,
+	.free = wireguard_free,
+	.set_statistics_enabled = wireguard_set_statistics_enabled,
+	.extract_statistics = wireguard_extract_statistics,
+	.get_info = wireguard_get_info,
+	.get_allowed_ips = wireguard_get_allowed_ips,
+	.get_events = wireguard_get_events,
+	.get_pressure_fd = wireguard_get_pressure_fd,
+};
+
+static const char *explain(int error)
+{
+	switch (error) {
+	case -ENODEV:
+		return "no WireGuard interface of this name (no socket in /var/run/wireguard, and the kernel "
+		       "knows none)";
+	case -EPERM:
+	case -EACCES:
+		return "no permission to ask for the peers (kernel WireGuard: CAP_NET_ADMIN; userspace WireGuard: "
+		       "root, or netlogd-wg-broker.socket)";
+	case -ETIMEDOUT:
+		return "the tunnel does not answer";
+	case -EBADMSG:
+		return "the tunnel's answer makes no sense";
+	}
+	return "the peers can't be read";
+}
+
+static int make_underlay(struct wireguard *wireguard, const struct device_options *options)
+{
+	struct underlay_options underlay = {
+		.epoch = options->epoch,
+		.mode = options->underlay,
+		.devices = options->underlay_devices,
+		.tunnel = wireguard->ifindex,
+		.max_endpoints = options->max_flows,
+		.without_tcx = options->without_tcx,
+	};
+	int r = options->epoch ? 0 : -EOPNOTSUPP;
+
+	if (options->underlay == UNDERLAY_NONE)
+		return 0;
+	if (r == 0)
+		r = underlay_new(&underlay, &wireguard->underlay);
+	wireguard->underlay_named = options->underlay == UNDERLAY_LIST;
+	if (r == 0 || wireguard->underlay_named)
+		return r;
+	explain_missing(wireguard, r);
+	return 0;
+}
+
+static int wireguard_make(const struct device_options *options, struct device **ret_device)
+{
+	_cleanup_(wireguard_freep) struct device *device = NULL;
+	struct wireguard *wireguard = calloc(1, sizeof(*wireguard));
+	int r;
+
+	if (!wireguard)
+		return -ENOMEM;
+	device = &wireguard->device;
+	device->ops = &wireguard_ops;
+	device->layer = options->layer;
+	wireguard->interface = strdup(options->interface);
+	if (!wireguard->interface)
+		return -ENOMEM;
+	wireguard->ifindex = if_nametoindex(options->interface);
+	r = wg_reader_new(options->interface, options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET,
+			  &wireguard->reader);
+	if (r == 0)
+		r = wg_account_new(&wireguard->account);
+	if (r == 0)
+		r = make_underlay(wireguard, options);
+	if (r < 0)
+		return r;
+	*ret_device = TAKE_PTR(device);
+	return 0;
+}
+
+int device_wireguard_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
+{
+	int r = options->interface && options->layer == LAYER_SOCK ? wireguard_make(options, ret_device)
+								   : -EINVAL;
+
+	if (r < 0 && ret_reason && asprintf(ret_reason, "%s: %s", explain(r), strerror(-r)) < 0)
+		*ret_reason = NULL;
+	return r;
+}

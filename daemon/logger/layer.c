@@ -1,0 +1,515 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Choosing a source for a layer. "auto" walks a list from best to worst and takes the first that works; the
+ * reasons of those that did not are kept for `status`. A missing interface is not a reason to take a worse
+ * source: the layer waits for it.
+ */
+
+#include "daemon/logger/layer.h"
+
+#include "common/cleanup.h"
+#include "common/parse.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+/* From best to worst. */
+static const struct layer_source real_sources[] = {
+	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
+	{SOURCE_PACKET, device_packet_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
+	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
+	{SOURCE_STATS, device_stats_new, {LAYER_USE_NAMED, LAYER_USE_NAMED}},
+	{SOURCE_NONE, device_none_new, {[LAYER_TUN] = LAYER_USE_NAMED, [LAYER_SOCK] = LAYER_USE_AUTO}},
+	{0},
+};
+
+void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoch)
+{
+	*layer = (struct layer){.which = which, .sources = real_sources, .epoch = epoch};
+}
+
+void layer_deinit(struct layer *layer)
+{
+	layer_drop_next(layer);
+	layer_close(layer);
+	free(layer->config.interface);
+	free(layer->config.stats_socket);
+	strv_free(layer->underlay_devices);
+	free(layer->reason);
+}
+
+const char *layer_name(const struct layer *layer)
+{
+	return layer->which == LAYER_TUN ? "tun" : "sock";
+}
+
+const char *layer_state_name(enum layer_state state)
+{
+	static const char *const names[] = {
+		[LAYER_STATE_STOPPED] = "stopped", [LAYER_STATE_COUNTING] = "counting",
+		[LAYER_STATE_WAITING] = "waiting", [LAYER_STATE_LOST] = "lost",
+		[LAYER_STATE_FAILED] = "failed",
+	};
+
+	return names[state];
+}
+
+static int copy_text(const char *text, char **ret_copy)
+{
+	*ret_copy = NULL;
+	if (!text)
+		return 0;
+	*ret_copy = strdup(text);
+	return *ret_copy ? 0 : -ENOMEM;
+}
+
+static int copy_list(char *const *list, char ***ret_copy)
+{
+	size_t n = 0;
+	char **copy;
+
+	*ret_copy = NULL;
+	if (!list)
+		return 0;
+	while (list[n])
+		n++;
+	copy = calloc(n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (copy_text(list[i], &copy[i]) < 0) {
+			strv_free(copy);
+			return -ENOMEM;
+		}
+	*ret_copy = copy;
+	return 0;
+}
+
+int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	_cleanup_free_ char *interface = NULL, *stats_socket = NULL;
+	char **devices;
+
+	if (copy_text(device->interface, &interface) < 0 ||
+	    copy_text(device->stats_socket, &stats_socket) < 0 ||
+	    copy_list(config->underlay_devices, &devices) < 0)
+		return -ENOMEM;
+	free(layer->config.interface);
+	free(layer->config.stats_socket);
+	strv_free(layer->underlay_devices);
+	layer->config = (struct device_config){
+		.source = device->source,
+		.interface = TAKE_PTR(interface),
+		.stats_socket = TAKE_PTR(stats_socket),
+	};
+	layer->underlay_devices = devices;
+	layer->underlay = config->underlay;
+	layer->max_flows = config->max_flows;
+	return 0;
+}
+
+bool layer_differs(const struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	if (!device_config_equal(&layer->config, device) || layer->max_flows != config->max_flows)
+		return true;
+	return layer->which == LAYER_SOCK && (layer->underlay != config->underlay ||
+					      !strv_equal(layer->underlay_devices, config->underlay_devices));
+}
+
+static void set_reason(struct layer *layer, char *reason)
+{
+	free(layer->reason);
+	layer->reason = reason;
+}
+
+/* "ebpf: <why>; packet: <why>" */
+static void add_reason(struct layer *layer, enum device_source source, const char *why, int error)
+{
+	_cleanup_free_ char *old = TAKE_PTR(layer->reason);
+	char *text;
+
+	if (asprintf(&text, "%s%s%s: %s", old ? old : "", old ? "; " : "", device_source_name(source),
+		     why ? why : strerror(-error)) < 0)
+		return;
+	layer->reason = text;
+}
+
+static int try_source(struct layer *layer, const struct layer_source *source)
+{
+	struct device_options options = {
+		.layer = layer->which,
+		.interface = layer->config.interface,
+		.stats_socket = layer->config.stats_socket,
+		.max_flows = layer->max_flows,
+		.underlay = layer->underlay,
+		.underlay_devices = layer->underlay_devices,
+		.epoch = layer->epoch,
+	};
+	_cleanup_free_ char *reason = NULL;
+	int r = source->make(&options, &layer->device, &reason);
+
+	if (r >= 0)
+		r = layer->enabled ? layer->device->ops->set_statistics_enabled(layer->device, true) : 0;
+	if (r < 0) {
+		device_free(TAKE_PTR(layer->device));
+		add_reason(layer, source->source, reason, r);
+	}
+	return r;
+}
+
+/* A missing interface is waited for, whatever the source: a worse one could not count it either. */
+static int wait_for_interface(struct layer *layer)
+{
+	char *reason = NULL;
+
+	if (asprintf(&reason, "waiting for interface %s", layer->config.interface) < 0)
+		reason = NULL;
+	set_reason(layer, reason);
+	if (layer->state != LAYER_STATE_LOST)
+		layer->state = LAYER_STATE_WAITING;
+	return 0;
+}
+
+static bool is_wanted(const struct layer *layer, const struct layer_source *source)
+{
+	enum layer_use use = source->use[layer->which];
+
+	if (layer->config.source == SOURCE_AUTO)
+		return use == LAYER_USE_AUTO;
+	return use != LAYER_USE_NOT && source->source == layer->config.source;
+}
+
+/* The first source that works; auto tries all that it may, but not `except` and what is worse. */
+static int choose_source(struct layer *layer, enum device_source except)
+{
+	enum device_source wanted = layer->config.source;
+	int r = -EOPNOTSUPP;
+
+	set_reason(layer, NULL);
+	for (const struct layer_source *source = layer->sources; source->make; source++) {
+		if (wanted == SOURCE_AUTO && source->source == except)
+			break;
+		if (!is_wanted(layer, source))
+			continue;
+		r = try_source(layer, source);
+		if (r >= 0 || (r == -ENODEV && wanted != SOURCE_AUTO))
+			break;
+	}
+	if (r < 0 && !layer->reason)
+		add_reason(layer, wanted, "not a source of this device", r);
+	/* Loading programs takes megabytes for a moment: the kernel's type information. */
+	if (r >= 0)
+		malloc_trim(0);
+	return r;
+}
+
+int layer_open(struct layer *layer)
+{
+	enum device_source wanted = layer->config.source;
+	int r;
+
+	if (layer->device)
+		return 0;
+	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
+	    if_nametoindex(layer->config.interface) == 0)
+		return wait_for_interface(layer);
+	r = choose_source(layer, SOURCE_AUTO);
+	if (r >= 0) {
+		layer->state = LAYER_STATE_COUNTING;
+		return 0;
+	}
+	if (r == -ENODEV) {
+		if (layer->state != LAYER_STATE_LOST)
+			layer->state = LAYER_STATE_WAITING;
+		return 0;
+	}
+	layer->state = LAYER_STATE_FAILED;
+	return r;
+}
+
+bool layer_improve(struct layer *layer)
+{
+	struct device *none = layer->device;
+
+	if (!none || layer->config.source != SOURCE_AUTO || none->ops->source != SOURCE_NONE)
+		return false;
+	layer->device = NULL;
+	if (choose_source(layer, SOURCE_NONE) < 0) {
+		layer->device = none;
+		return false;
+	}
+	device_free(none);
+	return true;
+}
+
+void layer_close(struct layer *layer)
+{
+	device_free(TAKE_PTR(layer->leaving));
+	device_free(TAKE_PTR(layer->device));
+	layer->gone = false;
+	layer->state = LAYER_STATE_STOPPED;
+}
+
+int layer_set_enabled(struct layer *layer, bool enabled)
+{
+	int r = 0;
+
+	if (layer->device)
+		r = layer->device->ops->set_statistics_enabled(layer->device, enabled);
+	if (r >= 0)
+		layer->enabled = enabled;
+	return r;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* One VPN that both ask has but one set of counts. */
+static bool ask_the_same(const struct layer *a, const struct layer *b)
+{
+	return a->config.source == SOURCE_STATS && b->config.source == SOURCE_STATS &&
+	       text_equal(a->config.stats_socket, b->config.stats_socket);
+}
+
+static void throw_away_next(struct layer *layer)
+{
+	struct extraction extraction;
+
+	if (!layer->next || ask_the_same(layer, layer->next))
+		return;
+	layer_extract(layer->next, &extraction);
+	extraction_deinit(&extraction);
+}
+
+/* Two programs beside each other read the epoch one after the other, and a flip in between would lose the
+ * packet or count it twice. */
+static bool can_follow(const struct layer *layer, const struct layer *next)
+{
+	struct device_info ours = {0}, theirs = {0};
+
+	if (!layer->device || !next->device || !layer->enabled || layer->device->ops != next->device->ops ||
+	    !next->device->ops->take_over)
+		return false;
+	layer->device->ops->get_info(layer->device, &ours);
+	next->device->ops->get_info(next->device, &theirs);
+	return ours.ifindex != 0 && ours.ifindex == theirs.ifindex;
+}
+
+int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device)
+{
+	struct layer *next = calloc(1, sizeof(*next));
+	int r;
+
+	if (!next)
+		return -ENOMEM;
+	layer_init(next, layer->which, layer->epoch);
+	next->sources = layer->sources;
+	r = layer_configure(next, config, device);
+	if (r < 0) {
+		free(next);
+		return r;
+	}
+	next->enabled = !layer->device || !layer->device->ops->take_over;
+	layer_open(next);
+	next->follows = !next->enabled && can_follow(layer, next);
+	if (!next->enabled && !next->follows) {
+		layer_close(next);
+		next->enabled = true;
+		layer_open(next);
+	}
+	layer->next = next;
+	return 0;
+}
+
+void layer_drop_next(struct layer *layer)
+{
+	struct layer *next = TAKE_PTR(layer->next);
+
+	if (!next)
+		return;
+	if (!ask_the_same(layer, next))
+		layer_set_enabled(next, false);
+	layer_deinit(next);
+	free(next);
+}
+
+void layer_take_next(struct layer *layer)
+{
+	struct layer *next = layer->next, old = *layer;
+
+	layer->config = next->config;
+	layer->max_flows = next->max_flows;
+	layer->underlay = next->underlay;
+	layer->underlay_devices = next->underlay_devices;
+	layer->device = next->device;
+	layer->state = next->state;
+	layer->gone = next->gone;
+	layer->reason = next->reason;
+	if (!next->follows)
+		layer->enabled = next->enabled;
+	else if (layer->device->ops->take_over(layer->device, old.device) == 0)
+		layer->leaving = TAKE_PTR(old.device);
+	else
+		layer_set_enabled(layer, true);
+	*next = old;
+	next->next = NULL;
+	layer_drop_next(layer);
+	/* For what was too much beside the old one there may be room now. */
+	if (layer->state == LAYER_STATE_FAILED)
+		layer_open(layer);
+}
+
+static int extract_from(struct device *device, struct extraction *extraction)
+{
+	int r = device->ops->extract_statistics(device, extraction);
+
+	if (r < 0 && r != -ENODEV && extraction->errors == 0)
+		extraction->errors = 1;
+	return r;
+}
+
+/* The last counts of a device that another took over from; what can't be had now stays for the next time. */
+static void extract_leaving(struct layer *layer, struct extraction *extraction)
+{
+	struct extraction last = {0};
+
+	if (!layer->leaving)
+		return;
+	if (extract_from(layer->leaving, &last) >= 0)
+		device_free(TAKE_PTR(layer->leaving));
+	extraction_merge(extraction, &last);
+}
+
+static void extract(struct layer *layer, struct extraction *extraction)
+{
+	if (!layer->device)
+		return;
+	if (extract_from(layer->device, extraction) == -ENODEV)
+		layer->gone = true;
+	extract_leaving(layer, extraction);
+	counts_add(&layer->totals, &extraction->totals);
+	counts_add(&layer->overflow, &extraction->overflow);
+	counts_add(&layer->unknown, &extraction->unknown);
+	counts_add(&layer->inexact, &extraction->inexact);
+	layer->errors += extraction->errors;
+	layer->last_connections = extraction->flows.n;
+}
+
+void layer_extract(struct layer *layer, struct extraction *ret_extraction)
+{
+	*ret_extraction = (struct extraction){0};
+	extract(layer, ret_extraction);
+	throw_away_next(layer);
+}
+
+bool layer_is_lost(const struct layer *layer)
+{
+	struct device_info info = {0};
+
+	if (layer->gone)
+		return true;
+	if (!layer->device || !layer->config.interface)
+		return false;
+	layer->device->ops->get_info(layer->device, &info);
+	return info.ifindex != 0 && if_nametoindex(layer->config.interface) != info.ifindex;
+}
+
+const char *layer_target(const struct layer *layer)
+{
+	if (layer->config.interface)
+		return layer->config.interface;
+	return layer->config.stats_socket ? layer->config.stats_socket : "-";
+}
+
+void layer_lose(struct layer *layer)
+{
+	char *reason = NULL;
+
+	layer_close(layer);
+	layer->state = LAYER_STATE_LOST;
+	if (asprintf(&reason, "%s went away", layer_target(layer)) < 0)
+		reason = NULL;
+	set_reason(layer, reason);
+}
+
+bool layer_wants_retry(const struct layer *layer)
+{
+	return layer->state == LAYER_STATE_WAITING || layer->state == LAYER_STATE_LOST ||
+	       layer->state == LAYER_STATE_FAILED;
+}
+
+char *layer_describe(const struct layer *layer)
+{
+	struct device_info info = {.source = layer->config.source};
+	char *text = NULL;
+	int r;
+
+	if (layer->device)
+		layer->device->ops->get_info(layer->device, &info);
+	if (!layer->device)
+		r = asprintf(&text, "%s %s %s", layer_name(layer), layer_target(layer),
+			     layer_state_name(layer->state));
+	else if (info.source == SOURCE_NONE)
+		r = asprintf(&text, "%s none", layer_name(layer));
+	else
+		r = asprintf(&text, "%s %s by %s%s%s%s", layer_name(layer), layer_target(layer),
+			     device_source_name(info.source), info.attachment ? " (" : "",
+			     info.attachment ? info.attachment : "", info.attachment ? ")" : "");
+	return r < 0 ? NULL : text;
+}
+
+json_t *layer_counts_status(const struct counts *counts)
+{
+	return json_pack("{sI sI sI sI}", "txPkts", (json_int_t)counts->tx_packets, "txBytes",
+			 (json_int_t)counts->tx_bytes, "rxPkts", (json_int_t)counts->rx_packets, "rxBytes",
+			 (json_int_t)counts->rx_bytes);
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(object, key, json_string(text));
+}
+
+static void set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)MIN(number, COUNT_MAX)));
+}
+
+json_t *layer_status(const struct layer *layer)
+{
+	struct device_info info = {.source = layer->config.source};
+	json_t *status = json_object();
+
+	if (layer->device)
+		layer->device->ops->get_info(layer->device, &info);
+	set_text(status, "configured", device_source_name(layer->config.source));
+	set_text(status, "source", device_source_name(layer->device ? info.source : layer->config.source));
+	set_text(status, "state", layer_state_name(layer->state));
+	set_text(status, "interface", layer->config.interface);
+	set_text(status, "statsSocket", layer->config.stats_socket);
+	set_text(status, "attachment", info.attachment);
+	set_text(status, "reason", info.reason ? info.reason : layer->reason);
+	if (info.ifindex)
+		set_number(status, "ifindex", info.ifindex);
+	set_number(status, "memory", info.memory);
+	set_number(status, "maxFlows", layer->max_flows);
+	set_number(status, "lastConnections", layer->last_connections);
+	set_number(status, "errors", layer->errors);
+	set_number(status, "conservationFailures", layer->conservation_failures);
+	set_number(status, "deviceDropsRx", info.device_drops_rx);
+	set_number(status, "deviceDropsTx", info.device_drops_tx);
+	set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
+	if (info.warning)
+		json_object_set_new(status, "warnings", json_pack("[s]", info.warning));
+	json_object_set_new(status, "totals", layer_counts_status(&layer->totals));
+	json_object_set_new(status, "overflow", layer_counts_status(&layer->overflow));
+	json_object_set_new(status, "unknown", layer_counts_status(&layer->unknown));
+	json_object_set_new(status, "inexact", layer_counts_status(&layer->inexact));
+	return status;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Routes and nodes as the control interface shows them. */
+
+#include <jansson.h>
+
+struct config;
+struct nodes;
+struct routes;
+
+#define STATUS_LIST_MAX 10000 /* entries of one list that are told */
+
+/* RoutesStatus: every prefix with where it comes from. */
+json_t *routes_status(const struct routes *routes, const struct config *config);
+/* {"nodes":[Node...]} */
+json_t *nodes_status(const struct nodes *nodes);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * A mark in the state directory while a logger runs, so that the next start can tell that this run ended
+ * without a stop.
+ */
+
+#include <stdbool.h>
+
+bool run_mark_is_set(const char *state_directory);
+/* Sets or clears it, synced. 0 or -errno. */
+int run_mark_set(const char *state_directory, bool running);

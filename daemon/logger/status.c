@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The logger as others see it: a copy, made anew by the logger's thread after each of its steps, so that
+ * whoever asks never waits for a window.
+ */
+
+#include "daemon/logger/internal.h"
+
+#include "common/time_text.h"
+#include "daemon/logger/routes_status.h"
+
+static void set_time(json_t *object, const char *key, int64_t wall)
+{
+	char text[TIME_TEXT_MAX];
+
+	if (wall == 0)
+		return;
+	time_format(wall, text);
+	json_object_set_new(object, key, json_string(text));
+}
+
+static json_t *window_status(const struct logger *logger)
+{
+	json_t *window = json_object();
+
+	json_object_set_new(window, "periodMs", json_integer(logger->config->period / NSEC_PER_MSEC));
+	if (logger->running)
+		set_time(window, "start", logger->window.start);
+	set_time(window, "lastEnd", logger->last_end);
+	json_object_set_new(window, "lastConnections", json_integer((json_int_t)logger->last_connections));
+	json_object_set_new(window, "lastMessages", json_integer((json_int_t)logger->last_messages));
+	json_object_set_new(window, "lastCpuUs", json_integer(logger->last_cpu / NSEC_PER_USEC));
+	json_object_set_new(window, "lastDelayUs", json_integer(logger->last_delay / NSEC_PER_USEC));
+	return window;
+}
+
+static json_t *record_status(const struct logger *logger)
+{
+	json_t *record = json_object();
+
+	json_object_set_new(record, "messages", json_integer((json_int_t)logger->messages));
+	json_object_set_new(record, "bytes", json_integer((json_int_t)logger->bytes));
+	json_object_set_new(record, "windows", json_integer((json_int_t)logger->windows));
+	json_object_set_new(record, "ignored", layer_counts_status(&logger->ignored));
+	json_object_set_new(record, "conservationFailures",
+			    json_integer((json_int_t)logger->conservation_failures));
+	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
+	json_object_set_new(record, "exitTraffic",
+			    json_string(exit_traffic_name(logger->config->exit_traffic)));
+	json_object_set_new(record, "procId", json_integer(logger->sequence.proc_id));
+	json_object_set_new(record, "procSeq", json_integer((json_int_t)logger->sequence.proc_seq));
+	return record;
+}
+
+/* Replaces the copy that other threads read. */
+void logger_publish(struct logger *logger)
+{
+	json_t *status = json_object(), *old;
+
+	json_object_set_new(status, "running", json_boolean(logger->running));
+	if (logger->running)
+		set_time(status, "runningSince", logger->started);
+	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
+	json_object_set_new(status, "window", window_status(logger));
+	json_object_set_new(status, "tun", layer_status(&logger->tun));
+	json_object_set_new(status, "sock", layer_status(&logger->sock));
+	json_object_set_new(status, "routes", routes_status(logger->routes, logger->config));
+	json_object_set_new(status, "record", record_status(logger));
+
+	pthread_mutex_lock(&logger->mutex);
+	old = logger->status;
+	logger->status = status;
+	pthread_mutex_unlock(&logger->mutex);
+	json_decref(old);
+}
+
+json_t *logger_status(struct logger *logger)
+{
+	json_t *status;
+
+	pthread_mutex_lock(&logger->mutex);
+	status = json_copy(logger->status);
+	pthread_mutex_unlock(&logger->mutex);
+	return status;
+}
+
+void logger_publish_nodes(struct logger *logger)
+{
+	json_t *list = nodes_status(logger->nodes), *old;
+
+	pthread_mutex_lock(&logger->mutex);
+	old = logger->node_list;
+	logger->node_list = list;
+	pthread_mutex_unlock(&logger->mutex);
+	json_decref(old);
+}
+
+json_t *logger_nodes(struct logger *logger)
+{
+	json_t *list;
+
+	pthread_mutex_lock(&logger->mutex);
+	list = json_incref(logger->node_list);
+	pthread_mutex_unlock(&logger->mutex);
+	return list;
+}

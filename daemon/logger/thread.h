@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The logger on its thread, as the loop sees it: each call posts a job and returns at once; its outcome comes
+ * by callback on the loop. Jobs run in the order of the calls.
+ */
+
+#include "daemon/logger/logger.h"
+
+struct event_base;
+struct logger_thread;
+
+struct logger_thread_result {
+	int error;	    /* 0 or -errno */
+	const char *layer;  /* of a failed start: "tun", "sock"; else NULL */
+	const char *reason; /* for people; may be NULL */
+};
+
+/* Called on the loop. What the result points to is valid until it returns. */
+typedef void (*logger_thread_done)(const struct logger_thread_result *result, void *userdata);
+
+/* Makes the logger and starts its thread. 0 or -errno. */
+int logger_thread_new(struct event_base *base, const struct logger_options *options,
+		      struct logger_thread **ret_thread);
+/* Runs what was posted before, without a stop of its own. */
+void logger_thread_free(struct logger_thread *thread);
+
+/*
+ * Of all calls below: done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device
+ * configurations and lists are copied; nodes pass over with the call, whatever it returns.
+ */
+/*
+ * public_id: whose log the run's messages are (zeros: the configured one), from the first on. If *cancelled
+ * is set (atomically; it lives until done) before the job's turn comes, nothing is done: -ECANCELED.
+ */
+int logger_thread_start(struct logger_thread *thread, const struct log_id *public_id,
+			const struct device_config *tun, const struct device_config *sock,
+			const bool *cancelled, logger_thread_done done, void *userdata);
+/* logger_start_anyway() */
+int logger_thread_start_anyway(struct logger_thread *thread, logger_thread_done done, void *userdata);
+/* Stops the logger (nothing if it is stopped) and waits until its messages are on disk, or the
+ * disk refuses. */
+int logger_thread_stop(struct logger_thread *thread, logger_thread_done done, void *userdata);
+int logger_thread_end_window(struct logger_thread *thread, logger_thread_done done, void *userdata);
+/* The same as the last call of all: those that wait are given up, -ECANCELED. */
+int logger_thread_stop_for_good(struct logger_thread *thread, logger_thread_done done, void *userdata);
+/* Ends the window and waits until its messages are on disk. cancelled: as for a start. */
+int logger_thread_flush(struct logger_thread *thread, const bool *cancelled, logger_thread_done done,
+			void *userdata);
+int logger_thread_reconfigure(struct logger_thread *thread, const struct route_lists *lists,
+			      logger_thread_done done, void *userdata);
+/* The configuration is borrowed until another takes its place (its done has been called). */
+int logger_thread_apply(struct logger_thread *thread, const struct config *config, struct nodes *nodes,
+			logger_thread_done done, void *userdata);
+int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, logger_thread_done done,
+			    void *userdata);
+/* One that waits already serves for this call too. */
+int logger_thread_check_devices(struct logger_thread *thread);
+int logger_thread_tell(struct logger_thread *thread, const char *text);
+
+/* Whether a window's end is on its way, so that another one would only queue up behind it. */
+bool logger_thread_window_pending(const struct logger_thread *thread);
+
+/* As logger_status() and logger_nodes(); new references. */
+json_t *logger_thread_status(struct logger_thread *thread);
+json_t *logger_thread_nodes(struct logger_thread *thread);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * When a window begins and ends. Lengths follow the boot-time clock; what is written is wall time. A step of
+ * the wall clock by more than a second ends the window at its start plus the time that really passed, and the
+ * next one starts at the new time.
+ */
+
+#include "daemon/logger/clock.h"
+
+#include <stdbool.h>
+
+#define WINDOW_STEP_MIN INT64_C(1000000000) /* ns: smaller differences are the clock being slewed */
+
+/* Zero-initialised: there was none yet. */
+struct window {
+	int64_t start;	    /* wall */
+	int64_t start_boot; /* boot time at the same moment */
+	int64_t wall; /* wall time at the same moment; differs from start when the clock went back a little */
+};
+
+/*
+ * Begins a window now, the first one or after a stop; it does not overlap the one before the stop. True if
+ * the wall clock has stepped since that ended; then *ret_step is by how much and the window starts at the new
+ * time.
+ */
+bool window_begin(struct window *window, const struct clock *clock, int64_t *ret_step);
+/*
+ * Takes the end time (wall), and moves the window on to the next one, which starts 1 ns after the end. True
+ * if the wall clock has stepped since the start; then *ret_step is by how much and the next window starts at
+ * the new time.
+ */
+bool window_end(struct window *window, const struct clock *clock, int64_t *ret_end, int64_t *ret_step);

@@ -1,0 +1,631 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The methods of org.netlogd.control. Each checks what came from outside, hands the work to the logger's
+ * thread or the uploader, and answers when that is done; a struct pending carries the call there and back.
+ */
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/time_text.h"
+#include "control/varlink/interfaces.h"
+#include "control/varlink/server.h"
+#include "daemon/routes/routes.h"
+#include "daemon/state.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#define CONTROL "org.netlogd.control."
+
+#define START_WAIT_MS 3000 /* how long Start waits for the uploader to name the log ID */
+
+/* Calls under way at once: twice as many as there can be clients, for those of clients that have gone. */
+#define PENDING_MAX 128
+
+struct pending {
+	struct daemon *daemon;
+	struct varlink_call *call;
+	int64_t deadline_ms;
+	bool gone;		 /* nobody waits for the answer any more; the logger's thread reads it */
+	bool flushing;		 /* the uploader is asked */
+	unsigned int run_change; /* of a Start: how many there were with it */
+};
+
+struct start_wait {
+	struct daemon *daemon;
+	struct varlink_call *call;
+	struct event *timer;
+	LIST_ENTRY(start_wait) entry;
+};
+
+static void pending_free(struct pending *pending)
+{
+	if (!pending)
+		return;
+	/* It is answered, so whoever asks for the status next sees what it did. */
+	methods_changed(pending->daemon);
+	pending->daemon->n_pending--;
+	varlink_call_on_closed(pending->call, NULL, NULL);
+	varlink_call_unref(pending->call);
+	free(pending);
+}
+
+/* What has not begun need not be done, and deliveries need not be waited for. */
+static void on_client_gone(struct varlink_call *call, void *userdata)
+{
+	struct pending *pending = userdata;
+
+	__atomic_store_n(&pending->gone, !varlink_call_is_oneway(call), __ATOMIC_RELAXED);
+	if (!pending->flushing)
+		return;
+	uploader_link_forget_flush(pending->daemon->uploader, pending);
+	pending_free(pending);
+}
+
+/* 0, -ENOMEM, or -EBUSY. */
+static int pending_new(struct daemon *daemon, struct varlink_call *call, struct pending **ret_pending)
+{
+	struct pending *pending;
+
+	if (daemon->n_pending >= PENDING_MAX)
+		return -EBUSY;
+	pending = calloc(1, sizeof(*pending));
+	if (!pending)
+		return -ENOMEM;
+	*pending = (struct pending){.daemon = daemon, .call = varlink_call_ref(call)};
+	daemon->n_pending++;
+	varlink_call_on_closed(call, on_client_gone, pending);
+	*ret_pending = pending;
+	return 0;
+}
+
+DEFINE_CLEANUP(struct pending *, pending_free);
+
+/* An error's -errno, for what has no error of its own in the interface. */
+static int answer_failure(struct varlink_call *call, int error)
+{
+	return varlink_call_error(call, CONTROL "Failed", json_pack("{ss}", "reason", strerror(-error)));
+}
+
+/* ---- Start ----------------------------------------------------------------------------------------- */
+
+static int answer_public_id(struct daemon *daemon, struct varlink_call *call, const char *error)
+{
+	char id[LOG_ID_TEXT_MAX];
+	json_t *parameters;
+
+	daemon_public_id(daemon, id);
+	parameters = json_pack("{ss}", "publicId", id);
+	return error ? varlink_call_error(call, error, parameters) : varlink_call_reply(call, parameters);
+}
+
+static void end_start_wait(struct start_wait *wait)
+{
+	LIST_REMOVE(wait, entry);
+	answer_public_id(wait->daemon, wait->call, NULL);
+	varlink_call_unref(wait->call);
+	event_free(wait->timer);
+	free(wait);
+}
+
+static void on_start_wait_timeout(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	end_start_wait(userdata);
+}
+
+void methods_identified(struct daemon *daemon)
+{
+	while (!LIST_EMPTY(&daemon->start_waits))
+		end_start_wait(LIST_FIRST(&daemon->start_waits));
+}
+
+void methods_free(struct daemon *daemon)
+{
+	if (daemon->uploader)
+		methods_identified(daemon);
+}
+
+/* Started; the answer names the log ID, so an uploader that has only just begun is waited for. */
+static int answer_started(struct daemon *daemon, struct varlink_call *call)
+{
+	struct timeval timeout = {.tv_sec = START_WAIT_MS / 1000};
+	struct start_wait *wait;
+
+	if (daemon->has_log_id || uploader_link_public_id(daemon->uploader))
+		return answer_public_id(daemon, call, NULL);
+	wait = calloc(1, sizeof(*wait));
+	if (!wait)
+		return -ENOMEM;
+	*wait = (struct start_wait){.daemon = daemon};
+	wait->timer = evtimer_new(daemon->base, on_start_wait_timeout, wait);
+	if (!wait->timer || evtimer_add(wait->timer, &timeout) < 0) {
+		if (wait->timer)
+			event_free(wait->timer);
+		free(wait);
+		return -ENOMEM;
+	}
+	wait->call = varlink_call_ref(call);
+	LIST_INSERT_HEAD(&daemon->start_waits, wait, entry);
+	return 0;
+}
+
+static void on_started(const struct logger_thread_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+	struct daemon *daemon = pending->daemon;
+
+	if (result->error == -EALREADY) {
+		answer_public_id(daemon, pending->call, CONTROL "AlreadyRunning");
+		return;
+	}
+	/* Unless another Start or Stop has followed, and decides. */
+	if (result->error < 0 && pending->run_change == daemon->run_changes)
+		daemon->running = false;
+	if (result->error == -ECANCELED) {
+		answer_failure(pending->call, result->error);
+		return;
+	}
+	if (result->error < 0) {
+		varlink_call_error(pending->call, CONTROL "DeviceUnavailable",
+				   json_pack("{ss ss}", "device", result->layer ? result->layer : "",
+					     "reason",
+					     result->reason ? result->reason : strerror(-result->error)));
+		return;
+	}
+	daemon_notify_status(daemon);
+	if (daemon_set_period(daemon) < 0)
+		log_warning("the first window may be a short one");
+	if (answer_started(daemon, pending->call) < 0)
+		answer_failure(pending->call, -ENOMEM);
+}
+
+/* A private log ID in hex. Absent or null: *ret_text is NULL. */
+static int get_log_id(json_t *parameters, const char *name, const char **ret_text, struct log_id *ret_id)
+{
+	json_t *value = json_object_get(parameters, name);
+
+	*ret_text = NULL;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value) || log_id_parse(json_string_value(value), ret_id) < 0 ||
+	    !log_id_is_private(ret_id))
+		return -EINVAL;
+	*ret_text = json_string_value(value);
+	return 0;
+}
+
+/* A member that may be absent or null, and otherwise is what could stand in the configuration. */
+static int get_optional_text(json_t *object, const char *name, bool (*is_valid)(const char *text),
+			     char **ret_text)
+{
+	json_t *value = json_object_get(object, name);
+
+	*ret_text = NULL;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value) || !is_valid(json_string_value(value)))
+		return -EINVAL;
+	/* Borrowed from the call's parameters: the logger's thread copies it. */
+	*ret_text = (char *)json_string_value(value);
+	return 0;
+}
+
+/* Device (source, interface, statsSocket); what it leaves out is as configured. 1: given, 0: not, -EINVAL. */
+static int get_device(json_t *parameters, const char *name, const struct device_config *configured,
+		      struct device_config *ret_device)
+{
+	json_t *value = json_object_get(parameters, name);
+	const char *source;
+
+	if (!value || json_is_null(value))
+		return 0;
+	source = json_string_value(json_object_get(value, "source"));
+	if (!source || device_source_parse(source, &ret_device->source) < 0 ||
+	    get_optional_text(value, "interface", config_is_interface, &ret_device->interface) < 0 ||
+	    get_optional_text(value, "statsSocket", config_is_socket_path, &ret_device->stats_socket) < 0)
+		return -EINVAL;
+	if (!ret_device->interface)
+		ret_device->interface = configured->interface;
+	if (!ret_device->stats_socket)
+		ret_device->stats_socket = configured->stats_socket;
+	return 1;
+}
+
+/* 1 when a device that was given can't be, and the call is answered with that. */
+static int refuse_device(struct varlink_call *call, const char *name, const struct device_config *device)
+{
+	_cleanup_free_ char *reason = NULL;
+	int r = device_config_check(name, device, &reason);
+
+	if (r != -EINVAL)
+		return r;
+	(void)varlink_call_error(call, CONTROL "DeviceUnavailable",
+				 json_pack("{ss ss}", "device", name, "reason", reason));
+	return 1;
+}
+
+/* The private log IDs that Start may give. */
+struct given_ids {
+	const char *node_text, *domain_text; /* borrowed; NULL: not given */
+	struct log_id node, domain;
+};
+
+static int use_log_ids(struct daemon *daemon, const struct given_ids *ids)
+{
+	daemon->has_log_id = ids->node_text;
+	daemon->has_domain_id = ids->domain_text;
+	daemon->public_id = daemon->domain_public_id = (struct log_id){0};
+	if (ids->node_text)
+		log_id_public(&ids->node, &daemon->public_id);
+	if (ids->domain_text)
+		log_id_public(&ids->domain, &daemon->domain_public_id);
+	return uploader_link_set_log_ids(daemon->uploader, ids->node_text, ids->domain_text);
+}
+
+static int start(struct daemon *daemon, struct varlink_call *call, const struct device_config *tun,
+		 const struct device_config *sock)
+{
+	struct pending *pending;
+	int r = pending_new(daemon, call, &pending);
+
+	if (r < 0)
+		return r;
+	r = logger_thread_start(daemon->logger, &daemon->public_id, tun, sock, &pending->gone, on_started,
+				pending);
+	if (r < 0) {
+		pending_free(pending);
+		return r;
+	}
+	pending->run_change = ++daemon->run_changes;
+	daemon->running = true;
+	return 0;
+}
+
+/* Starts for log IDs that were checked; what is not given is as configured. */
+static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *parameters,
+		     const struct given_ids *ids)
+{
+	struct device_config tun = {0}, sock = {0};
+	int has_tun, has_sock, r = 0;
+
+	has_tun = get_device(parameters, "tun", &daemon->config->tun, &tun);
+	if (has_tun < 0)
+		return varlink_call_invalid_parameter(call, "tun");
+	has_sock = get_device(parameters, "sock", &daemon->config->sock, &sock);
+	if (has_sock < 0)
+		return varlink_call_invalid_parameter(call, "sock");
+	if (daemon->running)
+		return answer_public_id(daemon, call, CONTROL "AlreadyRunning");
+	/* As in the configuration: what nothing works for is none. */
+	if (sock.source == SOURCE_AUTO && !sock.interface)
+		sock.source = SOURCE_NONE;
+	if (has_tun)
+		r = refuse_device(call, "tun", &tun);
+	if (r == 0 && has_sock)
+		r = refuse_device(call, "sock", &sock);
+	if (r != 0)
+		return MIN(r, 0);
+	r = use_log_ids(daemon, ids);
+	if (r < 0)
+		return r;
+	return start(daemon, call, has_tun ? &tun : NULL, has_sock ? &sock : NULL);
+}
+
+static void wipe_text(const char *text)
+{
+	if (text)
+		explicit_bzero((char *)text, strlen(text));
+}
+
+static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct given_ids ids = {0};
+	int r;
+
+	if (get_log_id(parameters, "nodeLogId", &ids.node_text, &ids.node) < 0)
+		r = varlink_call_invalid_parameter(call, "nodeLogId");
+	else if (get_log_id(parameters, "domainLogId", &ids.domain_text, &ids.domain) < 0)
+		r = varlink_call_invalid_parameter(call, "domainLogId");
+	else
+		r = start_for(userdata, call, parameters, &ids);
+	/* They were passed on, or are of no use: either way their text ends here. */
+	wipe_text(ids.node_text);
+	wipe_text(ids.domain_text);
+	explicit_bzero(&ids, sizeof(ids));
+	return r;
+}
+
+/* ---- Stop and Flush -------------------------------------------------------------------------------- */
+
+/* Milliseconds to wait; absent or null: the usual. -EINVAL if it is no number or out of range. */
+static int get_deadline(json_t *parameters, int64_t *ret_ms)
+{
+	json_t *value = json_object_get(parameters, "deadlineMs");
+
+	*ret_ms = DEADLINE_DEFAULT_MS;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+	    json_integer_value(value) > DEADLINE_MAX_MS)
+		return -EINVAL;
+	*ret_ms = json_integer_value(value);
+	return 0;
+}
+
+static void answer_what_remains(struct pending *pending, const struct uploader_pending *remains)
+{
+	uint64_t messages, bytes;
+
+	daemon_what_remains(pending->daemon, remains, &messages, &bytes);
+	varlink_call_reply(pending->call, json_pack("{sI sI}", "pendingMessages", (json_int_t)messages,
+						    "pendingBytes", (json_int_t)bytes));
+}
+
+static void on_flushed(const struct uploader_pending *remains, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	answer_what_remains(pending, remains);
+}
+
+/* Everything is in the spool: now it is delivered, for as long as the deadline allows. */
+static void on_recorded(const struct logger_thread_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+	struct uploader_link *uploader = pending->daemon->uploader;
+	struct uploader_pending unknown = {0};
+
+	(void)result;
+	daemon_notify_status(pending->daemon);
+	if (varlink_call_is_closed(pending->call)) {
+		/* Nobody waits; it is delivered all the same. */
+		uploader_link_hurry(uploader, pending->deadline_ms);
+		return;
+	}
+	pending->flushing = uploader_link_flush(uploader, pending->deadline_ms, on_flushed, pending) >= 0;
+	if (pending->flushing)
+		pending = NULL; /* passed on */
+	else
+		answer_what_remains(pending, &unknown);
+}
+
+static int method_stop(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct pending *pending;
+	int64_t deadline_ms;
+	int r;
+
+	if (get_deadline(parameters, &deadline_ms) < 0)
+		return varlink_call_invalid_parameter(call, "deadlineMs");
+	r = pending_new(daemon, call, &pending);
+	if (r < 0)
+		return r;
+	pending->deadline_ms = deadline_ms;
+	r = logger_thread_stop(daemon->logger, on_recorded, pending);
+	if (r < 0) {
+		pending_free(pending);
+		return r;
+	}
+	daemon->run_changes++;
+	daemon->running = false;
+	return 0;
+}
+
+static int method_flush(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct pending *pending;
+	int64_t deadline_ms;
+	int r;
+
+	if (get_deadline(parameters, &deadline_ms) < 0)
+		return varlink_call_invalid_parameter(call, "deadlineMs");
+	if (!daemon->running)
+		return varlink_call_error(call, CONTROL "NotRunning", NULL);
+	r = pending_new(daemon, call, &pending);
+	if (r < 0)
+		return r;
+	pending->deadline_ms = deadline_ms;
+	r = logger_thread_flush(daemon->logger, &pending->gone, on_recorded, pending);
+	if (r < 0)
+		pending_free(pending);
+	return r;
+}
+
+/* ---- Reconfig, Reload, SetNodes -------------------------------------------------------------------- */
+
+static void on_changed(const struct logger_thread_result *result, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	if (result->error < 0)
+		answer_failure(pending->call, result->error);
+	else
+		varlink_call_reply(pending->call, NULL);
+}
+
+static int method_reconfig(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	_cleanup_free_ char *value = NULL;
+	struct route_lists lists;
+	struct pending *pending;
+	int r;
+
+	if (!json_is_object(json_object_get(parameters, "routes")))
+		return varlink_call_invalid_parameter(call, "routes");
+	r = routes_from_json(json_object_get(parameters, "routes"), &lists, &value);
+	if (r == -EINVAL)
+		return varlink_call_error(call, CONTROL "InvalidRoute",
+					  json_pack("{ss}", "value", value ? value : ""));
+	if (r < 0)
+		return r;
+	r = pending_new(daemon, call, &pending);
+	if (r >= 0) {
+		r = logger_thread_reconfigure(daemon->logger, &lists, on_changed, pending);
+		if (r < 0)
+			pending_free(pending);
+	}
+	route_lists_deinit(&lists);
+	return r;
+}
+
+static int method_set_nodes(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	_cleanup_free_ char *value = NULL;
+	struct pending *pending;
+	struct nodes *nodes;
+	int r;
+
+	if (!json_is_array(json_object_get(parameters, "nodes")))
+		return varlink_call_invalid_parameter(call, "nodes");
+	r = nodes_new_json(parameters, &nodes, &value);
+	if (r == -EINVAL)
+		return varlink_call_error(call, CONTROL "InvalidNode",
+					  json_pack("{ss}", "value", value ? value : ""));
+	if (r < 0)
+		return r;
+	r = pending_new(daemon, call, &pending);
+	if (r < 0) {
+		nodes_free(nodes);
+		return r;
+	}
+	r = logger_thread_set_nodes(daemon->logger, nodes, on_changed, pending);
+	if (r < 0)
+		pending_free(pending);
+	return r;
+}
+
+static void on_reloaded(const struct config_error *error, void *userdata)
+{
+	_cleanup_(pending_freep) struct pending *pending = userdata;
+
+	if (error)
+		varlink_call_error(pending->call, CONTROL "ConfigurationInvalid",
+				   json_pack("{ss si ss}", "file", error->file, "line", (int)error->line,
+					     "reason", error->reason));
+	else
+		varlink_call_reply(pending->call, NULL);
+}
+
+static int method_reload(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct pending *pending;
+	int r = pending_new(daemon, call, &pending);
+
+	(void)parameters;
+	if (r < 0)
+		return r;
+	daemon_reload(daemon, on_reloaded, pending);
+	return 0;
+}
+
+/* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
+
+/* "status": the parameters of the answer, as text; owned by the caller, NULL without memory. */
+static char *make_status(struct daemon *daemon, bool privileged)
+{
+	json_t *status = daemon_status(daemon, privileged);
+	json_t *parameters = status ? json_pack("{so}", "status", status) : NULL;
+	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+
+	json_decref(parameters);
+	return text;
+}
+
+static char *make_metrics(struct daemon *daemon, bool privileged)
+{
+	_cleanup_free_ char *metrics = daemon_metrics(daemon);
+	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
+	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
+
+	(void)privileged; /* numbers only */
+	json_decref(parameters);
+	return text;
+}
+
+void methods_changed(struct daemon *daemon)
+{
+	daemon->status_text.made_at = daemon->metrics_text.made_at = 0;
+}
+
+/*
+ * An operator sees what is so now. For others, of whom there may be many, what was made within the last
+ * second and holds since the last change that an operator asked for.
+ */
+static int reply_made(struct varlink_call *call, struct daemon *daemon, struct made_text *made,
+		      char *(*make)(struct daemon *daemon, bool privileged))
+{
+	int64_t now = time_now_boot();
+
+	if (varlink_call_is_privileged(call)) {
+		_cleanup_free_ char *text = make(daemon, true);
+
+		return text ? varlink_call_reply_text(call, text, strlen(text)) : -ENOMEM;
+	}
+	if (made->made_at == 0 || now - made->made_at >= NSEC_PER_SEC) {
+		char *text = make(daemon, false);
+
+		if (!text)
+			return -ENOMEM;
+		free(made->text);
+		*made = (struct made_text){.text = text, .length = strlen(text), .made_at = now};
+	}
+	return varlink_call_reply_text(call, made->text, made->length);
+}
+
+static int method_status(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)parameters;
+	return reply_made(call, daemon, &daemon->status_text, make_status);
+}
+
+static int method_metrics(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)parameters;
+	return reply_made(call, daemon, &daemon->metrics_text, make_metrics);
+}
+
+static int method_tail(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct daemon *daemon = userdata;
+	struct spool_status status;
+
+	(void)parameters;
+	spool_writer_get_status(daemon->spool, &status);
+	return tail_add(daemon->tail, call, status.last_sequence);
+}
+
+static const struct varlink_method methods[] = {
+	{"Start", VARLINK_PRIVILEGED, method_start},
+	{"Stop", VARLINK_PRIVILEGED, method_stop},
+	{"Reconfig", VARLINK_PRIVILEGED, method_reconfig},
+	{"Reload", VARLINK_PRIVILEGED, method_reload},
+	{"Flush", VARLINK_PRIVILEGED, method_flush},
+	{"SetNodes", VARLINK_PRIVILEGED, method_set_nodes},
+	{"Status", VARLINK_PUBLIC, method_status},
+	{"Metrics", VARLINK_PUBLIC, method_metrics},
+	{"Tail", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_tail},
+};
+
+static const struct varlink_interface control_interface = {
+	.name = "org.netlogd.control",
+	.description = interface_control,
+	.methods = methods,
+	.n_methods = ARRAY_SIZE(methods),
+};
+
+int methods_add(struct daemon *daemon)
+{
+	return varlink_server_add_interface(daemon->control, &control_interface);
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Single rtnetlink messages, taken apart. */
+
+#include "daemon/net/netlink_attributes.h"
+#include "daemon/net/rtnl.h"
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+
+/* An address as the attribute of a message whose family is known. */
+static int read_ip(const struct nlattr *attr, int family, struct address *ret_address)
+{
+	uint8_t bytes[16];
+
+	if (family == AF_INET && netlink_attribute_get(attr, bytes, 4) == 0)
+		*ret_address = address_ipv4(bytes);
+	else if (family == AF_INET6 && netlink_attribute_get(attr, bytes, 16) == 0)
+		*ret_address = address_ipv6(bytes);
+	else
+		return -EBADMSG;
+	return 0;
+}
+
+static int read_kind(const struct nlattr *info, struct rtnl_link *link)
+{
+	struct netlink_attributes attributes = netlink_attributes_in(info);
+	const struct nlattr *attr;
+	int r;
+
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
+		/* A kind that is longer than any we know is none that we know. */
+		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
+			netlink_attribute_get_text(attr, link->kind, sizeof(link->kind));
+	}
+	return r;
+}
+
+static void read_stats(const struct nlattr *attr, struct rtnl_link *link)
+{
+	struct rtnl_link_stats64 stats = {};
+	size_t length = mnl_attr_get_payload_len(attr);
+
+	/* It has grown from kernel to kernel. */
+	memcpy(&stats, mnl_attr_get_payload(attr), length < sizeof(stats) ? length : sizeof(stats));
+	link->rx_dropped = stats.rx_dropped;
+	link->tx_dropped = stats.tx_dropped;
+}
+
+static int read_link_attribute(const struct nlattr *attr, struct rtnl_link *link, bool *foreign)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case IFLA_IFNAME:
+		return netlink_attribute_get_text(attr, link->name, sizeof(link->name));
+	case IFLA_MASTER:
+		return netlink_attribute_get(attr, &link->master, sizeof(link->master));
+	case IFLA_LINK:
+		return netlink_attribute_get(attr, &link->lower, sizeof(link->lower));
+	case IFLA_ADDRESS:
+		/* Of many sizes; only Ethernet's is of use here. */
+		netlink_attribute_get(attr, link->mac, sizeof(link->mac));
+		return 0;
+	case IFLA_LINK_NETNSID:
+		*foreign = true;
+		return 0;
+	case IFLA_LINKINFO:
+		return read_kind(attr, link);
+	case IFLA_STATS64:
+		read_stats(attr, link);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int rtnl_read_link(const struct nlmsghdr *message, struct rtnl_link *ret_link)
+{
+	struct netlink_attributes attributes;
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr;
+	struct rtnl_link link = {};
+	bool foreign = false;
+	int r = netlink_attributes_of(message, sizeof(*info), &attributes);
+
+	if (r < 0)
+		return r;
+	link.index = (unsigned int)info->ifi_index;
+	link.type = info->ifi_type;
+	link.flags = info->ifi_flags;
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
+		r = read_link_attribute(attr, &link, &foreign);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || info->ifi_index <= 0)
+		return -EBADMSG;
+	/* The other end of a veth pair, or a link below in another namespace, is none of ours. */
+	if (foreign || strcmp(link.kind, "veth") == 0 || link.lower == link.index)
+		link.lower = 0;
+	*ret_link = link;
+	return 0;
+}
+
+int rtnl_read_address(const struct nlmsghdr *message, struct rtnl_address *ret_address)
+{
+	struct netlink_attributes attributes;
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr;
+	struct rtnl_address address = {};
+	int r = netlink_attributes_of(message, sizeof(*info), &attributes);
+
+	if (r < 0)
+		return r;
+	address.index = info->ifa_index;
+	address.scope = info->ifa_scope;
+	address.network.length = info->ifa_prefixlen;
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
+		if (mnl_attr_get_type(attr) == IFA_LOCAL)
+			r = read_ip(attr, info->ifa_family, &address.local);
+		else if (mnl_attr_get_type(attr) == IFA_ADDRESS)
+			r = read_ip(attr, info->ifa_family, &address.network.address);
+		if (r < 0)
+			return r;
+	}
+	/* IPv6 has only the one unless it is point-to-point; IPv4 always has both. */
+	if (!address.local.family)
+		address.local = address.network.address;
+	if (!address.network.address.family)
+		address.network.address = address.local;
+	if (r < 0 || !address.local.family || address.network.length > address_bits(&address.local))
+		return -EBADMSG;
+	address.network = prefix_masked(&address.network);
+	*ret_address = address;
+	return 0;
+}
+
+/* RTA_MULTIPATH: ways one after another, each with a header of its own. */
+static int read_ways(const struct nlattr *attr, unsigned int wanted, struct rtnl_route *route)
+{
+	const char *data = mnl_attr_get_payload(attr);
+	size_t left = mnl_attr_get_payload_len(attr);
+	struct rtnexthop way;
+
+	while (left >= sizeof(way)) {
+		size_t size;
+
+		memcpy(&way, data, sizeof(way));
+		size = MNL_ALIGN((size_t)way.rtnh_len);
+		if (way.rtnh_len < sizeof(way) || way.rtnh_len > left)
+			return -EBADMSG;
+		if (wanted && (unsigned int)way.rtnh_ifindex == wanted)
+			route->index = wanted;
+		if (size >= left)
+			break;
+		data += size;
+		left -= size;
+	}
+	return 0;
+}
+
+static int read_route_attribute(const struct nlattr *attr, int family, unsigned int wanted,
+				struct rtnl_route *route)
+{
+	switch (mnl_attr_get_type(attr)) {
+	case RTA_DST:
+		return read_ip(attr, family, &route->destination.address);
+	case RTA_OIF:
+		return netlink_attribute_get(attr, &route->index, sizeof(route->index));
+	case RTA_TABLE:
+		return netlink_attribute_get(attr, &route->table, sizeof(route->table));
+	case RTA_MULTIPATH:
+		return read_ways(attr, wanted, route);
+	default:
+		return 0;
+	}
+}
+
+int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct rtnl_route *ret_route)
+{
+	static const uint8_t zeros[16];
+	struct netlink_attributes attributes;
+	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attr;
+	struct rtnl_route route = {};
+	int r = netlink_attributes_of(message, sizeof(*info), &attributes);
+
+	if (r < 0)
+		return r;
+	route.table = info->rtm_table;
+	route.type = info->rtm_type;
+	route.destination.length = info->rtm_dst_len;
+	/* A default route has no destination. */
+	if (info->rtm_family == AF_INET)
+		route.destination.address = address_ipv4(zeros);
+	else if (info->rtm_family == AF_INET6)
+		route.destination.address = address_ipv6(zeros);
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
+		r = read_route_attribute(attr, info->rtm_family, wanted, &route);
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || !route.destination.address.family ||
+	    route.destination.length > address_bits(&route.destination.address))
+		return -EBADMSG;
+	*ret_route = route;
+	return 0;
+}

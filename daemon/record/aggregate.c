@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Gathering a window: every flow gets its class, exit traffic is reduced to what may be told of it, and what
+ * is then equal becomes one entry.
+ */
+
+#include "daemon/record/aggregate.h"
+
+#include "daemon/record/internal.h"
+#include "daemon/routes/ranges.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int aggregate_new(struct aggregate **ret_aggregate)
+{
+	_cleanup_free_ struct aggregate *aggregate = calloc(1, sizeof(*aggregate));
+	int r;
+
+	if (!aggregate)
+		return -ENOMEM;
+	r = entries_init(&aggregate->entries);
+	if (r < 0)
+		return r;
+	*ret_aggregate = TAKE_PTR(aggregate);
+	return 0;
+}
+
+void aggregate_free(struct aggregate *aggregate)
+{
+	if (!aggregate)
+		return;
+	entries_deinit(&aggregate->entries);
+	region_deinit(&aggregate->order);
+	region_deinit(&aggregate->message);
+	free(aggregate);
+}
+
+void aggregate_set_bound(struct aggregate *aggregate, size_t entries)
+{
+	aggregate->bound = entries;
+}
+
+void aggregate_reset(struct aggregate *aggregate)
+{
+	entries_reset(&aggregate->entries);
+	memset(aggregate->n, 0, sizeof(aggregate->n));
+	memset(aggregate->sums, 0, sizeof(aggregate->sums));
+	memset(aggregate->overflow, 0, sizeof(aggregate->overflow));
+	region_shrink(&aggregate->order, 4 * aggregate->entries.usual * sizeof(struct entry_order));
+}
+
+/* Looks up one end of flow after flow. Flows come in no order, yet a node's own end rarely changes. */
+struct lookup {
+	const struct routing *routing;
+	struct address address;
+	unsigned int flags;
+};
+
+static unsigned int lookup(struct lookup *last, const struct address *address)
+{
+	if (memcmp(&last->address, address, sizeof(*address)) != 0) {
+		last->address = *address;
+		last->flags = routing_lookup(last->routing, address);
+	}
+	return last->flags;
+}
+
+/* What of a connection may be told: its node's address, and nothing of the other end. */
+static struct connection anonymous(const struct connection *connection, unsigned int src, unsigned int dst)
+{
+	struct connection kept = {0};
+
+	if (src & ROUTING_NODE)
+		kept.src.address = connection->src.address;
+	if (dst & ROUTING_NODE)
+		kept.dst.address = connection->dst.address;
+	return kept;
+}
+
+/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
+static void add_entry(struct aggregate *aggregate, int layer, const struct entry_key *key, uint32_t hash,
+		      const struct counts *counts, struct counts *overflow)
+{
+	size_t before = aggregate->entries.n;
+
+	if (aggregate->bound == 0 || aggregate->n[layer] < aggregate->bound) {
+		entries_add(&aggregate->entries, key, hash, counts);
+		aggregate->n[layer] += aggregate->entries.n - before;
+	} else if (!entries_add_known(&aggregate->entries, key, hash, counts)) {
+		counts_add(overflow, counts);
+		return;
+	}
+	counts_add(&aggregate->sums[layer], counts);
+}
+
+/* A flow that is classified; its entry is on its way from memory. */
+struct waiting {
+	struct entry_key key;
+	uint32_t hash;
+	const struct counts *counts;
+};
+
+#define WAITING_MAX 16
+
+/* What adding the flows of one extraction keeps in mind. */
+struct adding {
+	struct aggregate *aggregate;
+	enum exit_traffic exit_traffic;
+	struct lookup src;
+	struct lookup dst;
+	struct counts exit; /* aggregated */
+	struct counts overflow;
+	struct waiting waiting[WAITING_MAX];
+	size_t n_waiting;
+};
+
+static void add_waiting(struct adding *adding)
+{
+	for (size_t i = 0; i < adding->n_waiting; i++) {
+		const struct waiting *one = &adding->waiting[i];
+
+		add_entry(adding->aggregate, RECORD_TUN, &one->key, one->hash, one->counts,
+			  &adding->overflow);
+	}
+	adding->n_waiting = 0;
+}
+
+static void add_flow(struct adding *adding, const struct flow *flow)
+{
+	const struct connection *connection = &flow->connection;
+	unsigned int src = lookup(&adding->src, &connection->src.address);
+	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
+	enum traffic_class class = routing_class(src, dst);
+	struct connection reduced;
+	struct waiting *one;
+
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_AGGREGATE) {
+		counts_add(&adding->exit, &flow->counts);
+		return;
+	}
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_ANONYMIZE) {
+		reduced = anonymous(connection, src, dst);
+		connection = &reduced;
+	}
+	one = &adding->waiting[adding->n_waiting++];
+	entry_key_make(&one->key, class, connection);
+	one->hash = entries_hash(&adding->aggregate->entries, &one->key);
+	one->counts = &flow->counts;
+	if (adding->n_waiting == WAITING_MAX)
+		add_waiting(adding);
+}
+
+/* The one entry that is no connection; it stands outside the bound. */
+static void add_exit(struct adding *adding)
+{
+	struct entries *entries = &adding->aggregate->entries;
+	struct entry_key key;
+
+	if (counts_is_zero(&adding->exit))
+		return;
+	entry_key_make(&key, CLASS_EXIT, &(struct connection){0});
+	entries_add(entries, &key, entries_hash(entries, &key), &adding->exit);
+	counts_add(&adding->aggregate->sums[RECORD_TUN], &adding->exit);
+}
+
+static uint8_t resolve_ignored(unsigned int sets)
+{
+	return sets != 0;
+}
+
+static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_ranges)
+{
+	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {0};
+
+	for (size_t i = 0; addrs && i < addrs->n; i++) {
+		int r = ranges_builder_add(&builder, 0, &addrs->items[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return ranges_build(&builder, resolve_ignored, ret_ranges);
+}
+
+int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, const struct routing *routing,
+		      const struct record_settings *settings, struct counts *ret_ignored,
+		      struct counts *ret_overflow)
+{
+	_cleanup_(ranges_deinit) struct ranges ignored = {0};
+	struct adding adding = {
+		.aggregate = aggregate,
+		.exit_traffic = settings->exit_traffic,
+		.src.routing = routing,
+		.dst.routing = routing,
+	};
+	struct counts ignored_sum = {0};
+	int r;
+
+	r = make_ignored(settings->ignore_addrs, &ignored);
+	if (r < 0)
+		return r;
+	r = entries_reserve(&aggregate->entries, flows->n + 1);
+	if (r < 0)
+		return r;
+
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+
+		if (counts_is_zero(&flow->counts))
+			continue;
+		if (ranges_lookup(&ignored, &flow->connection.dst.address)) {
+			counts_add(&ignored_sum, &flow->counts);
+			continue;
+		}
+		add_flow(&adding, flow);
+	}
+	add_waiting(&adding);
+	add_exit(&adding);
+	counts_add(&aggregate->overflow[RECORD_TUN], &adding.overflow);
+	if (ret_overflow)
+		*ret_overflow = adding.overflow;
+	if (ret_ignored)
+		*ret_ignored = ignored_sum;
+	return 0;
+}
+
+int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, struct counts *ret_overflow)
+{
+	struct counts overflow = {0};
+	int r;
+
+	r = entries_reserve(&aggregate->entries, flows->n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+		struct entry_key key;
+
+		if (counts_is_zero(&flow->counts))
+			continue;
+		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
+		add_entry(aggregate, RECORD_SOCK, &key, entries_hash(&aggregate->entries, &key),
+			  &flow->counts, &overflow);
+	}
+	counts_add(&aggregate->overflow[RECORD_SOCK], &overflow);
+	if (ret_overflow)
+		*ret_overflow = overflow;
+	return 0;
+}
+
+void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock)
+{
+	if (tun)
+		counts_add(&aggregate->overflow[RECORD_TUN], tun);
+	if (sock)
+		counts_add(&aggregate->overflow[RECORD_SOCK], sock);
+}
+
+void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock)
+{
+	*ret_tun = aggregate->sums[RECORD_TUN];
+	*ret_sock = aggregate->sums[RECORD_SOCK];
+}
+
+bool aggregate_is_empty(const struct aggregate *aggregate)
+{
+	return aggregate->entries.n == 0 && counts_is_zero(&aggregate->overflow[RECORD_TUN]) &&
+	       counts_is_zero(&aggregate->overflow[RECORD_SOCK]);
+}
+
+size_t aggregate_connections(const struct aggregate *aggregate)
+{
+	return aggregate->entries.n;
+}

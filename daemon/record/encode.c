@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Messages of a window. A message is written from the middle of a region that has room for two: the entries
+ * grow forwards from there, and when they are complete, what stands before them (whose length is known all
+ * the time, but whose dstNodes are known only then) is put in front. So nothing is copied but that head, and
+ * the size of the whole is known before an entry is accepted.
+ */
+
+#include "daemon/record/aggregate.h"
+
+#include "common/time_text.h"
+#include "daemon/record/entry_text.h"
+#include "daemon/record/internal.h"
+#include "daemon/record/nodes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Kept free for one entry with the lists around it, for the overflow, and for a longer proc_seq. */
+#define RESERVE 1024
+
+/* How many entries ahead the next ones are fetched: sorted, they lie anywhere in memory. */
+#define AHEAD 8
+
+static const char *const class_texts[N_CLASSES] = {
+	[CLASS_VIRTUAL] = ",\"virtualTraffic\":[",
+	[CLASS_SUBNET] = ",\"subnetTraffic\":[",
+	[CLASS_EXIT] = ",\"exitTraffic\":[",
+	[CLASS_PHYSICAL] = ",\"physicalTraffic\":[",
+};
+
+#define DST_NODES_TEXT ",\"dstNodes\":["
+#define SRC_NODE_TEXT  ",\"srcNode\":"
+
+struct encoder {
+	const struct record_window *window;
+	const struct record_settings *settings;
+	struct record_sequence *sequence;
+	int64_t client_time;
+	size_t limit;
+
+	const char *node_id;	     /* NULL: none */
+	const struct node *src_node; /* NULL: not known, or too large */
+	size_t node_max;	     /* bytes of a node's text: any two fit beside an entry */
+
+	struct buffer head;	/* everything before the dstNodes; room for dstNodes too */
+	struct buffer overflow; /* the member, empty after the first message */
+
+	/* dstNodes of the message under way, as indices into the nodes */
+	uint32_t *seen;
+	size_t n_seen;
+	uint32_t *seen_in;	     /* by node: the last message that it was seen in */
+	uint32_t message;	     /* number of this one, from 1 */
+	size_t dst_nodes_size;	     /* of the whole member */
+	struct address last_address; /* the source looked up last, and its node */
+	const struct node *last_node;
+
+	char *body; /* first byte after the head */
+	char *end;
+	enum traffic_class class; /* of the list that is open; N_CLASSES: none */
+	struct entry_text text;
+};
+
+static void append_logtail(struct buffer *buffer, const struct record_sequence *sequence, int64_t client_time)
+{
+	char time[TIME_TEXT_MAX];
+
+	time_format(client_time, time);
+	buffer_append_text(buffer, "{\"logtail\":{\"client_time\":\"");
+	buffer_append_text(buffer, time);
+	buffer_append_text(buffer, "\",\"proc_id\":");
+	buffer_append_u64(buffer, sequence->proc_id);
+	buffer_append_text(buffer, ",\"proc_seq\":");
+	buffer_append_u64(buffer, sequence->proc_seq + 1);
+	buffer_append_char(buffer, '}');
+}
+
+static void append_time(struct buffer *buffer, const char *name, int64_t wall)
+{
+	char time[TIME_TEXT_MAX];
+
+	time_format(wall, time);
+	buffer_append_text(buffer, name);
+	buffer_append_text(buffer, time);
+	buffer_append_char(buffer, '"');
+}
+
+static void write_head(struct encoder *encoder)
+{
+	struct buffer *head = &encoder->head;
+
+	buffer_reset(head);
+	append_logtail(head, encoder->sequence, encoder->client_time);
+	if (encoder->node_id) {
+		buffer_append_text(head, ",\"nodeId\":");
+		buffer_append_json_string(head, encoder->node_id);
+	}
+	append_time(head, ",\"start\":\"", encoder->window->start);
+	append_time(head, ",\"end\":\"", encoder->window->end);
+	if (encoder->src_node) {
+		buffer_append_text(head, SRC_NODE_TEXT);
+		buffer_append(head, encoder->src_node->json, encoder->src_node->json_length);
+	}
+}
+
+static void append_overflow(struct buffer *buffer, const char *device, const struct counts *counts,
+			    bool first)
+{
+	char text[160];
+	char *end = counts_text_write(counts, text);
+
+	buffer_append_text(buffer, first ? ",\"overflow\":{\"" : ",\"");
+	buffer_append_text(buffer, device);
+	buffer_append_text(buffer, "\":{");
+	buffer_append(buffer, text + 1, (size_t)(end - text - 1));
+	buffer_append_char(buffer, '}');
+}
+
+static void write_overflow(struct encoder *encoder, const struct aggregate *aggregate)
+{
+	bool tun = !counts_is_zero(&aggregate->overflow[RECORD_TUN]);
+	bool sock = !counts_is_zero(&aggregate->overflow[RECORD_SOCK]);
+
+	if (tun)
+		append_overflow(&encoder->overflow, "tun", &aggregate->overflow[RECORD_TUN], true);
+	if (sock)
+		append_overflow(&encoder->overflow, "sock", &aggregate->overflow[RECORD_SOCK], !tun);
+	if (tun || sock)
+		buffer_append_char(&encoder->overflow, '}');
+}
+
+static const struct node *find_src_node(const struct record_settings *settings)
+{
+	const struct node *node = nodes_find_id(settings->nodes, settings->node_id);
+
+	for (size_t i = 0; !node && settings->local_addrs && i < settings->local_addrs->n; i++)
+		node = nodes_find_address(settings->nodes, &settings->local_addrs->items[i].address);
+	return node;
+}
+
+/* Leaves out of the head what would leave no room for entries. */
+static void fit_head(struct encoder *encoder)
+{
+	write_head(encoder);
+	if (encoder->src_node && encoder->head.length + RESERVE > encoder->limit) {
+		encoder->src_node = NULL;
+		write_head(encoder);
+	}
+	if (encoder->node_id && encoder->head.length + RESERVE > encoder->limit) {
+		encoder->node_id = NULL;
+		write_head(encoder);
+	}
+	if (encoder->head.length + RESERVE <= encoder->limit)
+		encoder->node_max = (encoder->limit - encoder->head.length - RESERVE) / 2;
+}
+
+static void encoder_deinit(struct encoder *encoder)
+{
+	buffer_deinit(&encoder->head);
+	buffer_deinit(&encoder->overflow);
+	free(encoder->seen);
+	free(encoder->seen_in);
+}
+
+/* Takes all the memory that making the messages needs, so that it can't fail in the middle. */
+static int encoder_init(struct encoder *encoder, struct aggregate *aggregate)
+{
+	size_t n_nodes = nodes_count(encoder->settings->nodes);
+	int r;
+
+	r = region_grow(&aggregate->message, 2 * encoder->limit + ENTRY_TEXT_MAX + RESERVE);
+	if (r < 0)
+		return r;
+	encoder->body = (char *)aggregate->message.data + encoder->limit;
+
+	encoder->src_node = find_src_node(encoder->settings);
+	encoder->node_id = encoder->settings->node_id;
+	if (n_nodes) {
+		encoder->seen = calloc(n_nodes, sizeof(*encoder->seen));
+		encoder->seen_in = calloc(n_nodes, sizeof(*encoder->seen_in));
+		if (!encoder->seen || !encoder->seen_in)
+			return -ENOMEM;
+	}
+	fit_head(encoder);
+	buffer_reserve(&encoder->head, encoder->limit);
+	write_overflow(encoder, aggregate);
+	if (buffer_error(&encoder->head))
+		return buffer_error(&encoder->head);
+	return buffer_error(&encoder->overflow);
+}
+
+static void message_begin(struct encoder *encoder)
+{
+	write_head(encoder);
+	encoder->message++;
+	encoder->n_seen = 0;
+	encoder->dst_nodes_size = 0;
+	encoder->class = N_CLASSES;
+	encoder->end = encoder->body;
+}
+
+static int index_compare(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Nodes are sorted by id, hence their indices sort by id too. */
+static void append_dst_nodes(struct encoder *encoder)
+{
+	struct buffer *head = &encoder->head;
+
+	if (!encoder->n_seen)
+		return;
+	qsort(encoder->seen, encoder->n_seen, sizeof(*encoder->seen), index_compare);
+	for (size_t i = 0; i < encoder->n_seen; i++) {
+		const struct node *node = nodes_get(encoder->settings->nodes, encoder->seen[i]);
+
+		buffer_append_text(head, i ? "," : DST_NODES_TEXT);
+		buffer_append(head, node->json, node->json_length);
+	}
+	buffer_append_char(head, ']');
+}
+
+static int message_finish(struct encoder *encoder, encode_message_fn message, void *userdata)
+{
+	size_t head_size = encoder->head.length + encoder->dst_nodes_size;
+	char *p = encoder->end, *first = encoder->body - head_size;
+	struct buffer whole = {0};
+
+	append_dst_nodes(encoder);
+	if (buffer_error(&encoder->head))
+		return buffer_error(&encoder->head);
+	assert(encoder->head.length == head_size);
+	memcpy(first, encoder->head.data, head_size);
+
+	if (encoder->class != N_CLASSES)
+		*p++ = ']';
+	if (encoder->overflow.length)
+		memcpy(p, encoder->overflow.data, encoder->overflow.length);
+	p += encoder->overflow.length;
+	*p++ = '}';
+	buffer_reset(&encoder->overflow);
+
+	whole.data = first;
+	whole.length = (size_t)(p - first);
+	whole.allocated = whole.length;
+	assert(whole.length <= encoder->limit);
+	encoder->sequence->proc_seq++;
+	return message(&whole, userdata);
+}
+
+/* Nodes that an entry adds to the dstNodes. */
+struct new_nodes {
+	const struct node *nodes[2];
+	size_t n;
+	size_t size; /* by which the member grows */
+};
+
+static void consider_node(const struct encoder *encoder, const struct node *node, struct new_nodes *new_nodes)
+{
+	if (!node || node == encoder->src_node || node->json_length > encoder->node_max ||
+	    encoder->seen_in[nodes_index(encoder->settings->nodes, node)] == encoder->message ||
+	    (new_nodes->n && new_nodes->nodes[0] == node))
+		return;
+	if (encoder->n_seen + new_nodes->n == 0)
+		new_nodes->size += sizeof(DST_NODES_TEXT "]") - 1;
+	else
+		new_nodes->size++;
+	new_nodes->size += node->json_length;
+	new_nodes->nodes[new_nodes->n++] = node;
+}
+
+/* Of physical traffic only the peer is a node; its endpoint is a place in another network. */
+static struct new_nodes find_new_nodes(struct encoder *encoder, const struct entry *entry)
+{
+	struct new_nodes new_nodes = {0};
+	struct address address;
+
+	if (!encoder->seen)
+		return new_nodes;
+	memcpy(&address, entry->key.bytes + ENTRY_SRC, sizeof(address));
+	if (memcmp(&address, &encoder->last_address, sizeof(address)) != 0) {
+		encoder->last_node = nodes_find_address(encoder->settings->nodes, &address);
+		encoder->last_address = address;
+	}
+	consider_node(encoder, encoder->last_node, &new_nodes);
+	if (entry->key.bytes[ENTRY_CLASS] == CLASS_PHYSICAL)
+		return new_nodes;
+	memcpy(&address, entry->key.bytes + ENTRY_DST, sizeof(address));
+	consider_node(encoder, nodes_find_address(encoder->settings->nodes, &address), &new_nodes);
+	return new_nodes;
+}
+
+static void take_new_nodes(struct encoder *encoder, const struct new_nodes *new_nodes)
+{
+	for (size_t i = 0; i < new_nodes->n; i++) {
+		size_t index = nodes_index(encoder->settings->nodes, new_nodes->nodes[i]);
+
+		encoder->seen_in[index] = encoder->message;
+		encoder->seen[encoder->n_seen++] = (uint32_t)index;
+	}
+	encoder->dst_nodes_size += new_nodes->size;
+}
+
+/* Whether the entry has found its place in the message under way. In an empty one it always does. */
+static bool message_add(struct encoder *encoder, const struct entry *entry)
+{
+	struct new_nodes new_nodes = find_new_nodes(encoder, entry);
+	enum traffic_class class = entry->key.bytes[ENTRY_CLASS];
+	char *p = encoder->end;
+	size_t size;
+
+	if (class == encoder->class) {
+		*p++ = ',';
+	} else {
+		if (encoder->class != N_CLASSES)
+			*p++ = ']';
+		p = stpcpy(p, class_texts[class]);
+	}
+	p = entry_text_write(&encoder->text, entry, p);
+
+	size = encoder->head.length + encoder->dst_nodes_size + new_nodes.size + (size_t)(p - encoder->body) +
+	       encoder->overflow.length + 2;
+	if (size > encoder->limit)
+		return false;
+	take_new_nodes(encoder, &new_nodes);
+	encoder->class = class;
+	encoder->end = p;
+	return true;
+}
+
+/* An entry is longer than a cache line. */
+static void prefetch_entry(const struct entry *entry)
+{
+	__builtin_prefetch(entry);
+	__builtin_prefetch((const char *)(entry + 1) - 1);
+}
+
+static int make_messages(struct encoder *encoder, const struct entries *entries,
+			 const struct entry_order *order, encode_message_fn message, void *userdata)
+{
+	message_begin(encoder);
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct entry *entry = &entries->items[order[i].index];
+		int r;
+
+		if (i + AHEAD < entries->n)
+			prefetch_entry(&entries->items[order[i + AHEAD].index]);
+		if (message_add(encoder, entry))
+			continue;
+		r = message_finish(encoder, message, userdata);
+		if (r < 0)
+			return r;
+		message_begin(encoder);
+		if (!message_add(encoder, entry))
+			return -EMSGSIZE;
+	}
+	return message_finish(encoder, message, userdata);
+}
+
+int encode_window(struct aggregate *aggregate, const struct record_window *window,
+		  const struct record_settings *settings, struct record_sequence *sequence,
+		  int64_t client_time, encode_message_fn message, void *userdata)
+{
+	_cleanup_(encoder_deinit) struct encoder encoder = {
+		.window = window,
+		.settings = settings,
+		.sequence = sequence,
+		.client_time = client_time,
+		.limit = MAX(settings->max_message_size, (uint64_t)MESSAGE_SIZE_MIN),
+	};
+	struct entry_order *order;
+	int r;
+
+	if (aggregate_is_empty(aggregate))
+		return 0;
+	r = encoder_init(&encoder, aggregate);
+	if (r < 0)
+		return r;
+	r = entries_sort(&aggregate->entries, &aggregate->order, &order);
+	if (r < 0)
+		return r;
+	return make_messages(&encoder, &aggregate->entries, order, message, userdata);
+}
+
+/* The length of the text, cut between characters. */
+static size_t text_length(const char *text)
+{
+	size_t n = strnlen(text, ENCODE_TEXT_MAX + 1);
+
+	if (n <= ENCODE_TEXT_MAX)
+		return n;
+	for (n = ENCODE_TEXT_MAX; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
+		n--;
+	return n;
+}
+
+int encode_text(struct buffer *message, struct record_sequence *sequence, int64_t client_time,
+		const char *text)
+{
+	char whole[sizeof("netlogd: ") + ENCODE_TEXT_MAX] = {"netlogd: "};
+
+	memcpy(whole + strlen(whole), text, text_length(text));
+	append_logtail(message, sequence, client_time);
+	buffer_append_text(message, ",\"text\":");
+	buffer_append_json_string(message, whole);
+	buffer_append_char(message, '}');
+	if (buffer_error(message))
+		return buffer_error(message);
+	sequence->proc_seq++;
+	return 0;
+}

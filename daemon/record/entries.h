@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The entries of a window while it is gathered: each connection of a class once, with the sum of its counts.
+ * An entry's key is a string of bytes whose order is the order in the log, so that comparing, hashing and
+ * sorting know nothing of addresses.
+ */
+
+#include "common/connection.h"
+#include "daemon/record/region.h"
+#include "daemon/routes/routing.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ENTRY_KEY_SIZE 40
+
+/* Where what begins in a key; ports are big-endian. An address is its family and its sixteen bytes, as in
+ * struct address. */
+enum {
+	ENTRY_CLASS = 0,
+	ENTRY_SRC = 1,
+	ENTRY_SRC_PORT = 18,
+	ENTRY_DST = 20,
+	ENTRY_DST_PORT = 37,
+	ENTRY_PROTO = 39,
+};
+
+struct entry_key {
+	union {
+		uint8_t bytes[ENTRY_KEY_SIZE];
+		uint64_t words[ENTRY_KEY_SIZE / 8];
+	};
+};
+
+struct entry {
+	struct entry_key key;
+	struct counts counts;
+};
+
+/* The key of a connection: a port without an address counts for nothing. */
+void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const struct connection *connection);
+
+/* Zero-initialised but for the seed is empty. */
+struct entries {
+	struct entry *items;
+	size_t n;
+	struct region item_region;
+	struct region slot_region; /* hash table of indices into the items */
+	size_t n_slots;		   /* power of two, or 0 */
+	size_t usual;		   /* entries that windows have had lately */
+	uint64_t seed[4];	   /* random: whoever sends packets must not choose the collisions */
+};
+
+/* 0, or -errno when the kernel has no random numbers. */
+int entries_init(struct entries *entries);
+void entries_deinit(struct entries *entries);
+/* Empties it; memory for more than twice the usual number is given back. */
+void entries_reset(struct entries *entries);
+/* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */
+int entries_reserve(struct entries *entries, size_t n);
+/* The hash of a key, for adding. Begins to fetch the memory where the entry is looked for, so that adding a
+ * few keys later needn't wait for it. Room must have been reserved, and is not reserved in between. */
+uint32_t entries_hash(const struct entries *entries, const struct entry_key *key);
+/* Adds to the entry with this key, or makes it. */
+void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		 const struct counts *counts);
+/* Adds to the entry with this key if there is one; tells whether there is. */
+bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
+		       const struct counts *counts);
+
+/* A place in the sorted order. */
+struct entry_order {
+	uint64_t part; /* of the key, while sorting */
+	uint32_t index;
+};
+
+/*
+ * Sorts: ret_order takes entries->n places in order, which live in the work region. 0 or -ENOMEM. The entries
+ * stay where they are.
+ */
+int entries_sort(const struct entries *entries, struct region *work, struct entry_order **ret_order);

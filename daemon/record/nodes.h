@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* Node identities: who stands behind an address of the tailnet, as the operator named them (a nodes file, or
+ * SetNodes). */
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/config/config.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct node {
+	char *id;
+	char *name; /* no trailing dot; members may be NULL */
+	char *os;
+	char *user;  /* only where there are no tags */
+	char **tags; /* sorted, each once; NULL-terminated or NULL */
+	struct address *addresses;
+	size_t n_addresses;
+	char *json; /* the node as it stands in a message: compact, empty members left out */
+	size_t json_length;
+};
+
+/* Bounds, in bytes of UTF-8: whatever is beyond is refused. */
+#define NODES_MAX	   100000
+#define NODE_TEXT_MAX	   256
+#define NODE_ADDRESSES_MAX 64
+#define NODE_TAGS_MAX	   64
+#define NODES_FILE_MAX	   (64 << 20)
+
+/* Known nodes, sorted by id. Never changes after it was made. */
+struct nodes;
+
+/*
+ * From {"nodes":[Node...]}. 0, -ENOMEM, or -EINVAL with the offending value's text in *ret_value (owned by
+ * the caller): a node without a nodeId, one nodeId or one address given twice, a text that is too long or
+ * has control characters, an unknown member, a member of the wrong type. Members that are null or empty
+ * count as left out; a user beside tags is dropped.
+ */
+int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value);
+/* From a file of that form; *ret_error says what is wrong, with the line where it is JSON that can't be read.
+ * -EINVAL, -ENOMEM, or -errno when the file can't be read, -EFBIG when it is beyond NODES_FILE_MAX. */
+int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error);
+void nodes_free(struct nodes *nodes);
+DEFINE_CLEANUP(struct nodes *, nodes_free);
+
+/* NULL if unknown; nodes may be NULL in all of these. */
+const struct node *nodes_find_address(const struct nodes *nodes, const struct address *address);
+const struct node *nodes_find_id(const struct nodes *nodes, const char *id);
+size_t nodes_count(const struct nodes *nodes);
+const struct node *nodes_get(const struct nodes *nodes, size_t i);
+/* The place of one of its nodes: nodes_get(nodes, nodes_index(nodes, node)) == node. */
+size_t nodes_index(const struct nodes *nodes, const struct node *node);

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * A growing piece of memory straight from the kernel: for arrays that are large in one window and small in
+ * the next. What is given back is given back at once, growing copies nothing, and new memory is zero.
+ */
+
+#include <stddef.h>
+
+/* Zero-initialised is empty. */
+struct region {
+	void *data;
+	size_t size; /* bytes, whole pages */
+};
+
+/* Makes it at least so large; 0 or -ENOMEM, the region unchanged. The data may move. */
+int region_grow(struct region *region, size_t size);
+/* Gives back what lies beyond a size; the data stays where it is. */
+void region_shrink(struct region *region, size_t size);
+void region_deinit(struct region *region);

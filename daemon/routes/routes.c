@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Each of the lists is a sorted set of prefixes, and each prefix knows where it comes from. A change is a
+ * merge of two sorted lists; what has lost its last origin stays for two ends of a window: that of the window
+ * in which it went, and that of the next.
+ */
+
+#include "daemon/routes/routes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINGER_WINDOWS 2
+
+struct route_state {
+	uint8_t origins;
+	uint8_t lingers; /* without origins: ends of windows until it goes */
+};
+
+/* states[i] belongs to prefixes.items[i]. */
+struct route_set {
+	struct prefix_list prefixes;
+	struct route_state *states;
+};
+
+struct routes {
+	struct route_set sets[N_ROUTE_LISTS];
+	struct prefix_list tailnet_exclude;
+	enum routes_mode mode;
+	struct routing *routing;
+	bool changed; /* since routing was made */
+};
+
+const char *route_list_name(enum route_list_kind kind)
+{
+	static const char *const names[] = {
+		[ROUTE_LOCAL_ADDR] = "localAddrs",
+		[ROUTE_ROUTE] = "routes",
+		[ROUTE_SUBNET_ROUTE] = "subnetRoutes",
+		[ROUTE_TAILNET] = "tailnet",
+	};
+
+	return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : NULL;
+}
+
+static void route_set_deinit(struct route_set *set)
+{
+	prefix_list_deinit(&set->prefixes);
+	free(set->states);
+	*set = (struct route_set){0};
+}
+
+/* One way of change: which origins end in each list, and what the given prefixes get. */
+struct change {
+	const struct prefix_list *given[N_ROUTE_LISTS]; /* may be NULL */
+	uint8_t ends[N_ROUTE_LISTS];
+	uint8_t begins;
+};
+
+/* The given prefixes in the form in which they are compared: no host bits, sorted, each once. */
+static int normalize(const struct prefix_list *given, enum route_list_kind kind, struct prefix_list *ret_list)
+{
+	struct prefix_list list = {0};
+	int r;
+
+	if (given) {
+		r = prefix_list_copy(given, &list);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < list.n; i++) {
+		struct prefix *prefix = &list.items[i];
+
+		if (kind == ROUTE_LOCAL_ADDR)
+			prefix->length = (uint8_t)address_bits(&prefix->address);
+		else
+			*prefix = prefix_masked(prefix);
+	}
+	prefix_list_sort(&list);
+	*ret_list = list;
+	return 0;
+}
+
+static struct route_state state_after(struct route_state state, uint8_t ends, uint8_t begins)
+{
+	uint8_t origins = (uint8_t)((state.origins & ~ends) | begins);
+	uint8_t lingers = state.lingers;
+
+	if (!origins && state.origins)
+		lingers = LINGER_WINDOWS;
+	return (struct route_state){.origins = origins, .lingers = lingers};
+}
+
+/* Merges the old set with the given prefixes. *changed is set if prefixes came. */
+static void merge_into(struct route_set *merged, const struct route_set *old, const struct prefix_list *given,
+		       uint8_t ends, uint8_t begins, bool *changed)
+{
+	size_t i = 0, j = 0;
+
+	while (i < old->prefixes.n || j < given->n) {
+		struct route_state state = {0};
+		uint8_t gets = 0;
+		int order;
+
+		if (i == old->prefixes.n)
+			order = 1;
+		else if (j == given->n)
+			order = -1;
+		else
+			order = prefix_compare(&old->prefixes.items[i], &given->items[j]);
+
+		merged->prefixes.items[merged->prefixes.n] =
+			order <= 0 ? old->prefixes.items[i] : given->items[j];
+		if (order <= 0)
+			state = old->states[i++];
+		else
+			*changed = true;
+		if (order >= 0) {
+			gets = begins;
+			j++;
+		}
+		merged->states[merged->prefixes.n++] = state_after(state, ends, gets);
+	}
+}
+
+static int merge(const struct route_set *old, const struct prefix_list *given, enum route_list_kind kind,
+		 const struct change *change, struct route_set *ret_merged, bool *changed)
+{
+	_cleanup_(prefix_list_deinit) struct prefix_list sorted = {0};
+	struct route_set merged = {0};
+	size_t room;
+	int r;
+
+	r = normalize(given, kind, &sorted);
+	if (r < 0)
+		return r;
+	room = old->prefixes.n + sorted.n + 1;
+	merged.prefixes.items = calloc(room, sizeof(*merged.prefixes.items));
+	merged.states = calloc(room, sizeof(*merged.states));
+	if (!merged.prefixes.items || !merged.states) {
+		route_set_deinit(&merged);
+		return -ENOMEM;
+	}
+	merge_into(&merged, old, &sorted, change->ends[kind], change->begins, changed);
+	*ret_merged = merged;
+	return 0;
+}
+
+static int apply(struct routes *routes, const struct change *change)
+{
+	struct route_set merged[N_ROUTE_LISTS] = {0};
+	bool changed = false;
+
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
+		int r = merge(&routes->sets[kind], change->given[kind], (enum route_list_kind)kind, change,
+			      &merged[kind], &changed);
+
+		if (r < 0) {
+			for (size_t i = 0; i < kind; i++)
+				route_set_deinit(&merged[i]);
+			return r;
+		}
+	}
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
+		route_set_deinit(&routes->sets[kind]);
+		routes->sets[kind] = merged[kind];
+	}
+	routes->changed = routes->changed || changed;
+	return 0;
+}
+
+static void give_lists(struct change *change, const struct route_lists *lists)
+{
+	change->given[ROUTE_LOCAL_ADDR] = &lists->local_addrs;
+	change->given[ROUTE_ROUTE] = &lists->routes;
+	change->given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
+}
+
+int routes_set_configured(struct routes *routes, const struct config *config)
+{
+	struct change change = {.begins = ROUTE_CONFIGURED};
+	struct prefix_list exclude;
+	int r;
+
+	give_lists(&change, &config->routes);
+	change.given[ROUTE_TAILNET] = &config->tailnet;
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
+		change.ends[kind] = ROUTE_CONFIGURED | ROUTE_RECONFIGURED;
+		if (config->routes_mode == ROUTES_STATIC)
+			change.ends[kind] |= ROUTE_FOUND | ROUTE_FOUND_PEER;
+	}
+
+	r = prefix_list_copy(&config->tailnet_exclude, &exclude);
+	if (r < 0)
+		return r;
+	prefix_list_sort(&exclude);
+	r = apply(routes, &change);
+	if (r < 0) {
+		prefix_list_deinit(&exclude);
+		return r;
+	}
+	if (!prefix_list_equal(&exclude, &routes->tailnet_exclude))
+		routes->changed = true;
+	prefix_list_deinit(&routes->tailnet_exclude);
+	routes->tailnet_exclude = exclude;
+	routes->mode = config->routes_mode;
+	return 0;
+}
+
+int routes_reconfigure(struct routes *routes, const struct route_lists *lists)
+{
+	struct change change = {.begins = ROUTE_RECONFIGURED};
+
+	give_lists(&change, lists);
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
+		if (kind != ROUTE_TAILNET)
+			change.ends[kind] = ROUTE_CONFIGURED | ROUTE_RECONFIGURED;
+	return apply(routes, &change);
+}
+
+static int set_allowed_ips(struct routes *routes, const struct prefix_list *allowed_ips)
+{
+	struct change change = {.begins = ROUTE_FOUND_PEER, .ends[ROUTE_ROUTE] = ROUTE_FOUND_PEER};
+
+	change.given[ROUTE_ROUTE] = allowed_ips;
+	return apply(routes, &change);
+}
+
+int routes_set_found(struct routes *routes, const struct route_lists *lists,
+		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet)
+{
+	struct change change = {.begins = ROUTE_FOUND};
+	int r;
+
+	if (routes->mode == ROUTES_AUTO) {
+		give_lists(&change, lists);
+		change.given[ROUTE_TAILNET] = tailnet;
+	} else {
+		/* "connected" is a word of the configured list. */
+		change.given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
+	}
+	memset(change.ends, ROUTE_FOUND, sizeof(change.ends));
+	r = set_allowed_ips(routes, routes->mode == ROUTES_AUTO ? allowed_ips : NULL);
+	return r < 0 ? r : apply(routes, &change);
+}
+
+static int rebuild(struct routes *routes, struct routing **ret_routing)
+{
+	struct route_lists lists = {
+		.local_addrs = routes->sets[ROUTE_LOCAL_ADDR].prefixes,
+		.routes = routes->sets[ROUTE_ROUTE].prefixes,
+		.subnet_routes = routes->sets[ROUTE_SUBNET_ROUTE].prefixes,
+	};
+
+	return routing_new(&lists, &routes->sets[ROUTE_TAILNET].prefixes, &routes->tailnet_exclude,
+			   ret_routing);
+}
+
+int routes_new(const struct config *config, struct routes **ret_routes)
+{
+	_cleanup_(routes_freep) struct routes *routes = calloc(1, sizeof(*routes));
+	int r;
+
+	if (!routes)
+		return -ENOMEM;
+	r = routes_set_configured(routes, config);
+	if (r < 0)
+		return r;
+	r = rebuild(routes, &routes->routing);
+	if (r < 0)
+		return r;
+	routes->changed = false;
+	*ret_routes = TAKE_PTR(routes);
+	return 0;
+}
+
+void routes_free(struct routes *routes)
+{
+	if (!routes)
+		return;
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
+		route_set_deinit(&routes->sets[kind]);
+	prefix_list_deinit(&routes->tailnet_exclude);
+	routing_free(routes->routing);
+	free(routes);
+}
+
+/* Counts down, and drops what has lingered long enough. Returns whether something went. */
+static bool set_age(struct route_set *set, unsigned int windows)
+{
+	size_t kept = 0, n = set->prefixes.n;
+
+	for (size_t i = 0; i < n; i++) {
+		struct route_state state = set->states[i];
+
+		if (!state.origins) {
+			if (state.lingers <= windows)
+				continue;
+			state.lingers = (uint8_t)(state.lingers - windows);
+		}
+		set->prefixes.items[kept] = set->prefixes.items[i];
+		set->states[kept++] = state;
+	}
+	set->prefixes.n = kept;
+	return kept < n;
+}
+
+static void routes_age(struct routes *routes, unsigned int windows)
+{
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
+		if (set_age(&routes->sets[kind], windows))
+			routes->changed = true;
+}
+
+void routes_end_window(struct routes *routes)
+{
+	routes_age(routes, 1);
+}
+
+void routes_begin(struct routes *routes)
+{
+	routes_age(routes, LINGER_WINDOWS);
+}
+
+const struct routing *routes_current(struct routes *routes)
+{
+	struct routing *routing;
+
+	if (routes->changed && rebuild(routes, &routing) == 0) {
+		routing_free(routes->routing);
+		routes->routing = routing;
+		routes->changed = false;
+	}
+	return routes->routing;
+}
+
+const struct prefix_list *routes_local_addrs(const struct routes *routes)
+{
+	return &routes->sets[ROUTE_LOCAL_ADDR].prefixes;
+}
+
+void routes_foreach(const struct routes *routes,
+		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata)
+{
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
+		const struct route_set *set = &routes->sets[kind];
+
+		for (size_t i = 0; i < set->prefixes.n; i++) {
+			struct route_entry one = {
+				.list = (enum route_list_kind)kind,
+				.prefix = set->prefixes.items[i],
+				.origins = set->states[i].origins,
+			};
+
+			entry(&one, userdata);
+		}
+	}
+}
+
+size_t routes_count(const struct routes *routes)
+{
+	size_t n = 0;
+
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
+		n += routes->sets[kind].prefixes.n;
+	return n;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The routes that are in force: what the configuration says, or Reconfig in its place, and in mode auto what
+ * is found on the machine. A route that goes away still classifies until the window after the change has
+ * ended, so that a window always uses the union of what was known at its start and at its end. Used by the
+ * logger's thread alone.
+ */
+
+#include "common/cleanup.h"
+#include "common/config/config.h"
+#include "daemon/routes/routing.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum route_list_kind { ROUTE_LOCAL_ADDR, ROUTE_ROUTE, ROUTE_SUBNET_ROUTE, ROUTE_TAILNET, N_ROUTE_LISTS };
+
+/* "localAddrs", "routes", "subnetRoutes", "tailnet" */
+const char *route_list_name(enum route_list_kind kind);
+
+/* Where a prefix comes from: any of these, or none when it has gone and only lingers. */
+#define ROUTE_CONFIGURED   1U
+#define ROUTE_RECONFIGURED 2U
+#define ROUTE_FOUND	   4U /* by the interface, the kernel's routes, or the connected networks */
+#define ROUTE_FOUND_PEER   8U /* among the peers' allowed IPs */
+
+struct routes;
+
+/* Begins with the configured lists and tailnet ranges. 0 or -ENOMEM. */
+int routes_new(const struct config *config, struct routes **ret_routes);
+void routes_free(struct routes *routes);
+DEFINE_CLEANUP(struct routes *, routes_free);
+
+/*
+ * The three ways in which routes change. Each replaces what came the same way before; lists are copied. 0, or
+ * -ENOMEM with nothing changed.
+ */
+
+/* Reload: the configuration's lists, ranges and mode; what Reconfig has set is over. */
+int routes_set_configured(struct routes *routes, const struct config *config);
+/* Reconfig: these lists in place of the configured ones, until the next Reconfig or Reload. The logger's
+ * thread extracts and classifies before it calls this. */
+int routes_reconfigure(struct routes *routes, const struct route_lists *lists);
+/* What is on the machine now, the peers' allowed IPs, which are routes, and the tailnet ranges that follow
+ * from both (these two may be NULL). In mode static only the subnet routes are taken: those that the
+ * configured word "connected" stands for. Called at a window's start and at its end, before the window is
+ * classified. */
+int routes_set_found(struct routes *routes, const struct route_lists *lists,
+		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet);
+
+/* A window has ended and is classified: what was removed in the window before it goes now. */
+void routes_end_window(struct routes *routes);
+/* The logger starts: there was no window that what was removed could still matter to. */
+void routes_begin(struct routes *routes);
+
+/*
+ * What is in force, made anew if something has changed; borrowed until the next call. When memory is short,
+ * the one before goes on. Never NULL.
+ */
+const struct routing *routes_current(struct routes *routes);
+/* This machine's addresses in the tunnel, sorted; borrowed until the next change. */
+const struct prefix_list *routes_local_addrs(const struct routes *routes);
+
+struct route_entry {
+	enum route_list_kind list;
+	struct prefix prefix; /* without host bits; a local address as a single address */
+	unsigned int origins; /* ROUTE_*; 0: removed, and still classifies for a while */
+};
+
+/* Calls back for each prefix, by list, sorted. */
+void routes_foreach(const struct routes *routes,
+		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata);
+size_t routes_count(const struct routes *routes);
+
+#define ROUTES_MAX 200000 /* prefixes in one Routes object */
+
+/*
+ * From the control interface's Routes object. A list that is missing or null is empty. 0, -ENOMEM, or -EINVAL
+ * with the text of what is wrong in *ret_value (owned by the caller; for InvalidRoute): not a prefix, an
+ * unknown member, a member that is no list of texts.
+ */
+int routes_from_json(const json_t *object, struct route_lists *ret_lists, char **ret_value);

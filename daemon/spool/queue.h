@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Messages that are not safely on disk yet, as frames in blocks: laid out so that a block goes to the file
+ * with one write, and kept until a sync has succeeded, so that they can be written again elsewhere. Not
+ * locked: the writer does that. A block that is marked busy is being written; nothing before its end is
+ * touched then.
+ */
+
+#include "common/log_id.h"
+#include "common/spool/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A MiB of messages and their headers. */
+#define SPOOL_BLOCK_SIZE (((size_t)1 << 20) + ((size_t)64 << 10))
+
+/* Offsets into data, at frames' bounds: start <= written <= end, start <= assigned <= end. */
+struct spool_block {
+	struct spool_block *next;
+	struct log_id public_id;
+	size_t allocated;
+	size_t start;	 /* before: dropped, or synced */
+	size_t written;	 /* before: in the open segment */
+	size_t assigned; /* before: have been whole in a segment, so their sequences stand */
+	size_t end;
+	uint64_t written_messages; /* between start and written */
+	bool busy;
+	uint8_t data[];
+};
+
+struct spool_queue {
+	struct spool_block *head, *tail;
+	uint64_t messages; /* all, written or not */
+	uint64_t bytes;	   /* of their frames */
+	struct spool_block *spare;
+};
+
+/* What a dropped message was. */
+struct spool_dropped {
+	uint64_t bytes; /* of the message */
+	int64_t time;
+	bool assigned; /* it has had a sequence: readers see the gap */
+};
+
+void spool_queue_deinit(struct spool_queue *queue);
+/* Copies a message. 0 or -ENOMEM. */
+int spool_queue_append(struct spool_queue *queue, const struct log_id *public_id, const char *message,
+		       size_t n, int64_t time);
+/* The first block with something to write, or NULL. */
+struct spool_block *spool_queue_unwritten(struct spool_queue *queue);
+/* What was written is synced: forgets it, and returns how many messages that were. */
+uint64_t spool_queue_settle(struct spool_queue *queue);
+/* What was written is not trusted: it is to be written again. */
+void spool_queue_unwrite(struct spool_queue *queue);
+/* Drops the oldest message that is neither written nor being written; false when there is none. */
+bool spool_queue_drop(struct spool_queue *queue, struct spool_dropped *ret_dropped);
+
+/* The size of the frame at an offset of a block, with its header. */
+size_t spool_block_frame_size(const struct spool_block *block, size_t offset);
+/* Length and time of an appended frame (its sequence, too, if it is assigned). */
+struct spool_frame spool_block_frame(const struct spool_block *block, size_t offset);

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Recovery at start. Headers tell what each segment but the last holds, so that a large spool opens at once;
+ * the last one is read through. Sequences go on where it ends, or jump when what was not synced may be gone:
+ * readers may have seen it.
+ */
+
+#include "daemon/spool/recover.h"
+
+#include "common/file.h"
+#include "common/kill_point.h"
+#include "common/spool/cursor.h"
+#include "common/spool/directory.h"
+#include "common/spool/scan.h"
+#include "daemon/spool/damaged.h"
+#include "daemon/spool/files.h"
+#include "daemon/spool/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+/* SHA-256 of a small file's text without its line end; of nothing when it can't be read. */
+static void hash_file(const char *path, uint8_t ret_digest[static 32])
+{
+	_cleanup_free_ char *text = NULL;
+	struct sha256_ctx context;
+	size_t n = 0;
+
+	if (file_read(AT_FDCWD, path, 4096, &text, &n, NULL) < 0)
+		n = 0;
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+		n--;
+	sha256_init(&context);
+	sha256_update(&context, n, (const uint8_t *)text);
+	sha256_digest(&context, 32, ret_digest);
+}
+
+/* 32 hex digits with dashes anywhere; zeros when it can't be read. */
+static void read_boot_id(const char *path, uint8_t ret_id[static 16])
+{
+	char text[64] = {}, digits[33] = {};
+	size_t n = 0;
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+
+	memset(ret_id, 0, 16);
+	if (!file || !fgets(text, sizeof(text), file))
+		return;
+	for (const char *c = text; *c && n < 32; c++)
+		if (*c != '-' && *c != '\n')
+			digits[n++] = *c;
+	if (n != 32)
+		return;
+	for (size_t i = 0; i < 16; i++) {
+		unsigned int byte;
+
+		if (sscanf(digits + 2 * i, "%2x", &byte) != 1)
+			return;
+		ret_id[i] = (uint8_t)byte;
+	}
+}
+
+/* What recovery keeps of one run through the directory. */
+struct recovery {
+	struct spool_store *store;
+	bool unread;  /* the disk did not give all: what was there may have been seen */
+	bool inexact; /* what follows the last segment was set aside: its own frames must tell */
+	uint64_t end_sequence, end_messages, end_bytes; /* seen in a segment without a header */
+	/* Of the last message in a segment that the next one was to repeat. */
+	uint64_t seen_sequence, seen_messages, seen_bytes;
+};
+
+/* A segment without a sound header: nothing in it can be delivered, but its frames tell how far it went. */
+static int set_segment_aside(struct recovery *recovery, const struct spool_entry *entry)
+{
+	struct spool_store *store = recovery->store;
+	_cleanup_close_ int fd = -1, directory = -1;
+	struct spool_segment segment = {
+		.header = {.size = SPOOL_HEADER_SIZE, .first_sequence = entry->first_sequence}};
+	struct stat st;
+	uint64_t end;
+
+	memcpy(segment.name, entry->name, sizeof(segment.name));
+	fd = openat(store->directory_fd, entry->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size <= SPOOL_HEADER_SIZE) {
+		/* Made, but its content had not got to the disk. */
+		if (store->files->unlinkat(store->directory_fd, entry->name, store->files->userdata) < 0)
+			return -errno;
+		return 0;
+	}
+	store->damaged++;
+	recovery->inexact = true;
+	if (spool_damaged_read(recovery->store, fd, &segment, &end) == 0 && segment.messages > 0) {
+		recovery->end_sequence = segment.last_sequence;
+		recovery->end_messages = segment.messages;
+		recovery->end_bytes = segment.bytes;
+	} else {
+		recovery->end_sequence = entry->first_sequence;
+	}
+	directory = spool_damaged_open(store);
+	if (directory < 0)
+		return directory;
+	if (renameat(store->directory_fd, entry->name, directory, entry->name) < 0)
+		return -errno;
+	return 0;
+}
+
+static int add_segment(struct spool_store *store, const struct spool_segment *segment)
+{
+	if (store->n_segments == store->allocated) {
+		size_t n = MAX(store->allocated * 2, (size_t)64);
+		struct spool_segment *segments = reallocarray(store->segments, n, sizeof(*segments));
+
+		if (!segments)
+			return -ENOMEM;
+		store->segments = segments;
+		store->allocated = n;
+	}
+	store->segments[store->n_segments++] = *segment;
+	store->total_size += spool_blocks(segment->size);
+	return 0;
+}
+
+/*
+ * A segment holds more than the next one's header says when it could not be synced: the next one repeats
+ * that, but not all of it if the run was killed meanwhile. Readers may have seen it, so it is looked at.
+ */
+static int look_at_rest(struct recovery *recovery, struct spool_segment *segment)
+{
+	struct spool_segment whole = *segment;
+	uint64_t end;
+	int fd, r;
+
+	if (segment->size <= segment->header.size + segment->bytes + segment->messages * SPOOL_FRAME_SIZE)
+		return 0;
+	r = spool_segment_open(recovery->store->directory_fd, segment->name, &whole.header, NULL, &fd);
+	if (r < 0)
+		return r;
+	r = spool_damaged_read(recovery->store, fd, &whole, &end);
+	safe_close(fd);
+	if (r == -EIO)
+		recovery->unread = true;
+	else if (r < 0)
+		return r;
+	if (whole.messages <= segment->messages)
+		return 0;
+	segment->last_sequence = whole.last_sequence;
+	if (whole.last_sequence > recovery->seen_sequence) {
+		recovery->seen_sequence = whole.last_sequence;
+		recovery->seen_messages = whole.header.messages_before + whole.messages;
+		recovery->seen_bytes = whole.header.bytes_before + whole.bytes;
+	}
+	return 0;
+}
+
+/* Takes over what a segment's header says of the one before it. */
+static int finish_previous(struct recovery *recovery, const struct spool_header *next)
+{
+	struct spool_store *store = recovery->store;
+	struct spool_segment *previous;
+	uint64_t end;
+	int fd, r;
+
+	if (store->n_segments == 0)
+		return 0;
+	previous = &store->segments[store->n_segments - 1];
+	if (next && !recovery->inexact && next->messages_before >= previous->header.messages_before &&
+	    next->bytes_before >= previous->header.bytes_before) {
+		previous->messages = next->messages_before - previous->header.messages_before;
+		previous->bytes = next->bytes_before - previous->header.bytes_before;
+		previous->last_sequence = previous->header.first_sequence + previous->messages - 1;
+		previous->last_time = next->first_time;
+		return look_at_rest(recovery, previous);
+	}
+	recovery->inexact = false;
+	r = spool_segment_open(store->directory_fd, previous->name, &previous->header, NULL, &fd);
+	if (r < 0)
+		return r;
+	r = spool_damaged_read(recovery->store, fd, previous, &end);
+	safe_close(fd);
+	if (r == -EIO) {
+		recovery->unread = true;
+		return 0;
+	}
+	if (r < 0 || next || end >= previous->size)
+		return r;
+	/* The torn tail of a run that was killed. */
+	fd = openat(store->directory_fd, previous->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0) {
+		store->total_size -= spool_blocks(previous->size) - spool_blocks(end);
+		previous->size = end;
+	}
+	kill_point("spool-tail-cut");
+	safe_close(fd);
+	return 0;
+}
+
+static int take_segment(struct recovery *recovery, const struct spool_segment *segment)
+{
+	int r = finish_previous(recovery, &segment->header);
+
+	if (r < 0)
+		return r;
+	recovery->end_sequence = recovery->end_messages = recovery->end_bytes = 0;
+	return add_segment(recovery->store, segment);
+}
+
+static int find_segments(struct recovery *recovery, char **ret_reason)
+{
+	struct spool_store *store = recovery->store;
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	int r;
+
+	r = spool_list(store->directory_fd, &listing);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < listing.n; i++) {
+		struct spool_segment segment = {};
+		_cleanup_close_ int fd = -1;
+
+		memcpy(segment.name, listing.entries[i].name, sizeof(segment.name));
+		r = spool_segment_open(store->directory_fd, segment.name, &segment.header, &segment.size,
+				       &fd);
+		if (r == -EPROTONOSUPPORT && asprintf(ret_reason,
+						      "segment %s was written by a newer version of netlogd: "
+						      "use that one, or move the spool away",
+						      segment.name) < 0)
+			*ret_reason = NULL;
+		if (r == -EBADMSG || r == -EIO)
+			r = set_segment_aside(recovery, &listing.entries[i]);
+		else if (r == 0)
+			r = take_segment(recovery, &segment);
+		if (r < 0)
+			return r;
+	}
+	return finish_previous(recovery, NULL);
+}
+
+/*
+ * Whether a sink has got further in this spool than the spool now goes: what it saw is gone. A cursor that is
+ * there and can't be read may have: a sequence must never be given to two messages.
+ */
+static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
+{
+	const struct spool_writer_options *options = store->options;
+
+	for (size_t i = 0; options->sinks && options->sinks[i]; i++) {
+		struct cursor_state state;
+		_cleanup_free_ char *path = NULL;
+		int r;
+
+		if (asprintf(&path, "%s/%s/" CURSOR_NAME, options->upload_directory, options->sinks[i]) < 0)
+			return true;
+		r = cursor_read(AT_FDCWD, path, &state);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return true;
+		if (spool_id_equal(&state.delivered.spool_id, &store->id) && state.delivered.sequence > last)
+			return true;
+	}
+	return false;
+}
+
+static int new_id(struct spool_store *store)
+{
+	if (getrandom(store->id.bytes, sizeof(store->id.bytes), 0) != sizeof(store->id.bytes))
+		return -EIO;
+	return 0;
+}
+
+/* Where this run begins: spool id, sequence and totals. */
+static int begin_run(struct recovery *recovery)
+{
+	static const uint8_t unknown[16];
+	struct spool_store *store = recovery->store;
+	const struct spool_segment *last;
+	uint64_t end;
+	bool jump;
+
+	if (store->n_segments == 0) {
+		store->next_sequence =
+			recovery->end_sequence > 0 ? recovery->end_sequence + 1 + SPOOL_SEQUENCE_JUMP : 1;
+		store->run_sequence = store->next_sequence;
+		return new_id(store);
+	}
+	last = &store->segments[store->n_segments - 1];
+	store->id = last->header.spool_id;
+	store->previous_id = last->header.previous_id;
+	store->run_messages = last->header.messages_before + last->messages + recovery->end_messages;
+	store->next_bytes = last->header.bytes_before + last->bytes;
+	store->last_time = last->messages > 0 ? last->last_time : last->header.first_time;
+	end = last->last_sequence;
+	if (recovery->end_sequence > end) {
+		end = recovery->end_sequence;
+		store->next_bytes = MAX(store->next_bytes, recovery->end_bytes);
+	}
+	if (recovery->seen_sequence > end) {
+		end = recovery->seen_sequence;
+		store->run_messages = MAX(store->run_messages, recovery->seen_messages);
+		store->next_bytes = MAX(store->next_bytes, recovery->seen_bytes);
+	}
+	jump = recovery->end_sequence > 0 || recovery->unread || end > last->last_sequence ||
+	       memcmp(store->boot_id, last->header.boot_id, 16) != 0 ||
+	       memcmp(store->boot_id, unknown, 16) == 0 || sink_is_ahead(store, end);
+	if (memcmp(store->machine, last->header.machine, 32) != 0) {
+		store->previous_id = store->id;
+		jump = true;
+	}
+	store->next_sequence = end + 1 + (jump ? SPOOL_SEQUENCE_JUMP : 0);
+	store->run_sequence = store->next_sequence;
+	return memcmp(store->machine, last->header.machine, 32) != 0 ? new_id(store) : 0;
+}
+
+int spool_recover(struct spool_store *store, char **ret_reason)
+{
+	const struct spool_writer_options *options = store->options;
+	struct recovery recovery = {.store = store};
+	int r;
+
+	hash_file(options->machine_id_file ?: "/etc/machine-id", store->machine);
+	read_boot_id(options->boot_id_file ?: "/proc/sys/kernel/random/boot_id", store->boot_id);
+	if (store->files->unlinkat(store->directory_fd, SPOOL_TEMPORARY_NAME, store->files->userdata) < 0 &&
+	    errno != ENOENT)
+		return -errno;
+	r = find_segments(&recovery, ret_reason);
+	if (r < 0)
+		return r;
+	spool_damaged_measure(store);
+	return begin_run(&recovery);
+}

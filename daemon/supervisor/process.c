@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Starting the uploader with posix_spawn(): this process has threads, so nothing may run between fork and
+ * exec. The child gets descriptor 3 (the socket) and 4 (the spool directory); all others are close-on-exec,
+ * so that no BPF descriptor outlives the collector.
+ */
+
+#include "daemon/supervisor/process.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define PAUSE_MIN_MS 200
+#define PAUSE_MAX_MS 30000
+#define STEADY_MS    10000 /* a child that lived this long starts the pauses anew */
+#define SETTLED_MS   1000  /* one that ended in order after this long is started again at once */
+#define END_WAIT_MS  2000
+
+struct uploader_process {
+	struct event_base *base;
+	struct uploader_process_options options;
+	char *program;
+	pid_t pid;
+	int pidfd;
+	struct event *exited;
+	struct event *restart;
+	int pause_ms;
+	struct timespec started;
+	unsigned int restarts;
+};
+
+/* Beside the program, or where the build puts it. */
+static char *find_program(void)
+{
+	static const char *const places[] = {"netlogd-upload", "upload/netlogd-upload",
+					     "../libexec/netlogd-upload"};
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (n < 0)
+		return NULL;
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (!slash)
+		return NULL;
+	slash[1] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char *path;
+
+		if (asprintf(&path, "%s%s", self, places[i]) < 0)
+			return NULL;
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	errno = ENOENT;
+	return NULL;
+}
+
+/*
+ * dup2() onto the same number would leave close-on-exec set, so both are first moved well above. Descriptor 3
+ * and 4 are then made by dup2(), which clears it.
+ */
+static int spawn(struct uploader_process *process, int socket_fd, int spool_fd, pid_t *ret_pid)
+{
+	char *const arguments[] = {process->program,
+				   (char *)"--config",
+				   (char *)process->options.config_file,
+				   (char *)"--fd",
+				   (char *)"3",
+				   (char *)"--spool-fd",
+				   (char *)"4",
+				   NULL};
+	_cleanup_close_ int high_socket = fcntl(socket_fd, F_DUPFD_CLOEXEC, 10);
+	_cleanup_close_ int high_spool = fcntl(spool_fd, F_DUPFD_CLOEXEC, 10);
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, all;
+	int r;
+
+	if (high_socket < 0 || high_spool < 0)
+		return -EMFILE;
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, high_socket, 3);
+	posix_spawn_file_actions_adddup2(&actions, high_spool, 4);
+	posix_spawnattr_init(&attributes);
+	posix_spawnattr_setsigmask(&attributes, &none);
+	posix_spawnattr_setsigdefault(&attributes, &all);
+	/* A group of its own: control-C in a terminal is for the daemon, which lets the uploader deliver. */
+	posix_spawnattr_setpgroup(&attributes, 0);
+	posix_spawnattr_setflags(&attributes,
+				 POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+	r = posix_spawn(ret_pid, process->program, &actions, &attributes, arguments, environ);
+	posix_spawnattr_destroy(&attributes);
+	posix_spawn_file_actions_destroy(&actions);
+	return -r;
+}
+
+static void on_exited(evutil_socket_t fd, short what, void *userdata);
+
+static int watch_child(struct uploader_process *process)
+{
+	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	if (process->pidfd < 0)
+		return -errno;
+	process->exited = event_new(process->base, process->pidfd, EV_READ, on_exited, process);
+	if (!process->exited || event_add(process->exited, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static void forget_child(struct uploader_process *process)
+{
+	if (process->exited)
+		event_free(TAKE_PTR(process->exited));
+	process->pidfd = safe_close(process->pidfd);
+	process->pid = 0;
+}
+
+/* *ret_what: what it is that failed. */
+static int start(struct uploader_process *process, const char **ret_what)
+{
+	_cleanup_close_ int ours = -1, theirs = -1, spool = -1;
+	int pair[2], r;
+
+	*ret_what = "the spool directory";
+	spool = process->options.open_spool(process->options.userdata);
+	if (spool < 0)
+		return spool;
+	*ret_what = process->program;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return -errno;
+	ours = pair[0];
+	theirs = pair[1];
+	r = spawn(process, theirs, spool, &process->pid);
+	if (r < 0) {
+		process->pid = 0;
+		return r;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &process->started);
+	r = watch_child(process);
+	if (r < 0) {
+		kill(process->pid, SIGKILL);
+		waitpid(process->pid, NULL, 0);
+		forget_child(process);
+		return r;
+	}
+	process->options.started(TAKE_FD(ours), process->options.userdata);
+	return 0;
+}
+
+static void start_later(struct uploader_process *process)
+{
+	struct timeval pause = {.tv_sec = process->pause_ms / 1000,
+				.tv_usec = process->pause_ms % 1000 * 1000};
+
+	evtimer_add(process->restart, &pause);
+	process->pause_ms = MIN(process->pause_ms * 2, PAUSE_MAX_MS);
+}
+
+static void try_to_start(struct uploader_process *process)
+{
+	const char *what;
+	int r = start(process, &what);
+
+	if (r < 0) {
+		log_warning("the uploader could not be started: %s: %s", what, strerror(-r));
+		start_later(process);
+	}
+}
+
+static void on_restart(evutil_socket_t fd, short what, void *userdata)
+{
+	struct uploader_process *process = userdata;
+
+	(void)fd;
+	(void)what;
+	process->restarts++;
+	try_to_start(process);
+}
+
+static void say_how_it_ended(pid_t pid, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		log_info("the uploader (process %d) ended in order; starting it again", (int)pid);
+	else if (WIFSIGNALED(status))
+		log_warning("the uploader (process %d) was ended by signal %d; starting it again", (int)pid,
+			    WTERMSIG(status));
+	else
+		log_warning("the uploader (process %d) ended with status %d; starting it again", (int)pid,
+			    WEXITSTATUS(status));
+}
+
+static void on_exited(evutil_socket_t fd, short what, void *userdata)
+{
+	struct uploader_process *process = userdata;
+	struct timespec now;
+	int64_t lived_ms;
+	int status = -1;
+
+	(void)fd;
+	(void)what;
+	if (waitpid(process->pid, &status, WNOHANG) == process->pid)
+		say_how_it_ended(process->pid, status);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	lived_ms = (now.tv_sec - process->started.tv_sec) * INT64_C(1000) +
+		   (now.tv_nsec - process->started.tv_nsec) / 1000000;
+	if (lived_ms > STEADY_MS)
+		process->pause_ms = PAUSE_MIN_MS;
+	forget_child(process);
+	/* It asks so for what its confinement no longer allows. */
+	if (status == 0 && lived_ms > SETTLED_MS) {
+		process->restarts++;
+		try_to_start(process);
+	} else {
+		start_later(process);
+	}
+}
+
+DEFINE_CLEANUP(struct uploader_process *, uploader_process_free);
+
+int uploader_process_new(struct event_base *base, const struct uploader_process_options *options,
+			 struct uploader_process **ret_process)
+{
+	_cleanup_(uploader_process_freep) struct uploader_process *process = calloc(1, sizeof(*process));
+
+	if (!process)
+		return -ENOMEM;
+	process->base = base;
+	process->options = *options;
+	process->pidfd = -1;
+	process->pause_ms = PAUSE_MIN_MS;
+	process->program = find_program();
+	if (!process->program)
+		return -ENOENT;
+	process->restart = evtimer_new(base, on_restart, process);
+	if (!process->restart)
+		return -ENOMEM;
+	try_to_start(process);
+	*ret_process = TAKE_PTR(process);
+	return 0;
+}
+
+static void end_child(struct uploader_process *process)
+{
+	struct pollfd ended = {.fd = process->pidfd, .events = POLLIN};
+	int r;
+
+	kill(process->pid, SIGTERM);
+	/* A signal to this process must not cut the child's time short. */
+	do
+		r = poll(&ended, 1, END_WAIT_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		kill(process->pid, SIGKILL);
+	waitpid(process->pid, NULL, 0);
+	forget_child(process);
+}
+
+void uploader_process_free(struct uploader_process *process)
+{
+	if (!process)
+		return;
+	if (process->pid > 0)
+		end_child(process);
+	if (process->restart)
+		event_free(process->restart);
+	free(process->program);
+	free(process);
+}
+
+void uploader_process_set_config(struct uploader_process *process, const char *config_file)
+{
+	process->options.config_file = config_file;
+}
+
+pid_t uploader_process_pid(const struct uploader_process *process)
+{
+	return process->pid;
+}
+
+unsigned int uploader_process_restarts(const struct uploader_process *process)
+{
+	return process->restarts;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Classifying answers. A wrong verdict loses messages (refused ones are set aside) or holds up the stream
+ * (retried ones are not), so all of it stands in this one place.
+ */
+
+#include "daemon/upload/http/answer.h"
+
+#include "common/cleanup.h"
+#include "common/log_id.h"
+#include "common/time_text.h"
+#include "daemon/upload/sink/backoff.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+/* RFC 9110, 6585, 4918 and 2518. */
+static const struct {
+	int status;
+	const char *text;
+} reasons[] = {
+	{200, "OK"},
+	{201, "Created"},
+	{202, "Accepted"},
+	{204, "No Content"},
+	{301, "Moved Permanently"},
+	{302, "Found"},
+	{303, "See Other"},
+	{307, "Temporary Redirect"},
+	{308, "Permanent Redirect"},
+	{400, "Bad Request"},
+	{401, "Unauthorized"},
+	{402, "Payment Required"},
+	{403, "Forbidden"},
+	{404, "Not Found"},
+	{405, "Method Not Allowed"},
+	{406, "Not Acceptable"},
+	{407, "Proxy Authentication Required"},
+	{408, "Request Timeout"},
+	{409, "Conflict"},
+	{410, "Gone"},
+	{411, "Length Required"},
+	{412, "Precondition Failed"},
+	{413, "Content Too Large"},
+	{414, "URI Too Long"},
+	{415, "Unsupported Media Type"},
+	{417, "Expectation Failed"},
+	{421, "Misdirected Request"},
+	{422, "Unprocessable Content"},
+	{425, "Too Early"},
+	{426, "Upgrade Required"},
+	{428, "Precondition Required"},
+	{429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"},
+	{451, "Unavailable For Legal Reasons"},
+	{500, "Internal Server Error"},
+	{501, "Not Implemented"},
+	{502, "Bad Gateway"},
+	{503, "Service Unavailable"},
+	{504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"},
+	{507, "Insufficient Storage"},
+	{511, "Network Authentication Required"},
+};
+
+/*
+ * How libcurl's words begin that are made of our own configuration, of fixed texts (of the TLS library, of
+ * the C library) and of an HTTP status. Others may quote the server: the name in its certificate, a header's
+ * value.
+ */
+static const char *const harmless[] = {
+	"Could not resolve ",
+	"Failed to connect to ",
+	"Connection timed out after ",
+	"Resolving timed out after ",
+	"Recv failure: ",
+	"Send failure: ",
+	"CONNECT tunnel failed, response ",
+	"Received HTTP code ",
+	"SSL connection timeout",
+	"SSL certificate problem: ",
+	"SSL: no alternative certificate subject name matches target ",
+	"server certificate verification failed",
+	"server certificate expiration date has passed",
+	"server certificate not activated yet",
+	"OpenSSL/",
+	"OpenSSL SSL_connect: ",
+	"TLS connect error: ",
+	"gnutls_handshake() failed: ",
+	"GnuTLS, handshake failed: ",
+	/* Files of ours. */
+	"error setting certificate ",
+	"error adding trust anchors ",
+	"could not load PEM client certificate",
+	"unable to set private key file",
+	"unable to use client certificate",
+	"Private key does not match the certificate public key",
+};
+
+enum verdict answer_classify_status(long status)
+{
+	if (status >= 200 && status <= 299)
+		return VERDICT_DELIVERED;
+	switch (status) {
+	case 408:
+	case 425:
+	case 429:
+		return VERDICT_RETRY;
+	case 400:
+	case 413:
+	case 422:
+		return VERDICT_REFUSED;
+	}
+	if (status >= 300 && status <= 499)
+		return VERDICT_MISCONFIGURED;
+	return VERDICT_RETRY;
+}
+
+enum verdict answer_classify_transfer(int curl_code)
+{
+	switch (curl_code) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
+	case CURLE_SSL_CRL_BADFILE:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CLIENTCERT:
+	case CURLE_SSL_ENGINE_NOTFOUND:
+	case CURLE_URL_MALFORMAT:
+	case CURLE_BAD_FUNCTION_ARGUMENT:
+	case CURLE_UNKNOWN_OPTION:
+		return VERDICT_MISCONFIGURED;
+	default:
+		return VERDICT_RETRY;
+	}
+}
+
+enum verdict answer_classify_error(int error)
+{
+	switch (-error) {
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case EIO:
+	case EINTR:
+	case EAGAIN:
+	case EPIPE: /* nobody opens files just now */
+		return VERDICT_RETRY;
+	default:
+		return VERDICT_MISCONFIGURED;
+	}
+}
+
+const char *answer_status_reason(long status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "";
+}
+
+#define TEXT_SHOWN 200
+
+/* curl_getdate() also takes many forms that no server may send; only what begins as an HTTP date passes. */
+static bool is_http_date(const char *text)
+{
+	static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(days); i++)
+		if (strncmp(text, days[i], 3) == 0)
+			return strchr(text, ':') != NULL;
+	return false;
+}
+
+int64_t answer_parse_retry_after(const char *value, size_t n, int64_t wall)
+{
+	char text[64];
+	int64_t wait = 0;
+	time_t date;
+	size_t i;
+
+	while (n > 0 && isspace((unsigned char)value[0])) {
+		value++;
+		n--;
+	}
+	while (n > 0 && isspace((unsigned char)value[n - 1]))
+		n--;
+	if (n == 0 || n >= sizeof(text) || memchr(value, 0, n))
+		return -1;
+	memcpy(text, value, n);
+	text[n] = 0;
+	for (i = 0; i < n && isdigit((unsigned char)text[i]); i++)
+		wait = MIN(wait * 10 + (text[i] - '0'), BACKOFF_RETRY_AFTER / NSEC_PER_SEC);
+	if (i == n)
+		return wait * NSEC_PER_SEC;
+	if (!is_http_date(text))
+		return -1;
+	date = curl_getdate(text, NULL);
+	if (date < 0)
+		return -1;
+	if (date <= wall / NSEC_PER_SEC)
+		return 0;
+	if (date - wall / NSEC_PER_SEC >= BACKOFF_RETRY_AFTER / NSEC_PER_SEC)
+		return BACKOFF_RETRY_AFTER;
+	return date * NSEC_PER_SEC - wall;
+}
+
+/* A run of hex digits as long as half a log ID or longer becomes one '#'. */
+static size_t hide_ids(char *text, size_t n)
+{
+	size_t out = 0;
+
+	for (size_t i = 0; i < n;) {
+		size_t run = 0;
+
+		while (i + run < n && isxdigit((unsigned char)text[i + run]))
+			run++;
+		if (run >= LOG_ID_SIZE) {
+			text[out++] = '#';
+			i += run;
+			continue;
+		}
+		run = MAX(run, (size_t)1);
+		memmove(text + out, text + i, run);
+		out += run;
+		i += run;
+	}
+	return out;
+}
+
+void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n)
+{
+	char excerpt[512];
+	size_t length = 0;
+
+	/* More is looked at than is shown: an ID must not escape by being cut in the middle. */
+	for (size_t i = 0; i < n && length < sizeof(excerpt); i++) {
+		unsigned char c = (unsigned char)words[i];
+
+		if (isspace(c) && (length == 0 || excerpt[length - 1] == ' '))
+			continue;
+		excerpt[length++] = isspace(c) ? ' ' : (c > 0x20 && c < 0x7f) ? (char)c : '?';
+	}
+	length = hide_ids(excerpt, length);
+	length = MIN(length, (size_t)TEXT_SHOWN);
+	while (length > 0 && excerpt[length - 1] == ' ')
+		length--;
+	snprintf(answer->text, sizeof(answer->text), "%s%s%.*s", prefix, length > 0 ? ": " : "", (int)length,
+		 excerpt);
+}
+
+void answer_describe_transfer(struct answer *answer, int curl_code, const char *error)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; error && i < ARRAY_SIZE(harmless); i++)
+		if (strncmp(error, harmless[i], strlen(harmless[i])) == 0)
+			n = strlen(error);
+	answer_describe(answer, curl_easy_strerror((CURLcode)curl_code), error, n);
+}

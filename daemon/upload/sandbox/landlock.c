@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Which files the uploader may reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): its own
+ * directory, and what finding a server takes. All that the configuration names comes from the broker. A file
+ * of /etc that is replaced (resolv.conf is, whenever the network changes) is not the one that was allowed any
+ * more: the uploader then ends, to be started again; where nobody would start it, all of /etc is allowed.
+ */
+
+#include "daemon/upload/sandbox/sandbox.h"
+
+#include "common/address.h"
+#include "common/cleanup.h"
+#include "common/config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Of newer kernels than the build's headers (include/uapi/linux/landlock.h there). */
+#define ACCESS_FS_REFER	    (UINT64_C(1) << 13) /* ABI 2 */
+#define ACCESS_FS_TRUNCATE  (UINT64_C(1) << 14) /* ABI 3 */
+#define ACCESS_FS_IOCTL_DEV (UINT64_C(1) << 15) /* ABI 5 */
+#define ACCESS_NET_BIND_TCP (UINT64_C(1) << 0)	/* ABI 4 */
+#define RULE_NET_PORT	    2
+#define SCOPE_ABSTRACT_UNIX (UINT64_C(1) << 0) /* ABI 6 */
+#define SCOPE_SIGNAL	    (UINT64_C(1) << 1)
+
+#define ACCESS_FS_ABI_1 ((UINT64_C(1) << 13) - 1)
+#define ACCESS_READ	(LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define ACCESS_WRITE                                                                                         \
+	(ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |                       \
+	 LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |        \
+	 ACCESS_FS_REFER | ACCESS_FS_TRUNCATE)
+
+struct ruleset_attributes {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+struct net_port_attributes {
+	uint64_t allowed_access;
+	uint64_t port;
+};
+
+static uint16_t metrics_port(const struct config *config)
+{
+	struct endpoint endpoint;
+
+	if (!config->metrics_listen || endpoint_parse(config->metrics_listen, &endpoint) < 0)
+		return 0;
+	return endpoint.port;
+}
+
+bool sandbox_needs_restart(const struct config *old, const struct config *new)
+{
+	/* Files come from the broker, whatever their names are. */
+	return metrics_port(new) != 0 && metrics_port(new) != metrics_port(old);
+}
+
+static int allow_at(int ruleset_fd, uint64_t handled, int fd, uint64_t access)
+{
+	struct landlock_path_beneath_attr rule = {.allowed_access = access & handled, .parent_fd = fd};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		rule.allowed_access &=
+			LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_FS_TRUNCATE;
+	if (syscall(SYS_landlock_add_rule, ruleset_fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What isn't there can't be allowed, and is needed by nobody. */
+static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
+{
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ? 0 : -errno;
+	return allow_at(ruleset_fd, handled, fd, access);
+}
+
+/* What finding a server, and knowing it, takes of /etc. */
+static const char *const etc_files[] = {
+	"/etc/resolv.conf",	"/etc/hosts",	  "/etc/nsswitch.conf",	  "/etc/host.conf", "/etc/gai.conf",
+	"/etc/services",	"/etc/protocols", "/etc/localtime",	  "/etc/ssl",	    "/etc/pki",
+	"/etc/ca-certificates", "/etc/pkcs11",	  "/etc/crypto-policies",
+};
+
+static int allow_all(int ruleset_fd, uint64_t handled, const char *const *paths, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = allow(ruleset_fd, handled, paths[i], ACCESS_READ);
+	return r;
+}
+
+static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
+{
+	/* Modules of name resolution, certificates, time zones; the rest of what resolv.conf may lead to. */
+	static const char *const readable[] = {
+		"/usr",
+		"/lib",
+		"/lib64",
+		"/etc/ld.so.cache",
+		"/run/resolvconf",
+		"/run/systemd/resolve",
+		"/run/NetworkManager",
+		"/dev/urandom",
+		"/dev/random",
+		"/proc/self",
+		"/proc/sys/net",
+		"/proc/sys/vm/overcommit_memory",
+	};
+	static const char *const etc[] = {"/etc"};
+	int r = allow_all(ruleset_fd, handled, readable, ARRAY_SIZE(readable));
+
+	if (r == 0)
+		r = all_of_etc ? allow_all(ruleset_fd, handled, etc, ARRAY_SIZE(etc))
+			       : allow_all(ruleset_fd, handled, etc_files, ARRAY_SIZE(etc_files));
+	if (r == 0)
+		r = allow(ruleset_fd, handled, "/dev/null", ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
+	return r;
+}
+
+unsigned int sandbox_unreadable(void)
+{
+	unsigned int unreadable = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++) {
+		_cleanup_close_ int fd = open(etc_files[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+		if (fd < 0 && errno == EACCES)
+			unreadable |= 1u << i;
+	}
+	return unreadable;
+}
+
+/* Binding a port is for metrics only; a kernel without that part of landlock has said so by its version. */
+static int allow_port(int ruleset_fd, uint16_t port)
+{
+	struct net_port_attributes rule = {.allowed_access = ACCESS_NET_BIND_TCP, .port = port};
+
+	if (port == 0)
+		return 0;
+	return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
+static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
+{
+	struct ruleset_attributes attributes = {.handled_access_fs = ACCESS_FS_ABI_1};
+	size_t size = sizeof(attributes.handled_access_fs);
+	long fd;
+
+	if (version >= 2)
+		attributes.handled_access_fs |= ACCESS_FS_REFER;
+	if (version >= 3)
+		attributes.handled_access_fs |= ACCESS_FS_TRUNCATE;
+	if (version >= 4) {
+		attributes.handled_access_net = ACCESS_NET_BIND_TCP;
+		size = offsetof(struct ruleset_attributes, scoped);
+	}
+	if (version >= 5)
+		attributes.handled_access_fs |= ACCESS_FS_IOCTL_DEV;
+	if (version >= 6) {
+		attributes.scoped = SCOPE_ABSTRACT_UNIX | SCOPE_SIGNAL;
+		size = sizeof(attributes);
+	}
+	fd = syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
+	if (fd < 0)
+		return -errno;
+	*ret_attributes = attributes;
+	return (int)fd;
+}
+
+int sandbox_restrict_files(const struct config *config, int upload_fd, bool all_of_etc)
+{
+	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	struct ruleset_attributes attributes = {};
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (version < 0)
+		return -errno;
+	fd = make_ruleset(version, &attributes);
+	if (fd < 0)
+		return fd;
+	r = allow_system(fd, attributes.handled_access_fs, all_of_etc);
+	if (r == 0)
+		r = allow_at(fd, attributes.handled_access_fs, upload_fd, ACCESS_WRITE);
+	if (r == 0 && attributes.handled_access_net)
+		r = allow_port(fd, metrics_port(config));
+	if (r < 0)
+		return r;
+	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
+}

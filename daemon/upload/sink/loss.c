@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Losses as text. What a text needs is kept in the cursor with the bounds of the batch that tells it, so that
+ * the batch is the same at every try, also after a restart.
+ */
+
+#include "daemon/upload/sink/loss.h"
+
+#include "common/time_text.h"
+
+#include <inttypes.h>
+
+void sink_loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
+{
+	static const char *const reasons[] = {
+		[CURSOR_LOSS_SPOOL_FULL] = "spool full",
+		[CURSOR_LOSS_DAMAGED] = "damaged on disk",
+		[CURSOR_LOSS_REFUSED] = "refused and not kept",
+		[CURSOR_LOSS_UNREAD] = "passed over",
+	};
+	char now[TIME_TEXT_MAX], from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+
+	time_format(loss->client_time, now);
+	buffer_printf(buffer, "{\"logtail\":{\"client_time\":\"%s\",\"proc_id\":%" PRIu32 "},\"text\":\"",
+		      now, loss->proc_id);
+	buffer_printf(buffer, "netlogd: lost %" PRIu64 " message%s (%" PRIu64 " bytes)", loss->messages,
+		      loss->messages == 1 ? "" : "s", loss->bytes);
+	if (loss->from != 0 || loss->to != 0) {
+		time_format(loss->from != 0 ? loss->from : loss->to, from);
+		time_format(loss->to, to);
+		buffer_printf(buffer, " from %s to %s", from, to);
+	}
+	buffer_printf(buffer, ": %s\"}", reasons[loss->reason]);
+}
+
+uint32_t message_proc_id(const char *message, size_t n)
+{
+	static const char name[] = "\"proc_id\":";
+	const char *at = memmem(message, MIN(n, (size_t)256), name, sizeof(name) - 1);
+	uint64_t value = 0;
+
+	if (!at)
+		return 0;
+	for (at += sizeof(name) - 1; at < message + n && *at >= '0' && *at <= '9'; at++)
+		if (value <= UINT32_MAX)
+			value = value * 10 + (uint64_t)(*at - '0');
+	return value <= UINT32_MAX ? (uint32_t)value : 0;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The fixture of the spool's suites. */
+
+#include "tests/unit/common/spool/support.h"
+
+#include "common/file.h"
+#include "common/spool/cursor.h"
+#include "common/spool/directory.h"
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct spool_test spool_test;
+
+/* In the parent, so that it is removed whatever becomes of the test. */
+static char *directory;
+
+char *path_join(const char *parent, const char *name)
+{
+	char *path;
+
+	ck_assert_int_gt(asprintf(&path, "%s/%s", parent, name), 0);
+	return path;
+}
+
+static void make_directory(void)
+{
+	directory = path_join(getenv("TMPDIR") ?: "/tmp", "netlogd-spool-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+	(void)status;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static void remove_directory(void)
+{
+	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	free(TAKE_PTR(directory));
+}
+
+void spool_test_disk_lock(void)
+{
+	pthread_mutex_lock(&spool_test.disk.lock);
+}
+
+void spool_test_disk_unlock(void)
+{
+	pthread_mutex_unlock(&spool_test.disk.lock);
+}
+
+static int disk_openat(int directory_fd, const char *name, int flags, mode_t mode, void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+	int error;
+
+	pthread_mutex_lock(&disk->lock);
+	error = disk->open_error;
+	pthread_mutex_unlock(&disk->lock);
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	return spool_files_system.openat(directory_fd, name, flags, mode, NULL);
+}
+
+/* How much of a write the disk takes; -1 with errno. Called with the lock held. */
+static ssize_t disk_takes(struct spool_test_disk *disk, size_t n)
+{
+	disk->writes++;
+	errno = disk->write_error;
+	if (disk->write_error)
+		return -1;
+	if (disk->short_writes > 0)
+		n = MIN(n, disk->short_writes);
+	errno = ENOSPC;
+	if (disk->limited && disk->room <= 0)
+		return -1;
+	if (disk->limited)
+		n = MIN(n, (size_t)disk->room);
+	disk->room -= (int64_t)n;
+	return (ssize_t)n;
+}
+
+static ssize_t disk_write(int fd, const void *data, size_t n, void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+	ssize_t takes;
+
+	pthread_mutex_lock(&disk->lock);
+	takes = disk_takes(disk, n);
+	pthread_mutex_unlock(&disk->lock);
+	return takes < 0 ? -1 : write(fd, data, (size_t)takes);
+}
+
+static int disk_sync(int fd, void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+	int error = 0;
+
+	(void)fd;
+	pthread_mutex_lock(&disk->lock);
+	disk->syncs++;
+	if (disk->sync_failures > 0) {
+		disk->sync_failures--;
+		disk->failed_syncs++;
+		error = disk->sync_error;
+	}
+	pthread_mutex_unlock(&disk->lock);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+static void give_back(struct spool_test_disk *disk, int64_t bytes)
+{
+	pthread_mutex_lock(&disk->lock);
+	disk->room += bytes;
+	pthread_mutex_unlock(&disk->lock);
+}
+
+static int disk_ftruncate(int fd, off_t size, void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+	struct stat st;
+
+	if (disk->no_truncate) {
+		errno = EIO;
+		return -1;
+	}
+	if (fstat(fd, &st) < 0 || ftruncate(fd, size) < 0)
+		return -1;
+	give_back(disk, st.st_size - size);
+	return 0;
+}
+
+static int disk_fallocate(int fd, off_t size, void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+	bool room;
+
+	pthread_mutex_lock(&disk->lock);
+	room = !disk->limited || disk->room >= size;
+	if (room)
+		disk->room -= size;
+	pthread_mutex_unlock(&disk->lock);
+	errno = ENOSPC;
+	return room ? ftruncate(fd, size) : -1;
+}
+
+static int disk_unlinkat(int directory_fd, const char *name, void *userdata)
+{
+	struct stat st;
+
+	if (fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || unlinkat(directory_fd, name, 0) < 0)
+		return -1;
+	give_back(userdata, st.st_size);
+	return 0;
+}
+
+static int64_t disk_now(void *userdata)
+{
+	struct spool_test_disk *disk = userdata;
+
+	return disk->now;
+}
+
+static void setup_disk(struct spool_test *t)
+{
+	t->files = (struct spool_files){
+		.openat = disk_openat,
+		.write = disk_write,
+		.fdatasync = disk_sync,
+		.fsync = disk_sync,
+		.ftruncate = disk_ftruncate,
+		.fallocate = disk_fallocate,
+		.renameat = spool_files_system.renameat,
+		.unlinkat = disk_unlinkat,
+		.now = disk_now,
+		.userdata = &t->disk,
+	};
+	pthread_mutex_init(&t->disk.lock, NULL);
+}
+
+static void setup(void)
+{
+	struct spool_test *t = &spool_test;
+
+	*t = (struct spool_test){.directory = directory};
+	t->spool = path_join(t->directory, "spool");
+	t->upload = path_join(t->directory, "upload");
+	t->machine_id = path_join(t->directory, "machine-id");
+	t->boot_id = path_join(t->directory, "boot-id");
+	text_write(t->machine_id, "0123456789abcdef0123456789abcdef\n");
+	text_write(t->boot_id, "01234567-89ab-cdef-0123-456789abcdef\n");
+	ck_assert_int_eq(mkdir(t->upload, 0700), 0);
+	t->options = (struct spool_writer_options){
+		.directory = t->spool,
+		.max_size = 8 << 20,
+		.sync = SPOOL_SYNC_INTERVAL,
+		.sync_interval = 3600 * NSEC_PER_SEC,
+		.upload_directory = t->upload,
+		.file_mode = 0600,
+		.retry_interval = 10 * NSEC_PER_MSEC,
+		.machine_id_file = t->machine_id,
+		.boot_id_file = t->boot_id,
+		.files = &t->files,
+	};
+	setup_disk(t);
+}
+
+static void teardown(void)
+{
+	struct spool_test *t = &spool_test;
+
+	spool_test_close();
+	free(t->spool);
+	free(t->upload);
+	free(t->machine_id);
+	free(t->boot_id);
+}
+
+int spool_test_run(const char *name, const TTest *const *tests, size_t n)
+{
+	Suite *suite = suite_create(name);
+	SRunner *runner;
+	int failed;
+
+	for (size_t i = 0; i < n; i++) {
+		TCase *one = tcase_create(tests[i]->name);
+
+		tcase_add_unchecked_fixture(one, make_directory, remove_directory);
+		tcase_add_checked_fixture(one, setup, teardown);
+		tcase_set_timeout(one, 120);
+		tcase_add_test(one, tests[i]);
+		suite_add_tcase(suite, one);
+	}
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void on_stored(uint64_t sequence, void *userdata)
+{
+	struct spool_test *t = userdata;
+
+	__atomic_store_n(&t->stored, sequence, __ATOMIC_SEQ_CST);
+}
+
+static void on_lost(const struct spool_loss *loss, void *userdata)
+{
+	struct spool_test *t = userdata;
+
+	if (t->lost_calls++ == 0)
+		t->lost.from = loss->from;
+	t->lost.to = loss->to;
+	t->lost.messages += loss->messages;
+	t->lost.bytes += loss->bytes;
+}
+
+void spool_test_open(void)
+{
+	static const struct spool_writer_ops ops = {.stored = on_stored, .lost = on_lost};
+	struct spool_test *t = &spool_test;
+	char *reason = NULL;
+
+	ck_assert_ptr_null(t->writer);
+	ck_assert_int_eq(spool_writer_new(&t->options, &ops, t, &t->writer, &reason), 0);
+	ck_assert_ptr_null(reason);
+}
+
+void spool_test_close(void)
+{
+	spool_writer_free(TAKE_PTR(spool_test.writer));
+}
+
+void spool_test_text(uint64_t i, size_t length, char *ret_text)
+{
+	memset(ret_text, 'a' + (int)(i % 26), length);
+	ret_text[snprintf(ret_text, length, "{\"number\":%llu,\"x\":\"", (unsigned long long)i)] =
+		(char)('a' + (int)(i % 26));
+	memcpy(ret_text + length - 2, "\"}", 3);
+}
+
+char *spool_test_message(uint64_t i, size_t length)
+{
+	char *text = malloc(length + 1);
+
+	ck_assert_ptr_nonnull(text);
+	ck_assert_uint_ge(length, 32);
+	spool_test_text(i, length, text);
+	return text;
+}
+
+void spool_test_append(uint64_t i, size_t length)
+{
+	_cleanup_free_ char *text = spool_test_message(i, length);
+
+	ck_assert_int_eq(spool_writer_append(spool_test.writer, text, length, (int64_t)i * NSEC_PER_SEC), 0);
+}
+
+void spool_test_sync(void)
+{
+	ck_assert_int_eq(spool_writer_sync(spool_test.writer, 20000), 0);
+}
+
+struct spool_status spool_test_status(void)
+{
+	struct spool_status status;
+
+	spool_writer_get_status(spool_test.writer, &status);
+	return status;
+}
+
+void spool_test_await_error(int error)
+{
+	/* Each call is a try of the writer that it waits for. */
+	for (int i = 0; i < 1000 && spool_test_status().error != error; i++)
+		spool_writer_sync(spool_test.writer, 10);
+	ck_assert_int_eq(spool_test_status().error, error);
+}
+
+uint64_t spool_test_number(const struct spool_message *message)
+{
+	_cleanup_free_ char *expected = NULL;
+	unsigned long long number;
+
+	ck_assert_uint_ge(message->length, 32);
+	ck_assert_int_eq(sscanf(message->data, "{\"number\":%llu,", &number), 1);
+	expected = spool_test_message(number, message->length);
+	ck_assert_mem_eq(message->data, expected, message->length);
+	ck_assert_int_eq(message->time, (int64_t)number * NSEC_PER_SEC);
+	ck_assert_uint_eq(message->sequence, message->position.sequence);
+	return number;
+}
+
+struct spool_reader *spool_test_reader(const char *path)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct spool_reader *reader = NULL;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(spool_reader_new(fd, &reader), 0);
+	return reader;
+}
+
+void spool_test_expect(struct spool_reader *reader, uint64_t number)
+{
+	struct spool_message message;
+	struct spool_gap gap;
+
+	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_MESSAGE);
+	ck_assert_uint_eq(spool_test_number(&message), number);
+}
+
+void spool_test_expect_end(struct spool_reader *reader)
+{
+	struct spool_message message;
+	struct spool_gap gap;
+
+	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_END);
+}
+
+void spool_test_holds(uint64_t first, uint64_t last)
+{
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
+
+	for (uint64_t i = first; i <= last; i++)
+		spool_test_expect(reader, i);
+	spool_test_expect_end(reader);
+}
+
+struct spool_position spool_test_position(uint64_t number)
+{
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
+	struct spool_position position = {};
+	struct spool_message message;
+	struct spool_gap gap;
+	int r;
+
+	while ((r = spool_reader_next(reader, &message, &gap)) > 0)
+		if (r == SPOOL_READ_MESSAGE && spool_test_number(&message) == number)
+			position = message.position;
+	ck_assert_uint_ne(position.sequence, 0);
+	return position;
+}
+
+void spool_test_cursor(const char *sink, const struct spool_position *position)
+{
+	_cleanup_free_ char *path = path_join(spool_test.upload, sink);
+	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
+	_cleanup_close_ int fd = -1;
+
+	ck_assert(mkdir(path, 0700) == 0 || errno == EEXIST);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+	ck_assert_int_eq(cursor_write(cursor, &(struct cursor_state){.delivered = *position}), 0);
+}
+
+static struct spool_listing list(void)
+{
+	_cleanup_close_ int fd = open(spool_test.spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct spool_listing listing;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(spool_list(fd, &listing), 0);
+	return listing;
+}
+
+size_t spool_test_segments(void)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = list();
+
+	return listing.n;
+}
+
+char *spool_test_segment(size_t i)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = list();
+
+	ck_assert_uint_lt(i, listing.n);
+	return path_join(spool_test.spool, listing.entries[i].name);
+}
+
+uint8_t *bytes_read(const char *path, size_t *ret_size)
+{
+	char *data;
+
+	ck_assert_int_eq(file_read(AT_FDCWD, path, SIZE_MAX / 2, &data, ret_size, NULL), 0);
+	return (uint8_t *)data;
+}
+
+void bytes_write(const char *path, const void *data, size_t n)
+{
+	FILE *file = fopen(path, "we");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fwrite(data, 1, n, file), n);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+void text_write(const char *path, const char *text)
+{
+	bytes_write(path, text, strlen(text));
+}

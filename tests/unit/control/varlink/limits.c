@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The server core against clients that misbehave, and against the end of its own means. */
+
+#include "tests/unit/control/varlink/server_fixture.h"
+
+#include "common/buffer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+START_TEST(test_garbage)
+{
+	static const char *const garbage[] = {
+		"[]",
+		"GET / HTTP/1.1",
+		"{}",
+		"{\"method\":1}",
+		"{\"method\":\"org.example.test.Secret\",\"parameters\":[]}",
+		"{\"method\":\"org.example.test.Secret\",\"more\":1}",
+		"{\"method\":\"org.example.test.Secret\",\"oneway\":\"yes\"}",
+		"{\"method\":\"org.example.test.Secret\"}{}",
+		"",
+	};
+	struct fixture f;
+	struct peer other;
+
+	fixture_init(&f, NULL);
+	peer_connect(&other, &f);
+	for (size_t i = 0; i < ARRAY_SIZE(garbage); i++) {
+		struct peer peer;
+
+		peer_connect(&peer, &f);
+		peer_send_bytes(&peer, garbage[i], strlen(garbage[i]) + 1);
+		expect_cut_off(&peer);
+		peer_close(&peer);
+	}
+	ck_assert_uint_eq(counters(&f).cut_off, ARRAY_SIZE(garbage));
+	expect(&other, SAY("unharmed"), SAID("unharmed"));
+	peer_close(&other);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Sends all of it, however slowly the server takes it, unless cut off. */
+static void send_all(struct peer *peer, const char *data, size_t n)
+{
+	for (size_t i = 0; i < n && !peer->eof;) {
+		ssize_t sent = send(peer->fd, data + i, n - i, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (sent > 0)
+			i += (size_t)sent;
+		else
+			event_base_loop(peer->f->base, EVLOOP_NONBLOCK);
+	}
+}
+
+static void send_much(struct peer *peer, size_t n)
+{
+	_cleanup_free_ char *much = malloc(n);
+
+	memset(much, ' ', n);
+	send_all(peer, much, n);
+}
+
+START_TEST(test_too_large)
+{
+	static const char request[] =
+		"{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"x\"}}";
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	/* Exactly the largest is taken. */
+	peer_connect(&peer, &f);
+	send_much(&peer, VARLINK_MESSAGE_MAX - (sizeof(request) - 1));
+	peer_send_bytes(&peer, request, sizeof(request));
+	assert_json(peer_receive(&peer), SAID("x"));
+	/* One byte more is not. */
+	send_much(&peer, VARLINK_MESSAGE_MAX + 1);
+	expect_cut_off(&peer);
+	ck_assert_uint_eq(counters(&f).cut_off, 1);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* As many values as a request may have are looked at, and no more; fewer of a client that may only look. */
+START_TEST(test_too_many_values)
+{
+	static const struct {
+		bool operators;
+		size_t values;
+		bool cut_off;
+	} cases[] = {{true, 128 * 1024, false},
+		     {true, 128 * 1024 + 1, true},
+		     {false, 1024, false},
+		     {false, 1025, true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		static const char begin[] = "{\"method\":\"x.y\",\"parameters\":{\"a\":[";
+		_cleanup_buffer_ struct buffer request = {0};
+		struct fixture f;
+		struct peer peer;
+
+		fixture_init(&f, NULL);
+		f.operators = cases[i].operators;
+		peer_connect(&peer, &f);
+		/* Four of its own, and a comma before each number but the first. */
+		buffer_append_text(&request, begin);
+		for (size_t n = 4; n < cases[i].values; n++)
+			buffer_append_text(&request, "0,");
+		buffer_append(&request, "0]}}", 5);
+		send_all(&peer, request.data, request.length);
+		if (cases[i].cut_off)
+			expect_cut_off(&peer);
+		else
+			assert_json(
+				peer_receive(&peer),
+				"{'error':'org.varlink.service.InterfaceNotFound','parameters':{'interface':'x'}}");
+		ck_assert_uint_eq(counters(&f).cut_off, cases[i].cut_off);
+		peer_close(&peer);
+		turn_until(f.base, counters(&f).clients == 0);
+		fixture_deinit(&f);
+	}
+}
+END_TEST
+
+/* A client that is no operator gets eight requests in 40 ms, however many it sends at once. */
+START_TEST(test_asks_without_end)
+{
+	struct timespec begin, end;
+	struct fixture f;
+	struct peer peer, other;
+	int64_t ms;
+
+	fixture_init(&f, NULL);
+	f.operators = false;
+	peer_connect(&peer, &f);
+	peer_connect(&other, &f);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 100; i++)
+		peer_send(&peer, METHOD("Secret"));
+	for (uint64_t answers = 1; answers <= 100; answers++) {
+		json_decref(peer_receive(&peer));
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+		ck_assert_uint_le(counters(&f).calls, (uint64_t)(ms / 40 + 1) * 8);
+	}
+	/* It is only that one who waits. */
+	expect(&other, SAY("x"), SAID("x"));
+	/* An operator may ask as fast as the loop turns. */
+	f.operators = true;
+	peer_close(&other);
+	peer_connect(&other, &f);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	for (int i = 0; i < 100; i++)
+		peer_send(&other, METHOD("Secret"));
+	for (int i = 0; i < 100; i++)
+		json_decref(peer_receive(&other));
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
+	ck_assert_int_lt(ms, 100 / 8 * 40);
+	peer_close(&peer);
+	peer_close(&other);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Operators are served before all who asked earlier. */
+START_TEST(test_operators_go_first)
+{
+	struct varlink_server_options options = {.operator_priority = 1, .other_priority = 2};
+	struct peer others[20], operator_;
+	struct fixture f;
+
+	fixture_init(&f, &options);
+	f.operators = false;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		peer_connect(&others[i], &f);
+	f.operators = true;
+	peer_connect(&operator_, &f);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		for (int n = 0; n < 4; n++)
+			peer_send(&others[i], SAY("other"));
+	for (int n = 0; n < 4; n++)
+		peer_send(&operator_, SAY("operator"));
+	turn_until(f.base, json_array_size(f.order) == 4 * (ARRAY_SIZE(others) + 1));
+	for (size_t i = 0; i < json_array_size(f.order); i++)
+		ck_assert_str_eq(json_string_value(json_array_get(f.order, i)), i < 4 ? "operator" : "other");
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		peer_close(&others[i]);
+	peer_close(&operator_);
+	fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(test_silent_within_message)
+{
+	struct varlink_server_options options = {.idle_in_message_ms = 50};
+	struct fixture f;
+	struct peer idle, silent, waiting;
+
+	fixture_init(&f, &options);
+	peer_connect(&idle, &f);
+	peer_connect(&waiting, &f);
+	peer_send(&waiting, METHOD("Later"));
+	turn_until(f.base, f.kept != NULL);
+	peer_connect(&silent, &f);
+	peer_send_bytes(&silent, "{\"method\":", 10);
+	expect_cut_off(&silent);
+	/* Between messages, and while it is owed an answer, a client may be silent for ever. */
+	ck_assert(!idle.eof && !waiting.eof);
+	expect(&idle, SAY("x"), SAID("x"));
+	ck_assert_uint_eq(counters(&f).cut_off, 1);
+	peer_close(&idle);
+	peer_close(&silent);
+	peer_close(&waiting);
+	turn_until(f.base, f.n_closed == 1);
+	fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(test_does_not_read)
+{
+	struct varlink_server_options options = {.max_output = 1 << 20};
+	struct fixture f;
+	struct peer peer;
+	char text[1024];
+	int r, n = 0;
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "{\"number\":1", 11);
+	text[sizeof(text) - 1] = '}';
+	fixture_init(&f, &options);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	event_del(peer.event);
+	do
+		r = varlink_call_reply_continues_text(f.kept, text, sizeof(text));
+	while (r == 0 && ++n < 100000);
+	ck_assert_int_eq(r, -ENOBUFS);
+	ck_assert_int_ge(n, 1000);
+	ck_assert_uint_le(varlink_call_pending(f.kept), (1 << 20) + 2 * sizeof(text));
+	/* Told from the loop, not from within the answer. */
+	ck_assert_uint_eq(f.n_closed, 0);
+	ck_assert_int_eq(varlink_call_reply_continues_text(f.kept, text, sizeof(text)), -ENOTCONN);
+	turn_until(f.base, f.n_closed == 1);
+	ck_assert_uint_eq(counters(&f).cut_off, 1);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(test_gone_before_its_answer)
+{
+	struct fixture f;
+	struct peer peer;
+
+	/* Without a signal: whoever uses the server need not have thought of SIGPIPE. */
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	peer_close(&peer);
+	ck_assert_int_eq(varlink_call_reply_continues(f.kept, NULL), -ENOTCONN);
+	ck_assert_uint_eq(f.n_closed, 0);
+	turn_until(f.base, f.n_closed == 1);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Whoever asks on and on without reading is not served beyond a bound, and cut off after a while. */
+START_TEST(test_asks_and_does_not_read)
+{
+	struct varlink_server_options options = {.idle_in_message_ms = 200};
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, &options);
+	peer_connect(&peer, &f);
+	event_del(peer.event);
+	for (int i = 0; i < 200; i++)
+		peer_send(&peer, "{'method':'org.example.test.Large','parameters':{'bytes':100000}}");
+	turn_until(f.base, counters(&f).clients == 0);
+	ck_assert_uint_lt(counters(&f).calls, 20);
+	ck_assert_uint_eq(counters(&f).cut_off, 1);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Much more than a socket holds arrives whole, and what was asked behind it too. */
+START_TEST(test_large_answers)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	for (int i = 0; i < 5; i++)
+		peer_send(&peer, "{'method':'org.example.test.Large','parameters':{'bytes':3000000}}");
+	for (int i = 0; i < 5; i++) {
+		json_t *answer = peer_receive(&peer);
+
+		ck_assert_uint_eq(
+			json_string_length(json_object_get(json_object_get(answer, "parameters"), "text")),
+			3000000);
+		json_decref(answer);
+	}
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* Listens on a name that the kernel chooses (abstract: it leaves nothing behind). */
+static socklen_t listen_somewhere(struct fixture *f, struct sockaddr_un *ret_name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t size = sizeof(*ret_name);
+
+	*ret_name = (struct sockaddr_un){.sun_family = AF_UNIX};
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)ret_name, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)ret_name, &size), 0);
+	ck_assert_int_eq(listen(fd, 100), 0);
+	ck_assert_int_eq(varlink_server_listen(f->server, fd), 0);
+	return size;
+}
+
+static int connect_to(const struct sockaddr_un *name, socklen_t size)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)name, size), 0);
+	return fd;
+}
+
+static void fill_up(bool operators, size_t max, size_t expected)
+{
+	struct varlink_server_options options = {.max_clients = max};
+	struct sockaddr_un name;
+	struct peer peers[70];
+	struct fixture f;
+	socklen_t size;
+
+	fixture_init(&f, &options);
+	f.operators = operators;
+	size = listen_somewhere(&f, &name);
+	for (size_t i = 0; i < expected + 2; i++)
+		peer_init(&peers[i], &f, connect_to(&name, size));
+	expect_cut_off(&peers[expected]);
+	expect_cut_off(&peers[expected + 1]);
+	ck_assert_uint_eq(counters(&f).clients, expected);
+	ck_assert_uint_eq(counters(&f).refused, 2);
+	/* One that goes makes room for another. */
+	peer_close(&peers[0]);
+	peer_close(&peers[expected]);
+	turn_until(f.base, counters(&f).clients == expected - 1);
+	peer_init(&peers[0], &f, connect_to(&name, size));
+	expect(&peers[0], SAY("room"), SAID("room"));
+	expect(&peers[expected - 1], SAY("last"), SAID("last"));
+	for (size_t i = 0; i < expected + 2; i++)
+		if (i != expected)
+			peer_close(&peers[i]);
+	fixture_deinit(&f);
+}
+
+START_TEST(test_too_many_clients)
+{
+	fill_up(true, 0, 64);
+	/* The last quarter is for operators. */
+	fill_up(false, 0, 48);
+	fill_up(false, 8, 6);
+}
+END_TEST
+
+/* Operators take none of the places that others have, while there is room at all. */
+START_TEST(test_operators_and_others)
+{
+	struct varlink_server_options options = {.max_clients = 8};
+	struct peer peers[8];
+	struct fixture f;
+	int fds[2];
+
+	fixture_init(&f, &options);
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		f.operators = i < 2;
+		peer_connect(&peers[i], &f);
+	}
+	for (int n = 0; n < 2; n++) {
+		f.operators = n == 0;
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+		ck_assert_int_eq(varlink_server_add_connection(f.server, fds[0]), -EUSERS);
+		safe_close(fds[1]);
+	}
+	/* The place of one who may only look is free again for another, and for no third. */
+	peer_close(&peers[7]);
+	turn_until(f.base, counters(&f).clients == 7);
+	f.operators = false;
+	peer_connect(&peers[7], &f);
+	peer_close(&peers[0]);
+	turn_until(f.base, counters(&f).clients == 7);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	ck_assert_int_eq(varlink_server_add_connection(f.server, fds[0]), -EUSERS);
+	safe_close(fds[1]);
+	f.operators = true;
+	peer_connect(&peers[0], &f);
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++)
+		peer_close(&peers[i]);
+	fixture_deinit(&f);
+}
+END_TEST
+
+static void on_tick(evutil_socket_t fd, short what, void *userdata)
+{
+	(void)fd;
+	(void)what;
+	++*(int *)userdata;
+}
+
+/* Without a descriptor left a client waits, the loop rests, and the client is served when there is one. */
+START_TEST(test_no_descriptors)
+{
+	struct timeval tick = {.tv_usec = 20000};
+	struct rlimit limit, none;
+	struct sockaddr_un name;
+	struct fixture f;
+	struct peer peer;
+	int fd, turns = 0, ticks = 0;
+	struct event *timer;
+	socklen_t size;
+
+	fixture_init(&f, NULL);
+	size = listen_somewhere(&f, &name);
+	fd = connect_to(&name, size);
+	timer = event_new(f.base, -1, EV_PERSIST, on_tick, &ticks);
+	evtimer_add(timer, &tick);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)fd + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	while (ticks < 15) {
+		ck_assert_int_eq(event_base_loop(f.base, EVLOOP_ONCE), 0);
+		turns++;
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_uint_ge(counters(&f).accept_errors, 2);
+	/* 300 ms: the ticks, and a try each 100 ms. */
+	ck_assert_int_le(turns, 30);
+	peer_init(&peer, &f, fd);
+	expect(&peer, SAY("served"), SAID("served"));
+	event_free(timer);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(test_server_goes_first)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, METHOD("Later"));
+	turn_until(f.base, f.kept != NULL);
+	varlink_server_free(TAKE_PTR(f.server));
+	ck_assert_uint_eq(f.n_closed, 1);
+	expect_cut_off(&peer);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+START_TEST(test_kept_call_outlives_all)
+{
+	struct varlink_call *call;
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, METHOD("Later"));
+	turn_until(f.base, f.kept != NULL);
+	call = varlink_call_ref(f.kept);
+	peer_close(&peer);
+	turn_until(f.base, f.n_closed == 1);
+	fixture_deinit(&f);
+	ck_assert_int_eq(varlink_call_reply(call, json_pack("{si}", "number", 1)), -ENOTCONN);
+	ck_assert_uint_eq(varlink_call_pending(call), 0);
+	varlink_call_unref(call);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_garbage,
+		test_too_large,
+		test_too_many_values,
+		test_asks_without_end,
+		test_operators_go_first,
+		test_silent_within_message,
+		test_does_not_read,
+		test_gone_before_its_answer,
+		test_asks_and_does_not_read,
+		test_large_answers,
+		test_too_many_clients,
+		test_operators_and_others,
+		test_no_descriptors,
+		test_server_goes_first,
+		test_kept_call_outlives_all,
+	};
+
+	return run_suite("varlink_limits", tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The tun programs and their table in user space, where threads stand for CPUs: the programs' own source
+ * (user_tun.c) over maps that are memory, emptied by the daemon's own tun_drain(). So tests can look
+ * into it at every step, and stop a CPU at any.
+ */
+
+#include "common/connection.h"
+#include "daemon/bpf/flow.h"
+#include "daemon/device/device.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define USER_CPUS 2
+
+enum user_map { USER_ENTRIES, USER_SLOTS, USER_FILL, USER_TOTALS, USER_EPOCH, N_USER_MAPS };
+
+/* What is set before programs are loaded. */
+struct user_settings {
+	uint32_t capacity;
+	uint32_t slot_bits;
+	uint32_t number_bits;
+	uint32_t seeds[FLOW_SEEDS];
+	uint64_t pressure_threshold;
+};
+
+/* A packet is what the decoder makes of it; the program itself adds the CPU to the key. */
+struct user_packet {
+	struct flow_key key;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+/* --- the program's side: user_tun.c --- */
+
+extern const void *const user_tun_maps[N_USER_MAPS];
+void user_tun_configure(const struct user_settings *settings);
+void user_tun_count(const struct user_packet *packet, bool received);
+
+/* The CPU that this thread stands for. */
+extern __thread uint32_t user_cpu;
+/* As the kernel's helper does. */
+void *user_map_lookup(const void *map, const void *key);
+
+/* --- the daemon's side: user_maps.c --- */
+
+/*
+ * Maps for a side of so many entries, with these random words in the hash (FLOW_SEEDS; NULL: really random).
+ * Ends the test with abort() when they can't be made.
+ */
+void user_maps_init(uint32_t max_entries, const uint32_t *seeds);
+void user_maps_deinit(void);
+
+/* Moves the programs to the other side; returns the one that is to be drained when no program uses it any
+ * more. */
+unsigned int user_maps_flip(void);
+/* The side that programs use now. */
+unsigned int user_maps_side(void);
+/* tun_drain(). `fail_after`: that many calls to the kernel succeed, and the next one fails; negative:
+ * none does. */
+int user_maps_drain(unsigned int side, int fail_after, struct extraction *extraction);
+
+/* What a program counted on this CPU and side without an entry. No program may run there meanwhile. */
+struct counts user_maps_overflow(unsigned int cpu, unsigned int side);
+/* The side in which this thread's last packet was counted. */
+unsigned int user_maps_last_side(void);
+
+/* Where an address lies: true and the side and number of the entry, and the offset in it. */
+bool user_maps_find_entry(const void *address, unsigned int *ret_side, uint32_t *ret_number,
+			  size_t *ret_offset);
+/* Whether an address lies in any map. */
+bool user_maps_hold(const void *address);
+/* Whose slot it is: the side, from the address of a slot. */
+bool user_maps_find_slot(const void *address, unsigned int *ret_side);
+bool user_maps_find_fill(const void *address, unsigned int *ret_side);
+uint32_t user_maps_number_mask(void);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The tun programs, compiled for user space: the very same source, over stand-ins for the kernel's helpers
+ * and for the decoder (user_program/), and with a call for every access to memory (user_steps.c).
+ */
+
+#include "daemon/bpf/flow.h"
+#include "tests/unit/daemon/device/support/user_maps.h"
+
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "daemon/bpf/decode.bpf.h"
+
+/* What is read-only to a program is set before it is loaded, so here it can't be constant. */
+#define const
+#include "daemon/bpf/tun.bpf.c"
+#undef const
+
+const void *const user_tun_maps[N_USER_MAPS] = {
+	[USER_ENTRIES] = &entries, [USER_SLOTS] = &slots, [USER_FILL] = &fill,
+	[USER_TOTALS] = &totals,   [USER_EPOCH] = &epoch,
+};
+
+void user_tun_configure(const struct user_settings *settings)
+{
+	flow_capacity = settings->capacity;
+	flow_slot_bits = settings->slot_bits;
+	flow_number_bits = settings->number_bits;
+	pressure_threshold = settings->pressure_threshold;
+	for (int i = 0; i < FLOW_SEEDS; i++)
+		flow_seeds[i] = settings->seeds[i];
+}
+
+void user_tun_count(const struct user_packet *packet, bool received)
+{
+	struct __sk_buff *skb = (struct __sk_buff *)packet;
+
+	if (received)
+		count_ingress(skb);
+	else
+		count_egress(skb);
+}

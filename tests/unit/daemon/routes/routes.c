@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The effective routes over windows: what comes, goes, lingers, and where each prefix comes from. */
+
+#include "daemon/routes/routes.h"
+
+#include "tests/unit/daemon/record/support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct config config;
+static struct routes *routes;
+
+static void setup(void)
+{
+	config = (struct config){.routes_mode = ROUTES_AUTO};
+	config.routes = test_lists("100.64.0.1/10", "10.1.0.0/16 0.0.0.0/0", "192.168.1.0/24");
+	test_list_add(&config.tailnet, "100.64.0.0/10");
+	test_list_add(&config.tailnet_exclude, "100.115.92.0/23");
+	ck_assert_int_eq(routes_new(&config, &routes), 0);
+}
+
+static void teardown(void)
+{
+	routes_free(routes);
+	test_lists_deinit(&config.routes);
+	prefix_list_deinit(&config.tailnet);
+	prefix_list_deinit(&config.tailnet_exclude);
+}
+
+static bool within(const char *text)
+{
+	struct address address = test_address(text);
+
+	return routing_contains(routes_current(routes), &address);
+}
+
+static bool is_node(const char *text)
+{
+	struct address address = test_address(text);
+
+	return routing_is_node_address(routes_current(routes), &address);
+}
+
+static void found(const char *local_addrs, const char *routes_text, const char *tailnet_text)
+{
+	struct route_lists lists = test_lists(local_addrs, routes_text, "");
+	struct prefix_list tailnet = {0};
+
+	test_list_add(&tailnet, tailnet_text);
+	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, &tailnet), 0);
+	prefix_list_deinit(&tailnet);
+	test_lists_deinit(&lists);
+}
+
+static void reconfigure(const char *local_addrs, const char *routes_text, const char *subnet_routes)
+{
+	struct route_lists lists = test_lists(local_addrs, routes_text, subnet_routes);
+
+	ck_assert_int_eq(routes_reconfigure(routes, &lists), 0);
+	test_lists_deinit(&lists);
+}
+
+/* "localAddrs 100.64.0.1/32 configured" for each, with a newline. */
+static void print_entry(const struct route_entry *entry, void *userdata)
+{
+	char *text = userdata, prefix[PREFIX_TEXT_MAX];
+
+	prefix_format(&entry->prefix, prefix);
+	sprintf(text + strlen(text), "%s %s%s%s%s%s%s\n", route_list_name(entry->list), prefix,
+		entry->origins & ROUTE_CONFIGURED ? " configured" : "",
+		entry->origins & ROUTE_RECONFIGURED ? " reconfigured" : "",
+		entry->origins & ROUTE_FOUND ? " found" : "",
+		entry->origins & ROUTE_FOUND_PEER ? " peer" : "", entry->origins ? "" : " gone");
+}
+
+static void expect(const char *expected)
+{
+	char text[4096] = "";
+
+	routes_foreach(routes, print_entry, text);
+	ck_assert_str_eq(text, expected);
+}
+
+START_TEST(configured)
+{
+	expect("localAddrs 100.64.0.1/32 configured\n"
+	       "routes 0.0.0.0/0 configured\n"
+	       "routes 10.1.0.0/16 configured\n"
+	       "subnetRoutes 192.168.1.0/24 configured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+	ck_assert_uint_eq(routes_count(routes), 5);
+	ck_assert(within("100.64.0.1") && is_node("100.64.0.1"));
+	ck_assert(!within("100.64.0.2"));
+	ck_assert(within("10.1.255.1") && within("192.168.1.9"));
+	ck_assert_uint_eq(routes_local_addrs(routes)->n, 1);
+	ck_assert_uint_eq(routes_local_addrs(routes)->items[0].length, 32);
+}
+END_TEST
+
+START_TEST(the_same_routing_as_long_as_nothing_changes)
+{
+	const struct routing *before = routes_current(routes);
+
+	found("100.64.0.1/10", "10.1.0.0/16 10.1.2.3/16", "");
+	ck_assert_ptr_eq(routes_current(routes), before);
+	routes_end_window(routes);
+	ck_assert_ptr_eq(routes_current(routes), before);
+	expect("localAddrs 100.64.0.1/32 configured found\n"
+	       "routes 0.0.0.0/0 configured\n"
+	       "routes 10.1.0.0/16 configured found\n"
+	       "subnetRoutes 192.168.1.0/24 configured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+	/* Going away as found, it is still configured. */
+	found("", "", "");
+	ck_assert_ptr_eq(routes_current(routes), before);
+	expect("localAddrs 100.64.0.1/32 configured\n"
+	       "routes 0.0.0.0/0 configured\n"
+	       "routes 10.1.0.0/16 configured\n"
+	       "subnetRoutes 192.168.1.0/24 configured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+}
+END_TEST
+
+START_TEST(a_new_peer_counts_in_the_window_in_which_it_is_found)
+{
+	found("", "100.64.0.7/32 10.7.0.0/16", "10.7.0.0/16");
+	ck_assert(within("100.64.0.7") && is_node("100.64.0.7"));
+	ck_assert(is_node("10.7.1.1"));
+}
+END_TEST
+
+START_TEST(a_removed_peer_counts_until_the_window_after_has_ended)
+{
+	found("", "100.64.0.7/32", "172.20.0.0/16");
+	routes_end_window(routes); /* window 1 */
+	/* It goes in window 2, which is seen at its end. */
+	found("", "", "");
+	ck_assert(is_node("100.64.0.7"));
+	expect("localAddrs 100.64.0.1/32 configured\n"
+	       "routes 0.0.0.0/0 configured\n"
+	       "routes 10.1.0.0/16 configured\n"
+	       "routes 100.64.0.7/32 gone\n"
+	       "subnetRoutes 192.168.1.0/24 configured\n"
+	       "tailnet 100.64.0.0/10 configured\n"
+	       "tailnet 172.20.0.0/16 gone\n");
+	routes_end_window(routes); /* window 2 */
+	ck_assert(is_node("100.64.0.7"));
+	found("", "", "");
+	ck_assert(is_node("100.64.0.7"));
+	routes_end_window(routes); /* window 3, the one after the change */
+	ck_assert(!within("100.64.0.7"));
+	ck_assert_uint_eq(routes_count(routes), 5);
+}
+END_TEST
+
+START_TEST(a_peer_that_comes_back_stays)
+{
+	found("", "100.64.0.7/32", "");
+	routes_end_window(routes);
+	found("", "", "");
+	routes_end_window(routes);
+	found("", "100.64.0.7/32", "");
+	for (int i = 0; i < 5; i++)
+		routes_end_window(routes);
+	ck_assert(is_node("100.64.0.7"));
+	/* And it lingers anew when it goes again. */
+	found("", "", "");
+	routes_end_window(routes);
+	ck_assert(is_node("100.64.0.7"));
+	routes_end_window(routes);
+	ck_assert(!within("100.64.0.7"));
+}
+END_TEST
+
+START_TEST(reconfigured_in_place_of_configured)
+{
+	reconfigure("100.64.0.2", "10.2.0.0/16 10.1.0.0/16", "");
+	expect("localAddrs 100.64.0.1/32 gone\n"
+	       "localAddrs 100.64.0.2/32 reconfigured\n"
+	       "routes 0.0.0.0/0 gone\n"
+	       "routes 10.1.0.0/16 reconfigured\n"
+	       "routes 10.2.0.0/16 reconfigured\n"
+	       "subnetRoutes 192.168.1.0/24 gone\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+	ck_assert(within("192.168.1.1") && within("10.2.0.1"));
+	routes_end_window(routes); /* of the window with the change */
+	ck_assert(within("192.168.1.1"));
+	routes_end_window(routes); /* of the one after it */
+	ck_assert(!within("192.168.1.1") && within("10.1.0.1") && is_node("100.64.0.2"));
+	/* Found routes come on top. */
+	found("100.64.0.3", "", "");
+	ck_assert(is_node("100.64.0.3"));
+	/* The next Reconfig replaces only what the one before set. */
+	reconfigure("", "10.3.0.0/16", "");
+	routes_end_window(routes);
+	routes_end_window(routes);
+	expect("localAddrs 100.64.0.3/32 found\n"
+	       "routes 10.3.0.0/16 reconfigured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+}
+END_TEST
+
+START_TEST(reload_ends_reconfig)
+{
+	reconfigure("100.64.0.2", "", "");
+	routes_end_window(routes);
+	routes_end_window(routes);
+	ck_assert(!within("10.1.0.1"));
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert(within("10.1.0.1") && within("100.64.0.2"));
+	routes_end_window(routes);
+	routes_end_window(routes);
+	ck_assert(!within("100.64.0.2"));
+	expect("localAddrs 100.64.0.1/32 configured\n"
+	       "routes 0.0.0.0/0 configured\n"
+	       "routes 10.1.0.0/16 configured\n"
+	       "subnetRoutes 192.168.1.0/24 configured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+}
+END_TEST
+
+START_TEST(reload_changes_the_tailnet)
+{
+	prefix_list_deinit(&config.tailnet);
+	test_list_add(&config.tailnet, "10.1.0.0/17");
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert(is_node("10.1.0.1") && !is_node("10.1.128.1") && is_node("100.64.0.1"));
+	routes_end_window(routes);
+	routes_end_window(routes);
+	ck_assert(is_node("10.1.0.1") && !is_node("100.64.0.1"));
+	test_list_add(&config.tailnet_exclude, "10.1.0.0/24");
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert(!is_node("10.1.0.1") && is_node("10.1.1.1"));
+}
+END_TEST
+
+START_TEST(static_mode_finds_nothing)
+{
+	found("", "100.64.0.7/32", "172.20.0.0/16");
+	config.routes_mode = ROUTES_STATIC;
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert(is_node("100.64.0.7"));
+	routes_end_window(routes);
+	routes_end_window(routes);
+	ck_assert(!within("100.64.0.7"));
+	found("", "100.64.0.8/32", "");
+	ck_assert(!within("100.64.0.8"));
+}
+END_TEST
+
+/* What the kernel and a peer both give is gone when neither does. */
+START_TEST(found_by_the_kernel_and_by_a_peer)
+{
+	struct route_lists kernel = test_lists("", "10.7.0.0/16", "");
+	struct prefix_list peer = {0}, none = {0};
+	struct route_lists nothing = {0};
+
+	test_list_add(&peer, "10.7.0.0/16");
+	ck_assert_int_eq(routes_set_found(routes, &kernel, &peer, &none), 0);
+	ck_assert_int_eq(routes_set_found(routes, &nothing, &peer, &none), 0);
+	for (int i = 0; i < 3; i++)
+		routes_end_window(routes);
+	ck_assert(within("10.7.0.1"));
+	ck_assert_int_eq(routes_set_found(routes, &kernel, &none, &none), 0);
+	for (int i = 0; i < 3; i++)
+		routes_end_window(routes);
+	ck_assert(within("10.7.0.1"));
+	ck_assert_int_eq(routes_set_found(routes, &nothing, &none, &none), 0);
+	ck_assert(within("10.7.0.1"));
+	for (int i = 0; i < 2; i++)
+		routes_end_window(routes);
+	ck_assert(!within("10.7.0.1"));
+	prefix_list_deinit(&peer);
+	test_lists_deinit(&kernel);
+}
+END_TEST
+
+/* subnet-route=connected */
+START_TEST(static_mode_takes_the_connected_networks)
+{
+	struct route_lists lists = test_lists("100.64.0.1/32", "100.64.0.8/32", "172.20.0.0/16");
+
+	config.routes_mode = ROUTES_STATIC;
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
+	ck_assert(!within("100.64.0.8") && within("172.20.0.1"));
+	test_lists_deinit(&lists);
+}
+END_TEST
+
+/* Without a window nothing can be in flight. */
+START_TEST(a_change_while_stopped_is_over_at_the_start)
+{
+	reconfigure("100.64.0.2", "", "");
+	routes_begin(routes);
+	ck_assert(!within("10.1.0.1") && within("100.64.0.2"));
+	expect("localAddrs 100.64.0.2/32 reconfigured\n"
+	       "tailnet 100.64.0.0/10 configured\n");
+}
+END_TEST
+
+START_TEST(a_half_that_comes_makes_a_default_route)
+{
+	found("", "0.0.0.0/1", "");
+	ck_assert(within("8.8.8.8"));
+	found("", "0.0.0.0/1 128.0.0.0/1", "");
+	ck_assert(!within("8.8.8.8") && !within("200.0.0.1"));
+}
+END_TEST
+
+/* --- random sequences of changes against a plain account of the last windows --- */
+
+#define PREFIXES 12
+
+START_TEST(random_changes)
+{
+	uint64_t state = (uint64_t)_i;
+	/* By prefix: the last window in which it was there for some time. */
+	int last[PREFIXES];
+
+	for (int i = 0; i < PREFIXES; i++)
+		last[i] = -9;
+	for (int window = 0; window < 400; window++) {
+		struct route_lists lists = {0};
+
+		for (int i = 0; i < PREFIXES; i++) {
+			struct prefix prefix = {.length = 24};
+
+			if (test_random(&state) % 3)
+				continue;
+			prefix.address = address_ipv4((uint8_t[4]){10, 200, (uint8_t)i, 0});
+			ck_assert_int_eq(prefix_list_add(&lists.routes, &prefix), 0);
+			last[i] = window;
+		}
+		/* Read at the end of the window, and again at the start of the next: the same. */
+		ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
+		for (int i = 0; i < PREFIXES; i++) {
+			struct address address = address_ipv4((uint8_t[4]){10, 200, (uint8_t)i, 1});
+
+			/* Gone at the end of window w means: there at its start, and until w + 1 has ended.
+			 */
+			ck_assert_msg(
+				routing_contains(routes_current(routes), &address) == (window - last[i] <= 2),
+				"window %d, prefix %d, last there at the end of %d", window, i, last[i]);
+		}
+		routes_end_window(routes);
+		ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
+		test_lists_deinit(&lists);
+	}
+}
+END_TEST
+
+static void read_json(const char *text, int result, const char *value)
+{
+	_cleanup_free_ char *refused = NULL;
+	json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+	struct route_lists lists = {0};
+
+	ck_assert_ptr_nonnull(json);
+	ck_assert_int_eq(routes_from_json(json, &lists, &refused), result);
+	json_decref(json);
+	if (value)
+		ck_assert_str_eq(refused, value);
+	else
+		ck_assert_ptr_null(refused);
+	test_lists_deinit(&lists);
+}
+
+START_TEST(json)
+{
+	json_t *object = json_loads("{\"localAddrs\":[\"100.64.0.1\",\"10.0.0.1/8\"],\"routes\":[\"::/0\"],"
+				    "\"subnetRoutes\":[\"192.168.0.0/16\",\"192.168.0.0/16\"]}",
+				    0, NULL);
+	_cleanup_free_ char *refused = NULL;
+	struct route_lists lists = {0};
+
+	ck_assert_int_eq(routes_from_json(object, &lists, &refused), 0);
+	json_decref(object);
+	ck_assert_uint_eq(lists.local_addrs.n, 2);
+	ck_assert_uint_eq(lists.local_addrs.items[1].length, 8);
+	ck_assert_uint_eq(lists.routes.n, 1);
+	ck_assert_uint_eq(lists.routes.items[0].address.family, ADDRESS_IPV6);
+	ck_assert_uint_eq(lists.subnet_routes.n, 2);
+	test_lists_deinit(&lists);
+
+	read_json("{}", 0, NULL);
+	read_json("{\"routes\":null}", 0, NULL);
+	read_json("[]", -EINVAL, "an object is expected");
+	read_json("{\"routes\":[\"10.0.0.0/33\"]}", -EINVAL, "10.0.0.0/33");
+	read_json("{\"routes\":[\"\"]}", -EINVAL, "");
+	read_json("{\"routes\":[\"10.0.0.0/8\",5]}", -EINVAL, "5");
+	read_json("{\"routes\":\"10.0.0.0/8\"}", -EINVAL, "routes");
+	read_json("{\"route\":[]}", -EINVAL, "route");
+	read_json("{\"tailnet\":[]}", -EINVAL, "tailnet");
+	read_json("{\"subnetRoutes\":[\"fe80::1%eth0\"]}", -EINVAL, "fe80::1%eth0");
+}
+END_TEST
+
+START_TEST(json_values_are_bounded)
+{
+	char text[2000], expected[257];
+
+	/* Characters of two bytes after one: the bound falls into the middle of one. */
+	strcpy(text, "{\"routes\":[\"x");
+	for (size_t i = 0; i < 500; i++)
+		strcat(text, "\xc3\xa4");
+	strcat(text, "\"]}");
+	memcpy(expected, text + strlen("{\"routes\":[\""), 255);
+	expected[255] = '\0';
+	read_json(text, -EINVAL, expected);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("routes");
+	TCase *cases = tcase_create("routes");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_add_test(cases, configured);
+	tcase_add_test(cases, the_same_routing_as_long_as_nothing_changes);
+	tcase_add_test(cases, a_new_peer_counts_in_the_window_in_which_it_is_found);
+	tcase_add_test(cases, a_removed_peer_counts_until_the_window_after_has_ended);
+	tcase_add_test(cases, a_peer_that_comes_back_stays);
+	tcase_add_test(cases, reconfigured_in_place_of_configured);
+	tcase_add_test(cases, reload_ends_reconfig);
+	tcase_add_test(cases, reload_changes_the_tailnet);
+	tcase_add_test(cases, static_mode_finds_nothing);
+	tcase_add_test(cases, found_by_the_kernel_and_by_a_peer);
+	tcase_add_test(cases, static_mode_takes_the_connected_networks);
+	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
+	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);
+	tcase_add_loop_test(cases, random_changes, 0, 3);
+	tcase_add_test(cases, json);
+	tcase_add_test(cases, json_values_are_bounded);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Rows for ClickHouse: the exact bytes, and what is left out. */
+
+#include "daemon/upload/kinds/clickhouse_rows.h"
+
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+
+#define SPOOL "00112233445566778899aabbccddeeff"
+
+static const struct log_id public_id = {.bytes = {0xab}};
+
+static int add(struct clickhouse_rows *rows, const char *text, const char *loss)
+{
+	struct spool_message message = {.sequence = 5, .data = text, .length = strlen(text)};
+	struct batch_item item = {
+		.message = &message,
+		.loss = loss,
+		.loss_length = loss ? strlen(loss) : 0,
+	};
+
+	return clickhouse_rows_add(rows, &item, SPOOL, &public_id);
+}
+
+static void check_text(const struct buffer *buffer, const char *expected)
+{
+	ck_assert_uint_eq(buffer->length, strlen(expected));
+	ck_assert_mem_eq(buffer->data, expected, buffer->length);
+}
+
+#define HEAD   "{\"node\":\"n\\\"1\",\"spool\":\"" SPOOL "\",\"seq\":5,\"proc_id\":9,\"proc_seq\":7"
+#define WINDOW ",\"start\":\"2022-10-13 20:23:09.644\",\"end\":\"2022-10-13 20:23:14\""
+
+START_TEST(test_flows)
+{
+	struct clickhouse_rows rows = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"nodeId\":\"n\\\"1\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		    "\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"[fd7a::2]:42912\","
+		    "\"txPkts\":80,\"txBytes\":8140,\"rxPkts\":52,\"rxBytes\":5164}],"
+		    "\"exitTraffic\":[{\"proto\":0,\"src\":\"\",\"dst\":\"\",\"txBytes\":9223372036854775807}]}",
+		    NULL),
+		0);
+	check_text(&rows.flows, HEAD WINDOW
+		   ",\"class\":\"virtual\",\"proto\":6,\"src\":\"::ffff:100.64.0.1\",\"src_port\":22,"
+		   "\"dst\":\"fd7a::2\",\"dst_port\":42912,\"tx_pkts\":80,\"tx_bytes\":8140,\"rx_pkts\":52,"
+		   "\"rx_bytes\":5164}\n" HEAD WINDOW
+		   ",\"idx\":1,\"class\":\"exit\",\"tx_bytes\":9223372036854775807}\n");
+	ck_assert_uint_eq(rows.n_flows, 2);
+	ck_assert_uint_eq(rows.n_events, 0);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
+START_TEST(test_text_loss_and_overflow)
+{
+	struct clickhouse_rows rows = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"text\":\"netlogd: started\",\"overflow\":{\"tun\":{\"rxPkts\":12}}}",
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:15Z\",\"proc_id\":8},"
+		    "\"text\":\"netlogd: lost 3 messages (9 bytes): spool full\"}"),
+		0);
+	check_text(
+		&rows.events,
+		"{\"node\":\"ab00000000000000000000000000000000000000000000000000000000000000\",\"spool\":\"" SPOOL
+		"\",\"seq\":5,\"proc_id\":8,\"idx\":1,\"time\":\"2022-10-13 20:23:15\",\"kind\":\"loss\","
+		"\"text\":\"netlogd: lost 3 messages (9 bytes): spool full\"}\n"
+		"{\"node\":\"ab00000000000000000000000000000000000000000000000000000000000000\",\"spool\":\"" SPOOL
+		"\",\"seq\":5,\"proc_id\":9,\"proc_seq\":7,\"time\":\"2022-10-13 20:23:14.7\",\"kind\":\"text\","
+		"\"text\":\"netlogd: started\"}\n"
+		"{\"node\":\"ab00000000000000000000000000000000000000000000000000000000000000\",\"spool\":\"" SPOOL
+		"\",\"seq\":5,\"proc_id\":9,\"proc_seq\":7,\"idx\":2,\"time\":\"2022-10-13 20:23:14.7\","
+		"\"kind\":\"overflow\",\"text\":\"tun\",\"rx_pkts\":12}\n");
+	ck_assert_uint_eq(rows.n_flows, 0);
+	ck_assert_uint_eq(rows.n_events, 3);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
+START_TEST(test_names)
+{
+	struct clickhouse_rows rows = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"nodeId\":\"n\\\"1\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		    "\"dstNodes\":[{\"nodeId\":\"n2\",\"name\":\"db\",\"addresses\":[\"100.64.0.2\"]}],"
+		    "\"virtualTraffic\":[{\"proto\":1,\"src\":\"100.64.0.1:0\",\"dst\":\"100.64.0.2:0\"}]}",
+		    NULL),
+		0);
+	check_text(&rows.flows,
+		   HEAD WINDOW ",\"class\":\"virtual\",\"proto\":1,\"src\":\"::ffff:100.64.0.1\","
+			       "\"dst\":\"::ffff:100.64.0.2\",\"dst_node\":\"db\"}\n");
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
+START_TEST(test_every_message_leaves_a_row)
+{
+	struct clickhouse_rows rows = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\"}",
+		    NULL),
+		0);
+	ck_assert_uint_eq(rows.n_flows, 0);
+	ck_assert_uint_eq(rows.n_events, 1);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
+START_TEST(test_nonsense)
+{
+	static const char *const texts[] = {
+		"",
+		"{",
+		"[]",
+		"{}",
+		"{\"logtail\":{}}",
+		"{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		"\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		"\"virtualTraffic\":[{\"proto\":6,\"src\":\"nowhere\",\"dst\":\"\"}]}",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct clickhouse_rows rows = {};
+
+		ck_assert_int_eq(add(&rows, texts[i], NULL), -EBADMSG);
+		clickhouse_rows_deinit(&rows);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("clickhouse_rows");
+	TCase *tcase = tcase_create("rows");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(tcase, test_flows);
+	tcase_add_test(tcase, test_text_loss_and_overflow);
+	tcase_add_test(tcase, test_names);
+	tcase_add_test(tcase, test_every_message_leaves_a_row);
+	tcase_add_test(tcase, test_nonsense);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
