@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The one cleanup helper that is too large to be inline. */
+/* The cleanup helpers that are too large to be inline. */
 
 #include "common/cleanup.h"
 
 #include <errno.h>
+#include <string.h>
 
 int safe_close(int fd)
 {
@@ -13,4 +14,17 @@ int safe_close(int fd)
 		close(fd);
 	errno = saved;
 	return -1;
+}
+
+void wipe_text(char *text)
+{
+	if (text)
+		explicit_bzero(text, strlen(text));
+}
+
+char *wipe_free(char *text)
+{
+	wipe_text(text);
+	free(text);
+	return NULL;
 }

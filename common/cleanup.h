@@ -34,6 +34,11 @@ static inline void cleanup_close(int *fd)
 	safe_close(*fd);
 }
 
+/* Overwrites a secret where it lies; NULL is nothing. */
+void wipe_text(char *text);
+/* The same, and releases it. Returns NULL, to be stored in its place. */
+char *wipe_free(char *text);
+
 static inline void cleanup_fclose(FILE **file)
 {
 	if (*file)

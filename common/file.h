@@ -21,6 +21,11 @@ int file_replace(int directory_fd, const char *path, const void *data, size_t si
 /* The same as the first, but never replaces: -EEXIST if the path is there, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
+/* Opens a directory for reading. Below another one (`at`), a symbolic link is refused. The descriptor or
+ * -errno. */
+int open_directory(const char *path);
+int open_directory_at(int directory_fd, const char *name);
+
 /* Syncs the directory that holds the path, after a new name in it. 0 or -errno. */
 int file_sync_directory(int directory_fd, const char *path);
 

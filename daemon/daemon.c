@@ -449,7 +449,7 @@ static int make_recorder(struct daemon *daemon)
 	if (r < 0)
 		log_info("no eBPF here (%s): sources that need it are not used", strerror(-r));
 	struct logger_options options = {
-		.clock = &clock_real,
+		.clock = &clock_system,
 		.epoch = daemon->epoch,
 		.spool = daemon->spool,
 		.config = daemon->config,

@@ -314,12 +314,6 @@ static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *p
 	return start(daemon, call, has_tun ? &tun : NULL, has_sock ? &sock : NULL);
 }
 
-static void wipe_text(const char *text)
-{
-	if (text)
-		explicit_bzero((char *)text, strlen(text));
-}
-
 static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct given_ids ids = {0};
@@ -332,8 +326,8 @@ static int method_start(struct varlink_call *call, json_t *parameters, void *use
 	else
 		r = start_for(userdata, call, parameters, &ids);
 	/* They were passed on, or are of no use: either way their text ends here. */
-	wipe_text(ids.node_text);
-	wipe_text(ids.domain_text);
+	wipe_text((char *)ids.node_text);
+	wipe_text((char *)ids.domain_text);
 	explicit_bzero(&ids, sizeof(ids));
 	return r;
 }

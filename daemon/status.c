@@ -3,6 +3,7 @@
  * in org.netlogd.control.varlink. */
 
 #include "build-config.h"
+#include "common/json_set.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"
 #include "daemon/state.h"
@@ -12,51 +13,30 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text && *text)
-		json_object_set_new(object, key, json_string(text));
-}
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)MIN(number, (uint64_t)INT64_MAX)));
-}
-
-static void set_time(json_t *object, const char *key, int64_t wall)
-{
-	char text[TIME_TEXT_MAX];
-
-	if (wall == 0)
-		return;
-	time_format(wall, text);
-	set_text(object, key, text);
-}
-
 static json_t *spool_status(const struct daemon *daemon)
 {
 	struct spool_status spool;
 	json_t *status = json_object();
 
 	spool_writer_get_status(daemon->spool, &spool);
-	set_text(status, "directory", daemon->config->spool_directory);
-	set_text(status, "id", spool.spool_id);
-	set_number(status, "messages", spool.messages);
-	set_number(status, "bytes", spool.bytes);
-	set_number(status, "maxSize", daemon->config->spool_max_size);
-	set_number(status, "firstSequence", spool.first_sequence);
-	set_number(status, "lastSequence", spool.last_sequence);
-	set_number(status, "syncedSequence", spool.synced_sequence);
-	set_time(status, "oldest", spool.oldest);
-	set_number(status, "waitingMessages", spool.waiting_messages);
-	set_number(status, "waitingBytes", spool.waiting_bytes);
-	set_number(status, "lostMessages", spool.lost_messages);
-	set_number(status, "lostBytes", spool.lost_bytes);
-	set_number(status, "removedMessages", spool.removed_messages);
-	set_number(status, "removedBytes", spool.removed_bytes);
-	set_number(status, "damagedFrames", spool.damaged_frames);
+	json_set_text(status, "directory", daemon->config->spool_directory);
+	json_set_text(status, "id", spool.spool_id);
+	json_set_number(status, "messages", spool.messages);
+	json_set_number(status, "bytes", spool.bytes);
+	json_set_number(status, "maxSize", daemon->config->spool_max_size);
+	json_set_number(status, "firstSequence", spool.first_sequence);
+	json_set_number(status, "lastSequence", spool.last_sequence);
+	json_set_number(status, "syncedSequence", spool.synced_sequence);
+	json_set_time(status, "oldest", spool.oldest);
+	json_set_number(status, "waitingMessages", spool.waiting_messages);
+	json_set_number(status, "waitingBytes", spool.waiting_bytes);
+	json_set_number(status, "lostMessages", spool.lost_messages);
+	json_set_number(status, "lostBytes", spool.lost_bytes);
+	json_set_number(status, "removedMessages", spool.removed_messages);
+	json_set_number(status, "removedBytes", spool.removed_bytes);
+	json_set_number(status, "damagedFrames", spool.damaged_frames);
 	if (spool.error)
-		set_text(status, "error", strerror(-spool.error));
+		json_set_text(status, "error", strerror(-spool.error));
 	return status;
 }
 
@@ -66,16 +46,17 @@ static json_t *uploader_status(const struct daemon *daemon)
 	bool connected = uploader_link_is_connected(daemon->uploader);
 
 	json_object_set_new(status, "connected", json_boolean(connected));
-	set_number(status, "restarts", 0);
+	json_set_number(status, "restarts", 0);
 	if (daemon->uploader_process) {
 		pid_t pid = uploader_process_pid(daemon->uploader_process);
 
 		if (pid > 0)
-			set_number(status, "pid", (uint64_t)pid);
-		set_number(status, "restarts", uploader_process_restarts(daemon->uploader_process));
+			json_set_number(status, "pid", (uint64_t)pid);
+		json_set_number(status, "restarts", uploader_process_restarts(daemon->uploader_process));
 	} else if (!connected) {
-		set_text(status, "reason",
-			 daemon->external_uploader ? "it has not connected" : "netlogd-upload was not found");
+		json_set_text(status, "reason",
+			      daemon->external_uploader ? "it has not connected"
+							: "netlogd-upload was not found");
 	}
 	return status;
 }
@@ -118,12 +99,12 @@ static json_t *control_status(const struct daemon *daemon)
 	json_t *status = json_object();
 
 	varlink_server_get_counters(daemon->control, &counters);
-	set_text(status, "socket", daemon->config->control_socket);
-	set_number(status, "clients", counters.clients);
-	set_number(status, "refused", counters.refused);
-	set_number(status, "cutOff", counters.cut_off);
-	set_number(status, "tails", tail_clients(daemon->tail));
-	set_number(status, "tailDropped", tail_dropped(daemon->tail));
+	json_set_text(status, "socket", daemon->config->control_socket);
+	json_set_number(status, "clients", counters.clients);
+	json_set_number(status, "refused", counters.refused);
+	json_set_number(status, "cutOff", counters.cut_off);
+	json_set_number(status, "tails", tail_clients(daemon->tail));
+	json_set_number(status, "tailDropped", tail_dropped(daemon->tail));
 	return status;
 }
 
@@ -159,20 +140,20 @@ static void set_identity(json_t *status, const struct daemon *daemon)
 
 	daemon_public_id(daemon, id);
 	if (daemon->running)
-		set_text(status, "publicId", id);
+		json_set_text(status, "publicId", id);
 	if (domain) {
 		log_id_format(domain, id);
-		set_text(status, "domainPublicId", id);
+		json_set_text(status, "domainPublicId", id);
 	}
-	set_text(status, "version", NETLOGD_VERSION);
-	set_number(status, "pid", (uint64_t)getpid());
-	set_time(status, "startedAt", daemon->started);
-	set_text(status, "configurationFile", daemon->config->file);
-	set_time(status, "configurationRead", daemon->configuration_read);
-	set_text(status, "configurationError", daemon->configuration_error);
-	set_text(status, "nodeId", daemon->config->node_id);
-	set_number(status, "memory", resident_memory());
-	set_number(status, "cpuMs", cpu_ms());
+	json_set_text(status, "version", NETLOGD_VERSION);
+	json_set_number(status, "pid", (uint64_t)getpid());
+	json_set_time(status, "startedAt", daemon->started);
+	json_set_text(status, "configurationFile", daemon->config->file);
+	json_set_time(status, "configurationRead", daemon->configuration_read);
+	json_set_text(status, "configurationError", daemon->configuration_error);
+	json_set_text(status, "nodeId", daemon->config->node_id);
+	json_set_number(status, "memory", resident_memory());
+	json_set_number(status, "cpuMs", cpu_ms());
 }
 
 /* Of the lists of routes, which may be long and show the network, how many entries there are. */
@@ -190,7 +171,7 @@ static void count_routes(json_t *status)
 		size_t n = json_array_size(json_object_get(routes, lists[i][0]));
 
 		if (lists[i][1] && n > 0 && !json_object_get(routes, lists[i][1]))
-			set_number(routes, lists[i][1], n);
+			json_set_number(routes, lists[i][1], n);
 		json_object_set_new(routes, lists[i][0], json_array());
 	}
 	json_object_set_new(status, "routes", routes);

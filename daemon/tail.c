@@ -126,7 +126,7 @@ static void on_closed(struct varlink_call *call, void *userdata)
 }
 
 /* A spool that could not be made at the start may have come since. */
-static int open_directory(struct tail *tail)
+static int open_spool(struct tail *tail)
 {
 	if (tail->directory_fd < 0)
 		tail->directory_fd = open(tail->spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -143,7 +143,7 @@ int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequen
 	*client = (struct client){.tail = tail, .call = call, .last = after_sequence};
 	client->again = evtimer_new(tail->base, on_again, client);
 	if (client->again)
-		r = open_directory(tail);
+		r = open_spool(tail);
 	if (r >= 0)
 		r = spool_reader_new(tail->directory_fd, &client->reader);
 	if (r >= 0)

@@ -8,6 +8,7 @@
 #include "daemon/logger/layer.h"
 
 #include "common/cleanup.h"
+#include "common/json_set.h"
 #include "common/parse.h"
 
 #include <errno.h>
@@ -470,17 +471,6 @@ json_t *layer_counts_status(const struct counts *counts)
 			 (json_int_t)counts->rx_bytes);
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, json_string(text));
-}
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)MIN(number, COUNT_MAX)));
-}
-
 json_t *layer_status(const struct layer *layer)
 {
 	struct device_info info = {.source = layer->config.source};
@@ -488,23 +478,24 @@ json_t *layer_status(const struct layer *layer)
 
 	if (layer->device)
 		layer->device->ops->get_info(layer->device, &info);
-	set_text(status, "configured", device_source_name(layer->config.source));
-	set_text(status, "source", device_source_name(layer->device ? info.source : layer->config.source));
-	set_text(status, "state", layer_state_name(layer->state));
-	set_text(status, "interface", layer->config.interface);
-	set_text(status, "statsSocket", layer->config.stats_socket);
-	set_text(status, "attachment", info.attachment);
-	set_text(status, "reason", info.reason ? info.reason : layer->reason);
+	json_set_text(status, "configured", device_source_name(layer->config.source));
+	json_set_text(status, "source",
+		      device_source_name(layer->device ? info.source : layer->config.source));
+	json_set_text(status, "state", layer_state_name(layer->state));
+	json_set_text(status, "interface", layer->config.interface);
+	json_set_text(status, "statsSocket", layer->config.stats_socket);
+	json_set_text(status, "attachment", info.attachment);
+	json_set_text(status, "reason", info.reason ? info.reason : layer->reason);
 	if (info.ifindex)
-		set_number(status, "ifindex", info.ifindex);
-	set_number(status, "memory", info.memory);
-	set_number(status, "maxFlows", layer->max_flows);
-	set_number(status, "lastConnections", layer->last_connections);
-	set_number(status, "errors", layer->errors);
-	set_number(status, "conservationFailures", layer->conservation_failures);
-	set_number(status, "deviceDropsRx", info.device_drops_rx);
-	set_number(status, "deviceDropsTx", info.device_drops_tx);
-	set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
+		json_set_number(status, "ifindex", info.ifindex);
+	json_set_number(status, "memory", info.memory);
+	json_set_number(status, "maxFlows", layer->max_flows);
+	json_set_number(status, "lastConnections", layer->last_connections);
+	json_set_number(status, "errors", layer->errors);
+	json_set_number(status, "conservationFailures", layer->conservation_failures);
+	json_set_number(status, "deviceDropsRx", info.device_drops_rx);
+	json_set_number(status, "deviceDropsTx", info.device_drops_tx);
+	json_set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
 	if (info.warning)
 		json_object_set_new(status, "warnings", json_pack("[s]", info.warning));
 	json_object_set_new(status, "totals", layer_counts_status(&layer->totals));

@@ -49,13 +49,13 @@ static int store(struct logger *logger, const struct buffer *message, int64_t ti
 		log_warning("a message could not be kept: %s", strerror(-r));
 	logger->messages++;
 	logger->bytes += message->length;
-	logger->last_message = logger->clock->boot(logger->clock->userdata);
+	logger->last_message = clock_boot(logger->clock);
 	return 0; /* the writer counts what it loses; the window goes on */
 }
 
 void logger_tell(struct logger *logger, const char *format, ...)
 {
-	int64_t now = logger->clock->wall(logger->clock->userdata);
+	int64_t now = clock_wall(logger->clock);
 	char text[ENCODE_TEXT_MAX];
 	va_list arguments;
 
@@ -276,7 +276,7 @@ static void take_events(struct logger *logger, struct layer *layer)
 static void close_window(struct logger *logger, const struct record_window *window)
 {
 	struct record_settings settings = record_settings(logger);
-	int64_t now = logger->clock->wall(logger->clock->userdata);
+	int64_t now = clock_wall(logger->clock);
 	struct emission emission = {.logger = logger, .time = now};
 	int r;
 
@@ -327,7 +327,7 @@ static void finish_window(struct logger *logger)
 
 static void heartbeat(struct logger *logger)
 {
-	int64_t silent = logger->clock->boot(logger->clock->userdata) - logger->last_message;
+	int64_t silent = clock_boot(logger->clock) - logger->last_message;
 
 	if (logger->config->heartbeat > 0 && silent >= logger->config->heartbeat)
 		logger_tell(logger, "running, nothing logged for %lld s", (long long)(silent / NSEC_PER_SEC));

@@ -7,8 +7,8 @@
  * may block.
  */
 
+#include "common/clock.h"
 #include "common/log_id.h"
-#include "daemon/logger/clock.h"
 #include "daemon/logger/layer.h"
 #include "daemon/record/aggregate.h"
 #include "daemon/record/nodes.h"

@@ -4,6 +4,7 @@
 #include "daemon/logger/routes_status.h"
 
 #include "common/cleanup.h"
+#include "common/json_set.h"
 #include "daemon/record/nodes.h"
 #include "daemon/routes/routes.h"
 
@@ -45,12 +46,6 @@ static const char *finder_name(const struct route_entry *entry)
 	return entry->origins & ROUTE_FOUND_PEER ? "peer" : NULL;
 }
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, json_string(text));
-}
-
 static void add_entry(const struct route_entry *entry, void *userdata)
 {
 	struct listing *listing = userdata;
@@ -67,7 +62,7 @@ static void add_entry(const struct route_entry *entry, void *userdata)
 	route = json_object();
 	json_object_set_new(route, "prefix", prefix_text(&entry->prefix));
 	json_object_set_new(route, "origin", json_string(origin_name(entry->origins)));
-	set_text(route, "foundBy", finder_name(entry));
+	json_set_text(route, "foundBy", finder_name(entry));
 	json_array_append_new(list, route);
 }
 
@@ -104,8 +99,8 @@ static json_t *node_status(const struct node *node)
 {
 	json_t *status = json_object(), *addresses = json_array(), *tags = json_array();
 
-	set_text(status, "nodeId", node->id);
-	set_text(status, "name", node->name);
+	json_set_text(status, "nodeId", node->id);
+	json_set_text(status, "name", node->name);
 	for (size_t i = 0; i < node->n_addresses; i++) {
 		char text[ADDRESS_TEXT_MAX];
 
@@ -113,8 +108,8 @@ static json_t *node_status(const struct node *node)
 		json_array_append_new(addresses, json_string(text));
 	}
 	json_object_set_new(status, "addresses", addresses);
-	set_text(status, "os", node->os);
-	set_text(status, "user", node->user);
+	json_set_text(status, "os", node->os);
+	json_set_text(status, "user", node->user);
 	for (size_t i = 0; node->tags && node->tags[i]; i++)
 		json_array_append_new(tags, json_string(node->tags[i]));
 	json_object_set_new(status, "tags", tags);

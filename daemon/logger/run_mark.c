@@ -4,18 +4,12 @@
 #include "daemon/logger/run_mark.h"
 
 #include "common/cleanup.h"
+#include "common/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #define MARK "running"
-
-static int open_directory(const char *state_directory)
-{
-	int fd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
 
 bool run_mark_is_set(const char *state_directory)
 {

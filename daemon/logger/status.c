@@ -6,18 +6,9 @@
 
 #include "daemon/logger/internal.h"
 
+#include "common/json_set.h"
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"
-
-static void set_time(json_t *object, const char *key, int64_t wall)
-{
-	char text[TIME_TEXT_MAX];
-
-	if (wall == 0)
-		return;
-	time_format(wall, text);
-	json_object_set_new(object, key, json_string(text));
-}
 
 static json_t *window_status(const struct logger *logger)
 {
@@ -25,8 +16,8 @@ static json_t *window_status(const struct logger *logger)
 
 	json_object_set_new(window, "periodMs", json_integer(logger->config->period / NSEC_PER_MSEC));
 	if (logger->running)
-		set_time(window, "start", logger->window.start);
-	set_time(window, "lastEnd", logger->last_end);
+		json_set_time(window, "start", logger->window.start);
+	json_set_time(window, "lastEnd", logger->last_end);
 	json_object_set_new(window, "lastConnections", json_integer((json_int_t)logger->last_connections));
 	json_object_set_new(window, "lastMessages", json_integer((json_int_t)logger->last_messages));
 	json_object_set_new(window, "lastCpuUs", json_integer(logger->last_cpu / NSEC_PER_USEC));
@@ -59,7 +50,7 @@ void logger_publish(struct logger *logger)
 
 	json_object_set_new(status, "running", json_boolean(logger->running));
 	if (logger->running)
-		set_time(status, "runningSince", logger->started);
+		json_set_time(status, "runningSince", logger->started);
 	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
 	json_object_set_new(status, "window", window_status(logger));
 	json_object_set_new(status, "tun", layer_status(&logger->tun));

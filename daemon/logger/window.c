@@ -21,7 +21,7 @@ static void start_at(struct window *window, int64_t start, int64_t boot, int64_t
 
 bool window_begin(struct window *window, const struct clock *clock, int64_t *ret_step)
 {
-	int64_t boot = clock->boot(clock->userdata), wall = clock->wall(clock->userdata);
+	int64_t boot = clock_boot(clock), wall = clock_wall(clock);
 	bool first = window->start_boot == 0, stepped;
 
 	*ret_step = 0;
@@ -32,7 +32,7 @@ bool window_begin(struct window *window, const struct clock *clock, int64_t *ret
 
 bool window_end(struct window *window, const struct clock *clock, int64_t *ret_end, int64_t *ret_step)
 {
-	int64_t boot = clock->boot(clock->userdata), wall = clock->wall(clock->userdata);
+	int64_t boot = clock_boot(clock), wall = clock_wall(clock);
 	int64_t passed = boot - window->start_boot;
 	bool stepped = has_stepped(wall, window->wall + passed, ret_step);
 	int64_t end = stepped ? window->start + passed : MAX(wall, window->start);

@@ -7,7 +7,7 @@
  * next one starts at the new time.
  */
 
-#include "daemon/logger/clock.h"
+#include "common/clock.h"
 
 #include <stdbool.h>
 

@@ -29,13 +29,6 @@ void spool_loss_add(struct spool_loss *sum, const struct spool_loss *more)
 	sum->to = MAX(sum->to, more->to);
 }
 
-static int open_directory(const char *state_directory)
-{
-	int fd = open(state_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 int spool_loss_note_write(const char *state_directory, const struct spool_loss *loss)
 {
 	_cleanup_close_ int directory = open_directory(state_directory);

@@ -71,7 +71,7 @@ void spool_store_set_options(struct spool_store *store, const struct spool_write
 	store->reserve_held = false;
 }
 
-static int open_directory(struct spool_store *store)
+static int make_directory(struct spool_store *store)
 {
 	const struct spool_writer_options *options = store->options;
 	mode_t mode = options->file_mode & 040 ? 0750 : 0700;
@@ -123,7 +123,7 @@ int spool_store_open(struct spool_store *store, char **ret_reason)
 	const struct spool_writer_options *options = store->options;
 	int r;
 
-	r = open_directory(store);
+	r = make_directory(store);
 	if (r == 0)
 		r = lock(store, ret_reason);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include "daemon/spool/writer.h"
 
 #include "common/cleanup.h"
+#include "common/thread.h"
 #include "common/time_text.h"
 #include "daemon/spool/files.h"
 #include "daemon/spool/options.h"
@@ -62,24 +63,6 @@ struct spool_writer {
 	struct spool_status status;
 };
 
-static int64_t now_monotonic(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
-}
-
-/* Waits at most until a monotonic time; false when that has come. */
-static bool wait_until(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t at)
-{
-	struct timespec ts = {.tv_sec = at / NSEC_PER_SEC, .tv_nsec = at % NSEC_PER_SEC};
-
-	if (at == INT64_MAX)
-		return pthread_cond_wait(condition, lock) == 0;
-	return pthread_cond_timedwait(condition, lock, &ts) != ETIMEDOUT;
-}
-
 /* Called with the lock held. */
 static void add_loss(struct spool_writer *writer, uint64_t bytes, int64_t time)
 {
@@ -108,11 +91,11 @@ static bool drop_oldest(struct spool_writer *writer)
 /* Waits for room while the disk works. Called with the lock held. */
 static void wait_for_room(struct spool_writer *writer, size_t frame)
 {
-	int64_t until = now_monotonic() + STALL_TIMEOUT;
+	int64_t until = thread_now() + STALL_TIMEOUT;
 
 	while (!writer->error && !writer->stalled && !writer->stop && writer->opened &&
 	       writer->queue.bytes + frame > writer->memory_max)
-		if (!wait_until(&writer->progress, &writer->lock, until))
+		if (!thread_wait_until(&writer->progress, &writer->lock, until))
 			writer->stalled = true;
 }
 
@@ -123,12 +106,12 @@ static void wait_for_room(struct spool_writer *writer, size_t frame)
  */
 static int drop_for(struct spool_writer *writer, size_t frame)
 {
-	int64_t until = now_monotonic() + STALL_TIMEOUT;
+	int64_t until = thread_now() + STALL_TIMEOUT;
 
 	while (writer->queue.bytes + frame > writer->memory_max) {
 		if (drop_oldest(writer))
 			continue;
-		if (writer->stalled || !wait_until(&writer->progress, &writer->lock, until))
+		if (writer->stalled || !thread_wait_until(&writer->progress, &writer->lock, until))
 			return -ENOBUFS;
 	}
 	return 0;
@@ -197,7 +180,7 @@ static void failed(struct spool_writer *writer, int error)
 	writer->attempts++;
 	writer->trying = false;
 	/* Another file may work where this one did not; a full disk stays full for a while. */
-	writer->retry_at = now_monotonic();
+	writer->retry_at = thread_now();
 	if (is_full(error) || writer->failures > 1)
 		writer->retry_at += writer->options->retry_interval;
 	pthread_cond_broadcast(&writer->progress);
@@ -338,7 +321,7 @@ static void account(struct spool_writer *writer, struct spool_block *block, cons
 		store->next_bytes = chunk->last.bytes_before + chunk->last.length;
 	}
 	if (writer->unsynced == 0)
-		writer->sync_at = now_monotonic() + writer->options->sync_interval;
+		writer->sync_at = thread_now() + writer->options->sync_interval;
 	writer->unsynced += chunk->size;
 	block->written += chunk->size;
 	block->assigned = MAX(block->assigned, block->written);
@@ -486,7 +469,7 @@ static void prune(struct spool_writer *writer)
 	pthread_mutex_lock(&writer->lock);
 	if (room)
 		writer->want_retry = writer->error < 0;
-	writer->prune_at = writer->options->retain > 0 ? now_monotonic() + PRUNE_INTERVAL : INT64_MAX;
+	writer->prune_at = writer->options->retain > 0 ? thread_now() + PRUNE_INTERVAL : INT64_MAX;
 	publish(writer);
 }
 
@@ -516,7 +499,7 @@ static bool sync_is_due(const struct spool_writer *writer, int64_t now, bool idl
 /* One piece of work; false when there is none now. */
 static bool work(struct spool_writer *writer)
 {
-	int64_t now = now_monotonic();
+	int64_t now = thread_now();
 	struct spool_block *block = spool_queue_unwritten(&writer->queue);
 	bool may = may_try(writer, now);
 
@@ -561,7 +544,7 @@ static void *run(void *userdata)
 			continue;
 		if (writer->stop)
 			break;
-		wait_until(&writer->work, &writer->lock, next_deadline(writer));
+		thread_wait_until(&writer->work, &writer->lock, next_deadline(writer));
 	}
 	pthread_mutex_unlock(&writer->lock);
 	return NULL;
@@ -725,7 +708,7 @@ void spool_writer_prune(struct spool_writer *writer)
 
 int spool_writer_sync(struct spool_writer *writer, int timeout_ms)
 {
-	int64_t until = now_monotonic() + timeout_ms * NSEC_PER_MSEC;
+	int64_t until = thread_now() + timeout_ms * NSEC_PER_MSEC;
 	uint64_t ticket, attempts;
 	int r = 0;
 
@@ -736,11 +719,11 @@ int spool_writer_sync(struct spool_writer *writer, int timeout_ms)
 	pthread_cond_signal(&writer->work);
 	while (r == 0 && writer->settled < ticket) {
 		bool refused = writer->attempts > attempts && writer->error < 0 && !writer->trying &&
-			       now_monotonic() < writer->retry_at;
+			       thread_now() < writer->retry_at;
 
 		if (refused)
 			r = writer->error;
-		else if (!wait_until(&writer->progress, &writer->lock, until))
+		else if (!thread_wait_until(&writer->progress, &writer->lock, until))
 			r = -ETIMEDOUT;
 	}
 	pthread_mutex_unlock(&writer->lock);

@@ -60,14 +60,6 @@ static void push(struct uploader_link *link, json_t *event)
 	varlink_call_reply_continues(link->watch, event);
 }
 
-static void wipe_text(char **text)
-{
-	if (*text)
-		explicit_bzero(*text, strlen(*text));
-	free(*text);
-	*text = NULL;
-}
-
 static void push_log_ids(struct uploader_link *link)
 {
 	json_t *ids;
@@ -81,8 +73,8 @@ static void push_log_ids(struct uploader_link *link)
 	if (link->domain_id)
 		json_object_set_new(ids, "domainLogId", json_string(link->domain_id));
 	push(link, json_pack("{so}", "logId", ids));
-	wipe_text(&link->node_id);
-	wipe_text(&link->domain_id);
+	link->node_id = wipe_free(link->node_id);
+	link->domain_id = wipe_free(link->domain_id);
 }
 
 void uploader_link_wake(struct uploader_link *link, uint64_t sequence)
@@ -117,13 +109,13 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
 	char *node_copy = node ? strdup(node) : NULL, *domain_copy = domain ? strdup(domain) : NULL;
 
 	if ((node && !node_copy) || (domain && !domain_copy)) {
-		wipe_text(&node_copy);
-		wipe_text(&domain_copy);
+		wipe_free(node_copy);
+		wipe_free(domain_copy);
 		return -ENOMEM;
 	}
 	/* What this Start did not give is as configured, whatever the one before gave. */
-	wipe_text(&link->node_id);
-	wipe_text(&link->domain_id);
+	link->node_id = wipe_free(link->node_id);
+	link->domain_id = wipe_free(link->domain_id);
 	link->node_id = node_copy;
 	link->domain_id = domain_copy;
 	link->ids_pending = true;
@@ -402,8 +394,8 @@ void uploader_link_free(struct uploader_link *link)
 	}
 	varlink_server_free(link->server);
 	json_decref(link->sinks);
-	wipe_text(&link->node_id);
-	wipe_text(&link->domain_id);
+	link->node_id = wipe_free(link->node_id);
+	link->domain_id = wipe_free(link->domain_id);
 	free(link->metrics);
 	free(link);
 }

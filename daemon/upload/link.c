@@ -7,6 +7,7 @@
 #include "daemon/upload/link.h"
 
 #include "common/cleanup.h"
+#include "common/json_set.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/client.h"
@@ -39,21 +40,13 @@ static void connect_later(struct link *link)
 	evtimer_add(link->timer, &delay);
 }
 
-static void wipe_text(json_t *value)
-{
-	size_t n = json_string_length(value);
-
-	if (n > 0)
-		explicit_bzero((char *)json_string_value(value), n);
-}
-
 static void handle_log_id(struct link *link, json_t *ids)
 {
 	json_t *node = json_object_get(ids, "nodeLogId"), *domain = json_object_get(ids, "domainLogId");
 
 	link->ops->log_ids(json_string_value(node), json_string_value(domain), link->userdata);
-	wipe_text(node);
-	wipe_text(domain);
+	wipe_text((char *)json_string_value(node));
+	wipe_text((char *)json_string_value(domain));
 }
 
 static void handle_flush(struct link *link, json_t *flush)
@@ -195,16 +188,6 @@ void link_identify(struct link *link, const struct log_id *public_id, const stru
 			       : json_pack("{s:s}", "publicId", node));
 }
 
-static void set_time(json_t *object, const char *name, int64_t wall)
-{
-	char text[TIME_TEXT_MAX];
-
-	if (wall == 0)
-		return;
-	time_format(wall, text);
-	json_object_set_new(object, name, json_string(text));
-}
-
 static json_t *sink_to_json(const struct sink_status *sink)
 {
 	json_t *object = json_pack(
@@ -219,8 +202,8 @@ static json_t *sink_to_json(const struct sink_status *sink)
 
 	if (!object)
 		return NULL;
-	set_time(object, "oldest", sink->oldest);
-	set_time(object, "lastSuccess", sink->last_success);
+	json_set_time(object, "oldest", sink->oldest);
+	json_set_time(object, "lastSuccess", sink->last_success);
 	if (sink->last_error[0])
 		json_object_set_new(object, "lastError", json_string(sink->last_error));
 	return object;

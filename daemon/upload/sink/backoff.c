@@ -13,7 +13,7 @@ void backoff_reset(struct backoff *backoff)
 	backoff->failures = 0;
 }
 
-int64_t backoff_fail(struct backoff *backoff, const struct clock_ops *clock)
+int64_t backoff_fail(struct backoff *backoff, const struct clock *clock)
 {
 	int64_t bound = BACKOFF_LAST;
 

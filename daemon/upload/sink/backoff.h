@@ -6,7 +6,7 @@
  * the server asks for.
  */
 
-#include "daemon/upload/clock.h"
+#include "common/clock.h"
 
 #include <stdint.h>
 
@@ -24,4 +24,4 @@ struct backoff {
 /* After an answer that ends the trouble. */
 void backoff_reset(struct backoff *backoff);
 /* After one more failure: ns to wait, in (bound / 2, bound] with a bound of 1 s, 2 s, 4 s ... 60 s. */
-int64_t backoff_fail(struct backoff *backoff, const struct clock_ops *clock);
+int64_t backoff_fail(struct backoff *backoff, const struct clock *clock);

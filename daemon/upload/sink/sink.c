@@ -71,7 +71,7 @@ static int open_reader(struct sink *sink)
 	return 0;
 }
 
-static int open_directory(struct sink *sink, int upload_fd, const char *name)
+static int open_sink_directory(struct sink *sink, int upload_fd, const char *name)
 {
 	mode_t mode = 0700, cursor_mode = 0600;
 	struct cursor_state state;
@@ -108,7 +108,7 @@ static int init(struct sink *sink)
 	const struct sink_config *config = sink->context.config;
 	int r;
 
-	r = open_directory(sink, sink->options.upload_fd, config->name);
+	r = open_sink_directory(sink, sink->options.upload_fd, config->name);
 	if (r < 0)
 		return r;
 	sink_account_begin(sink, &sink->state.delivered);

@@ -12,9 +12,9 @@
  * collector remove what was delivered.
  */
 
+#include "common/clock.h"
 #include "common/config/config.h"
 #include "common/spool/reader.h"
-#include "daemon/upload/clock.h"
 #include "daemon/upload/http/answer.h"
 
 #include <stdbool.h>
@@ -48,7 +48,7 @@ struct batch_bounds {
 /* What a sink may use of the uploader; borrowed, outlives the sink. */
 struct sink_context {
 	const struct sink_config *config;
-	const struct clock_ops *clock;
+	const struct clock *clock;
 	const struct credentials *credentials;
 	struct broker *broker;
 	struct event_base *base; /* NULL in tests of the engine alone */

@@ -132,7 +132,7 @@ static int64_t test_boot(void *userdata)
 	return boot;
 }
 
-static const struct clock test_clock = {test_wall, test_boot, NULL};
+static const struct clock test_clock = {.wall = test_wall, .boot = test_boot};
 
 static char directory[64], spool_directory[96];
 static struct config *config;

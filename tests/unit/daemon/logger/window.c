@@ -23,7 +23,7 @@ static int64_t fake_boot(void *userdata)
 }
 
 static struct fake fake;
-static const struct clock clock_fake = {fake_wall, fake_boot, &fake};
+static const struct clock clock_fake = {.wall = fake_wall, .boot = fake_boot, .userdata = &fake};
 
 static struct window begin(void)
 {

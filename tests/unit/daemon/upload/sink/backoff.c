@@ -21,7 +21,7 @@ static uint64_t given(void *userdata)
 	return chance;
 }
 
-static const struct clock_ops clock_ops = {.boot = no_time, .wall = no_time, .random = given};
+static const struct clock clock_ops = {.boot = no_time, .wall = no_time, .random = given};
 
 START_TEST(test_doubles_from_1_to_60)
 {

@@ -181,7 +181,7 @@ static uint64_t no_chance(void *userdata)
 	return 0;
 }
 
-static const struct clock_ops clock_ops = {.boot = clock_now, .wall = clock_now, .random = no_chance};
+static const struct clock clock_ops = {.boot = clock_now, .wall = clock_now, .random = no_chance};
 
 static void wake_at(struct sink *sink, int64_t boot, void *userdata)
 {

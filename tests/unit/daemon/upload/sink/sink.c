@@ -69,7 +69,7 @@ static uint64_t world_random(void *userdata)
 	return 0;
 }
 
-static const struct clock_ops clock_ops = {.boot = world_boot, .wall = world_wall, .random = world_random};
+static const struct clock clock_ops = {.boot = world_boot, .wall = world_wall, .random = world_random};
 
 static void wake_at(struct sink *sink, int64_t boot, void *userdata)
 {

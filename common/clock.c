@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The machine's own clocks and random numbers, behind the table that tests replace. */
 
-#include "daemon/upload/clock.h"
+#include "common/clock.h"
 
 #include "common/time_text.h"
 
@@ -30,7 +30,7 @@ static uint64_t system_random(void *userdata)
 	return value;
 }
 
-const struct clock_ops clock_system = {
+const struct clock clock_system = {
 	.boot = system_boot,
 	.wall = system_wall,
 	.random = system_random,
