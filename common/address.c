@@ -166,5 +166,5 @@ bool prefix_list_equal(const struct prefix_list *a, const struct prefix_list *b)
 void prefix_list_deinit(struct prefix_list *list)
 {
 	free(list->items);
-	*list = (struct prefix_list){0};
+	*list = (struct prefix_list){};
 }

@@ -177,7 +177,7 @@ static bool read_ipv4(const char *text, size_t n, uint8_t *ret_bytes)
 
 static int parse_address(const char *text, size_t n, struct address *ret_address)
 {
-	struct address address = {0};
+	struct address address = {};
 	char part[ADDRESS_TEXT_MAX];
 
 	if (read_ipv4(text, n, address.bytes)) {
@@ -200,7 +200,7 @@ int address_parse(const char *text, struct address *ret_address)
 {
 	if (*text)
 		return parse_address(text, strlen(text), ret_address);
-	*ret_address = (struct address){0};
+	*ret_address = (struct address){};
 	return 0;
 }
 
@@ -224,7 +224,7 @@ static int parse_number(const char *text, size_t n, unsigned int max, unsigned i
 
 int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint)
 {
-	struct endpoint endpoint = {0};
+	struct endpoint endpoint = {};
 	bool bracket = n > 0 && text[0] == '[';
 	const char *colon = n > 0 ? memrchr(text, ':', n) : NULL;
 	unsigned int port;
@@ -260,7 +260,7 @@ int endpoint_parse(const char *text, struct endpoint *ret_endpoint)
 int prefix_parse(const char *text, struct prefix *ret_prefix)
 {
 	const char *slash = strchr(text, '/');
-	struct prefix prefix = {0};
+	struct prefix prefix = {};
 	unsigned int length;
 
 	if (parse_address(text, slash ? (size_t)(slash - text) : strlen(text), &prefix.address) < 0)

@@ -12,7 +12,7 @@
 void buffer_deinit(struct buffer *buffer)
 {
 	free(buffer->data);
-	*buffer = (struct buffer){0};
+	*buffer = (struct buffer){};
 }
 
 void buffer_reset(struct buffer *buffer)

@@ -120,5 +120,5 @@ void flows_discard(struct flows *flows, size_t n)
 void flows_deinit(struct flows *flows)
 {
 	free(flows->items);
-	*flows = (struct flows){0};
+	*flows = (struct flows){};
 }

@@ -293,7 +293,7 @@ void message_deinit(struct message *message)
 	free(message->node_id);
 	json_decref(message->src_node);
 	json_decref(message->dst_nodes);
-	*message = (struct message){0};
+	*message = (struct message){};
 }
 
 bool message_is_known(const struct message *message)
@@ -377,7 +377,7 @@ static int read_entry_member(struct json_scan *scan, const struct json_slice *na
 
 static int read_entry(struct json_scan *scan, struct flow *ret_flow)
 {
-	struct flow flow = {0};
+	struct flow flow = {};
 	struct json_slice name;
 	unsigned int seen = 0;
 	bool first = true;

@@ -15,7 +15,7 @@
 
 static int64_t now(clockid_t clock)
 {
-	struct timespec time = {0};
+	struct timespec time = {};
 
 	clock_gettime(clock, &time);
 	return (int64_t)time.tv_sec * NSEC_PER_SEC + time.tv_nsec;

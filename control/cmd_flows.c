@@ -96,7 +96,7 @@ static int print_flows(struct flows_run *run, const char *path)
 
 int cmd_flows(struct ctl *ctl, int argc, char **argv)
 {
-	struct flow_options texts = {0};
+	struct flow_options texts = {};
 	const struct ctl_option options[] = {
 		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
 		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},

@@ -132,7 +132,7 @@ static void write_chart(const struct report *report, FILE *file)
 {
 	/* Times of damaged clocks may be further apart than a count of nanoseconds can tell. */
 	double length = (double)report->last - (double)report->first + 1;
-	struct html_bar bars[BARS] = {0};
+	struct html_bar bars[BARS] = {};
 
 	for (size_t i = 0; i < report->n_points; i++) {
 		const struct point *point = &report->points[i];
@@ -238,7 +238,7 @@ static int make_report(struct report *report, const char *given, const char *out
 
 int cmd_report(struct ctl *ctl, int argc, char **argv)
 {
-	struct flow_options texts = {0};
+	struct flow_options texts = {};
 	const char *output = NULL;
 	const struct ctl_option options[] = {
 		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},

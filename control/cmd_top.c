@@ -133,7 +133,7 @@ static bool on_reply(json_t *parameters, void *userdata)
 
 int cmd_top(struct ctl *ctl, int argc, char **argv)
 {
-	struct flow_options texts = {0};
+	struct flow_options texts = {};
 	const char *count = NULL;
 	const struct ctl_option options[] = {
 		{.name = "by", .value = &texts.by},	{.name = "class", .value = &texts.class},

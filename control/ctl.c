@@ -169,7 +169,7 @@ static int wrong_option(struct ctl *ctl, int kind, char **argv)
 static int read_options(struct ctl *ctl, int argc, char **argv, const char *short_options,
 			const struct ctl_option *options, size_t n_options)
 {
-	struct option long_options[MAX_OPTIONS] = {0};
+	struct option long_options[MAX_OPTIONS] = {};
 	size_t n_common = ARRAY_SIZE(common_options) - 1;
 	int option, r;
 
@@ -297,7 +297,7 @@ int ctl_print_json(struct ctl *ctl, const json_t *value)
 
 void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines)
 {
-	struct winsize size = {0};
+	struct winsize size = {};
 
 	if (ctl->out_is_terminal)
 		(void)ioctl(fileno(ctl->out), TIOCGWINSZ, &size);

@@ -15,7 +15,7 @@
 /* Where the socket is when nobody said so: as the configuration says, if one was named. */
 static int find_socket(struct ctl *ctl, char **ret_path)
 {
-	_cleanup_(config_error_deinit) struct config_error error = {0};
+	_cleanup_(config_error_deinit) struct config_error error = {};
 	_cleanup_(config_freep) struct config *config = NULL;
 	const char *path = ctl->socket;
 

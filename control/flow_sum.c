@@ -88,7 +88,7 @@ static struct connection group_connection(enum flow_group group, enum traffic_cl
 {
 	bool physical = class == CLASS_PHYSICAL;
 	uint16_t src = connection->src.port, dst = connection->dst.port;
-	struct connection kept = {0};
+	struct connection kept = {};
 
 	switch (group) {
 	case FLOW_BY_CONNECTION:

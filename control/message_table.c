@@ -79,7 +79,7 @@ static void add_class(struct table *table, const struct message *message, enum t
 	struct message_entries entries = message_entries(message);
 	int64_t length = message->end - message->start;
 	char tx[UNITS_TEXT_MAX], tx_rate[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], rx_rate[UNITS_TEXT_MAX];
-	struct counts sum = {0};
+	struct counts sum = {};
 	enum traffic_class of;
 	struct flow flow;
 	size_t n = 0;

@@ -39,7 +39,7 @@ static char *ask_daemon(struct ctl *ctl)
 /* The directory of the configuration. CTL_OK also when there is no configuration: the default. */
 static int ask_configuration(struct ctl *ctl, char **ret_path)
 {
-	_cleanup_(config_error_deinit) struct config_error error = {0};
+	_cleanup_(config_error_deinit) struct config_error error = {};
 	_cleanup_(config_freep) struct config *config = NULL;
 	int r = config_load(ctl->config, &config, &error);
 

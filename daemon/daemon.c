@@ -286,7 +286,7 @@ static void on_links_changed(void *userdata)
 void daemon_what_remains(const struct daemon *daemon, const struct uploader_pending *said,
 			 uint64_t *ret_messages, uint64_t *ret_bytes)
 {
-	struct spool_status spool = {0};
+	struct spool_status spool = {};
 
 	/* Without sinks nothing waits to be delivered. */
 	if (daemon->config->n_sinks > 0)
@@ -426,7 +426,7 @@ static uint32_t new_proc_id(void)
 
 static int load_nodes(const struct config *config, struct nodes **ret_nodes)
 {
-	struct config_error error = {0};
+	struct config_error error = {};
 	int r = config->nodes_file ? nodes_load(config->nodes_file, ret_nodes, &error) : 0;
 
 	if (r < 0) {

@@ -81,7 +81,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
 static int load(const char *file, struct config **ret_config)
 {
 	_cleanup_free_ char *text = NULL;
-	struct config_error error = {0};
+	struct config_error error = {};
 	int r = config_load(file, ret_config, &error);
 
 	if (r >= 0)

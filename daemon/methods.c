@@ -257,7 +257,7 @@ static int use_log_ids(struct daemon *daemon, const struct given_ids *ids)
 {
 	daemon->has_log_id = ids->node_text;
 	daemon->has_domain_id = ids->domain_text;
-	daemon->public_id = daemon->domain_public_id = (struct log_id){0};
+	daemon->public_id = daemon->domain_public_id = (struct log_id){};
 	if (ids->node_text)
 		log_id_public(&ids->node, &daemon->public_id);
 	if (ids->domain_text)
@@ -288,7 +288,7 @@ static int start(struct daemon *daemon, struct varlink_call *call, const struct 
 static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *parameters,
 		     const struct given_ids *ids)
 {
-	struct device_config tun = {0}, sock = {0};
+	struct device_config tun = {}, sock = {};
 	int has_tun, has_sock, r = 0;
 
 	has_tun = get_device(parameters, "tun", &daemon->config->tun, &tun);
@@ -316,7 +316,7 @@ static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *p
 
 static int method_start(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	struct given_ids ids = {0};
+	struct given_ids ids = {};
 	int r;
 
 	if (get_log_id(parameters, "nodeLogId", &ids.node_text, &ids.node) < 0)
@@ -370,7 +370,7 @@ static void on_recorded(const struct logger_thread_result *result, void *userdat
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
 	struct uploader_link *uploader = pending->daemon->uploader;
-	struct uploader_pending unknown = {0};
+	struct uploader_pending unknown = {};
 
 	(void)result;
 	daemon_notify_status(pending->daemon);

@@ -302,7 +302,7 @@ static void write_sinks(struct buffer *text, const json_t *status)
 
 char *daemon_metrics(struct daemon *daemon)
 {
-	_cleanup_buffer_ struct buffer text = {0};
+	_cleanup_buffer_ struct buffer text = {};
 	json_t *status = daemon_status(daemon, false);
 
 	if (!status)

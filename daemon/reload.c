@@ -146,7 +146,7 @@ static void on_applied(const struct logger_thread_result *result, void *userdata
 {
 	_cleanup_(reload_freep) struct reload *reload = userdata;
 	struct daemon *daemon = reload->daemon;
-	struct config_error error = {0};
+	struct config_error error = {};
 	struct config *old = daemon->config;
 
 	if (result->error < 0) {
@@ -197,7 +197,7 @@ static int begin(struct daemon *daemon, reload_done done, void *userdata, struct
 
 void daemon_reload(struct daemon *daemon, reload_done done, void *userdata)
 {
-	struct config_error error = {0};
+	struct config_error error = {};
 
 	if (begin(daemon, done, userdata, &error) < 0)
 		refuse(daemon, &error, done, userdata);

@@ -31,7 +31,7 @@ struct loader {
 
 int route_lists_copy(const struct route_lists *lists, struct route_lists *ret_lists)
 {
-	struct route_lists copy = {0};
+	struct route_lists copy = {};
 	int r;
 
 	r = prefix_list_copy(&lists->local_addrs, &copy.local_addrs);
@@ -58,7 +58,7 @@ void config_error_deinit(struct config_error *error)
 {
 	free(error->file);
 	free(error->reason);
-	*error = (struct config_error){0};
+	*error = (struct config_error){};
 }
 
 char *config_error_text(const struct config_error *error)
@@ -158,7 +158,7 @@ static int read_value(const struct config_key *key, const char *value, unsigned 
 static int unknown_key(const struct config_section *section, const struct config_entry *entry,
 		       struct config_error *error)
 {
-	_cleanup_buffer_ struct buffer names = {0};
+	_cleanup_buffer_ struct buffer names = {};
 	_cleanup_free_ char *text = NULL;
 
 	for (size_t i = 0; i < config_keys_n; i++)
@@ -292,7 +292,7 @@ static bool is_sink_name(const char *name)
 static int read_sink(struct loader *loader, const struct config_section *section)
 {
 	struct config *config = loader->config;
-	struct written written = {0};
+	struct written written = {};
 	struct sink_config *sinks, *sink;
 	int r;
 
@@ -491,7 +491,7 @@ static int check(const struct loader *loader)
 
 static int load_text(struct loader *loader, const char *text, size_t size)
 {
-	struct config_sections sections = {0};
+	struct config_sections sections = {};
 	int r;
 
 	r = config_sections_parse(text, size, &sections, loader->error);

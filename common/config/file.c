@@ -61,7 +61,7 @@ void config_sections_deinit(struct config_sections *sections)
 		free(section->name);
 	}
 	free(sections->items);
-	*sections = (struct config_sections){0};
+	*sections = (struct config_sections){};
 }
 
 static bool is_blank(char c)

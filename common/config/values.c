@@ -331,7 +331,7 @@ int config_read_settings(const struct config_key *key, const char *text, void *s
 static int read_prefixes(const char *text, const char *word, bool *ret_word, struct prefix_list *ret_list,
 			 char *ret_wrong)
 {
-	struct prefix_list prefixes = {0};
+	struct prefix_list prefixes = {};
 	bool found = false;
 	char **list;
 	int r;

@@ -147,7 +147,7 @@ static int async_queue(struct varlink_async *async, const struct buffer *output)
 int varlink_async_send(struct varlink_async *async, const char *method, json_t *parameters, bool more,
 		       void *request)
 {
-	_cleanup_buffer_ struct buffer output = {0};
+	_cleanup_buffer_ struct buffer output = {};
 	struct request *waiting;
 	int r;
 
@@ -169,7 +169,7 @@ int varlink_async_send(struct varlink_async *async, const char *method, json_t *
 
 int varlink_async_send_oneway(struct varlink_async *async, const char *method, json_t *parameters)
 {
-	_cleanup_buffer_ struct buffer output = {0};
+	_cleanup_buffer_ struct buffer output = {};
 	int r;
 
 	r = varlink_encode_request(&output, method, parameters, VARLINK_REQUEST_ONEWAY);

@@ -169,7 +169,7 @@ static int call_send(struct varlink_call *call, const struct buffer *message, bo
 /* Takes the reference to answer. */
 static int call_answer(struct varlink_call *call, json_t *answer, bool last)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	_cleanup_buffer_ struct buffer message = {};
 
 	if (answer && call->client && !call->oneway)
 		(void)varlink_encode(&message, answer); /* without memory it stays empty */
@@ -220,7 +220,7 @@ int varlink_call_invalid_parameter(struct varlink_call *call, const char *parame
 
 static int call_answer_text(struct varlink_call *call, const char *parameters, size_t n, bool last)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	_cleanup_buffer_ struct buffer message = {};
 
 	if (call->client && !call->oneway) {
 		buffer_append_text(&message, "{\"parameters\":");

@@ -125,7 +125,7 @@ static int send_all(struct varlink_client *client, const char *data, size_t n, i
 static int send_request(struct varlink_client *client, const char *method, json_t *parameters, bool more,
 			int64_t deadline)
 {
-	_cleanup_buffer_ struct buffer output = {0};
+	_cleanup_buffer_ struct buffer output = {};
 	int r;
 
 	r = varlink_encode_request(&output, method, parameters, more);

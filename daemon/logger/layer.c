@@ -24,7 +24,7 @@ static const struct layer_source real_sources[] = {
 	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
 	{SOURCE_STATS, device_stats_new, {LAYER_USE_NAMED, LAYER_USE_NAMED}},
 	{SOURCE_NONE, device_none_new, {[LAYER_TUN] = LAYER_USE_NAMED, [LAYER_SOCK] = LAYER_USE_AUTO}},
-	{0},
+	{},
 };
 
 void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoch)
@@ -291,7 +291,7 @@ static void throw_away_next(struct layer *layer)
  * packet or count it twice. */
 static bool can_follow(const struct layer *layer, const struct layer *next)
 {
-	struct device_info ours = {0}, theirs = {0};
+	struct device_info ours = {}, theirs = {};
 
 	if (!layer->device || !next->device || !layer->enabled || layer->device->ops != next->device->ops ||
 	    !next->device->ops->take_over)
@@ -377,7 +377,7 @@ static int extract_from(struct device *device, struct extraction *extraction)
 /* The last counts of a device that another took over from; what can't be had now stays for the next time. */
 static void extract_leaving(struct layer *layer, struct extraction *extraction)
 {
-	struct extraction last = {0};
+	struct extraction last = {};
 
 	if (!layer->leaving)
 		return;
@@ -403,14 +403,14 @@ static void extract(struct layer *layer, struct extraction *extraction)
 
 void layer_extract(struct layer *layer, struct extraction *ret_extraction)
 {
-	*ret_extraction = (struct extraction){0};
+	*ret_extraction = (struct extraction){};
 	extract(layer, ret_extraction);
 	throw_away_next(layer);
 }
 
 bool layer_is_lost(const struct layer *layer)
 {
-	struct device_info info = {0};
+	struct device_info info = {};
 
 	if (layer->gone)
 		return true;

@@ -139,8 +139,8 @@ static int find_allowed_ips(struct logger *logger, struct prefix_list *allowed_i
 /* What is found now joins what was known when the window began. */
 static void look_for_routes(struct logger *logger)
 {
-	struct route_lists lists = {0};
-	struct prefix_list tailnet = {0}, allowed_ips = {0};
+	struct route_lists lists = {};
+	struct prefix_list tailnet = {}, allowed_ips = {};
 	const char *interface = logger->tun.config.interface;
 	bool automatic = logger->config->routes_mode == ROUTES_AUTO;
 	int r = 0;
@@ -165,7 +165,7 @@ static void look_for_routes(struct logger *logger)
 /* Without memory for them, connections are overflow like any that can't be held. */
 static struct counts no_room_for(const struct flows *flows)
 {
-	struct counts sum = {0};
+	struct counts sum = {};
 
 	log_error("no memory for %zu connections of this window: they are counted as overflow", flows->n);
 	for (size_t i = 0; i < flows->n; i++)
@@ -178,13 +178,13 @@ static void add_tun(struct logger *logger, struct extraction *extraction)
 {
 	struct record_settings settings = record_settings(logger);
 	const struct routing *routing = routes_current(logger->routes);
-	struct counts before, after, sock, ignored = {0}, overflow = {0}, entries;
+	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
 	struct flows *flows = &extraction->flows;
 
 	aggregate_get_sums(logger->aggregate, &before, &sock);
 	for (size_t done = 0; done < flows->n; done += SLICE) {
 		struct flows slice = {.items = flows->items + done, .n = MIN(flows->n - done, (size_t)SLICE)};
-		struct counts slice_ignored = {0}, slice_overflow = {0};
+		struct counts slice_ignored = {}, slice_overflow = {};
 
 		if (aggregate_add_tun(logger->aggregate, &slice, routing, &settings, &slice_ignored,
 				      &slice_overflow) < 0) {
@@ -206,7 +206,7 @@ static void add_tun(struct logger *logger, struct extraction *extraction)
 
 static void add_sock(struct logger *logger, const struct extraction *extraction)
 {
-	struct counts before, after, tun, overflow = {0}, entries;
+	struct counts before, after, tun, overflow = {}, entries;
 
 	aggregate_get_sums(logger->aggregate, &tun, &before);
 	if (aggregate_add_sock(logger->aggregate, &extraction->flows, &overflow) < 0) {

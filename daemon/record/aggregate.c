@@ -70,7 +70,7 @@ static unsigned int lookup(struct lookup *last, const struct address *address)
 /* What of a connection may be told: its node's address, and nothing of the other end. */
 static struct connection anonymous(const struct connection *connection, unsigned int src, unsigned int dst)
 {
-	struct connection kept = {0};
+	struct connection kept = {};
 
 	if (src & ROUTING_NODE)
 		kept.src.address = connection->src.address;
@@ -160,7 +160,7 @@ static void add_exit(struct adding *adding)
 
 	if (counts_is_zero(&adding->exit))
 		return;
-	entry_key_make(&key, CLASS_EXIT, &(struct connection){0});
+	entry_key_make(&key, CLASS_EXIT, &(struct connection){});
 	entries_add(entries, &key, entries_hash(entries, &key), &adding->exit);
 	counts_add(&adding->aggregate->sums[RECORD_TUN], &adding->exit);
 }
@@ -172,7 +172,7 @@ static uint8_t resolve_ignored(unsigned int sets)
 
 static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_ranges)
 {
-	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {0};
+	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {};
 
 	for (size_t i = 0; addrs && i < addrs->n; i++) {
 		int r = ranges_builder_add(&builder, 0, &addrs->items[i]);
@@ -187,14 +187,14 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 		      const struct record_settings *settings, struct counts *ret_ignored,
 		      struct counts *ret_overflow)
 {
-	_cleanup_(ranges_deinit) struct ranges ignored = {0};
+	_cleanup_(ranges_deinit) struct ranges ignored = {};
 	struct adding adding = {
 		.aggregate = aggregate,
 		.exit_traffic = settings->exit_traffic,
 		.src.routing = routing,
 		.dst.routing = routing,
 	};
-	struct counts ignored_sum = {0};
+	struct counts ignored_sum = {};
 	int r;
 
 	r = make_ignored(settings->ignore_addrs, &ignored);
@@ -227,7 +227,7 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 
 int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, struct counts *ret_overflow)
 {
-	struct counts overflow = {0};
+	struct counts overflow = {};
 	int r;
 
 	r = entries_reserve(&aggregate->entries, flows->n);

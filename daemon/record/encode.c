@@ -229,7 +229,7 @@ static int message_finish(struct encoder *encoder, encode_message_fn message, vo
 {
 	size_t head_size = encoder->head.length + encoder->dst_nodes_size;
 	char *p = encoder->end, *first = encoder->body - head_size;
-	struct buffer whole = {0};
+	struct buffer whole = {};
 
 	append_dst_nodes(encoder);
 	if (buffer_error(&encoder->head))
@@ -277,7 +277,7 @@ static void consider_node(const struct encoder *encoder, const struct node *node
 /* Of physical traffic only the peer is a node; its endpoint is a place in another network. */
 static struct new_nodes find_new_nodes(struct encoder *encoder, const struct entry *entry)
 {
-	struct new_nodes new_nodes = {0};
+	struct new_nodes new_nodes = {};
 	struct address address;
 
 	if (!encoder->seen)

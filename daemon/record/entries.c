@@ -45,7 +45,7 @@ void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const s
 
 int entries_init(struct entries *entries)
 {
-	*entries = (struct entries){0};
+	*entries = (struct entries){};
 	if (getrandom(entries->seed, sizeof(entries->seed), 0) != (ssize_t)sizeof(entries->seed))
 		return errno ? -errno : -EIO;
 	return 0;
@@ -102,7 +102,7 @@ static struct slot *find_free(struct slot *slots, size_t n_slots, uint32_t hash)
 static int grow_slots(struct entries *entries, size_t n_slots)
 {
 	const struct slot *old = entries->slot_region.data;
-	struct region region = {0};
+	struct region region = {};
 	int r;
 
 	r = region_grow(&region, n_slots * sizeof(struct slot));
@@ -165,7 +165,7 @@ void entries_add(struct entries *entries, const struct entry_key *key, uint32_t 
 	assert((entries->n + 1) * sizeof(struct entry) <= entries->item_region.size);
 	entry = &entries->items[entries->n++];
 	entry->key = *key;
-	entry->counts = (struct counts){0};
+	entry->counts = (struct counts){};
 	counts_add(&entry->counts, counts);
 	slots[i] = (struct slot){.hash = hash, .entry = (uint32_t)entries->n};
 }

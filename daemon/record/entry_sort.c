@@ -29,8 +29,8 @@ struct columns {
 static struct columns find_columns(const struct entry *items, const struct entry_order *run, size_t n)
 {
 	const struct entry_key *first = &items[run[0].index].key;
-	struct columns columns = {0};
-	struct entry_key differing = {0};
+	struct columns columns = {};
+	struct entry_key differing = {};
 
 	for (size_t i = 1; i < n; i++) {
 		const struct entry_key *key = &items[run[i].index].key;
@@ -90,7 +90,7 @@ static void radix_sort(struct entry_order *run, struct entry_order *spare, size_
 	for (size_t byte = 0; byte < bytes; byte++) {
 		unsigned int shift = (unsigned int)(8 * byte);
 		struct entry_order *swap;
-		uint32_t place[256] = {0};
+		uint32_t place[256] = {};
 		uint32_t sum = 0;
 
 		for (size_t i = 0; i < n; i++)

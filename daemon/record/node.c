@@ -155,7 +155,7 @@ static void append_member(struct buffer *json, const char *name, const char *val
 /* The form in a message; the order of members is part of the contract. */
 static int make_json(struct node *node)
 {
-	_cleanup_buffer_ struct buffer json = {0};
+	_cleanup_buffer_ struct buffer json = {};
 
 	append_member(&json, "{\"nodeId\":", node->id);
 	append_member(&json, ",\"name\":", node->name);
@@ -222,7 +222,7 @@ static void tidy(struct node *node)
 
 int node_from_json(const json_t *object, struct node *ret_node, char **ret_value)
 {
-	_cleanup_(node_deinit) struct node node = {0};
+	_cleanup_(node_deinit) struct node node = {};
 	int r;
 
 	if (!json_is_object(object))
@@ -238,7 +238,7 @@ int node_from_json(const json_t *object, struct node *ret_node, char **ret_value
 	if (r < 0)
 		return r;
 	*ret_node = node;
-	node = (struct node){0};
+	node = (struct node){};
 	return 0;
 }
 
@@ -253,7 +253,7 @@ void node_deinit(struct node *node)
 	free(node->user);
 	free(node->addresses);
 	free(node->json);
-	*node = (struct node){0};
+	*node = (struct node){};
 }
 
 /* Takes the reason. */

@@ -56,5 +56,5 @@ void region_deinit(struct region *region)
 {
 	if (region->data)
 		munmap(region->data, region->size);
-	*region = (struct region){0};
+	*region = (struct region){};
 }

@@ -41,7 +41,7 @@ static int read_list(const char *name, const json_t *array, struct prefix_list *
 
 int routes_from_json(const json_t *object, struct route_lists *ret_lists, char **ret_value)
 {
-	_cleanup_(route_lists_deinit) struct route_lists lists = {0};
+	_cleanup_(route_lists_deinit) struct route_lists lists = {};
 	struct prefix_list *by_kind[] = {
 		[ROUTE_LOCAL_ADDR] = &lists.local_addrs,
 		[ROUTE_ROUTE] = &lists.routes,
@@ -66,6 +66,6 @@ int routes_from_json(const json_t *object, struct route_lists *ret_lists, char *
 			return r;
 	}
 	*ret_lists = lists;
-	lists = (struct route_lists){0};
+	lists = (struct route_lists){};
 	return 0;
 }

@@ -60,7 +60,7 @@ static void prefix_bounds(const struct prefix *prefix, struct wide *ret_first, s
 {
 	struct prefix masked = prefix_masked(prefix);
 	unsigned int host = address_bits(&masked.address) - masked.length;
-	struct wide first = {0}, last;
+	struct wide first = {}, last;
 
 	if (masked.address.family == ADDRESS_IPV4) {
 		first.low = load_be32(masked.address.bytes);
@@ -107,7 +107,7 @@ void ranges_builder_deinit(struct ranges_builder *builder)
 {
 	free(builder->edges4.items);
 	free(builder->edges6.items);
-	*builder = (struct ranges_builder){0};
+	*builder = (struct ranges_builder){};
 }
 
 static int edge_compare(const void *a, const void *b)
@@ -122,10 +122,10 @@ static size_t edges_walk(const struct range_edges *edges, uint8_t (*resolve)(uns
 			 void (*range)(struct ranges *ranges, size_t i, const struct wide *at, uint8_t flags),
 			 struct ranges *ranges)
 {
-	int64_t depth[RANGES_SETS] = {0};
+	int64_t depth[RANGES_SETS] = {};
 	unsigned int sets = 0;
 	uint8_t flags = resolve(0);
-	struct wide zero = {0};
+	struct wide zero = {};
 	size_t n = 1;
 
 	range(ranges, 0, &zero, flags);
@@ -169,7 +169,7 @@ static void edges_sort(struct range_edges *edges)
 int ranges_build(struct ranges_builder *builder, uint8_t (*resolve)(unsigned int sets),
 		 struct ranges *ret_ranges)
 {
-	_cleanup_(ranges_deinit) struct ranges ranges = {0};
+	_cleanup_(ranges_deinit) struct ranges ranges = {};
 
 	edges_sort(&builder->edges4);
 	edges_sort(&builder->edges6);
@@ -185,7 +185,7 @@ int ranges_build(struct ranges_builder *builder, uint8_t (*resolve)(unsigned int
 	ranges.n6 = edges_walk(&builder->edges6, resolve, range6, &ranges);
 
 	*ret_ranges = ranges;
-	ranges = (struct ranges){0};
+	ranges = (struct ranges){};
 	return 0;
 }
 
@@ -195,7 +195,7 @@ void ranges_deinit(struct ranges *ranges)
 	free(ranges->flags4);
 	free(ranges->start6);
 	free(ranges->flags6);
-	*ranges = (struct ranges){0};
+	*ranges = (struct ranges){};
 }
 
 /* The last range that begins at or before the address: there always is one, since the first begins at zero.

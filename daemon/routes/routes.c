@@ -48,7 +48,7 @@ static void route_set_deinit(struct route_set *set)
 {
 	prefix_list_deinit(&set->prefixes);
 	free(set->states);
-	*set = (struct route_set){0};
+	*set = (struct route_set){};
 }
 
 /* One way of change: which origins end in each list, and what the given prefixes get. */
@@ -61,7 +61,7 @@ struct change {
 /* The given prefixes in the form in which they are compared: no host bits, sorted, each once. */
 static int normalize(const struct prefix_list *given, enum route_list_kind kind, struct prefix_list *ret_list)
 {
-	struct prefix_list list = {0};
+	struct prefix_list list = {};
 	int r;
 
 	if (given) {
@@ -99,7 +99,7 @@ static void merge_into(struct route_set *merged, const struct route_set *old, co
 	size_t i = 0, j = 0;
 
 	while (i < old->prefixes.n || j < given->n) {
-		struct route_state state = {0};
+		struct route_state state = {};
 		uint8_t gets = 0;
 		int order;
 
@@ -127,8 +127,8 @@ static void merge_into(struct route_set *merged, const struct route_set *old, co
 static int merge(const struct route_set *old, const struct prefix_list *given, enum route_list_kind kind,
 		 const struct change *change, struct route_set *ret_merged, bool *changed)
 {
-	_cleanup_(prefix_list_deinit) struct prefix_list sorted = {0};
-	struct route_set merged = {0};
+	_cleanup_(prefix_list_deinit) struct prefix_list sorted = {};
+	struct route_set merged = {};
 	size_t room;
 	int r;
 
@@ -149,7 +149,7 @@ static int merge(const struct route_set *old, const struct prefix_list *given, e
 
 static int apply(struct routes *routes, const struct change *change)
 {
-	struct route_set merged[N_ROUTE_LISTS] = {0};
+	struct route_set merged[N_ROUTE_LISTS] = {};
 	bool changed = false;
 
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {

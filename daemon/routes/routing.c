@@ -106,7 +106,7 @@ static int add_ranges(struct ranges_builder *builder, unsigned int set, const st
 static int gather(struct ranges_builder *builder, const struct route_lists *lists,
 		  const struct prefix_list *tailnet, const struct prefix_list *tailnet_exclude)
 {
-	struct halves halves = {0};
+	struct halves halves = {};
 	int r;
 
 	find_halves(&lists->routes, &halves);
@@ -130,7 +130,7 @@ static int gather(struct ranges_builder *builder, const struct route_lists *list
 int routing_new(const struct route_lists *lists, const struct prefix_list *tailnet,
 		const struct prefix_list *tailnet_exclude, struct routing **ret_routing)
 {
-	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {0};
+	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {};
 	struct routing *routing;
 	int r;
 

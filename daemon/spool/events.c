@@ -94,7 +94,7 @@ void spool_events_take_loss(struct spool_events *events, struct spool_loss *ret_
 {
 	pthread_mutex_lock(&events->mutex);
 	*ret_loss = events->loss;
-	events->loss = (struct spool_loss){0};
+	events->loss = (struct spool_loss){};
 	pthread_mutex_unlock(&events->mutex);
 }
 

@@ -151,7 +151,7 @@ static void end_flush(struct flush *flush, const struct uploader_pending *pendin
 static void on_flush_timeout(evutil_socket_t fd, short what, void *userdata)
 {
 	struct flush *flush = userdata;
-	struct uploader_pending pending = {0};
+	struct uploader_pending pending = {};
 
 	(void)fd;
 	(void)what;
@@ -273,7 +273,7 @@ static int method_identify(struct varlink_call *call, json_t *parameters, void *
 	struct uploader_link *link = userdata;
 	const char *text = json_string_value(json_object_get(parameters, "publicId"));
 	const char *domain_text = json_string_value(json_object_get(parameters, "domainPublicId"));
-	struct log_id id, domain = {0};
+	struct log_id id, domain = {};
 
 	if (!text || log_id_parse(text, &id) < 0)
 		return varlink_call_invalid_parameter(call, "publicId");
@@ -380,7 +380,7 @@ int uploader_link_new(struct event_base *base, const struct uploader_link_ops *o
 
 void uploader_link_free(struct uploader_link *link)
 {
-	struct uploader_pending pending = {0};
+	struct uploader_pending pending = {};
 
 	if (!link)
 		return;

@@ -90,8 +90,8 @@ static struct prefix random_prefix(uint64_t *state)
 
 static struct routing *make_routing(size_t n)
 {
-	struct route_lists lists = {0};
-	struct prefix_list tailnet = {0};
+	struct route_lists lists = {};
+	struct prefix_list tailnet = {};
 	struct routing *routing = NULL;
 	struct prefix prefix;
 	uint64_t state = 1;
@@ -200,7 +200,7 @@ static double sort_by_library(const struct entries *entries)
 static double sort_alone(size_t n, double *ret_by_library)
 {
 	struct entries entries;
-	struct region work = {0};
+	struct region work = {};
 	struct entry_order *order;
 	uint64_t state = 3;
 	double begin, seconds = 0;
@@ -233,7 +233,7 @@ static struct figures run_window(struct aggregate *aggregate, size_t n, const st
 {
 	struct record_window window = {.start = 1, .end = 5000000001};
 	struct record_sequence sequence = {.proc_id = 1};
-	struct figures figures = {0};
+	struct figures figures = {};
 	double begin;
 
 	figures.add = add_all(aggregate, n, routing, settings);

@@ -121,7 +121,7 @@ static size_t read_message(const struct buffer *text)
 
 static int measure_messages(void)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	_cleanup_buffer_ struct buffer message = {};
 	size_t n = make_message(&message);
 	double start, own, tree;
 

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct config_error error = {0};
+	struct config_error error = {};
 	struct config *config = NULL;
 	size_t lines = 1;
 

@@ -33,7 +33,7 @@ static void check_lists(const struct route_lists *lists)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	json_t *json = json_loadb((const char *)data, size, JSON_DECODE_ANY, NULL);
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 	char *value = NULL;
 	int r;
 

@@ -37,7 +37,7 @@ static int decode(const uint8_t *data, size_t size, size_t piece, struct buffer 
 
 static void check_decoder(const uint8_t *data, size_t size)
 {
-	_cleanup_buffer_ struct buffer whole = {0}, pieces = {0};
+	_cleanup_buffer_ struct buffer whole = {}, pieces = {};
 	int r = decode(data, size, 4096, &whole);
 	int again = decode(data, size, 18, &pieces);
 

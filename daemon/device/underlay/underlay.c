@@ -374,8 +374,8 @@ static int drain_known(struct drain *drain, unsigned int side)
 static bool is_for_us(const struct drain *drain, const struct underlay_stranger *stranger)
 {
 	struct address local = underlay_words_address(stranger->local, stranger->remote.family);
-	struct address none = stranger->remote.family == 4 ? address_ipv4((const uint8_t[4]){0})
-							   : address_ipv6((const uint8_t[16]){0});
+	struct address none = stranger->remote.family == 4 ? address_ipv4((const uint8_t[4]){})
+							   : address_ipv6((const uint8_t[16]){});
 
 	return address_compare(&local, &none) == 0 || attachments_is_local(drain->underlay->paths, &local);
 }

@@ -319,7 +319,7 @@ START_TEST(test_lists)
 {
 	static const char *const items[] = {"10.0.0.0/8", "::/0", "9.0.0.0/8", "10.0.0.0/8", "10.0.0.0/7"};
 	static const char *const sorted[] = {"9.0.0.0/8", "10.0.0.0/7", "10.0.0.0/8", "::/0"};
-	struct prefix_list list = {0}, copy;
+	struct prefix_list list = {}, copy;
 
 	prefix_list_sort(&list);
 	for (size_t i = 0; i < ARRAY_SIZE(items); i++) {

@@ -11,7 +11,7 @@
 
 START_TEST(test_append)
 {
-	struct buffer buffer = {0};
+	struct buffer buffer = {};
 	size_t length;
 	char *text;
 
@@ -32,7 +32,7 @@ END_TEST
 
 START_TEST(test_growth)
 {
-	struct buffer buffer = {0};
+	struct buffer buffer = {};
 	char *text;
 
 	for (unsigned int i = 0; i < 100000; i++)
@@ -51,7 +51,7 @@ END_TEST
 
 START_TEST(test_error)
 {
-	struct buffer buffer = {0};
+	struct buffer buffer = {};
 
 	buffer_append_text(&buffer, "abc");
 	ck_assert_ptr_null(buffer_reserve(&buffer, SIZE_MAX));
@@ -93,7 +93,7 @@ static const struct {
 
 START_TEST(test_json_string)
 {
-	struct buffer buffer = {0};
+	struct buffer buffer = {};
 	json_t *value;
 	char *text;
 

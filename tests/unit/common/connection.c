@@ -45,15 +45,15 @@ START_TEST(test_counts)
 	ck_assert(counts_equal(&sum, &(struct counts){COUNT_MAX, COUNT_MAX, 33, COUNT_MAX}));
 	ck_assert(!counts_is_zero(&sum));
 	ck_assert(!counts_is_zero(&(struct counts){.rx_bytes = 1}));
-	ck_assert(counts_is_zero(&(struct counts){0}));
-	ck_assert(!counts_equal(&sum, &(struct counts){0}));
+	ck_assert(counts_is_zero(&(struct counts){}));
+	ck_assert(!counts_equal(&sum, &(struct counts){}));
 }
 END_TEST
 
 START_TEST(test_flows)
 {
 	struct connection connection = connection_of("1.1.1.1:1", "2.2.2.2:2", 6);
-	struct flows flows = {0};
+	struct flows flows = {};
 
 	for (uint64_t i = 0; i < 1000; i++)
 		ck_assert_int_eq(flows_add(&flows, &connection, &(struct counts){.tx_packets = i}), 0);

@@ -56,7 +56,7 @@ static struct place make_spool(void)
 {
 	struct place place = {.directory = "/tmp/netlogd-test-XXXXXX"};
 	struct spool_writer_options options = {.max_size = 64 << 20, .file_mode = 0600};
-	const struct spool_writer_ops ops = {0};
+	const struct spool_writer_ops ops = {};
 	struct spool_writer *writer;
 	char *reason = NULL;
 
@@ -193,7 +193,7 @@ START_TEST(test_lines)
 		runs[i] = run_on(&place, cases[i].line);
 	remove_place(&place);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_buffer_ struct buffer expected = {0};
+		_cleanup_buffer_ struct buffer expected = {};
 
 		for (size_t j = 0; j < ARRAY_SIZE(messages); j++) {
 			_cleanup_free_ char *text = json_text_of(messages[j]);

@@ -13,8 +13,8 @@ struct run run_line(const char *socket, const char *line, const char *input)
 {
 	_cleanup_free_ char *copy = strdup(line);
 	char *argv[32] = {(char *)"netlogctl"}, *rest = copy;
-	struct ctl ctl = {0};
-	struct run run = {0};
+	struct ctl ctl = {};
+	struct run run = {};
 	size_t n_out, n_err;
 	int argc = 1;
 

@@ -14,7 +14,7 @@
 
 static struct config *parse(const char *text)
 {
-	struct config_error error = {0};
+	struct config_error error = {};
 	struct config *config = NULL;
 	int r = config_parse("test.conf", text, strlen(text), &config, &error);
 
@@ -513,7 +513,7 @@ START_TEST(test_sink_names)
 {
 	_cleanup_free_ char *text = NULL;
 	struct config *config = NULL;
-	struct config_error error = {0};
+	struct config_error error = {};
 	int r;
 
 	ck_assert_int_gt(asprintf(&text, TUN "[upload %s]\ntype=file\npath=/p\n", sink_names[_i].name), 0);
@@ -568,7 +568,7 @@ static const struct {
 
 START_TEST(test_urls)
 {
-	struct sink_config sink = {0};
+	struct sink_config sink = {};
 	const struct config_key *key = &config_keys[config_key_find("upload", "url")];
 	char wrong[CONFIG_WRONG_MAX];
 
@@ -617,7 +617,7 @@ static bool is_fallback(const char *line)
 /* The example with its "#key = value" lines, or its "# " lines behind the sinks' heading, made effective. */
 static char *uncomment(const char *text, bool fallbacks, bool sinks)
 {
-	_cleanup_buffer_ struct buffer result = {0};
+	_cleanup_buffer_ struct buffer result = {};
 	bool in_sinks = false;
 
 	while (*text) {

@@ -34,7 +34,7 @@ static void take_messages(struct varlink_decoder *decoder, size_t *at)
 
 static void feed_in_pieces(size_t first, size_t size)
 {
-	struct varlink_decoder decoder = {0};
+	struct varlink_decoder decoder = {};
 	size_t at = 0;
 
 	for (size_t i = 0, n; i < sizeof(stream); i += n) {
@@ -84,7 +84,7 @@ START_TEST(test_garbage)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(garbage); i++) {
-		struct varlink_decoder decoder = {0};
+		struct varlink_decoder decoder = {};
 		json_t *message;
 
 		ck_assert_int_eq(varlink_decoder_feed(&decoder, garbage[i], strlen(garbage[i]) + 1), 0);
@@ -136,7 +136,7 @@ END_TEST
 START_TEST(test_secrets_are_overwritten)
 {
 	static const char text[] = "{\"nodeLogId\":\"5ec7e7\"}\0{\"method\":";
-	struct varlink_decoder decoder = {0};
+	struct varlink_decoder decoder = {};
 	json_t *message;
 
 	ck_assert_int_eq(varlink_decoder_feed(&decoder, text, sizeof(text) - 1), 0);
@@ -149,7 +149,7 @@ END_TEST
 
 START_TEST(test_request)
 {
-	_cleanup_buffer_ struct buffer output = {0};
+	_cleanup_buffer_ struct buffer output = {};
 
 	ck_assert_int_eq(varlink_encode_request(&output, "a.b.C", NULL, false), 0);
 	ck_assert_int_eq(varlink_encode_request(&output, "a.b.D", json_of("{'x':1}"), true), 0);

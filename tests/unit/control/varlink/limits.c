@@ -99,7 +99,7 @@ START_TEST(test_too_many_values)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		static const char begin[] = "{\"method\":\"x.y\",\"parameters\":{\"a\":[";
-		_cleanup_buffer_ struct buffer request = {0};
+		_cleanup_buffer_ struct buffer request = {};
 		struct fixture f;
 		struct peer peer;
 

@@ -110,7 +110,7 @@ static bool is_operator(uid_t uid, void *userdata)
 
 void fixture_init(struct fixture *f, const struct varlink_server_options *settings)
 {
-	struct varlink_server_options options = {0};
+	struct varlink_server_options options = {};
 
 	*f = (struct fixture){.base = event_base_new(), .order = json_array(), .operators = true};
 	ck_assert_ptr_nonnull(f->base);

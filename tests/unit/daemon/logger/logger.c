@@ -59,7 +59,7 @@ static int fake_enable(struct device *device, bool enabled)
 static int fake_extract(struct device *device, struct extraction *ret_extraction)
 {
 	*ret_extraction = next[device->layer];
-	next[device->layer] = (struct extraction){0};
+	next[device->layer] = (struct extraction){};
 	note(device->layer, "extract");
 	return extract_error[device->layer];
 }
@@ -101,7 +101,7 @@ static int fake_new(const struct device_options *options, struct device **ret_de
 static const struct layer_source fake_sources[] = {
 	{SOURCE_STATS, fake_new, {LAYER_USE_AUTO, LAYER_USE_AUTO}},
 	{SOURCE_NONE, device_none_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
-	{0}};
+	{}};
 
 static void will_extract(enum device_layer layer, const char *src, const char *dst, uint64_t packets,
 			 uint64_t bytes)
@@ -155,7 +155,7 @@ static const struct spool_writer_ops spool_ops = {stored, lost};
 
 static struct config *make_config(const char *more)
 {
-	struct config_error error = {0};
+	struct config_error error = {};
 	struct config *made = NULL;
 	char path[128];
 	FILE *file;
@@ -337,7 +337,7 @@ END_TEST
 
 static void reconfigure(const char *route)
 {
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 	struct prefix prefix;
 
 	ck_assert_int_eq(prefix_parse(route, &prefix), 0);

@@ -27,7 +27,7 @@ static const struct clock clock_fake = {.wall = fake_wall, .boot = fake_boot, .u
 
 static struct window begin(void)
 {
-	struct window window = {0};
+	struct window window = {};
 	int64_t step;
 
 	fake = (struct fake){.wall = 1000 * SECOND, .boot = 50 * SECOND};

@@ -86,7 +86,7 @@ END_TEST
 
 START_TEST(test_drain_runs_what_waits)
 {
-	struct log log = {0};
+	struct log log = {};
 	struct job jobs[3] = {{&log, 1}, {&log, 2}, {&log, 3}};
 
 	for (int i = 0; i < 3; i++)
@@ -100,7 +100,7 @@ END_TEST
 START_TEST(test_free_runs_what_waits)
 {
 	struct worker *other;
-	struct log log = {0};
+	struct log log = {};
 	struct job jobs[3] = {{&log, 1}, {&log, 2}, {&log, 3}};
 
 	ck_assert_int_eq(worker_new(base, "other", &other), 0);

@@ -27,7 +27,7 @@ static void setup(void)
 	struct route_lists lists =
 		test_lists("100.64.0.1 fd7a:115c:a1e0::1", "100.64.0.0/24 fd7a:115c:a1e0::/48 10.0.0.0/8",
 			   "192.168.0.0/16");
-	struct prefix_list tailnet = {0};
+	struct prefix_list tailnet = {};
 
 	test_list_add(&tailnet, "100.64.0.0/10 fd7a:115c:a1e0::/48");
 	test_list_add(&ignore, "100.100.100.100 fd7a:115c:a1e0::53");
@@ -113,7 +113,7 @@ END_TEST
 
 START_TEST(a_window_with_nothing_makes_no_message)
 {
-	struct counts nothing = {0};
+	struct counts nothing = {};
 
 	ck_assert(aggregate_is_empty(aggregate));
 	aggregate_add_overflow(aggregate, &nothing, NULL);
@@ -232,7 +232,7 @@ END_TEST
 /* A route change in the middle of a window: the same connection in two classes. */
 START_TEST(a_connection_may_be_in_two_classes)
 {
-	struct route_lists none = {0};
+	struct route_lists none = {};
 	_cleanup_(routing_freep) struct routing *after = NULL;
 	struct flow flow = {test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {2, 20, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
@@ -310,7 +310,7 @@ END_TEST
 
 START_TEST(ignored_by_destination_alone)
 {
-	struct counts counts = {1, 2, 3, 4}, nothing = {0}, ignored, tun, sock;
+	struct counts counts = {1, 2, 3, 4}, nothing = {}, ignored, tun, sock;
 
 	ignored = add("100.64.0.1:5", "100.100.100.100:53", 17, counts);
 	ck_assert(counts_equal(&ignored, &counts));
@@ -454,7 +454,7 @@ END_TEST
 
 START_TEST(text_messages)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	_cleanup_buffer_ struct buffer message = {};
 
 	ck_assert_int_eq(encode_text(&message, &sequence, client_time, "started \"0.1\""), 0);
 	ck_assert_int_eq(buffer_error(&message), 0);
@@ -466,7 +466,7 @@ END_TEST
 
 START_TEST(long_text_messages_are_cut_between_characters)
 {
-	_cleanup_buffer_ struct buffer message = {0};
+	_cleanup_buffer_ struct buffer message = {};
 	char text[2 * ENCODE_TEXT_MAX], *end;
 	size_t n;
 

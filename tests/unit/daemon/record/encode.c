@@ -22,7 +22,7 @@ static void setup(void)
 {
 	struct route_lists lists =
 		test_lists("100.64.0.1", "100.64.0.0/10 fd7a:115c:a1e0::/48 10.0.0.0/8", "");
-	struct prefix_list tailnet = {0};
+	struct prefix_list tailnet = {};
 
 	test_list_add(&tailnet, "100.64.0.0/10 fd7a:115c:a1e0::/48");
 	ck_assert_int_eq(routing_new(&lists, &tailnet, NULL, &routing), 0);
@@ -83,7 +83,7 @@ static struct counts random_counts(uint64_t *state)
 
 static void add_random(size_t n, uint64_t *state)
 {
-	struct flows tun = {0}, sock = {0};
+	struct flows tun = {}, sock = {};
 
 	for (size_t i = 0; i < n; i++) {
 		struct connection connection = {
@@ -173,7 +173,7 @@ static void read_message(size_t i, struct seen *seen)
 
 static struct seen read_back(void)
 {
-	struct seen seen = {0};
+	struct seen seen = {};
 	struct counts tun, sock;
 
 	for (size_t i = 0; i < messages.n; i++)
@@ -260,7 +260,7 @@ END_TEST
 
 START_TEST(the_default_limit)
 {
-	struct flows flows = {0};
+	struct flows flows = {};
 	struct counts tun, sock;
 
 	settings.max_message_size = 262144;
@@ -372,7 +372,7 @@ END_TEST
 
 START_TEST(this_node_by_its_address)
 {
-	struct prefix_list local_addrs = {0};
+	struct prefix_list local_addrs = {};
 
 	test_list_add(&local_addrs, "10.9.9.9 100.64.0.1");
 	set_nodes(three_nodes);

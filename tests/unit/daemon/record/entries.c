@@ -46,7 +46,7 @@ END_TEST
 START_TEST(different_keys_stay_apart)
 {
 	enum { N = 300000 };
-	struct entry_key key = {0};
+	struct entry_key key = {};
 	uint64_t sum = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
@@ -77,7 +77,7 @@ static int key_compare(const void *a, const void *b)
 static void sort_random(size_t n, uint64_t state)
 {
 	_cleanup_free_ struct entry_key *keys = NULL;
-	struct region work = {0};
+	struct region work = {};
 	struct entry_order *order;
 	uint64_t columns = test_random(&state), mask = test_random(&state) & 1 ? 0xff : 3;
 
@@ -117,9 +117,9 @@ END_TEST
 START_TEST(sorted_by_any_number_of_bytes)
 {
 	for (size_t bytes = 1; bytes <= ENTRY_KEY_SIZE; bytes++) {
-		struct region work = {0};
+		struct region work = {};
 		struct entry_order *order;
-		struct entry_key key = {0};
+		struct entry_key key = {};
 
 		entries_reset(&entries);
 		ck_assert_int_eq(entries_reserve(&entries, 300), 0);
@@ -152,7 +152,7 @@ static size_t mapped(void)
 
 START_TEST(memory_after_a_large_window)
 {
-	struct entry_key key = {0};
+	struct entry_key key = {};
 	size_t large;
 
 	ck_assert_int_eq(entries_reserve(&entries, 100000), 0);
@@ -178,7 +178,7 @@ END_TEST
 
 START_TEST(region)
 {
-	struct region part = {0};
+	struct region part = {};
 	unsigned char resident;
 	char *data;
 	size_t page;

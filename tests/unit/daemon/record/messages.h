@@ -36,7 +36,7 @@ static inline void messages_deinit(struct messages *messages)
 {
 	for (size_t i = 0; i < messages->n; i++)
 		free(messages->texts[i]);
-	*messages = (struct messages){0};
+	*messages = (struct messages){};
 }
 
 static inline json_t *messages_json(const struct messages *messages, size_t i)

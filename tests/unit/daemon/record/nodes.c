@@ -193,7 +193,7 @@ static void load(const char *content, int result, const char *reason)
 {
 	_cleanup_free_ char *path = write_file(content), *found = NULL, *expected = NULL;
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	struct config_error error = {0};
+	struct config_error error = {};
 	int r = nodes_load(path, &nodes, &error);
 
 	unlink(path);
@@ -210,7 +210,7 @@ static void load(const char *content, int result, const char *reason)
 START_TEST(files)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	struct config_error error = {0};
+	struct config_error error = {};
 
 	load("{\"nodes\":[{\"nodeId\":\"a\"}]}\n", 0, NULL);
 	load("{\"nodes\":[\n{\"nodeId\":\"a\"},\n}]}", -EINVAL, ":3: ");

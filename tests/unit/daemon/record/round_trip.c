@@ -32,7 +32,7 @@ static struct endpoint random_endpoint(uint64_t *state)
 	static const uint8_t firsts[][4] = {{100, 64}, {10}, {8, 8}};
 	uint64_t random = next_random(state);
 	struct endpoint endpoint = {.port = (uint16_t)(random >> 48)};
-	uint8_t bytes[16] = {0};
+	uint8_t bytes[16] = {};
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)(next_random(state) >> 20 & next_random(state) >> 30);
@@ -62,7 +62,7 @@ static struct flow random_flow(uint64_t *state, uint16_t number)
 	flow.connection.proto = (uint8_t)next_random(state);
 	flow.counts = (struct counts){random_count(state), random_count(state), random_count(state),
 				      random_count(state) + 1};
-	counts_add(&flow.counts, &(struct counts){0});
+	counts_add(&flow.counts, &(struct counts){});
 	return flow;
 }
 
@@ -128,7 +128,7 @@ static void make_flows(uint64_t *state, const struct routing *routing, struct fl
 START_TEST(test_round_trip)
 {
 	struct route_lists lists = test_lists("100.64.0.1", "100.64.0.0/10 10.0.0.0/8 8000::/1", "");
-	struct prefix_list tailnet = {0}, none = {0};
+	struct prefix_list tailnet = {}, none = {};
 	struct record_settings settings = {.exit_traffic = EXIT_FULL,
 					   .ignore_addrs = &none,
 					   .max_message_size = 4096 << _i,
@@ -138,7 +138,7 @@ START_TEST(test_round_trip)
 	uint64_t state = UINT64_C(88172645463325252) + (uint64_t)_i;
 	static struct expected expected[FLOWS];
 	static struct messages messages;
-	struct flows tun = {0}, sock = {0};
+	struct flows tun = {}, sock = {};
 	struct routing *routing;
 	struct aggregate *aggregate;
 
@@ -148,7 +148,7 @@ START_TEST(test_round_trip)
 	make_flows(&state, routing, &tun, &sock, expected);
 	ck_assert_int_eq(aggregate_add_tun(aggregate, &tun, routing, &settings, NULL, NULL), 0);
 	ck_assert_int_eq(aggregate_add_sock(aggregate, &sock, NULL), 0);
-	aggregate_add_overflow(aggregate, &(struct counts){.rx_bytes = 7}, &(struct counts){0});
+	aggregate_add_overflow(aggregate, &(struct counts){.rx_bytes = 7}, &(struct counts){});
 	ck_assert_int_eq(encode_window(aggregate, &window, &settings, &sequence, window.end + 1,
 				       messages_take, &messages),
 			 0);
@@ -168,7 +168,7 @@ END_TEST
 START_TEST(test_text)
 {
 	struct record_sequence sequence = {.proc_id = UINT32_MAX, .proc_seq = 41};
-	_cleanup_buffer_ struct buffer buffer = {0};
+	_cleanup_buffer_ struct buffer buffer = {};
 	static const char text[] = "\"\u00e4\" \\ \x01";
 	struct message message;
 

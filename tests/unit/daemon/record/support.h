@@ -49,7 +49,7 @@ static inline void test_list_add(struct prefix_list *list, const char *texts)
 static inline struct route_lists test_lists(const char *local_addrs, const char *routes,
 					    const char *subnet_routes)
 {
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 
 	test_list_add(&lists.local_addrs, local_addrs);
 	test_list_add(&lists.routes, routes);

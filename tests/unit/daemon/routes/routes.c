@@ -45,7 +45,7 @@ static bool is_node(const char *text)
 static void found(const char *local_addrs, const char *routes_text, const char *tailnet_text)
 {
 	struct route_lists lists = test_lists(local_addrs, routes_text, "");
-	struct prefix_list tailnet = {0};
+	struct prefix_list tailnet = {};
 
 	test_list_add(&tailnet, tailnet_text);
 	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, &tailnet), 0);
@@ -253,8 +253,8 @@ END_TEST
 START_TEST(found_by_the_kernel_and_by_a_peer)
 {
 	struct route_lists kernel = test_lists("", "10.7.0.0/16", "");
-	struct prefix_list peer = {0}, none = {0};
-	struct route_lists nothing = {0};
+	struct prefix_list peer = {}, none = {};
+	struct route_lists nothing = {};
 
 	test_list_add(&peer, "10.7.0.0/16");
 	ck_assert_int_eq(routes_set_found(routes, &kernel, &peer, &none), 0);
@@ -322,7 +322,7 @@ START_TEST(random_changes)
 	for (int i = 0; i < PREFIXES; i++)
 		last[i] = -9;
 	for (int window = 0; window < 400; window++) {
-		struct route_lists lists = {0};
+		struct route_lists lists = {};
 
 		for (int i = 0; i < PREFIXES; i++) {
 			struct prefix prefix = {.length = 24};
@@ -355,7 +355,7 @@ static void read_json(const char *text, int result, const char *value)
 {
 	_cleanup_free_ char *refused = NULL;
 	json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 
 	ck_assert_ptr_nonnull(json);
 	ck_assert_int_eq(routes_from_json(json, &lists, &refused), result);
@@ -373,7 +373,7 @@ START_TEST(json)
 				    "\"subnetRoutes\":[\"192.168.0.0/16\",\"192.168.0.0/16\"]}",
 				    0, NULL);
 	_cleanup_free_ char *refused = NULL;
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 
 	ck_assert_int_eq(routes_from_json(object, &lists, &refused), 0);
 	json_decref(object);

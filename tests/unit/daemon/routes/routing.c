@@ -13,7 +13,7 @@ static const char *const exclude_text = "100.115.92.0/23";
 static struct routing *make(const char *local_addrs, const char *routes, const char *subnet_routes)
 {
 	struct route_lists lists = test_lists(local_addrs, routes, subnet_routes);
-	struct prefix_list tailnet = {0}, exclude = {0};
+	struct prefix_list tailnet = {}, exclude = {};
 	struct routing *routing = NULL;
 
 	test_list_add(&tailnet, tailnet_text);
@@ -214,7 +214,7 @@ END_TEST
 
 START_TEST(nothing_is_within_nothing)
 {
-	struct route_lists lists = {0};
+	struct route_lists lists = {};
 	_cleanup_(routing_freep) struct routing *routing = NULL;
 
 	ck_assert_int_eq(routing_new(&lists, NULL, NULL, &routing), 0);
@@ -341,7 +341,7 @@ static void compare_list(const struct model *model, const struct routing *routin
 static void compare_random(uint64_t state)
 {
 	size_t n = test_random(&state) % 30;
-	struct model model = {0};
+	struct model model = {};
 	_cleanup_(routing_freep) struct routing *routing = NULL;
 
 	random_list(&model.lists.local_addrs, n / 3, &state);

@@ -296,7 +296,7 @@ END_TEST
 START_TEST(test_no_room_for_a_descriptor)
 {
 	struct rlimit limit, none;
-	char text[64] = {0};
+	char text[64] = {};
 	int fd;
 
 	make("closed/token", "token", 0600, 0);
