@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL at each named point of spool, cursor and uploader, under load: what is lost is told, or is the running window."""
-import os
-
 import pytest
 
 from collector import Answer
-from lib.daemon import build_directory, program
+from lib.daemon import has_kill_points, program
 from lib.ledger import Numbered, check_order, losses, once
 from lib.uploader import sequences
 from lib.wait import wait_until
@@ -27,22 +25,7 @@ UPLOADER_POINTS = [
 WIDTH = 500
 
 
-def has_kill_points(build):
-    try:
-        with open(os.path.join(build, "build-config.h"), encoding="ascii") as config:
-            return "NETLOGD_KILL_POINTS 1" in config.read()
-    except FileNotFoundError:
-        return False
-
-
-@pytest.fixture(autouse=True)
-def build(monkeypatch):
-    """The programs of a build that has the points: the one under test, or tests/run's own in its kill-points."""
-    for place in (build_directory(), os.path.join(build_directory(), "kill-points")):
-        if has_kill_points(place):
-            monkeypatch.setenv("NETLOGD_BUILD", place)
-            return
-    pytest.skip("no build with -Dkill-points=true")
+pytestmark = pytest.mark.skipif(not has_kill_points(), reason="not built with -Dkill-points=true")
 
 
 @pytest.fixture

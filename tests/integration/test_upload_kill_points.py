@@ -1,23 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """SIGKILL of the uploader at each of its named points: nothing is lost, all is in order, and what comes twice is a
-whole batch. Needs a build with -Dkill-points=true, which CI makes."""
+whole batch."""
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from collector import Answer, Collector
-from lib.daemon import build_directory
+from lib.daemon import has_kill_points
 from lib.uploader import CollectorSide, Uploader, sequences
 from lib.wait import wait_until
 
 REFUSED = {7, 8, 23}
-
-
-def has_kill_points():
-    config = Path(build_directory()) / "build-config.h"
-    return config.exists() and "NETLOGD_KILL_POINTS 1" in config.read_text()
 
 
 pytestmark = pytest.mark.skipif(not has_kill_points(), reason="not built with -Dkill-points=true")

@@ -20,6 +20,12 @@ def build_directory():
     return os.environ.get("NETLOGD_BUILD") or os.path.join(os.path.dirname(__file__), "../../../build")
 
 
+def has_kill_points():
+    """Whether the programs under test can be killed at named points (-Dkill-points=true)."""
+    with open(os.path.join(build_directory(), "build-config.h"), encoding="ascii") as config:
+        return "NETLOGD_KILL_POINTS 1" in config.read()
+
+
 def program(name):
     places = {"netlogd": "daemon/netlogd", "netlogd-upload": "daemon/upload/netlogd-upload",
               "netlogctl": "control/netlogctl"}
