@@ -8,15 +8,15 @@
 --
 --   [upload clickhouse] database=netlogd table=flows settings=distributed_foreground_insert=1
 --
--- With that setting (insert_distributed_sync before 23.11) a server says yes only when the shard has the rows;
--- without it they would wait on the server that took them. Add insert_quorum=2 where one replica is not enough.
--- All rows of a node are on one shard, so FINAL need not look at the others
+-- With that setting (insert_distributed_sync before 23.11) a server acknowledges rows only when the shard has them;
+-- without it they would wait on the server that received them. Add insert_quorum=2 if one replica is not enough.
+-- All rows of a node are on one shard, so FINAL does not need the others
 -- (do_not_merge_across_partitions_select_final=1 and optimize_skip_unused_shards=1 make use of that).
 
 CREATE DATABASE IF NOT EXISTS netlogd ON CLUSTER '{cluster}';
 
--- One row per entry of a message. (node, spool, seq, idx) names a row for ever: a batch that comes twice is
--- the same rows again, which the engine merges and FINAL hides until it has.
+-- One row per entry of a message. (node, spool, seq, idx) identifies a row for ever: a batch that arrives twice
+-- has the same rows again, which the engine merges; until then FINAL hides them.
 CREATE TABLE IF NOT EXISTS netlogd.flows_local ON CLUSTER '{cluster}'
 (
     node      LowCardinality(String) COMMENT 'nodeId, or the public log ID',
@@ -53,7 +53,7 @@ SETTINGS fsync_after_insert = 1, ttl_only_drop_parts = 1;
 CREATE TABLE IF NOT EXISTS netlogd.flows ON CLUSTER '{cluster}' AS netlogd.flows_local
 ENGINE = Distributed('{cluster}', netlogd, flows_local, cityHash64(node));
 
--- What is no traffic: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
+-- Events: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
 CREATE TABLE IF NOT EXISTS netlogd.flows_events_local ON CLUSTER '{cluster}'
 (
     node      LowCardinality(String),
@@ -80,9 +80,9 @@ SETTINGS fsync_after_insert = 1, ttl_only_drop_parts = 1;
 CREATE TABLE IF NOT EXISTS netlogd.flows_events ON CLUSTER '{cluster}' AS netlogd.flows_events_local
 ENGINE = Distributed('{cluster}', netlogd, flows_events_local, cityHash64(node));
 
--- Sums per minute, for dashboards. An incremental view would count a batch twice that comes twice. This one is
--- computed anew, from rows without repetitions, for each minute into which anything has come lately; the newest
--- computation of a minute counts (FINAL).
+-- Sums per minute, for dashboards. An incremental view would count a repeated batch twice. This one is recomputed
+-- from rows without duplicates for each minute that got rows lately; the newest computation of a minute counts
+-- (FINAL).
 CREATE TABLE IF NOT EXISTS netlogd.flows_minute_local ON CLUSTER '{cluster}'
 (
     node      LowCardinality(String),
@@ -104,8 +104,8 @@ TTL minute + INTERVAL 400 DAY DELETE;
 CREATE TABLE IF NOT EXISTS netlogd.flows_minute ON CLUSTER '{cluster}' AS netlogd.flows_minute_local
 ENGINE = Distributed('{cluster}', netlogd, flows_minute_local, cityHash64(node));
 
--- One refresh per shard: replicas of a Replicated database agree on who does it. In another kind of database
--- each replica refreshes for itself, which is the same rows twice and again merged into one.
+-- One refresh per shard: replicas of a Replicated database agree on which of them does it. With another database
+-- engine each replica refreshes on its own, and the duplicate rows are merged.
 CREATE MATERIALIZED VIEW IF NOT EXISTS netlogd.flows_minute_refresh ON CLUSTER '{cluster}'
 REFRESH EVERY 1 MINUTE APPEND TO netlogd.flows_minute_local
 AS SELECT

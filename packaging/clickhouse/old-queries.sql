@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- The questions of queries.sql, for the tables of old.sql. Such servers know no parameters; put the values in:
+-- The queries of queries.sql, for the tables of old.sql. Such servers have no query parameters; insert the values:
 --
 --   sed "s/{from}/2026-01-31 00:00:00/; s/{to}/2026-01-31 12:00:00/" old-queries.sql
 --
--- Times are text here and compare as such; `day` picks the partitions. Addresses are IPv6; IPv4 is ::ffff:a.b.c.d.
+-- Times are text here and compare as text; `day` selects the partitions. Addresses are IPv6; IPv4 is ::ffff:a.b.c.d.
 
 -- name: top talkers
--- Both directions of what a node saw. Physical traffic is the same bytes once more, on the outside.
+-- Both directions, as the node saw them. Physical traffic is the same bytes once more, outside the tunnel.
 SELECT node, src, dst, sum(tx_bytes + rx_bytes) AS bytes, sum(tx_pkts + rx_pkts) AS pkts
 FROM netlogd.flows FINAL
 WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to}', 1, 10))
@@ -34,8 +34,8 @@ GROUP BY node, who, whom, proto, port
 ORDER BY first_seen, node, who, whom, proto, port;
 
 -- name: traffic matrix
--- What each node sent to each other inside the tailnet: every node tells its own sending, so that nothing is
--- counted on both ends. A node that no message names is shown by its address.
+-- What each node sent to each other node inside the tailnet: every node reports what it sent, so that nothing is
+-- counted at both ends. A node without a name in any message is shown by its address.
 SELECT node AS from_node, if(dst_node = '', dst, dst_node) AS to_node, sum(tx_bytes) AS bytes, sum(tx_pkts) AS pkts
 FROM netlogd.flows FINAL
 WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to}', 1, 10))
@@ -54,7 +54,7 @@ GROUP BY peer, endpoint, port
 ORDER BY peer, first_seen, endpoint, port;
 
 -- name: gaps
--- As in queries.sql: of a run of which the day before {from} has nothing, the first messages are missed, too.
+-- As in queries.sql: if the day before {from} has nothing of a run, the run's first messages are checked too.
 SELECT node, proc_id, before + 1 AS missing_from, proc_seq - 1 AS missing_to, proc_seq - before - 1 AS missing
 FROM
 (
@@ -83,7 +83,7 @@ WHERE proc_seq > before + 1 AND made >= '{from}'
 ORDER BY node, proc_id, proc_seq;
 
 -- name: losses
--- What nodes themselves say is missing, and what else they had to tell.
+-- Losses that the nodes report themselves, and their other events.
 SELECT node, time, kind, text
 FROM netlogd.flows_events FINAL
 WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to}', 1, 10))
@@ -91,7 +91,7 @@ WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to
 ORDER BY node, time;
 
 -- name: traffic per minute
--- Such servers have no refreshed views; from the rows themselves it is right also when a batch came twice.
+-- Such servers have no refreshable views; computed from the rows, it is right even if a batch arrived twice.
 SELECT toStartOfMinute(start_time) AS minute, class, sum(tx_bytes) AS sent, sum(rx_bytes) AS received
 FROM netlogd.flows FINAL
 WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to}', 1, 10))

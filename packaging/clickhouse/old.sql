@@ -4,7 +4,7 @@
 --
 --   clickhouse-client --multiquery < old.sql
 --
--- Times and addresses are kept as text; the MATERIALIZED columns are what to ask by. Old data goes by hand:
+-- Times and addresses are text; query by the MATERIALIZED columns. Remove old data by hand:
 --   ALTER TABLE netlogd.flows DROP PARTITION '2026-01-31'
 
 CREATE DATABASE IF NOT EXISTS netlogd;

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- The questions that operators ask, for the tables of single.sql and cluster.sql. Parameters are given with
+-- Queries for operators, for the tables of single.sql and cluster.sql. Pass parameters with
 -- clickhouse-client --param_from='2026-01-31 00:00:00' and so on. Addresses are IPv6; IPv4 is ::ffff:a.b.c.d.
--- FINAL hides rows that came twice; within one day's partition it costs little.
+-- FINAL hides duplicate rows; within one day's partition it costs little.
 
 -- name: top talkers
--- Both directions of what a node saw. Physical traffic is the same bytes once more, on the outside.
+-- Both directions, as the node saw them. Physical traffic is the same bytes once more, outside the tunnel.
 SELECT node, src, dst, sum(tx_bytes + rx_bytes) AS bytes, sum(tx_pkts + rx_pkts) AS pkts
 FROM netlogd.flows FINAL
 WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
@@ -14,7 +14,7 @@ LIMIT 20;
 
 -- name: who reached a subnet
 -- {subnet} is an address, {bits} the length in IPv6's terms: 10.1.0.0/16 is ::ffff:10.1.0.0 and 96 + 16 = 112.
--- A range of the column, so that the bloom filters and the order of rows are of use.
+-- A range of the column, so that the bloom filters and the order of rows help.
 WITH IPv6CIDRToRange({subnet:IPv6}, {bits:UInt8}) AS range
 SELECT node, if(dst BETWEEN range.1 AND range.2, src, dst) AS who,
        if(dst BETWEEN range.1 AND range.2, dst, src) AS whom, proto,
@@ -27,8 +27,8 @@ GROUP BY node, who, whom, proto, port
 ORDER BY first, node, who, whom, proto, port;
 
 -- name: traffic matrix
--- What each node sent to each other inside the tailnet: every node tells its own sending, so that nothing is
--- counted on both ends. A node that no message names is shown by its address.
+-- What each node sent to each other node inside the tailnet: every node reports what it sent, so that nothing is
+-- counted at both ends. A node without a name in any message is shown by its address.
 SELECT node AS from_node, if(dst_node = '', toString(dst), toString(dst_node)) AS to_node,
        sum(tx_bytes) AS bytes, sum(tx_pkts) AS pkts
 FROM netlogd.flows FINAL
@@ -47,11 +47,11 @@ GROUP BY peer, endpoint, port
 ORDER BY peer, first, endpoint, port;
 
 -- name: gaps
--- Messages that were made and are not here: in each run of a daemon (proc_id) they are numbered 1, 2, 3 ...
--- A gap belongs to the time of the message behind it. Texts are messages too, so both tables count; and a
--- message counts by the end of its window, or a text from within the window would be missed at {to}. A run of
--- which the day before {from} has nothing began since (a heartbeat leaves something in every quarter of an hour),
--- so that its first messages are missed, too. Compare with what the losses in flows_events tell.
+-- Missing messages: in each run of a daemon (proc_id) they are numbered 1, 2, 3 ... A gap is dated by the message
+-- after it. Texts are messages too, so both tables count; and a message is dated by the end of its window, since
+-- otherwise a text from within the window would be missing at {to}. If the day before {from} has nothing of a run,
+-- the run began after that (a heartbeat leaves a message every quarter of an hour), so its first messages are checked
+-- too. Compare with the losses in flows_events.
 SELECT node, proc_id, before + 1 AS missing_from, proc_seq - 1 AS missing_to, proc_seq - before - 1 AS missing
 FROM
 (
@@ -77,14 +77,14 @@ WHERE proc_seq > before + 1 AND made >= {from:DateTime('UTC')}
 ORDER BY node, proc_id, proc_seq;
 
 -- name: losses
--- What nodes themselves say is missing, and what else they had to tell.
+-- Losses that the nodes report themselves, and their other events.
 SELECT node, time, kind, text
 FROM netlogd.flows_events FINAL
 WHERE time >= {from:DateTime('UTC')} AND time < {to:DateTime('UTC')} AND kind IN ('loss', 'overflow')
 ORDER BY node, time;
 
 -- name: traffic per minute
--- From the sums that the refreshed view keeps.
+-- From the sums of the refreshed view.
 SELECT minute, class, sum(tx_bytes) AS tx_bytes, sum(rx_bytes) AS rx_bytes
 FROM netlogd.flows_minute FINAL
 WHERE minute >= {from:DateTime('UTC')} AND minute < {to:DateTime('UTC')}

@@ -7,8 +7,8 @@
 
 CREATE DATABASE IF NOT EXISTS netlogd;
 
--- One row per entry of a message. (node, spool, seq, idx) names a row for ever: a batch that comes twice is
--- the same rows again, which the engine merges and FINAL hides until it has.
+-- One row per entry of a message. (node, spool, seq, idx) identifies a row for ever: a batch that arrives twice
+-- has the same rows again, which the engine merges; until then FINAL hides them.
 CREATE TABLE IF NOT EXISTS netlogd.flows
 (
     node      LowCardinality(String) COMMENT 'nodeId, or the public log ID',
@@ -42,7 +42,7 @@ ORDER BY (node, start, spool, seq, idx)
 TTL toDateTime(start) + INTERVAL 90 DAY DELETE
 SETTINGS fsync_after_insert = 1, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
--- What is no traffic: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
+-- Events: texts (started, stopped, clock stepped ...), losses, overflow, heartbeats.
 CREATE TABLE IF NOT EXISTS netlogd.flows_events
 (
     node      LowCardinality(String),
@@ -66,9 +66,9 @@ ORDER BY (node, time, spool, seq, idx)
 TTL toDateTime(time) + INTERVAL 400 DAY DELETE
 SETTINGS fsync_after_insert = 1, non_replicated_deduplication_window = 1000, ttl_only_drop_parts = 1;
 
--- Sums per minute, for dashboards. An incremental view would count a batch twice that comes twice. This one is
--- computed anew, from rows without repetitions, for each minute into which anything has come lately; the newest
--- computation of a minute counts (FINAL).
+-- Sums per minute, for dashboards. An incremental view would count a repeated batch twice. This one is recomputed
+-- from rows without duplicates for each minute that got rows lately; the newest computation of a minute counts
+-- (FINAL).
 CREATE TABLE IF NOT EXISTS netlogd.flows_minute
 (
     node      LowCardinality(String),
