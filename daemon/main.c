@@ -15,33 +15,33 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define LARGE_BLOCK (128 * 1024) /* bytes: what is mapped by itself, and given back when freed */
+#define LARGE_BLOCK (128 * 1024) /* bytes: blocks from this size on are mapped, and returned when freed */
 
 #define CONFIG_DEFAULT "/etc/netlogd/netlogd.conf"
 
 static const char usage[] =
 	"usage: netlogd [--config FILE] [--no-uploader] [--check-config] [--version] [--help]\n"
 	"\n"
-	"Counts every connection that crosses a VPN tunnel of this machine, keeps the counts\n"
-	"of each window as a message on disk, and has them delivered to collectors.\n"
+	"Counts every connection that crosses a VPN tunnel of this machine, stores the counts\n"
+	"of each window as a message on disk, and has netlogd-upload deliver them to collectors.\n"
 	"\n"
 	"  --config FILE    configuration (default " CONFIG_DEFAULT ")\n"
-	"  --no-uploader    do not start netlogd-upload: it is a service of its own\n"
-	"  --check-config   read the configuration, say what is wrong with it, and exit\n"
+	"  --no-uploader    do not start netlogd-upload: it runs as a separate service\n"
+	"  --check-config   read the configuration, report errors, and exit\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
-	"Runs in the foreground. SIGHUP reads the configuration again; SIGTERM and SIGINT stop in order.\n"
-	"Exit status: 0 stopped in order, 1 failed, 64 wrong usage, 78 wrong configuration.\n";
+	"Runs in the foreground. SIGHUP reloads the configuration; SIGTERM and SIGINT shut down cleanly.\n"
+	"Exit status: 0 clean shutdown, 1 failure, 64 usage error, 78 configuration error.\n";
 
 struct arguments {
 	const char *config;
 	bool no_uploader;
 	bool check_config;
-	bool done; /* answered already */
+	bool done; /* --help or --version: nothing more to do */
 };
 
-/* 0, or the exit status of a wrong usage. */
+/* 0, or the exit status of a usage error. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
 {
 	static const struct option options[] = {
@@ -99,15 +99,15 @@ static int run(struct config *config, bool no_uploader)
 	int r;
 
 	/*
-	 * Loading programs takes megabytes for a moment. Left to itself, the allocator takes their first
-	 * return for a reason to keep the next.
+	 * Loading eBPF programs takes megabytes for a moment. By default the allocator would raise its
+	 * threshold after the first of them is freed, and keep the next.
 	 */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	log_set_level(config->log_level);
-	/* Log IDs that Start hands over pass through this process. */
+	/* Log IDs in a Start call pass through this process. */
 	r = core_dump_forbid();
 	if (r < 0)
-		log_warning("core dumps can't be turned off: %s", strerror(-r));
+		log_warning("cannot disable core dumps: %s", strerror(-r));
 	r = daemon_new(&options, &daemon);
 	if (r < 0)
 		return EXIT_FAILURE;

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The methods of org.netlogd.control. Each checks what came from outside, hands the work to the logger's
- * thread or the uploader, and answers when that is done; a struct pending carries the call there and back.
+ * Each method checks its parameters, hands the work to the logger's thread or the uploader, and answers when
+ * that is done; a struct pending carries the call there and back.
  */
+
+#include "daemon/methods.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/interfaces.h"
 #include "control/varlink/server.h"
+#include "daemon/metrics.h"
+#include "daemon/reload.h"
 #include "daemon/routes/routes.h"
+#include "daemon/schedule.h"
 #include "daemon/state.h"
+#include "daemon/status.h"
+#include "daemon/tail.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -18,18 +25,18 @@
 
 #define CONTROL "org.netlogd.control."
 
-#define START_WAIT_MS 3000 /* how long Start waits for the uploader to name the log ID */
+#define START_WAIT_MS 3000 /* for the uploader to name the log ID, before Start answers */
 
-/* Calls under way at once: twice as many as there can be clients, for those of clients that have gone. */
+/* Calls under way: twice the number of clients, to make room for those of clients that have gone. */
 #define PENDING_MAX 128
 
 struct pending {
 	struct daemon *daemon;
 	struct varlink_call *call;
 	int64_t deadline_ms;
-	bool gone;		 /* nobody waits for the answer any more; the logger's thread reads it */
-	bool flushing;		 /* the uploader is asked */
-	unsigned int run_change; /* of a Start: how many there were with it */
+	bool gone;		 /* nobody waits for the answer; read by the logger's thread */
+	bool flushing;		 /* the uploader is delivering */
+	unsigned int run_change; /* of a Start: daemon->run_changes, including it */
 };
 
 struct start_wait {
@@ -43,7 +50,7 @@ static void pending_free(struct pending *pending)
 {
 	if (!pending)
 		return;
-	/* It is answered, so whoever asks for the status next sees what it did. */
+	/* The call is answered, so the next Status must show its effect. */
 	methods_changed(pending->daemon);
 	pending->daemon->n_pending--;
 	varlink_call_on_closed(pending->call, NULL, NULL);
@@ -51,7 +58,7 @@ static void pending_free(struct pending *pending)
 	free(pending);
 }
 
-/* What has not begun need not be done, and deliveries need not be waited for. */
+/* Work that has not begun is cancelled, and deliveries are not waited for. */
 static void on_client_gone(struct varlink_call *call, void *userdata)
 {
 	struct pending *pending = userdata;
@@ -82,7 +89,7 @@ static int pending_new(struct daemon *daemon, struct varlink_call *call, struct 
 
 DEFINE_CLEANUP(struct pending *, pending_free);
 
-/* An error's -errno, for what has no error of its own in the interface. */
+/* For errors that the interface has no name for. */
 static int answer_failure(struct varlink_call *call, int error)
 {
 	return varlink_call_error(call, CONTROL "Failed", json_pack("{ss}", "reason", strerror(-error)));
@@ -128,7 +135,7 @@ void methods_free(struct daemon *daemon)
 		methods_identified(daemon);
 }
 
-/* Started; the answer names the log ID, so an uploader that has only just begun is waited for. */
+/* The answer contains the log ID, so it waits for an uploader that has just started. */
 static int answer_started(struct daemon *daemon, struct varlink_call *call)
 {
 	struct timeval timeout = {.tv_sec = START_WAIT_MS / 1000};
@@ -161,7 +168,7 @@ static void on_started(const struct logger_thread_result *result, void *userdata
 		answer_public_id(daemon, pending->call, CONTROL "AlreadyRunning");
 		return;
 	}
-	/* Unless another Start or Stop has followed, and decides. */
+	/* Unless a later Start or Stop decides. */
 	if (result->error < 0 && pending->run_change == daemon->run_changes)
 		daemon->running = false;
 	if (result->error == -ECANCELED) {
@@ -176,8 +183,8 @@ static void on_started(const struct logger_thread_result *result, void *userdata
 		return;
 	}
 	daemon_notify_status(daemon);
-	if (daemon_set_period(daemon) < 0)
-		log_warning("the first window may be a short one");
+	if (schedule_set_period(daemon) < 0)
+		log_warning("the window timer cannot be set: the first window may be short");
 	if (answer_started(daemon, pending->call) < 0)
 		answer_failure(pending->call, -ENOMEM);
 }
@@ -197,7 +204,7 @@ static int get_log_id(json_t *parameters, const char *name, const char **ret_tex
 	return 0;
 }
 
-/* A member that may be absent or null, and otherwise is what could stand in the configuration. */
+/* A member that may be absent or null; otherwise its value must be valid in the configuration too. */
 static int get_optional_text(json_t *object, const char *name, bool (*is_valid)(const char *text),
 			     char **ret_text)
 {
@@ -213,7 +220,8 @@ static int get_optional_text(json_t *object, const char *name, bool (*is_valid)(
 	return 0;
 }
 
-/* Device (source, interface, statsSocket); what it leaves out is as configured. 1: given, 0: not, -EINVAL. */
+/* A Device (source, interface, statsSocket) with defaults from the configuration. 1: given, 0: absent,
+ * -EINVAL. */
 static int get_device(json_t *parameters, const char *name, const struct device_config *configured,
 		      struct device_config *ret_device)
 {
@@ -234,7 +242,7 @@ static int get_device(json_t *parameters, const char *name, const struct device_
 	return 1;
 }
 
-/* 1 when a device that was given can't be, and the call is answered with that. */
+/* 1 when the device is impossible and the call has been answered with that. */
 static int refuse_device(struct varlink_call *call, const char *name, const struct device_config *device)
 {
 	_cleanup_free_ char *reason = NULL;
@@ -284,7 +292,7 @@ static int start(struct daemon *daemon, struct varlink_call *call, const struct 
 	return 0;
 }
 
-/* Starts for log IDs that were checked; what is not given is as configured. */
+/* Starts with valid log IDs; devices that are not given are as configured. */
 static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *parameters,
 		     const struct given_ids *ids)
 {
@@ -299,7 +307,7 @@ static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *p
 		return varlink_call_invalid_parameter(call, "sock");
 	if (daemon->running)
 		return answer_public_id(daemon, call, CONTROL "AlreadyRunning");
-	/* As in the configuration: what nothing works for is none. */
+	/* As in the configuration: `auto` without an interface means none. */
 	if (sock.source == SOURCE_AUTO && !sock.interface)
 		sock.source = SOURCE_NONE;
 	if (has_tun)
@@ -325,7 +333,7 @@ static int method_start(struct varlink_call *call, json_t *parameters, void *use
 		r = varlink_call_invalid_parameter(call, "domainLogId");
 	else
 		r = start_for(userdata, call, parameters, &ids);
-	/* They were passed on, or are of no use: either way their text ends here. */
+	/* Passed on or not, the secrets must not stay in memory. */
 	wipe_text((char *)ids.node_text);
 	wipe_text((char *)ids.domain_text);
 	explicit_bzero(&ids, sizeof(ids));
@@ -334,7 +342,7 @@ static int method_start(struct varlink_call *call, json_t *parameters, void *use
 
 /* ---- Stop and Flush -------------------------------------------------------------------------------- */
 
-/* Milliseconds to wait; absent or null: the usual. -EINVAL if it is no number or out of range. */
+/* In milliseconds; absent or null: the default. -EINVAL for anything but a number in range. */
 static int get_deadline(json_t *parameters, int64_t *ret_ms)
 {
 	json_t *value = json_object_get(parameters, "deadlineMs");
@@ -349,24 +357,24 @@ static int get_deadline(json_t *parameters, int64_t *ret_ms)
 	return 0;
 }
 
-static void answer_what_remains(struct pending *pending, const struct uploader_pending *remains)
+static void answer_backlog(struct pending *pending, const struct uploader_pending *reported)
 {
 	uint64_t messages, bytes;
 
-	daemon_what_remains(pending->daemon, remains, &messages, &bytes);
+	daemon_backlog(pending->daemon, reported, &messages, &bytes);
 	varlink_call_reply(pending->call, json_pack("{sI sI}", "pendingMessages", (json_int_t)messages,
 						    "pendingBytes", (json_int_t)bytes));
 }
 
-static void on_flushed(const struct uploader_pending *remains, void *userdata)
+static void on_flushed(const struct uploader_pending *reported, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
 
-	answer_what_remains(pending, remains);
+	answer_backlog(pending, reported);
 }
 
-/* Everything is in the spool: now it is delivered, for as long as the deadline allows. */
-static void on_recorded(const struct logger_thread_result *result, void *userdata)
+/* Everything is in the spool: deliver it until the deadline. */
+static void on_spooled(const struct logger_thread_result *result, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
 	struct uploader_link *uploader = pending->daemon->uploader;
@@ -375,7 +383,7 @@ static void on_recorded(const struct logger_thread_result *result, void *userdat
 	(void)result;
 	daemon_notify_status(pending->daemon);
 	if (varlink_call_is_closed(pending->call)) {
-		/* Nobody waits; it is delivered all the same. */
+		/* Nobody waits; deliver all the same. */
 		uploader_link_hurry(uploader, pending->deadline_ms);
 		return;
 	}
@@ -383,7 +391,7 @@ static void on_recorded(const struct logger_thread_result *result, void *userdat
 	if (pending->flushing)
 		pending = NULL; /* passed on */
 	else
-		answer_what_remains(pending, &unknown);
+		answer_backlog(pending, &unknown);
 }
 
 static int method_stop(struct varlink_call *call, json_t *parameters, void *userdata)
@@ -399,7 +407,7 @@ static int method_stop(struct varlink_call *call, json_t *parameters, void *user
 	if (r < 0)
 		return r;
 	pending->deadline_ms = deadline_ms;
-	r = logger_thread_stop(daemon->logger, on_recorded, pending);
+	r = logger_thread_stop(daemon->logger, on_spooled, pending);
 	if (r < 0) {
 		pending_free(pending);
 		return r;
@@ -424,7 +432,7 @@ static int method_flush(struct varlink_call *call, json_t *parameters, void *use
 	if (r < 0)
 		return r;
 	pending->deadline_ms = deadline_ms;
-	r = logger_thread_flush(daemon->logger, &pending->gone, on_recorded, pending);
+	r = logger_thread_flush(daemon->logger, &pending->gone, on_spooled, pending);
 	if (r < 0)
 		pending_free(pending);
 	return r;
@@ -516,16 +524,16 @@ static int method_reload(struct varlink_call *call, json_t *parameters, void *us
 	(void)parameters;
 	if (r < 0)
 		return r;
-	daemon_reload(daemon, on_reloaded, pending);
+	reload(daemon, on_reloaded, pending);
 	return 0;
 }
 
 /* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
 
-/* "status": the parameters of the answer, as text; owned by the caller, NULL without memory. */
+/* The answer's parameters as text; owned by the caller, NULL without memory. */
 static char *make_status(struct daemon *daemon, bool privileged)
 {
-	json_t *status = daemon_status(daemon, privileged);
+	json_t *status = status_new(daemon, privileged);
 	json_t *parameters = status ? json_pack("{so}", "status", status) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
@@ -535,7 +543,7 @@ static char *make_status(struct daemon *daemon, bool privileged)
 
 static char *make_metrics(struct daemon *daemon, bool privileged)
 {
-	_cleanup_free_ char *metrics = daemon_metrics(daemon);
+	_cleanup_free_ char *metrics = metrics_new(daemon);
 	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
@@ -550,8 +558,8 @@ void methods_changed(struct daemon *daemon)
 }
 
 /*
- * An operator sees what is so now. For others, of whom there may be many, what was made within the last
- * second and holds since the last change that an operator asked for.
+ * Operators get the current state. Others, of whom there may be many, share an answer that is at most a
+ * second old and newer than the last change by an operator.
  */
 static int reply_made(struct varlink_call *call, struct daemon *daemon, struct made_text *made,
 		      char *(*make)(struct daemon *daemon, bool privileged))

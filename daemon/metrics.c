@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Prometheus text (exposition format 0.0.4), made from the same Status that the control interface shows, so
- * that the two never differ. One table says which member becomes which metric.
+ * Prometheus text (exposition format 0.0.4) from the same Status that the control interface shows, so that
+ * the two never differ. Tables say which member becomes which metric.
  */
+
+#include "daemon/metrics.h"
 
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "daemon/state.h"
+#include "daemon/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +19,10 @@
 
 enum metric_kind {
 	METRIC_NUMBER = 0,    /* a number or a boolean */
-	METRIC_AGE = 1,	      /* of a time; 0 where there is none */
-	METRIC_TIMESTAMP = 2, /* of a time, in seconds since 1970; left out where there is none */
+	METRIC_AGE = 1,	      /* of a time; 0 without one */
+	METRIC_TIMESTAMP = 2, /* a time in seconds since 1970; left out without one */
 	METRIC_TEXT = 3,      /* a text as a label, with the value 1 */
-	METRIC_PRESENCE = 4,  /* whether there is such a member */
+	METRIC_PRESENCE = 4,  /* whether the member exists */
 };
 
 struct metric {
@@ -34,52 +37,52 @@ struct metric {
 
 static const struct metric metrics[] = {
 	{"running", "netlogd_running", "gauge", "Whether the logger runs.", 0},
-	{"memory", "netlogd_resident_bytes", "gauge", "Resident memory of the collector.", 0},
-	{"cpuMs", "netlogd_cpu_seconds_total", "counter", "Processor time of the collector.", 0.001},
-	{"record.messages", "netlogd_messages_total", "counter", "Messages made.", 0},
-	{"record.bytes", "netlogd_message_bytes_total", "counter", "Bytes of messages made.", 0},
+	{"memory", "netlogd_resident_bytes", "gauge", "Resident memory of the daemon.", 0},
+	{"cpuMs", "netlogd_cpu_seconds_total", "counter", "CPU time of the daemon.", 0.001},
+	{"record.messages", "netlogd_messages_total", "counter", "Messages logged.", 0},
+	{"record.bytes", "netlogd_message_bytes_total", "counter", "Bytes of messages logged.", 0},
 	{"record.windows", "netlogd_windows_total", "counter", "Windows that ended.", 0},
 	{"record.conservationFailures", "netlogd_conservation_failures_total", "counter",
 	 "Windows in which entries and totals differed.", 0},
 	{"record.clockSteps", "netlogd_clock_steps_total", "counter", "Steps of the wall clock.", 0},
 	{"window.lastConnections", "netlogd_window_connections", "gauge", "Connections of the last window.",
 	 0},
-	{"window.lastCpuUs", "netlogd_window_cpu_seconds", "gauge",
-	 "Processor time of the last window's end.", 1e-6},
-	{"window.lastDelayUs", "netlogd_window_delay_seconds", "gauge",
-	 "Time that the last window's end took.", 1e-6},
+	{"window.lastCpuUs", "netlogd_window_cpu_seconds", "gauge", "CPU time of the last window's end.",
+	 1e-6},
+	{"window.lastDelayUs", "netlogd_window_delay_seconds", "gauge", "Duration of the last window's end.",
+	 1e-6},
 	{"spool.messages", "netlogd_spool_messages", "gauge", "Messages in the spool.", 0},
 	{"spool.bytes", "netlogd_spool_bytes", "gauge", "Bytes of the spool on disk.", 0},
-	{"spool.maxSize", "netlogd_spool_max_bytes", "gauge", "Bytes that the spool may have.", 0},
+	{"spool.maxSize", "netlogd_spool_max_bytes", "gauge", "Maximum bytes of the spool on disk.", 0},
 	{"spool.waitingMessages", "netlogd_spool_waiting_messages", "gauge",
-	 "Messages in memory while the disk refuses.", 0},
-	{"spool.waitingBytes", "netlogd_spool_waiting_bytes", "gauge", "Bytes of these.", 0},
+	 "Messages in memory while spool writes fail.", 0},
+	{"spool.waitingBytes", "netlogd_spool_waiting_bytes", "gauge", "Bytes of these messages.", 0},
 	{"spool.lostMessages", "netlogd_spool_lost_messages_total", "counter",
-	 "Messages lost before they came to the spool.", 0},
-	{"spool.lostBytes", "netlogd_spool_lost_bytes_total", "counter", "Bytes of these.", 0},
+	 "Messages lost before they reached the spool.", 0},
+	{"spool.lostBytes", "netlogd_spool_lost_bytes_total", "counter", "Bytes of these messages.", 0},
 	{"spool.removedMessages", "netlogd_spool_removed_messages_total", "counter",
 	 "Messages removed by the size cap.", 0},
-	{"spool.removedBytes", "netlogd_spool_removed_bytes_total", "counter", "Bytes of these.", 0},
-	{"spool.error", "netlogd_spool_failing", "gauge", "Whether the disk refuses what is to be written.",
-	 0, METRIC_PRESENCE},
-	{"spool.damagedFrames", "netlogd_spool_damaged_frames_total", "counter",
-	 "Damaged frames stepped over.", 0},
-	{"uploader.connected", "netlogd_uploader_connected", "gauge", "Whether the uploader is there.", 0},
-	{"uploader.restarts", "netlogd_uploader_restarts_total", "counter",
-	 "Times the uploader was started again.", 0},
+	{"spool.removedBytes", "netlogd_spool_removed_bytes_total", "counter", "Bytes of these messages.", 0},
+	{"spool.error", "netlogd_spool_failing", "gauge", "1 while spool writes fail.", 0, METRIC_PRESENCE},
+	{"spool.damagedFrames", "netlogd_spool_damaged_frames_total", "counter", "Damaged frames skipped.",
+	 0},
+	{"uploader.connected", "netlogd_uploader_connected", "gauge", "Whether the uploader is connected.",
+	 0},
+	{"uploader.restarts", "netlogd_uploader_restarts_total", "counter", "Restarts of the uploader.", 0},
 	{"control.clients", "netlogd_control_clients", "gauge", "Clients of the control socket.", 0},
 	{"control.refused", "netlogd_control_refused_total", "counter",
-	 "Clients beyond the number that is served.", 0},
-	{"control.cutOff", "netlogd_control_cut_off_total", "counter", "Clients that were cut off.", 0},
-	{"control.tails", "netlogd_control_tails", "gauge", "Streams of Tail.", 0},
+	 "Clients refused at the connection limit.", 0},
+	{"control.cutOff", "netlogd_control_cut_off_total", "counter",
+	 "Clients disconnected for breaking a limit.", 0},
+	{"control.tails", "netlogd_control_tails", "gauge", "Tail streams.", 0},
 	{"control.tailDropped", "netlogd_control_tail_dropped_total", "counter",
-	 "Messages that were removed before a slow stream of Tail came to them.", 0},
+	 "Messages removed before a slow Tail stream reached them.", 0},
 };
 
-/* Of each device; the label device="tun" or "sock" is put in. */
+/* Of each device, with the label device="tun" or "sock". */
 static const struct metric device_metrics[] = {
 	{"lastConnections", "netlogd_device_connections", "gauge", "Connections of the last extraction.", 0},
-	{"maxFlows", "netlogd_device_max_connections", "gauge", "Connections that one window can hold.", 0},
+	{"maxFlows", "netlogd_device_max_connections", "gauge", "Maximum connections of a window.", 0},
 	{"memory", "netlogd_device_memory_bytes", "gauge", "Bytes of kernel maps and rings.", 0},
 	{"errors", "netlogd_device_errors_total", "counter", "Failed extractions.", 0},
 	{"conservationFailures", "netlogd_device_conservation_failures_total", "counter",
@@ -87,45 +90,45 @@ static const struct metric device_metrics[] = {
 	{"deviceDropsRx", "netlogd_device_interface_drops_rx_total", "counter",
 	 "Received packets that the interface dropped.", 0},
 	{"deviceDropsTx", "netlogd_device_interface_drops_tx_total", "counter",
-	 "Packets to send that the interface dropped.", 0},
+	 "Outgoing packets that the interface dropped.", 0},
 	{"state", "netlogd_device_state", "gauge", "counting, waiting, lost, failed or stopped.", 0,
 	 METRIC_TEXT, "state"},
-	{"source", "netlogd_device_source", "gauge", "What the device's counts come from.", 0, METRIC_TEXT,
+	{"source", "netlogd_device_source", "gauge", "Source of the device's counts.", 0, METRIC_TEXT,
 	 "source"},
 	{"tunnelDroppedRx", "netlogd_device_tunnel_dropped_rx_bytes_total", "counter",
-	 "Bytes that the tunnel refused.", 0},
+	 "Bytes that the tunnel dropped.", 0},
 };
 
 /* Counts of each device: packets and bytes by direction. */
 static const struct metric device_counts[] = {
 	{"totals", "netlogd_device", "counter", "counted by the device", 0},
-	{"overflow", "netlogd_device_overflow", "counter", "that could not be held", 0},
-	{"unknown", "netlogd_device_unknown", "counter", "from or to no known peer", 0},
-	{"inexact", "netlogd_device_inexact", "counter", "whose size could not be told exactly", 0},
+	{"overflow", "netlogd_device_overflow", "counter", "that did not fit into the window", 0},
+	{"unknown", "netlogd_device_unknown", "counter", "of unknown peers", 0},
+	{"inexact", "netlogd_device_inexact", "counter", "whose size is not exact", 0},
 };
 
 static const struct metric sink_metrics[] = {
-	{"backlogMessages", "netlogd_sink_backlog_messages", "gauge", "Messages that the sink lacks.", 0},
-	{"backlogBytes", "netlogd_sink_backlog_bytes", "gauge", "Bytes that the sink lacks.", 0},
-	{"deliveredSequence", "netlogd_sink_delivered_sequence", "gauge", "Last message that the sink has.",
-	 0},
-	{"retries", "netlogd_sink_retries_total", "counter", "Tries that failed.", 0},
+	{"backlogMessages", "netlogd_sink_backlog_messages", "gauge",
+	 "Messages not delivered to the sink yet.", 0},
+	{"backlogBytes", "netlogd_sink_backlog_bytes", "gauge", "Bytes not delivered to the sink yet.", 0},
+	{"deliveredSequence", "netlogd_sink_delivered_sequence", "gauge",
+	 "Last message delivered to the sink.", 0},
+	{"retries", "netlogd_sink_retries_total", "counter", "Failed attempts.", 0},
 	{"lostMessages", "netlogd_sink_lost_messages_total", "counter", "Messages lost to the sink.", 0},
-	{"lostBytes", "netlogd_sink_lost_bytes_total", "counter", "Bytes of these.", 0},
+	{"lostBytes", "netlogd_sink_lost_bytes_total", "counter", "Bytes of these messages.", 0},
 	{"quarantined", "netlogd_sink_quarantined_total", "counter", "Messages that the sink refused.", 0},
 	{"sentMessages", "netlogd_sink_sent_messages_total", "counter", "Messages that the sink accepted.",
 	 0},
-	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these.", 0},
+	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these messages.", 0},
 	{"cursorViolations", "netlogd_sink_cursor_violations_total", "counter",
-	 "Times that the sink was about to pass over messages, and went back.", 0},
+	 "Times the sink nearly skipped messages and went back.", 0},
 	{"oldest", "netlogd_sink_backlog_age_seconds", "gauge",
-	 "Age of the oldest message that the sink lacks.", 0, METRIC_AGE},
+	 "Age of the oldest message not delivered to the sink yet.", 0, METRIC_AGE},
 	{"lastSuccess", "netlogd_sink_last_success_timestamp_seconds", "gauge",
 	 "When the sink last accepted something.", 0, METRIC_TIMESTAMP},
 	{"state", "netlogd_sink_state", "gauge", "ok, idle, retrying, misconfigured or unknown.", 0,
 	 METRIC_TEXT, "state"},
-	{"lastError", "netlogd_sink_last_error", "gauge", "What went wrong last at the sink.", 0, METRIC_TEXT,
-	 "error"},
+	{"lastError", "netlogd_sink_last_error", "gauge", "Last error of the sink.", 0, METRIC_TEXT, "error"},
 };
 
 static const json_t *find(const json_t *object, const char *path)
@@ -291,7 +294,7 @@ static void write_sinks(struct buffer *text, const json_t *status)
 		json_array_foreach (sinks, at, sink) {
 			char labels[128];
 
-			/* A sink's name has nothing that would need escaping. */
+			/* A sink's name needs no escaping. */
 			snprintf(labels, sizeof(labels), "sink=\"%s\"",
 				 json_string_value(json_object_get(sink, "name")));
 			write_value(text, &sink_metrics[i], labels,
@@ -300,10 +303,10 @@ static void write_sinks(struct buffer *text, const json_t *status)
 	}
 }
 
-char *daemon_metrics(struct daemon *daemon)
+char *metrics_new(struct daemon *daemon)
 {
 	_cleanup_buffer_ struct buffer text = {};
-	json_t *status = daemon_status(daemon, false);
+	json_t *status = status_new(daemon, false);
 
 	if (!status)
 		return NULL;
@@ -315,7 +318,7 @@ char *daemon_metrics(struct daemon *daemon)
 	return buffer_take(&text, NULL);
 }
 
-void daemon_publish_metrics(struct daemon *daemon)
+void metrics_publish(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
 	_cleanup_free_ char *text = NULL;
@@ -323,17 +326,16 @@ void daemon_publish_metrics(struct daemon *daemon)
 
 	if (!config->metrics_listen && !config->metrics_textfile)
 		return;
-	text = daemon_metrics(daemon);
+	text = metrics_new(daemon);
 	if (!text)
 		return;
 	if (config->metrics_listen)
 		uploader_link_set_metrics(daemon->uploader, text);
 	if (!config->metrics_textfile)
 		return;
-	/* On the loop, so nothing that waits for a disk; and after a power cut nobody wants the
-	 * old figures. */
+	/* The loop must not wait for a disk, and after a power cut nobody needs the old figures. */
 	r = file_replace(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
 	if (r < 0 && r != daemon->textfile_error)
-		log_warning("%s can't be written: %s", config->metrics_textfile, strerror(-r));
+		log_warning("%s: cannot write metrics: %s", config->metrics_textfile, strerror(-r));
 	daemon->textfile_error = r;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the daemon takes of the file system for itself: the state directory with its lock, and the paths of
- * its two sockets. Who may have which of them is decided here, and wrong answers of the kernel are put into
- * words for the operator.
+ * Decides who may use the state directory and the two sockets, and turns errors of the file system into words
+ * for the operator.
  */
+
+#include "daemon/paths.h"
 
 #include "common/cleanup.h"
 #include "common/file.h"
@@ -20,7 +21,7 @@
 static int make_directory(const char *path, mode_t mode)
 {
 	if (mkdir(path, mode) < 0 && errno != EEXIST) {
-		log_error("%s can't be made: %s", path, strerror(errno));
+		log_error("%s: cannot create: %s", path, strerror(errno));
 		return -errno;
 	}
 	return 0;
@@ -39,18 +40,18 @@ static int lock_state_directory(struct daemon *daemon)
 	}
 	daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (daemon->lock_fd < 0) {
-		log_error("%s can't be opened: %s", path, strerror(errno));
+		log_error("%s: cannot open: %s", path, strerror(errno));
 		return -errno;
 	}
 	r = file_lock(daemon->lock_fd);
 	if (r == -EWOULDBLOCK)
-		log_error("another netlogd runs with the state directory %s", directory);
+		log_error("another netlogd uses the state directory %s", directory);
 	else if (r < 0)
-		log_error("%s can't be locked: %s", path, strerror(-r));
+		log_error("%s: cannot lock: %s", path, strerror(-r));
 	return r;
 }
 
-int daemon_prepare_directories(struct daemon *daemon)
+int paths_prepare(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
 	int r = make_directory(config->state_directory, 0700);
@@ -72,7 +73,8 @@ static int find_group(const char *name, gid_t *ret_gid)
 	return 0;
 }
 
-/* Run by hand there is nobody else to make /run/netlogd. Others pass through it: the socket says who may. */
+/* For a daemon that is run by hand. The directory is open to all: the socket itself decides who may connect.
+ */
 static int make_socket_directory(const char *socket_path)
 {
 	_cleanup_free_ char *path = strndup(socket_path, (size_t)(strrchr(socket_path, '/') - socket_path));
@@ -82,13 +84,13 @@ static int make_socket_directory(const char *socket_path)
 	if (!*path || access(path, F_OK) == 0)
 		return 0;
 	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0) {
-		log_error("%s can't be made: %s", path, strerror(errno));
+		log_error("%s: cannot create: %s", path, strerror(errno));
 		return -errno;
 	}
 	return 0;
 }
 
-int daemon_open_control_socket(struct daemon *daemon)
+int paths_open_control_socket(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
 	mode_t mode = 0660;
@@ -97,11 +99,11 @@ int daemon_open_control_socket(struct daemon *daemon)
 
 	if (!config->control_group || find_group(config->control_group, &group) < 0) {
 		if (config->control_group && config->control_group_named) {
-			log_error("%s: control-group: there is no group %s", config->file,
+			log_error("%s: control-group: group %s does not exist", config->file,
 				  config->control_group);
 			return -EINVAL;
 		}
-		log_warning("there is no group %s: only the own user may connect to %s",
+		log_warning("group %s does not exist: only the daemon's user can connect to %s",
 			    config->control_group ? config->control_group : "netlogd",
 			    config->control_socket);
 		mode = 0600;
@@ -112,18 +114,18 @@ int daemon_open_control_socket(struct daemon *daemon)
 	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
 	if (r < 0)
 		log_error("%s: %s", config->control_socket,
-			  r == -EADDRINUSE ? "another daemon listens there"
-			  : r == -EEXIST   ? "it is there, and no socket"
+			  r == -EADDRINUSE ? "another daemon listens on it"
+			  : r == -EEXIST   ? "exists and is not a socket"
 					   : strerror(-r));
 	daemon->control_bound = r >= 0;
 	return r;
 }
 
 /*
- * The uploader's socket stands beside the control socket. As a service the collector can't give it another
- * group than its own, in which the uploader is; who else is in it is told apart by is_uploader().
+ * The uploader's socket is beside the control socket. A daemon that runs as a service can give it no group
+ * but its own. The uploader is a member of that group; is_uploader() keeps the other members out.
  */
-int daemon_open_upload_socket(struct daemon *daemon)
+int paths_open_upload_socket(struct daemon *daemon)
 {
 	const char *control = daemon->config->control_socket, *slash = strrchr(control, '/');
 	_cleanup_free_ char *path = NULL;
@@ -147,10 +149,10 @@ int daemon_open_upload_socket(struct daemon *daemon)
 }
 
 /*
- * While their listeners still live: a path whose server is gone would be taken by the next daemon, which must
- * not lose it again.
+ * While their listeners still exist: the next daemon takes over a path as soon as its server is gone, and
+ * must not lose it again.
  */
-void daemon_remove_sockets(struct daemon *daemon)
+void paths_remove_sockets(struct daemon *daemon)
 {
 	if (daemon->control_bound)
 		unlink(daemon->config->control_socket);

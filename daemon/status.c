@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The Status of the control interface: what each part says of itself, put together. Every member is explained
- * in org.netlogd.control.varlink. */
+/*
+ * Status puts together what each part reports of itself. org.netlogd.control.varlink explains every member.
+ */
+
+#include "daemon/status.h"
 
 #include "build-config.h"
 #include "common/json_set.h"
@@ -55,8 +58,7 @@ static json_t *uploader_status(const struct daemon *daemon)
 		json_set_number(status, "restarts", uploader_process_restarts(daemon->uploader_process));
 	} else if (!connected) {
 		json_set_text(status, "reason",
-			      daemon->external_uploader ? "it has not connected"
-							: "netlogd-upload was not found");
+			      daemon->external_uploader ? "not connected yet" : "netlogd-upload not found");
 	}
 	return status;
 }
@@ -75,7 +77,7 @@ static const json_t *find_report(const json_t *reports, const char *name)
 	return NULL;
 }
 
-/* Every configured sink is there, also while nothing is known of it. */
+/* Every configured sink is listed, even while nothing is known about it. */
 static json_t *sinks_status(const struct daemon *daemon)
 {
 	const json_t *reports = uploader_link_sinks(daemon->uploader);
@@ -156,7 +158,7 @@ static void set_identity(json_t *status, const struct daemon *daemon)
 	json_set_number(status, "cpuMs", cpu_ms());
 }
 
-/* Of the lists of routes, which may be long and show the network, how many entries there are. */
+/* Replaces the lists of routes, which may be long and show the network, by their lengths. */
 static void count_routes(json_t *status)
 {
 	static const char *const lists[][2] = {{"localAddrs", "localAddrsTotal"},
@@ -164,7 +166,7 @@ static void count_routes(json_t *status)
 					       {"subnetRoutes", "subnetRoutesTotal"},
 					       {"tailnet", NULL},
 					       {"tailnetExclude", NULL}};
-	/* Published objects are not written to: the lists are left out of a copy. */
+	/* Published objects are never modified: the lists are removed from a copy. */
 	json_t *routes = json_copy(json_object_get(status, "routes"));
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
@@ -177,7 +179,7 @@ static void count_routes(json_t *status)
 	json_object_set_new(status, "routes", routes);
 }
 
-json_t *daemon_status(struct daemon *daemon, bool lists)
+json_t *status_new(struct daemon *daemon, bool lists)
 {
 	json_t *status = logger_thread_status(daemon->logger);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Clients of Tail. Work per wake-up is bounded: a client gets at most SLICE_MAX bytes, and nothing while it
- * has more than that waiting; then a timer comes back to it.
+ * Tail streams. Work per wake-up is bounded: a client gets at most SLICE_MAX bytes, and nothing while it has
+ * more than that waiting; a timer continues later.
  */
 
 #include "daemon/tail.h"
 
 #include "common/buffer.h"
+#include "common/file.h"
 #include "common/spool/reader.h"
 #include "control/varlink/server.h"
 
@@ -16,25 +17,25 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define SLICE_MAX    (512 * 1024)
-#define COME_BACK_MS 20
+#define SLICE_MAX (512 * 1024)
+#define PAUSE_MS  20
 
 struct client {
 	struct tail *tail;
 	struct varlink_call *call;
 	struct spool_reader *reader;
 	struct event *again;
-	uint64_t last; /* sequence of the last message that was answered */
+	uint64_t last; /* sequence of the last message sent */
 	LIST_ENTRY(client) entry;
 };
 
 struct tail {
 	struct event_base *base;
 	char *spool_directory;
-	int directory_fd; /* -1: it could not be opened yet */
+	int directory_fd; /* -1: not opened yet */
 	LIST_HEAD(, client) clients;
 	size_t n_clients;
-	uint64_t dropped; /* messages that were gone before their turn came */
+	uint64_t dropped; /* messages removed before they could be shown */
 	struct buffer reply;
 };
 
@@ -74,15 +75,9 @@ static int answer_gap(struct client *client, const struct spool_gap *gap)
 	return varlink_call_reply_continues(client->call, message);
 }
 
-static void come_back(struct client *client)
-{
-	struct timeval pause = {.tv_usec = COME_BACK_MS * 1000};
-
-	evtimer_add(client->again, &pause);
-}
-
 static void serve(struct client *client)
 {
+	struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
 	size_t sent = 0;
 
 	while (sent < SLICE_MAX && varlink_call_pending(client->call) < SLICE_MAX) {
@@ -109,7 +104,7 @@ static void serve(struct client *client)
 			return;
 		}
 	}
-	come_back(client);
+	evtimer_add(client->again, &pause);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *userdata)
@@ -125,14 +120,6 @@ static void on_closed(struct varlink_call *call, void *userdata)
 	client_free(userdata);
 }
 
-/* A spool that could not be made at the start may have come since. */
-static int open_spool(struct tail *tail)
-{
-	if (tail->directory_fd < 0)
-		tail->directory_fd = open(tail->spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return tail->directory_fd < 0 ? -errno : 0;
-}
-
 int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequence)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -142,8 +129,11 @@ int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequen
 		return -ENOMEM;
 	*client = (struct client){.tail = tail, .call = call, .last = after_sequence};
 	client->again = evtimer_new(tail->base, on_again, client);
+	/* A spool that could not be made at the start may exist by now. */
+	if (client->again && tail->directory_fd < 0)
+		tail->directory_fd = open_directory(tail->spool_directory);
 	if (client->again)
-		r = open_spool(tail);
+		r = MIN(tail->directory_fd, 0);
 	if (r >= 0)
 		r = spool_reader_new(tail->directory_fd, &client->reader);
 	if (r >= 0)
@@ -166,7 +156,7 @@ void tail_wake(struct tail *tail, uint64_t sequence)
 {
 	struct client *client;
 
-	/* Each in a turn of its own, so that many do not hold up a window's end. */
+	/* Each client has its own event, so that many of them do not hold up a window's end. */
 	LIST_FOREACH (client, &tail->clients, entry)
 		if (client->last < sequence && !evtimer_pending(client->again, NULL))
 			event_active(client->again, EV_TIMEOUT, 0);

@@ -211,7 +211,7 @@ def test_an_end_with_many_calls_under_way(daemon):
     daemon.vpn.misbehave = None
     daemon.stop()
     assert "info: stopped\n" in daemon.log()
-    assert "no memory" not in daemon.log()
+    assert "memory" not in daemon.log()
 
 
 def test_an_end_with_many_starts_under_way(daemon, directory):

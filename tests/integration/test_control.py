@@ -370,19 +370,19 @@ def test_without_devices_nothing_is_counted(network, netlogd):
     daemon = netlogd(network.namespace(), {}).start()
     status = daemon.status()
     assert (status["running"], status["tun"]["source"], status["sock"]["source"]) == (True, "none", "none")
-    assert "names no device: nothing is counted" in daemon.log()
+    assert "no device configured: nothing is counted" in daemon.log()
 
 
 def test_a_socket_path_that_is_taken(network, netlogd, daemon):
     second = netlogd(network.namespace(), {"netlogd": {"control-socket": daemon.control_socket}}).launch()
     assert second.process.wait() == 1
     second.notify.close()
-    assert f"{daemon.control_socket}: another daemon listens there" in second.log()
+    assert f"{daemon.control_socket}: another daemon listens on it" in second.log()
     assert daemon.status()["running"]
     path = second.directory / "file"
     path.write_text("precious")
     second.configure({"netlogd": {"control-socket": path}})
     assert second.launch().process.wait() == 1
     second.notify.close()
-    assert f"{path}: it is there, and no socket" in second.log()
+    assert f"{path}: exists and is not a socket" in second.log()
     assert path.read_text() == "precious"
