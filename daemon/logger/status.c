@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The logger as others see it: a copy, made anew by the logger's thread after each of its steps, so that
- * whoever asks never waits for a window.
+ * The logger's thread publishes a copy after each of its steps, so that nobody has to wait for a window.
  */
 
-#include "daemon/logger/internal.h"
+#include "daemon/logger/status.h"
 
 #include "common/json_set.h"
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"
+#include "daemon/logger/state.h"
 
 static json_t *window_status(const struct logger *logger)
 {
@@ -43,7 +43,6 @@ static json_t *record_status(const struct logger *logger)
 	return record;
 }
 
-/* Replaces the copy that other threads read. */
 void logger_publish(struct logger *logger)
 {
 	json_t *status = json_object(), *old;

@@ -8,6 +8,9 @@
 #include "daemon/logger/thread.h"
 
 #include "common/cleanup.h"
+#include "daemon/logger/gather.h"
+#include "daemon/logger/messages.h"
+#include "daemon/logger/status.h"
 #include "daemon/logger/worker.h"
 
 #include <errno.h>
@@ -71,7 +74,7 @@ static void on_pressure(void *data)
 {
 	struct logger_thread *thread = data;
 
-	logger_gather(thread->logger);
+	gather_counts(thread->logger);
 }
 
 static void watch_devices(struct logger_thread *thread)
@@ -194,7 +197,7 @@ int logger_thread_start_anyway(struct logger_thread *thread, logger_thread_done 
 static void run_stop(struct request *request)
 {
 	logger_stop(request->thread->logger);
-	logger_sync(request->thread->logger);
+	messages_sync(request->thread->logger);
 }
 
 int logger_thread_stop(struct logger_thread *thread, logger_thread_done done, void *userdata)
@@ -229,7 +232,7 @@ int logger_thread_end_window(struct logger_thread *thread, logger_thread_done do
 static void run_flush(struct request *request)
 {
 	logger_end_window(request->thread->logger);
-	logger_sync(request->thread->logger);
+	messages_sync(request->thread->logger);
 }
 
 int logger_thread_flush(struct logger_thread *thread, const bool *cancelled, logger_thread_done done,
@@ -321,7 +324,7 @@ int logger_thread_check_devices(struct logger_thread *thread)
 
 static void run_tell(struct request *request)
 {
-	logger_tell(request->thread->logger, "%s", request->text);
+	messages_tell(request->thread->logger, "%s", request->text);
 }
 
 int logger_thread_tell(struct logger_thread *thread, const char *text)

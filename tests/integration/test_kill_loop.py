@@ -125,7 +125,7 @@ def test_kill_loop(loop):
     for proc_id, numbers in runs.items():
         assert numbers == list(range(1, len(numbers) + 1)), f"run {proc_id}: {numbers}"
     texts = [message["text"] for message in messages if "text" in message]
-    assert sum("ended without a stop" in text for text in texts) <= loop.collector_kills
+    assert sum("did not shut down cleanly" in text for text in texts) <= loop.collector_kills
     assert texts[-1] == "netlogd: stopped"
 
 

@@ -21,7 +21,7 @@ UPLOADER_POINTS = [
     "upload-refused", "upload-quarantined", "cursor-torn:3", "cursor-written:4", "cursor-synced:5",
     "upload-before-send:3", "upload-answered:3",
 ]
-# Text messages tell that a run began, ended, or ended without a stop; the rest are windows.
+# Text messages report that a run started, stopped or did not shut down cleanly; the rest are windows.
 WIDTH = 500
 
 

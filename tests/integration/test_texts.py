@@ -176,11 +176,11 @@ def test_ended_without_a_stop_with_the_last_messages_time(stats_daemon, vpn, clo
     stats_daemon.start(env=clock.env)
     with Tailer(stats_daemon):
         texts = traffic.texts(stats_daemon.spool_messages())
-    assert texts[1] == f"netlogd: the run before this one ended without a stop; its last message is of {last}"
+    assert texts[1] == f"netlogd: previous run did not shut down cleanly; last message at {last}"
     stats_daemon.stop()
     stats_daemon.start(env=clock.env)
     texts = traffic.texts(stats_daemon.spool_messages())
-    assert len([text for text in texts if "without a stop" in text]) == 1
+    assert len([text for text in texts if "shut down cleanly" in text]) == 1
     assert [re.sub(r",.*", "", text) for text in texts[-2:]] == ["netlogd: stopped", "netlogd: started"]
     stats_daemon.stop()
 

@@ -4,7 +4,9 @@
  * of counts, and every text message that it writes by itself.
  */
 
+#include "daemon/logger/gather.h"
 #include "daemon/logger/logger.h"
+#include "daemon/logger/status.h"
 
 #include "common/parse.h"
 #include "common/spool/reader.h"
@@ -400,11 +402,11 @@ START_TEST(test_end_without_a_stop_is_told_once)
 {
 	run_mark_set(directory, true);
 	start();
-	ck_assert_ptr_nonnull(strstr(messages(), "the run before this one ended without a stop"));
+	ck_assert_ptr_nonnull(strstr(messages(), "previous run did not shut down cleanly"));
 	logger_stop(logger);
 	ck_assert(!run_mark_is_set(directory));
 	start();
-	ck_assert_ptr_null(strstr(strstr(messages(), "stopped"), "without a stop"));
+	ck_assert_ptr_null(strstr(strstr(messages(), "stopped"), "shut down cleanly"));
 	ck_assert(run_mark_is_set(directory));
 }
 END_TEST
@@ -526,7 +528,7 @@ START_TEST(test_connections_beyond_the_bound)
 		will_extract(LAYER_TUN, "100.64.0.1:1", half ? "100.64.0.2:3" : "100.64.0.2:2", 5, 500);
 		will_extract(LAYER_SOCK, "100.64.0.2:0", half ? "192.0.2.2:1" : "192.0.2.1:1", 6, 660);
 		if (half == 0)
-			logger_gather(logger);
+			gather_counts(logger);
 	}
 	logger_end_window(logger);
 	ck_assert_ptr_nonnull(strstr(messages(), "\"overflow\":{\"tun\":{\"txPkts\":5,\"txBytes\":500},"

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Between the two halves of the logger: its windows (logger.c), and what others see of it
- * (logger_status.c). */
+/* The logger's state, for its own files. All of it belongs to the logger's thread but what the mutex
+ * protects. */
 
-#include "daemon/logger/logger.h"
+#include "common/buffer.h"
+#include "daemon/logger/layer.h"
 #include "daemon/logger/window.h"
+#include "daemon/record/aggregate.h"
+#include "daemon/record/nodes.h"
 
+#include <jansson.h>
 #include <pthread.h>
 
 struct epoch;
 struct routes;
+struct spool_writer;
 
 struct logger {
 	const struct clock *clock;
@@ -21,20 +26,20 @@ struct logger {
 	struct routes *routes;
 	struct aggregate *aggregate;
 	struct record_sequence sequence;
-	struct buffer text; /* reused for text messages */
+	struct buffer text; /* of text messages; reused */
 
 	struct layer tun, sock;
 	bool running;
-	bool overridden; /* Start named the devices, so a reload leaves them */
+	bool overridden; /* Start named the devices: a reload does not change them */
 	struct window window;
 	int64_t last_message; /* boot time, for the heartbeat */
-	bool told_unclean;    /* a run that ended without a stop is told once */
+	bool told_unclean;    /* an unclean shutdown of the previous run is reported once */
 
 	int64_t started; /* wall */
 	uint64_t windows, messages, bytes, conservation_failures, clock_steps;
 	struct counts ignored;
 	int64_t last_end;
-	int64_t last_cpu, last_delay; /* ns that the last window's end took */
+	int64_t last_cpu, last_delay; /* ns of the last window's end: CPU time, and time passed */
 	size_t last_connections;
 	uint64_t last_messages;
 
@@ -42,7 +47,3 @@ struct logger {
 	json_t *status;	   /* under the mutex */
 	json_t *node_list; /* under the mutex */
 };
-
-/* Replaces the copy of the logger's part of Status that other threads read, or that of its nodes. */
-void logger_publish(struct logger *logger);
-void logger_publish_nodes(struct logger *logger);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Both layers are read first, right after the other, and only then worked on: the tun device, then the sock
+ * device. What each device counted in all must be what its entries, ignored traffic, overflow and unknown
+ * peers add up to; this is checked in every window. Errors of devices are counted and logged and never stop a
+ * window.
+ */
+
+#include "daemon/logger/gather.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/device/epoch.h"
+#include "daemon/logger/state.h"
+#include "daemon/net/discover.h"
+#include "daemon/routes/routes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define SLICE 8192 /* flows that are classified before their memory is released */
+
+struct record_settings gather_settings(const struct logger *logger)
+{
+	const struct config *config = logger->config;
+
+	return (struct record_settings){
+		.exit_traffic = config->exit_traffic,
+		.ignore_addrs = &config->ignore_addrs,
+		.max_message_size = config->max_message_size,
+		.node_id = config->node_id,
+		.nodes = logger->nodes,
+		.local_addrs = routes_local_addrs(logger->routes),
+	};
+}
+
+/* entries + ignored + overflow + unknown = totals, for devices that see packets. */
+static void check_conservation(struct logger *logger, struct layer *layer,
+			       const struct extraction *extraction, struct counts entries)
+{
+	const struct counts *totals = &extraction->totals;
+	struct counts sum = entries;
+	bool equal;
+
+	if (!extraction->has_totals)
+		return;
+	counts_add(&sum, &extraction->overflow);
+	counts_add(&sum, &extraction->unknown);
+	if (extraction->packets_only)
+		equal = sum.tx_packets == totals->tx_packets && sum.rx_packets == totals->rx_packets;
+	else
+		equal = counts_equal(&sum, totals);
+	if (equal)
+		return;
+	layer->conservation_failures++;
+	logger->conservation_failures++;
+	log_error("%s: counts of this window do not add up: entries, ignored, overflow and unknown make "
+		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes; the device counted "
+		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes",
+		  layer_name(layer), (unsigned long long)sum.tx_packets, (unsigned long long)sum.tx_bytes,
+		  (unsigned long long)sum.rx_packets, (unsigned long long)sum.rx_bytes,
+		  (unsigned long long)totals->tx_packets, (unsigned long long)totals->tx_bytes,
+		  (unsigned long long)totals->rx_packets, (unsigned long long)totals->rx_bytes);
+}
+
+void gather_routes(struct logger *logger)
+{
+	const char *interface = logger->tun.config.interface;
+	bool automatic = logger->config->routes_mode == ROUTES_AUTO;
+	struct device *sock = logger->sock.device;
+	struct prefix_list tailnet = {}, allowed_ips = {};
+	struct route_lists lists = {};
+	int r = 0;
+
+	if (!automatic && !logger->config->subnet_route_connected)
+		return;
+	/* The sock device knows the allowed IPs, or else the tunnel itself, if it is WireGuard and lets us
+	 * ask. */
+	if (automatic && sock && sock->ops->get_allowed_ips) {
+		r = sock->ops->get_allowed_ips(sock, &allowed_ips);
+	} else if (automatic && interface) {
+		r = device_wireguard_get_allowed_ips(interface, &allowed_ips);
+		if (r == -ENODEV || r == -EPERM || r == -EACCES)
+			r = 0;
+	}
+	/* A tunnel that does not answer still has its peers: the routes found before stay. */
+	if (r >= 0)
+		r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
+				    &tailnet);
+	if (r >= 0)
+		r = routes_set_found(logger->routes, &lists, &allowed_ips, &tailnet);
+	if (r < 0 && r != -ENODEV)
+		log_warning("cannot read the machine's routes: %s; keeping those found before", strerror(-r));
+	prefix_list_deinit(&allowed_ips);
+	prefix_list_deinit(&tailnet);
+	route_lists_deinit(&lists);
+}
+
+/* Without memory for their entries, connections count as overflow. */
+static struct counts flows_sum(const struct flows *flows)
+{
+	struct counts sum = {};
+
+	log_error("out of memory for %zu connections of this window: counted as overflow", flows->n);
+	for (size_t i = 0; i < flows->n; i++)
+		counts_add(&sum, &flows->items[i].counts);
+	return sum;
+}
+
+/* In slices, each released when it has been added, so that a large window is never in memory twice. */
+static void add_tun(struct logger *logger, struct extraction *extraction)
+{
+	struct record_settings settings = gather_settings(logger);
+	const struct routing *routing = routes_current(logger->routes);
+	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
+	struct flows *flows = &extraction->flows;
+
+	aggregate_get_sums(logger->aggregate, &before, &sock);
+	for (size_t done = 0; done < flows->n; done += SLICE) {
+		struct flows slice = {.items = flows->items + done, .n = MIN(flows->n - done, (size_t)SLICE)};
+		struct counts slice_ignored = {}, slice_overflow = {};
+
+		if (aggregate_add_tun(logger->aggregate, &slice, routing, &settings, &slice_ignored,
+				      &slice_overflow) < 0) {
+			slice_overflow = flows_sum(&slice);
+			aggregate_add_overflow(logger->aggregate, &slice_overflow, NULL);
+		}
+		counts_add(&ignored, &slice_ignored);
+		counts_add(&overflow, &slice_overflow);
+		flows_discard(flows, done + slice.n);
+	}
+	counts_add(&logger->ignored, &ignored);
+	counts_add(&logger->tun.overflow, &overflow);
+	aggregate_get_sums(logger->aggregate, &after, &sock);
+	entries = counts_difference(&after, &before);
+	counts_add(&entries, &ignored);
+	counts_add(&entries, &overflow);
+	check_conservation(logger, &logger->tun, extraction, entries);
+}
+
+static void add_sock(struct logger *logger, const struct extraction *extraction)
+{
+	struct counts before, after, tun, overflow = {}, entries;
+
+	aggregate_get_sums(logger->aggregate, &tun, &before);
+	if (aggregate_add_sock(logger->aggregate, &extraction->flows, &overflow) < 0) {
+		overflow = flows_sum(&extraction->flows);
+		aggregate_add_overflow(logger->aggregate, NULL, &overflow);
+	}
+	counts_add(&logger->sock.overflow, &overflow);
+	aggregate_get_sums(logger->aggregate, &tun, &after);
+	entries = counts_difference(&after, &before);
+	counts_add(&entries, &overflow);
+	check_conservation(logger, &logger->sock, extraction, entries);
+}
+
+void gather_counts(struct logger *logger)
+{
+	struct extraction tun, sock;
+
+	if (!logger->running)
+		return;
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
+	layer_extract(&logger->tun, &tun);
+	layer_extract(&logger->sock, &sock);
+	gather_routes(logger);
+	add_tun(logger, &tun);
+	add_sock(logger, &sock);
+	aggregate_add_overflow(logger->aggregate, &tun.overflow, &sock.overflow);
+	extraction_deinit(&tun);
+	extraction_deinit(&sock);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* The logger as other threads see it. */
+
+#include <jansson.h>
+
+struct logger;
+
+/* Replaces the copy of the logger's part of Status that other threads read, or that of its nodes. */
+void logger_publish(struct logger *logger);
+void logger_publish_nodes(struct logger *logger);
+
+/* The logger's part of Status, as of its last step; a new reference. Any thread. */
+json_t *logger_status(struct logger *logger);
+/* The nodes as {"nodes":[...]}; a new reference. Any thread. */
+json_t *logger_nodes(struct logger *logger);
