@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Calls: a request is found its method, checked against the interface's description, and answered. A call is
- * counted by reference: one is the connection's while it is under way, the others are its keepers'. Whoever
- * holds one never needs to know whether the client is still there.
+ * Looks up a request's method, checks its parameters against the interface's description, runs it, and sends
+ * the answers.
  */
 
 #include "control/varlink/call.h"
@@ -19,7 +18,7 @@
 
 struct varlink_call {
 	unsigned int n_refs;
-	struct varlink_server_client *client;	   /* NULL: gone, or the call is done */
+	struct varlink_connection *client;	   /* NULL: gone, or the call is done */
 	const struct varlink_interface *interface; /* never NULL */
 	uid_t uid;
 	bool more;
@@ -39,7 +38,7 @@ static int call_fail(struct varlink_call *call, int error)
 	char name[256];
 
 	if (error == -EPERM || error == -EACCES) {
-		call->client->server->counters.denied++;
+		call->client->pool->counters.denied++;
 		return varlink_call_error(call, SERVICE ".PermissionDenied", NULL);
 	}
 	snprintf(name, sizeof(name), "%s.Failed", call->interface->name);
@@ -51,7 +50,7 @@ void varlink_call_unref(struct varlink_call *call)
 	if (!call)
 		return;
 	assert(call->n_refs > 0);
-	/* Only the connection's reference is left, so nobody will ever answer. That also ends the call. */
+	/* Only the connection's reference is left, so nobody can answer any more. This also ends the call. */
 	if (call->n_refs == 2 && call->client && call->client->call == call) {
 		call->n_refs--;
 		(void)call_fail(call, -ECANCELED);
@@ -93,61 +92,44 @@ void varlink_call_on_closed(struct varlink_call *call,
 	call->userdata = userdata;
 }
 
-void varlink_call_detach(struct varlink_call *call)
+static void drop_call(struct varlink_call *call)
 {
 	call->client = NULL;
 	if (call->closed)
 		call->closed(call, call->userdata);
 	call->closed = NULL;
+	varlink_call_unref(call);
+}
+
+static void attach(struct varlink_connection *client, struct varlink_call *call)
+{
+	client->call = call;
+	client->call_more = call->more;
+	client->call_oneway = call->oneway;
 }
 
 /* Answers. */
 
-/* The call has had its last answer, sent or not: the connection goes on to the next request. */
+/* The call has had its last answer, sent or not: the connection continues with the next request. */
 static void call_done(struct varlink_call *call)
 {
-	struct varlink_server_client *client = TAKE_PTR(call->client);
+	struct varlink_connection *client = TAKE_PTR(call->client);
 
 	call->closed = NULL;
-	if (client->call == call) /* it is not, for a stream while a oneway request runs beside it */
+	if (client->call == call) /* a stream with a oneway request beside it is not */
 		client->call = NULL;
-	varlink_client_wake(client);
+	varlink_connection_wake(client);
 	varlink_call_unref(call);
 }
 
-/* Queues pieces as one message. What the socket takes at once need not wait for the loop. */
-static int client_write(struct varlink_server_client *client, const struct buffer *message)
-{
-	size_t waiting = evbuffer_get_length(client->output);
-	ssize_t n;
-
-	if (waiting > client->server->options.max_output) {
-		varlink_client_close_later(client);
-		return -ENOBUFS;
-	}
-	if (evbuffer_add(client->output, message->data, message->length) < 0)
-		return -ENOMEM;
-	if (waiting > 0)
-		return 0;
-	n = varlink_output_write(client->output, client->fd);
-	if (n < 0 && n != -EAGAIN) {
-		client->gone = true;
-		varlink_client_close_later(client);
-		return -ENOTCONN;
-	}
-	/* The loop takes over the rest. */
-	if (evbuffer_get_length(client->output) > 0)
-		varlink_client_wake(client);
-	return 0;
-}
-
 /*
- * Sends an answer; message is empty where memory was short. The last one ends the call, whatever becomes of
- * it: a client that can't be told is closed in its next turn, and a method is done with a call it answered.
+ * Sends an answer; an empty message means that memory was short. The last answer ends the call even if it
+ * cannot be sent: then the client is disconnected in its next turn. A method is done with a call that it has
+ * answered.
  */
 static int call_send(struct varlink_call *call, const struct buffer *message, bool last)
 {
-	struct varlink_server_client *client = call->client;
+	struct varlink_connection *client = call->client;
 	int r = 0;
 
 	if (!client)
@@ -157,10 +139,10 @@ static int call_send(struct varlink_call *call, const struct buffer *message, bo
 	else if (!last && !call->more)
 		r = -EINVAL;
 	else if (!call->oneway)
-		r = message->length > 0 ? client_write(client, message) : -ENOMEM;
-	/* A client that waits for an answer which can't be made must not wait for ever. */
+		r = message->length > 0 ? varlink_connection_write(client, message) : -ENOMEM;
+	/* A client must not wait for ever for an answer that cannot be made. */
 	if (last && r == -ENOMEM)
-		varlink_client_close_later(client);
+		varlink_connection_close_later(client);
 	if (last)
 		call_done(call);
 	return r;
@@ -172,7 +154,7 @@ static int call_answer(struct varlink_call *call, json_t *answer, bool last)
 	_cleanup_buffer_ struct buffer message = {};
 
 	if (answer && call->client && !call->oneway)
-		(void)varlink_encode(&message, answer); /* without memory it stays empty */
+		(void)varlink_encode(&message, answer); /* stays empty without memory */
 	json_decref(answer);
 	return call_send(call, &message, last);
 }
@@ -245,49 +227,49 @@ int varlink_call_reply_continues_text(struct varlink_call *call, const char *par
 
 /* From a request to its method. */
 
-const struct varlink_interface *varlink_server_find_interface(const struct varlink_server *server,
-							      const char *name, size_t length)
+size_t varlink_calls_find_interface(const struct varlink_calls *calls, const char *name, size_t length)
 {
-	for (size_t i = 0; i < server->n_interfaces; i++) {
-		const struct varlink_interface *interface = server->interfaces[i];
+	size_t i;
 
-		if (strlen(interface->name) == length && memcmp(interface->name, name, length) == 0)
-			return interface;
+	for (i = 0; i < calls->n_interfaces; i++) {
+		const char *known = calls->interfaces[i].interface->name;
+
+		if (strlen(known) == length && memcmp(known, name, length) == 0)
+			break;
 	}
-	return NULL;
+	return i;
 }
 
-static const struct varlink_method *find_method(const struct varlink_interface *interface, const char *name)
+int varlink_calls_add_interface(struct varlink_calls *calls, const struct varlink_interface *interface,
+				void *userdata)
 {
-	for (size_t i = 0; i < interface->n_methods; i++)
-		if (strcmp(interface->methods[i].name, name) == 0)
-			return &interface->methods[i];
-	return NULL;
-}
-
-int varlink_interface_check(const struct varlink_interface *interface)
-{
+	size_t n = calls->n_interfaces;
 	unsigned int line;
+	void *interfaces;
 
+	if (varlink_calls_find_interface(calls, interface->name, strlen(interface->name)) < n)
+		return -EEXIST;
 	if (varlink_idl_check(interface->description, interface->name, &line) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < interface->n_methods; i++)
 		if (!varlink_idl_has_method(interface->description, interface->methods[i].name))
 			return -EINVAL;
+	interfaces = reallocarray(calls->interfaces, n + 1, sizeof(*calls->interfaces));
+	if (!interfaces)
+		return -ENOMEM;
+	calls->interfaces = interfaces;
+	calls->interfaces[n].interface = interface;
+	calls->interfaces[n].userdata = userdata;
+	calls->n_interfaces++;
 	return 0;
 }
 
 bool varlink_call_is_privileged(const struct varlink_call *call)
 {
-	const struct varlink_server_options *options;
-
-	if (!call->client)
-		return false;
-	options = &call->client->server->options;
-	return options->is_operator && options->is_operator(call->uid, options->userdata);
+	return call->client && varlink_connection_is_operator(call->client);
 }
 
-/* Answers what can be answered without the method; 0 if the method is to run, 1 if answered. */
+/* 0 if the method is to run, 1 if the call has been answered with an error. */
 static int call_check(struct varlink_call *call, const struct varlink_method *method, const char *method_name,
 		      const char *full_name, bool upgrade, json_t *parameters)
 {
@@ -308,7 +290,7 @@ static int call_check(struct varlink_call *call, const struct varlink_method *me
 		return 1;
 	}
 	if (upgrade) {
-		/* No method here turns the connection into something else. */
+		/* No method here takes over the connection. */
 		(void)varlink_call_invalid_parameter(call, "upgrade");
 		return 1;
 	}
@@ -325,31 +307,30 @@ static int call_check(struct varlink_call *call, const struct varlink_method *me
 
 static void call_run(struct varlink_call *call, const char *full_name, bool upgrade, json_t *parameters)
 {
-	struct varlink_server *server = call->client->server;
+	const struct varlink_calls *calls = call->client->pool->userdata;
 	const char *dot = strrchr(full_name, '.');
 	size_t length = dot ? (size_t)(dot - full_name) : strlen(full_name);
-	bool is_service = dot && length == strlen(SERVICE) && memcmp(full_name, SERVICE, length) == 0;
-	const struct varlink_interface *interface = varlink_server_find_interface(server, full_name, length);
-	void *userdata = is_service ? server : server->options.userdata;
-	const struct varlink_method *method;
+	size_t place = varlink_calls_find_interface(calls, full_name, length);
+	const struct varlink_method *method = NULL;
 	int r;
 
-	if (!dot || (!interface && !is_service)) {
+	if (!dot || place == calls->n_interfaces) {
 		(void)varlink_call_error(call, SERVICE ".InterfaceNotFound",
 					 json_pack("{ss%}", "interface", full_name, length));
 		return;
 	}
-	if (!is_service)
-		call->interface = interface;
-	method = find_method(call->interface, dot + 1);
+	call->interface = calls->interfaces[place].interface;
+	for (size_t i = 0; i < call->interface->n_methods && !method; i++)
+		if (strcmp(call->interface->methods[i].name, dot + 1) == 0)
+			method = &call->interface->methods[i];
 	if (call_check(call, method, dot + 1, full_name, upgrade, parameters) != 0)
 		return;
-	r = method->run(call, parameters, userdata);
+	r = method->run(call, parameters, calls->interfaces[place].userdata);
 	if (r < 0 && call->client)
 		(void)call_fail(call, r);
 }
 
-/* A flag of a request. 0, or -EBADMSG when it is not one. */
+/* A flag of a request. 0, or -EBADMSG when it is not a boolean. */
 static int get_flag(const json_t *request, const char *name, bool *ret_flag)
 {
 	const json_t *flag = json_object_get(request, name);
@@ -360,8 +341,9 @@ static int get_flag(const json_t *request, const char *name, bool *ret_flag)
 	return 0;
 }
 
-int varlink_client_dispatch(struct varlink_server_client *client, json_t *request)
+static int dispatch(struct varlink_connection *client, json_t *request)
 {
+	const struct varlink_calls *calls = client->pool->userdata;
 	json_t *method = json_object_get(request, "method");
 	json_t *parameters = json_object_get(request, "parameters");
 	bool more, oneway, upgrade;
@@ -379,36 +361,39 @@ int varlink_client_dispatch(struct varlink_server_client *client, json_t *reques
 		json_decref(parameters);
 		return -ENOMEM;
 	}
-	client->server->counters.calls++;
-	call->n_refs = 2; /* the connection's and, until the method has run, ours */
+	client->pool->counters.calls++;
+	call->n_refs = 2; /* the connection's, and ours until the method has run */
 	call->client = client;
-	call->interface = &varlink_service_interface; /* until its own is known */
+	call->interface = calls->interfaces[0].interface; /* until its own is known */
 	call->uid = client->uid;
 	call->more = more && !oneway;
 	call->oneway = oneway;
-	client->call = call;
+	attach(client, call);
 	call_run(call, json_string_value(method), upgrade, parameters);
 	json_decref(parameters);
 	varlink_call_unref(call);
 	return 0;
 }
 
-int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request)
+/* A call that its method keeps continues without a client. */
+static int dispatch_beside(struct varlink_connection *client, json_t *request)
 {
 	struct varlink_call *stream = varlink_call_ref(TAKE_PTR(client->call));
-	int r = varlink_client_dispatch(client, request);
+	int r = dispatch(client, request);
 
-	if (client->call) {
-		varlink_call_detach(client->call);
-		varlink_call_unref(TAKE_PTR(client->call));
-	}
-	/* A method that ended the stream has dropped the connection's reference to it as well. */
-	if (!varlink_call_is_closed(stream) && client->fd >= 0) {
-		client->call = stream;
-	} else if (!varlink_call_is_closed(stream)) {
-		varlink_call_detach(stream);
-		varlink_call_unref(stream);
-	}
+	if (client->call)
+		drop_call(TAKE_PTR(client->call));
+	/* A method that ended the stream has also dropped the connection's reference to it. */
+	if (!varlink_call_is_closed(stream) && client->fd >= 0)
+		attach(client, stream);
+	else if (!varlink_call_is_closed(stream))
+		drop_call(stream);
 	varlink_call_unref(stream);
 	return r;
 }
+
+const struct varlink_connection_ops varlink_call_connection_ops = {
+	.dispatch = dispatch,
+	.dispatch_beside = dispatch_beside,
+	.drop_call = drop_call,
+};

@@ -1,71 +1,97 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the two halves of the server core share: connections (varlink_server.c) and calls (varlink_call.c). */
-
-#include "control/varlink/codec.h"
-#include "control/varlink/server.h"
-
-#include <event2/buffer.h>
-#include <event2/event.h>
-#include <sys/queue.h>
-
-struct listener;
-struct varlink_server_client;
-
-struct varlink_server {
-	struct event_base *base;
-	struct varlink_server_options options;
-	const struct varlink_interface **interfaces; /* without org.varlink.service */
-	size_t n_interfaces;
-	LIST_HEAD(, varlink_server_client) clients;
-	LIST_HEAD(, listener) listeners;
-	struct varlink_server_counters counters;
-	size_t n_others; /* clients that are no operators */
-};
-
-struct varlink_server_client {
-	LIST_ENTRY(varlink_server_client) entry;
-	unsigned int n_refs;
-	struct varlink_server *server;
-	int fd; /* -1: closed */
-	uid_t uid;
-	bool trusted; /* an operator, when it came */
-	struct varlink_decoder decoder;
-	struct evbuffer *output;
-	struct event *read_event;
-	struct event *write_event;
-	struct event *turn_event;    /* goes on with requests that are already here */
-	struct event *silent_event;  /* silent in the middle of a message */
-	struct event *linger_event;  /* has shut down its sending side: does it still read? */
-	struct event *stalled_event; /* takes nothing of what it is owed */
-	struct varlink_call *call;   /* under way; one reference */
-	json_t *held;		     /* a request that waits for the end of a stream */
-	int64_t period_began;	     /* boot time; of the period in which requests are counted */
-	unsigned int n_asked;	     /* requests in it */
-	bool eof;		     /* will send nothing more */
-	bool hung_up;		     /* nor read anything */
-	bool more_input;	     /* there may be requests that were not looked at */
-	bool doomed;		     /* to be closed at the next turn */
-	bool gone;		     /* and by its own doing */
-};
-
-/* Looks at the client's next request in a turn of the loop of its own. */
-void varlink_client_wake(struct varlink_server_client *client);
-/* Cuts the client off, in a turn of its own: whoever answers is not told of an end while he does. */
-void varlink_client_close_later(struct varlink_server_client *client);
-
-/* Runs a request. 0, or -errno when it is none and the client must go. */
-int varlink_client_dispatch(struct varlink_server_client *client, json_t *request);
-/* Runs a oneway request while a stream is under way. A call that its method keeps goes on without a client.
+/*
+ * Calls and the methods that answer them. A method never sees a socket: it gets a call, and answers it now or
+ * keeps a reference and answers later.
+ *
+ * A call is counted by reference: one is the connection's while the call is under way, the others are its
+ * keepers'. A keeper never needs to know whether the client is still there.
  */
-int varlink_client_dispatch_beside(struct varlink_server_client *client, json_t *request);
-/* The client has gone: tells the call's keeper. */
-void varlink_call_detach(struct varlink_call *call);
 
-const struct varlink_interface *varlink_server_find_interface(const struct varlink_server *server,
-							      const char *name, size_t length);
-/* Whether the description can be read and holds the methods. 0 or -EINVAL. */
-int varlink_interface_check(const struct varlink_interface *interface);
-/* org.varlink.service itself; its methods get the server as userdata. */
-extern const struct varlink_interface varlink_service_interface;
+#include "control/varlink/connection.h"
+
+enum {
+	VARLINK_PUBLIC = 0,
+	VARLINK_PRIVILEGED = 1 << 0, /* for operators only, else org.varlink.service.PermissionDenied */
+	VARLINK_NEEDS_MORE = 1 << 1, /* a stream: without "more", org.varlink.service.ExpectedMore */
+};
+
+struct varlink_method {
+	const char *name; /* without the interface */
+	unsigned int flags;
+	/*
+	 * Answers the call with one of varlink_call_reply*(), or takes a reference and answers later.
+	 * Parameters are an object (empty if none were sent), borrowed for the time of the call, and are
+	 * checked against the interface's description: members, types, nothing unknown; what is optional
+	 * may be absent or null. A negative return of a method that has not answered is answered by the
+	 * server: -EINVAL and others as the interface's error Failed (reason: string), -EPERM and -EACCES as
+	 * org.varlink.service.PermissionDenied.
+	 * NULL: described, but answered with org.varlink.service.MethodNotImplemented.
+	 */
+	int (*run)(struct varlink_call *call, json_t *parameters, void *userdata);
+};
+
+struct varlink_interface {
+	const char *name;
+	const char *description; /* the interface file's text */
+	const struct varlink_method *methods;
+	size_t n_methods;
+};
+
+/* The interfaces of a server. */
+struct varlink_calls {
+	struct {
+		const struct varlink_interface *interface;
+		void *userdata; /* of its methods */
+	} * interfaces;
+	size_t n_interfaces;
+};
+
+/* Turns requests into calls of the pool's userdata, a struct varlink_calls, with one interface at least. */
+extern const struct varlink_connection_ops varlink_call_connection_ops;
+
+/* The interface must outlive the calls. 0; -ENOMEM; -EEXIST; -EINVAL when its description is invalid or lacks
+ * one of its methods. */
+int varlink_calls_add_interface(struct varlink_calls *calls, const struct varlink_interface *interface,
+				void *userdata);
+/* Its place, or n_interfaces. The name need not end in a NUL. */
+size_t varlink_calls_find_interface(const struct varlink_calls *calls, const char *name, size_t length);
+
+struct varlink_call *varlink_call_ref(struct varlink_call *call);
+/* The last reference to a call that was never answered answers it: Failed. */
+void varlink_call_unref(struct varlink_call *call);
+DEFINE_CLEANUP(struct varlink_call *, varlink_call_unref);
+/* It wants no answer: it goes on without its client. */
+bool varlink_call_is_oneway(const struct varlink_call *call);
+bool varlink_call_wants_more(const struct varlink_call *call);
+/* The client has gone, or the call has been answered in full. */
+bool varlink_call_is_closed(const struct varlink_call *call);
+uid_t varlink_call_peer_uid(const struct varlink_call *call);
+/* Whether the client may call privileged methods. */
+bool varlink_call_is_privileged(const struct varlink_call *call);
+/* Bytes queued to the client and not yet taken: a stream that grows past its bound is the method's to thin
+ * out; past max_output the client is cut off. */
+size_t varlink_call_pending(const struct varlink_call *call);
+/*
+ * Called once if the client goes before the last answer, always from the loop (or varlink_server_free), never
+ * from within varlink_call_reply*(). NULL: no more.
+ */
+void varlink_call_on_closed(struct varlink_call *call,
+			    void (*closed)(struct varlink_call *call, void *userdata), void *userdata);
+
+/*
+ * Answers. Each takes the reference to parameters (NULL: empty object), also when it fails. After the last
+ * one (all but *_continues) the call is done.
+ * 0; -ENOTCONN when the client has gone or the call is done; -ENOMEM; -ENOBUFS when the client has not taken
+ * max_output bytes, and is cut off now; -EINVAL for *_continues to a client that did not ask for "more".
+ */
+int varlink_call_reply(struct varlink_call *call, json_t *parameters);
+int varlink_call_reply_continues(struct varlink_call *call, json_t *parameters);
+/* name: in full, "org.netlogd.control.NotRunning". */
+int varlink_call_error(struct varlink_call *call, const char *name, json_t *parameters);
+/* org.varlink.service.InvalidParameter */
+int varlink_call_invalid_parameter(struct varlink_call *call, const char *parameter);
+/* The same two with the parameters as JSON text that is already there (one object, no NUL in it). */
+int varlink_call_reply_text(struct varlink_call *call, const char *parameters, size_t n);
+int varlink_call_reply_continues_text(struct varlink_call *call, const char *parameters, size_t n);

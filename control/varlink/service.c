@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* org.varlink.service, which every Varlink service has: who we are, and what our interfaces look like. */
+/* Introspection, answered from the server's options and the descriptions of its interfaces. */
 
-#include "control/varlink/call.h"
+#include "control/varlink/service.h"
+
 #include "control/varlink/interfaces.h"
 
 #include <errno.h>
@@ -14,14 +15,13 @@ static const char *text(const char *value)
 
 static int run_get_info(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	const struct varlink_server *server = userdata;
-	const struct varlink_server_options *options = &server->options;
+	const struct varlink_service *service = userdata;
+	const struct varlink_server_options *options = service->options;
 	json_t *interfaces = json_array();
 
 	(void)parameters;
-	json_array_append_new(interfaces, json_string(varlink_service_interface.name));
-	for (size_t i = 0; i < server->n_interfaces; i++)
-		json_array_append_new(interfaces, json_string(server->interfaces[i]->name));
+	for (size_t i = 0; i < service->calls->n_interfaces; i++)
+		json_array_append_new(interfaces, json_string(service->calls->interfaces[i].interface->name));
 	return varlink_call_reply(call,
 				  json_pack("{ss ss ss ss so}", "vendor", text(options->vendor), "product",
 					    text(options->product), "version", text(options->version), "url",
@@ -30,18 +30,16 @@ static int run_get_info(struct varlink_call *call, json_t *parameters, void *use
 
 static int run_get_interface_description(struct varlink_call *call, json_t *parameters, void *userdata)
 {
-	const struct varlink_server *server = userdata;
+	const struct varlink_service *service = userdata;
+	const struct varlink_calls *calls = service->calls;
 	const char *name = json_string_value(json_object_get(parameters, "interface"));
-	const struct varlink_interface *interface;
+	size_t place = varlink_calls_find_interface(calls, name, strlen(name));
 
-	if (strcmp(name, varlink_service_interface.name) == 0)
-		interface = &varlink_service_interface;
-	else
-		interface = varlink_server_find_interface(server, name, strlen(name));
-	if (!interface)
+	if (place == calls->n_interfaces)
 		return varlink_call_error(call, "org.varlink.service.InterfaceNotFound",
 					  json_pack("{ss}", "interface", name));
-	return varlink_call_reply(call, json_pack("{ss}", "description", interface->description));
+	return varlink_call_reply(
+		call, json_pack("{ss}", "description", calls->interfaces[place].interface->description));
 }
 
 static const struct varlink_method methods[] = {
