@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Choosing a source for a layer. "auto" walks a list from best to worst and takes the first that works; the
- * reasons of those that did not are kept for `status`. A missing interface is not a reason to take a worse
+ * Choosing a source for a layer: "auto" goes through a list from best to worst and takes the first that
+ * works; the errors of the others are kept for `status`. A missing interface is no reason to take a worse
  * source: the layer waits for it.
  */
 
@@ -120,12 +120,6 @@ bool layer_differs(const struct layer *layer, const struct config *config, const
 					      !strv_equal(layer->underlay_devices, config->underlay_devices));
 }
 
-static void set_reason(struct layer *layer, char *reason)
-{
-	free(layer->reason);
-	layer->reason = reason;
-}
-
 /* "ebpf: <why>; packet: <why>" */
 static void add_reason(struct layer *layer, enum device_source source, const char *why, int error)
 {
@@ -161,19 +155,6 @@ static int try_source(struct layer *layer, const struct layer_source *source)
 	return r;
 }
 
-/* A missing interface is waited for, whatever the source: a worse one could not count it either. */
-static int wait_for_interface(struct layer *layer)
-{
-	char *reason = NULL;
-
-	if (asprintf(&reason, "waiting for interface %s", layer->config.interface) < 0)
-		reason = NULL;
-	set_reason(layer, reason);
-	if (layer->state != LAYER_STATE_LOST)
-		layer->state = LAYER_STATE_WAITING;
-	return 0;
-}
-
 static bool is_wanted(const struct layer *layer, const struct layer_source *source)
 {
 	enum layer_use use = source->use[layer->which];
@@ -183,13 +164,13 @@ static bool is_wanted(const struct layer *layer, const struct layer_source *sour
 	return use != LAYER_USE_NOT && source->source == layer->config.source;
 }
 
-/* The first source that works; auto tries all that it may, but not `except` and what is worse. */
+/* Takes the first source that works; auto tries all of its sources, but not `except` and worse ones. */
 static int choose_source(struct layer *layer, enum device_source except)
 {
 	enum device_source wanted = layer->config.source;
 	int r = -EOPNOTSUPP;
 
-	set_reason(layer, NULL);
+	free(TAKE_PTR(layer->reason));
 	for (const struct layer_source *source = layer->sources; source->make; source++) {
 		if (wanted == SOURCE_AUTO && source->source == except)
 			break;
@@ -200,8 +181,8 @@ static int choose_source(struct layer *layer, enum device_source except)
 			break;
 	}
 	if (r < 0 && !layer->reason)
-		add_reason(layer, wanted, "not a source of this device", r);
-	/* Loading programs takes megabytes for a moment: the kernel's type information. */
+		add_reason(layer, wanted, "not a source for this device", r);
+	/* Loading eBPF programs takes megabytes for a moment, for the kernel's type information. */
 	if (r >= 0)
 		malloc_trim(0);
 	return r;
@@ -215,9 +196,14 @@ int layer_open(struct layer *layer)
 	if (layer->device)
 		return 0;
 	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
-	    if_nametoindex(layer->config.interface) == 0)
-		return wait_for_interface(layer);
-	r = choose_source(layer, SOURCE_AUTO);
+	    if_nametoindex(layer->config.interface) == 0) {
+		free(layer->reason);
+		if (asprintf(&layer->reason, "waiting for interface %s", layer->config.interface) < 0)
+			layer->reason = NULL;
+		r = -ENODEV;
+	} else {
+		r = choose_source(layer, SOURCE_AUTO);
+	}
 	if (r >= 0) {
 		layer->state = LAYER_STATE_COUNTING;
 		return 0;
@@ -265,30 +251,17 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	return r;
 }
 
-static bool text_equal(const char *a, const char *b)
+/* A userspace VPN has only one set of counts, whoever reads them. */
+static bool same_counts(const struct layer *a, const struct layer *b)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
+	const char *ours = a->config.stats_socket, *theirs = b->config.stats_socket;
 
-/* One VPN that both ask has but one set of counts. */
-static bool ask_the_same(const struct layer *a, const struct layer *b)
-{
 	return a->config.source == SOURCE_STATS && b->config.source == SOURCE_STATS &&
-	       text_equal(a->config.stats_socket, b->config.stats_socket);
+	       (ours == theirs || (ours && theirs && strcmp(ours, theirs) == 0));
 }
 
-static void throw_away_next(struct layer *layer)
-{
-	struct extraction extraction;
-
-	if (!layer->next || ask_the_same(layer, layer->next))
-		return;
-	layer_extract(layer->next, &extraction);
-	extraction_deinit(&extraction);
-}
-
-/* Two programs beside each other read the epoch one after the other, and a flip in between would lose the
- * packet or count it twice. */
+/* Two programs on one interface would read the epoch one after the other, and a flip in between would lose
+ * the packet or count it twice: so the new device counts only once it has taken over. */
 static bool can_follow(const struct layer *layer, const struct layer *next)
 {
 	struct device_info ours = {}, theirs = {};
@@ -333,7 +306,7 @@ void layer_drop_next(struct layer *layer)
 
 	if (!next)
 		return;
-	if (!ask_the_same(layer, next))
+	if (!same_counts(layer, next))
 		layer_set_enabled(next, false);
 	layer_deinit(next);
 	free(next);
@@ -360,7 +333,7 @@ void layer_take_next(struct layer *layer)
 	*next = old;
 	next->next = NULL;
 	layer_drop_next(layer);
-	/* For what was too much beside the old one there may be room now. */
+	/* Without the old device there may be room for the new one now. */
 	if (layer->state == LAYER_STATE_FAILED)
 		layer_open(layer);
 }
@@ -374,7 +347,7 @@ static int extract_from(struct device *device, struct extraction *extraction)
 	return r;
 }
 
-/* The last counts of a device that another took over from; what can't be had now stays for the next time. */
+/* The last counts of a device that another one took over from; if they cannot be read now, then next time. */
 static void extract_leaving(struct layer *layer, struct extraction *extraction)
 {
 	struct extraction last = {};
@@ -405,7 +378,12 @@ void layer_extract(struct layer *layer, struct extraction *ret_extraction)
 {
 	*ret_extraction = (struct extraction){};
 	extract(layer, ret_extraction);
-	throw_away_next(layer);
+	if (layer->next && !same_counts(layer, layer->next)) {
+		struct extraction discarded = {};
+
+		extract(layer->next, &discarded);
+		extraction_deinit(&discarded);
+	}
 }
 
 bool layer_is_lost(const struct layer *layer)
@@ -429,13 +407,11 @@ const char *layer_target(const struct layer *layer)
 
 void layer_lose(struct layer *layer)
 {
-	char *reason = NULL;
-
 	layer_close(layer);
 	layer->state = LAYER_STATE_LOST;
-	if (asprintf(&reason, "%s went away", layer_target(layer)) < 0)
-		reason = NULL;
-	set_reason(layer, reason);
+	free(layer->reason);
+	if (asprintf(&layer->reason, "%s disappeared", layer_target(layer)) < 0)
+		layer->reason = NULL;
 }
 
 bool layer_wants_retry(const struct layer *layer)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * One layer of the logger: which source counts it, and what to do when that source isn't there. A layer
- * always has an answer: while its interface is missing it counts nothing, says so, and takes the interface up
- * again when it comes. All of it belongs to the logger's thread.
+ * One layer of the logger: which source counts it, and what happens while there is none. A layer whose
+ * interface is missing counts nothing, says so, and continues when the interface appears. All of it belongs
+ * to the logger's thread.
  */
 
 #include "daemon/device/device.h"
@@ -14,16 +14,16 @@
 enum layer_state {
 	LAYER_STATE_STOPPED,  /* no device is open */
 	LAYER_STATE_COUNTING, /* a device is open (and counts while it is enabled) */
-	LAYER_STATE_WAITING,  /* its interface or socket was never there */
-	LAYER_STATE_LOST,     /* its interface went away */
-	LAYER_STATE_FAILED,   /* no source works here; the reason says why */
+	LAYER_STATE_WAITING,  /* its interface or socket has not existed yet */
+	LAYER_STATE_LOST,     /* its interface disappeared */
+	LAYER_STATE_FAILED,   /* no source works; the reason says why */
 };
 
-/* What a source is to a layer. */
+/* Whether a layer may use a source. */
 enum layer_use {
-	LAYER_USE_NOT,	 /* it counts something else */
-	LAYER_USE_NAMED, /* when it is asked for by its name */
-	LAYER_USE_AUTO,	 /* "auto" tries it as well */
+	LAYER_USE_NOT,	 /* never: it counts something else */
+	LAYER_USE_NAMED, /* when it is named */
+	LAYER_USE_AUTO,	 /* "auto" tries it, too */
 };
 
 /* A source that a layer may choose; the list goes from best to worst and ends with make = NULL. */
@@ -35,22 +35,21 @@ struct layer_source {
 
 struct layer {
 	enum device_layer which;
-	const struct layer_source *sources; /* the real ones; a test may put its own here */
+	const struct layer_source *sources; /* the real ones; tests have their own */
 	struct device_config config;	    /* owned */
 	uint32_t max_flows;
 	enum underlay_mode underlay;
 	char **underlay_devices; /* owned */
-	struct epoch *epoch;	 /* borrowed; NULL where eBPF is not to be had */
+	struct epoch *epoch;	 /* borrowed; NULL without eBPF */
 
 	struct device *device; /* NULL unless counting */
 	enum layer_state state;
-	bool gone;	    /* the device itself said that what it counted on is no more */
-	bool enabled;	    /* what was asked for; a device that comes later is set so */
-	char *reason;	    /* why not a better source, or why none */
-	struct layer *next; /* what will take this one's place; or NULL */
-	bool follows;	    /* of a next one: it does not count until it takes over */
-	struct device
-		*leaving; /* one that was taken over from: its last counts are still to be taken; or NULL */
+	bool gone;		/* the device reported that its interface or socket is gone */
+	bool enabled;		/* as requested; also for a device that appears later */
+	char *reason;		/* why there is no better source, or none */
+	struct layer *next;	/* replaces this one soon; or NULL */
+	bool follows;		/* of a next one: it counts only after it has taken over */
+	struct device *leaving; /* the previous device, until its last counts are extracted; or NULL */
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, inexact;
@@ -66,9 +65,9 @@ void layer_deinit(struct layer *layer);
 const char *layer_name(const struct layer *layer);
 const char *layer_state_name(enum layer_state state);
 
-/* Takes the settings for the next open. 0 or -ENOMEM, nothing changed. */
+/* Copies the settings for the next layer_open(). 0 or -ENOMEM, nothing changed. */
 int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device);
-/* Whether these settings ask for another device than the one that the layer has. */
+/* Whether these settings require another device. */
 bool layer_differs(const struct layer *layer, const struct config *config,
 		   const struct device_config *device);
 
@@ -78,8 +77,8 @@ bool layer_differs(const struct layer *layer, const struct config *config,
  */
 int layer_open(struct layer *layer);
 /*
- * Where `auto` has found no source for a layer and settled for `none`: tries again, since a tunnel may appear
- * on an interface that was there before. True if a source has taken its place.
+ * If `auto` found no source and settled for `none`: tries again, since a tunnel may appear on an existing
+ * interface. True if a source has replaced `none`.
  */
 bool layer_improve(struct layer *layer);
 void layer_close(struct layer *layer);
@@ -87,25 +86,25 @@ void layer_close(struct layer *layer);
 /* 0 or the device's -errno. Without a device: remembered. */
 int layer_set_enabled(struct layer *layer, bool enabled);
 /*
- * Exchanging the device without a gap. layer_prepare() makes the device that these settings ask for, and
- * layer_take_next(), right after an extraction, puts it in place. Where it can take over from the one that is
- * there, it does so then, and that one's last counts are in the next extraction. Else it counts beside that
- * one from the start, and what it counts is thrown away with each extraction. 0, also when that device is
- * waited for or fails, which the layer then does; -ENOMEM.
+ * Replacing the device without a gap. layer_prepare() makes the device for new settings; layer_take_next(),
+ * right after an extraction, puts it in place. If it can take over from the current device, it does so then,
+ * and the last counts of that device are part of the next extraction. Otherwise it counts beside the current
+ * device from the start, and each extraction discards its counts. 0, also when the new device is missing or
+ * fails (then the layer waits or has failed); -ENOMEM.
  */
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device);
 void layer_take_next(struct layer *layer);
-/* Leaves the device that is there. Nothing if none was prepared. */
+/* Keeps the current device. Nothing if none was prepared. */
 void layer_drop_next(struct layer *layer);
 
-/* Always fills in; what goes wrong is counted and stands in the extraction's errors. */
+/* Always fills in *ret_extraction; failures are counted in its errors. */
 void layer_extract(struct layer *layer, struct extraction *ret_extraction);
 
-/* Whether the device's interface is no longer the one that its name names. */
+/* Whether the interface is gone, or its name belongs to another one now. */
 bool layer_is_lost(const struct layer *layer);
 /* Closes the device of a lost interface. */
 void layer_lose(struct layer *layer);
-/* Whether it should try to open again (it waits, is lost or has failed). */
+/* Whether layer_open() should be tried again: it waits, is lost, or has failed. */
 bool layer_wants_retry(const struct layer *layer);
 
 /* The name of its interface or socket; borrowed. */

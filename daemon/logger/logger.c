@@ -112,7 +112,7 @@ static void check_layer(struct logger *logger, struct layer *layer)
 	if (layer_is_lost(layer)) {
 		gather_counts(logger); /* what the kernel still holds */
 		layer_lose(layer);
-		log_warning("%s: %s went away; waiting for it", layer_name(layer), layer_target(layer));
+		log_warning("%s: %s disappeared; waiting for it", layer_name(layer), layer_target(layer));
 		messages_tell(logger, "device lost: %s %s", layer_name(layer), layer_target(layer));
 	}
 	before = layer->state;

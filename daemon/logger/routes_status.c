@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Lists that may be long are told up to a bound, and then how long they are. */
+/* Long lists are shown up to a bound, with their lengths. */
 
 #include "daemon/logger/routes_status.h"
 
@@ -34,7 +34,7 @@ static const char *origin_name(unsigned int origins)
 	return origins & (ROUTE_FOUND | ROUTE_FOUND_PEER) ? "found" : "removed";
 }
 
-/* NULL for what was not found. */
+/* NULL unless the route was found. */
 static const char *finder_name(const struct route_entry *entry)
 {
 	static const char *const names[N_ROUTE_LISTS] = {[ROUTE_LOCAL_ADDR] = "interface",

@@ -9,9 +9,9 @@ struct config;
 struct nodes;
 struct routes;
 
-#define STATUS_LIST_MAX 10000 /* entries of one list that are told */
+#define STATUS_LIST_MAX 10000 /* entries shown of one list */
 
-/* RoutesStatus: every prefix with where it comes from. */
+/* RoutesStatus: every prefix with its origin. */
 json_t *routes_status(const struct routes *routes, const struct config *config);
 /* {"nodes":[Node...]} */
 json_t *nodes_status(const struct nodes *nodes);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A mark in the state directory while a logger runs, so that the next start can tell that this run ended
- * without a stop.
+ * A mark in the state directory while a logger runs, so that the next start knows whether this run has shut
+ * down cleanly.
  */
 
 #include <stdbool.h>

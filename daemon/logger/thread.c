@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Jobs for the logger's thread. A request carries what one call needs to the thread and its outcome back;
- * after each job the descriptors that devices want watched are looked at again, since a job may have
- * exchanged the device.
+ * A request carries a call's arguments to the logger's thread and its outcome back. After each request the
+ * devices' descriptors are watched again, since it may have replaced a device.
  */
 
 #include "daemon/logger/thread.h"
@@ -21,7 +20,7 @@ struct logger_thread {
 	struct logger *logger;
 	size_t windows_pending; /* the loop's */
 	bool check_pending;	/* the loop's */
-	bool ending;		/* atomic: of what waits only the last stop is done */
+	bool ending;		/* atomic: only the last stop is still run */
 	int watched[2];		/* the thread's: by layer, -1 none */
 };
 
@@ -32,9 +31,9 @@ struct request {
 	void *userdata;
 	bool is_window;
 	bool is_last;
-	const bool *cancelled; /* atomic; NULL: nobody can */
+	const bool *cancelled; /* atomic; NULL: cannot be cancelled */
 
-	/* What it carries there; each owned. */
+	/* Arguments, owned. */
 	struct device_config tun, sock;
 	bool has_tun, has_sock;
 	struct log_id public_id;
@@ -43,7 +42,7 @@ struct request {
 	struct nodes *nodes;
 	char *text;
 
-	/* And back. */
+	/* Outcome. */
 	int error;
 	const char *layer;
 	char *reason;
@@ -155,7 +154,7 @@ static int copy_device(const struct device_config *from, struct device_config *r
 	return 0;
 }
 
-/* The ID is set here, after the messages of the run before. */
+/* Sets the ID only now, after the messages of the previous run. */
 static void run_start(struct request *request)
 {
 	if (!logger_is_running(request->thread->logger))

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The logger on its thread, as the loop sees it: each call posts a job and returns at once; its outcome comes
- * by callback on the loop. Jobs run in the order of the calls.
+ * The logger as the loop sees it: each call posts a request to the logger's thread and returns at once; the
+ * outcome arrives by callback on the loop. Requests run in the order of the calls.
  */
 
 #include "daemon/logger/logger.h"
@@ -23,43 +23,42 @@ typedef void (*logger_thread_done)(const struct logger_thread_result *result, vo
 /* Makes the logger and starts its thread. 0 or -errno. */
 int logger_thread_new(struct event_base *base, const struct logger_options *options,
 		      struct logger_thread **ret_thread);
-/* Runs what was posted before, without a stop of its own. */
+/* Runs what was posted before; does not stop the logger. */
 void logger_thread_free(struct logger_thread *thread);
 
 /*
  * Of all calls below: done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device
- * configurations and lists are copied; nodes pass over with the call, whatever it returns.
+ * configurations and lists are copied; nodes are taken, whatever the call returns.
  */
 /*
- * public_id: whose log the run's messages are (zeros: the configured one), from the first on. If *cancelled
- * is set (atomically; it lives until done) before the job's turn comes, nothing is done: -ECANCELED.
+ * public_id: the log of the run's messages (zeros: the configured one). If *cancelled is set (atomically; it
+ * must exist until done) before the request runs, nothing happens: -ECANCELED.
  */
 int logger_thread_start(struct logger_thread *thread, const struct log_id *public_id,
 			const struct device_config *tun, const struct device_config *sock,
 			const bool *cancelled, logger_thread_done done, void *userdata);
 /* logger_start_anyway() */
 int logger_thread_start_anyway(struct logger_thread *thread, logger_thread_done done, void *userdata);
-/* Stops the logger (nothing if it is stopped) and waits until its messages are on disk, or the
- * disk refuses. */
+/* Stops the logger, if it runs, and waits until its messages are on disk or writes fail. */
 int logger_thread_stop(struct logger_thread *thread, logger_thread_done done, void *userdata);
 int logger_thread_end_window(struct logger_thread *thread, logger_thread_done done, void *userdata);
-/* The same as the last call of all: those that wait are given up, -ECANCELED. */
+/* The same as the last of all calls: waiting ones are cancelled, -ECANCELED. */
 int logger_thread_stop_for_good(struct logger_thread *thread, logger_thread_done done, void *userdata);
-/* Ends the window and waits until its messages are on disk. cancelled: as for a start. */
+/* Ends the window and waits until its messages are on disk. cancelled: as above. */
 int logger_thread_flush(struct logger_thread *thread, const bool *cancelled, logger_thread_done done,
 			void *userdata);
 int logger_thread_reconfigure(struct logger_thread *thread, const struct route_lists *lists,
 			      logger_thread_done done, void *userdata);
-/* The configuration is borrowed until another takes its place (its done has been called). */
+/* The configuration is borrowed until another one has replaced it (its done has been called). */
 int logger_thread_apply(struct logger_thread *thread, const struct config *config, struct nodes *nodes,
 			logger_thread_done done, void *userdata);
 int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, logger_thread_done done,
 			    void *userdata);
-/* One that waits already serves for this call too. */
+/* A check that waits already serves this call, too. */
 int logger_thread_check_devices(struct logger_thread *thread);
 int logger_thread_tell(struct logger_thread *thread, const char *text);
 
-/* Whether a window's end is on its way, so that another one would only queue up behind it. */
+/* Whether a window's end is waiting or under way; another one would only queue up behind it. */
 bool logger_thread_window_pending(const struct logger_thread *thread);
 
 /* As logger_status() and logger_nodes(); new references. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The arithmetic of windows, apart from everything that is counted in them. */
+/* The arithmetic of windows, separate from everything that is counted in them. */
 
 #include "daemon/logger/window.h"
 
