@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The multicast listener that link_monitor.c and the underlay share. */
+/* What link_monitor.c and the underlay share. Each opens a socket of its own. */
 
 #include "daemon/net/changes.h"
 
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-/* Bounded work per wake-up; the descriptor stays readable while there is more. */
+/* Per wake-up; the descriptor stays readable while there is more. */
 #define DATAGRAMS_AT_ONCE 64
 
 int net_changes_open(int *ret_fd)
@@ -26,7 +26,7 @@ int net_changes_open(int *ret_fd)
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
-		/* A kernel without one of the kinds has no changes of it. */
+		/* A kernel that lacks a group (EINVAL) has no such changes. */
 		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i])) < 0 &&
 		    errno != EINVAL)
 			return -errno;
@@ -53,34 +53,26 @@ static bool is_change(const struct nlmsghdr *message)
 	return false;
 }
 
-/* 1 when something changed, 0 when not, -EAGAIN when nothing more is there. */
-static int read_datagram(int fd)
-{
-	uint8_t buffer[256] __attribute__((aligned(8)));
-	struct sockaddr_nl from = {};
-	struct iovec iov = {.iov_base = buffer, .iov_len = sizeof(buffer)};
-	struct msghdr msg = {
-		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
-
-	if (n < 0)
-		return errno == ENOBUFS ? 1 : -errno;
-	/* Cut short is enough: the header says what it is about. */
-	return from.nl_pid == 0 && n >= (ssize_t)sizeof(struct nlmsghdr) &&
-	       is_change((const struct nlmsghdr *)buffer);
-}
-
 bool net_changes_read(int fd)
 {
+	uint8_t buffer[256] __attribute__((aligned(8)));
+	struct iovec iov = {.iov_base = buffer, .iov_len = sizeof(buffer)};
 	bool changed = false;
 
 	for (unsigned int i = 0; i < DATAGRAMS_AT_ONCE; i++) {
-		int r = read_datagram(fd);
+		struct sockaddr_nl from = {};
+		struct msghdr msg = {
+			.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1};
+		ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
 
-		if (r > 0)
+		if (n < 0 && errno == ENOBUFS)
 			changed = true;
-		else if (r < 0 && r != -EINTR)
+		else if (n < 0 && errno != EINTR)
 			break;
+		/* A truncated datagram is enough: its header has the type. */
+		else if (from.nl_pid == 0 && n >= (ssize_t)sizeof(struct nlmsghdr) &&
+			 is_change((const struct nlmsghdr *)buffer))
+			changed = true;
 	}
 	return changed;
 }

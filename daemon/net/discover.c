@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Finding a tunnel's routes. Everything is read anew each time: the kernel tells of no change of WireGuard's
- * allowed IPs, so there is nothing to rely on in between.
+ * Everything is read afresh each time: the kernel does not report changes of WireGuard's allowed IPs, so
+ * nothing can be relied on in between.
  */
 
 #include "daemon/net/discover.h"
@@ -22,24 +22,6 @@ static void found_deinit(struct found *found)
 	prefix_list_deinit(&found->tailnet);
 }
 
-static struct prefix single(const struct address *address)
-{
-	return (struct prefix){.address = *address, .length = (uint8_t)address_bits(address)};
-}
-
-/* Of a point-to-point address the network is the other side's; one's own stands beside it. */
-static int add_own_address(struct found *found, const struct rtnl_address *address)
-{
-	struct prefix own = single(&address->local);
-	int r = prefix_list_add(&found->lists.local_addrs, &own);
-
-	if (r == 0)
-		r = prefix_list_add(&found->tailnet, &address->network);
-	if (r == 0 && !prefix_contains(&address->network, &address->local))
-		r = prefix_list_add(&found->tailnet, &own);
-	return r;
-}
-
 static int add_addresses(struct found *found, struct rtnl *rtnl, unsigned int index, bool connected)
 {
 	_cleanup_(rtnl_addresses_deinit) struct rtnl_addresses addresses = {};
@@ -47,34 +29,19 @@ static int add_addresses(struct found *found, struct rtnl *rtnl, unsigned int in
 
 	for (size_t i = 0; r == 0 && i < addresses.n; ++i) {
 		const struct rtnl_address *address = &addresses.items[i];
+		struct prefix own = {.address = address->local,
+				     .length = (uint8_t)address_bits(&address->local)};
 
-		if (index && address->index == index)
-			r = add_own_address(found, address);
-		else if (connected && address->scope < RT_SCOPE_LINK)
+		if (index && address->index == index) {
+			r = prefix_list_add(&found->lists.local_addrs, &own);
+			if (r == 0)
+				r = prefix_list_add(&found->tailnet, &address->network);
+			/* The network of a point-to-point address is the other side. */
+			if (r == 0 && !prefix_contains(&address->network, &address->local))
+				r = prefix_list_add(&found->tailnet, &own);
+		} else if (connected && address->scope < RT_SCOPE_LINK) {
 			r = prefix_list_add(&found->lists.subnet_routes, &address->network);
-	}
-	return r;
-}
-
-static int add_routes(struct found *found, struct rtnl *rtnl, unsigned int index)
-{
-	_cleanup_(rtnl_routes_deinit) struct rtnl_routes routes = {};
-	int r = rtnl_get_routes(rtnl, index, &routes);
-
-	for (size_t i = 0; r == 0 && i < routes.n; ++i)
-		r = prefix_list_add(&found->lists.routes, &routes.items[i].destination);
-	return r;
-}
-
-static int add_allowed_ips(struct found *found, const struct prefix_list *allowed_ips)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < allowed_ips->n; ++i) {
-		const struct prefix *prefix = &allowed_ips->items[i];
-
-		if (prefix_is_single(prefix))
-			r = prefix_list_add(&found->tailnet, prefix);
+		}
 	}
 	return r;
 }
@@ -82,6 +49,7 @@ static int add_allowed_ips(struct found *found, const struct prefix_list *allowe
 static int discover(const char *interface, const struct prefix_list *allowed_ips, bool connected,
 		    struct found *found)
 {
+	_cleanup_(rtnl_routes_deinit) struct rtnl_routes routes = {};
 	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
 	struct rtnl_link link = {};
 	int r = rtnl_new(&rtnl);
@@ -91,9 +59,12 @@ static int discover(const char *interface, const struct prefix_list *allowed_ips
 	if (r == 0)
 		r = add_addresses(found, rtnl, link.index, connected);
 	if (r == 0 && interface)
-		r = add_routes(found, rtnl, link.index);
-	if (r == 0 && allowed_ips)
-		r = add_allowed_ips(found, allowed_ips);
+		r = rtnl_get_routes(rtnl, link.index, &routes);
+	for (size_t i = 0; r == 0 && i < routes.n; ++i)
+		r = prefix_list_add(&found->lists.routes, &routes.items[i].destination);
+	for (size_t i = 0; r == 0 && allowed_ips && i < allowed_ips->n; ++i)
+		if (prefix_is_single(&allowed_ips->items[i]))
+			r = prefix_list_add(&found->tailnet, &allowed_ips->items[i]);
 	return r;
 }
 

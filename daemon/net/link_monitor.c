@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The listener for changes of the machine's network, on the daemon's loop. */
+/* changes.h on a libevent loop. */
 
 #include "daemon/net/link_monitor.h"
 

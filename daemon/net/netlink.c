@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Netlink requests and answers. libmnl builds and walks messages; what is added here is what its own callback
- * runner leaves out: a deadline, the sender's address, and an interrupted dump that is read to its end, so
- * that the socket can be used again.
+ * libmnl builds and walks messages. Its own callback runner lacks what is here: a deadline, a check of the
+ * sender, and a socket that can be used again after an abandoned dump.
  */
 
 #include "daemon/net/netlink.h"
 
-#include "common/cleanup.h"
 #include "common/time_text.h"
 
 #include <errno.h>
@@ -16,12 +14,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The kernel never builds a dump's datagram larger than 32 KiB (af_netlink.c, NLMSG_GOODSIZE). */
+/* The kernel builds no datagram of a dump larger than 32 KiB (af_netlink.c, NLMSG_GOODSIZE). */
 #define RECEIVE_SIZE (64 * 1024)
-/* A dump of this many datagrams has no end. */
+/* A dump of more datagrams is taken to be endless. */
 #define DATAGRAMS_MAX (1024 * 1024)
-/* A kernel that goes on answering is not stuck, only busy: a dump may take this many times as long as each
- * part of it. */
+/* A kernel that keeps answering is busy, not stuck: a whole dump may take this many times as long as each
+ * datagram. */
 #define DUMP_PATIENCE 5
 
 struct netlink {
@@ -55,7 +53,7 @@ static int open_socket(struct netlink *netlink)
 		mnl_socket_close(socket);
 		return -error;
 	}
-	/* Without it an acknowledgement repeats the whole request; and older kernels lack either. */
+	/* Without CAP_ACK an acknowledgement repeats the whole request. Older kernels lack both options. */
 	mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &on, sizeof(on));
 	netlink->strict = mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on)) == 0;
 	if (netlink->socket)
@@ -87,7 +85,7 @@ bool netlink_is_strict(const struct netlink *netlink)
 	return netlink->strict;
 }
 
-/* NLMSG_DONE and NLMSG_ERROR both begin with 0 or a negative errno; an empty NLMSG_DONE is fine. */
+/* NLMSG_DONE and NLMSG_ERROR both begin with 0 or a negative errno; NLMSG_DONE may be empty. */
 static int read_end(struct netlink_answer *answer, const struct nlmsghdr *message)
 {
 	int error = 0;
@@ -101,7 +99,7 @@ static int read_end(struct netlink_answer *answer, const struct nlmsghdr *messag
 	return error;
 }
 
-/* mnl_nlmsg_ok() takes the length as signed: one of 2^31 or more would pass, and 2^32-1 never end. */
+/* mnl_nlmsg_ok() reads the length as signed: 2^31 or more would pass, and 2^32-1 would loop forever. */
 static bool message_fits(const struct nlmsghdr *nlh, int left)
 {
 	return left >= (int)sizeof(*nlh) && nlh->nlmsg_len >= sizeof(*nlh) &&
@@ -131,12 +129,12 @@ int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t 
 		if (!answer->dump)
 			answer->done = true;
 	}
-	/* A tail that is no message: up to three bytes of padding are none either. */
+	/* Bytes that are not a message; up to three of them are padding. */
 	return left > 3 && !answer->done ? -EBADMSG : 0;
 }
 
-/* One datagram from the kernel: its length, or -errno. Others may send to our port too; they are
- * not heard. */
+/* One datagram from the kernel: its length, or -errno. Other processes can send to our port too; those
+ * datagrams are ignored. */
 static ssize_t receive(struct netlink *netlink, int64_t deadline)
 {
 	for (;;) {
@@ -168,27 +166,6 @@ static ssize_t receive(struct netlink *netlink, int64_t deadline)
 	}
 }
 
-static int read_answer(struct netlink *netlink, struct netlink_answer *answer, int64_t timeout,
-		       netlink_message_fn message, void *userdata)
-{
-	int64_t end = time_now_boot() + DUMP_PATIENCE * timeout;
-
-	for (unsigned int i = 0; !answer->done; ++i) {
-		ssize_t n = receive(netlink, MIN(time_now_boot() + timeout, end));
-		int r;
-
-		if (n < 0)
-			return (int)n;
-		r = netlink_answer_read(answer, netlink->buffer, (size_t)n, message, userdata);
-		explicit_bzero(netlink->buffer, (size_t)n);
-		if (r < 0)
-			return r;
-		if (i == DATAGRAMS_MAX)
-			return -EBADMSG;
-	}
-	return 0;
-}
-
 int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeout_ms,
 		    netlink_message_fn message, void *userdata, bool *ret_interrupted)
 {
@@ -196,18 +173,31 @@ int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeo
 		.port = mnl_socket_get_portid(netlink->socket),
 		.dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP,
 	};
-	int r;
+	int64_t timeout = timeout_ms * NSEC_PER_MSEC, end;
+	int r = 0;
 
-	/* 0 stands in messages that answer nobody. */
+	/* Unsolicited messages have sequence 0. */
 	if (++netlink->sequence == 0)
 		++netlink->sequence;
 	answer.sequence = netlink->sequence;
 	request->nlmsg_seq = answer.sequence;
 	if (mnl_socket_sendto(netlink->socket, request, request->nlmsg_len) < 0)
 		return -errno;
-	r = read_answer(netlink, &answer, timeout_ms * NSEC_PER_MSEC, message, userdata);
-	/* A dump that was given up goes on in the kernel, which refuses the next one on this socket until it
-	 * has been read to its end (-EBUSY). */
+	end = time_now_boot() + DUMP_PATIENCE * timeout;
+	for (unsigned int i = 0; r == 0 && !answer.done; ++i) {
+		ssize_t n = receive(netlink, MIN(time_now_boot() + timeout, end));
+
+		if (n < 0) {
+			r = (int)n;
+			break;
+		}
+		r = netlink_answer_read(&answer, netlink->buffer, (size_t)n, message, userdata);
+		explicit_bzero(netlink->buffer, (size_t)n);
+		if (r == 0 && i == DATAGRAMS_MAX)
+			r = -EBADMSG;
+	}
+	/* The kernel continues an abandoned dump, and refuses the next one on this socket (-EBUSY) until it
+	 * has been read to its end. */
 	if (r < 0 && answer.dump && !answer.done)
 		open_socket(netlink);
 	if (r == 0 && ret_interrupted)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A netlink request and its answer, with a deadline, for rtnetlink and generic netlink alike: a dump may come
- * in many datagrams, may be interrupted by a change (NLM_F_DUMP_INTR), may be cut short, and whatever comes
- * is checked before anybody reads it (man 7 netlink; the kernel's Documentation/userspace-api/netlink).
+ * A netlink request and its answer, with a deadline, for rtnetlink and generic netlink alike. A dump may take
+ * many datagrams, may be interrupted by a change (NLM_F_DUMP_INTR), and may be truncated; everything is
+ * checked before it is read (man 7 netlink; the kernel's Documentation/userspace-api/netlink).
  */
 
 #include "common/cleanup.h"
@@ -19,40 +19,39 @@
 
 struct netlink;
 
-/* Opens a socket of a bus (NETLINK_ROUTE, NETLINK_GENERIC). 0 or -errno. */
+/* Opens a socket on a bus (NETLINK_ROUTE, NETLINK_GENERIC). 0 or -errno. */
 int netlink_new(int bus, struct netlink **ret_netlink);
 void netlink_free(struct netlink *netlink);
 DEFINE_CLEANUP(struct netlink *, netlink_free);
 
-/* Takes one message of an answer, whole and well-formed as far as its own header goes. Returns 0, or -errno
- * to end. */
+/* Takes one message of an answer; its header has been checked. Returns 0, or -errno to end. */
 typedef int (*netlink_message_fn)(const struct nlmsghdr *message, void *userdata);
 
-/* Where the answer to one request stands. */
+/* An answer that is being read. */
 struct netlink_answer {
-	uint32_t port;	   /* who asked */
-	uint32_t sequence; /* which request */
+	uint32_t port;	   /* of the socket that sent the request */
+	uint32_t sequence; /* of the request */
 	bool dump;	   /* many messages up to NLMSG_DONE; else one, or an acknowledgement */
 	bool done;
-	bool interrupted; /* the kernel says that it changed underneath (NLM_F_DUMP_INTR) */
+	bool interrupted; /* the data changed during the dump (NLM_F_DUMP_INTR) */
 };
 
 /*
- * Reads one datagram of an answer: a pure function. Messages to others are stepped over. 0, -errno as the
- * kernel answered or the function returned, or -EBADMSG when the datagram is malformed.
+ * Reads one datagram of an answer, without I/O. Messages for others are skipped. 0, the -errno that the
+ * kernel answered or the callback returned, or -EBADMSG when the datagram is malformed.
  */
 int netlink_answer_read(struct netlink_answer *answer, const void *data, size_t n, netlink_message_fn message,
 			void *userdata);
 
 /*
- * Sends a request (its flags say whether it is a dump; sequence is set here) and reads the answer, each
- * message by the function, each part within timeout_ms (and a dump of many within five times that). The
- * receive buffer is wiped after every datagram: WireGuard hands out keys. *ret_interrupted (may be NULL): the
- * dump is not of one moment. 0, -ETIMEDOUT, -EMSGSIZE for a datagram that didn't fit, or what the kernel
- * answered.
+ * Sends a request (its flags say whether it is a dump; the sequence is set here), reads the answer, and calls
+ * back for each message. Each datagram must come within timeout_ms, a whole dump within five times that. The
+ * receive buffer is wiped after every datagram, since WireGuard's contain keys. *ret_interrupted (may be
+ * NULL): the dump is not a snapshot of one moment. 0, -ETIMEDOUT, -EMSGSIZE for a datagram that did not fit,
+ * or what the kernel answered or the callback returned.
  */
 int netlink_request(struct netlink *netlink, struct nlmsghdr *request, int timeout_ms,
 		    netlink_message_fn message, void *userdata, bool *ret_interrupted);
 
-/* Whether setting NETLINK_GET_STRICT_CHK worked: the kernel then filters dumps by what the request names. */
+/* Whether the kernel supports NETLINK_GET_STRICT_CHK: it then filters dumps by what the request names. */
 bool netlink_is_strict(const struct netlink *netlink);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Walking attributes of netlink messages that may be malformed: each is checked against what holds it before
- * it is looked at, and a value is taken only with the size that it must have.
+ * Walks the attributes of netlink messages that may be malformed. Each attribute is checked against its
+ * container before it is read, and a value is taken only with its exact size.
  */
 
 #include <errno.h>
@@ -16,7 +16,7 @@ struct netlink_attributes {
 	int left;
 };
 
-/* Those that follow a message's own header of this many bytes. -EBADMSG if it is shorter. */
+/* The attributes after a message's own header of this many bytes. 0, or -EBADMSG if it is shorter. */
 static inline int netlink_attributes_of(const struct nlmsghdr *message, size_t header,
 					struct netlink_attributes *ret_attributes)
 {
@@ -24,19 +24,20 @@ static inline int netlink_attributes_of(const struct nlmsghdr *message, size_t h
 
 	if (length < header)
 		return -EBADMSG;
-	/* The header is aligned, so little or nothing may follow one that ends the message. */
+	/* A header at the end of a message may lack its padding. */
 	header = MNL_ALIGN(header);
 	ret_attributes->next = mnl_nlmsg_get_payload_offset(message, header);
 	ret_attributes->left = length > header ? (int)(length - header) : 0;
 	return 0;
 }
 
+/* The attributes nested in this one. */
 static inline struct netlink_attributes netlink_attributes_in(const struct nlattr *attr)
 {
 	return (struct netlink_attributes){mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr)};
 }
 
-/* 1 with an attribute, 0 at the end, -EBADMSG where one is longer than what holds it. */
+/* 1 with an attribute, 0 at the end, -EBADMSG for one that is longer than its container. */
 static inline int netlink_attributes_next(struct netlink_attributes *attributes,
 					  const struct nlattr **ret_attr)
 {
@@ -63,7 +64,7 @@ static inline int netlink_attribute_get(const struct nlattr *attr, void *ret_val
 	return 0;
 }
 
-/* Copies a text that ends within the attribute and fits. 0 or -EBADMSG. */
+/* Copies a text that fits, with or without its final NUL in the attribute. 0 or -EBADMSG. */
 static inline int netlink_attribute_get_text(const struct nlattr *attr, char *ret_text, size_t size)
 {
 	size_t length = strnlen(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));

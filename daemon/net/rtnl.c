@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Requests to rtnetlink. Dumps name what they want, and a kernel that knows strict checking (4.20) then sends
- * only that; what an older one sends beyond is left out here. So a machine with a million routes costs
- * little.
+ * A dump names what it wants, and a kernel with strict checking (4.20) sends only that; what an older one
+ * sends in addition is dropped here. So a machine with a million routes costs little.
  */
 
 #include "daemon/net/rtnl.h"
@@ -54,7 +53,7 @@ void rtnl_routes_deinit(struct rtnl_routes *routes)
 	*routes = (struct rtnl_routes){};
 }
 
-/* Room for one more item of this size. */
+/* Makes room for one more item of this size. 0, -E2BIG or -ENOMEM. */
 static int reserve(void **items, size_t n, size_t *allocated, size_t size)
 {
 	size_t wanted = *allocated ? *allocated * 2 : 16;
@@ -83,8 +82,8 @@ static void *put_request(char *buffer, uint16_t type, uint16_t flags, size_t hea
 	return mnl_nlmsg_put_extra_header(message, header);
 }
 
-/* Reads a whole list, again when it changed meanwhile. `empty` makes what was read undone. The last try
- * counts: a list that never stands still is still better than none. */
+/* Reads a whole list; starts over, after `empty`, when it changed meanwhile. After the last try the list is
+ * kept all the same: one that changes all the time is better than none. */
 static int dump(struct rtnl *rtnl, struct nlmsghdr *request, netlink_message_fn message,
 		void (*empty)(void *), void *list)
 {
@@ -167,7 +166,7 @@ int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses)
 struct route_query {
 	unsigned int index;
 	struct rtnl_routes *routes;
-	size_t before; /* what another family's dump has found already */
+	size_t before; /* routes of the other family, which has been read already */
 };
 
 static void empty_routes(void *userdata)
@@ -187,7 +186,7 @@ static int add_route(const struct nlmsghdr *message, void *userdata)
 
 	if (message->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(message) < sizeof(*info))
 		return -EBADMSG;
-	/* Cloned ones are the kernel's cache; bridges and others keep theirs in families of their own. */
+	/* Cloned routes are the kernel's cache; bridges and others have routes in families of their own. */
 	if (info->rtm_flags & RTM_F_CLONED || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6))
 		return 0;
 	r = rtnl_read_route(message, query->index, &route);
@@ -234,25 +233,25 @@ int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, struct rtnl_routes *r
 	return 0;
 }
 
-struct way {
+struct device_query {
 	unsigned int wanted; /* 0: any */
 	unsigned int index;
 };
 
-static int take_way(const struct nlmsghdr *message, void *userdata)
+static int take_device(const struct nlmsghdr *message, void *userdata)
 {
-	struct way *way = userdata;
+	struct device_query *query = userdata;
 	struct rtnl_route route;
-	int r = message->nlmsg_type == RTM_NEWROUTE ? rtnl_read_route(message, way->wanted, &route)
+	int r = message->nlmsg_type == RTM_NEWROUTE ? rtnl_read_route(message, query->wanted, &route)
 						    : -EBADMSG;
 
 	if (r < 0)
 		return r;
-	/* "unreachable", "blackhole": an answer, but no way. */
+	/* "unreachable" and "blackhole" are routes too. */
 	if (!route.index || (route.type != RTN_UNICAST && route.type != RTN_LOCAL) ||
-	    (way->wanted && route.index != way->wanted))
+	    (query->wanted && route.index != query->wanted))
 		return -ENETUNREACH;
-	way->index = route.index;
+	query->index = route.index;
 	return 0;
 }
 
@@ -261,37 +260,37 @@ static void put_address(struct nlmsghdr *request, uint16_t type, const struct ad
 	mnl_attr_put(request, type, address_bits(address) / 8U, address->bytes);
 }
 
-int rtnl_get_way(struct rtnl *rtnl, const struct rtnl_way_query *query, unsigned int *ret_index)
+int rtnl_find_device(struct rtnl *rtnl, const struct rtnl_datagram *datagram, unsigned int *ret_index)
 {
 	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
-	struct way way = {.wanted = query->index};
+	struct device_query query = {.wanted = datagram->device};
 	struct nlmsghdr *request;
 	struct rtmsg *info = put_request(buffer, RTM_GETROUTE, 0, sizeof(*info), &request);
 	int r;
 
-	if (!query->destination.family)
+	if (!datagram->destination.family)
 		return -EINVAL;
-	info->rtm_family = query->destination.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
-	info->rtm_dst_len = (unsigned char)address_bits(&query->destination);
-	put_address(request, RTA_DST, &query->destination);
-	if (query->source.family) {
+	info->rtm_family = datagram->destination.family == ADDRESS_IPV4 ? AF_INET : AF_INET6;
+	info->rtm_dst_len = (unsigned char)address_bits(&datagram->destination);
+	put_address(request, RTA_DST, &datagram->destination);
+	if (datagram->source.family) {
 		info->rtm_src_len = info->rtm_dst_len;
-		put_address(request, RTA_SRC, &query->source);
+		put_address(request, RTA_SRC, &datagram->source);
 	}
 	mnl_attr_put_u8(request, RTA_IP_PROTO, IPPROTO_UDP);
-	if (query->source_port)
-		mnl_attr_put_u16(request, RTA_SPORT, htons(query->source_port));
-	if (query->destination_port)
-		mnl_attr_put_u16(request, RTA_DPORT, htons(query->destination_port));
-	if (query->mark)
-		mnl_attr_put_u32(request, RTA_MARK, query->mark);
-	if (query->index) {
-		/* Else the kernel takes what it has no route for to be on the link. */
+	if (datagram->source_port)
+		mnl_attr_put_u16(request, RTA_SPORT, htons(datagram->source_port));
+	if (datagram->destination_port)
+		mnl_attr_put_u16(request, RTA_DPORT, htons(datagram->destination_port));
+	if (datagram->mark)
+		mnl_attr_put_u32(request, RTA_MARK, datagram->mark);
+	if (datagram->device) {
+		/* Otherwise the kernel assumes that a destination without a route is on the link. */
 		info->rtm_flags = RTM_F_FIB_MATCH;
-		mnl_attr_put_u32(request, RTA_OIF, query->index);
+		mnl_attr_put_u32(request, RTA_OIF, datagram->device);
 	}
-	r = netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_way, &way, NULL);
+	r = netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_device, &query, NULL);
 	if (r == 0)
-		*ret_index = way.index;
+		*ret_index = query.index;
 	return r;
 }

@@ -2,22 +2,18 @@
 #pragma once
 
 /*
- * What the kernel knows of links, addresses and routes, read by rtnetlink (man 7 rtnetlink) in the network
- * namespace that the handle was made in. Each reading has a deadline of a second; a dump that was interrupted
- * by a change is read again a few times.
+ * The kernel's links, addresses and routes, in the network namespace in which the handle was made. Each
+ * request has a deadline of a second; a dump that was interrupted by a change is repeated a few times.
  */
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "daemon/net/rtnl_read.h"
 
-#include <linux/netlink.h>
-#include <net/if.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define RTNL_KIND_MAX 16
-/* More than these are not taken: -E2BIG. */
+/* Longer lists are refused: -E2BIG. */
 #define RTNL_LIST_MAX (1024 * 1024)
 
 struct rtnl;
@@ -26,35 +22,6 @@ struct rtnl;
 int rtnl_new(struct rtnl **ret_rtnl);
 void rtnl_free(struct rtnl *rtnl);
 DEFINE_CLEANUP(struct rtnl *, rtnl_free);
-
-struct rtnl_link {
-	unsigned int index;
-	unsigned int master; /* 0: none */
-	/* Of a VLAN or macvlan: the interface below it; 0: none, or in another namespace. */
-	unsigned int lower;
-	uint16_t type;	/* ARPHRD_... */
-	uint32_t flags; /* IFF_... */
-	char name[IFNAMSIZ];
-	char kind[RTNL_KIND_MAX]; /* "wireguard", "tun", "vlan", ...; "" for hardware */
-	uint8_t mac[6];		  /* zeros: none, or not of that size */
-	uint64_t rx_dropped;
-	uint64_t tx_dropped;
-};
-
-struct rtnl_address {
-	unsigned int index;   /* of the interface */
-	struct address local; /* the interface's own */
-	/* What is reached by it: of a point-to-point address, the other side's; masked. */
-	struct prefix network;
-	uint8_t scope; /* RT_SCOPE_... */
-};
-
-struct rtnl_route {
-	struct prefix destination;
-	unsigned int index; /* the interface out of it; 0: none or several */
-	uint32_t table;
-	uint8_t type; /* RTN_... */
-};
 
 /* Lists own their arrays; zero-initialised is empty. */
 struct rtnl_addresses {
@@ -68,30 +35,24 @@ struct rtnl_routes {
 void rtnl_addresses_deinit(struct rtnl_addresses *addresses);
 void rtnl_routes_deinit(struct rtnl_routes *routes);
 
-/* By name, or by index where the name is NULL. 0, -ENODEV, or another -errno. */
+/* By name, or by index if the name is NULL. 0, -ENODEV, or another -errno. */
 int rtnl_get_link(struct rtnl *rtnl, const char *name, unsigned int index, struct rtnl_link *ret_link);
 /* All addresses of all interfaces. 0, -E2BIG or another -errno; the list is owned by the caller, here and
  * below. */
 int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses);
-/* The unicast routes out of an interface, of both families, in every table but `local`; of routes with
- * several ways out, those of which one is this. */
+/* The unicast routes of both families that leave by this interface, or have it as one of several next hops,
+ * in every table but `local`. */
 int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, struct rtnl_routes *ret_routes);
-/* A UDP datagram whose way is asked for. */
-struct rtnl_way_query {
+
+/* A UDP datagram that is to be routed. */
+struct rtnl_datagram {
 	struct address destination;
-	struct address source;	   /* none: whatever the kernel chooses */
+	struct address source;	   /* none: the kernel chooses */
 	uint16_t destination_port; /* 0: none; the same below */
 	uint16_t source_port;
 	uint32_t mark;
-	unsigned int index; /* the interface that it is to leave by; 0: any */
+	unsigned int device; /* index of the interface that it must leave by; 0: any */
 };
-/* Which interface it leaves by. 0; -ENETUNREACH and others when no route leads there (out of
- * that interface). */
-int rtnl_get_way(struct rtnl *rtnl, const struct rtnl_way_query *query, unsigned int *ret_index);
-
-/* --- Pure functions over one message each, for rtnl.c, link_monitor.c and tests. 0 or -EBADMSG. --- */
-
-int rtnl_read_link(const struct nlmsghdr *message, struct rtnl_link *ret_link);
-int rtnl_read_address(const struct nlmsghdr *message, struct rtnl_address *ret_address);
-/* wanted: the interface that a route of several ways is asked for; 0: none. */
-int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct rtnl_route *ret_route);
+/* The index of the interface by which the kernel would send this datagram. 0; -ENETUNREACH or another -errno
+ * when there is no route (by that interface). */
+int rtnl_find_device(struct rtnl *rtnl, const struct rtnl_datagram *datagram, unsigned int *ret_index);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Single rtnetlink messages, taken apart. */
+/* Attributes of the wrong size, and values that cannot be, make a message invalid. */
+
+#include "daemon/net/rtnl_read.h"
 
 #include "daemon/net/netlink_attributes.h"
-#include "daemon/net/rtnl.h"
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 
-/* An address as the attribute of a message whose family is known. */
+/* An address of the message's family. */
 static int read_ip(const struct nlattr *attr, int family, struct address *ret_address)
 {
 	uint8_t bytes[16];
@@ -30,7 +32,7 @@ static int read_kind(const struct nlattr *info, struct rtnl_link *link)
 	int r;
 
 	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
-		/* A kind that is longer than any we know is none that we know. */
+		/* A longer kind is none of those that matter here. */
 		if (mnl_attr_get_type(attr) == IFLA_INFO_KIND)
 			netlink_attribute_get_text(attr, link->kind, sizeof(link->kind));
 	}
@@ -42,36 +44,10 @@ static void read_stats(const struct nlattr *attr, struct rtnl_link *link)
 	struct rtnl_link_stats64 stats = {};
 	size_t length = mnl_attr_get_payload_len(attr);
 
-	/* It has grown from kernel to kernel. */
+	/* It has grown with newer kernels. */
 	memcpy(&stats, mnl_attr_get_payload(attr), length < sizeof(stats) ? length : sizeof(stats));
 	link->rx_dropped = stats.rx_dropped;
 	link->tx_dropped = stats.tx_dropped;
-}
-
-static int read_link_attribute(const struct nlattr *attr, struct rtnl_link *link, bool *foreign)
-{
-	switch (mnl_attr_get_type(attr)) {
-	case IFLA_IFNAME:
-		return netlink_attribute_get_text(attr, link->name, sizeof(link->name));
-	case IFLA_MASTER:
-		return netlink_attribute_get(attr, &link->master, sizeof(link->master));
-	case IFLA_LINK:
-		return netlink_attribute_get(attr, &link->lower, sizeof(link->lower));
-	case IFLA_ADDRESS:
-		/* Of many sizes; only Ethernet's is of use here. */
-		netlink_attribute_get(attr, link->mac, sizeof(link->mac));
-		return 0;
-	case IFLA_LINK_NETNSID:
-		*foreign = true;
-		return 0;
-	case IFLA_LINKINFO:
-		return read_kind(attr, link);
-	case IFLA_STATS64:
-		read_stats(attr, link);
-		return 0;
-	default:
-		return 0;
-	}
 }
 
 int rtnl_read_link(const struct nlmsghdr *message, struct rtnl_link *ret_link)
@@ -89,13 +65,36 @@ int rtnl_read_link(const struct nlmsghdr *message, struct rtnl_link *ret_link)
 	link.type = info->ifi_type;
 	link.flags = info->ifi_flags;
 	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
-		r = read_link_attribute(attr, &link, &foreign);
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_IFNAME:
+			r = netlink_attribute_get_text(attr, link.name, sizeof(link.name));
+			break;
+		case IFLA_MASTER:
+			r = netlink_attribute_get(attr, &link.master, sizeof(link.master));
+			break;
+		case IFLA_LINK:
+			r = netlink_attribute_get(attr, &link.lower, sizeof(link.lower));
+			break;
+		case IFLA_ADDRESS:
+			/* Sizes vary; only Ethernet's is used. */
+			netlink_attribute_get(attr, link.mac, sizeof(link.mac));
+			break;
+		case IFLA_LINK_NETNSID:
+			foreign = true;
+			break;
+		case IFLA_LINKINFO:
+			r = read_kind(attr, &link);
+			break;
+		case IFLA_STATS64:
+			read_stats(attr, &link);
+			break;
+		}
 		if (r < 0)
 			return r;
 	}
 	if (r < 0 || info->ifi_index <= 0)
 		return -EBADMSG;
-	/* The other end of a veth pair, or a link below in another namespace, is none of ours. */
+	/* Neither the other end of a veth pair nor a link in another namespace is below this one. */
 	if (foreign || strcmp(link.kind, "veth") == 0 || link.lower == link.index)
 		link.lower = 0;
 	*ret_link = link;
@@ -123,7 +122,7 @@ int rtnl_read_address(const struct nlmsghdr *message, struct rtnl_address *ret_a
 		if (r < 0)
 			return r;
 	}
-	/* IPv6 has only the one unless it is point-to-point; IPv4 always has both. */
+	/* IPv6 sends only one of the two unless the address is point-to-point; IPv4 sends both. */
 	if (!address.local.family)
 		address.local = address.network.address;
 	if (!address.network.address.family)
@@ -135,21 +134,21 @@ int rtnl_read_address(const struct nlmsghdr *message, struct rtnl_address *ret_a
 	return 0;
 }
 
-/* RTA_MULTIPATH: ways one after another, each with a header of its own. */
-static int read_ways(const struct nlattr *attr, unsigned int wanted, struct rtnl_route *route)
+/* RTA_MULTIPATH: next hops one after another, each with its own header. */
+static int read_next_hops(const struct nlattr *attr, unsigned int wanted, struct rtnl_route *route)
 {
 	const char *data = mnl_attr_get_payload(attr);
 	size_t left = mnl_attr_get_payload_len(attr);
-	struct rtnexthop way;
+	struct rtnexthop hop;
 
-	while (left >= sizeof(way)) {
+	while (left >= sizeof(hop)) {
 		size_t size;
 
-		memcpy(&way, data, sizeof(way));
-		size = MNL_ALIGN((size_t)way.rtnh_len);
-		if (way.rtnh_len < sizeof(way) || way.rtnh_len > left)
+		memcpy(&hop, data, sizeof(hop));
+		size = MNL_ALIGN((size_t)hop.rtnh_len);
+		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > left)
 			return -EBADMSG;
-		if (wanted && (unsigned int)way.rtnh_ifindex == wanted)
+		if (wanted && (unsigned int)hop.rtnh_ifindex == wanted)
 			route->index = wanted;
 		if (size >= left)
 			break;
@@ -157,23 +156,6 @@ static int read_ways(const struct nlattr *attr, unsigned int wanted, struct rtnl
 		left -= size;
 	}
 	return 0;
-}
-
-static int read_route_attribute(const struct nlattr *attr, int family, unsigned int wanted,
-				struct rtnl_route *route)
-{
-	switch (mnl_attr_get_type(attr)) {
-	case RTA_DST:
-		return read_ip(attr, family, &route->destination.address);
-	case RTA_OIF:
-		return netlink_attribute_get(attr, &route->index, sizeof(route->index));
-	case RTA_TABLE:
-		return netlink_attribute_get(attr, &route->table, sizeof(route->table));
-	case RTA_MULTIPATH:
-		return read_ways(attr, wanted, route);
-	default:
-		return 0;
-	}
 }
 
 int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct rtnl_route *ret_route)
@@ -196,7 +178,20 @@ int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct 
 	else if (info->rtm_family == AF_INET6)
 		route.destination.address = address_ipv6(zeros);
 	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
-		r = read_route_attribute(attr, info->rtm_family, wanted, &route);
+		switch (mnl_attr_get_type(attr)) {
+		case RTA_DST:
+			r = read_ip(attr, info->rtm_family, &route.destination.address);
+			break;
+		case RTA_OIF:
+			r = netlink_attribute_get(attr, &route.index, sizeof(route.index));
+			break;
+		case RTA_TABLE:
+			r = netlink_attribute_get(attr, &route.table, sizeof(route.table));
+			break;
+		case RTA_MULTIPATH:
+			r = read_next_hops(attr, wanted, &route);
+			break;
+		}
 		if (r < 0)
 			return r;
 	}

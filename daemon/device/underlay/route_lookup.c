@@ -35,9 +35,9 @@ static int compare_ways(const void *a, const void *b)
 				&((const struct underlay_way *)b)->endpoint);
 }
 
-static struct rtnl_way_query query_for(const struct route_lookup *lookup, const struct endpoint *endpoint)
+static struct rtnl_datagram query_for(const struct route_lookup *lookup, const struct endpoint *endpoint)
 {
-	return (struct rtnl_way_query){
+	return (struct rtnl_datagram){
 		.destination = endpoint->address,
 		.destination_port = endpoint->port,
 		.source_port = lookup->port,
@@ -73,7 +73,7 @@ static int follow_routes(struct route_lookup *lookup, struct rtnl *rtnl, const s
 		return -ENOMEM;
 	for (size_t i = 0; i < peers->n; i++) {
 		struct underlay_way *way = &items[n], *old = NULL;
-		struct rtnl_way_query query;
+		struct rtnl_datagram query;
 
 		way->endpoint = peers->items[i].endpoint;
 		if (!way->endpoint.address.family)
@@ -85,7 +85,7 @@ static int follow_routes(struct route_lookup *lookup, struct rtnl *rtnl, const s
 		query = query_for(lookup, &way->endpoint);
 		if (old && !all)
 			way->index = old->index;
-		else if (rtnl_get_way(rtnl, &query, &way->index) < 0)
+		else if (rtnl_find_device(rtnl, &query, &way->index) < 0)
 			way->index = 0;
 	}
 	if (n > 1)
@@ -112,16 +112,16 @@ static bool leads_to_some(const struct route_lookup *lookup, struct rtnl *rtnl,
 
 	for (size_t i = 0; i < lookup->n_ways && *lookups < LOOKUPS_MAX; i++) {
 		const struct endpoint *endpoint = &lookup->ways[i].endpoint;
-		struct rtnl_way_query query = query_for(lookup, endpoint);
+		struct rtnl_datagram query = query_for(lookup, endpoint);
 		unsigned int index;
 
 		if (endpoint->address.family != address->local.family ||
 		    (i % step && !is_link_local(&endpoint->address)))
 			continue;
 		query.source = address->local;
-		query.index = address->index;
+		query.device = address->index;
 		++*lookups;
-		if (rtnl_get_way(rtnl, &query, &index) == 0)
+		if (rtnl_find_device(rtnl, &query, &index) == 0)
 			return true;
 	}
 	return false;
