@@ -130,13 +130,6 @@ int device_none_new(const struct device_options *options, struct device **ret_de
 int device_ebpf_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 int device_packet_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 int device_stats_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
-int device_wireguard_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
-
-/*
- * The same as get_allowed_ips of a WireGuard device, for a tunnel whose physical layer another source counts,
- * or none. 0, -ENODEV when it is no WireGuard interface, or another -errno.
- */
-int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips);
 
 static inline void device_free(struct device *device)
 {

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/device/epoch.h"
+#include "daemon/device/wireguard/wireguard.h"
 #include "daemon/logger/state.h"
 #include "daemon/net/discover.h"
 #include "daemon/routes/routes.h"

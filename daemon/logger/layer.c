@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/json_set.h"
 #include "common/parse.h"
+#include "daemon/device/wireguard/wireguard.h"
 
 #include <errno.h>
 #include <malloc.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What many peers cost in every window: their text read, the step from one reading to the next, and whose
- * endpoint each is, for growing numbers of peers and of allowed IPs. Prints figures and judges none.
+ * The cost of many peers in every window: parsing them, the step from one reading to the next, and the owners
+ * of endpoints, for growing numbers of peers and allowed IPs. Prints figures, judges none.
  */
 
 #include "common/buffer.h"
+#include "daemon/device/peers/uapi_format.h"
 #include "daemon/device/underlay/owners.h"
 #include "daemon/device/wireguard/account.h"
 
@@ -38,10 +39,10 @@ static void write_answer(struct buffer *buffer, unsigned int peers, unsigned int
 
 static int read_answer(const struct buffer *buffer, struct wg_peers *peers)
 {
-	struct wg_text text = {};
-	int r = wg_text_feed(&text, buffer->data, buffer->length, peers);
+	struct uapi_answer answer = {};
+	int r = uapi_answer_feed(&answer, buffer->data, buffer->length, peers);
 
-	wg_text_deinit(&text);
+	uapi_answer_deinit(&answer);
 	wg_peers_sort(peers);
 	return r;
 }

@@ -2,9 +2,9 @@
 /* A netlink datagram: the first message says whose answer it is, each message goes to every parser of its
  * kind. */
 
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/netlink_format.h"
 #include "daemon/net/netlink.h"
-#include "daemon/net/rtnl.h"
+#include "daemon/net/rtnl_read.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <linux/rtnetlink.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the broker lets through of a userspace WireGuard's answer: whatever it is and however it is cut, the
- * same, no line with a secret, and nothing that stays behind. And whether it is a request. */
+/* The broker's filter, over a userspace WireGuard's answer: the same lines pass in whatever pieces it
+ * arrives, none with a secret, and nothing is left behind. And the same bytes as a request. */
 
-#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/peers/broker.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <stdlib.h>

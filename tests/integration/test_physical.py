@@ -467,7 +467,7 @@ def test_an_underlay_in_another_namespace(network, wireguard, probe):
     assert (window.sum.rxBytes, window.sum.txBytes) == tunnel
     assert list(window.entries) == [peer_of(right)] and window.sum.txPkts == 0
     info = device.ask("info")
-    assert info["reason"].startswith("bytes only, by the tunnel's own counters")
+    assert info["reason"].startswith("bytes only, from the tunnel's own counters")
     assert info["attachment"].startswith("/var/run/wireguard/")
     # From then on at once.
     start = quiet_start(device, left)

@@ -207,7 +207,7 @@ def test_an_interface_that_goes_and_one_that_never_was(wireguard, probe):
     assert window.entries == {}
     gone = probe(left)
     assert gone.made["result"] == -19
-    assert "no WireGuard interface of this name" in gone.made["reason"]
+    assert "no WireGuard interface with this name" in gone.made["reason"]
 
 
 def test_ten_thousand_peers(network, probe):

@@ -5,7 +5,7 @@
 
 #include "common/connection.h"
 #include "daemon/bpf/physical_maps.h"
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/peers.h"
 
 #include <stddef.h>
 

@@ -9,7 +9,7 @@
  */
 
 #include "daemon/bpf/physical_maps.h"
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/peers.h"
 #include "daemon/net/rtnl.h"
 
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #include "common/cleanup.h"
 #include "common/config/config.h"
 #include "daemon/device/device.h"
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/peers.h"
 
 #include <stdint.h>
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * What moved between two readings of a WireGuard interface. The state kept beside each peer is small, and
- * stands in an array parallel to the sorted list of peers.
- */
+/* The state of each peer is small, and stored in an array parallel to the sorted list of peers. */
 
 #include "daemon/device/wireguard/account.h"
 
@@ -67,7 +64,7 @@ static void add_event(struct wg_account *account, const struct wg_peer *peer, co
 		++account->events_dropped;
 		return;
 	}
-	/* A public key names a peer that has no address. */
+	/* A peer without an address is named by its public key. */
 	if (!address_format(&address, name)) {
 		base64_encode_raw(name, WG_PEERS_KEY_SIZE, peer->public_key);
 		name[BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE)] = '\0';
@@ -95,7 +92,7 @@ void wg_account_events(struct wg_account *account, void (*event)(const char *tex
 	}
 	account->n_events = 0;
 	if (account->events_dropped) {
-		snprintf(text, sizeof(text), "%llu more changes of peers",
+		snprintf(text, sizeof(text), "%llu more peer events",
 			 (unsigned long long)account->events_dropped);
 		event(text, userdata);
 		account->events_dropped = 0;
@@ -145,7 +142,7 @@ int wg_account_baseline(struct wg_account *account, struct wg_peers *peers, int6
 		int64_t age = now_wall - peer->last_handshake;
 
 		states[i].endpoint = peer->endpoint;
-		/* A clock that was wrong at the time makes the handshake of no age. */
+		/* A handshake in the future (the clock was wrong) has age 0. */
 		if (peer->last_handshake && age < SILENT_AFTER) {
 			states[i].active = true;
 			states[i].last_received = now_boot - MAX(age, 0);
@@ -160,7 +157,7 @@ static uint64_t moved_by(uint64_t now, uint64_t before)
 	return now >= before ? now - before : now;
 }
 
-/* A list that changed while it was read may lack a peer that is still there: it keeps its place. */
+/* A list that changed while it was read may lack peers that still exist: they are carried over. */
 static int keep_missing(const struct wg_account *account, struct wg_peers *peers)
 {
 	size_t n = peers->n;
@@ -189,10 +186,10 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 		    int (*change)(const struct wg_change *change, void *userdata), void *userdata)
 {
 	struct peer_state *states;
-	int error = peers->interrupted ? keep_missing(account, peers) : 0;
+	int r = peers->interrupted ? keep_missing(account, peers) : 0;
 
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
 	states = calloc(peers->n + 1, sizeof(*states));
 	if (!states)
 		return -ENOMEM;
@@ -210,11 +207,11 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 		note_events(account, peer, &states[i], moved.rx_bytes > 0, now_boot);
 		moved.endpoint = states[i].endpoint;
 		if (moved.tx_bytes || moved.rx_bytes) {
-			int r = change(&moved, userdata);
+			int changed = change(&moved, userdata);
 
-			error = error < 0 ? error : r;
+			r = r < 0 ? r : changed;
 		}
 	}
 	take(account, peers, states);
-	return error;
+	return r;
 }

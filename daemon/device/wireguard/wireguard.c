@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The source `wireguard` for the sock device: what a WireGuard tunnel sends to and receives from each peer's
- * endpoint, counted on the underlay's devices where that is possible, else by the tunnel's own byte counters.
- * With the underlay, the tunnel's counters tell what the tunnel did not take of what arrived for it.
+ * Counts what a WireGuard tunnel sends to and receives from each peer's endpoint: on the underlay where that
+ * works, else from the tunnel's own byte counters. Where both count, the difference is what arrived on the
+ * underlay and the tunnel did not accept.
  */
 
-#include "daemon/device/device.h"
+#include "daemon/device/wireguard/wireguard.h"
 
 #include "common/time_text.h"
+#include "daemon/device/peers/broker.h"
+#include "daemon/device/peers/reader.h"
+#include "daemon/device/peers/socket.h"
 #include "daemon/device/underlay/underlay.h"
 #include "daemon/device/wireguard/account.h"
-#include "daemon/device/wireguard/broker.h"
-#include "daemon/device/wireguard/peers.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -25,14 +26,14 @@ struct wireguard {
 	struct wg_reader *reader;
 	struct wg_account *account;
 	unsigned int ifindex;
-	struct underlay *underlay; /* NULL: the tunnel's own counters are all there is */
-	bool underlay_named;
-	char *reason;	      /* why there is no underlay, or which part of it is missing; or NULL */
-	uint64_t underlay_rx; /* bytes, since it was enabled */
+	struct underlay *underlay; /* NULL: only the tunnel's own counters */
+	bool underlay_named;	   /* the configuration names its devices */
+	char *reason;		   /* why the underlay, or a part of it, is not watched; or NULL */
+	uint64_t underlay_rx;	   /* bytes since it was enabled */
 	uint64_t tunnel_rx;
-	bool fresh;	      /* enabled, and nothing extracted since */
+	bool fresh;	      /* nothing has been extracted since it was enabled */
 	bool blind;	      /* the tunnel's datagrams pass no device that is watched */
-	struct flows pending; /* by the tunnel's counters, of a window in which the underlay saw nothing */
+	struct flows pending; /* from the tunnel's counters, for a window in which the underlay saw nothing */
 };
 
 static void wireguard_free(struct device *device)
@@ -55,31 +56,35 @@ static void explain_missing(struct wireguard *wireguard, int error)
 {
 	free(wireguard->reason);
 	if (asprintf(&wireguard->reason,
-		     "bytes only, by the tunnel's own counters: no eBPF on the underlay: %s",
+		     "bytes only, from the tunnel's own counters: no eBPF on the underlay: %s",
 		     strerror(-error)) < 0)
 		wireguard->reason = NULL;
 }
 
-/* Without the underlay the tunnel's own counters remain, unless its devices were named. */
-static int enable_underlay(struct wireguard *wireguard, const struct wg_peers *peers)
+static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 {
-	int r = underlay_enable(wireguard->underlay, peers);
-
-	if (r == 0 || wireguard->underlay_named)
-		return r;
-	underlay_free(wireguard->underlay);
-	wireguard->underlay = NULL;
-	explain_missing(wireguard, r);
-	return 0;
-}
-
-static int enable(struct wireguard *wireguard)
-{
+	struct wireguard *wireguard = (struct wireguard *)device;
 	_cleanup_wg_peers_ struct wg_peers peers = {};
-	int r = wg_reader_read(wireguard->reader, &peers);
+	int r;
 
-	if (r == 0 && wireguard->underlay)
-		r = enable_underlay(wireguard, &peers);
+	if (enabled == device->enabled)
+		return 0;
+	if (!enabled) {
+		if (wireguard->underlay)
+			underlay_disable(wireguard->underlay);
+		device->enabled = false;
+		return 0;
+	}
+	r = wg_reader_read(wireguard->reader, &peers);
+	if (r == 0 && wireguard->underlay) {
+		r = underlay_enable(wireguard->underlay, &peers);
+		/* The tunnel's own counters remain, unless the configuration names devices. */
+		if (r < 0 && !wireguard->underlay_named) {
+			underlay_free(TAKE_PTR(wireguard->underlay));
+			explain_missing(wireguard, r);
+			r = 0;
+		}
+	}
 	if (r == 0)
 		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
 	if (r < 0 && wireguard->underlay)
@@ -88,27 +93,11 @@ static int enable(struct wireguard *wireguard)
 	wireguard->fresh = true;
 	wireguard->blind = false;
 	flows_deinit(&wireguard->pending);
+	device->enabled = r == 0;
 	return r;
 }
 
-static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
-{
-	struct wireguard *wireguard = (struct wireguard *)device;
-	int r = 0;
-
-	if (enabled == device->enabled)
-		return 0;
-	if (enabled)
-		r = enable(wireguard);
-	else if (wireguard->underlay)
-		underlay_disable(wireguard->underlay);
-	if (r < 0)
-		return r;
-	device->enabled = enabled;
-	return 0;
-}
-
-/* What one step of the tunnel's counters is gathered in. */
+/* What the tunnel's counters moved by in one step. */
 struct gathering {
 	struct flows flows;
 	uint64_t tunnel_rx;
@@ -140,11 +129,11 @@ static int append_flows(struct flows *to, const struct flows *from)
 }
 
 /*
- * The underlay of an interface that was made in another network namespace is there, and here it looks as if
- * nothing passed. The tunnel's counters are read a moment after the underlay's window has ended, so what they
- * alone have may be in the underlay's next one; if nothing is in that either, datagrams that the tunnel has
- * received passed it by, and the tunnel's counters are what there is. (What it sent proves nothing: a peer on
- * the link that is switched off is sent to, but nothing leaves.)
+ * If the interface was created in another network namespace, its datagrams travel there, and the underlay
+ * here sees none. The tunnel's counters are read a moment after the underlay's window has ended, so what only
+ * they have may be in the underlay's next window. If that is empty too, datagrams that the tunnel received
+ * bypassed the underlay, and the tunnel's counters are used instead. (What the tunnel sent proves nothing: to
+ * a peer on the link that is switched off it sends, but nothing leaves.)
  */
 static int choose_counters(struct wireguard *wireguard, struct gathering *gathering,
 			   struct extraction *extraction)
@@ -169,46 +158,40 @@ static int choose_counters(struct wireguard *wireguard, struct gathering *gather
 	return r;
 }
 
-/* One reading of the peers, which ends the window for the tunnel's counters. */
-static int extract_enabled(struct wireguard *wireguard, struct extraction *extraction)
-{
-	_cleanup_wg_peers_ struct wg_peers peers = {};
-	struct gathering gathering = {};
-	int error = wg_reader_read(wireguard->reader, &peers), r = 0;
-
-	if (wireguard->underlay) {
-		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
-				     error < 0 ? NULL : &peers, extraction);
-		wireguard->underlay_rx += extraction->totals.rx_bytes;
-	}
-	if (error == 0)
-		error = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
-	if (!wireguard->underlay) {
-		extraction->flows = gathering.flows;
-		gathering.flows = (struct flows){};
-	} else if (error == 0 && r == 0) {
-		r = choose_counters(wireguard, &gathering, extraction);
-	}
-	flows_deinit(&gathering.flows);
-	wireguard->tunnel_rx += gathering.tunnel_rx;
-	/* The first extraction is thrown away: it ends the time in which one part counted and another did
-	 * not. */
-	if (wireguard->fresh)
-		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
-	wireguard->fresh = false;
-	return error < 0 ? error : r;
-}
-
 static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
+	_cleanup_wg_peers_ struct wg_peers peers = {};
 	struct extraction extraction = {};
-	int r = 0;
+	struct gathering gathering = {};
+	int reading, r = 0;
 
-	if (device->enabled)
-		r = extract_enabled(wireguard, &extraction);
-	if (r < 0)
-		++extraction.errors;
+	*ret_extraction = extraction;
+	if (!device->enabled)
+		return 0;
+	/* This reading ends the window for the tunnel's counters. */
+	reading = wg_reader_read(wireguard->reader, &peers);
+	if (wireguard->underlay) {
+		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
+				     reading < 0 ? NULL : &peers, &extraction);
+		wireguard->underlay_rx += extraction.totals.rx_bytes;
+	}
+	if (reading == 0)
+		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
+	if (!wireguard->underlay) {
+		extraction.flows = gathering.flows;
+		gathering.flows = (struct flows){};
+	} else if (reading == 0 && r == 0) {
+		r = choose_counters(wireguard, &gathering, &extraction);
+	}
+	flows_deinit(&gathering.flows);
+	wireguard->tunnel_rx += gathering.tunnel_rx;
+	/* The first extraction does not count: until it, only one of the two may have been counting. */
+	if (wireguard->fresh)
+		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = false;
+	r = reading < 0 ? reading : r;
+	extraction.errors += r < 0;
 	*ret_extraction = extraction;
 	return r;
 }
@@ -218,8 +201,8 @@ static const char *describe_missing(struct wireguard *wireguard)
 	int error = wireguard->underlay ? underlay_follow_error(wireguard->underlay) : 0;
 
 	if (wireguard->blind)
-		return "bytes only, by the tunnel's own counters: its datagrams pass no device that is seen from "
-		       "here";
+		return "bytes only, from the tunnel's own counters: its datagrams pass no device that netlogd "
+		       "watches";
 	if (error < 0) {
 		free(wireguard->reason);
 		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
@@ -246,7 +229,7 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 		.ifindex = wireguard->ifindex,
 		.memory = underlay ? underlay_memory(underlay) : 0,
 	};
-	/* What is on its way from the device to the tunnel makes it jitter around what is true. */
+	/* Datagrams between the device and the tunnel make this jitter around the true value. */
 	if (underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
 		ret_info->tunnel_dropped_rx = wireguard->underlay_rx - wireguard->tunnel_rx;
 }
@@ -255,7 +238,7 @@ static int wireguard_get_pressure_fd(struct device *device)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
 
-	/* Nobody takes the changes while nothing is extracted. */
+	/* While disabled, nothing is extracted, so nobody would read the changes. */
 	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
 }
 
@@ -270,8 +253,7 @@ static int add_allowed_ips(const struct wg_peers *peers, struct prefix_list *all
 	return r;
 }
 
-/* As the last reading found them, which the extraction has just made; a tunnel that does not answer keeps
- * those it had. */
+/* From the last extraction's reading. A tunnel that does not answer keeps those it had. */
 static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
@@ -314,18 +296,19 @@ static const char *explain(int error)
 {
 	switch (error) {
 	case -ENODEV:
-		return "no WireGuard interface of this name (no socket in /var/run/wireguard, and the kernel "
-		       "knows none)";
+		return "no WireGuard interface with this name (no socket in " WG_SOCKET_FOLDER
+		       ", and not known "
+		       "to the kernel)";
 	case -EPERM:
 	case -EACCES:
-		return "no permission to ask for the peers (kernel WireGuard: CAP_NET_ADMIN; userspace WireGuard: "
-		       "root, or netlogd-wg-broker.socket)";
+		return "no permission to read the peers (kernel WireGuard needs CAP_NET_ADMIN; userspace "
+		       "WireGuard needs root or netlogd-wg-broker.socket)";
 	case -ETIMEDOUT:
 		return "the tunnel does not answer";
 	case -EBADMSG:
-		return "the tunnel's answer makes no sense";
+		return "the tunnel's answer is invalid";
 	}
-	return "the peers can't be read";
+	return "cannot read the peers";
 }
 
 static int make_underlay(struct wireguard *wireguard, const struct device_options *options)

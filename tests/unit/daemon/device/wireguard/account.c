@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a WireGuard peer's counters moved by, and what is told of it, with the clock in the test's hand. */
+/* How far the peers' counters moved, and events, by a clock that the test sets. */
 
 #include "daemon/device/wireguard/account.h"
 #include "common/time_text.h"
@@ -189,14 +189,14 @@ START_TEST(events_are_bounded)
 	for (const char *c = log_text; *c; c++)
 		n += *c == ';';
 	ck_assert_uint_eq(n, WG_EVENTS_MAX + 1);
-	ck_assert_ptr_nonnull(strstr(log_text, "20 more changes of peers;"));
+	ck_assert_ptr_nonnull(strstr(log_text, "20 more peer events;"));
 	ck_assert_str_eq(events(), "");
 }
 END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("wg_account");
+	Suite *suite = suite_create("account");
 	TCase *tcase = tcase_create("all");
 	SRunner *runner = srunner_create(suite);
 	int failed;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The broker: what it may be asked, what passes, and what it says when the tunnel can't be asked. */
+/* The broker: valid requests, what passes the filter, and answers when the tunnel cannot be asked. */
 
-#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/peers/broker.h"
 #include "common/time_text.h"
-#include "daemon/device/wireguard/socket.h"
+#include "daemon/device/peers/socket.h"
+#include "tests/unit/daemon/device/peers/support.h"
 
 #include <check.h>
 #include <errno.h>
@@ -12,16 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#define KEY    "0101010101010101010101010101010101010101010101010101010101010101"
-#define SECRET "deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef"
 
 static const char answer[] = "private_key=" SECRET "\n"
 			     "listen_port=51820\n"
 			     "fwmark=51820\n"
-			     "public_key=" KEY "\n"
+			     "public_key=" KEY_A "\n"
 			     "preshared_key=" SECRET "\n"
 			     "protocol_version=1\n"
 			     "endpoint=192.0.2.7:4500\n"
@@ -35,7 +32,7 @@ static const char answer[] = "private_key=" SECRET "\n"
 			     "\n";
 static const char passes[] = "listen_port=51820\n"
 			     "fwmark=51820\n"
-			     "public_key=" KEY "\n"
+			     "public_key=" KEY_A "\n"
 			     "endpoint=192.0.2.7:4500\n"
 			     "last_handshake_time_sec=1700000000\n"
 			     "last_handshake_time_nsec=123\n"
@@ -70,7 +67,7 @@ END_TEST
 START_TEST(filter_of_what_is_wrong)
 {
 	static const char *const wrong[] = {"no equals sign\n", "errno=0\n\nmore"};
-	char line[WG_TEXT_LINE_MAX + 8];
+	char line[UAPI_LINE_MAX + 8];
 
 	memset(line, 'a', sizeof(line));
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
@@ -95,7 +92,7 @@ START_TEST(requests)
 		"interface=wg0\nset=1\n\n",
 		"interface=wg0\nget=1\n",
 		"interface=wg0\nget=1\n\nmore",
-		"interface=wg0\nget=1\nprivate_key=" KEY "\n\n",
+		"interface=wg0\nget=1\nprivate_key=" KEY_A "\n\n",
 		"interface=\nget=1\n\n",
 		"interface=.\nget=1\n\n",
 		"interface=..\nget=1\n\n",
@@ -116,54 +113,6 @@ START_TEST(requests)
 END_TEST
 
 /* --- with a tunnel's socket and a client --- */
-
-struct tunnel {
-	char folder[32], path[64];
-	int listen_fd;
-	const char *reply; /* NULL: never any */
-	pthread_t thread;
-};
-
-static void *answer_for_tunnel(void *userdata)
-{
-	struct tunnel *tunnel = userdata;
-	char request[64];
-	int fd;
-
-	while ((fd = accept(tunnel->listen_fd, NULL, NULL)) >= 0) {
-		if (recv(fd, request, sizeof(request), 0) == 7 && memcmp(request, "get=1\n\n", 7) == 0 &&
-		    tunnel->reply)
-			send(fd, tunnel->reply, strlen(tunnel->reply), MSG_NOSIGNAL);
-		while (!tunnel->reply && recv(fd, request, sizeof(request), 0) > 0)
-			;
-		close(fd);
-	}
-	return NULL;
-}
-
-static void tunnel_start(struct tunnel *tunnel, const char *reply)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	strcpy(tunnel->folder, "/tmp/nlwbXXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(tunnel->folder));
-	snprintf(tunnel->path, sizeof(tunnel->path), "%s/wg0.sock", tunnel->folder);
-	memcpy(address.sun_path, tunnel->path, strlen(tunnel->path) + 1);
-	tunnel->reply = reply;
-	tunnel->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(tunnel->listen_fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(listen(tunnel->listen_fd, 4), 0);
-	ck_assert_int_eq(pthread_create(&tunnel->thread, NULL, answer_for_tunnel, tunnel), 0);
-}
-
-static void tunnel_stop(struct tunnel *tunnel)
-{
-	shutdown(tunnel->listen_fd, SHUT_RDWR);
-	pthread_join(tunnel->thread, NULL);
-	close(tunnel->listen_fd);
-	unlink(tunnel->path);
-	rmdir(tunnel->folder);
-}
 
 struct broker {
 	int fd;
@@ -220,7 +169,7 @@ static const char *ask(int client, const char *request)
 
 START_TEST(serves_one_request_after_the_other)
 {
-	struct tunnel tunnel;
+	struct tunnel tunnel = {};
 	struct broker broker;
 	int client;
 
@@ -249,7 +198,7 @@ START_TEST(tunnels_that_make_no_sense)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct tunnel tunnel;
+		struct tunnel tunnel = {};
 		struct broker broker;
 		int client;
 

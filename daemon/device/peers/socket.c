@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A request and its answer must not take longer than they may, whatever the other side does. */
+/* No request and no answer takes longer than its deadline, whatever the other side does. */
 
-#include "daemon/device/wireguard/socket.h"
+#include "daemon/device/peers/socket.h"
 
 #include "common/time_text.h"
 

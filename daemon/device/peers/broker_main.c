@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogd-wg-broker: arguments, and what the process gives up before it reads a byte. */
+/* netlogd-wg-broker: arguments, and the privileges that it gives up before it reads a byte. */
 
 #include "build-config.h"
 #include "common/cleanup.h"
 #include "common/core_dump.h"
-#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/peers/broker.h"
+#include "daemon/device/peers/socket.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,13 +18,13 @@
 static const char usage[] =
 	"usage: netlogd-wg-broker [--version] [--help] < CONNECTION\n"
 	"\n"
-	"Tells netlogd what a userspace WireGuard says of its peers, without the keys. systemd starts it\n"
-	"for a connection to " WG_BROKER_SOCKET ", which is its standard input.\n"
+	"Asks a userspace WireGuard for its peers on behalf of netlogd, and leaves out the keys. systemd starts\n"
+	"it for each connection to " WG_BROKER_SOCKET ", which is its standard input.\n"
 	"\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n";
 
-/* 0: go on; otherwise the program's exit status plus one. */
+/* 0: continue; otherwise the exit status plus one. */
 static int parse_arguments(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -58,10 +59,10 @@ int main(int argc, char **argv)
 		fputs("netlogd-wg-broker: standard input is not a connection\n", stderr);
 		return EX_USAGE;
 	}
-	/* It holds keys for a moment, and what it does not hold it can't be made to hand out. */
+	/* Keys are in its memory for a moment. */
 	r = core_dump_forbid();
 	if (r < 0) {
-		fprintf(stderr, "netlogd-wg-broker: core dumps can't be turned off: %s\n", strerror(-r));
+		fprintf(stderr, "netlogd-wg-broker: cannot disable core dumps: %s\n", strerror(-r));
 		return EX_OSERR;
 	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

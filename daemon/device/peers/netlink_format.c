@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The messages in which the kernel tells a WireGuard interface's peers (linux/wireguard.h). Each attribute is
- * taken only with the size it must have; keys that are secret are never looked at.
- */
+/* Each attribute is accepted only with its exact size. Attributes that hold keys are never read. */
 
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/netlink_format.h"
 
+#include "common/time_text.h"
 #include "daemon/net/netlink_attributes.h"
 
 #include <errno.h>
@@ -42,10 +40,10 @@ static int read_handshake(const struct nlattr *attr, int64_t *ret_time)
 
 	if (r < 0)
 		return r;
-	if (time.seconds < 0 || time.seconds > INT64_MAX / 1000000000 - 1 || time.nanoseconds < 0 ||
-	    time.nanoseconds > 999999999)
+	if (time.seconds < 0 || time.seconds > INT64_MAX / NSEC_PER_SEC - 1 || time.nanoseconds < 0 ||
+	    time.nanoseconds >= NSEC_PER_SEC)
 		return -EBADMSG;
-	*ret_time = time.seconds * 1000000000 + time.nanoseconds;
+	*ret_time = time.seconds * NSEC_PER_SEC + time.nanoseconds;
 	return 0;
 }
 
@@ -101,46 +99,21 @@ static int read_allowed_ips(const struct nlattr *list, struct wg_peers *peers, s
 	return r;
 }
 
-static int read_peer_attribute(const struct nlattr *attr, struct wg_peers *peers, struct wg_peer *peer)
-{
-	switch (mnl_attr_get_type(attr)) {
-	case WGPEER_A_ENDPOINT:
-		return read_endpoint(attr, &peer->endpoint);
-	case WGPEER_A_RX_BYTES:
-		return netlink_attribute_get(attr, &peer->rx_bytes, sizeof(peer->rx_bytes));
-	case WGPEER_A_TX_BYTES:
-		return netlink_attribute_get(attr, &peer->tx_bytes, sizeof(peer->tx_bytes));
-	case WGPEER_A_LAST_HANDSHAKE_TIME:
-		return read_handshake(attr, &peer->last_handshake);
-	case WGPEER_A_ALLOWEDIPS:
-		return read_allowed_ips(attr, peers, peer);
-	default:
-		return 0;
-	}
-}
-
-/* The public key decides whose peer it is, so it is looked for first. */
-static int find_public_key(const struct nlattr *outer, uint8_t *ret_key)
-{
-	struct netlink_attributes attributes = netlink_attributes_in(outer);
-	const struct nlattr *attr;
-	int r;
-
-	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
-		if (mnl_attr_get_type(attr) == WGPEER_A_PUBLIC_KEY)
-			return netlink_attribute_get(attr, ret_key, WG_PEERS_KEY_SIZE);
-	}
-	return -EBADMSG;
-}
-
 static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 {
 	struct netlink_attributes attributes = netlink_attributes_in(outer);
+	struct wg_peer *peer = peers->n ? &peers->items[peers->n - 1] : NULL;
 	const struct nlattr *attr;
 	uint8_t key[WG_PEERS_KEY_SIZE];
-	struct wg_peer *peer = peers->n ? &peers->items[peers->n - 1] : NULL;
-	int r = find_public_key(outer, key);
+	int r;
 
+	/* First the public key, which says whether the last message's peer continues. */
+	do {
+		r = netlink_attributes_next(&attributes, &attr);
+		if (r <= 0)
+			return -EBADMSG;
+	} while (mnl_attr_get_type(attr) != WGPEER_A_PUBLIC_KEY);
+	r = netlink_attribute_get(attr, key, sizeof(key));
 	if (r < 0)
 		return r;
 	if (!peer || memcmp(peer->public_key, key, sizeof(key)) != 0) {
@@ -149,8 +122,25 @@ static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 			return r;
 		memcpy(peer->public_key, key, sizeof(key));
 	}
+	attributes = netlink_attributes_in(outer);
 	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
-		r = read_peer_attribute(attr, peers, peer);
+		switch (mnl_attr_get_type(attr)) {
+		case WGPEER_A_ENDPOINT:
+			r = read_endpoint(attr, &peer->endpoint);
+			break;
+		case WGPEER_A_RX_BYTES:
+			r = netlink_attribute_get(attr, &peer->rx_bytes, sizeof(peer->rx_bytes));
+			break;
+		case WGPEER_A_TX_BYTES:
+			r = netlink_attribute_get(attr, &peer->tx_bytes, sizeof(peer->tx_bytes));
+			break;
+		case WGPEER_A_LAST_HANDSHAKE_TIME:
+			r = read_handshake(attr, &peer->last_handshake);
+			break;
+		case WGPEER_A_ALLOWEDIPS:
+			r = read_allowed_ips(attr, peers, peer);
+			break;
+		}
 		if (r < 0)
 			return r;
 	}

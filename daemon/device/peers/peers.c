@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * WireGuard peers as a list: what both formats fill in, and the rules that hold whichever it was.
+ * The list of peers, and the rules that hold for both formats.
  */
 
-#include "daemon/device/wireguard/peers.h"
-
-#include "common/cleanup.h"
+#include "daemon/device/peers/peers.h"
 
 #include <errno.h>
 #include <stdlib.h>

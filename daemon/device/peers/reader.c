@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Asking for a WireGuard interface's peers: the userspace socket, or the kernel. The socket is only ever
- * connected to and asked; a change of its mode or group would shut wireguard-go down. Where it may not be
- * connected to, the broker is asked in its place.
+ * The socket is only connected to and asked: a change of its mode or group would shut wireguard-go down. If
+ * netlogd may not connect to it, the broker is asked instead.
  */
 
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/reader.h"
 
 #include "common/time_text.h"
 #include "common/unix_socket.h"
-#include "daemon/device/wireguard/broker.h"
-#include "daemon/device/wireguard/socket.h"
+#include "daemon/device/peers/broker.h"
+#include "daemon/device/peers/netlink_format.h"
+#include "daemon/device/peers/socket.h"
+#include "daemon/device/peers/uapi_format.h"
 #include "daemon/net/netlink.h"
 #include "daemon/net/rtnl.h"
 
@@ -30,8 +31,8 @@ struct wg_reader {
 	char interface[IFNAMSIZ];
 	char *socket_path; /* NULL: the kernel is asked */
 	char *broker_path; /* NULL: none */
-	int broker_fd;	   /* kept between readings */
-	bool brokered;	   /* the last reading was */
+	int broker_fd;	   /* stays connected between readings */
+	bool brokered;	   /* the last reading came from the broker */
 	char *source;
 	struct netlink *netlink;
 	uint16_t family;
@@ -62,37 +63,25 @@ const char *wg_reader_source(struct wg_reader *reader)
 
 /* --- userspace --- */
 
-static int receive_answer(int fd, struct wg_text *text, struct wg_peers *peers, int64_t deadline)
+/* *ret_error: the errno that the other side answered with; 0: success. */
+static int ask(int fd, const char *request, int64_t deadline, struct wg_peers *peers, int64_t *ret_error)
 {
+	_cleanup_(uapi_answer_deinit) struct uapi_answer answer = {};
+	int r = wg_socket_send(fd, request, strlen(request), deadline);
 	char buffer[RECEIVE_SIZE];
 
-	while (!text->done) {
+	while (r == 0 && !answer.done) {
 		ssize_t n = wg_socket_receive(fd, buffer, sizeof(buffer), deadline);
-		int r;
 
 		if (n <= 0)
 			return n == 0 ? -EBADMSG : (int)n;
-		r = wg_text_feed(text, buffer, (size_t)n, peers);
+		r = uapi_answer_feed(&answer, buffer, (size_t)n, peers);
 		explicit_bzero(buffer, (size_t)n);
-		if (r < 0)
-			return r;
-		/* A trickle that never ends must not hold us either. */
-		if (!text->done && time_now_boot() >= deadline)
-			return -ETIMEDOUT;
+		/* An endless trickle must not hold us either. */
+		if (r == 0 && !answer.done && time_now_boot() >= deadline)
+			r = -ETIMEDOUT;
 	}
-	return 0;
-}
-
-/* ret_error: what the other side itself says. */
-static int ask(int fd, const char *request, int64_t deadline, struct wg_peers *peers, int64_t *ret_error)
-{
-	struct wg_text text = {};
-	int r = wg_socket_send(fd, request, strlen(request), deadline);
-
-	if (r == 0)
-		r = receive_answer(fd, &text, peers, deadline);
-	*ret_error = text.error;
-	wg_text_deinit(&text);
+	*ret_error = answer.error;
 	return r;
 }
 
@@ -104,7 +93,7 @@ static int ask_broker(struct wg_reader *reader, int64_t deadline, struct wg_peer
 
 	if (reader->broker_fd < 0)
 		r = unix_socket_connect(reader->broker_path, deadline - time_now_boot(), &reader->broker_fd);
-	/* Without a broker it stays what it was. */
+	/* No broker: the socket's own answer stands. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -EACCES;
 	if (r < 0)
@@ -123,7 +112,7 @@ static int read_by_broker(struct wg_reader *reader, int64_t deadline, struct wg_
 	bool kept = reader->broker_fd >= 0;
 	int r = ask_broker(reader, deadline, peers);
 
-	/* The connection is kept from reading to reading, and may have been ended in between. */
+	/* A connection from an earlier reading may have been closed since. */
 	if (kept && reader->broker_fd < 0 && r != -ETIMEDOUT) {
 		wg_peers_deinit(peers);
 		r = ask_broker(reader, deadline, peers);
@@ -134,12 +123,12 @@ static int read_by_broker(struct wg_reader *reader, int64_t deadline, struct wg_
 
 static int read_userspace(struct wg_reader *reader, struct wg_peers *peers)
 {
-	int64_t timeout = WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
+	int64_t timeout = WG_READER_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
 	_cleanup_close_ int fd = -1;
 	int64_t error = 0;
 	int r = unix_socket_connect(reader->socket_path, timeout, &fd);
 
-	/* The socket is the interface: without it there is none. */
+	/* The socket is the interface: they exist together. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -ENODEV;
 	if (r == -EACCES && reader->broker_path)
@@ -180,15 +169,6 @@ static int take_family(const struct nlmsghdr *message, void *userdata)
 	return *family ? 0 : -EBADMSG;
 }
 
-static int find_family(struct wg_reader *reader)
-{
-	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
-	struct nlmsghdr *nlh = put_request(buffer, GENL_ID_CTRL, NLM_F_REQUEST, CTRL_CMD_GETFAMILY, 1);
-
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, WG_GENL_NAME);
-	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_family, &reader->family, NULL);
-}
-
 static int take_peers(const struct nlmsghdr *message, void *userdata)
 {
 	return wg_netlink_read(message, userdata);
@@ -201,7 +181,7 @@ static int read_kernel(struct wg_reader *reader, struct wg_peers *peers)
 					   WG_CMD_GET_DEVICE, WG_GENL_VERSION);
 
 	mnl_attr_put_strz(nlh, WGDEVICE_A_IFNAME, reader->interface);
-	return netlink_request(reader->netlink, nlh, WG_PEERS_TIMEOUT_MS, take_peers, peers,
+	return netlink_request(reader->netlink, nlh, WG_READER_TIMEOUT_MS, take_peers, peers,
 			       &peers->interrupted);
 }
 
@@ -268,31 +248,30 @@ int wg_reader_new_userspace(const char *folder, const char *broker, const char *
 	return 0;
 }
 
-/* Asking for a family that is not there makes the kernel look for a module, each time. */
-static int check_kind(const char *interface)
-{
-	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
-	struct rtnl_link link;
-	int r = rtnl_new(&rtnl);
-
-	if (r == 0)
-		r = rtnl_get_link(rtnl, interface, 0, &link);
-	if (r < 0)
-		return r;
-	return strcmp(link.kind, WG_GENL_NAME) == 0 ? 0 : -ENODEV;
-}
-
 static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *request;
+	struct rtnl_link link;
 	int r = new_reader(NULL, NULL, interface, &reader);
 
 	if (r == 0)
-		r = check_kind(interface);
+		r = rtnl_new(&rtnl);
+	if (r == 0)
+		r = rtnl_get_link(rtnl, interface, 0, &link);
+	/* Checked first: a request for an unknown family makes the kernel search for a module, each time. */
+	if (r == 0 && strcmp(link.kind, WG_GENL_NAME) != 0)
+		r = -ENODEV;
 	if (r == 0)
 		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
-	if (r == 0)
-		r = find_family(reader);
+	if (r < 0)
+		return r;
+	request = put_request(buffer, GENL_ID_CTRL, NLM_F_REQUEST, CTRL_CMD_GETFAMILY, 1);
+	mnl_attr_put_strz(request, CTRL_ATTR_FAMILY_NAME, WG_GENL_NAME);
+	r = netlink_request(reader->netlink, request, WG_READER_TIMEOUT_MS, take_family, &reader->family,
+			    NULL);
 	if (r == 0)
 		r = try_reader(reader);
 	if (r < 0)
@@ -308,7 +287,7 @@ int wg_reader_new(const char *interface, const char *broker, struct wg_reader **
 	if (r == 0 || r == -ENOMEM || r == -EINVAL)
 		return r;
 	kernel = new_kernel(interface, ret_reader);
-	/* No such family (the module is absent), or an interface of another kind: what the socket said
+	/* No such family (the module is missing), or an interface of another kind: the socket's answer
 	 * counts. */
 	if (kernel == -ENOENT || kernel == -ENODEV)
 		return r;

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The broker's work. What may pass is a list of keys, not what may not: a key that a later WireGuard adds is
- * left out until somebody has looked at it.
+ * The filter is a list of the keys that may pass, not of those that may not: a key of a later WireGuard stays
+ * out until somebody has read what it contains.
  */
 
-#include "daemon/device/wireguard/broker.h"
+#include "daemon/device/peers/broker.h"
 
 #include "common/time_text.h"
 #include "common/unix_socket.h"
-#include "daemon/device/wireguard/socket.h"
+#include "daemon/device/peers/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define RECEIVE_SIZE (16 * 1024)
-/* For a client to finish what it has begun, and to take what it has asked for. */
+/* For a client to finish a request, and to receive the answer. */
 #define CLIENT_TIMEOUT (2 * NSEC_PER_SEC)
+/* For the tunnel to answer. */
+#define TUNNEL_TIMEOUT (1000 * NSEC_PER_MSEC)
 #define REQUEST_BEGIN  "interface="
 #define REQUEST_END    "\nget=1\n\n"
 
@@ -49,7 +51,7 @@ int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ
 	return 0;
 }
 
-/* --- what passes --- */
+/* --- the filter --- */
 
 void wg_broker_filter_deinit(struct wg_broker_filter *filter)
 {
@@ -115,7 +117,8 @@ int wg_broker_filter_feed(struct wg_broker_filter *filter, const char *data, siz
 
 /* --- one request --- */
 
-/* 1 with a request, 0 when the client has gone. One is answered before the next is read. */
+/* 1 with a request, 0 when the client has closed the connection. The next request must not arrive before this
+ * one is answered. */
 static int receive_request(int fd, char ret_interface[static IFNAMSIZ])
 {
 	char text[WG_BROKER_REQUEST_MAX];
@@ -141,7 +144,7 @@ static int receive_request(int fd, char ret_interface[static IFNAMSIZ])
 	return r < 0 ? r : 1;
 }
 
-/* Hands on what comes from the tunnel, piece by piece, so that the size of the answer does not matter. */
+/* Passes the answer on piece by piece, so that its size does not matter. *ret_begun: part of it was sent. */
 static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
 {
 	_cleanup_(wg_broker_filter_deinit) struct wg_broker_filter filter = {};
@@ -161,7 +164,7 @@ static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
 			*ret_begun = true;
 			r = wg_socket_send(client, out.data, out.length, time_now_boot() + CLIENT_TIMEOUT);
 		}
-		/* A trickle that never ends must not hold us either. */
+		/* An endless trickle must not hold us either. */
 		if (r == 0 && !filter.done && time_now_boot() >= deadline)
 			r = -ETIMEDOUT;
 	}
@@ -171,7 +174,7 @@ static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
 static int ask_tunnel(int client, const char *folder, const char *interface, bool *ret_begun)
 {
 	static const char request[] = "get=1\n\n";
-	int64_t timeout = WG_PEERS_TIMEOUT_MS * NSEC_PER_MSEC, deadline = time_now_boot() + timeout;
+	int64_t deadline = time_now_boot() + TUNNEL_TIMEOUT;
 	_cleanup_close_ int tunnel = -1;
 	char path[128];
 	int r = 0;
@@ -179,8 +182,8 @@ static int ask_tunnel(int client, const char *folder, const char *interface, boo
 	if (snprintf(path, sizeof(path), "%s/%s.sock", folder, interface) >= (int)sizeof(path))
 		r = -ENAMETOOLONG;
 	if (r == 0)
-		r = unix_socket_connect(path, timeout, &tunnel);
-	/* The socket is the interface: without it there is none. */
+		r = unix_socket_connect(path, TUNNEL_TIMEOUT, &tunnel);
+	/* The socket is the interface: they exist together. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -ENODEV;
 	if (r == 0)
@@ -199,7 +202,7 @@ int wg_broker_serve(int client_fd, const char *folder)
 		r = ask_tunnel(client_fd, folder, interface, &begun);
 		if (r == 0)
 			continue;
-		/* In the middle of an answer there is no other way to say so than to go. */
+		/* Within an answer an error can only be reported by closing the connection. */
 		if (begun)
 			return r;
 		snprintf(text, sizeof(text), "errno=%d\n\n", -r);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The answer of a userspace WireGuard: whatever it is and however it is cut, the same comes out, and no line
- * stays behind in the buffer. */
+/* The answer of a userspace WireGuard: the same peers in whatever pieces it arrives. */
 
-#include "daemon/device/wireguard/peers.h"
+#include "daemon/device/peers/uapi_format.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static int read_all(const uint8_t *data, size_t size, size_t step, struct wg_peers *peers)
 {
-	struct wg_text text = {};
+	struct uapi_answer answer = {};
 	int r = 0;
 
 	for (size_t i = 0; i < size && r == 0; i += step)
-		r = wg_text_feed(&text, (const char *)data + i, MIN(step, size - i), peers);
+		r = uapi_answer_feed(&answer, (const char *)data + i, MIN(step, size - i), peers);
 	REQUIRE(r <= 0);
-	REQUIRE(r < 0 || text.length < sizeof(text.line));
-	wg_text_deinit(&text);
+	REQUIRE(r < 0 || answer.length < sizeof(answer.line));
+	uapi_answer_deinit(&answer);
 	wg_peers_sort(peers);
 	return r;
 }
