@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
- * Counts the tunnel's own datagrams on the devices of the real network, by the peer's endpoint. Three kinds
- * of entries, so that nobody who sends datagrams can take a peer's room:
+ * Counts the tunnel's own datagrams on the devices of the underlay, by the peer's endpoint. Entries are of
+ * three kinds, in maps of their own, so that no sender can use up the room of the peers:
  *
- * - `known`: the peers' endpoints, put there by the daemon; this program only adds to them.
- * - `strangers`: datagrams of the tunnel's port from or to anywhere else, bounded, and apart for what was
- *   sent and received. A peer that has just moved is among them: the daemon finds it at the window's end.
+ * - `known`: the peers' endpoints. The daemon inserts them; this program only adds to their counts.
+ * - unknown peers, in `received` and `sent`: datagrams of the tunnel's port from or to any other endpoint. A
+ *   peer that has just moved is among them: the daemon recognises it at the window's end.
  * - `others`: datagrams of another port from or to a known endpoint, and datagrams to the tunnel's port at an
- *   address that is not known to be the machine's. If that turns out to be the tunnel's new port, or a new
- *   address, at the window's end, they were the tunnel's; else they were never counted. (What is missed:
- *   a peer that moves in the same window in which the tunnel gets a new port, until that window ends.)
+ *   address that is not known to be the machine's. If at the window's end that is the tunnel's new port, or a
+ *   new address, they were the tunnel's; else they do not count. (This misses a peer that moves in the same
+ *   window in which the tunnel gets a new port, until that window ends.)
  *
- * Of a datagram in IP fragments the first counts for all of it (its UDP header has the length), the later
- * ones for nothing.
+ * If a datagram comes in IP fragments, the first one counts for all of it (its UDP header has the length),
+ * and the later ones do not count.
  */
 
 #include "daemon/bpf/decode.bpf.h"
@@ -52,7 +52,7 @@ struct {
 	__type(value, __u8);
 } locals SEC(".maps");
 
-/* Only the daemon makes entries, so none are made beforehand. */
+/* Only the daemon creates entries, so none are preallocated. */
 struct known_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -61,17 +61,17 @@ struct known_map {
 	__type(value, struct flow_counts);
 };
 
-struct stranger_map {
+struct unknown_peer_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, UNDERLAY_STRANGERS);
-	__type(key, struct underlay_stranger);
+	__uint(max_entries, UNDERLAY_UNKNOWN_PEERS);
+	__type(key, struct underlay_unknown_peer);
 	__type(value, struct flow_counts);
 };
 
 struct known_map known_0 SEC(".maps"), known_1 SEC(".maps");
-struct stranger_map received_0 SEC(".maps"), received_1 SEC(".maps");
-struct stranger_map sent_0 SEC(".maps"), sent_1 SEC(".maps");
-struct stranger_map others_0 SEC(".maps"), others_1 SEC(".maps");
+struct unknown_peer_map received_0 SEC(".maps"), received_1 SEC(".maps");
+struct unknown_peer_map sent_0 SEC(".maps"), sent_1 SEC(".maps");
+struct unknown_peer_map others_0 SEC(".maps"), others_1 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -110,9 +110,10 @@ static __always_inline void add_shared(struct flow_counts *counts, const struct 
 	}
 }
 
-/* False where there is no room. */
-static __always_inline bool add_stranger(struct stranger_map *map, const struct underlay_stranger *key,
-					 const struct datagrams *datagrams)
+/* False when the map is full. */
+static __always_inline bool add_unknown_peer(struct unknown_peer_map *map,
+					     const struct underlay_unknown_peer *key,
+					     const struct datagrams *datagrams)
 {
 	struct flow_counts *counts = bpf_map_lookup_elem(map, key);
 	struct flow_counts first = {};
@@ -137,19 +138,20 @@ static __always_inline bool is_local(const struct flow_key *key)
 	return bpf_map_lookup_elem(&locals, &local) != NULL;
 }
 
-/* Whether a frame belongs to this device at all, and not to one above it that is watched too. */
+/* Whether a frame belongs to this device, and not to one above it that is watched too. */
 static __always_inline bool is_of_device(struct __sk_buff *skb, bool received, bool ethernet)
 {
 	const struct underlay_device *device;
 	__u32 index = skb->ifindex;
 	__u32 source[2] = {};
 
-	/* A VLAN's own frames carry no tag any more, or not yet. Tag 0 is a priority, not a VLAN. */
+	/* On the VLAN's own device its frames have no tag any more, or not yet. Tag 0 is a priority, not a
+	 * VLAN. */
 	if (skb->vlan_present && skb->vlan_tci & 0xfff)
 		return false;
 	if (received)
 		return skb->pkt_type != PACKET_OTHERHOST;
-	/* What is forwarded came in somewhere; the tunnel sends what did not. */
+	/* Forwarded packets came in on some device; the tunnel's own did not. */
 	if (skb->ingress_ifindex)
 		return false;
 	if (!ethernet)
@@ -163,7 +165,7 @@ static __always_inline bool is_of_device(struct __sk_buff *skb, bool received, b
 	       (__u16)source[1] == *(const __u16 *)(device->mac + 4);
 }
 
-/* Most packets of a machine are not UDP: they are let go at the first look. */
+/* A cheap first check: most packets of a machine are not UDP. */
 static __always_inline bool may_be_udp(struct __sk_buff *skb, __u32 start)
 {
 	const __u8 *ip = (void *)(long)skb->data + start;
@@ -175,8 +177,8 @@ static __always_inline bool may_be_udp(struct __sk_buff *skb, __u32 start)
 	return ip[6] != IPPROTO_TCP && ip[6] != IPPROTO_ICMPV6;
 }
 
-/* Whether more of the datagram follows in other packets. An IPv6 extension header may be a
- * Fragment header. */
+/* Whether other packets may hold more of the datagram. (Any IPv6 extension header may be a Fragment
+ * header.) */
 static __always_inline bool may_be_fragment(struct __sk_buff *skb, __u32 start, bool ipv6)
 {
 	__be16 fragment;
@@ -188,7 +190,7 @@ static __always_inline bool may_be_fragment(struct __sk_buff *skb, __u32 start, 
 	       fragment & bpf_htons(0x2000);
 }
 
-/* Finds a UDP datagram; false if there is none. */
+/* False if the packet is not UDP. */
 static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, struct datagrams *datagrams)
 {
 	struct packet packet = {.start = start};
@@ -209,41 +211,41 @@ static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, s
 		return false;
 	udp_length = bpf_ntohs(udp_length);
 	available = packet.length - packet.transport;
-	/* 0 stands for a length that does not fit (RFC 2675), less than a header for nonsense, and more than
-	 * is there for a lie, but for the first fragment. */
+	/* 0 means a length that does not fit (RFC 2675); less than a header is invalid; more than there is is
+	 * only true of a first fragment. */
 	if (udp_length < 8 ||
 	    (udp_length > available && !may_be_fragment(skb, start, datagrams->key.family == 6)))
 		datagrams->bytes = available - 8;
 	else
 		datagrams->bytes = udp_length - 8;
 	datagrams->packets = 1;
-	/* Only UDP_L4 stands for several datagrams; the older GSO_UDP is one, in fragments. */
+	/* Only UDP_L4 is several datagrams; the older GSO_UDP is one, in fragments. */
 	if (skb->gso_size && skb->gso_size != GSO_SIZE_BY_FRAGMENTS && !(read_gso_type(skb) & GSO_UDP))
 		datagrams->packets = (datagrams->bytes + skb->gso_size - 1) / skb->gso_size;
 	return true;
 }
 
 static __always_inline void count_on_side(const struct datagrams *datagrams, bool our_port, __u32 side,
-					  struct known_map *known, struct stranger_map *strangers,
-					  struct stranger_map *others)
+					  struct known_map *known, struct unknown_peer_map *unknown_peers,
+					  struct unknown_peer_map *others)
 {
 	const struct flow_key *key = &datagrams->key;
-	struct underlay_stranger stranger = {};
+	struct underlay_unknown_peer peer = {};
 	struct underlay_totals *total;
 	struct flow_counts *counts;
 
-	__builtin_memcpy(stranger.remote.address, key->dst, sizeof(key->dst));
-	stranger.remote.port = key->dst_port;
-	stranger.remote.family = key->family;
-	counts = bpf_map_lookup_elem(known, &stranger.remote);
+	__builtin_memcpy(peer.remote.address, key->dst, sizeof(key->dst));
+	peer.remote.port = key->dst_port;
+	peer.remote.family = key->family;
+	counts = bpf_map_lookup_elem(known, &peer.remote);
 	if (!our_port && !counts)
 		return;
-	/* What is sent and was not forwarded comes from here, whatever its source address. */
+	/* A datagram that is sent and was not forwarded is the machine's, whatever its source address. */
 	if (!our_port || (datagrams->received && !is_local(key))) {
 		if (datagrams->received)
-			__builtin_memcpy(stranger.local, key->src, sizeof(key->src));
-		stranger.local_port = key->src_port;
-		add_stranger(others, &stranger, datagrams);
+			__builtin_memcpy(peer.local, key->src, sizeof(key->src));
+		peer.local_port = key->src_port;
+		add_unknown_peer(others, &peer, datagrams);
 		return;
 	}
 	total = bpf_map_lookup_elem(&totals, &side);
@@ -252,7 +254,7 @@ static __always_inline void count_on_side(const struct datagrams *datagrams, boo
 	add_own(&total->totals, datagrams);
 	if (counts)
 		add_shared(counts, datagrams);
-	else if (!add_stranger(strangers, &stranger, datagrams))
+	else if (!add_unknown_peer(unknown_peers, &peer, datagrams))
 		add_own(&total->unknown, datagrams);
 }
 
@@ -274,12 +276,12 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 		return TC_ACT_UNSPEC;
 	our_port = datagrams.key.src_port &&
 		   (datagrams.key.src_port == set->ports[0] || datagrams.key.src_port == set->ports[1]);
-	/* Each branch names its maps, so that the lookups are compiled in. */
+	/* Each branch names its maps, so that their lookups are inlined. */
 	if (*(volatile __u32 *)now & 1)
 		count_on_side(&datagrams, our_port, 1, &known_1, received ? &received_1 : &sent_1, &others_1);
 	else
 		count_on_side(&datagrams, our_port, 0, &known_0, received ? &received_0 : &sent_0, &others_0);
-	return TC_ACT_UNSPEC; /* the same number as TCX_NEXT */
+	return TC_ACT_UNSPEC; /* the same value as TCX_NEXT */
 }
 
 SEC("tc")

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the program on the underlay devices and the daemon agree on. Included by both sides, so only
- * fixed-width types with no padding. Counts are those of flow_map.h, of the tunnel's datagrams: bytes are
+ * The maps that the program on the underlay's devices shares with the daemon. Both sides include this file,
+ * so it has only fixed-width types without padding. Counts (flow.h) are of the tunnel's datagrams: bytes are
  * UDP payload.
  */
 
@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-/* Where a peer is. Network byte order; IPv4 in the first word, the rest zero. */
+/* The remote end of a datagram. Network byte order; IPv4 in the first word, the rest zero. */
 struct underlay_remote {
 	__u32 address[4];
 	__u16 port;
@@ -20,10 +20,10 @@ struct underlay_remote {
 };
 
 /*
- * A datagram that was from or to no known peer; or (with the local end, whose address is zero if it was sent)
- * one that was not known to be the tunnel's when it was seen.
+ * The ends of a datagram whose remote end is not a known peer's endpoint (then `local` is zero), or of one
+ * that was not known to be the tunnel's when it passed (then the address of `local` is zero if it was sent).
  */
-struct underlay_stranger {
+struct underlay_unknown_peer {
 	struct underlay_remote remote;
 	__u32 local[4];
 	__u32 local_port; /* network byte order, as a __u16 */
@@ -35,26 +35,26 @@ struct underlay_local {
 	__u32 family;
 };
 
-/* One side's sums on one CPU, of all datagrams of the tunnel's ports, counted before the entries. */
+/* One side's sums on one CPU, over all datagrams of the tunnel's ports; counted before the entries. */
 struct underlay_totals {
 	struct flow_counts totals;
-	struct flow_counts unknown; /* found no room among the strangers */
+	struct flow_counts unknown; /* found no room among the unknown peers */
 };
 
 #define UNDERLAY_PORTS 2
 
 struct underlay_settings {
-	__u16 ports[UNDERLAY_PORTS]; /* the tunnel's, now and before; network byte order; 0: none */
+	__u16 ports[UNDERLAY_PORTS]; /* the tunnel's current and previous one; network byte order; 0: none */
 };
 
-/* Of one device, by its index. */
+/* Of one device; the key is its index. */
 struct underlay_device {
 	__u8 mac[6];
-	__u16 check_mac; /* not 0: frames with another source address pass through from a device above */
+	__u16 check_mac; /* not 0: frames with another source address come from a device above this one */
 };
 
-/* Entries that a window holds of each kind of stranger. Whoever sends from many addresses fills only his own
- * kind: received, sent, and on a port that isn't the tunnel's. */
-#define UNDERLAY_STRANGERS 4096
-#define UNDERLAY_LOCALS	   4096
-#define UNDERLAY_DEVICES   256
+/* Entries per window in each of the maps `received`, `sent` and `others`. A flood from many addresses fills
+ * only the map that it belongs to. */
+#define UNDERLAY_UNKNOWN_PEERS 4096
+#define UNDERLAY_LOCALS	       4096
+#define UNDERLAY_DEVICES       256

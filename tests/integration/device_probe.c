@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One device without the daemon around it: "enable", "disable", "flip", "extract", "extract-failing" (the
- * maps of what the tunnel sent to strangers cannot be read), "info", "events" and "allowed" on standard
+ * maps of what the tunnel sent to unknown peers cannot be read), "info", "events" and "allowed" on standard
  * input, each answered by a line of JSON. So a test decides to the instant where a window ends, and sees what
  * the device hands over and nothing else.
  */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which devices are watched. A route names the device; where that has a master (a bridge's port, a bond's
- * member) packets would be seen on both, so the master is watched in its place. A device above another that
- * is watched too (macvlan) sends its frames through it once more: those are told apart by their source
- * address, VLANs by their tag. An ipvlan's can't be, so the device below it is watched in its place.
+ * A route names a device. If that has a master (it is a bridge's port or a bond's member), packets would be
+ * seen on both, so the master is watched instead. A device on top of another one that is watched too
+ * (macvlan) sends its frames through it once more: those are told apart by their source address, those of
+ * VLANs by their tag. Frames of an ipvlan cannot be told apart, so the device below it is watched instead.
  */
 
 #include "daemon/device/underlay/attachments.h"
 
 #include "common/buffer.h"
+#include "common/parse.h"
 #include "daemon/bpf/physical_maps.h"
 #include "daemon/device/hook.h"
 #include "daemon/device/interface.h"
@@ -21,32 +22,29 @@
 
 #include <bpf/bpf.h>
 
+/* From a device to the one that is watched instead of it. */
 #define LINKS_MAX 8
 
-struct path_device {
+struct watched_device {
 	struct rtnl_link link;
 	struct hook *hooks[2]; /* by enum hook_direction */
 	bool ethernet;
-	bool wanted;
-	bool unwanted_before; /* nothing led here at the last look either */
+	bool wanted;	      /* by the last lookup */
+	bool unwanted_before; /* by the lookup before it */
 };
 
 struct attachments {
-	struct underlay_programs programs;
-	enum underlay_mode mode;
-	char **names; /* of UNDERLAY_LIST */
-	bool without_tcx;
+	struct attachments_options options;
+	char **names; /* of UNDERLAY_LIST, otherwise empty */
 	struct rtnl *rtnl;
-	struct path_device devices[UNDERLAY_DEVICES];
+	struct watched_device devices[UNDERLAY_DEVICES];
 	size_t n_devices;
-	struct route_lookup lookup; /* of UNDERLAY_AUTO */
+	struct route_lookup lookup; /* of UNDERLAY_AUTO, otherwise empty */
 	struct rtnl_addresses addresses, addresses_before;
 	struct buffer description;
 };
 
-/* --- made and unmade --- */
-
-static void detach(struct path_device *device)
+static void detach(struct watched_device *device)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(device->hooks); i++) {
 		hook_free(device->hooks[i]);
@@ -59,9 +57,7 @@ void attachments_free(struct attachments *attachments)
 	if (!attachments)
 		return;
 	attachments_detach(attachments);
-	for (char **name = attachments->names; name && *name; name++)
-		free(*name);
-	free(attachments->names);
+	strv_free(attachments->names);
 	route_lookup_deinit(&attachments->lookup);
 	rtnl_addresses_deinit(&attachments->addresses);
 	rtnl_addresses_deinit(&attachments->addresses_before);
@@ -70,38 +66,28 @@ void attachments_free(struct attachments *attachments)
 	free(attachments);
 }
 
-static int copy_names(char *const *names, char ***ret_names)
-{
-	size_t n = 0;
-	char **copy;
-
-	while (names && names[n])
-		n++;
-	copy = calloc(n + 1, sizeof(*copy));
-	*ret_names = copy;
-	for (size_t i = 0; copy && i < n; i++) {
-		copy[i] = strdup(names[i]);
-		if (!copy[i])
-			return -ENOMEM;
-	}
-	return copy ? 0 : -ENOMEM;
-}
-
-int attachments_new(const struct underlay_options *options, const struct underlay_programs *programs,
-		    struct attachments **ret_attachments)
+int attachments_new(const struct attachments_options *options, struct attachments **ret_attachments)
 {
 	_cleanup_(attachments_freep) struct attachments *attachments = calloc(1, sizeof(*attachments));
+	size_t n = 0;
 	int r;
 
 	if (!attachments)
 		return -ENOMEM;
-	attachments->programs = *programs;
-	attachments->mode = options->mode;
-	attachments->without_tcx = options->without_tcx;
+	attachments->options = *options;
+	attachments->options.devices = NULL;
 	attachments->lookup.tunnel = options->tunnel;
-	r = copy_names(options->devices, &attachments->names);
-	if (r == 0)
-		r = rtnl_new(&attachments->rtnl);
+	while (options->mode == UNDERLAY_LIST && options->devices && options->devices[n])
+		n++;
+	attachments->names = calloc(n + 1, sizeof(*attachments->names));
+	if (!attachments->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		attachments->names[i] = strdup(options->devices[i]);
+		if (!attachments->names[i])
+			return -ENOMEM;
+	}
+	r = rtnl_new(&attachments->rtnl);
 	if (r < 0)
 		return r;
 	*ret_attachments = TAKE_PTR(attachments);
@@ -138,7 +124,7 @@ static struct underlay_local local_key(const struct address *address)
 	return key;
 }
 
-/* An address that is not in the map costs exactness nothing: see `others` in the program. */
+/* If one does not fit into the map, nothing is lost: see `others` in physical.bpf.c. */
 int attachments_follow_addresses(struct attachments *attachments)
 {
 	struct rtnl_addresses addresses = {};
@@ -150,13 +136,13 @@ int attachments_follow_addresses(struct attachments *attachments)
 		struct underlay_local key = local_key(&addresses.items[i].local);
 		uint8_t value = 1;
 
-		bpf_map_update_elem(attachments->programs.locals_map, &key, &value, BPF_ANY);
+		bpf_map_update_elem(attachments->options.locals_map, &key, &value, BPF_ANY);
 	}
 	for (size_t i = 0; i < attachments->addresses.n; i++) {
 		struct underlay_local key = local_key(&attachments->addresses.items[i].local);
 
 		if (!holds(&addresses, &attachments->addresses.items[i].local))
-			bpf_map_delete_elem(attachments->programs.locals_map, &key);
+			bpf_map_delete_elem(attachments->options.locals_map, &key);
 	}
 	rtnl_addresses_deinit(&attachments->addresses_before);
 	attachments->addresses_before = attachments->addresses;
@@ -166,25 +152,17 @@ int attachments_follow_addresses(struct attachments *attachments)
 
 /* --- devices --- */
 
-static struct path_device *find_device(struct attachments *attachments, unsigned int index)
+static int attach(struct attachments *attachments, struct watched_device *device)
 {
-	for (size_t i = 0; i < attachments->n_devices; i++)
-		if (attachments->devices[i].link.index == index)
-			return &attachments->devices[i];
-	return NULL;
-}
-
-static int attach(struct attachments *attachments, struct path_device *device)
-{
-	int programs[2] = {[HOOK_INGRESS] = attachments->programs.ingress[device->ethernet],
-			   [HOOK_EGRESS] = attachments->programs.egress[device->ethernet]};
+	int programs[2] = {[HOOK_INGRESS] = attachments->options.ingress[device->ethernet],
+			   [HOOK_EGRESS] = attachments->options.egress[device->ethernet]};
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		struct hook_options options = {
 			.ifindex = device->link.index,
 			.direction = (enum hook_direction)i,
 			.program_fd = programs[i],
-			.without_tcx = attachments->without_tcx,
+			.without_tcx = attachments->options.without_tcx,
 		};
 		int r = hook_attach(&options, &device->hooks[i]);
 
@@ -196,37 +174,20 @@ static int attach(struct attachments *attachments, struct path_device *device)
 	return 0;
 }
 
-static int add_device(struct attachments *attachments, const struct rtnl_link *link)
-{
-	struct path_device device = {.link = *link, .wanted = true};
-	struct interface interface;
-	int r = interface_find(link->name, &interface);
-
-	if (r < 0)
-		return r;
-	if (attachments->n_devices == UNDERLAY_DEVICES)
-		return -E2BIG;
-	device.ethernet = interface.l2_length != 0;
-	r = attach(attachments, &device);
-	if (r == 0)
-		attachments->devices[attachments->n_devices++] = device;
-	return r;
-}
-
-/* The one to watch in a link's place; 0: itself. */
+/* The link to watch instead of this one; 0: this one. */
 static unsigned int next_link(const struct rtnl_link *link)
 {
 	return strncmp(link->kind, "ipv", 3) == 0 && link->lower ? link->lower : link->master;
 }
 
-/* A VRF is no master in this sense: packets are seen on its members alone. */
-static int top_link(struct attachments *attachments, unsigned int index, struct rtnl_link *ret_link)
+static int find_watched_link(struct attachments *attachments, unsigned int index, struct rtnl_link *ret_link)
 {
 	struct rtnl_link next;
 	int r = rtnl_get_link(attachments->rtnl, NULL, index, ret_link);
 
 	for (unsigned int i = 0; r == 0 && next_link(ret_link) && i < LINKS_MAX; i++) {
 		r = rtnl_get_link(attachments->rtnl, NULL, next_link(ret_link), &next);
+		/* A VRF is a master too, but packets are seen only on its members. */
 		if (r < 0 || strcmp(next.kind, "vrf") == 0)
 			break;
 		*ret_link = next;
@@ -234,24 +195,39 @@ static int top_link(struct attachments *attachments, unsigned int index, struct 
 	return r;
 }
 
+/* Watches the device of this index, or the one in its place, if it is not watched yet. */
 static int want_device(struct attachments *attachments, unsigned int index)
 {
-	struct rtnl_link link;
-	struct path_device *device;
-	int r = top_link(attachments, index, &link);
+	struct watched_device *device = NULL, added = {.wanted = true};
+	struct interface interface;
+	int r = find_watched_link(attachments, index, &added.link);
 
 	if (r < 0)
 		return r;
-	device = find_device(attachments, link.index);
-	if (!device)
-		return add_device(attachments, &link);
-	device->wanted = true;
-	device->link = link;
-	/* An interface that went away and came back with the same index, or moved between namespaces. */
-	if (device->hooks[0] && hook_is_attached(device->hooks[0]) && hook_is_attached(device->hooks[1]))
-		return 0;
-	detach(device);
-	return attach(attachments, device);
+	for (size_t i = 0; i < attachments->n_devices && !device; i++)
+		if (attachments->devices[i].link.index == added.link.index)
+			device = &attachments->devices[i];
+	if (device) {
+		device->wanted = true;
+		device->link = added.link;
+		/* Not if the interface was deleted and made again with this index, or was moved to another
+		 * namespace and back. */
+		if (device->hooks[0] && hook_is_attached(device->hooks[0]) &&
+		    hook_is_attached(device->hooks[1]))
+			return 0;
+		detach(device);
+		return attach(attachments, device);
+	}
+	r = interface_find(added.link.name, &interface);
+	if (r < 0)
+		return r;
+	if (attachments->n_devices == UNDERLAY_DEVICES)
+		return -E2BIG;
+	added.ethernet = interface.l2_length != 0;
+	r = attach(attachments, &added);
+	if (r == 0)
+		attachments->devices[attachments->n_devices++] = added;
+	return r;
 }
 
 static void drop_unwanted(struct attachments *attachments)
@@ -259,11 +235,11 @@ static void drop_unwanted(struct attachments *attachments)
 	size_t n = 0;
 
 	for (size_t i = 0; i < attachments->n_devices; i++) {
-		struct path_device *device = &attachments->devices[i];
+		struct watched_device *device = &attachments->devices[i];
 
 		if (!device->hooks[0] || (!device->wanted && device->unwanted_before)) {
 			detach(device);
-			bpf_map_delete_elem(attachments->programs.devices_map, &device->link.index);
+			bpf_map_delete_elem(attachments->options.devices_map, &device->link.index);
 			continue;
 		}
 		device->unwanted_before = !device->wanted;
@@ -272,73 +248,50 @@ static void drop_unwanted(struct attachments *attachments)
 	attachments->n_devices = n;
 }
 
-static bool has_device_above(struct attachments *attachments, unsigned int index)
+/* Gives the programs what they need to tell a device's frames from those of a macvlan on top of it. */
+static void update_devices_map(struct attachments *attachments)
 {
-	for (size_t i = 0; i < attachments->n_devices; i++)
-		if (attachments->devices[i].link.lower == index &&
-		    strncmp(attachments->devices[i].link.kind, "macv", 4) == 0)
-			return true;
-	return false;
-}
+	const struct watched_device *devices = attachments->devices;
 
-static void tell_devices(struct attachments *attachments)
-{
 	for (size_t i = 0; i < attachments->n_devices; i++) {
-		struct path_device *device = &attachments->devices[i];
-		struct underlay_device value = {
-			.check_mac = device->ethernet && has_device_above(attachments, device->link.index)};
+		const struct rtnl_link *link = &devices[i].link;
+		struct underlay_device value = {};
 
-		memcpy(value.mac, device->link.mac, sizeof(value.mac));
-		bpf_map_update_elem(attachments->programs.devices_map, &device->link.index, &value, BPF_ANY);
+		for (size_t j = 0; j < attachments->n_devices && devices[i].ethernet; j++)
+			if (devices[j].link.lower == link->index &&
+			    strncmp(devices[j].link.kind, "macv", 4) == 0)
+				value.check_mac = true;
+		memcpy(value.mac, link->mac, sizeof(value.mac));
+		bpf_map_update_elem(attachments->options.devices_map, &link->index, &value, BPF_ANY);
 	}
-}
-
-/* --- routes --- */
-
-static int want_ways(struct attachments *attachments)
-{
-	int error = 0;
-
-	for (size_t i = 0; i < attachments->lookup.n_indexes; i++) {
-		int r = want_device(attachments, attachments->lookup.indexes[i]);
-
-		if (r < 0 && error == 0)
-			error = r;
-	}
-	return error;
-}
-
-static int want_names(struct attachments *attachments)
-{
-	int error = 0;
-
-	for (char **name = attachments->names; *name; name++) {
-		struct rtnl_link link;
-		int r = rtnl_get_link(attachments->rtnl, *name, 0, &link);
-
-		if (r == 0)
-			r = want_device(attachments, link.index);
-		if (r < 0 && error == 0)
-			error = r;
-	}
-	return error;
 }
 
 int attachments_follow(struct attachments *attachments, const struct wg_peers *peers, bool changed)
 {
-	int r = 0;
+	int error = 0, r = 0;
 
-	if (attachments->mode == UNDERLAY_AUTO)
+	if (attachments->options.mode == UNDERLAY_AUTO)
 		r = route_lookup_follow(&attachments->lookup, attachments->rtnl, peers,
 					&attachments->addresses, changed);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < attachments->n_devices; i++)
 		attachments->devices[i].wanted = false;
-	r = attachments->mode == UNDERLAY_AUTO ? want_ways(attachments) : want_names(attachments);
+	for (size_t i = 0; i < attachments->lookup.n_devices; i++) {
+		r = want_device(attachments, attachments->lookup.devices[i]);
+		error = error < 0 ? error : r;
+	}
+	for (char **name = attachments->names; *name; name++) {
+		struct rtnl_link link;
+
+		r = rtnl_get_link(attachments->rtnl, *name, 0, &link);
+		if (r == 0)
+			r = want_device(attachments, link.index);
+		error = error < 0 ? error : r;
+	}
 	drop_unwanted(attachments);
-	tell_devices(attachments);
-	return r;
+	update_devices_map(attachments);
+	return error;
 }
 
 size_t attachments_count(const struct attachments *attachments)

@@ -2,44 +2,47 @@
 #pragma once
 
 /*
- * Where the tunnel's datagrams go: the devices that lead to the peers' endpoints with the programs on them,
- * and the machine's own addresses. Follows the kernel's changes.
+ * The counting programs on the devices that lead to the peers' endpoints, and the machine's own addresses.
+ * Both follow the kernel's changes.
  */
 
 #include "common/cleanup.h"
-#include "daemon/device/underlay/underlay.h"
+#include "common/config/config.h"
+#include "daemon/device/peers/peers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 struct attachments;
 
-/* What the programs are, and the maps that tell them of devices and addresses. All borrowed. */
-struct underlay_programs {
-	int ingress[2], egress[2]; /* without, with an Ethernet header */
+struct attachments_options {
+	enum underlay_mode mode; /* UNDERLAY_AUTO or UNDERLAY_LIST */
+	char *const *devices;	 /* of UNDERLAY_LIST; copied */
+	unsigned int tunnel;	 /* its interface, which is never attached to; 0: none */
+	bool without_tcx;
+	int ingress[2], egress[2]; /* programs: without, with an Ethernet header; borrowed, as the maps */
 	int devices_map;
 	int locals_map;
 };
 
 /* Nothing is attached yet. 0 or -errno. */
-int attachments_new(const struct underlay_options *options, const struct underlay_programs *programs,
-		    struct attachments **ret_attachments);
-void attachments_free(struct attachments *paths);
+int attachments_new(const struct attachments_options *options, struct attachments **ret_attachments);
+void attachments_free(struct attachments *attachments);
 DEFINE_CLEANUP(struct attachments *, attachments_free);
 
 /*
- * Looks where the endpoints' routes lead (of those that are new, or of all when the kernel or the mark
- * changed), attaches there, and detaches from where nothing has led for a whole window. `changed`: look at
- * everything. 0, or the first -errno, with all done that could be.
+ * Looks up which devices lead to the endpoints (to new ones; to all with `changed`, or when the mark
+ * changed), attaches to them, and detaches from those to which no route has led for a whole window. Carries
+ * on after an error. 0 or the first -errno.
  */
-int attachments_follow(struct attachments *paths, const struct wg_peers *peers, bool changed);
-/* Learns the machine's addresses anew, and tells the programs. 0 or -errno. */
-int attachments_follow_addresses(struct attachments *paths);
+int attachments_follow(struct attachments *attachments, const struct wg_peers *peers, bool changed);
+/* Reads the machine's addresses again, for the programs too. 0 or -errno. */
+int attachments_follow_addresses(struct attachments *attachments);
 /* Detaches everywhere. */
-void attachments_detach(struct attachments *paths);
-/* Whether it is the machine's, now or at the last look before. */
-bool attachments_is_local(const struct attachments *paths, const struct address *address);
-/* How many devices are watched. */
-size_t attachments_count(const struct attachments *paths);
+void attachments_detach(struct attachments *attachments);
+/* Whether this is an address of the machine, by the last reading or the one before. */
+bool attachments_is_local(const struct attachments *attachments, const struct address *address);
+/* The number of devices that are watched. */
+size_t attachments_count(const struct attachments *attachments);
 /* As underlay_describe(). */
-const char *attachments_describe(struct attachments *paths);
+const char *attachments_describe(struct attachments *attachments);

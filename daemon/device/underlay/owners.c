@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Endpoints and their owners; pure functions. */
+/* A sorted array, made once per window: lookups cost no more with many peers. */
 
 #include "daemon/device/underlay/owners.h"
 
@@ -14,7 +14,7 @@ void endpoint_owners_deinit(struct endpoint_owners *owners)
 	*owners = (struct endpoint_owners){};
 }
 
-/* While the table is made, who comes first among equals. */
+/* An owner, and its precedence among those of the same endpoint. */
 struct candidate {
 	struct endpoint_owner owner;
 	size_t rank;

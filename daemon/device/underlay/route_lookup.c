@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The routes to the endpoints. There may be thousands of endpoints and, on a machine that runs containers,
- * hundreds of devices, so only the endpoint's own route is looked up for each; whether a further device leads
- * anywhere is asked for a few of them.
+ * There may be thousands of endpoints and, on a machine that runs containers, hundreds of devices. So each
+ * endpoint costs a single lookup, and whether a further device leads anywhere is tried with a few endpoints.
  */
 
 #include "daemon/device/underlay/route_lookup.h"
@@ -10,32 +9,32 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Asked of each device that is not yet known to lead to one. */
-#define ENDPOINTS_ASKED 32
-#define ADDRESSES_ASKED 4
-/* Lookups in all, of some microseconds each. */
+/* Tried for each device that no endpoint's own route names. */
+#define ENDPOINTS_TRIED 32
+#define ADDRESSES_TRIED 4
+/* Of these lookups altogether, which take some microseconds each. */
 #define LOOKUPS_MAX 4096
 
 #define LOOPBACK_INDEX 1
 
-struct underlay_way {
+struct endpoint_route {
 	struct endpoint endpoint;
-	unsigned int index; /* 0: no way */
+	unsigned int device; /* index; 0: no route */
 };
 
 void route_lookup_deinit(struct route_lookup *lookup)
 {
-	free(lookup->ways);
+	free(lookup->routes);
 	*lookup = (struct route_lookup){};
 }
 
-static int compare_ways(const void *a, const void *b)
+static int compare_routes(const void *a, const void *b)
 {
-	return endpoint_compare(&((const struct underlay_way *)a)->endpoint,
-				&((const struct underlay_way *)b)->endpoint);
+	return endpoint_compare(&((const struct endpoint_route *)a)->endpoint,
+				&((const struct endpoint_route *)b)->endpoint);
 }
 
-static struct rtnl_datagram query_for(const struct route_lookup *lookup, const struct endpoint *endpoint)
+static struct rtnl_datagram datagram_to(const struct route_lookup *lookup, const struct endpoint *endpoint)
 {
 	return (struct rtnl_datagram){
 		.destination = endpoint->address,
@@ -45,55 +44,56 @@ static struct rtnl_datagram query_for(const struct route_lookup *lookup, const s
 	};
 }
 
-static bool has_index(const struct route_lookup *lookup, unsigned int index)
+static bool has_device(const struct route_lookup *lookup, unsigned int device)
 {
-	for (size_t i = 0; i < lookup->n_indexes; i++)
-		if (lookup->indexes[i] == index)
+	for (size_t i = 0; i < lookup->n_devices; i++)
+		if (lookup->devices[i] == device)
 			return true;
 	return false;
 }
 
-static void add_index(struct route_lookup *lookup, unsigned int index)
+static void add_device(struct route_lookup *lookup, unsigned int device)
 {
-	if (index && index != lookup->tunnel && lookup->n_indexes < ARRAY_SIZE(lookup->indexes) &&
-	    !has_index(lookup, index))
-		lookup->indexes[lookup->n_indexes++] = index;
+	if (device && device != lookup->tunnel && lookup->n_devices < ARRAY_SIZE(lookup->devices) &&
+	    !has_device(lookup, device))
+		lookup->devices[lookup->n_devices++] = device;
 }
 
-/* The endpoints' own routes, taking over what is known unless all is to be looked at. *ret_same: they are
- * those of the last time. */
-static int follow_routes(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
-			 bool all, bool *ret_same)
+/* The endpoints' own routes; those that are known are looked up again only with `all`. *ret_same: the
+ * endpoints have not changed. */
+static int look_up_routes(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
+			  bool all, bool *ret_same)
 {
-	struct underlay_way *items = calloc(peers->n + 1, sizeof(*items));
-	size_t n = 0;
+	struct endpoint_route *routes = calloc(peers->n + 1, sizeof(*routes));
 	bool same = true;
+	size_t n = 0;
 
-	if (!items)
+	if (!routes)
 		return -ENOMEM;
 	for (size_t i = 0; i < peers->n; i++) {
-		struct underlay_way *way = &items[n], *old = NULL;
-		struct rtnl_datagram query;
+		struct endpoint_route *route = &routes[n], *old = NULL;
+		struct rtnl_datagram datagram;
 
-		way->endpoint = peers->items[i].endpoint;
-		if (!way->endpoint.address.family)
+		route->endpoint = peers->items[i].endpoint;
+		if (!route->endpoint.address.family)
 			continue;
 		n++;
-		if (lookup->n_ways)
-			old = bsearch(way, lookup->ways, lookup->n_ways, sizeof(*way), compare_ways);
+		if (lookup->n_routes)
+			old = bsearch(route, lookup->routes, lookup->n_routes, sizeof(*route),
+				      compare_routes);
 		same = same && old;
-		query = query_for(lookup, &way->endpoint);
+		datagram = datagram_to(lookup, &route->endpoint);
 		if (old && !all)
-			way->index = old->index;
-		else if (rtnl_find_device(rtnl, &query, &way->index) < 0)
-			way->index = 0;
+			route->device = old->device;
+		else if (rtnl_find_device(rtnl, &datagram, &route->device) < 0)
+			route->device = 0;
 	}
 	if (n > 1)
-		qsort(items, n, sizeof(*items), compare_ways);
-	*ret_same = same && n == lookup->n_ways;
-	free(lookup->ways);
-	lookup->ways = items;
-	lookup->n_ways = n;
+		qsort(routes, n, sizeof(*routes), compare_routes);
+	*ret_same = same && n == lookup->n_routes;
+	free(lookup->routes);
+	lookup->routes = routes;
+	lookup->n_routes = n;
 	return 0;
 }
 
@@ -103,64 +103,57 @@ static bool is_link_local(const struct address *address)
 	       (address->bytes[1] & 0xc0) == 0x80;
 }
 
-/* Whether a device leads to one of the endpoints when they are sent to from its address. A link-local one
- * says nothing of which link it is on, so each of those is asked for. */
-static bool leads_to_some(const struct route_lookup *lookup, struct rtnl *rtnl,
-			  const struct rtnl_address *address, unsigned int *lookups)
+/* Whether a datagram with this source address can leave by the address's device to one of the endpoints. A
+ * link-local endpoint does not say on which link it is, so all of those are tried. */
+static bool leads_to_an_endpoint(const struct route_lookup *lookup, struct rtnl *rtnl,
+				 const struct rtnl_address *address, unsigned int *lookups)
 {
-	size_t step = MAX(lookup->n_ways / ENDPOINTS_ASKED, (size_t)1);
+	size_t step = MAX(lookup->n_routes / ENDPOINTS_TRIED, (size_t)1);
 
-	for (size_t i = 0; i < lookup->n_ways && *lookups < LOOKUPS_MAX; i++) {
-		const struct endpoint *endpoint = &lookup->ways[i].endpoint;
-		struct rtnl_datagram query = query_for(lookup, endpoint);
-		unsigned int index;
+	for (size_t i = 0; i < lookup->n_routes && *lookups < LOOKUPS_MAX; i++) {
+		const struct endpoint *endpoint = &lookup->routes[i].endpoint;
+		struct rtnl_datagram datagram = datagram_to(lookup, endpoint);
+		unsigned int device;
 
 		if (endpoint->address.family != address->local.family ||
 		    (i % step && !is_link_local(&endpoint->address)))
 			continue;
-		query.source = address->local;
-		query.device = address->index;
+		datagram.source = address->local;
+		datagram.device = address->index;
 		++*lookups;
-		if (rtnl_find_device(rtnl, &query, &index) == 0)
+		if (rtnl_find_device(rtnl, &datagram, &device) == 0)
 			return true;
 	}
 	return false;
 }
 
-static void ask_devices(struct route_lookup *lookup, struct rtnl *rtnl,
-			const struct rtnl_addresses *addresses)
-{
-	unsigned int lookups = 0, last = 0, asked = 0;
-
-	/* A device's addresses come one after the other. */
-	for (size_t i = 0; i < addresses->n; i++) {
-		const struct rtnl_address *address = &addresses->items[i];
-
-		asked = address->index == last ? asked + 1 : 0;
-		last = address->index;
-		if (address->index == LOOPBACK_INDEX || address->index == lookup->tunnel ||
-		    asked >= ADDRESSES_ASKED || has_index(lookup, address->index))
-			continue;
-		if (leads_to_some(lookup, rtnl, address, &lookups))
-			add_index(lookup, address->index);
-	}
-}
-
 int route_lookup_follow(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
 			const struct rtnl_addresses *addresses, bool changed)
 {
+	unsigned int lookups = 0, last = 0, tried = 0;
 	bool same;
 	int r;
 
 	changed = changed || peers->fwmark != lookup->mark || peers->listen_port != lookup->port;
 	lookup->mark = peers->fwmark;
 	lookup->port = peers->listen_port;
-	r = follow_routes(lookup, rtnl, peers, changed, &same);
+	r = look_up_routes(lookup, rtnl, peers, changed, &same);
 	if (r < 0 || (same && !changed))
 		return r;
-	lookup->n_indexes = 0;
-	for (size_t i = 0; i < lookup->n_ways; i++)
-		add_index(lookup, lookup->ways[i].index);
-	ask_devices(lookup, rtnl, addresses);
+	lookup->n_devices = 0;
+	for (size_t i = 0; i < lookup->n_routes; i++)
+		add_device(lookup, lookup->routes[i].device);
+	/* A device's addresses follow one another. */
+	for (size_t i = 0; i < addresses->n; i++) {
+		const struct rtnl_address *address = &addresses->items[i];
+
+		tried = address->index == last ? tried + 1 : 0;
+		last = address->index;
+		if (address->index == LOOPBACK_INDEX || address->index == lookup->tunnel ||
+		    tried >= ADDRESSES_TRIED || has_device(lookup, address->index))
+			continue;
+		if (leads_to_an_endpoint(lookup, rtnl, address, &lookups))
+			add_device(lookup, address->index);
+	}
 	return 0;
 }

@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * Which devices the tunnel's datagrams may take, by the kernel's routes. The route to an endpoint (with the
- * tunnel's mark and port) names one. Others lead there too: the further ways of a multipath route, and the
- * way that answers take where a machine has several uplinks, by the address they are sent from or the device
- * that the peer's datagrams came in on. So each device with an address is asked for as well.
+ * The devices that the tunnel's datagrams may take, by the kernel's routes. The route to an endpoint (with
+ * the tunnel's mark and port) names one. Others may lead there too: the further next hops of a multipath
+ * route, and, on a machine with several uplinks, the device on which answers leave, chosen by their source
+ * address or by the device on which the peer's datagrams came in. So each device with an address is looked up
+ * too.
  */
 
 #include "daemon/bpf/physical_maps.h"
@@ -15,24 +16,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct underlay_way;
+struct endpoint_route;
 
-/* Zero-initialise, but for the tunnel. */
+/* Zero-initialise, except for the tunnel. */
 struct route_lookup {
-	unsigned int tunnel;	   /* the tunnel's own interface, which is no way */
-	struct underlay_way *ways; /* the routes' own, by endpoint */
-	size_t n_ways;
+	unsigned int tunnel;	       /* the tunnel's own interface, which never counts */
+	struct endpoint_route *routes; /* one for each endpoint, sorted by it */
+	size_t n_routes;
 	uint32_t mark;
 	uint16_t port;
-	unsigned int indexes[UNDERLAY_DEVICES]; /* of the devices, each once */
-	size_t n_indexes;
+	unsigned int devices[UNDERLAY_DEVICES]; /* indexes, each once */
+	size_t n_devices;
 };
 
 void route_lookup_deinit(struct route_lookup *lookup);
 /*
- * Looks where the endpoints' routes lead: of those that are new, or of all when something changed in the
- * kernel (or the mark, or the port). The addresses are the machine's. 0 or -ENOMEM; what leads nowhere is no
- * error.
+ * Looks up the routes to the endpoints: to new ones, or to all if the kernel (`changed`), the mark or the
+ * port changed. The addresses are the machine's. 0 or -ENOMEM; an endpoint without a route is not an error.
  */
 int route_lookup_follow(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
 			const struct rtnl_addresses *addresses, bool changed);

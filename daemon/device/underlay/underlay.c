@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The user-space side of the programs on the underlay: the maps of the endpoints, and whose each entry is.
+/* The maps of the endpoints: which endpoints they hold, emptying them, and which peer each entry belongs to.
  */
 
 #include "daemon/device/underlay/underlay.h"
@@ -24,7 +23,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-/* Between two extractions that changes of the network ask for. */
+/* Between two extractions because of changes of the network. */
 #define CHANGES_PAUSE (250 * NSEC_PER_MSEC)
 
 struct endpoint_list {
@@ -35,18 +34,18 @@ struct endpoint_list {
 struct underlay {
 	struct epoch *epoch; /* borrowed */
 	struct physical *programs;
-	struct attachments *paths;
-	struct endpoint_list known[FLOW_SIDES]; /* what the maps of either side hold */
-	/* Of entries that have been handed over while the side's totals, which hold them too, have not. */
+	struct attachments *attachments;
+	struct endpoint_list known[FLOW_SIDES]; /* what each side's map holds */
+	/* Entries that were handed over while the side's totals, which include them, were not. */
 	struct counts handed_over[FLOW_SIDES];
 	uint32_t max_endpoints;
 	uint16_t port, port_before;
 	bool enabled;
-	int follow_error; /* of the last look at peers and paths */
+	int follow_error; /* of the last attempt to follow peers and devices */
 	uint64_t memory;
-	int changes_fd; /* of the kernel's network */
+	int changes_fd; /* the kernel's changes */
 	int pause_fd;	/* a timer */
-	int wait_fd;	/* the one of both that matters now */
+	int wait_fd;	/* epoll over whichever of the two matters now */
 };
 
 /* --- the descriptor that asks for an extraction when the network changes --- */
@@ -58,7 +57,7 @@ static int watch(struct underlay *underlay, int operation, int fd, uint32_t even
 	return epoll_ctl(underlay->wait_fd, operation, fd, &event) < 0 ? -errno : 0;
 }
 
-static int make_changes(struct underlay *underlay)
+static int open_changes(struct underlay *underlay)
 {
 	int r = net_changes_open(&underlay->changes_fd);
 
@@ -72,8 +71,8 @@ static int make_changes(struct underlay *underlay)
 	return r < 0 ? r : watch(underlay, EPOLL_CTL_ADD, underlay->pause_fd, EPOLLIN);
 }
 
-/* A routing daemon may change routes all the time: after a change nobody is woken for a while, and then once
- * more for what came meanwhile. */
+/* A routing daemon may change routes all the time. So after a change the descriptor stays quiet for the
+ * pause, and then becomes readable once for everything that has come since. */
 static bool take_changes(struct underlay *underlay)
 {
 	const struct itimerspec pause = {.it_value.tv_nsec = CHANGES_PAUSE};
@@ -94,13 +93,13 @@ int underlay_changes_fd(const struct underlay *underlay)
 	return underlay->wait_fd;
 }
 
-/* --- made and unmade --- */
+/* --- making and freeing --- */
 
 void underlay_free(struct underlay *underlay)
 {
 	if (!underlay)
 		return;
-	attachments_free(underlay->paths);
+	attachments_free(underlay->attachments);
 	physical__destroy(underlay->programs);
 	for (size_t i = 0; i < FLOW_SIDES; i++)
 		free(underlay->known[i].items);
@@ -113,6 +112,7 @@ void underlay_free(struct underlay *underlay)
 static int load(struct underlay *underlay)
 {
 	struct physical *programs = physical__open();
+	const struct bpf_map *map;
 	int r;
 
 	if (!programs)
@@ -125,39 +125,20 @@ static int load(struct underlay *underlay)
 		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(underlay->epoch));
 	if (r == 0)
 		r = physical__load(programs);
-	return r;
-}
-
-static uint64_t count_memory(const struct underlay *underlay)
-{
-	const struct bpf_map *map;
-	uint64_t bytes = 0;
-
-	bpf_object__for_each_map(map, underlay->programs->obj)
+	if (r < 0)
+		return r;
+	bpf_object__for_each_map(map, programs->obj)
 	{
-		bytes += map_memory(bpf_map__fd(map));
+		underlay->memory += map_memory(bpf_map__fd(map));
 	}
-	return bytes;
-}
-
-static struct underlay_programs programs_of(const struct underlay *underlay)
-{
-	const struct physical *programs = underlay->programs;
-
-	return (struct underlay_programs){
-		.ingress = {bpf_program__fd(programs->progs.count_ingress_raw),
-			    bpf_program__fd(programs->progs.count_ingress_ethernet)},
-		.egress = {bpf_program__fd(programs->progs.count_egress_raw),
-			   bpf_program__fd(programs->progs.count_egress_ethernet)},
-		.devices_map = bpf_map__fd(programs->maps.devices),
-		.locals_map = bpf_map__fd(programs->maps.locals),
-	};
+	return 0;
 }
 
 int underlay_new(const struct underlay_options *options, struct underlay **ret_underlay)
 {
 	_cleanup_(underlay_freep) struct underlay *underlay = calloc(1, sizeof(*underlay));
-	struct underlay_programs programs;
+	struct attachments_options attachments;
+	const struct physical *programs;
 	int r;
 
 	if (!underlay)
@@ -167,12 +148,23 @@ int underlay_new(const struct underlay_options *options, struct underlay **ret_u
 	underlay->max_endpoints = MAX(options->max_endpoints, 16U);
 	r = load(underlay);
 	if (r == 0)
-		r = make_changes(underlay);
+		r = open_changes(underlay);
 	if (r < 0)
 		return r;
-	programs = programs_of(underlay);
-	underlay->memory = count_memory(underlay);
-	r = attachments_new(options, &programs, &underlay->paths);
+	programs = underlay->programs;
+	attachments = (struct attachments_options){
+		.mode = options->mode,
+		.devices = options->devices,
+		.tunnel = options->tunnel,
+		.without_tcx = options->without_tcx,
+		.ingress = {bpf_program__fd(programs->progs.count_ingress_raw),
+			    bpf_program__fd(programs->progs.count_ingress_ethernet)},
+		.egress = {bpf_program__fd(programs->progs.count_egress_raw),
+			   bpf_program__fd(programs->progs.count_egress_ethernet)},
+		.devices_map = bpf_map__fd(programs->maps.devices),
+		.locals_map = bpf_map__fd(programs->maps.locals),
+	};
+	r = attachments_new(&attachments, &underlay->attachments);
 	if (r < 0)
 		return r;
 	*ret_underlay = TAKE_PTR(underlay);
@@ -197,7 +189,7 @@ static bool list_holds(const struct endpoint_list *list, const struct endpoint *
 	       bsearch(endpoint, list->items, list->n, sizeof(*endpoint), compare_endpoints) != NULL;
 }
 
-/* The peers' endpoints, and with them those of `more` (may be NULL): as many as have a place. */
+/* The peers' endpoints and those of `more` (may be NULL), `max` at most. */
 static int list_make(const struct wg_peers *peers, const struct endpoint_list *more, size_t max,
 		     struct endpoint_list *ret_list)
 {
@@ -220,8 +212,8 @@ static int list_make(const struct wg_peers *peers, const struct endpoint_list *m
 }
 
 /*
- * Gives a side's map the endpoints of these peers. Only an empty side may lose any: on the side that is in
- * use they stay, since a program may be adding to one now.
+ * Gives a side's map the endpoints of these peers. On the side in use those that it has stay, since a program
+ * may be adding to one now.
  */
 static int follow_endpoints(struct underlay *underlay, unsigned int side, const struct wg_peers *peers,
 			    bool in_use)
@@ -252,33 +244,28 @@ static int follow_endpoints(struct underlay *underlay, unsigned int side, const 
 	return r;
 }
 
-/* For one more window the port before counts as well: datagrams on their way may still bear it. */
-static int follow_port(struct underlay *underlay, uint16_t port)
-{
-	struct underlay_settings settings;
-	uint32_t zero = 0;
-
-	underlay->port_before = underlay->port == port ? 0 : underlay->port;
-	underlay->port = port;
-	settings = (struct underlay_settings){{htons(port), htons(underlay->port_before)}};
-	return bpf_map_update_elem(bpf_map__fd(underlay->programs->maps.settings), &zero, &settings,
-				   BPF_ANY) < 0
-		       ? -errno
-		       : 0;
-}
-
 static int follow(struct underlay *underlay, const struct wg_peers *peers, bool changed)
 {
 	unsigned int old_side = epoch_old_side(underlay->epoch);
 	int error = 0, r;
 
-	if (peers->listen_port != underlay->port || underlay->port_before)
-		error = follow_port(underlay, peers->listen_port);
+	if (peers->listen_port != underlay->port || underlay->port_before) {
+		struct underlay_settings settings;
+		uint32_t zero = 0;
+
+		/* The previous port counts for one more window: datagrams on their way may still have it. */
+		underlay->port_before = underlay->port == peers->listen_port ? 0 : underlay->port;
+		underlay->port = peers->listen_port;
+		settings = (struct underlay_settings){{htons(underlay->port), htons(underlay->port_before)}};
+		if (bpf_map_update_elem(bpf_map__fd(underlay->programs->maps.settings), &zero, &settings,
+					BPF_ANY) < 0)
+			error = -errno;
+	}
 	r = follow_endpoints(underlay, old_side, peers, false);
 	error = error < 0 ? error : r;
 	r = follow_endpoints(underlay, old_side ^ 1, peers, true);
 	error = error < 0 ? error : r;
-	r = attachments_follow(underlay->paths, peers, changed);
+	r = attachments_follow(underlay->attachments, peers, changed);
 	underlay->follow_error = error < 0 ? error : r;
 	return underlay->follow_error;
 }
@@ -290,11 +277,11 @@ int underlay_enable(struct underlay *underlay, const struct wg_peers *peers)
 	if (underlay->enabled)
 		return 0;
 	take_changes(underlay);
-	attachments_follow_addresses(underlay->paths);
+	attachments_follow_addresses(underlay->attachments);
 	r = follow(underlay, peers, true);
-	/* A peer without a way to it now, or one device that can't be watched, does not keep others from
-	 * being counted. But where every device refuses, nothing would be. */
-	if (r < 0 && attachments_count(underlay->paths) == 0) {
+	/* A peer without a route, or a device that cannot be watched, does not keep the others from being
+	 * counted. But with every device refused, nothing would be. */
+	if (r < 0 && attachments_count(underlay->attachments) == 0) {
 		underlay_disable(underlay);
 		return r;
 	}
@@ -304,19 +291,19 @@ int underlay_enable(struct underlay *underlay, const struct wg_peers *peers)
 
 void underlay_disable(struct underlay *underlay)
 {
-	attachments_detach(underlay->paths);
+	attachments_detach(underlay->attachments);
 	epoch_synchronize(underlay->epoch);
 	underlay->enabled = false;
 }
 
 /* --- emptying a side --- */
 
-/* One window's entries on their way to being flows. */
+/* One window's entries as they become flows. */
 struct drain {
 	const struct underlay *underlay;
 	struct endpoint_owners owners;
 	struct extraction *extraction;
-	uint16_t new_port; /* the tunnel's at the window's end, if it was another before; else 0 */
+	uint16_t new_port; /* the tunnel's at the window's end, if it changed; else 0 */
 };
 
 static struct counts counts_from(const struct flow_counts *counts)
@@ -327,7 +314,7 @@ static struct counts counts_from(const struct flow_counts *counts)
 			       .rx_bytes = counts->rx_bytes};
 }
 
-/* An entry of a peer's, or else unknown; overflow without memory for it. */
+/* To the peer that owns the endpoint, else to unknown; to overflow if there is no memory. */
 static void add_entry(struct drain *drain, const struct underlay_remote *remote,
 		      const struct flow_counts *kernel_counts)
 {
@@ -357,12 +344,12 @@ static int drain_known(struct drain *drain, unsigned int side)
 
 		if (bpf_map_lookup_elem(fd, &key, &counts) < 0) {
 			if (errno == ENOENT)
-				continue; /* there was no room for it when it was to be put there */
+				continue; /* the map was full when it should have been inserted */
 			return -errno;
 		}
 		if (memcmp(&counts, &zero, sizeof(zero)) == 0)
 			continue;
-		/* Without memory for it in the kernel it waits for the next time. */
+		/* If the kernel has no memory for this, the entry waits for the next extraction. */
 		if (bpf_map_update_elem(fd, &key, &zero, BPF_EXIST) < 0)
 			return -errno;
 		add_entry(drain, &key, &counts);
@@ -370,23 +357,13 @@ static int drain_known(struct drain *drain, unsigned int side)
 	return 0;
 }
 
-/* Whether it was sent to this machine: an address that the programs did not know of yet may be new. */
-static bool is_for_us(const struct drain *drain, const struct underlay_stranger *stranger)
+static int drain_unknown(struct drain *drain, int fd,
+			 void (*take)(struct drain *drain, const struct underlay_unknown_peer *peer,
+				      const struct flow_counts *counts))
 {
-	struct address local = underlay_words_address(stranger->local, stranger->remote.family);
-	struct address none = stranger->remote.family == 4 ? address_ipv4((const uint8_t[4]){})
-							   : address_ipv6((const uint8_t[16]){});
-
-	return address_compare(&local, &none) == 0 || attachments_is_local(drain->underlay->paths, &local);
-}
-
-static int drain_strangers(struct drain *drain, int fd,
-			   void (*take)(struct drain *drain, const struct underlay_stranger *stranger,
-					const struct flow_counts *counts))
-{
-	_cleanup_free_ struct underlay_stranger *keys = calloc(UNDERLAY_STRANGERS, sizeof(*keys));
-	_cleanup_free_ struct flow_counts *values = calloc(UNDERLAY_STRANGERS, sizeof(*values));
-	uint32_t position, n = UNDERLAY_STRANGERS;
+	_cleanup_free_ struct underlay_unknown_peer *keys = calloc(UNDERLAY_UNKNOWN_PEERS, sizeof(*keys));
+	_cleanup_free_ struct flow_counts *values = calloc(UNDERLAY_UNKNOWN_PEERS, sizeof(*values));
+	uint32_t position, n = UNDERLAY_UNKNOWN_PEERS;
 
 	if (!keys || !values)
 		return -ENOMEM;
@@ -398,29 +375,29 @@ static int drain_strangers(struct drain *drain, int fd,
 	return 0;
 }
 
-static void take_stranger(struct drain *drain, const struct underlay_stranger *stranger,
-			  const struct flow_counts *counts)
+static void take_unknown_peer(struct drain *drain, const struct underlay_unknown_peer *peer,
+			      const struct flow_counts *counts)
 {
-	add_entry(drain, &stranger->remote, counts);
+	add_entry(drain, &peer->remote, counts);
 }
 
-static bool is_our_port(const struct drain *drain, uint16_t port)
-{
-	const struct underlay *underlay = drain->underlay;
-
-	return port && (port == underlay->port || port == underlay->port_before || port == drain->new_port);
-}
-
-/* What turns out to be the tunnel's was in no totals yet. */
-static void take_other(struct drain *drain, const struct underlay_stranger *stranger,
+/* Whether a datagram in `others` was the tunnel's after all: of a port and an address that the programs may
+ * not have known yet. No totals include it so far. */
+static void take_other(struct drain *drain, const struct underlay_unknown_peer *peer,
 		       const struct flow_counts *kernel_counts)
 {
+	const struct underlay *underlay = drain->underlay;
+	uint16_t port = ntohs((uint16_t)peer->local_port);
+	struct address local = underlay_words_address(peer->local, peer->remote.family);
+	struct address sent = underlay_words_address((const __u32[4]){}, peer->remote.family);
 	struct counts counts = counts_from(kernel_counts);
 
-	if (!is_our_port(drain, ntohs((uint16_t)stranger->local_port)) || !is_for_us(drain, stranger))
+	if (!port || (port != underlay->port && port != underlay->port_before && port != drain->new_port))
+		return;
+	if (address_compare(&local, &sent) != 0 && !attachments_is_local(underlay->attachments, &local))
 		return;
 	counts_add(&drain->extraction->totals, &counts);
-	add_entry(drain, &stranger->remote, kernel_counts);
+	add_entry(drain, &peer->remote, kernel_counts);
 }
 
 static int drain_totals(struct drain *drain, unsigned int side)
@@ -434,7 +411,7 @@ static int drain_totals(struct drain *drain, unsigned int side)
 	zero = calloc((size_t)cpus, sizeof(*zero));
 	if (!totals || !zero)
 		return -ENOMEM;
-	/* Counted only when they are gone from there, so never twice. */
+	/* They count only once they are removed from the map, so never twice. */
 	if (bpf_map_lookup_elem(fd, &side, totals) < 0 || bpf_map_update_elem(fd, &side, zero, BPF_ANY) < 0)
 		return -errno;
 	for (int i = 0; i < cpus; i++) {
@@ -446,17 +423,6 @@ static int drain_totals(struct drain *drain, unsigned int side)
 	return 0;
 }
 
-/* What the extraction holds of the totals that are still to be read. */
-static struct counts ahead_of_totals(const struct extraction *extraction)
-{
-	struct counts sum = extraction->unknown;
-
-	counts_add(&sum, &extraction->overflow);
-	for (size_t i = 0; i < extraction->flows.n; i++)
-		counts_add(&sum, &extraction->flows.items[i].counts);
-	return counts_difference(&sum, &extraction->totals);
-}
-
 static int drain_side(struct drain *drain, unsigned int side, struct counts *handed_over)
 {
 	struct extraction *extraction = drain->extraction;
@@ -464,27 +430,32 @@ static int drain_side(struct drain *drain, unsigned int side, struct counts *han
 	int received = bpf_map__fd(side ? programs->maps.received_1 : programs->maps.received_0);
 	int sent = bpf_map__fd(side ? programs->maps.sent_1 : programs->maps.sent_0);
 	int others = bpf_map__fd(side ? programs->maps.others_1 : programs->maps.others_0);
+	struct counts ahead;
 	int r = drain_known(drain, side);
 
 	if (r == 0)
-		r = drain_strangers(drain, received, take_stranger);
+		r = drain_unknown(drain, received, take_unknown_peer);
 	if (r == 0)
-		r = drain_strangers(drain, sent, take_stranger);
+		r = drain_unknown(drain, sent, take_unknown_peer);
 	if (r == 0)
-		r = drain_strangers(drain, others, take_other);
-	/* Last: entries that are still there are still in the totals. */
+		r = drain_unknown(drain, others, take_other);
+	/* Last: if some entries remain, the totals remain with them. */
 	if (r == 0)
 		r = drain_totals(drain, side);
-	if (r < 0) {
-		struct counts ahead = ahead_of_totals(extraction);
-
-		counts_add(handed_over, &ahead);
-		counts_add(&extraction->totals, &ahead);
-		return r;
+	if (r == 0) {
+		extraction->totals = counts_difference(&extraction->totals, handed_over);
+		*handed_over = (struct counts){};
+		return 0;
 	}
-	extraction->totals = counts_difference(&extraction->totals, handed_over);
-	*handed_over = (struct counts){};
-	return 0;
+	/* The extraction's entries are ahead of the totals, which are still to be read. */
+	ahead = extraction->unknown;
+	counts_add(&ahead, &extraction->overflow);
+	for (size_t i = 0; i < extraction->flows.n; i++)
+		counts_add(&ahead, &extraction->flows.items[i].counts);
+	ahead = counts_difference(&ahead, &extraction->totals);
+	counts_add(handed_over, &ahead);
+	counts_add(&extraction->totals, &ahead);
+	return r;
 }
 
 int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
@@ -494,11 +465,11 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	struct drain drain = {.underlay = underlay, .extraction = extraction};
 	bool changed = take_changes(underlay);
 	unsigned int old_side = epoch_old_side(underlay->epoch);
-	int r = epoch_wait(underlay->epoch), error;
+	int r = epoch_wait(underlay->epoch);
 
-	/* Before it is decided whose entries are, so that an address that came in this window is known. */
+	/* First, so that an address that was added in this window is known. */
 	if (changed)
-		attachments_follow_addresses(underlay->paths);
+		attachments_follow_addresses(underlay->attachments);
 	if (r == 0)
 		r = endpoint_owners_make(before, after, &owners);
 	if (r < 0)
@@ -506,16 +477,16 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	drain.owners = owners;
 	if (after && after->listen_port != underlay->port)
 		drain.new_port = after->listen_port;
-	error = drain_side(&drain, old_side, &underlay->handed_over[old_side]);
-	extraction->has_totals = error == 0;
-	if (underlay->enabled && error == 0)
+	r = drain_side(&drain, old_side, &underlay->handed_over[old_side]);
+	extraction->has_totals = r == 0;
+	if (underlay->enabled && r == 0)
 		follow(underlay, after ? after : before, changed);
-	return error;
+	return r;
 }
 
 const char *underlay_describe(struct underlay *underlay)
 {
-	return attachments_describe(underlay->paths);
+	return attachments_describe(underlay->attachments);
 }
 
 int underlay_follow_error(const struct underlay *underlay)

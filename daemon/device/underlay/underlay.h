@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The tunnel's datagrams on the real network, counted by eBPF programs on the devices that lead to the peers
- * (daemon/bpf/physical.bpf.c), as packets and bytes of UDP payload for each endpoint.
+ * The tunnel's datagrams on the network below it, counted for each endpoint as packets and bytes of UDP
+ * payload by eBPF programs (daemon/bpf/physical.bpf.c) on the devices that lead to the peers.
  */
 
 #include "common/cleanup.h"
@@ -19,8 +19,9 @@ struct underlay_options {
 	struct epoch *epoch;	 /* borrowed */
 	enum underlay_mode mode; /* UNDERLAY_AUTO or UNDERLAY_LIST */
 	char *const *devices;	 /* of UNDERLAY_LIST; copied */
-	unsigned int tunnel;	 /* the tunnel's interface, which is no underlay of its own; 0: none */
-	uint32_t max_endpoints;	 /* peers' endpoints that have a sure place; others share a bounded one */
+	unsigned int tunnel;	 /* the tunnel's interface, which is never part of its underlay; 0: none */
+	uint32_t max_endpoints; /* of peers that are sure of an entry; beyond that they count as unknown peers
+				   first */
 	bool without_tcx;
 };
 
@@ -29,29 +30,28 @@ int underlay_new(const struct underlay_options *options, struct underlay **ret_u
 void underlay_free(struct underlay *underlay);
 DEFINE_CLEANUP(struct underlay *, underlay_free);
 
-/* Begins to count, with these peers' endpoints, listen port and mark. 0, also while no device leads to a
- * peer; or -errno when none of those that do can be watched (nothing is attached then). */
+/* Starts counting, with these peers' endpoints, listen port and mark. 0, also when no device leads to a peer;
+ * or -errno when devices do but none can be watched (then nothing is attached). */
 int underlay_enable(struct underlay *underlay, const struct wg_peers *peers);
-/* Stops; waits until no program runs any more. */
+/* Stops counting, and waits until the last program has finished. */
 void underlay_disable(struct underlay *underlay);
 
 /*
- * Hands over what the side of the last flip holds: an entry for each endpoint that a peer had at the
- * window's start or end, the rest as unknown; entries + unknown = totals. Then follows the peers' endpoints
- * and port, and, when something changed in the kernel, routes, devices and addresses. `after` may be NULL
- * when the peers could not be read: then all stays as it was. 0 or -errno, with what could be read in the
- * extraction.
+ * Hands over the side that the last flip ended: an entry for each endpoint that a peer had at the window's
+ * start or end, the rest as unknown; entries + unknown = totals. Then follows changes of the peers' endpoints
+ * and port, and, when the kernel reported a change, of routes, devices and addresses. `after` is NULL when
+ * the peers could not be read; then those of `before` stay. 0 or -errno; the extraction has what could be
+ * read.
  */
 int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
 		     struct extraction *extraction);
 
 /* "tcx on eth0, wlan0", or "no device leads to a peer". Owned by the underlay, valid until the next call. */
 const char *underlay_describe(struct underlay *underlay);
-/* Why some device that leads to a peer, or some peer, could not be followed at the last look; 0 if
- * all could. */
+/* 0, or the first -errno of the last attempt to follow all peers and watch all devices that lead to them. */
 int underlay_follow_error(const struct underlay *underlay);
 /* Bytes of kernel memory. */
 uint64_t underlay_memory(const struct underlay *underlay);
-/* Becomes readable when routes, devices or addresses changed, at most four times a second: what is extracted
- * then follows them. */
+/* Readable after changes of routes, devices or addresses, at most four times a second: time for an
+ * extraction, which follows them. */
 int underlay_changes_fd(const struct underlay *underlay);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whose endpoint it is. */
+/* Which peer an endpoint belongs to, when peers move and leave. */
 
 #include "daemon/device/underlay/owners.h"
 
@@ -22,7 +22,7 @@ static void peer(struct wg_peers *peers, uint8_t key, const char *endpoint)
 	ck_assert_int_eq(wg_peers_add_allowed_ip(peers, added, &prefix), 0);
 }
 
-/* The last byte of the owner's address; 0: nobody's. */
+/* The last byte of the owner's address; 0: none. */
 static int owner(const struct endpoint_owners *owners, const char *text)
 {
 	struct endpoint endpoint;
@@ -84,7 +84,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("underlay_match");
+	Suite *suite = suite_create("owners");
 	TCase *tcase = tcase_create("all");
 	SRunner *runner = srunner_create(suite);
 	int failed;
