@@ -211,8 +211,8 @@ static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, s
 		return false;
 	udp_length = bpf_ntohs(udp_length);
 	available = packet.length - packet.transport;
-	/* 0 means a length that does not fit (RFC 2675); less than a header is invalid; more than there is is
-	 * only true of a first fragment. */
+	/* 0 means that the length does not fit (RFC 2675), less than a header is invalid, and only in a first
+	 * fragment is it truly more than the packet has. */
 	if (udp_length < 8 ||
 	    (udp_length > available && !may_be_fragment(skb, start, datagrams->key.family == 6)))
 		datagrams->bytes = available - 8;

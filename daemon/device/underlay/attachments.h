@@ -44,5 +44,5 @@ void attachments_detach(struct attachments *attachments);
 bool attachments_is_local(const struct attachments *attachments, const struct address *address);
 /* The number of devices that are watched. */
 size_t attachments_count(const struct attachments *attachments);
-/* As underlay_describe(). */
+/* "tcx on eth0, wlan0", or "no device leads to a peer". Valid until the next call. */
 const char *attachments_describe(struct attachments *attachments);

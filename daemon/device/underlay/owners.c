@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A sorted array, made once per window: lookups cost no more with many peers. */
+/* A sorted array, made once per window and searched for every entry. */
 
 #include "daemon/device/underlay/owners.h"
 

@@ -212,7 +212,7 @@ static int list_make(const struct wg_peers *peers, const struct endpoint_list *m
 }
 
 /*
- * Gives a side's map the endpoints of these peers. On the side in use those that it has stay, since a program
+ * Gives a side's map the endpoints of these peers. On the side in use none is removed, since a program
  * may be adding to one now.
  */
 static int follow_endpoints(struct underlay *underlay, unsigned int side, const struct wg_peers *peers,
@@ -484,17 +484,11 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	return r;
 }
 
-const char *underlay_describe(struct underlay *underlay)
+void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info)
 {
-	return attachments_describe(underlay->attachments);
-}
-
-int underlay_follow_error(const struct underlay *underlay)
-{
-	return underlay->follow_error;
-}
-
-uint64_t underlay_memory(const struct underlay *underlay)
-{
-	return underlay->memory;
+	*ret_info = (struct underlay_info){
+		.devices = attachments_describe(underlay->attachments),
+		.follow_error = underlay->follow_error,
+		.memory = underlay->memory,
+	};
 }

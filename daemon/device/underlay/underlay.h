@@ -46,12 +46,15 @@ void underlay_disable(struct underlay *underlay);
 int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
 		     struct extraction *extraction);
 
-/* "tcx on eth0, wlan0", or "no device leads to a peer". Owned by the underlay, valid until the next call. */
-const char *underlay_describe(struct underlay *underlay);
-/* 0, or the first -errno of the last attempt to follow all peers and watch all devices that lead to them. */
-int underlay_follow_error(const struct underlay *underlay);
-/* Bytes of kernel memory. */
-uint64_t underlay_memory(const struct underlay *underlay);
+struct underlay_info {
+	/* "tcx on eth0, wlan0", or "no device leads to a peer". Owned by the underlay, valid until the next
+	 * call. */
+	const char *devices;
+	int follow_error; /* 0, or the first -errno of the last attempt to follow all peers and devices */
+	uint64_t memory;  /* bytes, of the kernel */
+};
+
+void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info);
 /* Readable after changes of routes, devices or addresses, at most four times a second: time for an
  * extraction, which follows them. */
 int underlay_changes_fd(const struct underlay *underlay);

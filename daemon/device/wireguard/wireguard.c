@@ -196,17 +196,16 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	return r;
 }
 
-static const char *describe_missing(struct wireguard *wireguard)
+/* follow_error: the underlay's. */
+static const char *describe_missing(struct wireguard *wireguard, int follow_error)
 {
-	int error = wireguard->underlay ? underlay_follow_error(wireguard->underlay) : 0;
-
 	if (wireguard->blind)
 		return "bytes only, from the tunnel's own counters: its datagrams pass no device that netlogd "
 		       "watches";
-	if (error < 0) {
+	if (follow_error < 0) {
 		free(wireguard->reason);
 		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
-			     strerror(-error)) < 0)
+			     strerror(-follow_error)) < 0)
 			wireguard->reason = NULL;
 	} else if (wireguard->underlay) {
 		free(TAKE_PTR(wireguard->reason));
@@ -217,20 +216,22 @@ static const char *describe_missing(struct wireguard *wireguard)
 static void wireguard_get_info(struct device *device, struct device_info *ret_info)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
-	struct underlay *underlay = wireguard->underlay;
+	struct underlay_info underlay = {};
 
+	if (wireguard->underlay)
+		underlay_get_info(wireguard->underlay, &underlay);
 	*ret_info = (struct device_info){
 		.source = SOURCE_WIREGUARD,
-		.attachment = underlay && device->enabled && !wireguard->blind
-				      ? underlay_describe(underlay)
+		.attachment = underlay.devices && device->enabled && !wireguard->blind
+				      ? underlay.devices
 				      : wg_reader_source(wireguard->reader),
-		.reason = describe_missing(wireguard),
+		.reason = describe_missing(wireguard, underlay.follow_error),
 		.interface = wireguard->interface,
 		.ifindex = wireguard->ifindex,
-		.memory = underlay ? underlay_memory(underlay) : 0,
+		.memory = underlay.memory,
 	};
 	/* Datagrams between the device and the tunnel make this jitter around the true value. */
-	if (underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
+	if (wireguard->underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
 		ret_info->tunnel_dropped_rx = wireguard->underlay_rx - wireguard->tunnel_rx;
 }
 
