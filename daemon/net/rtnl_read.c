@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Attributes of the wrong size, and values that cannot be, make a message invalid. */
+/* An attribute of the wrong size, or an impossible value, makes the message invalid. */
 
 #include "daemon/net/rtnl_read.h"
 

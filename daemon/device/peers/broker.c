@@ -80,37 +80,30 @@ static bool may_pass(const char *line)
 	return false;
 }
 
-static int pass_line(struct wg_broker_filter *filter, struct buffer *out)
-{
-	filter->line[filter->length] = '\0';
-	if (filter->length == 0)
-		filter->done = true;
-	else if (!strchr(filter->line, '='))
-		return -EBADMSG;
-	if (filter->done || may_pass(filter->line)) {
-		buffer_append(out, filter->line, filter->length);
-		buffer_append_char(out, '\n');
-	}
-	explicit_bzero(filter->line, filter->length);
-	filter->length = 0;
-	return buffer_error(out);
-}
-
 int wg_broker_filter_feed(struct wg_broker_filter *filter, const char *data, size_t n, struct buffer *out)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r = 0;
-
 		if (filter->done || data[i] == '\0')
 			return -EBADMSG;
-		if (data[i] == '\n')
-			r = pass_line(filter, out);
-		else if (filter->length == sizeof(filter->line) - 1)
-			r = -EBADMSG;
-		else
+		if (data[i] != '\n') {
+			if (filter->length == sizeof(filter->line) - 1)
+				return -EBADMSG;
 			filter->line[filter->length++] = data[i];
-		if (r < 0)
-			return r;
+			continue;
+		}
+		filter->line[filter->length] = '\0';
+		if (filter->length == 0)
+			filter->done = true;
+		else if (!strchr(filter->line, '='))
+			return -EBADMSG;
+		if (filter->done || may_pass(filter->line)) {
+			buffer_append(out, filter->line, filter->length);
+			buffer_append_char(out, '\n');
+		}
+		explicit_bzero(filter->line, filter->length);
+		filter->length = 0;
+		if (buffer_error(out) < 0)
+			return buffer_error(out);
 	}
 	return 0;
 }

@@ -25,7 +25,7 @@ void wg_account_free(struct wg_account *account);
 DEFINE_CLEANUP(struct wg_account *, wg_account_free);
 
 /*
- * The reading from which on counters count. Peers that had a handshake within the last
+ * The starting point: counters count from this reading. Peers that had a handshake within the last
  * WG_SILENT_AFTER_SECONDS (by now_wall, ns) count as active. Takes over the peers and leaves them empty.
  * 0 or -ENOMEM.
  */

@@ -53,7 +53,7 @@ START_TEST(link_message)
 }
 END_TEST
 
-START_TEST(link_message_that_is_wrong)
+START_TEST(invalid_link_message)
 {
 	struct rtnl_link link;
 	struct built built;
@@ -202,7 +202,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, link_message);
-	tcase_add_test(tcase, link_message_that_is_wrong);
+	tcase_add_test(tcase, invalid_link_message);
 	tcase_add_test(tcase, address_message);
 	tcase_add_test(tcase, route_message);
 	tcase_add_test(tcase, cut_anywhere);

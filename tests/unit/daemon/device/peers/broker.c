@@ -58,13 +58,13 @@ START_TEST(filter_in_any_pieces)
 		ck_assert(filter.done);
 		ck_assert_uint_eq(out.length, strlen(passes));
 		ck_assert_mem_eq(out.data, passes, out.length);
-		/* Nothing of a line stays. */
+		/* No part of a line is left. */
 		ck_assert_ptr_null(memmem(&filter, sizeof(filter), "deadbeef", 8));
 	}
 }
 END_TEST
 
-START_TEST(filter_of_what_is_wrong)
+START_TEST(filter_refuses_invalid_answers)
 {
 	static const char *const wrong[] = {"no equals sign\n", "errno=0\n\nmore"};
 	char line[UAPI_LINE_MAX + 8];
@@ -184,7 +184,7 @@ START_TEST(serves_one_request_after_the_other)
 }
 END_TEST
 
-START_TEST(tunnels_that_make_no_sense)
+START_TEST(invalid_answers)
 {
 	static const struct {
 		const char *reply, *told;
@@ -211,7 +211,7 @@ START_TEST(tunnels_that_make_no_sense)
 }
 END_TEST
 
-START_TEST(clients_that_make_no_sense)
+START_TEST(invalid_requests)
 {
 	static const char *const wrong[] = {
 		"get=1\n\n",
@@ -256,11 +256,11 @@ int main(void)
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, filter_in_any_pieces);
-	tcase_add_test(tcase, filter_of_what_is_wrong);
+	tcase_add_test(tcase, filter_refuses_invalid_answers);
 	tcase_add_test(tcase, requests);
 	tcase_add_test(tcase, serves_one_request_after_the_other);
-	tcase_add_test(tcase, tunnels_that_make_no_sense);
-	tcase_add_test(tcase, clients_that_make_no_sense);
+	tcase_add_test(tcase, invalid_answers);
+	tcase_add_test(tcase, invalid_requests);
 	tcase_add_test(tcase, client_that_stops_in_the_middle);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);

@@ -36,7 +36,7 @@ START_TEST(socket_that_answers)
 }
 END_TEST
 
-START_TEST(socket_that_does_not)
+START_TEST(socket_that_does_not_answer)
 {
 	struct wg_reader *reader = NULL;
 
@@ -62,7 +62,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, socket_that_answers);
-	tcase_add_test(tcase, socket_that_does_not);
+	tcase_add_test(tcase, socket_that_does_not_answer);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -96,7 +96,7 @@ START_TEST(differences)
 	peer(2, "192.0.2.2:1", 500, 3, 0);
 	peer(3, "192.0.2.3:1", 30, 0, 0);
 	ck_assert_str_eq(step(NOW + 2), "1 192.0.2.1:1 7 1;2 192.0.2.2:1 0 3;3 192.0.2.3:1 30 0;");
-	/* Removed: what it did since is not known; come again: from zero. */
+	/* Removed: its last bytes are lost. Added again: from zero. */
 	peer(1, "192.0.2.1:1", 7, 2021, 0);
 	ck_assert_str_eq(step(NOW + 3), "");
 	peer(1, "192.0.2.1:1", 7, 2021, 0);
@@ -111,7 +111,7 @@ START_TEST(moved_endpoint)
 	baseline();
 	peer(1, "198.51.100.1:9", 5, 0, 0);
 	ck_assert_str_eq(step(NOW + 1), "1 198.51.100.1:9 5 0;");
-	/* One that is not known any more (the interface was down) keeps the last place. */
+	/* Without an endpoint (the interface was down) it keeps its last one. */
 	peer(1, "", 6, 0, 0);
 	ck_assert_str_eq(step(NOW + 2), "1 198.51.100.1:9 1 0;");
 }
@@ -136,7 +136,7 @@ START_TEST(peer_events)
 {
 	int64_t silent = WG_SILENT_AFTER_SECONDS * NSEC_PER_SEC;
 
-	/* 1 had a handshake 100 s ago: active, and nothing to tell. 2 never. */
+	/* 1 had a handshake 100 s ago: active, without an event. 2 never had one. */
 	peer(1, "192.0.2.1:1", 0, 0, 4900 * NSEC_PER_SEC);
 	peer(2, "", 0, 0, 0);
 	baseline();
@@ -152,7 +152,7 @@ START_TEST(peer_events)
 	step(NOW + 80 * NSEC_PER_SEC);
 	ck_assert_str_eq(events(), "peer 100.64.0.1 is silent at 192.0.2.1:1;"
 				   "peer 100.64.0.2 moved from 192.0.2.2:5 to [2001:db8::2]:5;");
-	/* What is only sent makes no peer active. */
+	/* Sending alone does not make a peer active. */
 	peer(1, "192.0.2.1:1", 10000, 0, 0);
 	peer(2, "[2001:db8::2]:5", 148, 93, 0);
 	step(NOW + 80 * NSEC_PER_SEC + silent - 1);
