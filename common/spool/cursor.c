@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The state of a sink on disk. Order matters: what the server has acknowledged is durable here before the
- * collector may remove it.
+ * daemon may remove it.
  *
  * slot:
  *	  0   8  magic "NLCURSOR"
@@ -18,26 +18,27 @@
  *	 72   8  first sequence
  *	 80   8  last sequence
  *	 88   4  messages
- *	 92   4  CRC32C of the body
- *	 96   8  length of the body
- *	104 128  token
- *	 the loss to be told:
- *	232   8  messages
- *	240   8  bytes
- *	248   8  from
- *	256   8  to
- *	264   8  client_time
- *	272   4  proc_id
- *	276   4  reason
- *	 sums and the last success:
- *	280   8  lost messages
- *	288   8  lost bytes
- *	296   8  quarantined messages
- *	304   8  quarantined bytes
- *	312   8  sent messages
- *	320   8  sent bytes
- *	328   8  time of the last success
+ *	 the loss to report:
+ *	 92   8  messages
+ *	100   8  bytes
+ *	108   8  from
+ *	116   8  to
+ *	124   8  client_time
+ *	132   4  proc_id
+ *	136   4  reason
+ *	 totals and the last success:
+ *	140   8  lost messages
+ *	148   8  lost bytes
+ *	156   8  quarantined messages
+ *	164   8  quarantined bytes
+ *	172   8  sent messages
+ *	180   8  sent bytes
+ *	188   8  time of the last success
+ *	196 140  zeros
  *	336   4  CRC32C of everything before (a longer slot of the same version: its last four bytes)
+ *
+ * Version 1 had 140 bytes more between the batch and the loss, which nobody read, and no zeros. A slot of
+ * version 2 is as long, so that a program that knows only version 1 sees a newer version and no damage.
  */
 
 #include "common/spool/cursor.h"
@@ -52,7 +53,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define SLOT_LENGTH 340
+#define SLOT_LENGTH	   340
+#define VERSION_1_ADDITION 140
 
 static const uint8_t magic[8] = {'N', 'L', 'C', 'U', 'R', 'S', 'O', 'R'};
 
@@ -65,106 +67,46 @@ struct cursor {
 	struct cursor_state state;
 };
 
-static void put_position(uint8_t *at, const struct spool_position *position)
-{
-	memcpy(at, position->spool_id.bytes, SPOOL_ID_SIZE);
-	put_le64(at + 16, position->sequence);
-	put_le64(at + 24, position->messages);
-	put_le64(at + 32, position->bytes);
-	put_le64(at + 40, (uint64_t)position->time);
-}
-
-static struct spool_position get_position(const uint8_t *at)
-{
-	struct spool_position position = {
-		.sequence = get_le64(at + 16),
-		.messages = get_le64(at + 24),
-		.bytes = get_le64(at + 32),
-		.time = (int64_t)get_le64(at + 40),
-	};
-
-	memcpy(position.spool_id.bytes, at, SPOOL_ID_SIZE);
-	return position;
-}
-
-static void put_batch(uint8_t *at, const struct cursor_batch *batch)
-{
-	size_t n = strnlen(batch->token, CURSOR_TOKEN_MAX - 1);
-
-	put_le64(at, batch->first);
-	put_le64(at + 8, batch->last);
-	put_le32(at + 16, batch->messages);
-	put_le32(at + 20, batch->body_crc);
-	put_le64(at + 24, batch->body_length);
-	memcpy(at + 32, batch->token, n);
-}
-
-static struct cursor_batch get_batch(const uint8_t *at)
-{
-	struct cursor_batch batch = {
-		.first = get_le64(at),
-		.last = get_le64(at + 8),
-		.messages = get_le32(at + 16),
-		.body_crc = get_le32(at + 20),
-		.body_length = get_le64(at + 24),
-	};
-
-	memcpy(batch.token, at + 32, CURSOR_TOKEN_MAX - 1);
-	return batch;
-}
-
-static void put_loss(uint8_t *at, const struct cursor_loss *loss)
-{
-	put_le64(at, loss->messages);
-	put_le64(at + 8, loss->bytes);
-	put_le64(at + 16, (uint64_t)loss->from);
-	put_le64(at + 24, (uint64_t)loss->to);
-	put_le64(at + 32, (uint64_t)loss->client_time);
-	put_le32(at + 40, loss->proc_id);
-	put_le32(at + 44, (uint32_t)loss->reason);
-}
-
-static struct cursor_loss get_loss(const uint8_t *at)
-{
-	uint32_t reason = get_le32(at + 44);
-
-	return (struct cursor_loss){
-		.messages = get_le64(at),
-		.bytes = get_le64(at + 8),
-		.from = (int64_t)get_le64(at + 16),
-		.to = (int64_t)get_le64(at + 24),
-		.client_time = (int64_t)get_le64(at + 32),
-		.proc_id = get_le32(at + 40),
-		.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
-						       : CURSOR_LOSS_SPOOL_FULL,
-	};
-}
-
 void cursor_encode(const struct cursor_state *state, uint64_t generation,
 		   uint8_t ret_data[static CURSOR_SLOT_SIZE])
 {
-	memset(ret_data, 0, CURSOR_SLOT_SIZE);
-	memcpy(ret_data, magic, sizeof(magic));
-	put_le32(ret_data + 8, CURSOR_VERSION);
-	put_le32(ret_data + 12, SLOT_LENGTH);
-	put_le64(ret_data + 16, generation);
-	put_position(ret_data + 24, &state->delivered);
-	put_batch(ret_data + 72, &state->batch);
-	put_loss(ret_data + 232, &state->loss);
-	put_le64(ret_data + 280, state->lost_messages);
-	put_le64(ret_data + 288, state->lost_bytes);
-	put_le64(ret_data + 296, state->quarantined_messages);
-	put_le64(ret_data + 304, state->quarantined_bytes);
-	put_le64(ret_data + 312, state->sent_messages);
-	put_le64(ret_data + 320, state->sent_bytes);
-	put_le64(ret_data + 328, (uint64_t)state->last_success);
-	put_le32(ret_data + 336, crc32c(0, ret_data, 336));
+	uint8_t *data = ret_data;
+
+	memset(data, 0, CURSOR_SLOT_SIZE);
+	memcpy(data, magic, sizeof(magic));
+	put_le32(data + 8, CURSOR_VERSION);
+	put_le32(data + 12, SLOT_LENGTH);
+	put_le64(data + 16, generation);
+	memcpy(data + 24, state->delivered.spool_id.bytes, SPOOL_ID_SIZE);
+	put_le64(data + 40, state->delivered.sequence);
+	put_le64(data + 48, state->delivered.messages);
+	put_le64(data + 56, state->delivered.bytes);
+	put_le64(data + 64, (uint64_t)state->delivered.time);
+	put_le64(data + 72, state->batch.first);
+	put_le64(data + 80, state->batch.last);
+	put_le32(data + 88, state->batch.messages);
+	put_le64(data + 92, state->loss.messages);
+	put_le64(data + 100, state->loss.bytes);
+	put_le64(data + 108, (uint64_t)state->loss.from);
+	put_le64(data + 116, (uint64_t)state->loss.to);
+	put_le64(data + 124, (uint64_t)state->loss.client_time);
+	put_le32(data + 132, state->loss.proc_id);
+	put_le32(data + 136, (uint32_t)state->loss.reason);
+	put_le64(data + 140, state->lost_messages);
+	put_le64(data + 148, state->lost_bytes);
+	put_le64(data + 156, state->quarantined_messages);
+	put_le64(data + 164, state->quarantined_bytes);
+	put_le64(data + 172, state->sent_messages);
+	put_le64(data + 180, state->sent_bytes);
+	put_le64(data + 188, (uint64_t)state->last_success);
+	put_le32(data + SLOT_LENGTH - 4, crc32c(0, data, SLOT_LENGTH - 4));
 }
 
 static int decode_slot(const uint8_t *data, size_t n, struct cursor_state *ret_state,
 		       uint64_t *ret_generation)
 {
-	uint32_t length;
+	uint32_t version, length, reason;
+	const uint8_t *rest = data;
 
 	if (n < SLOT_LENGTH || memcmp(data, magic, sizeof(magic)) != 0)
 		return -EBADMSG;
@@ -172,21 +114,47 @@ static int decode_slot(const uint8_t *data, size_t n, struct cursor_state *ret_s
 	if (length < SLOT_LENGTH || length > CURSOR_SLOT_SIZE || length > n ||
 	    get_le32(data + length - 4) != crc32c(0, data, length - 4))
 		return -EBADMSG;
-	if (get_le32(data + 8) > CURSOR_VERSION)
+	version = get_le32(data + 8);
+	if (version > CURSOR_VERSION)
 		return -EPROTONOSUPPORT;
-	*ret_generation = get_le64(data + 16);
+	if (version < 2)
+		rest += VERSION_1_ADDITION;
+	reason = get_le32(rest + 136);
 	*ret_state = (struct cursor_state){
-		.delivered = get_position(data + 24),
-		.batch = get_batch(data + 72),
-		.loss = get_loss(data + 232),
-		.lost_messages = get_le64(data + 280),
-		.lost_bytes = get_le64(data + 288),
-		.quarantined_messages = get_le64(data + 296),
-		.quarantined_bytes = get_le64(data + 304),
-		.sent_messages = get_le64(data + 312),
-		.sent_bytes = get_le64(data + 320),
-		.last_success = (int64_t)get_le64(data + 328),
+		.delivered =
+			{
+				.sequence = get_le64(data + 40),
+				.messages = get_le64(data + 48),
+				.bytes = get_le64(data + 56),
+				.time = (int64_t)get_le64(data + 64),
+			},
+		.batch =
+			{
+				.first = get_le64(data + 72),
+				.last = get_le64(data + 80),
+				.messages = get_le32(data + 88),
+			},
+		.loss =
+			{
+				.messages = get_le64(rest + 92),
+				.bytes = get_le64(rest + 100),
+				.from = (int64_t)get_le64(rest + 108),
+				.to = (int64_t)get_le64(rest + 116),
+				.client_time = (int64_t)get_le64(rest + 124),
+				.proc_id = get_le32(rest + 132),
+				.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
+								       : CURSOR_LOSS_SPOOL_FULL,
+			},
+		.lost_messages = get_le64(rest + 140),
+		.lost_bytes = get_le64(rest + 148),
+		.quarantined_messages = get_le64(rest + 156),
+		.quarantined_bytes = get_le64(rest + 164),
+		.sent_messages = get_le64(rest + 172),
+		.sent_bytes = get_le64(rest + 180),
+		.last_success = (int64_t)get_le64(rest + 188),
 	};
+	memcpy(ret_state->delivered.spool_id.bytes, data + 24, SPOOL_ID_SIZE);
+	*ret_generation = get_le64(data + 16);
 	return 0;
 }
 
@@ -214,30 +182,37 @@ int cursor_decode(const uint8_t *data, size_t n, struct cursor_state *ret_state,
 	return result;
 }
 
+/* The state in a file, and where it stands there. 0 or -errno. */
+static int load(int fd, struct cursor_state *ret_state, uint64_t *ret_generation, unsigned int *ret_slot)
+{
+	uint8_t data[CURSOR_FILE_SIZE];
+	size_t n;
+	int r;
+
+	r = read_at(fd, data, sizeof(data), 0, &n);
+	if (r < 0)
+		return r;
+	return cursor_decode(data, n, ret_state, ret_generation, ret_slot);
+}
+
 int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state)
 {
 	_cleanup_close_ int fd = -1;
-	uint8_t data[CURSOR_FILE_SIZE];
 	struct cursor_state state;
-	uint64_t generation = 0;
+	uint64_t generation;
 	unsigned int slot;
-	size_t n;
 	int r;
 
 	fd = openat(directory_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	r = read_at(fd, data, sizeof(data), 0, &n);
-	if (r < 0)
-		return r;
-	r = cursor_decode(data, n, &state, &generation, &slot);
-	if (r < 0)
-		return r;
-	*ret_state = state;
-	return 0;
+	r = load(fd, &state, &generation, &slot);
+	if (r == 0)
+		*ret_state = state;
+	return r;
 }
 
-/* Makes the file anew, of full size, with this state in its first slot. */
+/* Makes a new file, of full size, with this state in its first slot. */
 static int make_file(struct cursor *cursor, const struct cursor_state *state, bool replace)
 {
 	uint8_t data[CURSOR_FILE_SIZE] = {};
@@ -262,18 +237,6 @@ static int make_file(struct cursor *cursor, const struct cursor_state *state, bo
 	return 0;
 }
 
-static int load(struct cursor *cursor)
-{
-	uint8_t data[CURSOR_FILE_SIZE];
-	size_t n;
-	int r;
-
-	r = read_at(cursor->fd, data, sizeof(data), 0, &n);
-	if (r < 0)
-		return r;
-	return cursor_decode(data, n, &cursor->state, &cursor->generation, &cursor->slot);
-}
-
 int cursor_open(int directory_fd, mode_t mode, struct cursor **ret_cursor)
 {
 	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
@@ -293,7 +256,7 @@ int cursor_open(int directory_fd, mode_t mode, struct cursor **ret_cursor)
 	if (cursor->fd < 0 && errno != ENOENT)
 		return -errno;
 	if (cursor->fd >= 0) {
-		r = load(cursor);
+		r = load(cursor->fd, &cursor->state, &cursor->generation, &cursor->slot);
 		damaged = r == -EBADMSG;
 		if (r < 0 && !damaged)
 			return r;
@@ -355,19 +318,13 @@ static int write_slot(struct cursor *cursor, const struct cursor_state *state)
 	return 0;
 }
 
-/* Whether the file has gone, or another has taken its place: nobody would ever read what is written to it. */
-static bool is_gone(const struct cursor *cursor)
-{
-	struct stat st;
-
-	return fstat(cursor->fd, &st) == 0 && st.st_nlink == 0;
-}
-
 int cursor_write(struct cursor *cursor, const struct cursor_state *state)
 {
+	struct stat st;
 	int r;
 
-	if (is_gone(cursor))
+	/* Removed, or another has taken its place: nobody would ever read what is written to it. */
+	if (fstat(cursor->fd, &st) == 0 && st.st_nlink == 0)
 		return make_file(cursor, state, true);
 	r = write_slot(cursor, state);
 	if (r == 0)

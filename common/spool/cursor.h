@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * How far a sink has got, and what its uploader must not forget: a small state file of two checksummed slots,
- * written in turn, so that a torn write leaves the former state. It has its full size from the start: writing
- * it needs no room on a full disk. The uploader writes it; the collector reads it to know what may be
- * removed.
+ * How far a sink has got, and what the uploader must not forget: a small state file of two checksummed slots,
+ * written in turn, so that a torn write leaves the previous state. It has its full size from the start, so
+ * that writing it needs no room on a full disk. The uploader writes it; the daemon reads it to know what may
+ * be removed.
  *
  * file: two slots of CURSOR_SLOT_SIZE bytes each, little-endian, field by field; the layout is in cursor.c.
  */
@@ -18,34 +18,30 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CURSOR_VERSION	 1
+#define CURSOR_VERSION	 2
 #define CURSOR_SLOT_SIZE 4096
 #define CURSOR_FILE_SIZE (2 * CURSOR_SLOT_SIZE)
 #define CURSOR_NAME	 "cursor"
-#define CURSOR_TOKEN_MAX 128 /* with the final NUL */
 
 /* A batch keeps its bounds for all its tries, also after a restart. first 0: none under way. */
 struct cursor_batch {
 	uint64_t first, last; /* sequences */
 	uint32_t messages;
-	uint32_t body_crc; /* CRC32C of the body before compression: a batch that would differ is a new one */
-	uint64_t body_length;
-	char token[CURSOR_TOKEN_MAX]; /* of the sink's own; "" for none */
 };
 
 enum cursor_loss_reason {
 	CURSOR_LOSS_SPOOL_FULL = 0,
 	CURSOR_LOSS_DAMAGED = 1,
 	CURSOR_LOSS_REFUSED = 2, /* by the server, and it could not be set aside */
-	CURSOR_LOSS_UNREAD = 3,	 /* nobody knows what became of it: a fault of the program */
+	CURSOR_LOSS_UNREAD = 3,	 /* passed over for an unknown reason: a bug */
 };
 
-/* A text about lost messages that is not delivered yet; with no batch under way, the next one's. messages 0:
- * none. */
+/* A report of lost messages that is not delivered yet: it belongs to the batch under way, or else to the next
+ * one. messages 0: none. */
 struct cursor_loss {
 	uint64_t messages, bytes;
 	int64_t from, to;    /* wall times of what was lost */
-	int64_t client_time; /* when the text was made: kept for all its tries */
+	int64_t client_time; /* when the report was made: kept for all its tries */
 	uint32_t proc_id;
 	enum cursor_loss_reason reason;
 };
@@ -65,19 +61,19 @@ struct cursor;
 /*
  * Opens <directory>/cursor for writing, or makes it (mode; all zeros). If both slots are damaged, the file is
  * set aside as "cursor.damaged" and a new one made: the sink begins with the oldest message again. 0;
- * positive when that happened; -EPROTONOSUPPORT for a newer version; other -errno. The directory descriptor
- * is not taken.
+ * positive when that happened; -EPROTONOSUPPORT for a newer version; another -errno. The caller keeps the
+ * directory descriptor.
  */
 int cursor_open(int directory_fd, mode_t mode, struct cursor **ret_cursor);
 void cursor_free(struct cursor *cursor);
 DEFINE_CLEANUP(struct cursor *, cursor_free);
 /* The state as it was last read or durably written. */
 const struct cursor_state *cursor_state(const struct cursor *cursor);
-/* Writes and syncs. On -errno the former state stands, on disk and here; try again later. */
+/* Writes and syncs. On -errno the previous state stands, on disk and here; try again later. */
 int cursor_write(struct cursor *cursor, const struct cursor_state *state);
 
-/* Reads <path> relative to a directory, without a lock: what was last written whole. -ENOENT, -EBADMSG when
- * both slots are damaged, -EPROTONOSUPPORT, and what opening and reading say. */
+/* Reads what was last written whole to <path>, relative to a directory, without a lock. -ENOENT; -EBADMSG
+ * when both slots are damaged; -EPROTONOSUPPORT; or the -errno of opening or reading. */
 int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state);
 
 /* The bytes of one slot; the rest of it is zeros. */

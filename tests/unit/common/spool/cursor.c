@@ -15,12 +15,7 @@
 
 static const struct cursor_state example = {
 	.delivered = {.spool_id = {{1, 2, 3}}, .sequence = 4, .messages = 5, .bytes = 6, .time = -7},
-	.batch = {.first = 8,
-		  .last = 9,
-		  .messages = 10,
-		  .body_crc = 11,
-		  .body_length = 12,
-		  .token = "0102-8-9-0000000b"},
+	.batch = {.first = 8, .last = 9, .messages = 10},
 	.loss = {.messages = 13,
 		 .bytes = 14,
 		 .from = 15,
@@ -47,7 +42,7 @@ static void assert_equal(const struct cursor_state *a, const struct cursor_state
 	ck_assert_mem_eq(x, y, sizeof(x));
 }
 
-static int open_directory(void)
+static int open_upload(void)
 {
 	int fd = open(spool_test.upload, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -70,13 +65,90 @@ START_TEST(state_comes_back)
 	ck_assert_uint_eq(state.delivered.sequence, 4);
 	ck_assert_int_eq(state.delivered.time, -7);
 	ck_assert_uint_eq(state.batch.last, 9);
-	ck_assert_str_eq(state.batch.token, "0102-8-9-0000000b");
+	ck_assert_uint_eq(state.batch.messages, 10);
 	ck_assert_uint_eq(state.loss.messages, 13);
 	ck_assert_int_eq(state.loss.client_time, 17);
 	ck_assert_uint_eq(state.loss.proc_id, 18);
 	ck_assert_int_eq(state.loss.reason, CURSOR_LOSS_DAMAGED);
 	ck_assert_uint_eq(state.quarantined_bytes, 22);
 	ck_assert_int_eq(state.last_success, 25);
+}
+END_TEST
+
+/* The example as version 1 wrote it: 140 bytes more between the batch and the loss. */
+static void encode_version_1(uint64_t generation, uint64_t sequence, uint8_t data[static CURSOR_SLOT_SIZE])
+{
+	static const uint8_t spool_id[] = {1, 2, 3};
+
+	memset(data, 0, CURSOR_SLOT_SIZE);
+	memcpy(data, "NLCURSOR", 8);
+	put_le32(data + 8, 1);
+	put_le32(data + 12, 340);
+	put_le64(data + 16, generation);
+	memcpy(data + 24, spool_id, sizeof(spool_id));
+	put_le64(data + 40, sequence);
+	for (uint32_t i = 0; i < 2; i++)
+		put_le64(data + 48 + 8 * i, 5 + i);
+	put_le64(data + 64, (uint64_t)-7);
+	put_le64(data + 72, 8);
+	put_le64(data + 80, 9);
+	put_le32(data + 88, 10);
+	/* CRC32C of the batch's body, its length, a token. */
+	put_le32(data + 92, 11);
+	put_le64(data + 96, 12);
+	memset(data + 104, 't', 127);
+	for (uint32_t i = 0; i < 5; i++)
+		put_le64(data + 232 + 8 * i, 13 + i);
+	put_le32(data + 272, 18);
+	put_le32(data + 276, CURSOR_LOSS_DAMAGED);
+	for (uint32_t i = 0; i < 7; i++)
+		put_le64(data + 280 + 8 * i, 19 + i);
+	put_le32(data + 336, crc32c(0, data, 336));
+}
+
+START_TEST(version_1_is_read_and_replaced)
+{
+	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
+	_cleanup_close_ int directory = open_upload();
+	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
+	_cleanup_free_ uint8_t *written = NULL;
+	struct cursor_state state, next = example;
+	uint8_t data[CURSOR_FILE_SIZE];
+	size_t size;
+
+	encode_version_1(6, 3, data);
+	encode_version_1(7, 4, data + CURSOR_SLOT_SIZE);
+	bytes_write(path, data, sizeof(data));
+	ck_assert_int_eq(cursor_read(directory, CURSOR_NAME, &state), 0);
+	assert_equal(&state, &example);
+	ck_assert_int_eq(cursor_open(directory, 0600, &cursor), 0);
+	assert_equal(cursor_state(cursor), &example);
+	/* The slot that does not hold the state is written in the new version; the newer one still counts. */
+	next.delivered.sequence = 5;
+	ck_assert_int_eq(cursor_write(cursor, &next), 0);
+	written = bytes_read(path, &size);
+	ck_assert_uint_eq(size, CURSOR_FILE_SIZE);
+	ck_assert_uint_eq(get_le32(written + 8), 2);
+	ck_assert_mem_eq(written + CURSOR_SLOT_SIZE, data + CURSOR_SLOT_SIZE, CURSOR_SLOT_SIZE);
+	ck_assert_int_eq(cursor_read(directory, CURSOR_NAME, &state), 0);
+	assert_equal(&state, &next);
+	/* Torn, the state of version 1 stands. */
+	written[300] ^= 1;
+	bytes_write(path, written, size);
+	ck_assert_int_eq(cursor_read(directory, CURSOR_NAME, &state), 0);
+	assert_equal(&state, &example);
+}
+END_TEST
+
+/* A program that knows only version 1 checks no more than this before it looks at the version. */
+START_TEST(version_1_sees_a_newer_version)
+{
+	uint8_t data[CURSOR_SLOT_SIZE];
+
+	cursor_encode(&example, 7, data);
+	ck_assert_mem_eq(data, "NLCURSOR", 8);
+	ck_assert_uint_ge(get_le32(data + 12), 340);
+	ck_assert_uint_eq(get_le32(data + 336), crc32c(0, data, 336));
 }
 END_TEST
 
@@ -112,7 +184,7 @@ END_TEST
 START_TEST(a_newer_version_is_left_alone)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
-	_cleanup_close_ int directory = open_directory();
+	_cleanup_close_ int directory = open_upload();
 	uint8_t data[CURSOR_FILE_SIZE] = {};
 	struct cursor *cursor = NULL;
 	struct cursor_state state;
@@ -131,7 +203,7 @@ START_TEST(leftovers_go)
 {
 	_cleanup_free_ char *leftover = path_join(spool_test.upload, CURSOR_NAME ".tmp-00112233aabbccdd");
 	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
-	_cleanup_close_ int fd = open_directory();
+	_cleanup_close_ int fd = open_upload();
 
 	text_write(leftover, "NLCURSOR");
 	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
@@ -142,7 +214,7 @@ END_TEST
 START_TEST(written_in_turn)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
-	_cleanup_close_ int directory = open_directory();
+	_cleanup_close_ int directory = open_upload();
 	struct cursor_state state = example;
 	struct stat st;
 
@@ -170,7 +242,7 @@ START_TEST(made_again_when_it_is_gone)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
 	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
-	_cleanup_close_ int fd = open_directory();
+	_cleanup_close_ int fd = open_upload();
 	struct cursor_state state;
 
 	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
@@ -184,7 +256,7 @@ END_TEST
 START_TEST(torn_at_every_byte)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
-	_cleanup_close_ int directory = open_directory();
+	_cleanup_close_ int directory = open_upload();
 	uint8_t before[CURSOR_FILE_SIZE], torn[CURSOR_FILE_SIZE], slot[CURSOR_SLOT_SIZE];
 	struct cursor_state state = example, next = example;
 
@@ -216,7 +288,7 @@ START_TEST(both_slots_damaged)
 {
 	_cleanup_free_ char *path = path_join(spool_test.upload, CURSOR_NAME);
 	_cleanup_free_ char *aside = path_join(spool_test.upload, CURSOR_NAME ".damaged");
-	_cleanup_close_ int directory = open_directory();
+	_cleanup_close_ int directory = open_upload();
 	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
 	struct cursor_state state;
 	struct stat st;
@@ -236,9 +308,16 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		state_comes_back,   the_newer_sound_slot_counts, a_newer_version_is_left_alone,
-		leftovers_go,	    made_again_when_it_is_gone,	 written_in_turn,
-		torn_at_every_byte, both_slots_damaged,
+		state_comes_back,
+		the_newer_sound_slot_counts,
+		a_newer_version_is_left_alone,
+		leftovers_go,
+		made_again_when_it_is_gone,
+		written_in_turn,
+		torn_at_every_byte,
+		both_slots_damaged,
+		version_1_is_read_and_replaced,
+		version_1_sees_a_newer_version,
 	};
 
 	return spool_test_run("spool cursor", tests, ARRAY_SIZE(tests));
