@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The one walk over a segment's frames that everybody uses who reads the spool, so that recovery, reader and
- * check can't disagree about what is damaged.
- */
+/* The only way to read a segment's frames, so that recovery, reader and check can't disagree about what is
+ * damaged. */
 
 #include "common/spool/scan.h"
 
@@ -44,7 +42,8 @@ static void forget(struct spool_scan *scan)
 	scan->buffer_length = 0;
 }
 
-/* 0 without room when the file does not reach so far anyway: a length may claim anything. */
+/* 1; 0 without room when the file does not reach that far anyway, since a length may claim anything; -errno.
+ */
 static int make_room(struct spool_scan *scan, uint64_t offset, size_t n)
 {
 	size_t allocated = MAX(n, READ_SIZE);
@@ -67,11 +66,17 @@ static int make_room(struct spool_scan *scan, uint64_t offset, size_t n)
 	return 1;
 }
 
+/* The bytes at an offset that fill() has read. */
+static const uint8_t *bytes_at(const struct spool_scan *scan, uint64_t offset)
+{
+	return scan->buffer + (offset - scan->buffer_offset);
+}
+
 /*
- * Sees to it that the n bytes at an offset are in the buffer, as far as the file has them. Returns how many
- * are there (at least n, or fewer at the end of the file) and where.
+ * Reads the n bytes at an offset into the buffer, as far as the file has them. Returns how many are there: at
+ * least n, or fewer at the end of the file; or -errno.
  */
-static ssize_t fill(struct spool_scan *scan, uint64_t offset, size_t n, const uint8_t **ret_data)
+static ssize_t fill(struct spool_scan *scan, uint64_t offset, size_t n)
 {
 	size_t have = 0;
 	int r;
@@ -104,21 +109,20 @@ static ssize_t fill(struct spool_scan *scan, uint64_t offset, size_t n, const ui
 		have += (size_t)got;
 		scan->buffer_length = have;
 	}
-	*ret_data = scan->buffer + (offset - scan->buffer_offset);
 	return (ssize_t)have;
 }
 
-/* Whether a sound frame header can stand here, seen from the sequences before it. */
+/* Whether a sound frame header fits the sequences before it. */
 static bool plausible(const struct spool_scan *scan, const struct spool_frame *frame, uint64_t offset)
 {
 	uint64_t skipped = frame->sequence - scan->expected;
 
-	/* After the highest of all none could follow: no writer gets there. */
+	/* No sequence could follow the highest: no writer gets there. */
 	if (frame->sequence < scan->expected || frame->sequence == UINT64_MAX)
 		return false;
 	if (offset == scan->offset && !scan->resync)
 		return skipped == 0;
-	/* Each frame that is left out took at least a frame header's bytes. */
+	/* Each missing frame took at least the bytes of a frame header. */
 	return skipped <= (offset - scan->header.size) / SPOOL_FRAME_SIZE + 1;
 }
 
@@ -132,17 +136,17 @@ static void damage(struct spool_scan *scan, uint64_t length)
 }
 
 /*
- * Looks for the next sound frame header behind bytes that are none. 1 when the walk goes on there, 0 when
- * there is none (yet): what was searched is not searched again.
+ * Moves to the next sound frame header behind bytes that are not a frame. 1; 0 when there is none yet, and
+ * what was searched is not searched again; -errno.
  */
 static int search(struct spool_scan *scan)
 {
 	uint64_t at = MAX(scan->offset + 1, scan->searched);
 
 	for (;;) {
-		const uint8_t *data;
+		ssize_t n = fill(scan, at, SPOOL_FRAME_SIZE);
 		struct spool_frame frame;
-		ssize_t n = fill(scan, at, SPOOL_FRAME_SIZE, &data);
+		const uint8_t *data;
 		size_t skip;
 
 		if (n < 0)
@@ -151,6 +155,7 @@ static int search(struct spool_scan *scan)
 			scan->searched = at;
 			return 0;
 		}
+		data = bytes_at(scan, at);
 		skip = spool_frame_search(data, (size_t)n);
 		if (skip > 0) {
 			at += skip;
@@ -164,57 +169,46 @@ static int search(struct spool_scan *scan)
 	}
 }
 
-/* 1 when the frame at the offset is whole and sound, 2 when it was damaged and stepped over, 0 when it is not
- * all there. */
-static int take_frame(struct spool_scan *scan, struct spool_frame *frame, const uint8_t **ret_payload)
+/* 1 when the frame at the offset is whole and sound, 2 when it was damaged and skipped, 0 when it is not all
+ * there; -errno. */
+static int check_frame(struct spool_scan *scan, struct spool_frame *frame)
 {
 	size_t size = SPOOL_FRAME_SIZE + (size_t)frame->stored;
 	const uint8_t *data;
 
 	for (int attempt = 0; attempt < 2; attempt++) {
-		ssize_t n = fill(scan, scan->offset, size, &data);
+		ssize_t n = fill(scan, scan->offset, size);
 
 		if (n < 0)
 			return (int)n;
 		if ((size_t)n < size)
 			return 0;
-		if (spool_frame_check(frame, data, data + SPOOL_FRAME_SIZE)) {
-			*ret_payload = data + SPOOL_FRAME_SIZE;
+		data = bytes_at(scan, scan->offset);
+		if (spool_frame_check(frame, data, data + SPOOL_FRAME_SIZE))
 			return 1;
-		}
-		/* The writer may have cut off a half frame and written another between two of our reads. */
+		/* Between two of our reads the writer may have cut off a partial frame and written another.
+		 */
 		forget(scan);
-		n = fill(scan, scan->offset, SPOOL_FRAME_SIZE, &data);
+		n = fill(scan, scan->offset, SPOOL_FRAME_SIZE);
 		if (n < 0)
 			return (int)n;
-		if (n < SPOOL_FRAME_SIZE || spool_frame_decode(data, frame) < 0 ||
+		if (n < SPOOL_FRAME_SIZE || spool_frame_decode(bytes_at(scan, scan->offset), frame) < 0 ||
 		    !plausible(scan, frame, scan->offset))
 			return 0;
 		size = SPOOL_FRAME_SIZE + (size_t)frame->stored;
 	}
-	/* The header is sound: what is missing is one message, and how long it was is known. */
+	/* The header is sound, so exactly one message is missing, and its length is known. */
 	damage(scan, size);
 	scan->expected = frame->sequence + 1;
 	scan->end_bytes = frame->bytes_before + frame->length;
 	return 2;
 }
 
-/* 1 to go on at the new offset, 0 at the end (for now). */
-static int step_over(struct spool_scan *scan)
-{
-	int r = search(scan);
-
-	if (r <= 0)
-		forget(scan);
-	return r;
-}
-
 int spool_scan_next(struct spool_scan *scan, struct spool_frame *ret_frame, const uint8_t **ret_payload)
 {
 	for (;;) {
-		const uint8_t *data, *payload = NULL;
+		ssize_t n = fill(scan, scan->offset, SPOOL_FRAME_SIZE);
 		struct spool_frame frame;
-		ssize_t n = fill(scan, scan->offset, SPOOL_FRAME_SIZE, &data);
 		int r;
 
 		if (n < 0)
@@ -223,28 +217,30 @@ int spool_scan_next(struct spool_scan *scan, struct spool_frame *ret_frame, cons
 			forget(scan);
 			return 0;
 		}
-		if (spool_frame_decode(data, &frame) < 0 || !plausible(scan, &frame, scan->offset)) {
-			r = step_over(scan);
-			if (r <= 0)
-				return r;
-			continue;
+		if (spool_frame_decode(bytes_at(scan, scan->offset), &frame) < 0 ||
+		    !plausible(scan, &frame, scan->offset)) {
+			r = search(scan);
+			if (r > 0)
+				continue;
+			forget(scan);
+			return r;
 		}
-		r = take_frame(scan, &frame, &payload);
+		r = check_frame(scan, &frame);
 		if (r < 0)
 			return r;
 		if (r == 0) {
-			/* What is there now may be cut off and written anew. */
+			/* What is there now may be cut off and written again. */
 			forget(scan);
 			return 0;
 		}
-		if (!payload)
+		if (r == 2)
 			continue;
+		*ret_payload = bytes_at(scan, scan->offset) + SPOOL_FRAME_SIZE;
 		scan->offset += SPOOL_FRAME_SIZE + (uint64_t)frame.stored;
 		scan->expected = frame.sequence + 1;
 		scan->end_bytes = frame.bytes_before + frame.length;
 		scan->resync = false;
 		*ret_frame = frame;
-		*ret_payload = payload;
 		return 1;
 	}
 }
@@ -267,7 +263,7 @@ int spool_frame_message(const struct spool_frame *frame, const uint8_t *payload,
 		*buffer_size = frame->length;
 	}
 	n = ZSTD_decompress(*buffer, *buffer_size, payload, frame->stored);
-	/* Short of memory is not damaged: it can be read later. */
+	/* Out of memory is not damage: it can be read later. */
 	if (ZSTD_getErrorCode(n) == ZSTD_error_memory_allocation)
 		return -ENOMEM;
 	if (ZSTD_isError(n) || n != frame->length)

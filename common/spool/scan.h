@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Walks the frames of one segment, while it may still grow. Damaged bytes are stepped over to the next sound
- * frame; what is handed out is exactly what was written. Shared by reader, recovery and check.
+ * Reads the frames of one segment, which may still grow. Damaged bytes are skipped up to the next sound
+ * frame; what is returned is exactly what was written. Shared by reader, recovery and check.
  */
 
 #include "common/spool/format.h"
@@ -16,13 +16,13 @@
 struct spool_scan {
 	int fd; /* borrowed */
 	struct spool_header header;
-	uint64_t offset;    /* of the next frame, or of what might become one */
+	uint64_t offset;    /* of the next frame, or of what may become one */
 	uint64_t expected;  /* its sequence, if nothing is damaged */
 	uint64_t end_bytes; /* messages' bytes up to the offset, since the spool was made */
-	bool resync;	    /* bytes before were damaged: sequences may be left out */
+	bool resync;	    /* the bytes before are damaged: sequences may be missing */
 	uint64_t searched;  /* no frame begins between offset and here */
-	uint64_t damaged;   /* regions stepped over so far */
-	/* Told of each damaged region, if set. */
+	uint64_t damaged;   /* regions skipped so far */
+	/* Called for each damaged region, if set. */
 	void (*on_damage)(uint64_t offset, uint64_t length, void *userdata);
 	void *userdata;
 
@@ -32,13 +32,13 @@ struct spool_scan {
 	size_t buffer_length;
 };
 
-/* A segment whose header has been read. The descriptor is borrowed. */
+/* For a segment whose header has been read. The descriptor is borrowed. */
 void spool_scan_init(struct spool_scan *scan, int fd, const struct spool_header *header);
 void spool_scan_deinit(struct spool_scan *scan);
 
 /*
- * 1 with the next frame and its payload as stored (valid until the next call); 0 when there is no whole frame
- * more, now; -errno (-ENOMEM, what reading says). After 0 it may be called again: the segment may have grown.
+ * 1 with the next frame and its payload as stored (valid until the next call); 0 when no further whole frame
+ * is there yet; -ENOMEM or the -errno of reading. After 0 it may be called again: the segment may have grown.
  */
 int spool_scan_next(struct spool_scan *scan, struct spool_frame *ret_frame, const uint8_t **ret_payload);
 /* The message of a frame: the payload itself, or decompressed into *buffer, which grows as needed (the caller
