@@ -3,8 +3,8 @@
 
 #include "control/commands.h"
 
-#include "common/spool/check.h"
 #include "common/spool/reader.h"
+#include "common/spool/repair.h"
 #include "common/time_text.h"
 #include "control/spool_source.h"
 #include "control/table.h"

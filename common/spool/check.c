@@ -38,7 +38,7 @@ bool spool_report_is_sound(const struct spool_report *report)
 	return report->damaged_segments == 0 && report->damaged_regions == 0 && report->gaps == 0;
 }
 
-static void tell(struct check *check, const struct spool_finding *finding)
+static void report(struct check *check, const struct spool_finding *finding)
 {
 	if (check->found)
 		check->found(finding, check->userdata);
@@ -50,55 +50,52 @@ static void on_damage(uint64_t offset, uint64_t length, void *userdata)
 
 	check->report.damaged_regions++;
 	check->report.damaged_bytes += length;
-	tell(check, &(struct spool_finding){.kind = SPOOL_FOUND_DAMAGED_FRAMES,
-					    .name = check->name,
-					    .offset = offset,
-					    .length = length});
-}
-
-static void count_gap(struct check *check, const struct spool_frame *frame, uint64_t before)
-{
-	const struct spool_position *position = &check->position;
-	struct spool_finding finding = {
-		.kind = SPOOL_FOUND_GAP,
-		.name = check->name,
-		.messages = before - position->messages,
-		.bytes = frame->bytes_before > position->bytes ? frame->bytes_before - position->bytes : 0,
-		.from = position->time,
-		.to = frame->time,
-	};
-
-	check->report.gaps++;
-	check->report.missing_messages += finding.messages;
-	check->report.missing_bytes += finding.bytes;
-	tell(check, &finding);
+	report(check, &(struct spool_finding){.kind = SPOOL_FOUND_DAMAGED_FRAMES,
+					      .name = check->name,
+					      .offset = offset,
+					      .length = length});
 }
 
 static void count_frame(struct check *check, const struct spool_header *header,
 			const struct spool_frame *frame)
 {
-	struct spool_report *report = &check->report;
+	struct spool_position *position = &check->position;
+	struct spool_report *counts = &check->report;
 	uint64_t before = spool_messages_before(header, frame->sequence);
 
-	if (frame->sequence <= check->position.sequence) {
-		report->repeated_messages++;
+	if (frame->sequence <= position->sequence) {
+		counts->repeated_messages++;
 		return;
 	}
-	/* What is older than the first message is no loss that could be seen here. */
-	if (check->position.sequence > 0 && before > check->position.messages)
-		count_gap(check, frame, before);
-	if (report->messages == 0) {
-		report->first_sequence = frame->sequence;
-		report->first_time = frame->time;
+	/* A loss before the first message could not be seen here. */
+	if (position->sequence > 0 && before > position->messages) {
+		struct spool_finding gap = {
+			.kind = SPOOL_FOUND_GAP,
+			.name = check->name,
+			.messages = before - position->messages,
+			.bytes = frame->bytes_before > position->bytes ? frame->bytes_before - position->bytes
+								       : 0,
+			.from = position->time,
+			.to = frame->time,
+		};
+
+		counts->gaps++;
+		counts->missing_messages += gap.messages;
+		counts->missing_bytes += gap.bytes;
+		report(check, &gap);
 	}
-	report->messages++;
-	report->bytes += frame->length;
-	report->last_sequence = frame->sequence;
-	report->last_time = frame->time;
-	check->position.sequence = frame->sequence;
-	check->position.messages = before + 1;
-	check->position.bytes = frame->bytes_before + frame->length;
-	check->position.time = frame->time;
+	if (counts->messages == 0) {
+		counts->first_sequence = frame->sequence;
+		counts->first_time = frame->time;
+	}
+	counts->messages++;
+	counts->bytes += frame->length;
+	counts->last_sequence = frame->sequence;
+	counts->last_time = frame->time;
+	position->sequence = frame->sequence;
+	position->messages = before + 1;
+	position->bytes = frame->bytes_before + frame->length;
+	position->time = frame->time;
 }
 
 static int check_frames(struct check *check, int fd, const struct spool_header *header, uint64_t size)
@@ -128,31 +125,20 @@ static int check_frames(struct check *check, int fd, const struct spool_header *
 	if (r == 0 && scan.offset < size) {
 		check->report.torn_tails++;
 		check->report.torn_bytes += size - scan.offset;
-		tell(check, &(struct spool_finding){.kind = SPOOL_FOUND_TORN_TAIL,
-						    .name = check->name,
-						    .offset = scan.offset,
-						    .length = size - scan.offset});
+		report(check, &(struct spool_finding){.kind = SPOOL_FOUND_TORN_TAIL,
+						      .name = check->name,
+						      .offset = scan.offset,
+						      .length = size - scan.offset});
 	}
 	free(buffer);
 	spool_scan_deinit(&scan);
 	return r;
 }
 
-/* Totals begin again with a spool that does not go on from the former one. */
-static void enter(struct check *check, const struct spool_header *header)
-{
-	struct spool_position *position = &check->position;
-
-	if (!spool_id_equal(&header->spool_id, &position->spool_id) &&
-	    !spool_id_equal(&header->previous_id, &position->spool_id))
-		*position = (struct spool_position){};
-	position->spool_id = header->spool_id;
-	spool_id_format(&header->spool_id, check->report.spool_id);
-}
-
 static int check_segment(struct check *check, int directory_fd, const char *name)
 {
 	struct spool_finding finding = {.kind = SPOOL_FOUND_DAMAGED_SEGMENT, .name = name};
+	struct spool_position *position = &check->position;
 	_cleanup_close_ int fd = -1;
 	struct spool_header header;
 	struct stat st;
@@ -164,32 +150,24 @@ static int check_segment(struct check *check, int directory_fd, const char *name
 	if (r == 0) {
 		check->report.segments++;
 		check->report.file_bytes += size;
-		enter(check, &header);
+		/* Totals begin again with a spool that does not continue the previous one. */
+		if (!spool_id_equal(&header.spool_id, &position->spool_id) &&
+		    !spool_id_equal(&header.previous_id, &position->spool_id))
+			*position = (struct spool_position){};
+		position->spool_id = header.spool_id;
+		spool_id_format(&header.spool_id, check->report.spool_id);
 		r = check_frames(check, fd, &header, size);
 	} else if (fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		finding.length = (uint64_t)st.st_size;
 	}
-	/* Removed in the meantime, by the daemon. */
+	/* Removed by the daemon in the meantime. */
 	if (r == -ENOENT)
 		return 0;
 	if (r != -EBADMSG && r != -EIO)
 		return r;
 	finding.error = r;
 	check->report.damaged_segments++;
-	tell(check, &finding);
-	return 0;
-}
-
-static int check_leftovers(struct check *check, int directory_fd)
-{
-	struct stat st;
-
-	if (fstatat(directory_fd, SPOOL_TEMPORARY_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	check->report.leftovers++;
-	tell(check, &(struct spool_finding){.kind = SPOOL_FOUND_LEFTOVER,
-					    .name = SPOOL_TEMPORARY_NAME,
-					    .length = (uint64_t)st.st_size});
+	report(check, &finding);
 	return 0;
 }
 
@@ -197,16 +175,23 @@ int spool_check(int directory_fd, spool_found found, void *userdata, struct spoo
 {
 	_cleanup_spool_listing_ struct spool_listing listing = {};
 	struct check check = {.found = found, .userdata = userdata};
+	struct stat st;
 	int r;
 
 	check.report.in_use = spool_is_locked(directory_fd);
 	r = spool_list(directory_fd, &listing);
 	for (size_t i = 0; r == 0 && i < listing.n; i++)
 		r = check_segment(&check, directory_fd, listing.entries[i].name);
-	if (r == 0)
-		r = check_leftovers(&check, directory_fd);
 	if (r < 0)
 		return r;
+	if (fstatat(directory_fd, SPOOL_TEMPORARY_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		check.report.leftovers++;
+		report(&check, &(struct spool_finding){.kind = SPOOL_FOUND_LEFTOVER,
+						       .name = SPOOL_TEMPORARY_NAME,
+						       .length = (uint64_t)st.st_size});
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
 	*ret_report = check.report;
 	return 0;
 }

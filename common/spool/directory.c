@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Finds segments. Writer, reader and check look at the directory in the same way. */
+/* Finds segments, in the same way for writer, reader and check. */
 
 #include "common/spool/directory.h"
 
@@ -62,7 +62,7 @@ int spool_directory_open(int directory_fd)
 {
 	struct stat st;
 
-	/* A socket leads there as well as what it could give. */
+	/* The socket serves as well as what it would return. */
 	if (fstat(directory_fd, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		int fd = fcntl(directory_fd, F_DUPFD_CLOEXEC, 0);
 
@@ -144,7 +144,7 @@ int spool_lock(int directory_fd, int *ret_fd)
 		    0600);
 	if (fd < 0)
 		return -errno;
-	/* Made by root for a daemon that is not: it must be able to open it. */
+	/* Made by root (netlogctl spool repair): a daemon that is not root must be able to open it. */
 	if (fstat(directory_fd, &directory) == 0 && fstat(fd, &file) == 0 &&
 	    file.st_uid != directory.st_uid && fchown(fd, directory.st_uid, directory.st_gid) < 0 &&
 	    errno != EPERM)

@@ -24,25 +24,25 @@ void spool_listing_deinit(struct spool_listing *listing);
 #define _cleanup_spool_listing_ _cleanup_(spool_listing_deinit)
 
 /*
- * A spool directory's descriptor is one of the directory itself or, for a process that may not open anything
- * in it, a socket to one that may: it is asked (fd_pass.h) for an entry, by its name, or for ".".
+ * directory_fd is the directory itself or, in a process that may not open anything in it, a socket to a
+ * process that may: entries are requested from it by name, the directory as "." (fd_pass.h).
  */
 
-/* Opens the directory anew, to read it. The descriptor, owned by the caller, or -errno. */
+/* Another descriptor for reading the directory, owned by the caller; or -errno. */
 int spool_directory_open(int directory_fd);
-/* Lists the segments by name; other files are left out. 0 or -errno. The descriptor is not moved. */
+/* Lists the segments, sorted by name. 0 or -errno. The descriptor's position does not change. */
 int spool_list(int directory_fd, struct spool_listing *ret_listing);
 /*
- * Opens a segment to read and decodes its header. 0 with a descriptor that the caller owns; -EBADMSG,
+ * Opens a segment for reading and decodes its header. 0 with a descriptor that the caller owns; -EBADMSG,
  * -EPROTONOSUPPORT as spool_header_decode(); -ENOENT and others. ret_size (may be NULL) is the file's size.
  */
 int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
 		       uint64_t *ret_size, int *ret_fd);
 
 /*
- * Holds the spool for this open file description (a record lock on the file "lock", fcntl(2) F_OFD_SETLK):
- * whoever writes. 0 with the descriptor that holds it; -EWOULDBLOCK when somebody else does; other -errno.
+ * Takes the lock that every writer needs (a record lock on the file "lock", fcntl(2) F_OFD_SETLK). 0 with the
+ * descriptor that holds it; -EWOULDBLOCK when another process does; another -errno.
  */
 int spool_lock(int directory_fd, int *ret_fd);
-/* Whether somebody does, as far as can be known; takes nothing. */
+/* Whether a process holds the lock, as far as this one may know; does not take it. */
 bool spool_is_locked(int directory_fd);

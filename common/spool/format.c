@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Headers and frames of the spool, from and to bytes, field by field; the layout is in the header file. */
+/* Headers and frames to and from bytes, field by field; the layout is in the header file. */
 
 #include "common/spool/format.h"
 

@@ -7,15 +7,15 @@
  *
  *	<16 hex digits of the first sequence>-<4 hex digits, the attempt>.seg
  *
- * Names sort as the messages follow each other. A second attempt begins where a former one, whose write or
- * sync failed, had not got safely to disk: it may repeat messages of it, under the same sequences.
+ * Names sort as the messages follow each other. A second attempt begins where an earlier one, whose write or
+ * sync failed, was not safely on disk: it may repeat its messages, under the same sequences.
  *
  * header (SPOOL_HEADER_SIZE bytes):
  *	  0  8  magic "NLSPOOL\n"
  *	  8  4  format version (SPOOL_VERSION)
  *	 12  4  header size; larger ones may follow in the same version, with the checksum at their end
- *	 16 16  spool id: random, new whenever the spool is made anew or the machine id differs
- *	 32 16  previous spool id: of the spool that this one goes on from, when the machine id
+ *	 16 16  spool id: random, new whenever the spool is recreated or the machine id differs
+ *	 32 16  previous spool id: of the spool that this one continues, when the machine id
  *		differed; else zeros
  *	 48 32  SHA-256 of the machine id
  *	 80 32  public log ID that the messages belong to; zeros: the node's configured one
@@ -23,7 +23,7 @@
  *	120  8  messages written before this segment, since the spool was made
  *	128  8  bytes (of messages, before compression) written before this segment
  *	136  8  time of the first message, ns since 1970
- *	144 16  boot id of the kernel under which it was written; zeros: not known
+ *	144 16  boot id of the kernel under which it was written; zeros: unknown
  *	160  4  CRC32C of everything before
  *
  * frame (SPOOL_FRAME_SIZE bytes and the payload):
@@ -38,17 +38,17 @@
  *	44  4  CRC32C of bytes 4 to 43 and the payload
  *	48  .. payload
  *
- * Within a segment sequences follow each other by one. Between segments they may jump: after a power cut, so
- * that a sequence that somebody may have seen is never given to another message. Losses are told from the
+ * Within a segment sequences grow by one. Between segments they may jump: after a power cut, so that a
+ * sequence that a reader may have seen is never given to another message. Losses are computed from the
  * messages and bytes before, which do not jump. Sequences begin at 1.
  *
- * A segment is never appended to by another run. Bytes that are no frame are legal only at the end of a
+ * A segment is never appended to by another run. Bytes that are not a frame are legal only at the end of a
  * segment (a run that was killed, a disk that refused); anywhere else they are damage.
  *
- * A machine id that differs (a cloned image) makes a new spool in the same directory, whose sequences go on
- * from the old one's. The old messages stay, and are delivered under the old spool id and sequences: the
- * clone sends exactly what the original sends, so the row key tells that it is the same; and a machine that
- * merely got another id loses nothing. What is recorded from then on is the new spool's alone.
+ * A different machine id (a cloned image) makes a new spool in the same directory, whose sequences continue
+ * the old one's. The old messages stay, and are delivered under the old spool id and sequences: the clone
+ * sends exactly what the original sends, so that the row key shows that they are the same; and a machine that
+ * merely got another id loses nothing. What is recorded from then on belongs to the new spool alone.
  */
 
 #include "common/log_id.h"
@@ -103,7 +103,7 @@ struct spool_frame {
 	uint32_t checksum; /* of the frame with its payload */
 };
 
-/* How far somebody has got: everything up to and with this sequence. Zeroes: nothing. */
+/* How far a reader has got: everything up to and including this sequence. Zeros: nothing. */
 struct spool_position {
 	struct spool_id spool_id;
 	uint64_t sequence;
@@ -114,21 +114,21 @@ struct spool_position {
 
 void spool_header_encode(const struct spool_header *header, uint8_t ret_data[static SPOOL_HEADER_SIZE]);
 /*
- * Needs the first n bytes of a segment, at best SPOOL_HEADER_SIZE_MAX. -EBADMSG when it is no sound header
- * (or n too small for it), -EPROTONOSUPPORT when it is a sound one of a newer version.
+ * Takes the first n bytes of a segment, best SPOOL_HEADER_SIZE_MAX. 0; -EBADMSG when they are not a sound
+ * header, or n is too small for it; -EPROTONOSUPPORT for a sound one of a newer version.
  */
 int spool_header_decode(const uint8_t *data, size_t n, struct spool_header *ret_header);
 
-/* Writes the frame's header, both checksums worked out; the checksum member is not read. */
+/* Writes the frame's header with both checksums; the checksum member is not read. */
 void spool_frame_encode(const struct spool_frame *frame, const void *payload,
 			uint8_t ret_data[static SPOOL_FRAME_SIZE]);
-/* Checks the header alone: -EBADMSG when it is not sound. Flags that are not known count as damage. */
+/* Checks the header alone: 0; -EBADMSG when it is not sound. Unknown flags count as damage. */
 int spool_frame_decode(const uint8_t data[static SPOOL_FRAME_SIZE], struct spool_frame *ret_frame);
-/* Whether header and payload are what was written. */
+/* Whether header and payload are as they were written. */
 bool spool_frame_check(const struct spool_frame *frame, const uint8_t data[static SPOOL_FRAME_SIZE],
 		       const void *payload);
-/* Where a frame may begin at the earliest in n bytes: n when nowhere; the magic may be cut short by
- * the end. */
+/* The first offset in n bytes at which a frame may begin, n when there is none; the end may cut the magic
+ * short. */
 size_t spool_frame_search(const void *data, size_t n);
 
 bool spool_id_is_zero(const struct spool_id *id);
@@ -136,5 +136,5 @@ bool spool_id_equal(const struct spool_id *a, const struct spool_id *b);
 void spool_id_format(const struct spool_id *id, char ret_text[static SPOOL_ID_TEXT_MAX]);
 
 void spool_name_format(uint64_t first_sequence, unsigned int attempt, char ret_name[static SPOOL_NAME_MAX]);
-/* 0 or -EINVAL when it is not a segment's name. */
+/* 0; -EINVAL when it is not a segment's name. */
 int spool_name_parse(const char *name, uint64_t *ret_first_sequence, unsigned int *ret_attempt);

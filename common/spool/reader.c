@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The reading side of the spool: what a frame means to somebody who has got so far. Messages that come again
- * (written twice after a failed sync) are dropped by their sequence; messages that are missing are told from
- * the totals that headers and frames carry, so that a removed segment is known to the byte.
+ * What a frame means to a reader at a position. Messages that come again (written twice after a failed sync)
+ * are dropped by their sequence; missing ones are computed from the totals that headers and frames carry, so
+ * that a removed segment is known to the byte.
  */
 
 #include "common/spool/reader.h"
@@ -18,7 +18,7 @@ struct tally {
 	struct spool_walk walk;
 	bool begun;
 	uint64_t target; /* the sequence */
-	bool held;	 /* a frame that does not lie before */
+	bool held;	 /* the frame is at the target or behind it */
 	struct spool_frame frame;
 	uint64_t messages, bytes;
 };
@@ -28,9 +28,9 @@ struct spool_reader {
 	struct spool_walk walk;
 	unsigned int patience; /* the walk's */
 	struct spool_position position;
-	bool known;	      /* the position is one: what is missing behind it is a gap */
+	bool known;	      /* the position is valid: what is missing behind it is a gap */
 	uint64_t first;	      /* messages before this sequence are not wanted */
-	bool held;	      /* a frame is read but not handed out */
+	bool held;	      /* a frame is read but not returned yet */
 	uint64_t sought;      /* sequence at which reading began */
 	unsigned int entered; /* segments since then */
 	struct spool_frame frame;
@@ -62,8 +62,8 @@ void spool_reader_free(struct spool_reader *reader)
 }
 
 /*
- * The newest sound header before *at in the listing, and *at moved there: 1; 0 when there is none; -errno.
- * Segments that are damaged, or whose disk fails, are the walk's to judge.
+ * Moves *at back to the segment with the newest sound header before it: 1; 0 when there is none; -errno.
+ * Damaged and unreadable segments are the walk's business.
  */
 static int next_older_header(struct spool_reader *reader, const struct spool_listing *listing, size_t *at,
 			     struct spool_header *ret_header)
@@ -81,27 +81,12 @@ static int next_older_header(struct spool_reader *reader, const struct spool_lis
 	return 0;
 }
 
-/* Takes the id from the newest segment, and finds out whether this program can read it. */
-static int look_at_newest(struct spool_reader *reader)
-{
-	_cleanup_spool_listing_ struct spool_listing listing = {};
-	struct spool_header header;
-	size_t at;
-	int r;
-
-	r = spool_list(reader->directory_fd, &listing);
-	if (r < 0)
-		return r;
-	at = listing.n;
-	r = next_older_header(reader, &listing, &at, &header);
-	if (r > 0)
-		spool_id_format(&header.spool_id, reader->id);
-	return MIN(r, 0);
-}
-
 int spool_reader_new(int directory_fd, struct spool_reader **ret_reader)
 {
 	_cleanup_(spool_reader_freep) struct spool_reader *reader = NULL;
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	struct spool_header newest;
+	size_t at;
 	int r;
 
 	reader = calloc(1, sizeof(*reader));
@@ -113,9 +98,16 @@ int spool_reader_new(int directory_fd, struct spool_reader **ret_reader)
 	if (reader->directory_fd < 0)
 		return reader->directory_fd;
 	spool_walk_init(&reader->walk, reader->directory_fd, 0);
-	r = look_at_newest(reader);
+	r = spool_list(reader->directory_fd, &listing);
 	if (r < 0)
 		return r;
+	/* Its id, and whether this program can read it. */
+	at = listing.n;
+	r = next_older_header(reader, &listing, &at, &newest);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		spool_id_format(&newest.spool_id, reader->id);
 	*ret_reader = TAKE_PTR(reader);
 	return 0;
 }
@@ -146,8 +138,9 @@ int spool_reader_seek(struct spool_reader *reader, uint64_t sequence)
 	return 0;
 }
 
-/* 1 when a segment there belongs to this spool, or to the one that went on from it. */
-static int spool_is_there(struct spool_reader *reader, const struct spool_id *id)
+/* 1 when a segment belongs to this spool, or to the one that continues it, or when there are none; 0; -errno.
+ */
+static int spool_exists(struct spool_reader *reader, const struct spool_id *id)
 {
 	_cleanup_spool_listing_ struct spool_listing listing = {};
 	struct spool_header header;
@@ -170,7 +163,7 @@ int spool_reader_seek_position(struct spool_reader *reader, const struct spool_p
 
 	if (spool_id_is_zero(&position->spool_id))
 		return spool_reader_seek(reader, 0);
-	r = spool_is_there(reader, &position->spool_id);
+	r = spool_exists(reader, &position->spool_id);
 	if (r < 0)
 		return r;
 	restart(reader, r ? position->sequence + 1 : 0);
@@ -179,24 +172,6 @@ int spool_reader_seek_position(struct spool_reader *reader, const struct spool_p
 	reader->first = 0;
 	spool_id_format(&position->spool_id, reader->id);
 	return 0;
-}
-
-/* Another segment: 1 when it is of another spool than the one so far. */
-static int enter_segment(struct spool_reader *reader)
-{
-	const struct spool_header *header = &reader->walk.scan.header;
-	struct spool_position *position = &reader->position;
-	bool first = spool_id_is_zero(&position->spool_id);
-
-	reader->damaged = 0;
-	spool_id_format(&header->spool_id, reader->id);
-	if (spool_id_equal(&header->spool_id, &position->spool_id))
-		return 0;
-	/* Of a spool that goes on from another the totals go on too; else everything begins again. */
-	if (!spool_id_equal(&header->previous_id, &position->spool_id))
-		*position = (struct spool_position){};
-	position->spool_id = header->spool_id;
-	return !first;
 }
 
 static struct spool_position position_after(const struct spool_reader *reader)
@@ -218,25 +193,7 @@ static uint64_t messages_before(const struct spool_reader *reader)
 	return spool_messages_before(&reader->walk.scan.header, reader->frame.sequence);
 }
 
-static bool is_gap(const struct spool_reader *reader)
-{
-	return reader->known && messages_before(reader) > reader->position.messages;
-}
-
-/*
- * Where reading began, the segment before may hold what is missing at the end of this one: it could not be
- * synced, and the run that wrote it again did not get to its end. Looked at once.
- */
-static bool look_further_back(struct spool_reader *reader)
-{
-	if (reader->entered > 2 || reader->walk.further_back)
-		return false;
-	restart(reader, reader->sought);
-	reader->walk.further_back = true;
-	return true;
-}
-
-/* What is missing before the held frame; moves the position over it. */
+/* Describes what is missing before the held frame, and moves the position behind it. */
 static void take_gap(struct spool_reader *reader, struct spool_gap *ret_gap)
 {
 	struct spool_position *position = &reader->position;
@@ -257,7 +214,29 @@ static void take_gap(struct spool_reader *reader, struct spool_gap *ret_gap)
 	ret_gap->position = *position;
 }
 
-/* Reads until a frame is held that is wanted: SPOOL_READ_MESSAGE, or what came instead. */
+/* Another segment: true when it belongs to another spool than the previous one. */
+static bool enter_segment(struct spool_reader *reader)
+{
+	const struct spool_header *header = &reader->walk.scan.header;
+	struct spool_position *position = &reader->position;
+	bool first = spool_id_is_zero(&position->spool_id);
+
+	reader->entered++;
+	reader->damaged = 0;
+	spool_id_format(&header->spool_id, reader->id);
+	if (spool_id_equal(&header->spool_id, &position->spool_id))
+		return false;
+	/* A spool that continues another also continues its totals; else they begin again. */
+	if (!spool_id_equal(&header->previous_id, &position->spool_id))
+		*position = (struct spool_position){};
+	position->spool_id = header->spool_id;
+	/* What is missing here, no other spool holds. */
+	if (!first)
+		reader->walk.further_back = true;
+	return !first;
+}
+
+/* Reads until a wanted frame is held: SPOOL_READ_MESSAGE, or what came instead. */
 static int hold_frame(struct spool_reader *reader)
 {
 	while (!reader->held) {
@@ -266,12 +245,8 @@ static int hold_frame(struct spool_reader *reader)
 		if (r <= 0)
 			return r;
 		if (r == SPOOL_WALK_SEGMENT) {
-			reader->entered++;
-			if (enter_segment(reader) > 0) {
-				/* What is missing here, no other spool holds. */
-				reader->walk.further_back = true;
+			if (enter_segment(reader))
 				return SPOOL_READ_NEW_SPOOL;
-			}
 			continue;
 		}
 		if (reader->frame.sequence <= reader->position.sequence)
@@ -298,16 +273,24 @@ int spool_reader_next(struct spool_reader *reader, struct spool_message *ret_mes
 		r = spool_frame_message(&reader->frame, reader->payload, &reader->buffer,
 					&reader->buffer_size, &data);
 		if (r == -EBADMSG) {
-			/* Missing, then, before the next one. */
+			/* Then it is missing before the next one. */
 			reader->walk.scan.damaged++;
 			reader->held = false;
 			continue;
 		}
 		if (r < 0)
 			return r;
-		if (is_gap(reader)) {
-			if (look_further_back(reader))
+		if (reader->known && messages_before(reader) > reader->position.messages) {
+			/*
+			 * Near the start, what is missing may be at the end of the segment before: it could
+			 * not be synced, and the run that wrote it again was stopped before its end. Begin
+			 * there, once.
+			 */
+			if (reader->entered <= 2 && !reader->walk.further_back) {
+				restart(reader, reader->sought);
+				reader->walk.further_back = true;
 				continue;
+			}
 			take_gap(reader, ret_gap);
 			return SPOOL_READ_GAP;
 		}
@@ -333,7 +316,7 @@ const char *spool_reader_id(const struct spool_reader *reader)
 	return reader->id;
 }
 
-/* Moves a tally up to the first message with at least this sequence. */
+/* Moves a tally to the first message with at least this sequence. 0 or -errno. */
 static int tally_advance(struct tally *tally, int directory_fd, uint64_t sequence)
 {
 	if (!tally->begun) {
@@ -366,21 +349,16 @@ static int tally_advance(struct tally *tally, int directory_fd, uint64_t sequenc
 	return 0;
 }
 
-/* Whether the segment that a tally stands in is gone, and with it what was to be counted. */
-static bool tally_is_stale(const struct tally *tally)
-{
-	struct stat st;
-
-	return tally->held && fstat(tally->walk.fd, &st) == 0 && st.st_nlink == 0;
-}
-
 int spool_reader_backlog(struct spool_reader *reader, uint64_t sequence, uint64_t *ret_messages,
 			 uint64_t *ret_bytes, int64_t *ret_oldest)
 {
 	struct tally *oldest = &reader->oldest, *newest = &reader->newest;
+	struct stat st;
 	int r;
 
-	if (sequence < oldest->target || tally_is_stale(oldest))
+	/* Begin again also when the segment that it stands in is gone, and with it what was to be counted. */
+	if (sequence < oldest->target ||
+	    (oldest->held && fstat(oldest->walk.fd, &st) == 0 && st.st_nlink == 0))
 		tally_deinit(oldest);
 	r = tally_advance(oldest, reader->directory_fd, sequence);
 	if (r < 0)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Mends a spool that no daemon holds. A segment can't have a hole, so what stands behind a damaged part
- * becomes a segment of its own, durably, before the old one is cut off; until then readers merely see those
- * messages twice, and drop them.
+ * A segment can't have a hole, so what stands behind a damaged part becomes a segment of its own, durably,
+ * before the old one is cut off; until then readers merely see those messages twice, and drop them.
  */
 
-#include "common/spool/check.h"
+#include "common/spool/repair.h"
 
 #include "common/cleanup.h"
 #include "common/file.h"
@@ -20,12 +19,12 @@
 
 struct repair {
 	int directory_fd;
-	const char *name; /* of the segment that is mended */
+	const char *name; /* of the segment under repair */
 	int fd;
 	struct spool_header header;
 	struct stat status;
 	uint64_t cut; /* where the first damage or the torn tail begins; UINT64_MAX none */
-	bool damaged; /* a region was met since the last frame */
+	bool damaged; /* a region was found since the last frame */
 	int error;    /* of setting aside */
 	int out;      /* the segment that takes what stands behind the damage */
 };
@@ -41,7 +40,7 @@ static int open_damaged(const struct repair *repair)
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	/* Like the spool itself, as far as we may. */
+	/* Like the spool itself, as far as we are allowed. */
 	if (fstat(repair->directory_fd, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) == 0)
 		(void)fchmod(fd, st.st_mode & 0777);
 	return fd;
@@ -72,7 +71,7 @@ static void on_damage(uint64_t offset, uint64_t length, void *userdata)
 		repair->error = r;
 }
 
-/* Makes the segment under construction durable under a name that is free. */
+/* Makes the new segment durable, under a free name. */
 static int finish_part(struct repair *repair, uint64_t first_sequence)
 {
 	char name[SPOOL_NAME_MAX];
@@ -114,13 +113,7 @@ static int begin_part(struct repair *repair, const struct spool_frame *frame)
 	return write_all(repair->out, data, sizeof(data));
 }
 
-static int copy_frame(struct repair *repair, const struct spool_frame *frame, const uint8_t *payload)
-{
-	/* The scan hands out the payload behind its header, as both stand in the file. */
-	return write_all(repair->out, payload - SPOOL_FRAME_SIZE, SPOOL_FRAME_SIZE + (size_t)frame->stored);
-}
-
-/* A frame whose checksums hold: -EBADMSG, and set aside, when it still does not hold a message. */
+/* Checksums hold, but the payload may still not decompress: then it is set aside. 0, -EBADMSG or -ENOMEM. */
 static int check_message(struct repair *repair, const struct spool_scan *scan,
 			 const struct spool_frame *frame, const uint8_t *payload)
 {
@@ -161,8 +154,10 @@ static int split(struct repair *repair, uint64_t *ret_end)
 			r = r ?: begin_part(repair, &frame);
 			first = frame.sequence;
 		}
+		/* The scan returns the payload behind its header, as both stand in the file. */
 		if (r == 0 && repair->out >= 0)
-			r = copy_frame(repair, &frame, payload);
+			r = write_all(repair->out, payload - SPOOL_FRAME_SIZE,
+				      SPOOL_FRAME_SIZE + (size_t)frame.stored);
 		if (r < 0)
 			break;
 	}
@@ -173,39 +168,23 @@ static int split(struct repair *repair, uint64_t *ret_end)
 	return r ?: finish_part(repair, first);
 }
 
-static int move_segment(struct repair *repair)
-{
-	_cleanup_close_ int directory = open_damaged(repair);
-
-	if (directory < 0)
-		return directory;
-	if (renameat(repair->directory_fd, repair->name, directory, repair->name) < 0)
-		return -errno;
-	return fsync(repair->directory_fd) < 0 || fsync(directory) < 0 ? -errno : 0;
-}
-
-static int cut_segment(struct repair *repair, uint64_t size)
-{
-	_cleanup_close_ int fd =
-		openat(repair->directory_fd, repair->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)size) < 0 || fsync(fd) < 0)
-		return -errno;
-	return 0;
-}
-
 static int repair_segment(int directory_fd, const char *name)
 {
 	struct repair repair = {.directory_fd = directory_fd, .name = name, .cut = UINT64_MAX, .out = -1};
-	_cleanup_close_ int fd = -1;
+	_cleanup_close_ int fd = -1, damaged = -1, writable = -1;
 	uint64_t end, size;
 	int r;
 
 	r = spool_segment_open(directory_fd, name, &repair.header, &size, &fd);
-	if (r == -EBADMSG || r == -EIO)
-		return move_segment(&repair);
+	if (r == -EBADMSG || r == -EIO) {
+		/* As a whole: without a header nothing in it can be delivered. */
+		damaged = open_damaged(&repair);
+		if (damaged < 0)
+			return damaged;
+		if (renameat(directory_fd, name, damaged, name) < 0)
+			return -errno;
+		return fsync(directory_fd) < 0 || fsync(damaged) < 0 ? -errno : 0;
+	}
 	if (r < 0)
 		return r;
 	repair.fd = fd;
@@ -216,7 +195,12 @@ static int repair_segment(int directory_fd, const char *name)
 	if (r < 0)
 		return r;
 	repair.cut = MIN(repair.cut, end);
-	return repair.cut < size ? cut_segment(&repair, repair.cut) : 0;
+	if (repair.cut >= size)
+		return 0;
+	writable = openat(directory_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (writable < 0)
+		return -errno;
+	return ftruncate(writable, (off_t)repair.cut) < 0 || fsync(writable) < 0 ? -errno : 0;
 }
 
 int spool_repair(int directory_fd, spool_found found, void *userdata, struct spool_report *ret_report)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The order in which segments are read: one is left only when a later one is there and nothing more has come
- * to it since, because the writer begins a new one only when it is done with the old.
+ * The order in which segments are read. A segment is left only when a later one is there and the segment has
+ * not grown since, because the writer begins a new one only when it is done with the old.
  */
 
 #include "common/spool/walk.h"
@@ -30,7 +30,7 @@ void spool_walk_deinit(struct spool_walk *walk)
 	walk->name[0] = '\0';
 }
 
-/* Whether an input error is to be taken for damage: it has come often enough, one time after another. */
+/* Whether an input error counts as damage: it has come often enough in a row. */
 static bool is_damage(struct spool_walk *walk)
 {
 	if (walk->io_errors >= walk->patience)
@@ -39,7 +39,8 @@ static bool is_damage(struct spool_walk *walk)
 	return false;
 }
 
-/* Whether a segment is of the spool that the walk is in, or of the one that goes on from it. 1, 0 or -errno.
+/* Whether a segment belongs to the spool that the walk is in, or to the one that continues it. 1, 0 or
+ * -errno.
  */
 static int is_related(struct spool_walk *walk, const char *name)
 {
@@ -49,7 +50,7 @@ static int is_related(struct spool_walk *walk, const char *name)
 	int r;
 
 	r = spool_segment_open(walk->directory_fd, name, &header, NULL, &fd);
-	/* No header that can be read, or no segment any more: that is for whoever enters it to find out. */
+	/* No readable header, or removed since: enter() will find out. */
 	if (r == -ENOENT || r == -EBADMSG || r == -EPROTONOSUPPORT || (r == -EIO && is_damage(walk)))
 		return 1;
 	if (r < 0)
@@ -58,10 +59,10 @@ static int is_related(struct spool_walk *walk, const char *name)
 }
 
 /*
- * Whether the segment that the walk is in, or was in, is not among them, and all there are come before it, or
- * are another spool's, whose names may be any: the spool was made anew. 1, 0 or -errno.
+ * Whether another spool has taken the place of the one that the walk is in: its segment is gone, and all that
+ * are listed come before it, or belong to another spool, whose names may be any. 1, 0 or -errno.
  */
-static int made_anew(struct spool_walk *walk, const struct spool_listing *listing)
+static int was_replaced(struct spool_walk *walk, const struct spool_listing *listing)
 {
 	const char *newest;
 	struct stat st;
@@ -82,10 +83,8 @@ static int made_anew(struct spool_walk *walk, const struct spool_listing *listin
 	return r < 0 ? r : !r;
 }
 
-/*
- * Moves the index to the segments that begin before the one there, if they are of the same spool. 0 or
- * -errno.
- */
+/* Moves the index to the segments that begin before the one there, if they belong to the same spool. 0 or
+ * -errno. */
 static int step_back(const struct spool_walk *walk, const struct spool_listing *listing, size_t *index)
 {
 	const struct spool_entry *entries = listing->entries;
@@ -113,7 +112,7 @@ static int step_back(const struct spool_walk *walk, const struct spool_listing *
 	return 0;
 }
 
-/* The index of the segment to go to; listing->n when there is none. 0 or -errno. */
+/* The index of the next segment; listing->n when there is none. 0 or -errno. */
 static int choose(struct spool_walk *walk, const struct spool_listing *listing, size_t *ret_index)
 {
 	size_t i;
@@ -129,7 +128,7 @@ static int choose(struct spool_walk *walk, const struct spool_listing *listing, 
 			*ret_index = i;
 		return r;
 	}
-	r = made_anew(walk, listing);
+	r = was_replaced(walk, listing);
 	if (r < 0)
 		return r;
 	for (i = 0; r == 0 && i < listing->n; i++)
@@ -180,7 +179,7 @@ static int enter_next(struct spool_walk *walk)
 	if (i == listing.n)
 		return SPOOL_WALK_END;
 	if (walk->fd >= 0 && !walk->final) {
-		/* What was written between the last look at this segment and the next one's making. */
+		/* Read what was written to it before the next one was begun. */
 		walk->final = true;
 		return SPOOL_WALK_FRAME;
 	}
@@ -188,17 +187,11 @@ static int enter_next(struct spool_walk *walk)
 	return r == 1 ? SPOOL_WALK_SEGMENT : r;
 }
 
-static bool has_rest(const struct spool_walk *walk)
-{
-	uint8_t byte;
-
-	return pread(walk->fd, &byte, 1, (off_t)walk->scan.offset) != 0;
-}
-
 int spool_walk_next(struct spool_walk *walk, struct spool_frame *ret_frame, const uint8_t **ret_payload)
 {
 	for (;;) {
 		int r = 0, error = 0;
+		uint8_t byte;
 
 		if (walk->fd >= 0)
 			r = spool_scan_next(&walk->scan, ret_frame, ret_payload);
@@ -206,12 +199,13 @@ int spool_walk_next(struct spool_walk *walk, struct spool_frame *ret_frame, cons
 			walk->io_errors = 0;
 			return SPOOL_WALK_FRAME;
 		}
-		/* Bytes that the disk does not give any more: only what follows can be had. */
+		/* The disk can't read on here: continue with the next segment. */
 		if (r == -EIO && is_damage(walk))
 			error = r;
 		else if (r < 0)
 			return r;
-		if (walk->final && (walk->scan.resync || has_rest(walk)))
+		if (walk->final &&
+		    (walk->scan.resync || pread(walk->fd, &byte, 1, (off_t)walk->scan.offset) != 0))
 			walk->unusable = true;
 		r = enter_next(walk);
 		if (r == SPOOL_WALK_END && error < 0)

@@ -3,7 +3,7 @@
 
 /*
  * Goes through the frames of a whole spool, from segment to segment, while segments are added at one end and
- * removed at the other. What the frames mean (seen before, missing) is for the reader to say.
+ * removed at the other. What the frames mean (seen before, missing) is the reader's business.
  */
 
 #include "common/spool/directory.h"
@@ -14,15 +14,14 @@
 struct spool_walk {
 	int directory_fd; /* borrowed */
 	uint64_t start;	  /* where to begin: the newest segment that begins at this sequence or before */
-	/* One before that: after a failed sync it may hold what the next one was to repeat. */
+	/* Begin one segment earlier: after a failed sync it may hold what the next one was to repeat. */
 	bool further_back;
 	char name[SPOOL_NAME_MAX]; /* of the segment it is in; "" for none */
 	int fd;
 	struct spool_scan scan;
 	bool final;    /* a later segment is there: this one doesn't grow any more */
 	bool unusable; /* bytes at the end of a segment, or whole segments, could not be used */
-	/* So many calls in a row say -EIO before what can't be read is stepped over as damage; 0: none does.
-	 */
+	/* Calls in a row that return -EIO before what can't be read is skipped as damage; 0: none. */
 	unsigned int patience;
 	unsigned int io_errors; /* so far */
 };

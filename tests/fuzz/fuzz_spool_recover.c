@@ -10,8 +10,8 @@
 #include "common/crc32c.h"
 #include "common/file.h"
 #include "common/little_endian.h"
-#include "common/spool/check.h"
 #include "common/spool/reader.h"
+#include "common/spool/repair.h"
 #include "daemon/spool/store.h"
 #include "tests/fuzz/fuzz_support.h"
 

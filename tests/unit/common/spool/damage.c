@@ -8,6 +8,7 @@
 #include "common/little_endian.h"
 #include "common/spool/check.h"
 #include "common/spool/directory.h"
+#include "common/spool/repair.h"
 #include "daemon/spool/store.h"
 #include "tests/unit/common/spool/support.h"
 
