@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Damaged parts are named after their segments, and segments' names ascend, so names tell which are the
- * oldest.
- */
+/* Damaged parts are named after their segments, whose names ascend, so the first name is the oldest. */
 
 #include "daemon/spool/damaged.h"
 
@@ -10,7 +8,7 @@
 #include "common/spool/directory.h"
 #include "common/spool/scan.h"
 #include "daemon/spool/files.h"
-#include "daemon/spool/store.h"
+#include "daemon/spool/segments.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +16,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-/* Of one run. */
+/* Bytes that one run keeps. */
 #define KEPT_MAX (UINT64_C(1) << 20)
 
 int spool_damaged_open(const struct spool_store *store)
@@ -32,7 +30,7 @@ int spool_damaged_open(const struct spool_store *store)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Keeps a part for whoever wants to look at it. It is not needed: failures are no matter. */
+/* Keeps a part for a person to look at. The spool does not need it, so failures do not matter. */
 static void keep(struct spool_store *store, int fd, const char *segment, uint64_t offset, uint64_t length)
 {
 	_cleanup_close_ int directory = -1;
@@ -110,8 +108,8 @@ static int is_kept(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-/* Goes through the files, oldest first, and removes them as long as they are together larger than max. */
-static bool look_through(struct spool_store *store, uint64_t max)
+/* Measures the files, then removes the oldest while their sum is larger than max. */
+static bool shrink(struct spool_store *store, uint64_t max)
 {
 	_cleanup_close_ int fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME,
 					O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -144,10 +142,10 @@ void spool_damaged_measure(struct spool_store *store)
 
 	if (fd >= 0)
 		file_remove_temporary(fd, NULL);
-	look_through(store, UINT64_MAX);
+	shrink(store, UINT64_MAX);
 }
 
 bool spool_damaged_shrink(struct spool_store *store, uint64_t max)
 {
-	return store->damaged_size > max && look_through(store, max);
+	return store->damaged_size > max && shrink(store, max);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The newest of each is enough: sequences only grow, and losses add up until they are told. */
+/* The newest of each is enough: sequences only grow, and losses add up until they are reported. */
 
 #include "daemon/spool/events.h"
 

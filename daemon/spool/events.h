@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the spool's thread has to say, carried to the loop: how far messages are stored, and what was lost
- * before the spool. */
+/* Carries what the spool's thread reports to the loop: how far messages are stored, and what was lost before
+ * the spool. */
 
 #include "daemon/spool/writer.h"
 
@@ -18,7 +18,7 @@ struct spool_events_ops {
 int spool_events_new(struct event_base *base, const struct spool_events_ops *ops, void *userdata,
 		     struct spool_events **ret_events);
 void spool_events_free(struct spool_events *events);
-/* A loss that the loop has not come to; zeros: none. */
+/* Takes a loss that the loop has not handled yet; zeros: none. */
 void spool_events_take_loss(struct spool_events *events, struct spool_loss *ret_loss);
 
 /* For spool_writer_new(), with the spool_events as its userdata. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The real disk: nothing but the system calls. */
+/* The real disk: plain system calls. */
 
 #include "daemon/spool/files.h"
 
@@ -48,7 +48,7 @@ static int system_fallocate(int fd, off_t size, void *userdata)
 static int system_renameat(int directory_fd, const char *from, const char *to, void *userdata)
 {
 	(void)userdata;
-	/* Never over a segment that is there. */
+	/* Never over an existing segment. */
 	return renameat2(directory_fd, from, directory_fd, to, RENAME_NOREPLACE);
 }
 

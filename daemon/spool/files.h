@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The file calls of the spool's writing side, in a table so that tests can put a failing disk in
- * their place. */
+/* The spool writer's file calls, in a table that tests replace with a failing disk. */
 
 #include <stdint.h>
 #include <sys/types.h>
 
 struct spool_files {
-	/* Each as the system call that it is named after: -1 with errno. */
+	/* Each like the system call of its name: -1 with errno. */
 	int (*openat)(int directory_fd, const char *name, int flags, mode_t mode, void *userdata);
 	ssize_t (*write)(int fd, const void *data, size_t n, void *userdata);
 	int (*fdatasync)(int fd, void *userdata);

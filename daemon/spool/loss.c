@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The note is a small JSON object, so that a person can read what the daemon could not tell. */
+/* The note is a small JSON object, so that a person can read what the daemon could not report. */
 
 #include "daemon/spool/loss.h"
 

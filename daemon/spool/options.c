@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The writer's own copy of its settings: a reload exchanges it as a whole. */
+/* The writer owns a copy of its settings, so that a reload replaces them as a whole. */
 
 #include "daemon/spool/options.h"
 
+#include "common/cleanup.h"
 #include "common/time_text.h"
 
 #include <errno.h>
@@ -11,68 +12,69 @@
 #define MEMORY_MAX     (UINT64_C(16) << 20)
 #define SYNC_BYTES     (UINT64_C(4) << 20)
 #define RETRY_INTERVAL NSEC_PER_SEC
+#define RESERVE_MIN    (UINT64_C(16) << 10)
+#define RESERVE_MAX    (UINT64_C(2) << 20)
 
-void spool_options_free(struct spool_writer_options *options)
+static size_t text_size(const char *text)
 {
-	if (!options)
-		return;
-	free((char *)options->directory);
-	free((char *)options->upload_directory);
-	free((char *)options->machine_id_file);
-	free((char *)options->boot_id_file);
-	for (size_t i = 0; options->sinks && options->sinks[i]; i++)
-		free(options->sinks[i]);
-	free((void *)options->sinks);
-	free(options);
-}
-static int copy_text(const char **text)
-{
-	if (!*text)
-		return 0;
-	*text = strdup(*text);
-	return *text ? 0 : -ENOMEM;
+	return text ? strlen(text) + 1 : 0;
 }
 
-static int copy_sinks(struct spool_writer_options *copy, char *const *sinks)
+/* Appends a text to the block. */
+static char *copy_text(const char *text, char **end)
 {
-	size_t n = 0;
-	char **names;
+	char *copy = *end;
 
-	while (sinks && sinks[n])
-		n++;
-	names = calloc(n + 1, sizeof(*names));
-	if (!names)
-		return -ENOMEM;
-	copy->sinks = names;
-	for (size_t i = 0; i < n; i++) {
-		names[i] = strdup(sinks[i]);
-		if (!names[i])
-			return -ENOMEM;
-	}
-	return 0;
+	if (!text)
+		return NULL;
+	*end = stpcpy(copy, text) + 1;
+	return copy;
 }
 
 int spool_options_copy(const struct spool_writer_options *options, struct spool_writer_options **ret_copy)
 {
-	_cleanup_(spool_options_freep) struct spool_writer_options *copy = calloc(1, sizeof(*copy));
-	int r;
+	/* In this order, so that all is aligned. */
+	struct {
+		struct spool_writer_options options;
+		char *sinks[];
+	} * block;
+	size_t n = 0, size;
+	char *end;
 
-	if (!copy)
+	size = text_size(options->directory) + text_size(options->upload_directory) +
+	       text_size(options->machine_id_file) + text_size(options->boot_id_file);
+	for (; options->sinks && options->sinks[n]; n++)
+		size += text_size(options->sinks[n]);
+	block = malloc(sizeof(*block) + (n + 1) * sizeof(*block->sinks) + size);
+	if (!block)
 		return -ENOMEM;
-	*copy = *options;
-	copy->sinks = NULL;
-	/* All, so that none is left that is not its own. */
-	r = copy_text(&copy->directory);
-	r = copy_text(&copy->upload_directory) ?: r;
-	r = copy_text(&copy->machine_id_file) ?: r;
-	r = copy_text(&copy->boot_id_file) ?: r;
-	r = r ?: copy_sinks(copy, options->sinks);
-	if (r < 0)
-		return r;
-	copy->memory_max = copy->memory_max ?: MEMORY_MAX;
-	copy->sync_bytes = copy->sync_bytes ?: SYNC_BYTES;
-	copy->retry_interval = copy->retry_interval ?: RETRY_INTERVAL;
-	copy->file_mode = copy->file_mode ?: 0600;
-	*ret_copy = TAKE_PTR(copy);
+	end = (char *)&block->sinks[n + 1];
+	for (size_t i = 0; i < n; i++)
+		block->sinks[i] = copy_text(options->sinks[i], &end);
+	block->sinks[n] = NULL;
+	block->options = *options;
+	block->options.sinks = block->sinks;
+	block->options.directory = copy_text(options->directory, &end);
+	block->options.upload_directory = copy_text(options->upload_directory, &end);
+	block->options.machine_id_file = copy_text(options->machine_id_file, &end);
+	block->options.boot_id_file = copy_text(options->boot_id_file, &end);
+	block->options.memory_max = options->memory_max ?: MEMORY_MAX;
+	block->options.sync_bytes = options->sync_bytes ?: SYNC_BYTES;
+	block->options.retry_interval = options->retry_interval ?: RETRY_INTERVAL;
+	block->options.file_mode = options->file_mode ?: 0600;
+	*ret_copy = &block->options;
 	return 0;
+}
+
+uint64_t spool_options_reserve(const struct spool_writer_options *options)
+{
+	return MIN(MAX(options->max_size / 64, RESERVE_MIN), RESERVE_MAX);
+}
+
+uint64_t spool_options_usable(const struct spool_writer_options *options)
+{
+	/* As much again for damaged parts. */
+	uint64_t reserve = 2 * spool_options_reserve(options);
+
+	return options->max_size > reserve ? options->max_size - reserve : options->max_size / 2;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocks of frames between whoever appends and the disk. */
+/* Blocks of frames on their way to the disk. */
 
 #include "daemon/spool/queue.h"
 
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Where a frame's header keeps what is known before it is encoded; the format's own offsets. */
+/* Where a frame's header holds what is known before it is encoded: the format's offsets. */
 enum { AT_LENGTH = 12, AT_SEQUENCE = 16, AT_TIME = 24, AT_BYTES = 32 };
 
 void spool_queue_deinit(struct spool_queue *queue)
@@ -99,7 +99,7 @@ struct spool_block *spool_queue_unwritten(struct spool_queue *queue)
 	return block;
 }
 
-/* Frees a block that holds nothing any more; one is kept for the next messages while others are under way. */
+/* Frees an empty block; one is kept for the next messages while others are under way. */
 static void remove_block(struct spool_queue *queue, struct spool_block *previous, struct spool_block *block)
 {
 	if (previous)

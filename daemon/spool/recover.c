@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Recovery at start. Headers tell what each segment but the last holds, so that a large spool opens at once;
- * the last one is read through. Sequences go on where it ends, or jump when what was not synced may be gone:
- * readers may have seen it.
+ * only the last one is read. Sequences continue where it ends, or jump when unsynced messages may be lost:
+ * readers may have seen them.
  */
 
 #include "daemon/spool/recover.h"
@@ -14,7 +14,7 @@
 #include "common/spool/scan.h"
 #include "daemon/spool/damaged.h"
 #include "daemon/spool/files.h"
-#include "daemon/spool/store.h"
+#include "daemon/spool/segments.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* SHA-256 of a small file's text without its line end; of nothing when it can't be read. */
+/* SHA-256 of a small file's text without its line end; of an empty text when it can't be read. */
 static void hash_file(const char *path, uint8_t ret_digest[static 32])
 {
 	_cleanup_free_ char *text = NULL;
@@ -63,17 +63,17 @@ static void read_boot_id(const char *path, uint8_t ret_id[static 16])
 	}
 }
 
-/* What recovery keeps of one run through the directory. */
+/* What is found in the directory. */
 struct recovery {
 	struct spool_store *store;
-	bool unread;  /* the disk did not give all: what was there may have been seen */
+	bool unread;  /* the disk could not read all: readers may have seen the rest */
 	bool inexact; /* what follows the last segment was set aside: its own frames must tell */
 	uint64_t end_sequence, end_messages, end_bytes; /* seen in a segment without a header */
 	/* Of the last message in a segment that the next one was to repeat. */
 	uint64_t seen_sequence, seen_messages, seen_bytes;
 };
 
-/* A segment without a sound header: nothing in it can be delivered, but its frames tell how far it went. */
+/* A segment without a sound header: nothing in it can be delivered, but its frames tell how far it got. */
 static int set_segment_aside(struct recovery *recovery, const struct spool_entry *entry)
 {
 	struct spool_store *store = recovery->store;
@@ -90,7 +90,7 @@ static int set_segment_aside(struct recovery *recovery, const struct spool_entry
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_size <= SPOOL_HEADER_SIZE) {
-		/* Made, but its content had not got to the disk. */
+		/* Made, but its content never reached the disk. */
 		if (store->files->unlinkat(store->directory_fd, entry->name, store->files->userdata) < 0)
 			return -errno;
 		return 0;
@@ -112,27 +112,11 @@ static int set_segment_aside(struct recovery *recovery, const struct spool_entry
 	return 0;
 }
 
-static int add_segment(struct spool_store *store, const struct spool_segment *segment)
-{
-	if (store->n_segments == store->allocated) {
-		size_t n = MAX(store->allocated * 2, (size_t)64);
-		struct spool_segment *segments = reallocarray(store->segments, n, sizeof(*segments));
-
-		if (!segments)
-			return -ENOMEM;
-		store->segments = segments;
-		store->allocated = n;
-	}
-	store->segments[store->n_segments++] = *segment;
-	store->total_size += spool_blocks(segment->size);
-	return 0;
-}
-
 /*
- * A segment holds more than the next one's header says when it could not be synced: the next one repeats
- * that, but not all of it if the run was killed meanwhile. Readers may have seen it, so it is looked at.
+ * A segment that could not be synced holds more than the next one's header says: the next one repeats the
+ * rest, but not all of it if the run was killed meanwhile. Readers may have seen it, so it is read.
  */
-static int look_at_rest(struct recovery *recovery, struct spool_segment *segment)
+static int read_repeated(struct recovery *recovery, struct spool_segment *segment)
 {
 	struct spool_segment whole = *segment;
 	uint64_t end;
@@ -160,7 +144,7 @@ static int look_at_rest(struct recovery *recovery, struct spool_segment *segment
 	return 0;
 }
 
-/* Takes over what a segment's header says of the one before it. */
+/* Fills in what the last segment so far holds: as the next one's header says, or by reading it. */
 static int finish_previous(struct recovery *recovery, const struct spool_header *next)
 {
 	struct spool_store *store = recovery->store;
@@ -177,7 +161,7 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 		previous->bytes = next->bytes_before - previous->header.bytes_before;
 		previous->last_sequence = previous->header.first_sequence + previous->messages - 1;
 		previous->last_time = next->first_time;
-		return look_at_rest(recovery, previous);
+		return read_repeated(recovery, previous);
 	}
 	recovery->inexact = false;
 	r = spool_segment_open(store->directory_fd, previous->name, &previous->header, NULL, &fd);
@@ -193,23 +177,11 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 		return r;
 	/* The torn tail of a run that was killed. */
 	fd = openat(store->directory_fd, previous->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0) {
-		store->total_size -= spool_blocks(previous->size) - spool_blocks(end);
-		previous->size = end;
-	}
+	if (fd >= 0 && store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0)
+		spool_segments_resize(store, store->n_segments - 1, end);
 	kill_point("spool-tail-cut");
 	safe_close(fd);
 	return 0;
-}
-
-static int take_segment(struct recovery *recovery, const struct spool_segment *segment)
-{
-	int r = finish_previous(recovery, &segment->header);
-
-	if (r < 0)
-		return r;
-	recovery->end_sequence = recovery->end_messages = recovery->end_bytes = 0;
-	return add_segment(recovery->store, segment);
 }
 
 static int find_segments(struct recovery *recovery, char **ret_reason)
@@ -233,10 +205,15 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
 						      "use that one, or move the spool away",
 						      segment.name) < 0)
 			*ret_reason = NULL;
-		if (r == -EBADMSG || r == -EIO)
+		if (r == -EBADMSG || r == -EIO) {
 			r = set_segment_aside(recovery, &listing.entries[i]);
-		else if (r == 0)
-			r = take_segment(recovery, &segment);
+		} else if (r == 0) {
+			r = finish_previous(recovery, &segment.header);
+			if (r < 0)
+				return r;
+			recovery->end_sequence = recovery->end_messages = recovery->end_bytes = 0;
+			r = spool_segments_add(store, &segment);
+		}
 		if (r < 0)
 			return r;
 	}
@@ -244,8 +221,8 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
 }
 
 /*
- * Whether a sink has got further in this spool than the spool now goes: what it saw is gone. A cursor that is
- * there and can't be read may have: a sequence must never be given to two messages.
+ * Whether a sink has got further in this spool than the spool now reaches: what it saw is gone. A cursor that
+ * can't be read counts as ahead: a sequence must never be given to two messages.
  */
 static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
 {

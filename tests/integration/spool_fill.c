@@ -256,9 +256,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	if (options.public_id && log_id_parse(options.public_id, &public_id) == 0)
-		r = spool_writer_set_public_id(writer, &public_id);
-	if (r == 0)
-		r = fill(writer, &options);
+		spool_writer_set_public_id(writer, &public_id);
+	r = fill(writer, &options);
 	spool_writer_free(writer);
 	if (r < 0)
 		fprintf(stderr, "%s\n", strerror(-r));

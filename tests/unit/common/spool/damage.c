@@ -9,7 +9,6 @@
 #include "common/spool/check.h"
 #include "common/spool/directory.h"
 #include "common/spool/repair.h"
-#include "daemon/spool/store.h"
 #include "tests/unit/common/spool/support.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
 
 #include "common/spool/cursor.h"
 #include "common/time_text.h"
-#include "daemon/spool/store.h"
 #include "tests/unit/common/spool/support.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
  */
 
 #include "common/spool/directory.h"
-#include "daemon/spool/store.h"
+#include "daemon/spool/recover.h"
 #include "tests/unit/common/spool/support.h"
 
 #include <errno.h>
