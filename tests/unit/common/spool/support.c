@@ -48,148 +48,6 @@ static void remove_directory(void)
 	free(TAKE_PTR(directory));
 }
 
-void spool_test_disk_lock(void)
-{
-	pthread_mutex_lock(&spool_test.disk.lock);
-}
-
-void spool_test_disk_unlock(void)
-{
-	pthread_mutex_unlock(&spool_test.disk.lock);
-}
-
-static int disk_openat(int directory_fd, const char *name, int flags, mode_t mode, void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-	int error;
-
-	pthread_mutex_lock(&disk->lock);
-	error = disk->open_error;
-	pthread_mutex_unlock(&disk->lock);
-	if (error) {
-		errno = error;
-		return -1;
-	}
-	return spool_files_system.openat(directory_fd, name, flags, mode, NULL);
-}
-
-/* How much of a write the disk takes; -1 with errno. Called with the lock held. */
-static ssize_t disk_takes(struct spool_test_disk *disk, size_t n)
-{
-	disk->writes++;
-	errno = disk->write_error;
-	if (disk->write_error)
-		return -1;
-	if (disk->short_writes > 0)
-		n = MIN(n, disk->short_writes);
-	errno = ENOSPC;
-	if (disk->limited && disk->room <= 0)
-		return -1;
-	if (disk->limited)
-		n = MIN(n, (size_t)disk->room);
-	disk->room -= (int64_t)n;
-	return (ssize_t)n;
-}
-
-static ssize_t disk_write(int fd, const void *data, size_t n, void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-	ssize_t takes;
-
-	pthread_mutex_lock(&disk->lock);
-	takes = disk_takes(disk, n);
-	pthread_mutex_unlock(&disk->lock);
-	return takes < 0 ? -1 : write(fd, data, (size_t)takes);
-}
-
-static int disk_sync(int fd, void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-	int error = 0;
-
-	(void)fd;
-	pthread_mutex_lock(&disk->lock);
-	disk->syncs++;
-	if (disk->sync_failures > 0) {
-		disk->sync_failures--;
-		disk->failed_syncs++;
-		error = disk->sync_error;
-	}
-	pthread_mutex_unlock(&disk->lock);
-	errno = error;
-	return error ? -1 : 0;
-}
-
-static void give_back(struct spool_test_disk *disk, int64_t bytes)
-{
-	pthread_mutex_lock(&disk->lock);
-	disk->room += bytes;
-	pthread_mutex_unlock(&disk->lock);
-}
-
-static int disk_ftruncate(int fd, off_t size, void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-	struct stat st;
-
-	if (disk->no_truncate) {
-		errno = EIO;
-		return -1;
-	}
-	if (fstat(fd, &st) < 0 || ftruncate(fd, size) < 0)
-		return -1;
-	give_back(disk, st.st_size - size);
-	return 0;
-}
-
-static int disk_fallocate(int fd, off_t size, void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-	bool room;
-
-	pthread_mutex_lock(&disk->lock);
-	room = !disk->limited || disk->room >= size;
-	if (room)
-		disk->room -= size;
-	pthread_mutex_unlock(&disk->lock);
-	errno = ENOSPC;
-	return room ? ftruncate(fd, size) : -1;
-}
-
-static int disk_unlinkat(int directory_fd, const char *name, void *userdata)
-{
-	struct stat st;
-
-	if (fstatat(directory_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || unlinkat(directory_fd, name, 0) < 0)
-		return -1;
-	give_back(userdata, st.st_size);
-	return 0;
-}
-
-static int64_t disk_now(void *userdata)
-{
-	struct spool_test_disk *disk = userdata;
-
-	return disk->now;
-}
-
-static void setup_disk(struct spool_test *t)
-{
-	t->files = (struct spool_files){
-		.openat = disk_openat,
-		.write = disk_write,
-		.fdatasync = disk_sync,
-		.fsync = disk_sync,
-		.ftruncate = disk_ftruncate,
-		.fallocate = disk_fallocate,
-		.renameat = spool_files_system.renameat,
-		.unlinkat = disk_unlinkat,
-		.now = disk_now,
-		.userdata = &t->disk,
-	};
-	pthread_mutex_init(&t->disk.lock, NULL);
-}
-
 static void setup(void)
 {
 	struct spool_test *t = &spool_test;
@@ -214,7 +72,7 @@ static void setup(void)
 		.boot_id_file = t->boot_id,
 		.files = &t->files,
 	};
-	setup_disk(t);
+	spool_test_make_disk(&t->disk, &t->files);
 }
 
 static void teardown(void)
@@ -453,4 +311,30 @@ void bytes_write(const char *path, const void *data, size_t n)
 void text_write(const char *path, const char *text)
 {
 	bytes_write(path, text, strlen(text));
+}
+
+static char sink_a[] = "a", sink_b[] = "b";
+
+char *const spool_test_sinks[] = {sink_a, sink_b, NULL};
+
+void spool_test_prune_to(size_t n)
+{
+	spool_writer_prune(spool_test.writer);
+	spool_test_append(1000, 50);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_segments(), n);
+}
+
+uint64_t spool_test_du(void)
+{
+	_cleanup_free_ char *command = NULL;
+	unsigned long long bytes = 0;
+	FILE *pipe;
+
+	ck_assert_int_gt(asprintf(&command, "du -s --block-size=1 %s", spool_test.spool), 0);
+	pipe = popen(command, "re");
+	ck_assert_ptr_nonnull(pipe);
+	ck_assert_int_eq(fscanf(pipe, "%llu", &bytes), 1);
+	ck_assert_int_eq(pclose(pipe), 0);
+	return bytes;
 }

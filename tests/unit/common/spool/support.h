@@ -4,6 +4,7 @@
 /* Shared by the suites of the spool: a directory of its own for each test, a writer with small limits, and
  * readers that check what they read. */
 
+#include "common/spool/check.h"
 #include "common/spool/reader.h"
 #include "daemon/spool/files.h"
 #include "daemon/spool/writer.h"
@@ -13,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A disk that does as it is told. Zeros: it never fails, and never really syncs. */
+/* A disk that fails as a test wants it to. Zeros: it never fails, and never really syncs. */
 struct spool_test_disk {
 	pthread_mutex_t lock;
 	bool limited;		    /* room counts */
@@ -56,6 +57,8 @@ void spool_test_append(uint64_t i, size_t length);
 void spool_test_sync(void);
 struct spool_status spool_test_status(void);
 
+/* Calls that fail as this disk says. */
+void spool_test_make_disk(struct spool_test_disk *disk, struct spool_files *ret_files);
 /* Changes the disk while the writer works on it. */
 void spool_test_disk_lock(void);
 void spool_test_disk_unlock(void);
@@ -77,6 +80,12 @@ void spool_test_expect_end(struct spool_reader *reader);
 void spool_test_holds(uint64_t first, uint64_t last);
 /* Writes a sink's cursor. */
 void spool_test_cursor(const char *sink, const struct spool_position *position);
+/* Two sinks, "a" and "b", for the options. */
+extern char *const spool_test_sinks[];
+/* Prunes, appends one small message, and asserts that so many segments are left. */
+void spool_test_prune_to(size_t n);
+/* What du says of the spool: blocks of everything in it. */
+uint64_t spool_test_du(void);
 /* The position after the newest message whose number is this one. */
 struct spool_position spool_test_position(uint64_t number);
 /* How many segments are there, and the name of one of them (owned by the caller). */
@@ -89,3 +98,22 @@ void text_write(const char *path, const char *text);
 /* Whole files as bytes. */
 uint8_t *bytes_read(const char *path, size_t *ret_size);
 void bytes_write(const char *path, const void *data, size_t n);
+
+/* Makes a spool of one run with n messages of 40, 41, ... bytes, and closes it. The path of its only segment,
+ * and its bytes, all owned by the caller. */
+char *spool_test_make(uint64_t n, uint8_t **ret_data, size_t *ret_size);
+/* Makes one of ten messages of which three are damaged: 42, 43 and 46 bytes, in two places. */
+void spool_test_damage(void);
+/* Removes all segments but the one with this path. */
+void spool_test_keep(const char *path);
+
+/* What a reader got. */
+struct spool_seen {
+	uint64_t messages, last, missing, missing_bytes;
+	bool damaged;
+};
+
+/* Reads all, asserting that messages are as they were made and ascend. */
+struct spool_seen spool_test_read(void);
+struct spool_report spool_test_check(void);
+struct spool_report spool_test_repair(void);

@@ -2,7 +2,6 @@
 /* A disk that is full, fails, writes by halves or lies: nothing is lost but what memory can't hold, and that
  * is counted to the message. */
 
-#include "common/spool/check.h"
 #include "tests/unit/common/spool/support.h"
 
 #include <errno.h>
@@ -16,15 +15,6 @@ static void set_room(int64_t room)
 	spool_test.disk.limited = true;
 	spool_test.disk.room = room;
 	spool_test_disk_unlock();
-}
-
-static struct spool_report check_spool(void)
-{
-	_cleanup_close_ int fd = open(spool_test.spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct spool_report report;
-
-	ck_assert_int_eq(spool_check(fd, NULL, NULL, &report), 0);
-	return report;
 }
 
 START_TEST(short_writes_are_no_trouble)
@@ -65,7 +55,7 @@ START_TEST(full_and_room_again)
 		spool_test_expect(reader, i);
 	spool_test_expect_end(reader);
 	spool_test_holds(1, 30);
-	ck_assert_uint_eq(check_spool().torn_tails, 0);
+	ck_assert_uint_eq(spool_test_check().torn_tails, 0);
 	ck_assert_uint_eq(spool_test.lost_calls, 0);
 }
 END_TEST
@@ -148,7 +138,7 @@ START_TEST(a_failed_sync_is_written_again_elsewhere)
 	_cleanup_free_ char *first = spool_test_segment(0);
 	ck_assert_int_eq(truncate(first, SPOOL_HEADER_SIZE + 5 * (1000 + SPOOL_FRAME_SIZE)), 0);
 	spool_test_holds(1, 10);
-	struct spool_report report = check_spool();
+	struct spool_report report = spool_test_check();
 	ck_assert_uint_eq(report.messages, 10);
 	ck_assert_uint_eq(report.gaps, 0);
 	spool_test_append(11, 1000);
@@ -230,7 +220,7 @@ START_TEST(syncs_that_never_succeed_push_out_nothing)
 	spool_test_sync();
 	spool_test_holds(1, 25);
 	ck_assert_uint_eq(spool_test_status().messages, 25);
-	ck_assert_uint_eq(check_spool().gaps, 0);
+	ck_assert_uint_eq(spool_test_check().gaps, 0);
 }
 END_TEST
 
@@ -266,7 +256,7 @@ START_TEST(killed_while_it_writes_again)
 	spool_test_sync();
 	spool_test_expect(reader, 11);
 	spool_test_holds(1, 11);
-	ck_assert_uint_eq(check_spool().gaps, 0);
+	ck_assert_uint_eq(spool_test_check().gaps, 0);
 	/* Nor does who comes back later, wherever it was: what the second file lacks is in the first. */
 	for (uint64_t i = 1; i <= 10; i++) {
 		struct spool_position position = spool_test_position(i);
@@ -346,7 +336,7 @@ START_TEST(a_failed_write_is_written_again_elsewhere)
 	spool_test_sync();
 	spool_test_holds(1, 9);
 	ck_assert_uint_eq(spool_test_segments(), 2);
-	ck_assert_uint_eq(check_spool().gaps, 0);
+	ck_assert_uint_eq(spool_test_check().gaps, 0);
 }
 END_TEST
 
@@ -361,7 +351,7 @@ START_TEST(full_and_it_can_not_be_cut_off)
 	set_room(1 << 20);
 	spool_test_sync();
 	spool_test_holds(1, 8);
-	struct spool_report report = check_spool();
+	struct spool_report report = spool_test_check();
 	ck_assert_uint_eq(report.torn_tails, 1);
 	ck_assert_uint_eq(report.messages, 8);
 	ck_assert_uint_eq(report.gaps, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What goes and what stays: the cap, the sinks' cursors, retain; and what readers are told of it. */
+/* What is removed and what stays: the cap, the sinks' cursors, retain; and what readers miss. */
 
 #include "common/spool/cursor.h"
 #include "common/time_text.h"
@@ -98,21 +98,6 @@ START_TEST(a_smaller_cap_acts_at_once)
 }
 END_TEST
 
-/* What du says of the spool: blocks of everything in it. */
-static uint64_t du(const char *path)
-{
-	_cleanup_free_ char *command = NULL;
-	unsigned long long bytes = 0;
-	FILE *pipe;
-
-	ck_assert_int_gt(asprintf(&command, "du -s --block-size=1 %s", path), 0);
-	pipe = popen(command, "re");
-	ck_assert_ptr_nonnull(pipe);
-	ck_assert_int_eq(fscanf(pipe, "%llu", &bytes), 1);
-	ck_assert_int_eq(pclose(pipe), 0);
-	return bytes;
-}
-
 START_TEST(the_reserve_shrinks_with_the_cap)
 {
 	/* A real disk, for real blocks. */
@@ -125,7 +110,7 @@ START_TEST(the_reserve_shrinks_with_the_cap)
 	ck_assert_int_eq(spool_writer_reconfigure(spool_test.writer, &spool_test.options), 0);
 	spool_test_append(2, 50);
 	spool_test_sync();
-	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	ck_assert_uint_le(spool_test_du(), 1 << 20);
 	spool_test_close();
 	/* Also when it was left by a run with another cap. */
 	spool_test.options.max_size = 512 << 20;
@@ -133,7 +118,7 @@ START_TEST(the_reserve_shrinks_with_the_cap)
 	spool_test_close();
 	spool_test.options.max_size = 1 << 20;
 	spool_test_open();
-	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	ck_assert_uint_le(spool_test_du(), 1 << 20);
 }
 END_TEST
 
@@ -146,64 +131,16 @@ START_TEST(many_small_segments_keep_the_cap)
 		spool_test_append(i, 100);
 		spool_test_close();
 	}
-	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
+	ck_assert_uint_le(spool_test_du(), 1 << 20);
 	ck_assert_uint_ge(spool_test_segments(), 150);
 }
 END_TEST
-
-/* What is kept of damage counts, and is the first to go. */
-START_TEST(damaged_parts_keep_the_cap)
-{
-	spool_test.options.max_size = 1 << 20;
-	for (uint64_t run = 0; run < 40; run++) {
-		_cleanup_free_ char *path = NULL;
-		FILE *file;
-
-		spool_test_open();
-		for (uint64_t i = 1; i <= 3; i++)
-			spool_test_append(run * 3 + i, 30000);
-		spool_test_close();
-		path = spool_test_segment(spool_test_segments() - 1);
-		file = fopen(path, "r+e");
-		ck_assert_ptr_nonnull(file);
-		/* Without a header it is set aside whole, and with a damaged frame in part. */
-		ck_assert_int_eq(fseek(file, run % 2 ? 20 : SPOOL_HEADER_SIZE + 100, SEEK_SET), 0);
-		ck_assert_int_ne(fputc('!', file), EOF);
-		ck_assert_int_eq(fclose(file), 0);
-	}
-	_cleanup_free_ char *leftover =
-		path_join(spool_test.spool, "damaged/0000000000000001-0000.seg.164.tmp-00112233aabbccdd");
-	text_write(leftover, "{");
-	spool_test_open();
-	ck_assert_int_eq(access(leftover, F_OK), -1);
-	spool_test_append(199, 50);
-	spool_test_sync();
-	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
-	for (uint64_t i = 200; i < 230; i++)
-		spool_test_append(i, 30000);
-	spool_test_sync();
-	ck_assert_uint_le(du(spool_test.spool), 1 << 20);
-	ck_assert_uint_ge(spool_test_status().messages, 24);
-}
-END_TEST
-
-static char sink_a[] = "a", sink_b[] = "b";
-static char *const two_sinks[] = {sink_a, sink_b, NULL};
-
-/* Waits until so many segments are left: each sync is a turn of the thread. */
-static void await_segments(size_t n)
-{
-	spool_writer_prune(spool_test.writer);
-	spool_test_append(1000, 50);
-	spool_test_sync();
-	ck_assert_uint_eq(spool_test_segments(), n);
-}
 
 START_TEST(delivered_segments_go)
 {
 	struct spool_position position;
 
-	spool_test.options.sinks = two_sinks;
+	spool_test.options.sinks = spool_test_sinks;
 	spool_test.options.segment_size = 10000;
 	spool_test_open();
 	/* Four messages a segment. */
@@ -214,58 +151,28 @@ START_TEST(delivered_segments_go)
 	position = spool_test_position(40);
 	spool_test_cursor("a", &position);
 	/* The other sink has nothing yet. */
-	await_segments(11);
+	spool_test_prune_to(11);
 	position = spool_test_position(7);
 	spool_test_cursor("b", &position);
-	await_segments(10);
+	spool_test_prune_to(10);
 	position = spool_test_position(8);
 	spool_test_cursor("b", &position);
-	await_segments(9);
+	spool_test_prune_to(9);
 	ck_assert_uint_eq(spool_test_status().first_sequence, 9);
 	ck_assert_uint_eq(spool_test_status().removed_messages, 0);
 	/* A cursor in another spool says nothing about this one. */
 	position = spool_test_position(40);
 	position.spool_id.bytes[0] ^= 1;
 	spool_test_cursor("b", &position);
-	await_segments(9);
+	spool_test_prune_to(9);
 	/* A damaged cursor neither. */
 	_cleanup_free_ char *path = path_join(spool_test.upload, "b/cursor");
 	text_write(path, "NLCURSOR");
-	await_segments(9);
+	spool_test_prune_to(9);
 	/* A removed sink is not waited for. */
-	spool_test.options.sinks = (char *const[]){sink_a, NULL};
+	spool_test.options.sinks = (char *const[]){spool_test_sinks[0], NULL};
 	ck_assert_int_eq(spool_writer_reconfigure(spool_test.writer, &spool_test.options), 0);
-	await_segments(1);
-}
-END_TEST
-
-/* In a segment that was not read at the start: counted and kept when it goes. */
-START_TEST(damage_is_kept_when_its_segment_goes)
-{
-	struct spool_position position;
-
-	spool_test.options.sinks = two_sinks;
-	spool_test.options.segment_size = 10000;
-	spool_test_open();
-	for (uint64_t i = 1; i <= 12; i++)
-		spool_test_append(i, 2400);
-	spool_test_close();
-	_cleanup_free_ char *path = spool_test_segment(0);
-	FILE *file = fopen(path, "r+e");
-	ck_assert_int_eq(fseek(file, SPOOL_HEADER_SIZE + SPOOL_FRAME_SIZE + 2400 + 99, SEEK_SET), 0);
-	ck_assert_int_ne(fputc('!', file), EOF);
-	ck_assert_int_eq(fclose(file), 0);
-	spool_test_open();
-	ck_assert_uint_eq(spool_test_status().damaged_frames, 0);
-	position = spool_test_position(12);
-	spool_test_cursor("a", &position);
-	spool_test_cursor("b", &position);
-	await_segments(2);
-	ck_assert_uint_eq(spool_test_status().damaged_frames, 1);
-	_cleanup_free_ char *kept = path_join(spool_test.spool, "damaged/0000000000000001-0000.seg.2612");
-	struct stat st;
-	ck_assert_int_eq(stat(kept, &st), 0);
-	ck_assert_int_eq(st.st_size, SPOOL_FRAME_SIZE + 2400);
+	spool_test_prune_to(1);
 }
 END_TEST
 
@@ -274,7 +181,7 @@ START_TEST(the_last_segment_stays)
 	struct spool_position position;
 	char id[33];
 
-	spool_test.options.sinks = two_sinks;
+	spool_test.options.sinks = spool_test_sinks;
 	spool_test_open();
 	spool_test_append(1, 50);
 	spool_test_sync();
@@ -301,7 +208,7 @@ START_TEST(retained_as_long_as_asked)
 {
 	struct spool_position position;
 
-	spool_test.options.sinks = two_sinks;
+	spool_test.options.sinks = spool_test_sinks;
 	spool_test.options.segment_size = 10000;
 	spool_test.options.retain = 100 * NSEC_PER_SEC;
 	spool_test_open();
@@ -314,12 +221,12 @@ START_TEST(retained_as_long_as_asked)
 	spool_test_disk_lock();
 	spool_test.disk.now = 103 * NSEC_PER_SEC;
 	spool_test_disk_unlock();
-	await_segments(11);
+	spool_test_prune_to(11);
 	spool_test_disk_lock();
 	spool_test.disk.now = 112 * NSEC_PER_SEC;
 	spool_test_disk_unlock();
 	/* Those up to 12 s: three. */
-	await_segments(8);
+	spool_test_prune_to(8);
 	ck_assert_uint_eq(spool_test_status().first_sequence, 13);
 }
 END_TEST
@@ -328,7 +235,7 @@ START_TEST(a_full_disk_takes_what_is_only_retained)
 {
 	struct spool_position position;
 
-	spool_test.options.sinks = two_sinks;
+	spool_test.options.sinks = spool_test_sinks;
 	spool_test.options.segment_size = 10000;
 	spool_test.options.retain = 100 * NSEC_PER_SEC;
 	spool_test_open();
@@ -356,74 +263,6 @@ START_TEST(a_full_disk_takes_what_is_only_retained)
 }
 END_TEST
 
-START_TEST(a_segment_goes_under_a_reader)
-{
-	spool_test.options.segment_size = 10000;
-	spool_test_open();
-	for (uint64_t i = 1; i <= 12; i++)
-		spool_test_append(i, 2400);
-	spool_test_sync();
-	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
-	spool_test_expect(reader, 1);
-	/* The one it is in, and the next. */
-	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *path = spool_test_segment(0);
-
-		ck_assert_int_eq(unlink(path), 0);
-	}
-	for (uint64_t i = 2; i <= 4; i++)
-		spool_test_expect(reader, i);
-	struct spool_message message;
-	struct spool_gap gap;
-	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_GAP);
-	ck_assert_uint_eq(gap.messages, 4);
-	ck_assert_uint_eq(gap.bytes, 4 * 2400);
-	for (uint64_t i = 9; i <= 12; i++)
-		spool_test_expect(reader, i);
-	spool_test_expect_end(reader);
-}
-END_TEST
-
-START_TEST(a_spool_made_anew_under_a_reader)
-{
-	struct spool_message message;
-	struct spool_position position;
-	struct spool_gap gap;
-
-	spool_test_open();
-	for (uint64_t i = 1; i <= 9; i++)
-		spool_test_append(i, 50);
-	spool_test_sync();
-	position = spool_test_position(9);
-	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
-	for (uint64_t i = 1; i <= 9; i++)
-		spool_test_expect(reader, i);
-	spool_test_close();
-	_cleanup_free_ char *path = spool_test_segment(0);
-	ck_assert_int_eq(unlink(path), 0);
-	spool_test_expect_end(reader);
-	spool_test_open();
-	spool_test_append(1, 60);
-	spool_test_append(2, 60);
-	spool_test_sync();
-	/* The same file name, but not the same file. */
-	_cleanup_(spool_reader_freep) struct spool_reader *late = spool_test_reader(spool_test.spool);
-	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_NEW_SPOOL);
-	spool_test_expect(reader, 1);
-	spool_test_expect(reader, 2);
-	spool_test_expect_end(reader);
-	/* And known by a cursor's spool id. */
-	spool_reader_free(reader);
-	reader = TAKE_PTR(late);
-	ck_assert_int_eq(spool_reader_seek_position(reader, &position), 0);
-	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_NEW_SPOOL);
-	ck_assert_str_eq(spool_reader_id(reader), spool_test_status().spool_id);
-	spool_test_expect(reader, 1);
-	spool_test_expect(reader, 2);
-	spool_test_expect_end(reader);
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -431,14 +270,10 @@ int main(void)
 		a_smaller_cap_acts_at_once,
 		the_reserve_shrinks_with_the_cap,
 		many_small_segments_keep_the_cap,
-		damaged_parts_keep_the_cap,
 		delivered_segments_go,
-		damage_is_kept_when_its_segment_goes,
 		the_last_segment_stays,
 		retained_as_long_as_asked,
 		a_full_disk_takes_what_is_only_retained,
-		a_segment_goes_under_a_reader,
-		a_spool_made_anew_under_a_reader,
 	};
 
 	return spool_test_run("spool prune", tests, ARRAY_SIZE(tests));
