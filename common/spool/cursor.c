@@ -121,30 +121,21 @@ static int decode_slot(const uint8_t *data, size_t n, struct cursor_state *ret_s
 		rest += VERSION_1_ADDITION;
 	reason = get_le32(rest + 136);
 	*ret_state = (struct cursor_state){
-		.delivered =
-			{
-				.sequence = get_le64(data + 40),
-				.messages = get_le64(data + 48),
-				.bytes = get_le64(data + 56),
-				.time = (int64_t)get_le64(data + 64),
-			},
-		.batch =
-			{
-				.first = get_le64(data + 72),
-				.last = get_le64(data + 80),
-				.messages = get_le32(data + 88),
-			},
-		.loss =
-			{
-				.messages = get_le64(rest + 92),
-				.bytes = get_le64(rest + 100),
-				.from = (int64_t)get_le64(rest + 108),
-				.to = (int64_t)get_le64(rest + 116),
-				.client_time = (int64_t)get_le64(rest + 124),
-				.proc_id = get_le32(rest + 132),
-				.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
-								       : CURSOR_LOSS_SPOOL_FULL,
-			},
+		.delivered.sequence = get_le64(data + 40),
+		.delivered.messages = get_le64(data + 48),
+		.delivered.bytes = get_le64(data + 56),
+		.delivered.time = (int64_t)get_le64(data + 64),
+		.batch.first = get_le64(data + 72),
+		.batch.last = get_le64(data + 80),
+		.batch.messages = get_le32(data + 88),
+		.loss.messages = get_le64(rest + 92),
+		.loss.bytes = get_le64(rest + 100),
+		.loss.from = (int64_t)get_le64(rest + 108),
+		.loss.to = (int64_t)get_le64(rest + 116),
+		.loss.client_time = (int64_t)get_le64(rest + 124),
+		.loss.proc_id = get_le32(rest + 132),
+		.loss.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
+							    : CURSOR_LOSS_SPOOL_FULL,
 		.lost_messages = get_le64(rest + 140),
 		.lost_bytes = get_le64(rest + 148),
 		.quarantined_messages = get_le64(rest + 156),

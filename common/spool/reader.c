@@ -138,35 +138,28 @@ int spool_reader_seek(struct spool_reader *reader, uint64_t sequence)
 	return 0;
 }
 
-/* 1 when a segment belongs to this spool, or to the one that continues it, or when there are none; 0; -errno.
- */
-static int spool_exists(struct spool_reader *reader, const struct spool_id *id)
+int spool_reader_seek_position(struct spool_reader *reader, const struct spool_position *position)
 {
+	const struct spool_id *id = &position->spool_id;
 	_cleanup_spool_listing_ struct spool_listing listing = {};
 	struct spool_header header;
+	bool exists;
 	size_t at;
 	int r;
 
+	if (spool_id_is_zero(id))
+		return spool_reader_seek(reader, 0);
 	r = spool_list(reader->directory_fd, &listing);
 	if (r < 0)
 		return r;
+	/* Until a segment there is of this spool, or of the one that continues it. */
+	exists = listing.n == 0;
 	at = listing.n;
-	while ((r = next_older_header(reader, &listing, &at, &header)) > 0)
-		if (spool_id_equal(&header.spool_id, id) || spool_id_equal(&header.previous_id, id))
-			return 1;
-	return r < 0 ? r : listing.n == 0;
-}
-
-int spool_reader_seek_position(struct spool_reader *reader, const struct spool_position *position)
-{
-	int r;
-
-	if (spool_id_is_zero(&position->spool_id))
-		return spool_reader_seek(reader, 0);
-	r = spool_exists(reader, &position->spool_id);
+	while (!exists && (r = next_older_header(reader, &listing, &at, &header)) > 0)
+		exists = spool_id_equal(&header.spool_id, id) || spool_id_equal(&header.previous_id, id);
 	if (r < 0)
 		return r;
-	restart(reader, r ? position->sequence + 1 : 0);
+	restart(reader, exists ? position->sequence + 1 : 0);
 	reader->position = *position;
 	reader->known = true;
 	reader->first = 0;

@@ -113,27 +113,15 @@ static int begin_part(struct repair *repair, const struct spool_frame *frame)
 	return write_all(repair->out, data, sizeof(data));
 }
 
-/* Checksums hold, but the payload may still not decompress: then it is set aside. 0, -EBADMSG or -ENOMEM. */
-static int check_message(struct repair *repair, const struct spool_scan *scan,
-			 const struct spool_frame *frame, const uint8_t *payload)
-{
-	uint64_t size = SPOOL_FRAME_SIZE + (uint64_t)frame->stored;
-	_cleanup_free_ char *buffer = NULL;
-	size_t buffer_size = 0;
-	const char *message;
-	int r = spool_frame_message(frame, payload, &buffer, &buffer_size, &message);
-
-	if (r == -EBADMSG)
-		on_damage(scan->offset - size, size, repair);
-	return r;
-}
-
 /* Writes the frames behind the first damaged part into segments of their own. */
 static int split(struct repair *repair, uint64_t *ret_end)
 {
 	struct spool_scan scan;
 	struct spool_frame frame;
 	const uint8_t *payload;
+	_cleanup_free_ char *buffer = NULL;
+	size_t buffer_size = 0;
+	const char *message;
 	uint64_t first = 0;
 	int r;
 
@@ -145,9 +133,13 @@ static int split(struct repair *repair, uint64_t *ret_end)
 			r = repair->error;
 			break;
 		}
-		r = check_message(repair, &scan, &frame, payload);
-		if (r == -EBADMSG)
+		/* Checksums hold, but it may still not decompress to a message. */
+		r = spool_frame_message(&frame, payload, &buffer, &buffer_size, &message);
+		if (r == -EBADMSG) {
+			on_damage(scan.offset - SPOOL_FRAME_SIZE - frame.stored,
+				  SPOOL_FRAME_SIZE + (uint64_t)frame.stored, repair);
 			continue;
+		}
 		if (r == 0 && repair->damaged) {
 			repair->damaged = false;
 			r = finish_part(repair, first);

@@ -112,32 +112,6 @@ static int step_back(const struct spool_walk *walk, const struct spool_listing *
 	return 0;
 }
 
-/* The index of the next segment; listing->n when there is none. 0 or -errno. */
-static int choose(struct spool_walk *walk, const struct spool_listing *listing, size_t *ret_index)
-{
-	size_t i;
-	int r;
-
-	if (walk->name[0] == '\0') {
-		for (i = listing->n; i > 1; i--)
-			if (listing->entries[i - 1].first_sequence <= walk->start)
-				break;
-		i = i > 0 ? i - 1 : 0;
-		r = walk->further_back && listing->n > 0 ? step_back(walk, listing, &i) : 0;
-		if (r == 0)
-			*ret_index = i;
-		return r;
-	}
-	r = was_replaced(walk, listing);
-	if (r < 0)
-		return r;
-	for (i = 0; r == 0 && i < listing->n; i++)
-		if (strcmp(listing->entries[i].name, walk->name) > 0)
-			break;
-	*ret_index = i;
-	return 0;
-}
-
 /* Opens the first usable segment from an index on. 1, or 0 when there is none. */
 static int enter(struct spool_walk *walk, const struct spool_listing *listing, size_t i)
 {
@@ -173,7 +147,18 @@ static int enter_next(struct spool_walk *walk)
 	r = spool_list(walk->directory_fd, &listing);
 	if (r < 0)
 		return r;
-	r = choose(walk, &listing, &i);
+	if (walk->name[0] == '\0') {
+		for (i = listing.n; i > 1; i--)
+			if (listing.entries[i - 1].first_sequence <= walk->start)
+				break;
+		i = i > 0 ? i - 1 : 0;
+		r = walk->further_back && listing.n > 0 ? step_back(walk, &listing, &i) : 0;
+	} else {
+		r = was_replaced(walk, &listing);
+		for (i = 0; r == 0 && i < listing.n; i++)
+			if (strcmp(listing.entries[i].name, walk->name) > 0)
+				break;
+	}
 	if (r < 0)
 		return r;
 	if (i == listing.n)

@@ -299,7 +299,7 @@ int spool_store_sync(struct spool_store *store)
 	kill_point("spool-before-sync");
 	if (files->fdatasync(store->fd, files->userdata) < 0)
 		return -errno;
-	/* Removed by somebody: what is in it will be lost. */
+	/* Somebody removed it: what is in it will be lost. */
 	if (fstat(store->fd, &st) == 0 && st.st_nlink == 0)
 		return -ESTALE;
 	kill_point("spool-after-sync");

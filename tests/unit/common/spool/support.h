@@ -35,7 +35,7 @@ struct spool_test {
 	struct spool_writer_options options; /* of that spool; max_size 8 MiB, synced by hand */
 	struct spool_writer *writer;
 	uint64_t stored;	/* the last sequence that was acknowledged */
-	struct spool_loss lost; /* the sum of what was told */
+	struct spool_loss lost; /* the sum of what was reported */
 	unsigned int lost_calls;
 	struct spool_test_disk disk;
 	struct spool_files files;
@@ -50,7 +50,7 @@ int spool_test_run(const char *name, const TTest *const *tests, size_t n);
 /* Opens the writer, or ends it. */
 void spool_test_open(void);
 void spool_test_close(void);
-/* Appends message number i, whose text tells its number and whose length is given (at least 32); its time is
+/* Appends message number i, whose text has its number, of a given length (at least 32); its time is
  * i seconds. */
 void spool_test_append(uint64_t i, size_t length);
 /* Syncs, and asserts that it succeeds. */

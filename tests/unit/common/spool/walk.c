@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Segments that go, and spools that are replaced, while somebody reads. */
+/* Segments that are removed and spools that are replaced under a reader. */
 
 #include "tests/unit/common/spool/support.h"
 
 #include <unistd.h>
 
-START_TEST(a_segment_goes_under_a_reader)
+START_TEST(a_segment_removed_under_a_reader)
 {
 	spool_test.options.segment_size = 10000;
 	spool_test_open();
@@ -33,7 +33,7 @@ START_TEST(a_segment_goes_under_a_reader)
 }
 END_TEST
 
-START_TEST(a_spool_made_anew_under_a_reader)
+START_TEST(a_spool_replaced_under_a_reader)
 {
 	struct spool_message message;
 	struct spool_position position;
@@ -76,8 +76,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		a_segment_goes_under_a_reader,
-		a_spool_made_anew_under_a_reader,
+		a_segment_removed_under_a_reader,
+		a_spool_replaced_under_a_reader,
 	};
 
 	return spool_test_run("spool walk", tests, ARRAY_SIZE(tests));

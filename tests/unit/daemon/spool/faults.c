@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A disk that is full, fails, writes by halves or lies: nothing is lost but what memory can't hold, and that
- * is counted to the message. */
+/* A disk that is full, fails, writes partially or lies: only what memory can't hold is lost, and that is
+ * counted to the message. */
 
 #include "tests/unit/common/spool/support.h"
 
@@ -103,7 +103,7 @@ START_TEST(memory_holds_what_it_can_and_counts_the_rest)
 	set_room(2 << 20);
 	spool_test_sync();
 	spool_test_holds(151, 250);
-	/* What was never in the spool is no gap in it. */
+	/* What was never in the spool is not a gap in it. */
 	ck_assert_uint_eq(spool_test_status().first_sequence, 1);
 	spool_test_close();
 	ck_assert_uint_eq(spool_test.lost_calls, 1);
@@ -151,7 +151,7 @@ START_TEST(a_failed_sync_is_written_again_elsewhere)
 }
 END_TEST
 
-/* Somebody removes the file that is being written: what comes then goes into another one. */
+/* The file that is being written is removed: what comes next goes into another one. */
 START_TEST(a_segment_that_is_removed)
 {
 	spool_test_open();
@@ -224,8 +224,8 @@ START_TEST(syncs_that_never_succeed_push_out_nothing)
 }
 END_TEST
 
-/* A sync fails, and the process is killed while it writes again elsewhere: who has read on in the file that
- * failed misses nothing. */
+/* A sync fails, and the process is killed while it writes again elsewhere: a reader that had read on in the
+ * file that failed misses nothing. */
 START_TEST(killed_while_it_writes_again)
 {
 	uint8_t *data;
@@ -257,7 +257,7 @@ START_TEST(killed_while_it_writes_again)
 	spool_test_expect(reader, 11);
 	spool_test_holds(1, 11);
 	ck_assert_uint_eq(spool_test_check().gaps, 0);
-	/* Nor does who comes back later, wherever it was: what the second file lacks is in the first. */
+	/* Nor does one that comes back later, wherever it was: what the second file lacks is in the first. */
 	for (uint64_t i = 1; i <= 10; i++) {
 		struct spool_position position = spool_test_position(i);
 		_cleanup_(spool_reader_freep) struct spool_reader *later =
@@ -340,7 +340,7 @@ START_TEST(a_failed_write_is_written_again_elsewhere)
 }
 END_TEST
 
-START_TEST(full_and_it_can_not_be_cut_off)
+START_TEST(full_and_the_partial_frame_stays)
 {
 	spool_test_open();
 	spool_test.disk.no_truncate = true;
@@ -416,7 +416,7 @@ int main(void)
 		killed_while_it_writes_again,
 		dropped_after_it_was_seen_is_a_gap_for_the_rest,
 		a_failed_write_is_written_again_elsewhere,
-		full_and_it_can_not_be_cut_off,
+		full_and_the_partial_frame_stays,
 		no_directory_yet,
 		a_directory_that_comes_later,
 		no_more_files,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * SIGKILL under load: at random times, and at every named point. A child appends numbered messages and tells
- * the parent what was acknowledged; when it is dead, everything acknowledged is there, in order, and nothing
- * is damaged. The kill points are linked in here whatever the build's option says.
+ * SIGKILL under load: at random times, and at every named point. A child appends numbered messages and
+ * reports to the parent what was acknowledged; once it is dead, everything acknowledged is there, in order,
+ * and nothing is damaged. The kill points are linked in here, whatever the build's option.
  */
 
 #include "common/spool/check.h"
@@ -24,7 +24,7 @@
 
 static char sink[] = "a";
 
-/* What the child tells, one write each, so that it is never torn. */
+/* What the child reports, one write each, so that it is never torn. */
 struct told {
 	enum { TOLD_STORED, TOLD_DELIVERING, TOLD_DELIVERED } what;
 	uint64_t number;
@@ -128,7 +128,7 @@ static struct child start_child(uint64_t number, const char *point)
 	return child;
 }
 
-/* Takes in what a child tells until it has told so much, or is dead. */
+/* Reads what a child reports until it has reported so much, or is dead. */
 static void listen_to(struct child *child, struct known *known, unsigned int n)
 {
 	struct told told;

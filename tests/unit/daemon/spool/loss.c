@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Losses before the spool that a run could not tell are not forgotten. */
+/* Losses before the spool that a run could not report are not forgotten. */
 
 #include "daemon/spool/loss.h"
 #include "tests/unit/common/spool/support.h"
@@ -81,7 +81,7 @@ START_TEST(said_at_the_end)
 	ck_assert_uint_eq(loss.bytes, 30 * 1000);
 	ck_assert_int_eq(loss.from, 2000000000);
 	ck_assert_int_eq(loss.to, 31000000000);
-	/* The next run tells it, with what it loses itself. */
+	/* The next run reports it, with what it loses itself. */
 	spool_test_open();
 	spool_writer_add_loss(spool_test.writer, &loss);
 	spool_test_append(32, 1000);

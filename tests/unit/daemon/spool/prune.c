@@ -69,7 +69,7 @@ START_TEST(cap_with_losses_told_exactly)
 	ck_assert(!gap.damaged);
 	ck_assert_uint_eq(gap.position.sequence, first - 1);
 	spool_test_expect(reader, first);
-	/* A cursor that was written after the gap was told does not tell it again. */
+	/* A cursor that was written after the gap was reported does not report it again. */
 	ck_assert_int_eq(spool_reader_seek_position(reader, &gap.position), 0);
 	spool_test_expect(reader, first);
 	/* A new sink begins with the oldest. */
@@ -194,7 +194,7 @@ START_TEST(the_last_segment_stays)
 		spool_test_open();
 		ck_assert_uint_eq(spool_test_segments(), 1);
 	}
-	/* The spool is the same one, and so the cursor still tells where it was. */
+	/* It is the same spool, so the cursor's position still holds. */
 	ck_assert_str_eq(spool_test_status().spool_id, id);
 	spool_test_append(2, 50);
 	spool_test_sync();

@@ -38,7 +38,7 @@ START_TEST(another_boot_jumps)
 	spool_test_sync();
 	ck_assert_uint_eq(spool_test_status().last_sequence, 2 + SPOOL_SEQUENCE_JUMP);
 	ck_assert_uint_eq(spool_test_status().messages, 2);
-	/* That is no gap. */
+	/* That is not a gap. */
 	spool_test_holds(1, 2);
 }
 END_TEST
