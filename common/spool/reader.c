@@ -152,7 +152,7 @@ int spool_reader_seek_position(struct spool_reader *reader, const struct spool_p
 	r = spool_list(reader->directory_fd, &listing);
 	if (r < 0)
 		return r;
-	/* Until a segment there is of this spool, or of the one that continues it. */
+	/* Does any segment belong to this spool, or to the one that continues it? */
 	exists = listing.n == 0;
 	at = listing.n;
 	while (!exists && (r = next_older_header(reader, &listing, &at, &header)) > 0)

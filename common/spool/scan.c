@@ -42,8 +42,7 @@ static void forget(struct spool_scan *scan)
 	scan->buffer_length = 0;
 }
 
-/* 1; 0 without room when the file does not reach that far anyway, since a length may claim anything; -errno.
- */
+/* 1; 0 when the file does not reach that far anyway, since a length may claim anything; -errno. */
 static int make_room(struct spool_scan *scan, uint64_t offset, size_t n)
 {
 	size_t allocated = MAX(n, READ_SIZE);
@@ -186,8 +185,7 @@ static int check_frame(struct spool_scan *scan, struct spool_frame *frame)
 		data = bytes_at(scan, scan->offset);
 		if (spool_frame_check(frame, data, data + SPOOL_FRAME_SIZE))
 			return 1;
-		/* Between two of our reads the writer may have cut off a partial frame and written another.
-		 */
+		/* Between two reads the writer may have cut off a partial frame and written another. */
 		forget(scan);
 		n = fill(scan, scan->offset, SPOOL_FRAME_SIZE);
 		if (n < 0)

@@ -39,9 +39,7 @@ static bool is_damage(struct spool_walk *walk)
 	return false;
 }
 
-/* Whether a segment belongs to the spool that the walk is in, or to the one that continues it. 1, 0 or
- * -errno.
- */
+/* Whether a segment belongs to the spool that the walk is in, or to one that continues it. 1, 0 or -errno. */
 static int is_related(struct spool_walk *walk, const char *name)
 {
 	const struct spool_id *id = &walk->scan.header.spool_id;
@@ -83,8 +81,7 @@ static int was_replaced(struct spool_walk *walk, const struct spool_listing *lis
 	return r < 0 ? r : !r;
 }
 
-/* Moves the index to the segments that begin before the one there, if they belong to the same spool. 0 or
- * -errno. */
+/* Moves the index to the segments that begin before the one there, in the same spool. 0 or -errno. */
 static int step_back(const struct spool_walk *walk, const struct spool_listing *listing, size_t *index)
 {
 	const struct spool_entry *entries = listing->entries;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Only whole segments are removed, oldest first. What is not delivered goes only for the cap, and is counted.
- */
+/* Whole segments are removed, oldest first. What is not delivered goes only for the cap, and is counted. */
 
 #include "daemon/spool/prune.h"
 
