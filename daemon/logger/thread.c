@@ -7,10 +7,10 @@
 #include "daemon/logger/thread.h"
 
 #include "common/cleanup.h"
+#include "common/worker.h"
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
 #include "daemon/logger/status.h"
-#include "daemon/logger/worker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -365,7 +365,7 @@ int logger_thread_new(struct event_base *base, const struct logger_options *opti
 	thread->watched[LAYER_TUN] = thread->watched[LAYER_SOCK] = -1;
 	r = logger_new(options, &thread->logger);
 	if (r >= 0)
-		r = worker_new(base, "thread", &thread->worker);
+		r = worker_new(base, "logger", 0, &thread->worker);
 	if (r < 0)
 		return r;
 	*ret_thread = TAKE_PTR(thread);

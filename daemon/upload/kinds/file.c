@@ -11,8 +11,8 @@
 
 #include "common/file.h"
 #include "common/buffer.h"
+#include "common/worker.h"
 #include "daemon/upload/broker/broker.h"
-#include "daemon/upload/job.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <errno.h>
@@ -21,6 +21,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Enough for writing lines. */
+#define STACK_SIZE  (128 * 1024)
 #define ROTATE_SIZE (INT64_C(64) << 20)
 /* How far back the end of the last whole line is looked for: the longest message there can be. */
 #define TORN_LINE_MAX (INT64_C(9) << 20)
@@ -33,13 +35,15 @@ struct lines {
 	bool writer_ended;
 	bool reopen;
 	struct buffer body;
+	int result;		/* of the last batch */
+	struct file_sink *sink; /* the loop's */
 };
 
 struct file_sink {
 	const struct sink_context *context;
-	struct lines *lines; /* the job's, from the first job on */
-	struct job *job;
-	bool reopen; /* asked for while the thread works */
+	struct lines *lines;   /* the thread's while a job is pending */
+	struct worker *worker; /* NULL before the first batch */
+	bool reopen;	       /* asked for while the thread works */
 };
 
 static void lines_free(void *state)
@@ -163,20 +167,18 @@ static int try_to_write(struct lines *lines)
 	return r < 0 ? r : append(lines, st.st_size);
 }
 
-static int write_batch(void *state)
+static void write_batch(void *data)
 {
-	struct lines *lines = state;
-	int r = try_to_write(lines);
+	struct lines *lines = data;
 
-	lines->writer_ended = r == -EPIPE;
-	return r;
+	lines->result = try_to_write(lines);
+	lines->writer_ended = lines->result == -EPIPE;
 }
 
 /* ---- on the loop ---- */
 
-static void file_done(int result, void *userdata)
+static void file_answer(struct file_sink *sink, int result)
 {
-	struct file_sink *sink = userdata;
 	struct answer answer = {.verdict = VERDICT_DELIVERED, .retry_after = -1};
 
 	switch (-result) {
@@ -202,7 +204,12 @@ static void file_done(int result, void *userdata)
 	sink_answered(sink->context->sink, &answer, sink->lines->body.length);
 }
 
-static const struct job_ops file_job_ops = {.work = write_batch, .done = file_done, .release = lines_free};
+static void on_written(void *data)
+{
+	const struct lines *lines = data;
+
+	file_answer(lines->sink, lines->result);
+}
 
 static int file_new(const struct sink_context *context, void **ret_state)
 {
@@ -216,6 +223,7 @@ static int file_new(const struct sink_context *context, void **ret_state)
 	if (!sink->lines)
 		goto fail;
 	sink->lines->fd = sink->lines->writer_fd = -1;
+	sink->lines->sink = sink;
 	r = context->broker ? broker_open_writer(context->broker) : 0;
 	if (r < 0)
 		goto fail;
@@ -224,9 +232,6 @@ static int file_new(const struct sink_context *context, void **ret_state)
 	r = -ENOMEM;
 	sink->lines->path = strdup(context->config->path);
 	if (!sink->lines->path)
-		goto fail;
-	r = job_new(context->base, &file_job_ops, sink->lines, sink, &sink->job);
-	if (r < 0)
 		goto fail;
 	*ret_state = sink;
 	return 0;
@@ -240,8 +245,8 @@ static void file_free(void *state)
 {
 	struct file_sink *sink = state;
 
-	/* The lines go with the job, or with what it is still doing. */
-	job_free(sink->job);
+	/* Its disk may hang: the thread releases the lines when it can. */
+	worker_abandon(sink->worker, lines_free, sink->lines);
 	free(sink);
 }
 
@@ -299,10 +304,12 @@ static void file_send(void *state, const struct batch_bounds *bounds)
 	sink->lines->reopen |= sink->reopen;
 	sink->reopen = false;
 	r = renew_writer(sink);
+	if (r == 0 && !sink->worker)
+		r = worker_new(sink->context->base, "file", STACK_SIZE, &sink->worker);
 	if (r == 0)
-		r = job_start(sink->job);
+		r = worker_post(sink->worker, write_batch, on_written, sink->lines);
 	if (r < 0)
-		file_done(r, sink);
+		file_answer(sink, r);
 }
 
 static void file_reopen(void *state)
