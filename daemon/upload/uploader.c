@@ -15,7 +15,10 @@
 #include "daemon/upload/http/curl_loop.h"
 #include "daemon/upload/link.h"
 #include "daemon/upload/metrics_http.h"
+#include "daemon/upload/sandbox/directory.h"
+#include "daemon/upload/sandbox/landlock.h"
 #include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sandbox/user.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <errno.h>
@@ -270,7 +273,7 @@ static bool can_be_started_again(const struct uploader *uploader)
 
 static void look_at_etc(struct uploader *uploader)
 {
-	if (!can_be_started_again(uploader) || !(sandbox_unreadable() & ~uploader->unreadable))
+	if (!can_be_started_again(uploader) || !(landlock_unreadable_files() & ~uploader->unreadable))
 		return;
 	log_info("ending, to be started again with the files that are in /etc now");
 	event_base_loopbreak(uploader->base);
@@ -369,7 +372,7 @@ static int load_config(struct broker *broker, const char *file, struct config_re
 /* The confinement can't be widened from within; whoever started this process starts it again. */
 static bool needs_restart(const struct uploader *uploader, const struct config *config)
 {
-	if (!sandbox_needs_restart(uploader->config->config, config))
+	if (!landlock_needs_restart(uploader->config->config, config))
 		return false;
 	if (can_be_started_again(uploader)) {
 		log_info("ending, to be started again with another port allowed");
@@ -508,10 +511,10 @@ static int connect_link(struct uploader *uploader, int fd)
  */
 static struct sandbox_user choose_user(const struct uploader *uploader)
 {
-	struct sandbox_user user = sandbox_find_user();
-	int r = sandbox_become_for_now(&user);
+	struct sandbox_user user = sandbox_user_find();
+	int r = sandbox_user_assume(&user);
 
-	sandbox_return(&user);
+	sandbox_user_restore(&user);
 	if (r == 0)
 		r = sandbox_give_directory(uploader->upload_fd, &user, uploader->config->config);
 	if (r == 0)
@@ -538,7 +541,7 @@ static int confine(struct uploader *uploader)
 		return r;
 	uploader->spool_fd = safe_close(uploader->spool_fd);
 	r = sandbox_enter(config, &options.user, uploader->upload_fd, !can_be_started_again(uploader));
-	uploader->unreadable = sandbox_unreadable();
+	uploader->unreadable = landlock_unreadable_files();
 	return r;
 }
 

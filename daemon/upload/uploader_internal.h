@@ -49,7 +49,7 @@ struct uploader {
 	int inotify_fd;
 	bool spool_watched;
 	int etc_watch;		 /* -1: none */
-	unsigned int unreadable; /* files of /etc: sandbox_unreadable() at the start */
+	unsigned int unreadable; /* files of /etc: landlock_unreadable_files() at the start */
 	struct curl_loop *curl;
 	struct broker *broker;
 	struct credentials *credentials;

@@ -6,6 +6,7 @@
 #include "common/config/config.h"
 #include "common/fd_pass.h"
 #include "common/file.h"
+#include "daemon/upload/sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

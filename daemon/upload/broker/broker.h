@@ -16,7 +16,7 @@
  */
 
 #include "common/cleanup.h"
-#include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sandbox/user.h"
 
 #include <stdbool.h>
 #include <stddef.h>

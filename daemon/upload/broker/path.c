@@ -27,10 +27,10 @@ static int is_theirs(const struct sandbox_user *user, int directory_fd, const ch
 	if (fstat(directory_fd, &directory) < 0)
 		return -errno;
 	there = fstatat(directory_fd, name, &entry, AT_SYMLINK_NOFOLLOW) == 0;
-	r = sandbox_become_for_now(user);
+	r = sandbox_user_assume(user);
 	/* The kernel knows of access control lists and read-only mounts, too. */
 	writable = r == 0 && faccessat(directory_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
-	sandbox_return(user);
+	sandbox_user_restore(user);
 	/* In /tmp and its like nobody can take away what others have put there. */
 	if (writable && directory.st_mode & S_ISVTX && directory.st_uid != user->uid && there)
 		writable = entry.st_uid == user->uid;

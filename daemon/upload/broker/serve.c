@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/spool/format.h"
 #include "common/unix_socket.h"
+#include "daemon/upload/sandbox/sandbox.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -85,11 +86,11 @@ static int act_at(const struct server *server, const char *path, act_fn act, int
 	if (r < 0)
 		return r;
 	if (place.theirs)
-		r = sandbox_become_for_now(&server->user);
+		r = sandbox_user_assume(&server->user);
 	if (r == 0)
 		r = act(place.directory_fd, place.path, place.theirs ? 0 : O_NOFOLLOW, ret_fds);
 	if (place.theirs) {
-		sandbox_return(&server->user);
+		sandbox_user_restore(&server->user);
 		forbid_dumps();
 	}
 	broker_place_deinit(&place);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which files the uploader may reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): its own
- * directory, and what finding a server takes. All that the configuration names comes from the broker. A file
- * of /etc that is replaced (resolv.conf is, whenever the network changes) is not the one that was allowed any
- * more: the uploader then ends, to be started again; where nobody would start it, all of /etc is allowed.
+ * Which files the uploader can reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): its own
+ * directory, and what is needed to find a server. Everything that the configuration names comes from the
+ * broker. A file of /etc that is replaced (resolv.conf is, whenever the network changes) is no longer the one
+ * that was allowed: the uploader then exits to be restarted. Where nothing would restart it, all of /etc is
+ * allowed.
  */
 
-#include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sandbox/landlock.h"
 
 #include "common/address.h"
 #include "common/cleanup.h"
@@ -20,7 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Of newer kernels than the build's headers (include/uapi/linux/landlock.h there). */
+/* From newer kernels than the build's headers (include/uapi/linux/landlock.h). */
 #define ACCESS_FS_REFER	    (UINT64_C(1) << 13) /* ABI 2 */
 #define ACCESS_FS_TRUNCATE  (UINT64_C(1) << 14) /* ABI 3 */
 #define ACCESS_FS_IOCTL_DEV (UINT64_C(1) << 15) /* ABI 5 */
@@ -56,7 +57,7 @@ static uint16_t metrics_port(const struct config *config)
 	return endpoint.port;
 }
 
-bool sandbox_needs_restart(const struct config *old, const struct config *new)
+bool landlock_needs_restart(const struct config *old, const struct config *new)
 {
 	/* Files come from the broker, whatever their names are. */
 	return metrics_port(new) != 0 && metrics_port(new) != metrics_port(old);
@@ -77,7 +78,7 @@ static int allow_at(int ruleset_fd, uint64_t handled, int fd, uint64_t access)
 	return 0;
 }
 
-/* What isn't there can't be allowed, and is needed by nobody. */
+/* What does not exist can't be allowed, and nobody needs it. */
 static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
@@ -87,7 +88,7 @@ static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t ac
 	return allow_at(ruleset_fd, handled, fd, access);
 }
 
-/* What finding a server, and knowing it, takes of /etc. */
+/* What is needed of /etc to find a server and to verify it. */
 static const char *const etc_files[] = {
 	"/etc/resolv.conf",	"/etc/hosts",	  "/etc/nsswitch.conf",	  "/etc/host.conf", "/etc/gai.conf",
 	"/etc/services",	"/etc/protocols", "/etc/localtime",	  "/etc/ssl",	    "/etc/pki",
@@ -105,7 +106,7 @@ static int allow_all(int ruleset_fd, uint64_t handled, const char *const *paths,
 
 static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
 {
-	/* Modules of name resolution, certificates, time zones; the rest of what resolv.conf may lead to. */
+	/* Name service modules, certificates, time zones; and where resolv.conf may lead. */
 	static const char *const readable[] = {
 		"/usr",
 		"/lib",
@@ -131,7 +132,7 @@ static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
 	return r;
 }
 
-unsigned int sandbox_unreadable(void)
+unsigned int landlock_unreadable_files(void)
 {
 	unsigned int unreadable = 0;
 
@@ -142,16 +143,6 @@ unsigned int sandbox_unreadable(void)
 			unreadable |= 1u << i;
 	}
 	return unreadable;
-}
-
-/* Binding a port is for metrics only; a kernel without that part of landlock has said so by its version. */
-static int allow_port(int ruleset_fd, uint16_t port)
-{
-	struct net_port_attributes rule = {.allowed_access = ACCESS_NET_BIND_TCP, .port = port};
-
-	if (port == 0)
-		return 0;
-	return syscall(SYS_landlock_add_rule, ruleset_fd, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
 }
 
 static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
@@ -181,9 +172,10 @@ static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
 	return (int)fd;
 }
 
-int sandbox_restrict_files(const struct config *config, int upload_fd, bool all_of_etc)
+int landlock_restrict(const struct config *config, int upload_fd, bool all_of_etc)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	struct net_port_attributes port = {ACCESS_NET_BIND_TCP, metrics_port(config)};
 	struct ruleset_attributes attributes = {};
 	_cleanup_close_ int fd = -1;
 	int r;
@@ -196,9 +188,11 @@ int sandbox_restrict_files(const struct config *config, int upload_fd, bool all_
 	r = allow_system(fd, attributes.handled_access_fs, all_of_etc);
 	if (r == 0)
 		r = allow_at(fd, attributes.handled_access_fs, upload_fd, ACCESS_WRITE);
-	if (r == 0 && attributes.handled_access_net)
-		r = allow_port(fd, metrics_port(config));
 	if (r < 0)
 		return r;
+	/* Binding a port is for metrics only. */
+	if (attributes.handled_access_net && port.port != 0 &&
+	    syscall(SYS_landlock_add_rule, fd, RULE_NET_PORT, &port, 0) < 0)
+		return -errno;
 	return syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
 }

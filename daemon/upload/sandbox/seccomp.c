@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which system calls the uploader may make: those of a process that reads and writes files, talks to the
- * network, and starts threads. No other program is run, no process made, no memory made executable but by
- * loading a library, no socket but IP ones opened.
+ * The system calls that remain (seccomp(2)): those of a process that reads and writes files, talks to the
+ * network, and starts threads. It can't run another program or fork, make memory executable except by loading
+ * a library, or open any socket but IP ones.
  */
 
-#include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sandbox/seccomp.h"
 
 #include "build-config.h"
 #include "common/cleanup.h"
@@ -75,7 +75,7 @@ static const int allowed[] = {
 	SCMP_SYS(linkat),
 	SCMP_SYS(umask),
 	SCMP_SYS(fadvise64),
-	/* memory (what is executable: below) */
+	/* memory; executable memory: below */
 	SCMP_SYS(brk),
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
@@ -103,7 +103,7 @@ static const int allowed[] = {
 	SCMP_SYS(clock_nanosleep),
 	SCMP_SYS(sched_yield),
 	SCMP_SYS(restart_syscall),
-	/* network (which sockets: below) */
+	/* network; which sockets: below */
 	SCMP_SYS(connect),
 	SCMP_SYS(bind),
 	SCMP_SYS(listen),
@@ -122,7 +122,7 @@ static const int allowed[] = {
 	SCMP_SYS(recvmsg),
 	SCMP_SYS(recvmmsg),
 	SCMP_SYS(shutdown),
-	/* signals, threads, time, chance */
+	/* signals, threads, time, randomness */
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn),
@@ -152,7 +152,7 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
-/* Nothing here makes these by accident: whoever does is not us any more. */
+/* Nothing here makes these by accident: a process that does has been taken over. */
 static const int fatal[] = {
 	SCMP_SYS(execve),
 	SCMP_SYS(execveat),
@@ -175,7 +175,7 @@ static const int fatal[] = {
 	SCMP_SYS(perf_event_open),
 };
 
-/* A call that this architecture does not have needs no rule. */
+/* A call that this architecture lacks needs no rule. */
 static int add_rule(scmp_filter_ctx filter, uint32_t action, int call, unsigned int n,
 		    const struct scmp_arg_cmp *arguments)
 {
@@ -193,90 +193,58 @@ static int add_all(scmp_filter_ctx filter, uint32_t action, const int *calls, si
 	return r;
 }
 
-static int add_masked(scmp_filter_ctx filter, int call, unsigned int argument, scmp_datum_t mask,
-		      scmp_datum_t value)
+/* Calls that are allowed with certain arguments only. */
+static int add_conditional(scmp_filter_ctx filter)
 {
-	struct scmp_arg_cmp compare = SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value);
+	const scmp_datum_t own = (scmp_datum_t)getpid();
+	const struct {
+		int call;
+		struct scmp_arg_cmp argument;
+	} conditions[] = {
+		/* Memory is never writable and executable at once, and becomes executable only by mapping. */
+		{SCMP_SYS(mprotect), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+		{SCMP_SYS(mmap), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, 0)},
+		{SCMP_SYS(mmap), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_WRITE)},
+		{SCMP_SYS(mmap), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_EXEC)},
+		{SCMP_SYS(mmap2), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, 0)},
+		{SCMP_SYS(mmap2), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_WRITE)},
+		{SCMP_SYS(mmap2), SCMP_CMP64(2, SCMP_CMP_MASKED_EQ, PROT_WRITE | PROT_EXEC, PROT_EXEC)},
+		/* Netlink: getaddrinfo() asks which kinds of addresses the machine has. No Unix sockets: they
+		 * lead to other programs. */
+		{SCMP_SYS(socket), SCMP_CMP64(0, SCMP_CMP_EQ, AF_INET)},
+		{SCMP_SYS(socket), SCMP_CMP64(0, SCMP_CMP_EQ, AF_INET6)},
+		{SCMP_SYS(socket), SCMP_CMP64(0, SCMP_CMP_EQ, AF_NETLINK)},
+		/* An uploader that root did not start shares its user with other processes: hands off them.
+		 */
+		{SCMP_SYS(tgkill), SCMP_CMP64(0, SCMP_CMP_EQ, own)},
+		{SCMP_SYS(prlimit64), SCMP_CMP64(0, SCMP_CMP_EQ, 0)},
+		/* Threads, not processes. */
+		{SCMP_SYS(clone), SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)},
+		{SCMP_SYS(prctl), SCMP_CMP64(0, SCMP_CMP_EQ, PR_SET_NAME)},
+		{SCMP_SYS(ioctl), SCMP_CMP64(1, SCMP_CMP_EQ, FIONREAD)},
+		{SCMP_SYS(ioctl), SCMP_CMP64(1, SCMP_CMP_EQ, FIONBIO)},
+		/* if_nametoindex(), for "fe80::1%eth0" in resolv.conf or a URL. */
+		{SCMP_SYS(ioctl), SCMP_CMP64(1, SCMP_CMP_EQ, SIOCGIFINDEX)},
+		{SCMP_SYS(kill), SCMP_CMP64(0, SCMP_CMP_EQ, own)},
+	};
+	/* The last one is for test builds only, which kill themselves at kill points. */
+	size_t n = ARRAY_SIZE(conditions) - (NETLOGD_KILL_POINTS ? 0 : 1);
+	int r = 0;
 
-	return add_rule(filter, SCMP_ACT_ALLOW, call, 1, &compare);
-}
-
-static int add_equal(scmp_filter_ctx filter, int call, unsigned int argument, scmp_datum_t value)
-{
-	struct scmp_arg_cmp compare = SCMP_CMP64(argument, SCMP_CMP_EQ, value);
-
-	return add_rule(filter, SCMP_ACT_ALLOW, call, 1, &compare);
-}
-
-/* Never writable and executable at once, and nothing becomes executable that was not mapped so. */
-static int add_memory(scmp_filter_ctx filter)
-{
-	static const int maps[] = {SCMP_SYS(mmap), SCMP_SYS(mmap2)};
-	static const scmp_datum_t protections[] = {0, PROT_WRITE, PROT_EXEC};
-	int r = add_masked(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0);
-
-	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
-		for (size_t j = 0; r == 0 && j < ARRAY_SIZE(protections); j++)
-			r = add_masked(filter, maps[i], 2, PROT_WRITE | PROT_EXEC, protections[j]);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = add_rule(filter, SCMP_ACT_ALLOW, conditions[i].call, 1, &conditions[i].argument);
 	return r;
 }
 
-static int add_sockets(scmp_filter_ctx filter)
+int seccomp_restrict(void)
 {
-	/*
-	 * Netlink: getaddrinfo() asks which kinds of addresses the machine has. No local ones: behind them
-	 * are the doors to other programs. A pair is for libcurl's threads, and leads nowhere else as long as
-	 * it is a stream (a datagram socket could be connected anew).
-	 */
-	static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
-	const struct scmp_arg_cmp pair[] = {
+	/* For libcurl's threads. A pair of streams leads nowhere else; a datagram socket could be
+	 * reconnected. */
+	const struct scmp_arg_cmp stream_pair[] = {
 		SCMP_CMP64(0, SCMP_CMP_EQ, AF_UNIX),
 		SCMP_CMP64(1, SCMP_CMP_MASKED_EQ, (scmp_datum_t) ~(SOCK_CLOEXEC | SOCK_NONBLOCK),
 			   SOCK_STREAM),
 	};
-	int r = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), ARRAY_SIZE(pair), pair);
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
-		r = add_equal(filter, SCMP_SYS(socket), 0, (scmp_datum_t)families[i]);
-	return r;
-}
-
-/* Started by somebody who is not root the uploader has that user: its processes are none of its business. */
-static int add_own_process(scmp_filter_ctx filter)
-{
-	scmp_datum_t own = (scmp_datum_t)getpid();
-	int r = add_equal(filter, SCMP_SYS(tgkill), 0, own);
-
-	if (r == 0)
-		r = add_equal(filter, SCMP_SYS(prlimit64), 0, 0);
-	/* A build for tests ends itself at its kill points. */
-	if (r == 0 && NETLOGD_KILL_POINTS)
-		r = add_equal(filter, SCMP_SYS(kill), 0, own);
-	return r;
-}
-
-static int add_rest(scmp_filter_ctx filter)
-{
-	int r;
-
-	/* Threads, no processes. clone3() hides its flags; the C library goes back to clone() without it. */
-	r = add_masked(filter, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
-	if (r == 0)
-		r = add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
-	if (r == 0)
-		r = add_equal(filter, SCMP_SYS(prctl), 0, PR_SET_NAME);
-	if (r == 0)
-		r = add_equal(filter, SCMP_SYS(ioctl), 1, FIONREAD);
-	if (r == 0)
-		r = add_equal(filter, SCMP_SYS(ioctl), 1, FIONBIO);
-	/* if_nametoindex(), for "fe80::1%eth0" in resolv.conf or a URL. */
-	if (r == 0)
-		r = add_equal(filter, SCMP_SYS(ioctl), 1, SIOCGIFINDEX);
-	return r;
-}
-
-int sandbox_filter_calls(void)
-{
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r;
 
@@ -286,13 +254,13 @@ int sandbox_filter_calls(void)
 	if (r == 0)
 		r = add_all(filter, SCMP_ACT_KILL_PROCESS, fatal, ARRAY_SIZE(fatal));
 	if (r == 0)
-		r = add_memory(filter);
+		r = add_conditional(filter);
 	if (r == 0)
-		r = add_sockets(filter);
+		r = add_rule(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), ARRAY_SIZE(stream_pair),
+			     stream_pair);
+	/* It hides its flags. Without it, the C library falls back to clone(). */
 	if (r == 0)
-		r = add_own_process(filter);
-	if (r == 0)
-		r = add_rest(filter);
+		r = add_rule(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
 	if (r == 0)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
