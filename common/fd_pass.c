@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Descriptors that go from one process to another, as answers. */
+/* Passes descriptors from one process to another, as replies to requests. */
 
 #include "common/fd_pass.h"
 
@@ -35,36 +35,37 @@ static ssize_t receive_message(int socket_fd, struct msghdr *message)
 	return n < 0 ? -errno : n;
 }
 
-static void take_descriptors(struct msghdr *message, int ret_fds[static FD_PASS_MAX])
-{
-	struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	size_t n;
-
-	if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-		return;
-	n = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	memcpy(ret_fds, CMSG_DATA(header), MIN(n, (size_t)FD_PASS_MAX) * sizeof(int));
-}
-
-/* An answer that was not taken would be taken for the next one's: the socket is of no more use. */
+/* A reply still on its way would be taken for that to the next request: the socket must not be used again. */
 static int give_up(int socket_fd, int error)
 {
 	(void)shutdown(socket_fd, SHUT_RDWR);
 	return error == -ECONNRESET ? -EPIPE : error;
 }
 
-int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static FD_PASS_MAX])
+int fd_pass_pair(int *ret_ours, int *ret_theirs)
 {
-	struct iovec piece = {.iov_base = (void *)question, .iov_len = size};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	*ret_ours = pair[0];
+	*ret_theirs = pair[1];
+	return 0;
+}
+
+int fd_pass_request(int socket_fd, const void *request, size_t size, int ret_fds[static FD_PASS_MAX])
+{
+	struct iovec piece = {.iov_base = (void *)request, .iov_len = size};
 	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
 	union control control = {};
+	struct cmsghdr *header;
 	int32_t result = 0;
 	ssize_t n;
 
 	for (size_t i = 0; i < FD_PASS_MAX; i++)
 		ret_fds[i] = -1;
 	n = send_message(socket_fd, &message);
-	/* Nothing was asked where the question is too long. */
+	/* Too long: nothing was sent. */
 	if (n == -EMSGSIZE)
 		return (int)n;
 	if (n < 0)
@@ -75,8 +76,11 @@ int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static 
 	n = receive_message(socket_fd, &message);
 	if (n < 0)
 		return give_up(socket_fd, (int)n);
-	take_descriptors(&message, ret_fds);
-	/* Descriptors that this process had no room for are closed by the kernel. */
+	header = CMSG_FIRSTHDR(&message);
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fds, CMSG_DATA(header),
+		       MIN(header->cmsg_len - CMSG_LEN(0), FD_PASS_MAX * sizeof(int)));
+	/* The kernel closes descriptors that this process has no room for. */
 	if (n == sizeof(result) && result >= 0 && !(message.msg_flags & MSG_CTRUNC))
 		return result;
 	for (size_t i = 0; i < FD_PASS_MAX; i++)
@@ -88,22 +92,22 @@ int fd_ask(int socket_fd, const void *question, size_t size, int ret_fds[static 
 	return result < 0 ? result : -EMFILE;
 }
 
-int fd_next_question(int socket_fd, char ret_question[static FD_PASS_QUESTION_MAX + 1])
+int fd_pass_receive(int socket_fd, char ret_request[static FD_PASS_REQUEST_MAX + 1])
 {
-	struct iovec piece = {.iov_base = ret_question, .iov_len = FD_PASS_QUESTION_MAX};
+	struct iovec piece = {.iov_base = ret_request, .iov_len = FD_PASS_REQUEST_MAX};
 	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
 	ssize_t n = receive_message(socket_fd, &message);
 
 	if (n < 0)
 		return (int)n;
-	ret_question[n] = '\0';
+	ret_request[n] = '\0';
 	/* Half a path would be another path. */
 	if (message.msg_flags & MSG_TRUNC)
-		ret_question[0] = '\0';
+		ret_request[0] = '\0';
 	return (int)n;
 }
 
-int fd_answer(int socket_fd, int result, const int fds[static FD_PASS_MAX])
+int fd_pass_reply(int socket_fd, int result, const int fds[static FD_PASS_MAX])
 {
 	int32_t code = result;
 	struct iovec piece = {.iov_base = &code, .iov_len = sizeof(code)};

@@ -54,7 +54,7 @@ static int open_entry(int directory_fd, const char *name, int flags)
 
 	if (fd >= 0 || errno != ENOTDIR)
 		return fd < 0 ? -errno : fd;
-	r = fd_ask(directory_fd, name, strlen(name), fds);
+	r = fd_pass_request(directory_fd, name, strlen(name), fds);
 	return r < 0 ? r : fds[0];
 }
 

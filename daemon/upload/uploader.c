@@ -11,7 +11,7 @@
 #include "common/log.h"
 #include "common/time_text.h"
 #include "daemon/upload/broker/broker.h"
-#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/credentials/credentials.h"
 #include "daemon/upload/http/curl_loop.h"
 #include "daemon/upload/link.h"
 #include "daemon/upload/metrics_http.h"
@@ -426,10 +426,10 @@ static void on_signal(evutil_socket_t number, short what, void *userdata)
 	(void)what;
 	if (number == SIGHUP) {
 		if (!uploader->is_child)
-			broker_notify(uploader->broker, BROKER_RELOADING);
+			broker_notify(uploader->broker, BROKER_NOTIFY_RELOADING);
 		reload(uploader);
 		if (!uploader->is_child)
-			broker_notify(uploader->broker, BROKER_READY);
+			broker_notify(uploader->broker, BROKER_NOTIFY_READY);
 	} else {
 		event_base_loopbreak(uploader->base);
 	}
@@ -646,9 +646,9 @@ int uploader_run(struct uploader *uploader)
 
 	/* As a unit of its own; started by the collector, the collector speaks for both. */
 	if (!uploader->is_child)
-		broker_notify(uploader->broker, BROKER_READY);
+		broker_notify(uploader->broker, BROKER_NOTIFY_READY);
 	r = event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
 	if (!uploader->is_child)
-		broker_notify(uploader->broker, BROKER_STOPPING);
+		broker_notify(uploader->broker, BROKER_NOTIFY_STOPPING);
 	return r;
 }

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The uploader's side of the broker: starting it, and asking. */
+/* The uploader's side of the broker: starts it and sends requests. */
 
-#include "daemon/upload/broker/internal.h"
+#include "daemon/upload/broker/broker.h"
 
-#include "common/config/config.h"
 #include "common/fd_pass.h"
-#include "common/file.h"
+#include "daemon/upload/broker/files.h"
 #include "daemon/upload/sandbox/sandbox.h"
 
 #include <errno.h>
@@ -13,13 +12,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
-/* What it holds open (a file system, for example) is free when the uploader has ended. */
+/* For the broker to end, so that what it holds open (a file system, for example) is free afterwards. */
 #define END_WAIT_MS 1000
 
 struct broker {
@@ -27,31 +24,8 @@ struct broker {
 	int pidfd; /* -1: the kernel has none */
 	int socket_fd;
 	int spool_socket_fd;
-	pthread_mutex_t lock; /* one question at a time */
+	pthread_mutex_t lock; /* one request at a time */
 };
-
-int broker_socket_pair(int *ret_ours, int *ret_theirs)
-{
-	int pair[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	*ret_ours = pair[0];
-	*ret_theirs = pair[1];
-	return 0;
-}
-
-static _Noreturn void run(const struct broker_options *options, pid_t parent, int socket_fd,
-			  int spool_socket_fd)
-{
-	const int keep[] = {socket_fd, spool_socket_fd, options->spool_fd, options->inotify_fd};
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sandbox_close_descriptors(keep, ARRAY_SIZE(keep));
-	if (getppid() == parent)
-		broker_serve(options, socket_fd, spool_socket_fd);
-	_exit(EXIT_SUCCESS);
-}
 
 int broker_new(const struct broker_options *options, struct broker **ret_broker)
 {
@@ -64,16 +38,24 @@ int broker_new(const struct broker_options *options, struct broker **ret_broker)
 		return -ENOMEM;
 	pthread_mutex_init(&broker->lock, NULL);
 	broker->socket_fd = broker->spool_socket_fd = broker->pidfd = -1;
-	r = broker_socket_pair(&broker->socket_fd, &theirs);
+	r = fd_pass_pair(&broker->socket_fd, &theirs);
 	if (r == 0)
-		r = broker_socket_pair(&broker->spool_socket_fd, &spool_theirs);
+		r = fd_pass_pair(&broker->spool_socket_fd, &spool_theirs);
 	if (r < 0)
 		return r;
 	broker->pid = fork();
 	if (broker->pid < 0)
 		return -errno;
-	if (broker->pid == 0)
-		run(options, parent, theirs, spool_theirs);
+	if (broker->pid == 0) {
+		const int keep[] = {theirs, spool_theirs, options->spool_fd, options->inotify_fd};
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sandbox_close_descriptors(keep, ARRAY_SIZE(keep));
+		/* The uploader may have ended before the signal was set. */
+		if (getppid() == parent)
+			broker_serve(options, theirs, spool_theirs);
+		_exit(EXIT_SUCCESS);
+	}
 	broker->pidfd = (int)syscall(SYS_pidfd_open, broker->pid, 0);
 	*ret_broker = TAKE_PTR(broker);
 	return 0;
@@ -83,7 +65,7 @@ void broker_free(struct broker *broker)
 {
 	if (!broker)
 		return;
-	/* Nobody asks any more: it ends, with its writers, unless one hangs. */
+	/* No more requests: it ends, with its writers, unless one hangs. */
 	safe_close(broker->socket_fd);
 	safe_close(broker->spool_socket_fd);
 	if (broker->pidfd >= 0)
@@ -100,57 +82,66 @@ bool broker_is_alive(const struct broker *broker)
 	return poll(&other, 1, 0) == 0;
 }
 
-static int ask_on(int socket_fd, enum broker_question what, const char *path, int ret_fds[static FD_PASS_MAX])
+static int send_request(int socket_fd, enum broker_request what, const char *path,
+			int ret_fds[static FD_PASS_MAX])
 {
-	char question[FD_PASS_QUESTION_MAX];
-	int n = snprintf(question, sizeof(question), "%c%s", what, path);
+	char request[FD_PASS_REQUEST_MAX];
+	int n = snprintf(request, sizeof(request), "%c%s", what, path);
 
-	if (n >= (int)sizeof(question))
+	if (n >= (int)sizeof(request))
 		return -ENAMETOOLONG;
-	return fd_ask(socket_fd, question, (size_t)n, ret_fds);
+	return fd_pass_request(socket_fd, request, (size_t)n, ret_fds);
 }
 
-static int ask(struct broker *broker, enum broker_question what, const char *path,
+static int ask(struct broker *broker, enum broker_request what, const char *path,
 	       int ret_fds[static FD_PASS_MAX])
 {
 	int r;
 
 	pthread_mutex_lock(&broker->lock);
-	r = ask_on(broker->socket_fd, what, path, ret_fds);
+	r = send_request(broker->socket_fd, what, path, ret_fds);
 	pthread_mutex_unlock(&broker->lock);
 	return r;
 }
 
-static int ask_for_one(struct broker *broker, enum broker_question what, const char *path)
+/* A single descriptor: from the broker, or opened here if there is none. */
+static int open_one(struct broker *broker, enum broker_request what, const char *path,
+		    broker_file_fn *open_here)
 {
-	int fds[FD_PASS_MAX], r = ask(broker, what, path, fds);
+	int fds[FD_PASS_MAX] = {-1, -1};
+	int r = broker ? ask(broker, what, path, fds) : open_here(AT_FDCWD, path, 0, fds);
 
 	return r < 0 ? r : fds[0];
 }
 
 int broker_open_config(struct broker *broker, const char *path)
 {
-	return broker ? ask_for_one(broker, BROKER_CONFIG, "") : broker_do_open(AT_FDCWD, path, O_RDONLY);
+	return open_one(broker, BROKER_REQUEST_CONFIG, path, broker_file_open);
 }
 
 int broker_open_secret(struct broker *broker, const char *path)
 {
-	return broker ? ask_for_one(broker, BROKER_SECRET, path) : broker_do_open(AT_FDCWD, path, O_RDONLY);
+	return open_one(broker, BROKER_REQUEST_SECRET, path, broker_file_open);
 }
 
 int broker_open_log_id(struct broker *broker, const char *path)
 {
-	return broker ? ask_for_one(broker, BROKER_LOG_ID, path) : broker_do_log_id(AT_FDCWD, path, 0);
+	return open_one(broker, BROKER_REQUEST_LOG_ID, path, broker_file_open_log_id);
 }
 
 int broker_connect(struct broker *broker)
 {
-	return ask_for_one(broker, BROKER_CONNECT, "");
+	return open_one(broker, BROKER_REQUEST_CONNECT, "", NULL);
+}
+
+int broker_open_writer(struct broker *broker)
+{
+	return open_one(broker, BROKER_REQUEST_WRITER, "", NULL);
 }
 
 int broker_open_spool(struct broker *broker, bool *ret_watched)
 {
-	int fds[FD_PASS_MAX], fd, r = ask(broker, BROKER_SPOOL, "", fds);
+	int fds[FD_PASS_MAX], fd, r = ask(broker, BROKER_REQUEST_SPOOL, "", fds);
 
 	if (r < 0)
 		return r;
@@ -161,18 +152,12 @@ int broker_open_spool(struct broker *broker, bool *ret_watched)
 	return fd;
 }
 
-int broker_open_writer(struct broker *broker)
-{
-	return ask_for_one(broker, BROKER_WRITER, "");
-}
-
 int broker_open_lines(int writer_fd, const char *path, int *ret_fd, int *ret_directory_fd)
 {
-	int fds[FD_PASS_MAX], r;
+	int fds[FD_PASS_MAX];
+	int r = writer_fd < 0 ? broker_file_open_lines(AT_FDCWD, path, 0, fds)
+			      : send_request(writer_fd, BROKER_REQUEST_LINES, path, fds);
 
-	if (writer_fd < 0)
-		return broker_do_lines(AT_FDCWD, path, 0, ret_fd, ret_directory_fd);
-	r = ask_on(writer_fd, BROKER_LINES, path, fds);
 	if (r < 0)
 		return r;
 	*ret_fd = fds[0];
@@ -184,8 +169,8 @@ int broker_rotate_lines(int writer_fd, const char *path)
 {
 	int fds[FD_PASS_MAX];
 
-	return writer_fd < 0 ? broker_do_rotate(AT_FDCWD, path, BROKER_ROTATE_COUNT)
-			     : ask_on(writer_fd, BROKER_ROTATE, path, fds);
+	return writer_fd < 0 ? broker_file_rotate(AT_FDCWD, path, 0, fds)
+			     : send_request(writer_fd, BROKER_REQUEST_ROTATE, path, fds);
 }
 
 void broker_notify(struct broker *broker, enum broker_notification what)
@@ -193,5 +178,5 @@ void broker_notify(struct broker *broker, enum broker_notification what)
 	const char digit[] = {(char)('0' + what), '\0'};
 	int fds[FD_PASS_MAX];
 
-	(void)ask(broker, BROKER_NOTIFY, digit, fds);
+	(void)ask(broker, BROKER_REQUEST_NOTIFY, digit, fds);
 }

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The broker's process: a question, a look at what the configuration names, a descriptor. It keeps the rights
- * that it was started with, as far as opening files takes them, and does nothing else.
+ * The broker's process: it takes a request, checks it against the configuration, and replies with a
+ * descriptor. It keeps the rights that it started with, as far as opening files needs them, and does nothing
+ * else.
  */
 
-#include "daemon/upload/broker/internal.h"
+#include "daemon/upload/broker/serve.h"
 
+#include "common/cleanup.h"
 #include "common/config/config.h"
 #include "common/core_dump.h"
 #include "common/fd_pass.h"
 #include "common/file.h"
 #include "common/spool/format.h"
 #include "common/unix_socket.h"
+#include "daemon/upload/broker/files.h"
+#include "daemon/upload/broker/path.h"
+#include "daemon/upload/broker/protocol.h"
 #include "daemon/upload/sandbox/sandbox.h"
 
 #include <cap-ng.h>
@@ -21,10 +26,10 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -39,59 +44,25 @@ struct server {
 	int inotify_fd;
 };
 
-/* What is done in a place, with the descriptors that it gives. */
-typedef int (*act_fn)(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX]);
+/* ---- files ---- */
 
-static int act_open(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
-{
-	int fd = broker_do_open(directory_fd, path, O_RDONLY | flags);
-
-	if (fd >= 0)
-		ret_fds[0] = fd;
-	return MIN(fd, 0);
-}
-
-static int act_log_id(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
-{
-	int fd = broker_do_log_id(directory_fd, path, flags);
-
-	if (fd >= 0)
-		ret_fds[0] = fd;
-	return MIN(fd, 0);
-}
-
-static int act_lines(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
-{
-	return broker_do_lines(directory_fd, path, flags, &ret_fds[0], &ret_fds[1]);
-}
-
-static int act_rotate(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
-{
-	(void)flags;
-	(void)ret_fds;
-	return broker_do_rotate(directory_fd, path, BROKER_ROTATE_COUNT);
-}
-
-/* The configuration may hold secrets. A change of the user lets the kernel forget that it was forbidden. */
-static void forbid_dumps(void)
-{
-	(void)core_dump_forbid();
-}
-
-static int act_at(const struct server *server, const char *path, act_fn act, int ret_fds[static FD_PASS_MAX])
+/* Does it where the path leads, with the rights that its directories allow. */
+static int act(const struct server *server, const char *path, broker_file_fn *action,
+	       int ret_fds[static FD_PASS_MAX])
 {
 	struct broker_place place;
-	int r = broker_find(&server->user, path, &place);
+	int r = broker_place_find(&server->user, path, &place);
 
 	if (r < 0)
 		return r;
-	if (place.theirs)
+	if (place.untrusted)
 		r = sandbox_user_assume(&server->user);
 	if (r == 0)
-		r = act(place.directory_fd, place.path, place.theirs ? 0 : O_NOFOLLOW, ret_fds);
-	if (place.theirs) {
+		r = action(place.directory_fd, place.path, place.untrusted ? 0 : O_NOFOLLOW, ret_fds);
+	if (place.untrusted) {
 		sandbox_user_restore(&server->user);
-		forbid_dumps();
+		/* The configuration may hold secrets, and a change of user makes the kernel allow dumps. */
+		(void)core_dump_forbid();
 	}
 	broker_place_deinit(&place);
 	return r;
@@ -102,14 +73,14 @@ static bool equal(const char *a, const char *b)
 	return a && strcmp(a, b) == 0;
 }
 
-static bool is_named(const struct config *config, enum broker_question what, const char *path)
+static bool is_named(const struct config *config, enum broker_request what, const char *path)
 {
-	if (what == BROKER_LOG_ID)
+	if (what == BROKER_REQUEST_LOG_ID)
 		return equal(config->log_id_file, path) || equal(config->domain_log_id_file, path);
 	for (size_t i = 0; i < config->n_sinks; i++) {
 		const struct sink_config *sink = &config->sinks[i];
 
-		if (what != BROKER_SECRET) {
+		if (what != BROKER_REQUEST_SECRET) {
 			if (equal(sink->path, path))
 				return true;
 			continue;
@@ -121,20 +92,41 @@ static bool is_named(const struct config *config, enum broker_question what, con
 	return false;
 }
 
-static int act_if_named(const struct server *server, enum broker_question what, const char *path, act_fn act,
-			int ret_fds[static FD_PASS_MAX])
+static int act_if_named(const struct server *server, enum broker_request what, const char *path,
+			broker_file_fn *action, int ret_fds[static FD_PASS_MAX])
 {
-	return is_named(server->config, what, path) ? act_at(server, path, act, ret_fds) : -EPERM;
+	return is_named(server->config, what, path) ? act(server, path, action, ret_fds) : -EPERM;
 }
 
-/* Both sides read it, and take the same from it. */
+/* ---- requests ---- */
+
+/* The result of a request, 0 or more, with descriptors; or -errno. */
+typedef int handle_fn(struct server *server, const char *request, int ret_fds[static FD_PASS_MAX]);
+
+/* False when no more requests will come. */
+static bool serve_one(struct server *server, int fd, handle_fn *handle)
+{
+	char request[FD_PASS_REQUEST_MAX + 1];
+	int fds[FD_PASS_MAX] = {-1, -1};
+	int r = fd_pass_receive(fd, request);
+
+	if (r <= 0)
+		return false;
+	r = handle(server, request, fds);
+	r = fd_pass_reply(fd, r, fds);
+	safe_close(fds[0]);
+	safe_close(fds[1]);
+	return r == 0;
+}
+
+/* The uploader reads the same file, through the descriptor, and comes to the same result. */
 static int open_config(struct server *server, int ret_fds[static FD_PASS_MAX])
 {
 	_cleanup_(config_error_deinit) struct config_error error = {};
 	_cleanup_free_ char *text = NULL;
 	struct config *config;
 	size_t size;
-	int r = act_at(server, server->config->file, act_open, ret_fds);
+	int r = act(server, server->config->file, broker_file_open, ret_fds);
 
 	if (r < 0)
 		return r;
@@ -146,7 +138,7 @@ static int open_config(struct server *server, int ret_fds[static FD_PASS_MAX])
 	return lseek(ret_fds[0], 0, SEEK_SET) < 0 ? -errno : 0;
 }
 
-/* 1 when it is watched, too. */
+/* 1 if it is watched as well. */
 static int open_spool(struct server *server)
 {
 	const char *path = server->config->spool_directory;
@@ -160,7 +152,7 @@ static int open_spool(struct server *server)
 				 IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) >= 0;
 }
 
-/* upload.sock, beside the control socket. */
+/* To upload.sock, beside the control socket. */
 static int connect_link(const struct server *server, int ret_fds[static FD_PASS_MAX])
 {
 	const char *control = server->config->control_socket, *slash = strrchr(control, '/');
@@ -177,36 +169,34 @@ static int notify(char what)
 {
 	struct timespec now;
 
-	if (what == '0' + BROKER_READY)
+	if (what == '0' + BROKER_NOTIFY_READY)
 		return sd_notify(0, "READY=1");
-	if (what == '0' + BROKER_STOPPING)
+	if (what == '0' + BROKER_NOTIFY_STOPPING)
 		return sd_notify(0, "STOPPING=1");
-	/* sd_notify(3) wants the time in RELOADING. */
+	/* sd_notify(3) requires the time with RELOADING. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIi64,
 			  now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000);
 }
 
-static int serve_one(struct server *server, int fd,
-		     int (*handle)(struct server *server, const char *question,
-				   int ret_fds[static FD_PASS_MAX]));
-
-/* For a file sink. Its process has the configuration of the moment, as the sink has. */
-static int handle_writer(struct server *server, const char *question, int ret_fds[static FD_PASS_MAX])
+/* In the process of a file sink. It has the configuration of the moment that it was made in, as the sink has.
+ */
+static int handle_writer(struct server *server, const char *request, int ret_fds[static FD_PASS_MAX])
 {
-	enum broker_question what = (enum broker_question)(unsigned char)question[0];
+	enum broker_request what = (enum broker_request)(unsigned char)request[0];
 
-	if (what == BROKER_LINES)
-		return act_if_named(server, what, question + 1, act_lines, ret_fds);
-	return what == BROKER_ROTATE ? act_if_named(server, what, question + 1, act_rotate, ret_fds)
-				     : -EINVAL;
+	if (what == BROKER_REQUEST_LINES)
+		return act_if_named(server, what, request + 1, broker_file_open_lines, ret_fds);
+	if (what == BROKER_REQUEST_ROTATE)
+		return act_if_named(server, what, request + 1, broker_file_rotate, ret_fds);
+	return -EINVAL;
 }
 
 static int open_writer(struct server *server, int ret_fds[static FD_PASS_MAX])
 {
 	_cleanup_close_ int ours = -1, theirs = -1;
 	pid_t parent = getpid(), pid;
-	int r = broker_socket_pair(&ours, &theirs);
+	int r = fd_pass_pair(&ours, &theirs);
 
 	if (r < 0)
 		return r;
@@ -224,35 +214,35 @@ static int open_writer(struct server *server, int ret_fds[static FD_PASS_MAX])
 	_exit(EXIT_SUCCESS);
 }
 
-static int handle(struct server *server, const char *question, int ret_fds[static FD_PASS_MAX])
+static int handle_main(struct server *server, const char *request, int ret_fds[static FD_PASS_MAX])
 {
-	enum broker_question what = (enum broker_question)(unsigned char)question[0];
-	const char *path = question + 1;
+	enum broker_request what = (enum broker_request)(unsigned char)request[0];
+	const char *path = request + 1;
 
 	switch (what) {
-	case BROKER_CONFIG:
+	case BROKER_REQUEST_CONFIG:
 		return open_config(server, ret_fds);
-	case BROKER_SECRET:
-		return act_if_named(server, what, path, act_open, ret_fds);
-	case BROKER_LOG_ID:
-		return act_if_named(server, what, path, act_log_id, ret_fds);
-	case BROKER_WRITER:
+	case BROKER_REQUEST_SECRET:
+		return act_if_named(server, what, path, broker_file_open, ret_fds);
+	case BROKER_REQUEST_LOG_ID:
+		return act_if_named(server, what, path, broker_file_open_log_id, ret_fds);
+	case BROKER_REQUEST_WRITER:
 		return open_writer(server, ret_fds);
-	case BROKER_LINES:
-	case BROKER_ROTATE:
+	case BROKER_REQUEST_LINES:
+	case BROKER_REQUEST_ROTATE:
 		return -EINVAL;
-	case BROKER_SPOOL:
+	case BROKER_REQUEST_SPOOL:
 		return open_spool(server);
-	case BROKER_CONNECT:
+	case BROKER_REQUEST_CONNECT:
 		return connect_link(server, ret_fds);
-	case BROKER_NOTIFY:
+	case BROKER_REQUEST_NOTIFY:
 		return notify(path[0]);
 	}
 	return -EINVAL;
 }
 
-/* A segment of the spool, or the spool itself: ".". Not its lock, with which a reader could keep the next
- * collector out. */
+/* A segment of the spool, or the spool itself: ".". Not its lock, with which a reader could lock out the next
+ * daemon. */
 static int handle_spool(struct server *server, const char *name, int ret_fds[static FD_PASS_MAX])
 {
 	int flags = strcmp(name, ".") == 0 ? O_DIRECTORY : O_NOFOLLOW, fd;
@@ -268,9 +258,11 @@ static int handle_spool(struct server *server, const char *name, int ret_fds[sta
 	return 0;
 }
 
-/* Of root's rights only that to read, and to be the uploader's user for a while; as far as a container has
- * them. */
-static int keep_little(const struct sandbox_user *user)
+/* ---- the process ---- */
+
+/* Of root's capabilities, keeps those to read everything and to take on the uploader's user, as far as a
+ * container has them. */
+static int drop_capabilities(const struct sandbox_user *user)
 {
 	static const unsigned int kept[] = {CAP_DAC_READ_SEARCH, CAP_SETUID, CAP_SETGID};
 	bool have[ARRAY_SIZE(kept)];
@@ -291,61 +283,41 @@ static int keep_little(const struct sandbox_user *user)
 	return capng_apply(CAPNG_SELECT_CAPS) != 0 ? -EPERM : 0;
 }
 
-/* 0 when nobody asks any more. */
-static int serve_one(struct server *server, int fd,
-		     int (*handle_question)(struct server *server, const char *question,
-					    int ret_fds[static FD_PASS_MAX]))
-{
-	char question[FD_PASS_QUESTION_MAX + 1];
-	int fds[FD_PASS_MAX] = {-1, -1};
-	int r = fd_next_question(fd, question);
-
-	if (r <= 0)
-		return 0;
-	r = handle_question(server, question, fds);
-	r = fd_answer(fd, r, fds);
-	safe_close(fds[0]);
-	safe_close(fds[1]);
-	return r == 0;
-}
-
-/* Until nobody asks any more. */
-static void serve(struct server *server, struct pollfd *asked, nfds_t n)
-{
-	for (;;) {
-		if (poll(asked, n, -1) < 0 && errno != EINTR)
-			return;
-		for (nfds_t i = 0; i < n; i++)
-			if (asked[i].revents &&
-			    !serve_one(server, asked[i].fd, i == 1 ? handle_spool : handle))
-				return;
-	}
-}
-
 void broker_serve(const struct broker_options *options, int socket_fd, int spool_socket_fd)
 {
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
 	struct server server = {
 		.config = options->config,
 		.user = options->user,
 		.spool_fd = options->spool_fd,
 		.inotify_fd = options->inotify_fd,
 	};
-	struct pollfd asked[] = {{.fd = socket_fd, .events = POLLIN},
-				 {.fd = spool_socket_fd, .events = POLLIN}};
+	struct pollfd sockets[] = {{.fd = socket_fd, .events = POLLIN},
+				   {.fd = spool_socket_fd, .events = POLLIN}};
+	bool serving = true;
 
 	/* It ends with the uploader, which may have something to open until then. */
-	signal(SIGCHLD, SIG_IGN); /* nobody waits for writers */
-	for (const int *number = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGPIPE, 0}; *number; number++)
-		signal(*number, SIG_IGN);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* reaps the writers */
 	prctl(PR_SET_NAME, "netlogd-files");
-	if (keep_little(&server.user) < 0)
+	if (drop_capabilities(&server.user) < 0)
 		return;
-	forbid_dumps();
-	serve(&server, asked, ARRAY_SIZE(asked));
-	/* Whoever still asks hears that nobody answers. */
+	(void)core_dump_forbid();
+	while (serving) {
+		if (poll(sockets, ARRAY_SIZE(sockets), -1) < 0) {
+			serving = errno == EINTR;
+			continue;
+		}
+		if (sockets[0].revents)
+			serving = serve_one(&server, socket_fd, handle_main);
+		if (serving && sockets[1].revents)
+			serving = serve_one(&server, spool_socket_fd, handle_spool);
+	}
+	/* Requests that are still under way must fail, not wait. */
 	safe_close(socket_fd);
 	safe_close(spool_socket_fd);
-	/* Children that are not to be waited for (SIGCHLD is ignored) are waited for as a whole. */
+	/* Waits for all writers together, since SIGCHLD is ignored. */
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
 }

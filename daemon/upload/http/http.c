@@ -11,7 +11,7 @@
 #include "common/file.h"
 #include "common/time_text.h"
 #include "daemon/upload/broker/broker.h"
-#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/credentials/secret.h"
 #include "daemon/upload/http/answer.h"
 #include "daemon/upload/http/curl_loop.h"
 
@@ -245,10 +245,10 @@ static int explain(struct http_client *client, const char *path, int error)
 
 static int add_secret_header(struct http_client *client, const char *name, const char *path)
 {
-	_cleanup_(secret_freep) char *secret = NULL, *line = NULL;
+	_cleanup_(wipe_freep) char *secret = NULL, *line = NULL;
 	int r;
 
-	r = secret_read_file(client->context->broker, path, &secret);
+	r = secret_read(client->context->broker, path, &secret);
 	if (r < 0)
 		return explain(client, path, r);
 	if (asprintf(&line, "%s%s", name, secret) < 0) {
@@ -262,7 +262,7 @@ static int add_secret_header(struct http_client *client, const char *name, const
 static int add_password(struct http_client *client)
 {
 	const struct sink_config *config = client->context->config;
-	_cleanup_(secret_freep) char *password = NULL;
+	_cleanup_(wipe_freep) char *password = NULL;
 	_cleanup_free_ char *line = NULL;
 	int r;
 
@@ -279,7 +279,7 @@ static int add_password(struct http_client *client)
 		return r;
 	}
 	if (config->password_file) {
-		r = secret_read_file(client->context->broker, config->password_file, &password);
+		r = secret_read(client->context->broker, config->password_file, &password);
 		if (r < 0)
 			return explain(client, config->password_file, r);
 	}

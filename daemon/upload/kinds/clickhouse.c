@@ -14,7 +14,7 @@
 #include "common/buffer.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/credentials/credentials.h"
 #include "daemon/upload/http/compressor.h"
 #include "daemon/upload/http/http.h"
 #include "daemon/upload/kinds/clickhouse_answer.h"

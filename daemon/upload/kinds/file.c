@@ -5,8 +5,8 @@
  * is whole; a batch may be there twice after a crash, as with every sink.
  *
  * A file of ROTATE_SIZE is renamed to PATH.1, the former PATH.1 to PATH.2, and so on;
- * PATH.<BROKER_ROTATE_COUNT> is the last that is kept. After SIGHUP the file is opened anew, for those who
- * rotate by other means.
+ * PATH.8 is the last that is kept. After SIGHUP the file is opened again, for those who rotate by other
+ * means.
  */
 
 #include "common/file.h"

@@ -6,7 +6,8 @@
 
 #include "common/buffer.h"
 #include "common/cleanup.h"
-#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/credentials/credentials.h"
+#include "daemon/upload/credentials/secret.h"
 #include "daemon/upload/http/http.h"
 #include "daemon/upload/sink/sink.h"
 
@@ -165,7 +166,7 @@ static void fail(struct logtail *logtail, const struct log_id *public_id, int er
 
 static void logtail_send(void *state, const struct batch_bounds *bounds)
 {
-	_cleanup_(secret_freep) char *url = NULL;
+	_cleanup_(wipe_freep) char *url = NULL;
 	struct logtail *logtail = state;
 	struct http_request request;
 	char length_header[64];

@@ -292,7 +292,7 @@ START_TEST(test_spool)
 }
 END_TEST
 
-/* An answer whose descriptor could not be taken is no answer to the next question. */
+/* A reply whose descriptor could not be taken is no reply to the next request. */
 START_TEST(test_no_room_for_a_descriptor)
 {
 	struct rlimit limit, none;
@@ -322,19 +322,19 @@ END_TEST
 /* What an uploader that was taken over might send. */
 START_TEST(test_nonsense)
 {
-	static char long_question[FD_PASS_QUESTION_MAX + 100];
+	static char long_request[FD_PASS_REQUEST_MAX + 100];
 	const struct {
 		const char *text;
 		size_t size;
 		int result;
-	} questions[] = {
+	} requests[] = {
 		{"x", 1, -EINVAL},	  {"s", 1, -EPERM},
-		{"s\0", 2, -EPERM},	  {long_question, sizeof(long_question), -EINVAL},
+		{"s\0", 2, -EPERM},	  {long_request, sizeof(long_request), -EINVAL},
 		{"\377\377", 2, -EINVAL}, {"l/closed/flows", 14, -EINVAL},
 	};
 	int fds[FD_PASS_MAX], copy = -1;
 
-	memset(long_question, 's', sizeof(long_question));
+	memset(long_request, 's', sizeof(long_request));
 	start();
 	/* Its socket is the first of sequenced packets that this process has. */
 	for (int fd = 3; copy < 0; fd++) {
@@ -345,9 +345,9 @@ START_TEST(test_nonsense)
 		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET)
 			copy = fd;
 	}
-	for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
-		ck_assert_int_eq(fd_ask(copy, questions[i].text, questions[i].size, fds),
-				 questions[i].result);
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		ck_assert_int_eq(fd_pass_request(copy, requests[i].text, requests[i].size, fds),
+				 requests[i].result);
 	ck_assert(broker_is_alive(broker));
 }
 END_TEST

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Secrets from files. The uploader alone handles them, so that the collector, which parses packets and has
- * capabilities, never holds one for longer than it takes to pass it on.
+ * Log IDs from files, and those given to Start. Only the uploader keeps them; the daemon, which parses
+ * packets and has capabilities, holds one no longer than it takes to pass it on.
  */
 
-#include "daemon/upload/broker/credentials.h"
+#include "daemon/upload/credentials/credentials.h"
 
 #include "common/config/config.h"
 #include "common/file.h"
@@ -16,79 +16,62 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SECRET_SIZE_MAX 4096
-/* Identities kept for later delivery; one is some hundred bytes. */
+#define IDS_DIRECTORY "ids"
+/* Identities kept for later delivery; one takes about a hundred bytes. */
 #define IDENTITIES_MAX 1024
 #define DOMAIN_SUFFIX  ".domain"
 
-static int load_id(struct broker *broker, const char *path, struct log_id *ret_private)
+static int load_id(struct broker *broker, const char *what, const char *path, struct log_id *ret_private,
+		   char **ret_reason)
 {
 	_cleanup_close_ int fd = broker_open_log_id(broker, path);
+	int r = fd < 0 ? fd : log_id_read_fd(fd, ret_private);
+	const char *reason;
 
-	return fd < 0 ? fd : log_id_read_fd(fd, ret_private);
-}
-
-static const char *explain(int error)
-{
-	switch (error) {
-	case -EPERM:
-		return "others than its owner may read it (make it mode 0600)";
-	case -EINVAL:
-		return "it does not hold a private log ID (64 hex digits)";
-	default:
-		return strerror(-error);
-	}
-}
-
-static int load_ids(struct credentials *credentials, const struct config *config, char **ret_reason)
-{
-	int r;
-
-	r = load_id(credentials->broker, config->log_id_file, &credentials->node.private_id);
-	if (r < 0) {
-		if (asprintf(ret_reason, "log ID file %s: %s", config->log_id_file, explain(r)) < 0)
-			*ret_reason = NULL;
+	if (r >= 0)
 		return r;
-	}
-	log_id_public(&credentials->node.private_id, &credentials->public_id);
-	if (!config->domain_log_id_file)
-		return 0;
-	r = load_id(credentials->broker, config->domain_log_id_file, &credentials->node.domain_private_id);
-	if (r < 0) {
-		if (asprintf(ret_reason, "domain log ID file %s: %s", config->domain_log_id_file,
-			     explain(r)) < 0)
-			*ret_reason = NULL;
-		return r;
-	}
-	credentials->node.has_domain = true;
-	credentials->configured_domain = credentials->node.domain_private_id;
-	log_id_public(&credentials->node.domain_private_id, &credentials->domain_public_id);
-	return 0;
+	reason = r == -EPERM	? "users other than its owner can read it (set mode 0600)"
+		 : r == -EINVAL ? "it does not hold a private log ID (64 hex digits)"
+				: strerror(-r);
+	if (asprintf(ret_reason, "%s %s: %s", what, path, reason) < 0)
+		*ret_reason = NULL;
+	return r;
 }
 
 int credentials_new(const struct config *config, int upload_fd, struct broker *broker,
 		    struct credentials **ret_credentials, char **ret_reason)
 {
 	_cleanup_(credentials_freep) struct credentials *credentials = calloc(1, sizeof(*credentials));
+	struct log_identity *node;
 	int r;
 
 	*ret_reason = NULL;
 	if (!credentials)
 		return -ENOMEM;
+	node = &credentials->node;
 	credentials->ids_fd = -1;
-	credentials->broker = broker;
-	if (mkdirat(upload_fd, "ids", 0700) < 0 && errno != EEXIST) {
+	if (mkdirat(upload_fd, IDS_DIRECTORY, 0700) < 0 && errno != EEXIST) {
 		r = -errno;
 		if (asprintf(ret_reason, "directory for log IDs: %s", strerror(-r)) < 0)
 			*ret_reason = NULL;
 		return r;
 	}
-	credentials->ids_fd = openat(upload_fd, "ids", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	credentials->ids_fd = open_directory_at(upload_fd, IDS_DIRECTORY);
 	if (credentials->ids_fd < 0)
-		return -errno;
-	r = load_ids(credentials, config, ret_reason);
+		return credentials->ids_fd;
+	r = load_id(broker, "log ID file", config->log_id_file, &node->private_id, ret_reason);
 	if (r < 0)
 		return r;
+	log_id_public(&node->private_id, &credentials->public_id);
+	if (config->domain_log_id_file) {
+		r = load_id(broker, "domain log ID file", config->domain_log_id_file,
+			    &node->domain_private_id, ret_reason);
+		if (r < 0)
+			return r;
+		node->has_domain = true;
+		credentials->configured_domain = node->domain_private_id;
+		log_id_public(&node->domain_private_id, &credentials->domain_public_id);
+	}
 	*ret_credentials = TAKE_PTR(credentials);
 	return 0;
 }
@@ -169,7 +152,7 @@ static int read_id(int fd, const char *name, struct log_id *ret_id)
 static bool has_room(int fd)
 {
 	size_t n = 0;
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = open_directory_at(fd, ".");
 	DIR *directory = copy < 0 ? NULL : fdopendir(copy);
 
 	if (!directory) {
@@ -203,7 +186,7 @@ int credentials_keep(struct credentials *credentials, const char *node_text, con
 		return -ENOSPC;
 	log_id_public(&identity.private_id, &public_id);
 	log_id_format(&public_id, name);
-	/* The domain first: the identity is complete once its own file is there. */
+	/* The domain first: an identity is complete once its own file exists. */
 	memcpy(name + LOG_ID_TEXT_MAX - 1, DOMAIN_SUFFIX, sizeof(DOMAIN_SUFFIX));
 	if (identity.has_domain)
 		r = write_id(credentials->ids_fd, name, &identity.domain_private_id);
@@ -246,41 +229,4 @@ int credentials_find(const struct credentials *credentials, const struct log_id 
 void log_identity_wipe(struct log_identity *identity)
 {
 	explicit_bzero(identity, sizeof(*identity));
-}
-
-int secret_read_file(struct broker *broker, const char *path, char **ret_secret)
-{
-	_cleanup_close_ int fd = broker_open_secret(broker, path);
-	_cleanup_(secret_freep) char *secret = NULL;
-	size_t n = 0;
-	mode_t mode = 0;
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = file_read_fd(fd, SECRET_SIZE_MAX, &secret, &n, &mode);
-	if (r < 0)
-		return r;
-	if (mode & 077)
-		return -EPERM;
-	if (n > 0 && secret[n - 1] == '\n')
-		secret[--n] = '\0';
-	if (n > 0 && secret[n - 1] == '\r')
-		secret[--n] = '\0';
-	if (n == 0)
-		return -EINVAL;
-	/* It goes into a header line, where a line break would begin the next one. */
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
-			return -EINVAL;
-	*ret_secret = TAKE_PTR(secret);
-	return 0;
-}
-
-void secret_free(char *secret)
-{
-	if (!secret)
-		return;
-	explicit_bzero(secret, strlen(secret));
-	free(secret);
 }
