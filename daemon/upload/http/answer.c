@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Classifying answers. A wrong verdict loses messages (refused ones are set aside) or holds up the stream
- * (retried ones are not), so all of it stands in this one place.
+ * Judges answers. A wrong verdict loses messages (refused ones are quarantined) or holds up the stream
+ * (the others are retried), so all of it is in this one place; so is what is shown of an answer.
  */
 
 #include "daemon/upload/http/answer.h"
@@ -14,7 +14,10 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+#define TEXT_SHOWN 200
 
 /* RFC 9110, 6585, 4918 and 2518. */
 static const struct {
@@ -66,9 +69,9 @@ static const struct {
 };
 
 /*
- * How libcurl's words begin that are made of our own configuration, of fixed texts (of the TLS library, of
- * the C library) and of an HTTP status. Others may quote the server: the name in its certificate, a header's
- * value.
+ * How those of libcurl's texts begin that contain only our own configuration, fixed texts (of the TLS
+ * library, of the C library) and an HTTP status. Others may quote the server: the name in its certificate, a
+ * header's value.
  */
 static const char *const harmless[] = {
 	"Could not resolve ",
@@ -90,7 +93,7 @@ static const char *const harmless[] = {
 	"TLS connect error: ",
 	"gnutls_handshake() failed: ",
 	"GnuTLS, handshake failed: ",
-	/* Files of ours. */
+	/* our own files */
 	"error setting certificate ",
 	"error adding trust anchors ",
 	"could not load PEM client certificate",
@@ -148,7 +151,7 @@ enum verdict answer_classify_error(int error)
 	case EIO:
 	case EINTR:
 	case EAGAIN:
-	case EPIPE: /* nobody opens files just now */
+	case EPIPE: /* the broker has ended */
 		return VERDICT_RETRY;
 	default:
 		return VERDICT_MISCONFIGURED;
@@ -163,9 +166,8 @@ const char *answer_status_reason(long status)
 	return "";
 }
 
-#define TEXT_SHOWN 200
-
-/* curl_getdate() also takes many forms that no server may send; only what begins as an HTTP date passes. */
+/* curl_getdate() also takes many forms that HTTP does not allow; only what begins like an HTTP date passes.
+ */
 static bool is_http_date(const char *text)
 {
 	static const char days[][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
@@ -237,7 +239,7 @@ void answer_describe(struct answer *answer, const char *prefix, const char *word
 	char excerpt[512];
 	size_t length = 0;
 
-	/* More is looked at than is shown: an ID must not escape by being cut in the middle. */
+	/* Reads more than is shown: an ID must not slip through because it is cut off. */
 	for (size_t i = 0; i < n && length < sizeof(excerpt); i++) {
 		unsigned char c = (unsigned char)words[i];
 
@@ -253,12 +255,36 @@ void answer_describe(struct answer *answer, const char *prefix, const char *word
 		 excerpt);
 }
 
-void answer_describe_transfer(struct answer *answer, int curl_code, const char *error)
+void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer)
 {
-	size_t n = 0;
+	const char *reason = answer_status_reason(http->status);
+	char prefix[64];
 
-	for (size_t i = 0; error && i < ARRAY_SIZE(harmless); i++)
+	snprintf(prefix, sizeof(prefix), "HTTP %ld%s%s", http->status, *reason ? " " : "", reason);
+	if (!http->secret && http->length > 0)
+		answer_describe(answer, prefix, http->body, http->length);
+	else
+		answer_describe(answer, prefix, meaning, meaning ? strlen(meaning) : 0);
+}
+
+void http_answer_judge(const struct http_answer *http, struct answer *ret_answer)
+{
+	const char *error = http->error ? http->error : "";
+	size_t shown = 0;
+
+	*ret_answer = (struct answer){.retry_after = http->retry_after};
+	if (http->curl_code == CURLE_OK) {
+		ret_answer->verdict = answer_classify_status(http->status);
+		http_answer_describe(http, NULL, ret_answer);
+		return;
+	}
+	ret_answer->verdict = answer_classify_transfer(http->curl_code);
+	if (http->reason) {
+		answer_describe(ret_answer, http->reason, NULL, 0);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
 		if (strncmp(error, harmless[i], strlen(harmless[i])) == 0)
-			n = strlen(error);
-	answer_describe(answer, curl_easy_strerror((CURLcode)curl_code), error, n);
+			shown = strlen(error);
+	answer_describe(ret_answer, curl_easy_strerror((CURLcode)http->curl_code), error, shown);
 }

@@ -2,8 +2,7 @@
 #pragma once
 
 /*
- * What a server said to a batch, and what follows from it: the table of answers, the same for every HTTP
- * sink.
+ * What a server's answer means: the verdict on a batch and the text for people, the same for every HTTP sink.
  */
 
 #include <stdbool.h>
@@ -25,31 +24,49 @@ struct answer {
 	char text[ANSWER_TEXT_MAX]; /* for people: "HTTP 503 Service Unavailable: too busy"; no secrets */
 };
 
-/* The verdict on an HTTP status (RFC 9110). Anything that is no final status is VERDICT_RETRY. */
+/* What came back for a request. Valid during the callback. */
+struct http_answer {
+	int curl_code;	     /* CURLcode; 0: a whole answer (or as much of it as is ever read) */
+	long status;	     /* 0: none came */
+	int64_t retry_after; /* ns; -1: none */
+	const char *body;    /* not for people: http_answer_describe() decides what is shown */
+	size_t length;
+	bool secret;	     /* the request held one: nothing that the server wrote is shown */
+	const char *watched; /* value of the header that the client watches, or NULL */
+	uint64_t wire_bytes; /* of the body that was sent */
+	const char *error;   /* libcurl's text for a failed transfer, or NULL */
+	const char *reason;  /* ours: an unreadable credential, an endless answer; or NULL */
+};
+
+/* The verdict on an HTTP status (RFC 9110). A status that is not final is VERDICT_RETRY. */
 enum verdict answer_classify_status(long status);
 /* The verdict on a failed transfer; curl_code is a CURLcode other than CURLE_OK. */
 enum verdict answer_classify_transfer(int curl_code);
-/* Of a file that a request needs (a secret, a certificate): a want of memory or descriptors passes, what is
- * wrong with the file does not. */
+/* The verdict on a file that a request needs (a secret, a certificate) and that can't be read: a lack of
+ * memory or descriptors passes, a fault of the file does not. */
 enum verdict answer_classify_error(int error);
 
 /*
- * Reads a Retry-After value: seconds, or an HTTP date in any of its three forms (RFC 9110, 5.6.7, 10.2.3),
- * which is taken relative to wall (ns). Returns ns from 0 to BACKOFF_RETRY_AFTER, or -1 for nonsense.
+ * Parses a Retry-After value: seconds, or an HTTP date in any of its three forms (RFC 9110, 5.6.7, 10.2.3),
+ * relative to wall (ns). Returns ns from 0 to BACKOFF_RETRY_AFTER, or -1 if it is neither.
  */
 int64_t answer_parse_retry_after(const char *value, size_t n, int64_t wall);
 
-/* What a status means (RFC 9110), "" for those that are not known: the server's own phrase may be anything.
- */
+/* What a status means (RFC 9110), "" if unknown: the server's own phrase could be anything. */
 const char *answer_status_reason(long status);
 /*
- * Fills in the text: prefix, and the beginning of the n bytes of words, in one line of at most 200 printable
- * ASCII characters. A log ID is taken out of them even so; for what a server wrote see
- * http_answer_describe().
+ * Fills in the text: prefix, then the beginning of the n bytes of words, as one line of at most 200 printable
+ * ASCII characters, without log IDs. For what a server wrote use http_answer_describe().
  */
 void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n);
 /*
- * Fills in the text for a failed transfer: what the CURLcode means, and libcurl's own words (NULL: none)
- * where they are known to hold nothing that comes from the server.
+ * Fills in the text for people: the status, and what the server wrote if the request held no secret.
+ * Otherwise, or when it wrote nothing: what its answer means in our own words (NULL: none).
+ *
+ * A server can repeat a secret in so many ways, whole or in part, that no filter finds them all. So for a
+ * request that held one, only texts from our own tables are shown. Every kind of sink describes answers with
+ * this function.
  */
-void answer_describe_transfer(struct answer *answer, int curl_code, const char *error);
+void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer);
+/* The verdict that HTTP alone gives, with a text for people. */
+void http_answer_judge(const struct http_answer *http, struct answer *ret_answer);

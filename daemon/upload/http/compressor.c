@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * zstd as one frame that grows; gzip (RFC 1952) as members one after another, since libdeflate compresses
- * whole pieces only, twice as fast as a stream by zlib.
+ * zstd as one growing frame; gzip (RFC 1952) as a sequence of members, since libdeflate compresses whole
+ * pieces only, twice as fast as zlib compresses a stream.
  */
 
 #include "daemon/upload/http/compressor.h"
@@ -16,14 +16,14 @@
 
 #define PIECE_SIZE (256 * 1024)
 #define LEVEL	   1
-/* A window of 1 MiB: what repeats in rows repeats soon, and memory is bounded. */
+/* A window of 1 MiB: rows repeat soon, and this bounds the memory. */
 #define WINDOW_LOG 20
 
 struct compressor {
 	enum compression method;
 	ZSTD_CCtx *zstd;
 	struct libdeflate_compressor *gzip;
-	struct buffer piece; /* gzip: what is not yet compressed */
+	struct buffer piece; /* gzip: not yet compressed */
 	struct buffer body;
 	uint64_t length;
 	uint32_t crc;
@@ -164,29 +164,13 @@ int compressor_finish(struct compressor *compressor)
 	return buffer_error(&compressor->body);
 }
 
-static int convert_zstd(struct compressor *compressor, const struct buffer *from)
-{
-	ZSTD_inBuffer input = {.src = from->data, .size = from->length};
-	_cleanup_free_ char *piece = malloc(PIECE_SIZE);
-	ZSTD_DCtx *zstd = ZSTD_createDCtx();
-	int r = piece && zstd ? 0 : -ENOMEM;
-
-	while (r == 0 && input.pos < input.size) {
-		ZSTD_outBuffer output = {.dst = piece, .size = PIECE_SIZE};
-
-		if (ZSTD_isError(ZSTD_decompressStream(zstd, &output, &input)))
-			r = -EBADMSG;
-		else
-			r = add(compressor, piece, output.pos);
-	}
-	ZSTD_freeDCtx(zstd);
-	return r;
-}
-
 int compressor_convert(struct compressor *compressor, enum compression method)
 {
 	_cleanup_buffer_ struct buffer other = {};
 	enum compression before = compressor->method;
+	_cleanup_free_ char *piece = NULL;
+	ZSTD_inBuffer input;
+	ZSTD_DCtx *zstd;
 	int r;
 
 	if (before == method)
@@ -197,11 +181,23 @@ int compressor_convert(struct compressor *compressor, enum compression method)
 	compressor->body = (struct buffer){};
 	compressor->method = method;
 	buffer_reset(&compressor->piece);
-	r = convert_zstd(compressor, &other);
+	input = (ZSTD_inBuffer){.src = other.data, .size = other.length};
+	piece = malloc(PIECE_SIZE);
+	zstd = ZSTD_createDCtx();
+	r = piece && zstd ? 0 : -ENOMEM;
+	while (r == 0 && input.pos < input.size) {
+		ZSTD_outBuffer output = {.dst = piece, .size = PIECE_SIZE};
+
+		if (ZSTD_isError(ZSTD_decompressStream(zstd, &output, &input)))
+			r = -EBADMSG;
+		else
+			r = add(compressor, piece, output.pos);
+	}
+	ZSTD_freeDCtx(zstd);
 	if (r == 0)
 		r = compressor_finish(compressor);
 	if (r < 0) {
-		/* Part of a body would be sent as if it were whole the next time. */
+		/* The next attempt would send part of a body as if it were whole. */
 		struct buffer part = compressor->body;
 
 		compressor->body = other;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * libcurl says which sockets and which timer it waits for; this turns that into libevent's events and hands
- * finished transfers to their owners. Nothing in here may block: every sink of the process runs on it.
+ * libcurl asks for sockets to watch and for a timer; this makes libevent's events of them and hands finished
+ * transfers to their owners. Nothing here may block: all sinks of the process run on it.
  */
 
 #include "daemon/upload/http/curl_loop.h"
@@ -19,16 +19,15 @@ struct curl_loop {
 	struct event_base *base;
 	CURLM *multi;
 	struct event *timer;
-	struct event *watch; /* now and then: looks after a callback that failed */
+	struct event *watch; /* every WATCH_SECONDS: makes up for callbacks that failed */
 	bool failed;
 	LIST_HEAD(, curl_transfer) transfers; /* under way */
 };
 
-/* Out of the loop, and to its owner, who may begin another one at once. */
+/* Takes a transfer out of the loop and calls its owner, who may start another one at once. */
 static void finish(struct curl_loop *loop, struct curl_transfer *transfer, CURLcode result)
 {
-	LIST_REMOVE(transfer, entry);
-	curl_multi_remove_handle(loop->multi, transfer->easy);
+	curl_loop_remove(loop, transfer);
 	transfer->done(transfer->easy, result, transfer->userdata);
 }
 
@@ -84,9 +83,9 @@ static struct curl_transfer *find_overdue(struct curl_loop *loop)
 }
 
 /*
- * An event that could not be added, for want of memory, is one that never comes: a transfer would hang
- * without end. libcurl gives up all transfers once a callback has failed, but only when it is called again;
- * and short of memory it may forget one altogether, with its time limit.
+ * An event that could not be added, for lack of memory, never fires: its transfer would hang forever. libcurl
+ * ends all transfers once a callback has failed, but only when it is called again; and short of memory it may
+ * forget one altogether, including its timeout.
  */
 static void on_watch(evutil_socket_t fd, short what, void *userdata)
 {
@@ -165,7 +164,7 @@ int curl_loop_new(struct event_base *base, struct curl_loop **ret_loop)
 	LIST_INIT(&loop->transfers);
 	loop->multi = curl_multi_init();
 	loop->timer = evtimer_new(base, on_timer, loop);
-	/* Added once and for all: that it comes needs no memory. */
+	/* Added once, so that firing needs no memory. */
 	loop->watch = event_new(base, -1, EV_PERSIST, on_watch, loop);
 	if (!loop->multi || !loop->timer || !loop->watch || event_add(loop->watch, &interval) < 0) {
 		curl_loop_free(loop);
@@ -192,24 +191,22 @@ void curl_loop_free(struct curl_loop *loop)
 	free(loop);
 }
 
-int curl_loop_add(struct curl_loop *loop, CURL *easy, struct curl_transfer *transfer)
+int curl_loop_add(struct curl_loop *loop, struct curl_transfer *transfer)
 {
+	CURL *easy = transfer->easy;
+
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-	/* With it, taking the handle away does not wait for a resolver's thread. */
+	/* So that removing the handle does not wait for a resolver's thread. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	if (curl_multi_add_handle(loop->multi, easy) != CURLM_OK)
 		return -ENOMEM;
-	transfer->easy = easy;
 	transfer->deadline = time_now_boot() + transfer->limit + WATCH_SECONDS * NSEC_PER_SEC;
 	LIST_INSERT_HEAD(&loop->transfers, transfer, entry);
 	return 0;
 }
 
-void curl_loop_remove(struct curl_loop *loop, CURL *easy)
+void curl_loop_remove(struct curl_loop *loop, struct curl_transfer *transfer)
 {
-	struct curl_transfer *transfer = NULL;
-
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&transfer);
 	LIST_REMOVE(transfer, entry);
-	curl_multi_remove_handle(loop->multi, easy);
+	curl_multi_remove_handle(loop->multi, transfer->easy);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The HTTP client of a sink. Everything about connections and TLS that an operator can set, or must not be
- * able to unset, is here once for all kinds of sinks.
+ * able to turn off, is here once for all kinds of sinks.
  */
 
 #include "daemon/upload/http/http.h"
@@ -20,15 +20,21 @@
 #include <string.h>
 #include <strings.h>
 
+/* Larger than any bundle of certificates. */
+#define CERTIFICATES_SIZE_MAX (4 << 20)
+/* Certificates and keys that were read within this time are not read again: a request can follow another
+ * faster than that takes. */
+#define CERTIFICATES_AGE_MAX NSEC_PER_SEC
+
 struct http_client {
 	const struct sink_context *context;
 	const char *watched_header;
 	CURL *easy;
 	struct curl_transfer transfer;
 	bool running;
-	bool failed;		   /* the last transfer, at whatever */
-	int64_t trusted_since;	   /* boot time; connections from before are not used again; 0: all are */
-	int64_t certificates_read; /* boot time; 0: they are to be read */
+	bool failed;		   /* the last transfer, for any reason */
+	int64_t trusted_since;	   /* boot time; older connections are not reused; 0: all are */
+	int64_t certificates_read; /* boot time; 0: they must be read */
 	struct curl_slist *headers;
 	bool secret; /* the request holds one */
 	char *reason;
@@ -39,7 +45,7 @@ struct http_client {
 
 	struct buffer answer;
 	bool truncated;
-	size_t header_length; /* of all that came: interim answers and trailers too */
+	size_t header_length; /* of all header lines, interim answers and trailers included */
 	int64_t retry_after;
 	char watched[64];
 	bool has_watched;
@@ -55,7 +61,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 	buffer_append(&client->answer, data, MIN(length, room));
 	if (length <= room)
 		return length;
-	/* Ends the transfer: a server that never stops talking is not listened to. */
+	/* Ends the transfer: a server may never stop sending. */
 	client->truncated = true;
 	return 0;
 }
@@ -84,11 +90,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 	const char *value;
 	size_t length;
 
-	/* libcurl keeps every line, and bounds neither trailers nor all lines of several answers. */
+	/* libcurl keeps every line, and limits neither trailers nor the lines of several answers together. */
 	client->header_length += size * n;
 	if (client->header_length > HTTP_HEADERS_MAX)
 		return 0;
-	/* A new status line: what interim answers said does not count. */
+	/* A new status line: headers of interim answers do not count. */
 	if (size * n >= 5 && strncmp(line, "HTTP/", 5) == 0) {
 		client->retry_after = -1;
 		client->has_watched = false;
@@ -103,17 +109,6 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 		client->has_watched = true;
 	}
 	return size * n;
-}
-
-/* Each transfer begins with nothing of the last one's answer. */
-static void reset_answer(struct http_client *client)
-{
-	buffer_reset(&client->answer);
-	client->truncated = false;
-	client->header_length = 0;
-	client->retry_after = -1;
-	client->has_watched = false;
-	client->error[0] = '\0';
 }
 
 static void wipe_headers(struct http_client *client)
@@ -150,19 +145,6 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	client->done(&answer, client->userdata);
 }
 
-static void set_tls(struct http_client *client)
-{
-	const struct sink_config *config = client->context->config;
-
-	curl_easy_setopt(client->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(client->easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	/* Only the authority of ca-file, not the system's beside it. */
-	if (config->ca_file)
-		curl_easy_setopt(client->easy, CURLOPT_CAPATH, NULL);
-}
-
 static void set_options(struct http_client *client)
 {
 	const struct sink_config *config = client->context->config;
@@ -182,10 +164,16 @@ static void set_options(struct http_client *client)
 	curl_easy_setopt(client->easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(client->easy, CURLOPT_HEADERDATA, client);
 	curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, client->error);
-	/* Plain HTTP is for this machine only, so it must not go through a proxy elsewhere. */
+	/* Plain HTTP is for this machine only, so it must not leave it through a proxy. */
 	if (strncasecmp(config->url, "http:", 5) == 0)
 		curl_easy_setopt(client->easy, CURLOPT_NOPROXY, "*");
-	set_tls(client);
+	curl_easy_setopt(client->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(client->easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(client->easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	/* Only the authorities of ca-file, not the system's as well. */
+	if (config->ca_file)
+		curl_easy_setopt(client->easy, CURLOPT_CAPATH, NULL);
 }
 
 int http_client_new(const struct sink_context *context, const char *watched_header,
@@ -197,9 +185,13 @@ int http_client_new(const struct sink_context *context, const char *watched_head
 		return -ENOMEM;
 	client->context = context;
 	client->watched_header = watched_header;
-	client->transfer = (struct curl_transfer){
-		.done = on_done, .userdata = client, .limit = context->config->timeout};
 	client->easy = curl_easy_init();
+	client->transfer = (struct curl_transfer){
+		.easy = client->easy,
+		.limit = context->config->timeout,
+		.done = on_done,
+		.userdata = client,
+	};
 	if (!client->easy) {
 		free(client);
 		return -ENOMEM;
@@ -233,7 +225,7 @@ static int add_header(struct http_client *client, const char *line)
 
 static int explain(struct http_client *client, const char *path, int error)
 {
-	const char *why = error == -EPERM    ? "others than its owner may read it (make it mode 0600)"
+	const char *why = error == -EPERM    ? "users other than its owner can read it (set mode 0600)"
 			  : error == -EINVAL ? "it is empty or holds control characters"
 					     : strerror(-error);
 
@@ -258,7 +250,7 @@ static int add_secret_header(struct http_client *client, const char *name, const
 	return add_header(client, line);
 }
 
-/* User and password: HTTP's own way, except that ClickHouse has headers for them that need no encoding. */
+/* User and password: HTTP's basic authentication; ClickHouse has headers for them that need no encoding. */
 static int add_password(struct http_client *client)
 {
 	const struct sink_config *config = client->context->config;
@@ -289,10 +281,7 @@ static int add_password(struct http_client *client)
 	return 0;
 }
 
-/*
- * Whether the server is told what nobody else may know. A header's meaning is not known here, and a path of
- * the operator's own may be a key as well.
- */
+/* Whether the request tells the server a secret. Any configured header may be one, and so may any path. */
 static bool holds_secret(const struct sink_config *config, const struct http_request *request)
 {
 	const char *host = strstr(config->url, "://");
@@ -301,12 +290,6 @@ static bool holds_secret(const struct sink_config *config, const struct http_req
 	return request->secret_url || config->headers || config->bearer_token_file || config->password_file ||
 	       (path && path[1]);
 }
-
-/* Larger than any bundle of certificates. */
-#define CERTIFICATES_SIZE_MAX (4 << 20)
-/* How old what was read of certificates and keys may be; a request can follow another by less than reading
- * takes. */
-#define CERTIFICATES_AGE_MAX NSEC_PER_SEC
 
 static int set_blob(struct http_client *client, CURLoption option, const char *path)
 {
@@ -326,7 +309,8 @@ static int set_blob(struct http_client *client, CURLoption option, const char *p
 	return r;
 }
 
-/* As they are on disk now: libcurl goes on with a connection that was made with the same ones. */
+/* Certificates and keys as they are on disk now. libcurl reuses a connection that was made with the same
+ * ones. */
 static int set_certificates(struct http_client *client)
 {
 	const struct sink_config *config = client->context->config;
@@ -353,7 +337,7 @@ static int make_headers(struct http_client *client, const struct http_request *r
 	int r;
 
 	wipe_headers(client);
-	/* No pause for a "100 Continue" before the body. */
+	/* No wait for a "100 Continue" before the body. */
 	r = add_header(client, "Expect:");
 	for (size_t i = 0; r == 0 && request->headers && request->headers[i]; i++)
 		r = add_header(client, request->headers[i]);
@@ -380,8 +364,9 @@ static void fail(struct http_client *client, int error)
 }
 
 /*
- * libcurl keeps an HTTP/2 connection of which only a stream has timed out, and would use it for every further
- * try: a server (or what stands before it) that hangs for this connection alone would never be left.
+ * After a failure the next request uses a new connection. libcurl keeps an HTTP/2 connection when only a
+ * stream of it has timed out, and would reuse it forever although the server, or a proxy, hangs on that
+ * connection alone.
  */
 static void choose_connection(struct http_client *client)
 {
@@ -390,7 +375,7 @@ static void choose_connection(struct http_client *client)
 	if (client->failed)
 		client->trusted_since = now;
 	curl_easy_setopt(client->easy, CURLOPT_FRESH_CONNECT, client->failed ? 1L : 0L);
-	/* In whole seconds, and 0 would be no limit. */
+	/* In whole seconds; 0 would mean no limit. */
 	if (client->trusted_since > 0)
 		curl_easy_setopt(client->easy, CURLOPT_MAXLIFETIME_CONN,
 				 MAX((long)((now - client->trusted_since) / NSEC_PER_SEC), 1L));
@@ -405,7 +390,12 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	client->userdata = userdata;
 	client->request_length = request->length;
 	client->secret = holds_secret(client->context->config, request);
-	reset_answer(client);
+	buffer_reset(&client->answer);
+	client->truncated = false;
+	client->header_length = 0;
+	client->retry_after = -1;
+	client->has_watched = false;
+	client->error[0] = '\0';
 	r = make_headers(client, request);
 	if (r == 0)
 		r = set_certificates(client);
@@ -414,7 +404,7 @@ void http_client_send(struct http_client *client, const struct http_request *req
 		return;
 	}
 	choose_connection(client);
-	/* It copies the address; without memory for that it would say that there is none. */
+	/* Checked since it copies the URL: without memory the request would fail as one without a URL. */
 	if (curl_easy_setopt(client->easy, CURLOPT_URL, request->url) != CURLE_OK) {
 		fail(client, -ENOMEM);
 		return;
@@ -427,7 +417,7 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	} else {
 		curl_easy_setopt(client->easy, CURLOPT_HTTPGET, 1L);
 	}
-	r = curl_loop_add(client->context->curl, client->easy, &client->transfer);
+	r = curl_loop_add(client->context->curl, &client->transfer);
 	if (r < 0)
 		fail(client, r);
 	else
@@ -439,34 +429,6 @@ void http_client_cancel(struct http_client *client)
 	if (!client->running)
 		return;
 	client->running = false;
-	curl_loop_remove(client->context->curl, client->easy);
+	curl_loop_remove(client->context->curl, &client->transfer);
 	wipe_headers(client);
-}
-
-void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer)
-{
-	bool shown = !http->secret && http->length > 0;
-	const char *reason = answer_status_reason(http->status);
-	char prefix[64];
-
-	snprintf(prefix, sizeof(prefix), "HTTP %ld%s%s", http->status, *reason ? " " : "", reason);
-	if (shown)
-		answer_describe(answer, prefix, http->body, http->length);
-	else
-		answer_describe(answer, prefix, meaning, meaning ? strlen(meaning) : 0);
-}
-
-void http_answer_judge(const struct http_answer *http, struct answer *ret_answer)
-{
-	*ret_answer = (struct answer){.retry_after = http->retry_after};
-	if (http->curl_code == CURLE_OK) {
-		ret_answer->verdict = answer_classify_status(http->status);
-		http_answer_describe(http, NULL, ret_answer);
-		return;
-	}
-	ret_answer->verdict = answer_classify_transfer(http->curl_code);
-	if (http->reason)
-		answer_describe(ret_answer, http->reason, NULL, 0);
-	else
-		answer_describe_transfer(ret_answer, http->curl_code, http->error);
 }
