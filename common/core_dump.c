@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * No core dumps. The limit alone is not enough: the kernel pays no heed to it where core_pattern names a
- * program (core(5)).
+ * No core dumps. The limit alone is not enough: the kernel ignores it where core_pattern names a program
+ * (core(5)).
  */
 
 #include "common/core_dump.h"

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * From now on no core dump of this process is written, whatever the limits and the pattern say, and none
- * other than root can look into its memory: log IDs and credentials pass through it. 0 or -errno.
+ * From now on the kernel writes no core dump of this process, whatever the limits and the pattern say, and
+ * only root can read its memory: log IDs and credentials pass through it. 0 or -errno.
  */
 int core_dump_forbid(void);

@@ -29,16 +29,16 @@ static int make_name(const char *path, struct sockaddr_un *ret_name)
 	return 0;
 }
 
-/* Removes a socket that nobody listens on; everything else stays. */
+/* Removes a socket that nobody listens on, and nothing else. */
 static int remove_stale(const char *path)
 {
 	_cleanup_close_ int probe = -1;
-	struct stat status;
+	struct stat st;
 	int r;
 
-	if (lstat(path, &status) < 0)
+	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(status.st_mode))
+	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
 	r = unix_socket_connect(path, 0, &probe);
 	if (r == -ENOENT)
@@ -62,15 +62,15 @@ static int bind_path(int fd, const struct sockaddr_un *name)
 	return bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
 }
 
-/* Between bind() and listen() nobody can connect, so what the umask made of the mode does not matter. */
+/* Nobody can connect between bind() and listen(), so the mode that the umask gave does not matter. */
 static int set_access(const char *path, mode_t mode, gid_t group)
 {
-	struct stat status;
+	struct stat st;
 
-	if (lstat(path, &status) < 0)
+	if (lstat(path, &st) < 0)
 		return -errno;
-	/* A service's filter of system calls forbids chown() also where it would change nothing. */
-	if (group != UNIX_SOCKET_NO_GROUP && group != status.st_gid && chown(path, (uid_t)-1, group) < 0)
+	/* A service's system call filter forbids chown() even where it changes nothing. */
+	if (group != UNIX_SOCKET_NO_GROUP && group != st.st_gid && chown(path, (uid_t)-1, group) < 0)
 		return -errno;
 	return chmod(path, mode) < 0 ? -errno : 0;
 }
@@ -102,8 +102,8 @@ int unix_socket_listen(const char *path, mode_t mode, gid_t group, int *ret_fd)
 }
 
 /*
- * A Unix connect() never goes on in the background: it is done, or it blocks while the server's queue is
- * full, for as long as SO_SNDTIMEO says. That is why the socket becomes non-blocking only afterwards.
+ * A Unix connect() never continues in the background: it succeeds, or it blocks while the server's queue is
+ * full, for at most SO_SNDTIMEO. That is why the socket becomes non-blocking only afterwards.
  */
 static int connect_until(int fd, const struct sockaddr_un *name, int64_t deadline)
 {

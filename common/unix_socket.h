@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Unix stream sockets by path: listening without taking a living server's path away, connecting with a bound
- * on the wait, and who is on the other side. See unix(7).
+ * Unix stream sockets by path: listening without taking the path from a running server, connecting with a
+ * timeout, and the peer's credentials. See unix(7).
  */
 
 #include <stdint.h>
@@ -12,20 +12,20 @@
 #define UNIX_SOCKET_NO_GROUP ((gid_t)-1)
 
 /*
- * Listens on a path, which gets exactly this mode and group (UNIX_SOCKET_NO_GROUP: as it comes) before
- * anybody can connect. A socket that is there is replaced only if nobody answers on it. The descriptor is
- * CLOEXEC and NONBLOCK. 0; -EADDRINUSE if somebody listens there, -EEXIST if the path is no socket,
- * -ENAMETOOLONG (107 bytes at most), or what the system calls say. Removing the path is the caller's work.
+ * Listens on a path, which gets exactly this mode and group (UNIX_SOCKET_NO_GROUP: the default) before
+ * anybody can connect. An existing socket is replaced only if nobody listens on it. The descriptor is CLOEXEC
+ * and NONBLOCK. 0; -EADDRINUSE if a server listens there, -EEXIST if the path exists and is not a socket,
+ * -ENAMETOOLONG (107 bytes at most), or another -errno. The caller removes the path in the end.
  */
 int unix_socket_listen(const char *path, mode_t mode, gid_t group, int *ret_fd);
 
 /*
  * Connects, waiting at most timeout ns while the server's queue is full (0: not at all). The descriptor is
- * CLOEXEC and NONBLOCK. 0; -ENOENT and -ECONNREFUSED if there is no server, -ETIMEDOUT, -ENAMETOOLONG, ...
+ * CLOEXEC and NONBLOCK. 0; -ENOENT or -ECONNREFUSED if there is no server, -ETIMEDOUT, -ENAMETOOLONG, ...
  */
 int unix_socket_connect(const char *path, int64_t timeout, int *ret_fd);
 
-/* Who connected, as the kernel knows it at the time of connect() (SO_PEERCRED). */
+/* The peer, as it was at the time of connect() (SO_PEERCRED). */
 struct unix_peer {
 	pid_t pid; /* 0 if not visible from here */
 	uid_t uid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Watch is one long answer on the connection; what goes the other way are oneway requests beside it. A
- * collector that restarts is connected to again; one that started this process takes it along when it ends.
+ * Watch is one long reply on the connection; reports to the daemon are oneway calls beside it. Without a
+ * daemon an external uploader reconnects until there is one again; the daemon's own uploader ends with it.
  */
 
 #include "daemon/upload/link.h"
@@ -21,14 +21,14 @@
 
 #define INTERFACE "org.netlogd.upload."
 
-/* A local connect that is refused costs nothing, so it is tried often. */
+/* A refused local connect costs nothing, so it is tried often. */
 #define CONNECT_AGAIN_MS 500
 
 struct link {
 	struct event_base *base;
 	const struct link_ops *ops;
 	void *userdata;
-	struct broker *broker; /* NULL: there is one connection, and no other */
+	struct broker *broker; /* NULL: this connection is the only one */
 	struct varlink_async *async;
 	struct event *timer;
 };
@@ -40,37 +40,27 @@ static void connect_later(struct link *link)
 	evtimer_add(link->timer, &delay);
 }
 
-static void handle_log_id(struct link *link, json_t *ids)
-{
-	json_t *node = json_object_get(ids, "nodeLogId"), *domain = json_object_get(ids, "domainLogId");
-
-	link->ops->log_ids(json_string_value(node), json_string_value(domain), link->userdata);
-	wipe_text((char *)json_string_value(node));
-	wipe_text((char *)json_string_value(domain));
-}
-
-static void handle_flush(struct link *link, json_t *flush)
-{
-	json_int_t id, deadline_ms;
-
-	if (json_unpack(flush, "{s:I,s:I}", "id", &id, "deadlineMs", &deadline_ms) == 0)
-		link->ops->flush(id, MAX(deadline_ms, 0), link->userdata);
-}
-
 static void on_reply(const char *error, json_t *event, bool continues, void *request, void *userdata)
 {
 	struct link *link = userdata;
+	json_int_t id, deadline_ms;
 	json_t *value;
 
 	(void)continues;
 	(void)request;
 	if (error) {
-		log_warning("the collector answers %s", error);
+		log_warning("the daemon returned error %s to Watch", error);
 		return;
 	}
 	value = json_object_get(event, "logId");
-	if (json_is_object(value))
-		handle_log_id(link, value);
+	if (json_is_object(value)) {
+		const char *node = json_string_value(json_object_get(value, "nodeLogId"));
+		const char *domain = json_string_value(json_object_get(value, "domainLogId"));
+
+		link->ops->log_ids(node, domain, link->userdata);
+		wipe_text((char *)node);
+		wipe_text((char *)domain);
+	}
 	if (json_is_true(json_object_get(event, "reload")))
 		link->ops->reload(link->userdata);
 	value = json_object_get(event, "metrics");
@@ -79,8 +69,9 @@ static void on_reply(const char *error, json_t *event, bool continues, void *req
 	if (json_is_integer(json_object_get(event, "wake")))
 		link->ops->wake(link->userdata);
 	value = json_object_get(event, "flush");
-	if (json_is_object(value))
-		handle_flush(link, value);
+	if (json_is_object(value) &&
+	    json_unpack(value, "{s:I,s:I}", "id", &id, "deadlineMs", &deadline_ms) == 0)
+		link->ops->flush(id, MAX(deadline_ms, 0), link->userdata);
 }
 
 static void on_closed(int error, void *userdata)
@@ -170,7 +161,7 @@ bool link_is_connected(const struct link *link)
 static void send_oneway(struct link *link, const char *method, json_t *parameters)
 {
 	if (link->async && parameters)
-		/* What can't be queued is out of date by the time there is room again. */
+		/* If it can't be queued now, it will be out of date once there is room. */
 		(void)varlink_async_send_oneway(link->async, method, parameters);
 	else
 		json_decref(parameters);
@@ -188,33 +179,31 @@ void link_identify(struct link *link, const struct log_id *public_id, const stru
 			       : json_pack("{s:s}", "publicId", node));
 }
 
-static json_t *sink_to_json(const struct sink_status *sink)
-{
-	json_t *object = json_pack(
-		"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", sink->name, "type",
-		sink->type, "state", sink_state_name(sink->state), "backlogMessages",
-		(json_int_t)sink->backlog_messages, "backlogBytes", (json_int_t)sink->backlog_bytes,
-		"deliveredSequence", (json_int_t)sink->delivered_sequence, "retries",
-		(json_int_t)sink->retries, "lostMessages", (json_int_t)sink->lost_messages, "lostBytes",
-		(json_int_t)sink->lost_bytes, "quarantined", (json_int_t)sink->quarantined, "sentMessages",
-		(json_int_t)sink->sent_messages, "sentBytes", (json_int_t)sink->sent_bytes,
-		"cursorViolations", (json_int_t)sink->cursor_violations);
-
-	if (!object)
-		return NULL;
-	json_set_time(object, "oldest", sink->oldest);
-	json_set_time(object, "lastSuccess", sink->last_success);
-	if (sink->last_error[0])
-		json_object_set_new(object, "lastError", json_string(sink->last_error));
-	return object;
-}
-
 void link_report(struct link *link, const struct sink_status *sinks, size_t n)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, sink_to_json(&sinks[i]));
+	for (size_t i = 0; i < n; i++) {
+		const struct sink_status *sink = &sinks[i];
+		json_t *object = json_pack(
+			"{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", sink->name, "type",
+			sink->type, "state", sink_state_name(sink->state), "backlogMessages",
+			(json_int_t)sink->backlog_messages, "backlogBytes", (json_int_t)sink->backlog_bytes,
+			"deliveredSequence", (json_int_t)sink->delivered_sequence, "retries",
+			(json_int_t)sink->retries, "lostMessages", (json_int_t)sink->lost_messages,
+			"lostBytes", (json_int_t)sink->lost_bytes, "quarantined",
+			(json_int_t)sink->quarantined, "sentMessages", (json_int_t)sink->sent_messages,
+			"sentBytes", (json_int_t)sink->sent_bytes, "cursorViolations",
+			(json_int_t)sink->cursor_violations);
+
+		if (!object)
+			continue;
+		json_set_time(object, "oldest", sink->oldest);
+		json_set_time(object, "lastSuccess", sink->last_success);
+		if (sink->last_error[0])
+			json_object_set_new(object, "lastError", json_string(sink->last_error));
+		json_array_append_new(array, object);
+	}
 	send_oneway(link, INTERFACE "Report", json_pack("{s:o}", "sinks", array));
 }
 

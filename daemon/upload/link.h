@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The uploader's end of the socket to the collector (control/org.netlogd.upload.varlink): told what happens,
- * and tells what became of it. Everything works without it, only later: the spool is watched as well.
+ * The uploader's end of the link to the daemon (control/org.netlogd.upload.varlink): it receives events and
+ * reports the sinks' states. Delivery works without it, only later, since the spool is watched as well.
  */
 
 #include "common/log_id.h"
@@ -18,15 +18,15 @@ struct link;
 struct sink_status;
 
 struct link_ops {
-	/* The collector is there: say who we are and how the sinks are. */
+	/* The daemon is there: identify and report. */
 	void (*connected)(void *userdata);
-	/* It has gone. */
+	/* It is gone. */
 	void (*closed)(void *userdata);
 	/* There are new messages. */
 	void (*wake)(void *userdata);
 	/* Deliver until deadline_ms from now, then link_flushed(). */
 	void (*flush)(int64_t id, int64_t deadline_ms, void *userdata);
-	/* Private IDs (hex; either may be NULL) for what is logged from now on. Wiped afterwards. */
+	/* Private IDs (hex; either may be NULL) of what is logged from now on. Wiped afterwards. */
 	void (*log_ids)(const char *node, const char *domain, void *userdata);
 	/* Text for the metrics port. */
 	void (*metrics)(const char *text, void *userdata);
@@ -34,8 +34,8 @@ struct link_ops {
 };
 
 /*
- * Either with a connected descriptor (taken; its end is the end) or, with fd -1, by a broker (borrowed)
- * that is asked again and again. 0 or -errno.
+ * Over a connected descriptor (taken; never reconnects) or, with fd -1, over connections from the broker
+ * (borrowed), which is asked until it has one. 0 or -errno.
  */
 int link_new(struct event_base *base, int fd, struct broker *broker, const struct link_ops *ops,
 	     void *userdata, struct link **ret_link);

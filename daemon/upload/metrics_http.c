@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The metrics port. It is the uploader that serves it, so that the process with capabilities has no network
- * connection. Until the collector has sent a text the answer is 503: no figures are better than zeros.
+ * The metrics port. The uploader serves it, so that the process with capabilities has no network connection.
+ * Until the daemon has sent a text the answer is 503: no figures are better than zeros.
  *
- * Whoever reaches the port may open connections, and must not starve the delivery of messages by that. So
- * there are few at a time, the oldest makes room for the next, none lives long, and they are accepted at a
- * pace. (The server of libevent has none of this: it takes every connection, and logs each one that it
- * can't.)
+ * Anyone who can reach the port can open connections, and must not starve the delivery of messages. So there
+ * are few at a time, the oldest makes room for the next, none lives long, and they are accepted at a limited
+ * rate. (libevent's HTTP server has none of this: it accepts every connection, and logs each failure.)
  */
 
 #include "daemon/upload/metrics_http.h"
@@ -30,10 +29,10 @@
 #define REQUEST_MAX	8192
 /* From the connection to the last byte of the answer. */
 #define LIFETIME (10 * NSEC_PER_SEC)
-/* A turn of the loop accepts so many, and then none for a moment. */
+/* One turn of the loop accepts this many, then pauses. */
 #define ACCEPTS_A_TURN 16
 #define TURN_PAUSE_MS  20
-/* After an error (no descriptor left, above all): the connection still waits, and would wake the loop at
+/* After an error (mostly: no descriptors left), since the connection still waits and would wake the loop at
  * once. */
 #define ERROR_PAUSE_MS 100
 #define LOG_INTERVAL   (60 * NSEC_PER_SEC)
@@ -43,8 +42,8 @@ struct connection {
 	struct bufferevent *stream;
 	int64_t deadline; /* boot time */
 	bool answered;
-	bool ended;	/* the client sends nothing more */
-	size_t surplus; /* bytes behind the request */
+	bool ended;	/* the client sends no more */
+	size_t surplus; /* bytes after the request */
 	TAILQ_ENTRY(connection) entry;
 };
 
@@ -52,8 +51,8 @@ struct metrics_http {
 	struct event_base *base;
 	int fd;
 	struct event *accept_event;
-	struct event *pause_event;			 /* accepts again */
-	struct event *deadline_event;			 /* of the oldest connection */
+	struct event *pause_event;			 /* resumes accepting */
+	struct event *deadline_event;			 /* the oldest connection's */
 	TAILQ_HEAD(connections, connection) connections; /* the oldest first */
 	size_t n_connections;
 	char *text;
@@ -63,8 +62,8 @@ struct metrics_http {
 	int64_t logged_at; /* boot time; 0: never */
 };
 
-/* Once a minute, however often it happens: the counts tell the rest. */
-static void tell(struct metrics_http *metrics, const char *what)
+/* At most once a minute; the counters tell the rest. */
+static void warn(struct metrics_http *metrics, const char *what)
 {
 	int64_t now = time_now_boot();
 
@@ -113,12 +112,12 @@ static void on_deadline(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	while ((oldest = TAILQ_FIRST(&metrics->connections)) && oldest->deadline <= now + NSEC_PER_MSEC) {
-		/* What it has not taken by now is not kept for it by the kernel, either. */
+		/* The kernel must not keep what it has not taken by now. */
 		const struct linger none = {.l_onoff = 1};
 
 		if (!oldest->answered) {
 			metrics->dropped++;
-			tell(metrics, "a client sends no request");
+			warn(metrics, "a client sent no request in time");
 		}
 		(void)setsockopt(bufferevent_getfd(oldest->stream), SOL_SOCKET, SO_LINGER, &none,
 				 sizeof(none));
@@ -173,33 +172,29 @@ static const char *reason(int status)
 	}
 }
 
-static int add_body(const struct metrics_http *metrics, struct evbuffer *body)
-{
-	if (evbuffer_add(body, metrics->text, strlen(metrics->text)) < 0)
-		return -ENOMEM;
-	return evbuffer_add_printf(body,
-				   "# HELP netlogd_metrics_dropped_total Connections to this port that were "
-				   "closed without an answer.\n"
-				   "# TYPE netlogd_metrics_dropped_total counter\n"
-				   "netlogd_metrics_dropped_total %" PRIu64 "\n"
-				   "# HELP netlogd_metrics_accept_errors_total Times that a connection to "
-				   "this port could not be accepted.\n"
-				   "# TYPE netlogd_metrics_accept_errors_total counter\n"
-				   "netlogd_metrics_accept_errors_total %" PRIu64 "\n",
-				   metrics->dropped, metrics->accept_errors) < 0
-		       ? -ENOMEM
-		       : 0;
-}
-
 /* The whole answer in one piece, or none. */
 static int answer(struct connection *connection, int status, bool head)
 {
+	const struct metrics_http *metrics = connection->metrics;
 	struct evbuffer *whole = evbuffer_new(), *body = evbuffer_new();
 	int r = whole && body ? 0 : -ENOMEM;
 
-	if (r == 0)
-		r = status == 200 ? add_body(connection->metrics, body)
-				  : MIN(evbuffer_add_printf(body, "%s\n", reason(status)), 0);
+	if (r == 0 && status != 200)
+		r = MIN(evbuffer_add_printf(body, "%s\n", reason(status)), 0);
+	if (r == 0 && status == 200)
+		r = evbuffer_add(body, metrics->text, strlen(metrics->text));
+	if (r == 0 && status == 200)
+		r = MIN(evbuffer_add_printf(body,
+					    "# HELP netlogd_metrics_dropped_total Connections to this port "
+					    "that were closed without an answer.\n"
+					    "# TYPE netlogd_metrics_dropped_total counter\n"
+					    "netlogd_metrics_dropped_total %" PRIu64 "\n"
+					    "# HELP netlogd_metrics_accept_errors_total Times that a "
+					    "connection to this port could not be accepted.\n"
+					    "# TYPE netlogd_metrics_accept_errors_total counter\n"
+					    "netlogd_metrics_accept_errors_total %" PRIu64 "\n",
+					    metrics->dropped, metrics->accept_errors),
+			0);
 	if (r == 0)
 		r = MIN(evbuffer_add_printf(whole,
 					    "HTTP/1.1 %d %s\r\n"
@@ -232,7 +227,7 @@ static void on_readable(struct bufferevent *stream, void *userdata)
 	bool head = false;
 	int status = 431;
 
-	/* One request; what follows it is nobody's, and not read for ever. */
+	/* One request per connection: what follows is dropped, and not read forever. */
 	if (connection->answered) {
 		evbuffer_drain(input, n);
 		connection->surplus += n;
@@ -265,7 +260,8 @@ static void on_written(struct bufferevent *stream, void *userdata)
 
 	if (!connection->answered)
 		return;
-	/* The client closes when it has read all: a close from here might take back what is under way. */
+	/* The client closes once it has read everything: a close here could discard what is still in transit.
+	 */
 	(void)shutdown(bufferevent_getfd(stream), SHUT_WR);
 	if (connection->ended)
 		connection_free(connection);
@@ -324,22 +320,10 @@ static void on_pause_over(evutil_socket_t fd, short what, void *userdata)
 		pause_accepting(metrics, ERROR_PAUSE_MS);
 }
 
-static void make_room(struct metrics_http *metrics)
-{
-	struct connection *oldest = TAILQ_FIRST(&metrics->connections);
-
-	if (metrics->n_connections < CONNECTIONS_MAX)
-		return;
-	if (!oldest->answered) {
-		metrics->dropped++;
-		tell(metrics, "too many clients that send no request");
-	}
-	connection_free(oldest);
-}
-
 static void on_accept(evutil_socket_t fd, short what, void *userdata)
 {
 	struct metrics_http *metrics = userdata;
+	struct connection *oldest;
 
 	(void)what;
 	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
@@ -353,12 +337,19 @@ static void on_accept(evutil_socket_t fd, short what, void *userdata)
 			continue;
 		if (client < 0) {
 			metrics->accept_errors++;
-			tell(metrics, strerror(errno));
+			warn(metrics, strerror(errno));
 			set_deadline(metrics);
 			pause_accepting(metrics, ERROR_PAUSE_MS);
 			return;
 		}
-		make_room(metrics);
+		oldest = TAILQ_FIRST(&metrics->connections);
+		if (metrics->n_connections >= CONNECTIONS_MAX) {
+			if (!oldest->answered) {
+				metrics->dropped++;
+				warn(metrics, "too many clients send no request");
+			}
+			connection_free(oldest);
+		}
 		if (connection_new(metrics, client) < 0)
 			metrics->dropped++;
 	}
@@ -382,7 +373,7 @@ static int open_listener(const struct endpoint *endpoint, int *ret_fd)
 	fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* What is left of connections to the last run does not keep this one from listening. */
+	/* Connections left over from the last run must not prevent listening. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) < 0 ||
 	    bind(fd, address, is_ipv4 ? sizeof(ipv4) : sizeof(ipv6)) < 0 || listen(fd, SOMAXCONN) < 0)
 		return -errno;
