@@ -29,36 +29,29 @@ static int make_name(const char *path, struct sockaddr_un *ret_name)
 	return 0;
 }
 
-/* Removes a socket that nobody listens on, and nothing else. */
-static int remove_stale(const char *path)
-{
-	_cleanup_close_ int probe = -1;
-	struct stat st;
-	int r;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	r = unix_socket_connect(path, 0, &probe);
-	if (r == -ENOENT)
-		return 0;
-	if (r != -ECONNREFUSED)
-		return -EADDRINUSE;
-	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-}
-
+/* Takes the place of a socket that nobody listens on, and of nothing else. */
 static int bind_path(int fd, const struct sockaddr_un *name)
 {
+	const char *path = name->sun_path;
+	_cleanup_close_ int probe = -1;
+	struct stat st;
 	int r;
 
 	if (bind(fd, (const struct sockaddr *)name, sizeof(*name)) == 0)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -errno;
-	r = remove_stale(name->sun_path);
-	if (r < 0)
-		return r;
+	if (lstat(path, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode))
+			return -EEXIST;
+		r = unix_socket_connect(path, 0, &probe);
+		if (r != -ECONNREFUSED && r != -ENOENT)
+			return -EADDRINUSE;
+		if (r == -ECONNREFUSED && unlink(path) < 0 && errno != ENOENT)
+			return -errno;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
 	return bind(fd, (const struct sockaddr *)name, sizeof(*name)) < 0 ? -errno : 0;
 }
 

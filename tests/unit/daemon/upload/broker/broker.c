@@ -1,178 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The broker: what it opens for an uploader of another user, and what it does not. As root, with a user that
- * may write some directories on the way; else what can be had without another user.
- */
+/* The broker: what it opens for an uploader, and what it does not. */
 
 #include "daemon/upload/broker/broker.h"
 
-#include "common/config/config.h"
 #include "common/fd_pass.h"
 #include "common/log_id.h"
 #include "common/spool/directory.h"
+#include "tests/unit/daemon/upload/broker/support.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-#define THEIRS 65533
-
-static char root[] = "/tmp/netlogd-broker-XXXXXX";
-static struct config config;
-static struct sink_config sinks[2];
-static char paths[16][256];
-static size_t n_paths;
-static struct broker *broker;
-static int writer = -1;
-
-static char *path_of(const char *name)
-{
-	char *path = paths[n_paths++ % 16];
-
-	snprintf(path, sizeof(paths[0]), "%s/%s", root, name);
-	return path;
-}
-
-static void make(const char *name, const char *content, mode_t mode, uid_t owner)
-{
-	int fd = open(path_of(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, content, strlen(content)), (ssize_t)strlen(content));
-	if (getuid() == 0)
-		ck_assert_int_eq(fchown(fd, owner, owner), 0);
-	ck_assert_int_eq(fchmod(fd, mode), 0);
-	close(fd);
-}
-
-static void make_directory(const char *name, mode_t mode, uid_t owner)
-{
-	ck_assert_int_eq(mkdir(path_of(name), 0700), 0);
-	if (getuid() == 0)
-		ck_assert_int_eq(chown(path_of(name), owner, owner), 0);
-	ck_assert_int_eq(chmod(path_of(name), mode), 0);
-}
-
-static void make_link(const char *target, const char *name, uid_t owner)
-{
-	ck_assert_int_eq(symlink(target, path_of(name)), 0);
-	if (getuid() == 0)
-		ck_assert_int_eq(lchown(path_of(name), owner, owner), 0);
-}
-
-static void setup(void)
-{
-	strcpy(root, "/tmp/netlogd-broker-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
-	make_directory("closed", 0700, 0);
-	make_directory("closed/theirs", 0700, THEIRS);
-	make_directory("sticky", 01777, 0);
-	make_directory("spool", 0700, 0);
-	make("closed/secret", "secret", 0600, 0);
-	make("spool/entry", "entry", 0600, 0);
-	make("spool/outside", "", 0600, 0);
-	config = (struct config){.file = path_of("closed/netlogd.conf"),
-				 .control_socket = path_of("control.sock"),
-				 .spool_directory = path_of("spool"),
-				 .sinks = sinks,
-				 .n_sinks = 2};
-	memset(sinks, 0, sizeof(sinks));
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
-static void teardown(void)
-{
-	broker_free(broker);
-	broker = NULL;
-	writer = safe_close(writer);
-	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static void start(void)
-{
-	struct broker_options options = {.config = &config, .spool_fd = -1, .inotify_fd = -1};
-
-	options.user = (struct sandbox_user){.change = getuid() == 0, .uid = THEIRS, .gid = THEIRS};
-	if (!options.user.change)
-		options.user = (struct sandbox_user){.uid = getuid(), .gid = getgid()};
-	ck_assert_int_eq(broker_new(&options, &broker), 0);
-}
-
-/* What opening a secret gives: its text, or the error as text. */
-static const char *read_secret(const char *name)
-{
-	static char text[64];
-	ssize_t n;
-	int fd;
-
-	sinks[0].password_file = path_of(name);
-	start();
-	fd = broker_open_secret(broker, sinks[0].password_file);
-	broker_free(broker);
-	broker = NULL;
-	if (fd < 0)
-		return strerrorname_np(-fd);
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	ck_assert_int_ge(n, 0);
-	text[n] = '\0';
-	return text;
-}
-
-START_TEST(test_roots_secret)
-{
-	make_link("secret", "closed/link", 0);
-	make_link("../closed/./link", "closed/second", 0);
-	make_link(path_of("closed/second"), "absolute", 0);
-	make_link("loop", "closed/loop", 0);
-	ck_assert_str_eq(read_secret("closed/secret"), "secret");
-	/* Links of root's are followed, as those of certificates must be. */
-	ck_assert_str_eq(read_secret("closed/link"), "secret");
-	ck_assert_str_eq(read_secret("closed/second"), "secret");
-	ck_assert_str_eq(read_secret("absolute"), "secret");
-	ck_assert_str_eq(read_secret("closed/loop"), "ELOOP");
-	ck_assert_str_eq(read_secret("closed/missing"), "ENOENT");
-	ck_assert_str_eq(read_secret("closed/secret/below"), "ENOTDIR");
-}
-END_TEST
-
-START_TEST(test_their_directory)
-{
-	make("closed/theirs/own", "own", 0600, THEIRS);
-	make_link("../secret", "closed/theirs/link", THEIRS);
-	make_link("..", "closed/theirs/directory", THEIRS);
-	/* On the way of a path that the operator meant to be root's. */
-	make_link("theirs/link", "closed/there", 0);
-	ck_assert_str_eq(read_secret("closed/theirs/own"), "own");
-	ck_assert_str_eq(read_secret("closed/theirs/link"), "EACCES");
-	ck_assert_str_eq(read_secret("closed/theirs/directory/secret"), "EACCES");
-	ck_assert_str_eq(read_secret("closed/there"), "EACCES");
-	ck_assert_str_eq(read_secret("closed/theirs/../secret"), "EACCES");
-}
-END_TEST
-
-START_TEST(test_sticky_directory)
-{
-	make("sticky/roots", "roots", 0600, 0);
-	make_link(path_of("closed/secret"), "sticky/link", THEIRS);
-	make_link(path_of("closed/secret"), "sticky/roots-link", 0);
-	ck_assert_str_eq(read_secret("sticky/roots"), "roots");
-	ck_assert_str_eq(read_secret("sticky/roots-link"), "secret");
-	ck_assert_str_eq(read_secret("sticky/link"), "EACCES");
-}
-END_TEST
 
 START_TEST(test_lines)
 {
@@ -182,7 +24,7 @@ START_TEST(test_lines)
 	sinks[0].path = path_of("closed/flows");
 	sinks[1].path = path_of("closed/theirs/flows");
 	make_link("../secret", "closed/theirs/flows", THEIRS);
-	start();
+	start_broker();
 	writer = broker_open_writer(broker);
 	ck_assert_int_ge(writer, 0);
 	ck_assert_int_eq(broker_open_lines(writer, sinks[0].path, &fd, &directory_fd), 0);
@@ -215,7 +57,7 @@ START_TEST(test_log_id)
 	int fd;
 
 	config.log_id_file = path_of("closed/node.logid");
-	start();
+	start_broker();
 	fd = broker_open_log_id(broker, config.log_id_file);
 	ck_assert_int_eq(log_id_read_fd(fd, &first), 0);
 	close(fd);
@@ -235,9 +77,9 @@ START_TEST(test_named_after_a_reload)
 	char text[600];
 	int fd;
 
-	make("closed/netlogd.conf", "nonsense\n", 0600, 0);
+	make_file("closed/netlogd.conf", "nonsense\n", 0600, 0);
 	sinks[0].password_file = path_of("closed/secret");
-	start();
+	start_broker();
 	/* A file with an error is handed over, and changes nothing. */
 	fd = broker_open_config(broker, config.file);
 	ck_assert_int_ge(fd, 0);
@@ -250,8 +92,8 @@ START_TEST(test_named_after_a_reload)
 		text, sizeof(text),
 		"[upload a]\ntype=logtail\nurl=https://a.example\ncollection=c\nbearer-token-file=%s/closed/token\n",
 		root);
-	make("closed/netlogd.conf", text, 0600, 0);
-	make("closed/token", "token", 0600, 0);
+	make_file("closed/netlogd.conf", text, 0600, 0);
+	make_file("closed/token", "token", 0600, 0);
 	fd = broker_open_config(broker, config.file);
 	ck_assert_int_ge(fd, 0);
 	close(fd);
@@ -273,9 +115,9 @@ START_TEST(test_spool)
 	spool_name_format(1, 0, segment);
 	spool_name_format(2, 0, missing);
 	snprintf(path, sizeof(path), "spool/%s", segment);
-	make(path, "no segment", 0600, 0);
-	make("spool/lock", "", 0600, 0);
-	start();
+	make_file(path, "no segment", 0600, 0);
+	make_file("spool/lock", "", 0600, 0);
+	start_broker();
 	fd = broker_open_spool(broker, &watched);
 	ck_assert_int_ge(fd, 0);
 	ck_assert(!watched);
@@ -299,10 +141,10 @@ START_TEST(test_no_room_for_a_descriptor)
 	char text[64] = {};
 	int fd;
 
-	make("closed/token", "token", 0600, 0);
+	make_file("closed/token", "token", 0600, 0);
 	sinks[0].password_file = path_of("closed/secret");
 	sinks[1].password_file = path_of("closed/token");
-	start();
+	start_broker();
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	close(fd);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -335,7 +177,7 @@ START_TEST(test_nonsense)
 	int fds[FD_PASS_MAX], copy = -1;
 
 	memset(long_request, 's', sizeof(long_request));
-	start();
+	start_broker();
 	/* Its socket is the first of sequenced packets that this process has. */
 	for (int fd = 3; copy < 0; fd++) {
 		int type = 0;
@@ -359,20 +201,13 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_add_test(tcase, test_roots_secret);
+	tcase_add_checked_fixture(tcase, broker_setup, broker_teardown);
 	tcase_add_test(tcase, test_lines);
 	tcase_add_test(tcase, test_log_id);
 	tcase_add_test(tcase, test_named_after_a_reload);
 	tcase_add_test(tcase, test_spool);
 	tcase_add_test(tcase, test_no_room_for_a_descriptor);
 	tcase_add_test(tcase, test_nonsense);
-	if (getuid() == 0) {
-		tcase_add_test(tcase, test_their_directory);
-		tcase_add_test(tcase, test_sticky_directory);
-	} else {
-		printf("broker: skipped: what another user's directories do, which takes root\n");
-	}
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
