@@ -17,7 +17,7 @@ int fd_pass_pair(int *ret_ours, int *ret_theirs);
 /*
  * Sends a request and waits for the reply. Returns its result, 0 or more, with the descriptors that came with
  * it (close-on-exec; -1 for those that did not); the -errno that was replied; -EMFILE without room for the
- * descriptors; -EPIPE when nobody replies any more. A socket that fails is shut down, so that no reply is
+ * descriptors; -EPIPE when the other end is closed. A socket that fails is shut down, so that no reply is
  * taken for that to the next request.
  */
 int fd_pass_request(int socket_fd, const void *request, size_t size, int ret_fds[static FD_PASS_MAX]);

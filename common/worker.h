@@ -7,7 +7,7 @@
  * Between jobs the thread also waits for the descriptors that jobs asked it to watch.
  *
  * An owner ends a worker in one of two ways: worker_free() waits for the jobs, worker_abandon() waits for
- * nothing, since a job may hang for good on a dead disk.
+ * nothing, since a job may hang forever on a dead disk.
  */
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Retry-After: whatever a server sends, the wait is bounded, or there is none. */
+/* Retry-After: whatever a server sends, the wait is bounded. */
 
 #include "daemon/upload/http/answer.h"
 #include "daemon/upload/sink/backoff.h"

@@ -16,5 +16,5 @@ enum broker_request {
 	BROKER_REQUEST_NOTIFY = 'n', /* followed by one of the following, as a digit */
 };
 
-/* What the service manager is told (sd_notify(3)). */
+/* Notifications for the service manager (sd_notify(3)). */
 enum broker_notification { BROKER_NOTIFY_READY, BROKER_NOTIFY_RELOADING, BROKER_NOTIFY_STOPPING };

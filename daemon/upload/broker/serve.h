@@ -14,5 +14,5 @@ struct broker_options {
 	int inotify_fd;		  /* gets a watch on it; -1: none */
 };
 
-/* Serves until nobody asks any more. spool_socket_fd takes requests for the spool's entries. */
+/* Serves until the other ends are closed. spool_socket_fd takes requests for the spool's entries. */
 void broker_serve(const struct broker_options *options, int socket_fd, int spool_socket_fd);

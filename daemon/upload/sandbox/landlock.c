@@ -78,7 +78,7 @@ static int allow_at(int ruleset_fd, uint64_t handled, int fd, uint64_t access)
 	return 0;
 }
 
-/* What does not exist can't be allowed, and nobody needs it. */
+/* A path that does not exist can't be allowed, and is not needed. */
 static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);

@@ -14,10 +14,10 @@ struct sandbox_user;
 
 /* Closes all descriptors except standard input, output and error, and the n given ones. */
 void sandbox_close_descriptors(const int *keep, size_t n);
-/* Gives up all capabilities for good. 0 or -errno. */
+/* Drops all capabilities. 0 or -errno. */
 int sandbox_drop_capabilities(void);
 /*
- * Becomes the user; turns off core dumps; gives up capabilities and every way to gain any; and, as far as
+ * Becomes the user; turns off core dumps; drops capabilities and every way to gain any; and, as far as
  * the kernel has them, restricts files (landlock) and system calls (seccomp). 0, or -errno if it cannot
  * become the user; any other step that fails is logged, and the rest still happens. Before any thread
  * starts. upload_fd: the upload directory. all_of_etc: the files of /etc may be replaced later, see

@@ -20,5 +20,5 @@ struct sandbox_user sandbox_user_find(void);
 /* Takes on that user's rights to files for a while. 0 or -errno; sandbox_user_restore() in either case. */
 int sandbox_user_assume(const struct sandbox_user *user);
 void sandbox_user_restore(const struct sandbox_user *user);
-/* Becomes that user for good. 0 or -errno. */
+/* Becomes that user permanently. 0 or -errno. */
 int sandbox_user_become(const struct sandbox_user *user);

@@ -54,7 +54,7 @@ static int check_sockets(void)
 			return 1;
 	if (socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 || errno != EPERM)
 		return 4;
-	/* A pair of streams is connected for good; datagram sockets can be connected anew, to anybody's. */
+	/* A pair of streams stays connected; datagram sockets can be reconnected, to any other socket. */
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return 5;
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) >= 0 || errno != EPERM)
