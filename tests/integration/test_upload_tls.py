@@ -110,10 +110,12 @@ def setup(directory, authority, collector):
 
 
 def test_http2(setup, authority, collector):
-    nginx, uploader, _ = setup(authority.issue("server", "DNS:localhost"), "ssl_protocols TLSv1.2 TLSv1.3;")
+    nginx, uploader, side = setup(authority.issue("server", "DNS:localhost"), "ssl_protocols TLSv1.2 TLSv1.3;")
     assert sequences(collector.wait_messages(3)) == [1, 2, 3]
     uploader.fill(2)
     assert sequences(collector.wait_messages(5)) == [1, 2, 3, 4, 5]
+    # An uploader that ends before it has the answer is a 499 in nginx's log.
+    side.wait_sink("main", lambda s: s["deliveredSequence"] == 5)
     uploader.stop()
     lines = wait_until(lambda: len(text := nginx.log.read_text().splitlines()) >= 2 and text, "access log")
     assert all(line.startswith("HTTP/2.0 TLSv1.3 200") for line in lines)
