@@ -72,7 +72,7 @@ int sandbox_enter(const struct config *config, const struct sandbox_user *user, 
 	 * again. */
 	r = core_dump_forbid();
 	if (r < 0)
-		log_warning("cannot turn off core dumps: %s", strerror(-r));
+		log_warning("cannot disable core dumps: %s", strerror(-r));
 	warn("capabilities", sandbox_drop_capabilities());
 	warn("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0);
 	warn("landlock", landlock_restrict(config, upload_fd, all_of_etc));
