@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/time_text.h"
+#include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <dirent.h>

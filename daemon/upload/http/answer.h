@@ -5,24 +5,11 @@
  * What a server's answer means: the verdict on a batch and the text for people, the same for every HTTP sink.
  */
 
+#include "daemon/upload/sink/kind.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum verdict {
-	VERDICT_DELIVERED,
-	VERDICT_RETRY,	       /* the same batch again, later */
-	VERDICT_REFUSED,       /* something in the batch: cut it in halves */
-	VERDICT_MISCONFIGURED, /* it takes a person; again every minute */
-};
-
-#define ANSWER_TEXT_MAX 512
-
-struct answer {
-	enum verdict verdict;
-	int64_t retry_after;	    /* ns that the server asks to wait; -1: did not say */
-	char text[ANSWER_TEXT_MAX]; /* for people: "HTTP 503 Service Unavailable: too busy"; no secrets */
-};
 
 /* What came back for a request. Valid during the callback. */
 struct http_answer {

@@ -7,7 +7,7 @@
  */
 
 #include "daemon/upload/http/answer.h"
-#include "daemon/upload/sink/sink.h"
+#include "daemon/upload/sink/kind.h"
 
 #include <stddef.h>
 #include <stdint.h>

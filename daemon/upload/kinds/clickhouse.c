@@ -19,6 +19,7 @@
 #include "daemon/upload/http/http.h"
 #include "daemon/upload/kinds/clickhouse_answer.h"
 #include "daemon/upload/kinds/clickhouse_rows.h"
+#include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <curl/curl.h>

@@ -10,8 +10,6 @@
 
 #include <stddef.h>
 
-struct http_answer;
-
 /* The error code in an answer's body ("Code: 60. DB::Exception: ..."); 0 if there is none. */
 int clickhouse_find_code(const char *body, size_t n);
 /* The verdict that an error code means. */

@@ -9,7 +9,7 @@
 
 #include "common/buffer.h"
 #include "common/log_id.h"
-#include "daemon/upload/sink/sink.h"
+#include "daemon/upload/sink/kind.h"
 
 #include <stddef.h>
 

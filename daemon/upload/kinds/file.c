@@ -13,6 +13,7 @@
 #include "common/buffer.h"
 #include "common/worker.h"
 #include "daemon/upload/broker/broker.h"
+#include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include "daemon/upload/credentials/credentials.h"
 #include "daemon/upload/credentials/secret.h"
 #include "daemon/upload/http/http.h"
+#include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <curl/curl.h>

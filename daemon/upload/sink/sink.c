@@ -25,10 +25,10 @@
 const char *sink_state_name(enum sink_state state)
 {
 	static const char names[][16] = {
-		[SINK_IDLE] = "idle",
-		[SINK_OK] = "ok",
-		[SINK_RETRYING] = "retrying",
-		[SINK_MISCONFIGURED] = "misconfigured",
+		[SINK_STATE_IDLE] = "idle",
+		[SINK_STATE_OK] = "ok",
+		[SINK_STATE_RETRYING] = "retrying",
+		[SINK_STATE_MISCONFIGURED] = "misconfigured",
 	};
 
 	return names[state];
@@ -224,8 +224,8 @@ static void go_idle(struct sink *sink)
 		sink_wake_at(sink, sink_now(sink) + SINK_RETRY);
 	else if (sink->batch.messages > 0)
 		sink_wake_at(sink, sink->next_flush);
-	if (sink->health == SINK_OK)
-		sink->health = SINK_IDLE;
+	if (sink->health == SINK_STATE_OK)
+		sink->health = SINK_STATE_IDLE;
 	else if (!sink_is_flushing(sink))
 		return;
 	sink_changed(sink);
@@ -245,8 +245,8 @@ static void spool_failed(struct sink *sink, int error)
 			    strerror(-error));
 	sink->spool_error = error;
 	sink_set_error(sink, "spool", error);
-	if (sink->health == SINK_IDLE || sink->health == SINK_OK)
-		sink->health = SINK_RETRYING;
+	if (sink->health == SINK_STATE_IDLE || sink->health == SINK_STATE_OK)
+		sink->health = SINK_STATE_RETRYING;
 	/* What was built of the message at hand may be half of it. */
 	if (sink->peeked)
 		sink_restart_at(sink, sink->batch.messages > 0 ? &sink->batch_start : &sink->batch_end);
@@ -259,8 +259,8 @@ static void spool_is_back(struct sink *sink)
 	log_info("sink %s: the spool can be read again", sink->context.config->name);
 	sink->spool_error = 0;
 	sink->last_error[0] = '\0';
-	if (sink->health == SINK_RETRYING)
-		sink->health = SINK_IDLE;
+	if (sink->health == SINK_STATE_RETRYING)
+		sink->health = SINK_STATE_IDLE;
 	sink_changed(sink);
 }
 
@@ -368,7 +368,7 @@ void sink_reopen(struct sink *sink)
 
 void sink_retry(struct sink *sink)
 {
-	if (sink->health != SINK_MISCONFIGURED)
+	if (sink->health != SINK_STATE_MISCONFIGURED)
 		return;
 	if (sink->phase == PHASE_WAITING)
 		sink->retry_at = 0;

@@ -76,10 +76,10 @@ static void count_settled(struct sink *sink, const struct refused_message *refus
 
 static void settling_failed(struct sink *sink, int error)
 {
-	if (sink->health != SINK_RETRYING)
+	if (sink->health != SINK_STATE_RETRYING)
 		log_warning("sink %s: a refused message can't be put into quarantine: %s; trying again",
 			    sink->context.config->name, strerror(-error));
-	sink->health = SINK_RETRYING;
+	sink->health = SINK_STATE_RETRYING;
 	sink_set_error(sink, "quarantine", error);
 }
 
@@ -149,7 +149,7 @@ void sink_settle(struct sink *sink)
 		log_warning("sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
 			    kept, kept == 1 ? "" : "s");
 	sink->n_refused = 0;
-	sink->health = SINK_OK;
+	sink->health = SINK_STATE_OK;
 	sink->last_error[0] = '\0';
 	pass(sink, &end);
 	sink_restart_at(sink, &end);
@@ -165,7 +165,7 @@ static void handle_delivered(struct sink *sink)
 
 	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
-	sink->health = SINK_OK;
+	sink->health = SINK_STATE_OK;
 	sink->last_error[0] = '\0';
 	sink->probing = false;
 	sink->sent_messages += batch.messages;
@@ -211,8 +211,8 @@ void sink_unsendable(struct sink *sink)
 	if (refused.kept)
 		log_warning("sink %s: a message that it can't send was put into quarantine",
 			    sink->context.config->name);
-	if (sink->health == SINK_RETRYING) {
-		sink->health = SINK_IDLE;
+	if (sink->health == SINK_STATE_RETRYING) {
+		sink->health = SINK_STATE_IDLE;
 		sink->last_error[0] = '\0';
 	}
 	sink->carried = sink->loss;
@@ -240,9 +240,9 @@ static void wait_for(struct sink *sink, int64_t delay)
 
 static void handle_misconfigured(struct sink *sink)
 {
-	if (sink->health != SINK_MISCONFIGURED)
+	if (sink->health != SINK_STATE_MISCONFIGURED)
 		log_error("sink %s: misconfigured: %s", sink->context.config->name, sink->last_error);
-	sink->health = SINK_MISCONFIGURED;
+	sink->health = SINK_STATE_MISCONFIGURED;
 	wait_for(sink, BACKOFF_MISCONFIGURED);
 }
 
@@ -250,9 +250,9 @@ static void handle_retry(struct sink *sink, int64_t retry_after)
 {
 	int64_t delay = backoff_fail(&sink->backoff, sink->context.clock);
 
-	if (sink->health != SINK_RETRYING)
+	if (sink->health != SINK_STATE_RETRYING)
 		log_warning("sink %s: %s; trying again", sink->context.config->name, sink->last_error);
-	sink->health = SINK_RETRYING;
+	sink->health = SINK_STATE_RETRYING;
 	if (retry_after >= 0)
 		delay = MAX(MIN(retry_after, BACKOFF_RETRY_AFTER), BACKOFF_LEAST);
 	wait_for(sink, delay);
@@ -287,10 +287,10 @@ static void begin_probing(struct sink *sink)
 	sink->limit = 1;
 	/* As soon as it is built it waits its minute. */
 	sink->send_not_before = sink_now(sink) + BACKOFF_MISCONFIGURED;
-	if (sink->health != SINK_MISCONFIGURED)
+	if (sink->health != SINK_STATE_MISCONFIGURED)
 		log_error("sink %s: misconfigured: %d messages refused in a row: %s",
 			  sink->context.config->name, SINK_REFUSED_MAX, sink->last_error);
-	sink->health = SINK_MISCONFIGURED;
+	sink->health = SINK_STATE_MISCONFIGURED;
 	sink_changed(sink);
 }
 

@@ -522,7 +522,7 @@ static void check_outcome(void)
 	ck_assert_uint_eq(status.lost_messages, 1);
 	/* More than once only when the batch that tells it is sent again. */
 	ck_assert_uint_ge(world.told, 1);
-	ck_assert_int_eq(status.state, SINK_IDLE);
+	ck_assert_int_eq(status.state, SINK_STATE_IDLE);
 	ck_assert_str_eq(status.last_error, "");
 }
 
@@ -618,7 +618,7 @@ START_TEST(test_no_quarantine)
 	close(fd);
 	run_for(5 * SECOND);
 	sink_get_status(world.sink, &status);
-	ck_assert_int_eq(status.state, SINK_RETRYING);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
 	ck_assert_uint_eq(status.quarantined, 0);
 	/* The server has what follows the refused one, but the cursor stands before it. */
 	ck_assert_uint_lt(status.delivered_sequence, 3);

@@ -293,7 +293,7 @@ START_TEST(test_hours_of_outage)
 	/* Once a minute for six hours, and six sooner. */
 	ck_assert_uint_eq(world.n_tries, 6 + 1 + (6 * 3600 - 63) / 60);
 	sink_get_status(world.sink, &status);
-	ck_assert_int_eq(status.state, SINK_RETRYING);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
 	ck_assert_uint_eq(status.backlog_messages, 250);
 	ck_assert_uint_eq(status.retries, world.n_tries - 1);
 }
@@ -353,7 +353,7 @@ START_TEST(test_all_refused_for_an_hour)
 		}
 	ck_assert_uint_eq(probes, 60);
 	sink_get_status(world.sink, &status);
-	ck_assert_int_eq(status.state, SINK_MISCONFIGURED);
+	ck_assert_int_eq(status.state, SINK_STATE_MISCONFIGURED);
 	ck_assert_uint_eq(status.quarantined, 0);
 	ck_assert_uint_eq(status.delivered_sequence, 0);
 	world.server = accept_all;
@@ -383,11 +383,11 @@ START_TEST(test_misconfigured_each_minute)
 	for (size_t i = 1; i < world.n_tries; i++)
 		ck_assert_int_eq(world.tries[i].at - world.tries[i - 1].at, 60 * SECOND);
 	sink_get_status(world.sink, &status);
-	ck_assert_int_eq(status.state, SINK_MISCONFIGURED);
+	ck_assert_int_eq(status.state, SINK_STATE_MISCONFIGURED);
 	ck_assert_uint_eq(status.backlog_messages, 3);
 	run_until(world.now + 60 * SECOND);
 	sink_get_status(world.sink, &status);
-	ck_assert_int_ne(status.state, SINK_MISCONFIGURED);
+	ck_assert_int_ne(status.state, SINK_STATE_MISCONFIGURED);
 	ck_assert_uint_eq(status.sent_messages, 3);
 }
 END_TEST
