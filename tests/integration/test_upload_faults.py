@@ -133,7 +133,7 @@ def test_told_while_it_can_not_be_read(uploader, collector, side, calls):
     assert seen(collector) == list(range(1, 13))
     assert "lastError" not in sink
     log = uploader.log()
-    assert log.count("the spool can't be read: Too many open files; trying again") == 1
+    assert log.count("cannot read the spool: Too many open files; trying again") == 1
     assert log.count("the spool can be read again") == 1
 
 

@@ -1,45 +1,88 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * From the spool into a batch. What goes into a batch is decided by the messages alone and by the bounds
- * that were made durable, so that a batch can be built again after a refusal or a restart and is the same.
+ * What goes into a batch is decided by the messages alone and by the bounds that were made durable, so that
+ * a batch can be built again after a refusal or a restart and is the same.
  */
 
-#include "daemon/upload/sink/state.h"
+#include "daemon/upload/sink/batch.h"
 
-#include "common/log.h"
+#include "daemon/upload/sink/account.h"
+#include "daemon/upload/sink/loss.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Bytes that are read before the other sinks get their turn. */
 #define GATHER_BYTES (1024 * 1024)
 
-void sink_batch_reset(struct sink *sink)
+static void reset(struct sink *sink)
 {
-	sink->batch = (struct batch_bounds){.spool_id = sink->spool_id};
-	sink->span = (struct sink_span){};
+	sink->batch.bounds = (struct batch_bounds){.spool_id = sink->spool_id};
+	sink->batch.span = (struct sink_span){};
 	sink->full = false;
 	sink->loss = (struct cursor_loss){};
 }
 
 void sink_restart_at(struct sink *sink, const struct spool_position *position)
 {
-	struct spool_position start = *position; /* may be the batch's own, which goes */
+	struct spool_position start = *position; /* may be one of the batch's own */
 
-	sink_batch_reset(sink);
+	reset(sink);
 	sink->peeked = false;
 	sink->gap = (struct spool_gap){};
 	sink->new_spool = false;
 	sink->at_end = false;
-	sink->batch_start = sink->batch_end = start;
+	sink->batch.start = sink->batch.end = start;
 	sink->must_seek = true;
 }
 
+void sink_next_batch(struct sink *sink)
+{
+	reset(sink);
+	sink->limit = 0;
+	/* The last read was before the answer: more may have arrived meanwhile. */
+	sink->at_end = false;
+}
+
+void sink_pop_splits(struct sink *sink, uint64_t sequence)
+{
+	while (sink->n_splits > 0 && sink->splits[sink->n_splits - 1] <= sequence)
+		sink->n_splits--;
+}
+
+void sink_pass(struct sink *sink, const struct spool_position *end)
+{
+	sink->state.delivered = *end;
+	sink->cursor_dirty = true;
+	sink_pop_splits(sink, end->sequence);
+}
+
+void sink_pause_reading(struct sink *sink)
+{
+	sink->read_not_before = sink_now(sink) + SINK_RETRY;
+	sink_wake_at(sink, sink->read_not_before);
+}
+
+void sink_go_back(struct sink *sink)
+{
+	if (sink->ahead)
+		sink->ops->back(sink->impl);
+	sink->ahead = false;
+	sink->n_refused = 0;
+	sink->n_splits = 0;
+	sink->probing = false;
+	sink->carried = sink->owed;
+	sink->accounted = sink->state.delivered;
+	sink_restart_at(sink, &sink->state.delivered);
+	sink_next_batch(sink);
+	sink_pause_reading(sink);
+}
+
 /*
- * Another spool id. Either a spool that goes on from the old one, with sequences that go on too: then only
- * the batch ends here. Or one that was made anew: then nothing that is known of the old one says anything of
- * it. What the old one still owed is told with it: a refused message can't be read there any more.
+ * Another spool ID. Either the spool continues the old one, with sequences that continue too: then only the
+ * batch ends here. Or it was made from scratch: then nothing known of the old one applies to it. What the old
+ * one still owed is reported with it: a refused message cannot be read there any more.
  */
 static void begin_new_spool(struct sink *sink)
 {
@@ -50,8 +93,7 @@ static void begin_new_spool(struct sink *sink)
 	for (size_t i = 0; i < sink->n_refused; i++)
 		sink_owe(sink, 1, sink->refused[i].bytes, sink->refused[i].time, sink->refused[i].time,
 			 CURSOR_LOSS_REFUSED);
-	sink->state.delivered = sink->batch_end = (struct spool_position){};
-	sink_account_begin(sink, &sink->state.delivered);
+	sink->state.delivered = sink->accounted = sink->batch.end = (struct spool_position){};
 	sink->state.batch = (struct cursor_batch){};
 	sink->state.loss = (struct cursor_loss){};
 	sink->gap = (struct spool_gap){};
@@ -81,7 +123,7 @@ static int peek_message(struct sink *sink)
 	int r;
 
 	if (sink->must_seek) {
-		r = spool_reader_seek_position(sink->reader, &sink->batch_end);
+		r = spool_reader_seek_position(sink->reader, &sink->batch.end);
 		if (r < 0)
 			return r;
 		sink->must_seek = false;
@@ -109,22 +151,22 @@ static int peek_message(struct sink *sink)
 	return 1;
 }
 
-/* The loss that is to be told before the message at hand: what was carried on, and the hole before it. */
+/* The loss to report before the message at hand: what was carried over, and the gap before it. */
 static struct cursor_loss find_loss(struct sink *sink)
 {
 	const struct cursor_state *state = &sink->state;
 	const struct spool_gap *gap = &sink->gap;
 	struct cursor_loss loss = sink->carried;
 
-	sink_add_loss(&loss, &(struct cursor_loss){
-				     .messages = gap->messages,
-				     .bytes = gap->bytes,
-				     .from = gap->from,
-				     .to = gap->to,
-				     .reason = gap->damaged ? CURSOR_LOSS_DAMAGED : CURSOR_LOSS_SPOOL_FULL,
-			     });
-	/* Told before, in a batch that began with this message: the same words again, also of what was owed.
-	 */
+	loss_add(&loss, &(struct cursor_loss){
+				.messages = gap->messages,
+				.bytes = gap->bytes,
+				.from = gap->from,
+				.to = gap->to,
+				.reason = gap->damaged ? CURSOR_LOSS_DAMAGED : CURSOR_LOSS_SPOOL_FULL,
+			});
+	/* Reported before, in a batch that began with this message: the same text again, also of what was
+	 * owed. */
 	if (state->batch.first == sink->peek.sequence && state->loss.messages >= loss.messages &&
 	    state->loss.bytes >= loss.bytes)
 		return state->loss;
@@ -132,7 +174,7 @@ static struct cursor_loss find_loss(struct sink *sink)
 		return loss;
 	if (loss.client_time == 0) {
 		loss.client_time = clock_wall(sink->context.clock);
-		loss.proc_id = message_proc_id(sink->peek.data, sink->peek.length);
+		loss.proc_id = loss_proc_id(sink->peek.data, sink->peek.length);
 	}
 	return loss;
 }
@@ -142,20 +184,18 @@ static bool is_behind_limits(struct sink *sink)
 {
 	const struct spool_message *message = &sink->peek;
 
-	/* Ends that lie before an empty batch are done with. */
-	while (sink->batch.messages == 0 && sink->n_splits > 0 &&
-	       message->sequence > sink->splits[sink->n_splits - 1])
-		sink->n_splits--;
-	if (sink->batch.messages == 0)
+	if (sink->batch.bounds.messages == 0) {
+		sink_pop_splits(sink, message->sequence - 1);
 		return false;
+	}
 	if (sink->n_splits > 0 && message->sequence > sink->splits[sink->n_splits - 1])
 		return true;
-	if (sink->limit > 0 && sink->batch.messages >= sink->limit)
+	if (sink->limit > 0 && sink->batch.bounds.messages >= sink->limit)
 		return true;
-	/* A loss is always told at the beginning of a batch; a batch is of one spool. */
+	/* A loss is always reported at the beginning of a batch; a batch is of one spool. */
 	if (sink->gap.messages > 0 || sink->new_spool)
 		return true;
-	return memcmp(&message->public_id, &sink->batch.public_id, sizeof(message->public_id)) != 0;
+	return memcmp(&message->public_id, &sink->batch.bounds.public_id, sizeof(message->public_id)) != 0;
 }
 
 void sink_set_next_flush(struct sink *sink)
@@ -170,56 +210,54 @@ void sink_set_next_flush(struct sink *sink)
 		sink->next_flush += interval * MAX((now - sink->next_flush) / interval, INT64_C(1));
 }
 
-/*
- * A new sink begins here: what goes missing from now on is a loss, also when nothing was delivered yet. That
- * has to be known after a restart, so the cursor gets the place before the first message.
- */
-static void begin_cursor(struct sink *sink)
-{
-	const struct spool_message *message = &sink->peek;
-
-	if (!spool_id_is_zero(&sink->state.delivered.spool_id))
-		return;
-	sink->state.delivered = message->position;
-	sink->state.delivered.sequence = message->sequence - 1;
-	sink->state.delivered.messages -= MIN(sink->state.delivered.messages, UINT64_C(1));
-	sink->state.delivered.bytes -= MIN(sink->state.delivered.bytes, (uint64_t)message->length);
-	sink->batch_end = sink->state.delivered;
-	sink_account_begin(sink, &sink->state.delivered);
-	sink->cursor_dirty = true;
-}
-
+/* Begins a batch with the message at hand. */
 static int begin_batch(struct sink *sink)
 {
-	sink_batch_reset(sink);
+	const struct spool_message *message = &sink->peek;
+	struct batch_bounds *bounds = &sink->batch.bounds;
+	struct spool_position *delivered = &sink->state.delivered;
+
+	reset(sink);
 	if (sink->new_spool)
 		begin_new_spool(sink);
-	begin_cursor(sink);
-	sink->batch_start = sink->batch_end;
+	/*
+	 * A new sink begins here: what goes missing from now on is a loss, even when nothing was delivered
+	 * yet. A restart must know that, so the cursor gets the place before the first message.
+	 */
+	if (spool_id_is_zero(&delivered->spool_id)) {
+		*delivered = message->position;
+		delivered->sequence = message->sequence - 1;
+		delivered->messages -= MIN(delivered->messages, UINT64_C(1));
+		delivered->bytes -= MIN(delivered->bytes, (uint64_t)message->length);
+		sink->accounted = sink->batch.end = *delivered;
+		sink->cursor_dirty = true;
+	}
+	sink->batch.start = sink->batch.end;
 	snprintf(sink->spool_id, sizeof(sink->spool_id), "%s", spool_reader_id(sink->reader));
-	sink->batch.first = sink->batch.last = sink->peek.sequence;
-	sink->batch.public_id = sink->peek.public_id;
+	bounds->first = bounds->last = message->sequence;
+	bounds->public_id = message->public_id;
 	sink->loss = find_loss(sink);
 	buffer_reset(&sink->loss_text);
 	if (sink->loss.messages > 0)
-		sink_loss_encode(&sink->loss_text, &sink->loss);
+		loss_encode(&sink->loss_text, &sink->loss);
 	sink_set_next_flush(sink);
-	sink->ops->begin(sink->impl, &sink->batch);
+	sink->ops->begin(sink->impl, bounds);
 	return buffer_error(&sink->loss_text);
 }
 
 /* 1: the batch is complete without the message at hand; 0: it was added; -errno. */
 static int add_message(struct sink *sink)
 {
-	struct batch_item item = {.message = &sink->peek, .index = sink->batch.messages};
+	struct batch_bounds *bounds = &sink->batch.bounds;
+	struct batch_item item = {.message = &sink->peek, .index = bounds->messages};
 	int r;
 
 	if (is_behind_limits(sink))
 		return 1;
-	/* What has to do with the state of what was delivered comes after the answer. */
-	if (sink->ahead && sink->batch.messages == 0 && (sink->gap.messages > 0 || sink->new_spool))
+	/* Whatever changes the state of what was delivered comes after the answer. */
+	if (sink->ahead && bounds->messages == 0 && (sink->gap.messages > 0 || sink->new_spool))
 		return 1;
-	if (sink->batch.messages == 0) {
+	if (bounds->messages == 0) {
 		r = begin_batch(sink);
 		if (r < 0)
 			return r;
@@ -229,29 +267,29 @@ static int add_message(struct sink *sink)
 		}
 	}
 	r = sink->ops->add(sink->impl, &item);
-	/* What can't be sent at all waits until it is alone. */
-	if ((r == -E2BIG || r == -EBADMSG) && sink->batch.messages > 0) {
+	/* What cannot be sent at all waits until it is alone. */
+	if ((r == -E2BIG || r == -EBADMSG) && bounds->messages > 0) {
 		sink->full = true;
 		return 1;
 	}
 	if (r < 0 && r != -EBADMSG)
 		return r;
-	sink_span_add(&sink->span, &sink->peek, sink->gap.messages);
-	sink->batch.last = sink->peek.sequence;
-	sink->batch.messages++;
-	sink->batch.bytes += sink->peek.length;
-	sink->batch_end = sink->peek.position;
+	sink_span_add(&sink->batch.span, &sink->peek, sink->gap.messages);
+	bounds->last = sink->peek.sequence;
+	bounds->messages++;
+	bounds->bytes += sink->peek.length;
+	sink->batch.end = sink->peek.position;
 	sink->gap = (struct spool_gap){};
 	sink->peeked = false;
 	return r;
 }
 
-/* The end of the spool: whether what there is goes out now. */
+/* At the end of the spool: whether the batch goes out now. */
 static bool is_due(struct sink *sink)
 {
-	if (sink->batch.messages == 0)
+	if (sink->batch.bounds.messages == 0)
 		return false;
-	/* Part of a batch that was cut or interrupted: it was due before. */
+	/* Part of a batch that was halved or interrupted: it was due before. */
 	if (sink->n_splits > 0 || sink->limit > 0)
 		return true;
 	return sink->context.config->flush_interval == 0 || sink_is_flushing(sink) ||
@@ -277,32 +315,12 @@ int sink_gather(struct sink *sink)
 	return -EAGAIN;
 }
 
-static bool can_go_ahead(const struct sink *sink)
-{
-	return sink->ops->ahead && sink->full && sink->n_splits == 0 && sink->limit == 0 &&
-	       sink->n_refused == 0 && !sink->probing && sink->loss.messages == 0 &&
-	       sink->carried.messages == 0;
-}
-
-static void begin_ahead(struct sink *sink)
-{
-	sink->ahead = true;
-	sink->ahead_ended = sink->ahead_ready = false;
-	sink->sent = sink->batch;
-	sink->sent_start = sink->batch_start;
-	sink->sent_end = sink->batch_end;
-	sink->sent_span = sink->span;
-	sink_batch_reset(sink);
-}
-
 void sink_drop_ahead(struct sink *sink)
 {
 	sink->ops->back(sink->impl);
 	sink->ahead = false;
-	sink_restart_at(sink, &sink->sent_end);
+	sink_restart_at(sink, &sink->sent.end);
 	sink->batch = sink->sent;
-	sink->batch_start = sink->sent_start;
-	sink->span = sink->sent_span;
 	sink->full = true;
 }
 
@@ -311,10 +329,16 @@ void sink_prefetch_batch(struct sink *sink)
 	int r;
 
 	if (!sink->ahead) {
-		if (!can_go_ahead(sink) || !sink->ops->ahead(sink->impl))
+		/* Only what has nothing to do with refusals, halves and losses is that simple. */
+		if (!sink->ops->ahead || !sink->full || sink->n_splits > 0 || sink->limit > 0 ||
+		    sink->n_refused > 0 || sink->probing || sink->loss.messages > 0 ||
+		    sink->carried.messages > 0 || !sink->ops->ahead(sink->impl))
 			return;
-		begin_ahead(sink);
-		/* After what goes out first. */
+		sink->ahead = true;
+		sink->ahead_ended = sink->ahead_ready = false;
+		sink->sent = sink->batch;
+		reset(sink);
+		/* What is to be sent goes out first. */
 		sink_wake_at(sink, 0);
 		return;
 	}
@@ -326,10 +350,10 @@ void sink_prefetch_batch(struct sink *sink)
 		return;
 	}
 	sink->ahead_ended = true;
-	/* At the spool's end more may come before the answer, and belong into the same batch. */
-	sink->ahead_ready = r > 0 && !sink->at_end && sink->batch.messages > 0;
+	/* At the spool's end more may arrive before the answer, and belong in the same batch. */
+	sink->ahead_ready = r > 0 && !sink->at_end && sink->batch.bounds.messages > 0;
 	if (r < 0) {
-		/* It is met again, and dealt with, after the answer. */
+		/* It is met again, and handled, after the answer. */
 		sink_drop_ahead(sink);
 		sink->full = false;
 	}

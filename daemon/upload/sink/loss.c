@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Losses as text. What a text needs is kept in the cursor with the bounds of the batch that tells it, so that
- * the batch is the same at every try, also after a restart.
+ * What the text needs is kept in the cursor with the bounds of the batch that reports it, so that the batch
+ * is the same at every try, also after a restart.
  */
 
 #include "daemon/upload/sink/loss.h"
@@ -10,7 +10,22 @@
 
 #include <inttypes.h>
 
-void sink_loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
+void loss_add(struct cursor_loss *loss, const struct cursor_loss *more)
+{
+	if (more->messages == 0)
+		return;
+	if (loss->messages == 0) {
+		*loss = *more;
+		return;
+	}
+	loss->to = more->to;
+	loss->messages += more->messages;
+	loss->bytes += more->bytes;
+	/* A new text, if there was one. */
+	loss->client_time = 0;
+}
+
+void loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 {
 	static const char *const reasons[] = {
 		[CURSOR_LOSS_SPOOL_FULL] = "spool full",
@@ -33,7 +48,7 @@ void sink_loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 	buffer_printf(buffer, ": %s\"}", reasons[loss->reason]);
 }
 
-uint32_t message_proc_id(const char *message, size_t n)
+uint32_t loss_proc_id(const char *message, size_t n)
 {
 	static const char name[] = "\"proc_id\":";
 	const char *at = memmem(message, MIN(n, (size_t)256), name, sizeof(name) - 1);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * Where messages go that a server refuses for what they are: kept for a person to look at, within a bound,
- * and out of the way of the stream.
- */
+/* One file per message, so that the oldest can go when a new one needs the room. */
 
-#include "daemon/upload/sink/state.h"
+#include "daemon/upload/sink/quarantine.h"
 
 #include "common/file.h"
 #include "common/spool/format.h"
@@ -21,17 +18,7 @@
 #define QUARANTINE_DIRECTORY "quarantine"
 #define FILE_NAME_MAX	     63
 
-static int open_quarantine(int directory_fd)
-{
-	int fd;
-
-	if (mkdirat(directory_fd, QUARANTINE_DIRECTORY, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	fd = openat(directory_fd, QUARANTINE_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
-}
-
-/* A file that is there, and when it came. */
+/* A file in quarantine, and when it arrived. */
 struct kept {
 	char name[FILE_NAME_MAX + 1];
 	uint64_t size;
@@ -61,7 +48,7 @@ static bool read_kept(int fd, const char *name, struct kept *ret_kept)
 	return true;
 }
 
-/* The oldest go. Sequences would not tell: they begin again in a spool that is made anew. */
+/* The oldest go. Sequences do not tell which: a new spool starts them over. */
 static int make_room(int fd, uint64_t needed, uint64_t max)
 {
 	struct dirent **entries = NULL;
@@ -90,12 +77,15 @@ static int make_room(int fd, uint64_t needed, uint64_t max)
 
 int quarantine_add(int directory_fd, const struct spool_message *message, uint64_t max)
 {
-	_cleanup_close_ int fd = open_quarantine(directory_fd);
+	_cleanup_close_ int fd = -1;
 	char name[FILE_NAME_MAX + 1], id[SPOOL_ID_TEXT_MAX];
 	_cleanup_free_ char *line = NULL;
 	size_t n = message->length;
 	int r;
 
+	if (mkdirat(directory_fd, QUARANTINE_DIRECTORY, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open_directory_at(directory_fd, QUARANTINE_DIRECTORY);
 	if (fd < 0)
 		return fd;
 	if (n + 1 > max)

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A sink's life, its status, and its turns: what is due is worked out anew at each wake-up from the phase and
- * the clock, so that it does not matter what woke it, or how often. What follows from answers is in
- * sink_answer.c.
+ * A sink's life, its status, and its turns: each wake-up decides from the phase and the clock what is due, so
+ * that it does not matter what woke it, or how often.
  */
 
-#include "daemon/upload/sink/state.h"
+#include "daemon/upload/sink/sink.h"
 
 #include "common/file.h"
 #include "common/kill_point.h"
 #include "common/log.h"
-#include "common/time_text.h"
+#include "daemon/upload/sink/account.h"
+#include "daemon/upload/sink/batch.h"
+#include "daemon/upload/sink/recent.h"
+#include "daemon/upload/sink/settle.h"
+#include "daemon/upload/sink/verdict.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* Seconds in which bytes that the disk does not give may come back, before they are told as lost. */
+/* Seconds in which bytes that the disk does not return may come back, before they are reported as lost. */
 #define SPOOL_PATIENCE 60
 /* How long what was accepted may stay unsynced while more full batches follow. */
 #define STORE_INTERVAL (50 * NSEC_PER_MSEC)
@@ -34,17 +38,52 @@ const char *sink_state_name(enum sink_state state)
 	return names[state];
 }
 
-void sink_set_error(struct sink *sink, const char *what, int error)
+/* ---- life ---- */
+
+/* Opens the sink's directory in the upload directory, making it if it is missing, and its cursor. */
+static int open_cursor(struct sink *sink)
 {
-	snprintf(sink->last_error, sizeof(sink->last_error), "%s: %s", what, strerror(-error));
-	sink_changed(sink);
+	const char *name = sink->context.config->name;
+	int upload_fd = sink->options.upload_fd;
+	mode_t mode = 0700, cursor_mode = 0600;
+	struct cursor_state state;
+	struct stat st;
+	int r;
+
+	/* As the upload directory: closed, or (as a service) readable for the daemon's group. */
+	if (fstat(upload_fd, &st) == 0 && st.st_mode & 0050) {
+		/* The set-group-ID bit is inherited; setting it is EPERM under RestrictSUIDSGID=. */
+		mode = 0750;
+		cursor_mode = 0640;
+	}
+	if (mkdirat(upload_fd, name, mode) < 0 && errno != EEXIST)
+		return -errno;
+	sink->directory_fd = open_directory_at(upload_fd, name);
+	if (sink->directory_fd < 0)
+		return sink->directory_fd;
+	r = cursor_read(sink->directory_fd, CURSOR_NAME, &state);
+	/* What is left of a sink of that name that was removed, or of a cursor that is to be replaced. */
+	if (r == -ENOENT || r == -EBADMSG)
+		r = recent_remove(sink->directory_fd);
+	if (r == 0)
+		r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		log_error("sink %s: the cursor was damaged; starting again with the oldest message", name);
+	sink->state = *cursor_state(sink->cursor);
+	r = recent_read(sink->directory_fd, &sink->state);
+	sink->cursor_dirty = r > 0;
+	return MIN(r, 0);
 }
 
-/* The interrupted batch, if there was one, is made again first, between the same bounds. */
+/* An interrupted batch is built again first, between the same bounds. */
 static void resume_batch(struct sink *sink)
 {
 	struct cursor_state *state = &sink->state;
 
+	sink_restart_at(sink, &state->delivered);
+	sink->accounted = state->delivered;
 	if (state->batch.last <= state->delivered.sequence) {
 		sink->carried = sink->owed = state->loss;
 		return;
@@ -55,93 +94,10 @@ static void resume_batch(struct sink *sink)
 		sink->splits[sink->n_splits++] = state->batch.first - 1;
 }
 
-static int open_reader(struct sink *sink)
-{
-	int r;
-
-	if (sink->reader)
-		return 0;
-	if (*sink->options.spool_fd < 0)
-		return -ENOENT;
-	r = spool_reader_new(*sink->options.spool_fd, &sink->reader);
-	if (r < 0)
-		return r;
-	spool_reader_set_patience(sink->reader, SPOOL_PATIENCE);
-	sink_restart_at(sink, &sink->state.delivered);
-	return 0;
-}
-
-static int open_sink_directory(struct sink *sink, int upload_fd, const char *name)
-{
-	mode_t mode = 0700, cursor_mode = 0600;
-	struct cursor_state state;
-	struct stat st;
-	int r;
-
-	/* As the upload directory: closed, or (as a service) readable for the collector's group. */
-	if (fstat(upload_fd, &st) == 0 && st.st_mode & 0050) {
-		/* The set-group-ID bit is inherited; to ask for it is EPERM under RestrictSUIDSGID=. */
-		mode = 0750;
-		cursor_mode = 0640;
-	}
-	if (mkdirat(upload_fd, name, mode) < 0 && errno != EEXIST)
-		return -errno;
-	sink->directory_fd = openat(upload_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (sink->directory_fd < 0)
-		return -errno;
-	/* Of a sink of that name that was forgotten, or of a cursor that is to be made anew. */
-	r = cursor_read(sink->directory_fd, CURSOR_NAME, &state);
-	if (r == -ENOENT || r == -EBADMSG)
-		r = sink_recent_forget(sink->directory_fd);
-	if (r == 0)
-		r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
-	if (r < 0)
-		return r;
-	if (r > 0)
-		log_error("sink %s: its cursor was damaged: it begins with the oldest message again", name);
-	sink->state = *cursor_state(sink->cursor);
-	return sink_recent_read(sink);
-}
-
-static int init(struct sink *sink)
-{
-	const struct sink_config *config = sink->context.config;
-	int r;
-
-	r = open_sink_directory(sink, sink->options.upload_fd, config->name);
-	if (r < 0)
-		return r;
-	sink_account_begin(sink, &sink->state.delivered);
-	sink_batch_reset(sink);
-	resume_batch(sink);
-	sink->next_flush = sink_now(sink) +
-			   (int64_t)clock_random_below(sink->context.clock, (uint64_t)config->flush_interval);
-	return sink->ops->new (&sink->context, &sink->impl);
-}
-
-void sink_store_cursor(struct sink *sink)
-{
-	int r;
-
-	sink_check_cursor(sink);
-	r = cursor_write(sink->cursor, &sink->state);
-	/* Going on without it costs duplicates after a crash at worst; standing still would cost the log. */
-	if (r < 0) {
-		if (!sink->cursor_failed)
-			log_warning("sink %s: its cursor can't be written: %s; trying again",
-				    sink->context.config->name, strerror(-r));
-		sink_set_error(sink, "cursor", r);
-	} else if (sink->cursor_failed) {
-		sink->last_error[0] = '\0';
-		sink_changed(sink);
-	}
-	sink->cursor_failed = sink->cursor_dirty = r < 0;
-	sink->stored_at = sink_now(sink);
-}
-
 int sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
+	const struct sink_config *config = options->context.config;
 	int r;
 
 	if (!sink)
@@ -151,13 +107,20 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
 	sink->context.sink = sink;
 	sink->ops = options->ops;
 	sink->directory_fd = sink->recent_fd = -1;
-	r = init(sink);
-	if (r < 0) {
-		sink_free(sink);
-		return r;
-	}
+	r = open_cursor(sink);
+	if (r < 0)
+		goto fail;
+	resume_batch(sink);
+	sink->next_flush = sink_now(sink) +
+			   (int64_t)clock_random_below(sink->context.clock, (uint64_t)config->flush_interval);
+	r = sink->ops->new (&sink->context, &sink->impl);
+	if (r < 0)
+		goto fail;
 	*ret_sink = sink;
 	return 0;
+fail:
+	sink_free(sink);
+	return r;
 }
 
 void sink_free(struct sink *sink)
@@ -181,39 +144,50 @@ const struct sink_config *sink_get_config(const struct sink *sink)
 	return sink->context.config;
 }
 
-/*
- * A full batch is made again between the same bounds from the end of the one before, also when that end is
- * known only from further back: neither has to be durable before it is sent. So a backlog costs a sync now
- * and then, not one a batch.
- */
-static bool can_store_later(const struct sink *sink)
+/* ---- turns ---- */
+
+/* Goes into a phase, which has its turn when it is due. */
+static void enter(struct sink *sink, enum sink_phase phase)
 {
-	return sink->full && sink->n_splits == 0 && sink->limit == 0 && sink->n_refused == 0 &&
-	       sink->loss.messages == 0 && sink_now(sink) - sink->stored_at < STORE_INTERVAL;
+	bool waits = phase == PHASE_WAITING || phase == PHASE_SETTLING;
+
+	sink->phase = phase;
+	sink_wake_at(sink, waits ? sink->retry_at : 0);
+	sink_changed(sink);
 }
 
-static void begin_sending(struct sink *sink)
+static int open_reader(struct sink *sink)
 {
-	struct cursor_batch *batch = &sink->state.batch;
+	int r;
 
-	if (batch->first != sink->batch.first || batch->last != sink->batch.last ||
-	    sink->state.loss.client_time != sink->loss.client_time || sink->cursor_dirty) {
-		*batch = (struct cursor_batch){
-			.first = sink->batch.first,
-			.last = sink->batch.last,
-			.messages = (uint32_t)sink->batch.messages,
-		};
-		sink->state.loss = sink->loss;
-		sink->cursor_dirty = true;
-		if (!can_store_later(sink) || sink_recent_write(sink) < 0)
-			sink_store_cursor(sink);
-	}
-	sink->phase = PHASE_SENDING;
-	kill_point("upload-before-send");
-	sink->ops->send(sink->impl, &sink->batch);
+	if (*sink->options.spool_fd < 0)
+		return -ENOENT;
+	r = spool_reader_new(*sink->options.spool_fd, &sink->reader);
+	if (r < 0)
+		return r;
+	spool_reader_set_patience(sink->reader, SPOOL_PATIENCE);
+	sink_restart_at(sink, &sink->state.delivered);
+	return 0;
 }
 
-/* Nothing to send: the cursor still has to say what was accepted last. */
+/* Nothing is skipped: it is tried again. Logged once. */
+static void spool_failed(struct sink *sink, int error)
+{
+	if (sink->spool_error == 0)
+		log_warning("sink %s: cannot read the spool: %s; trying again", sink->context.config->name,
+			    strerror(-error));
+	sink->spool_error = error;
+	sink_set_error(sink, "spool", error);
+	if (sink->health == SINK_STATE_IDLE || sink->health == SINK_STATE_OK)
+		sink->health = SINK_STATE_RETRYING;
+	/* What was built of the message at hand may be half of it. */
+	if (sink->peeked)
+		sink_restart_at(sink,
+				sink->batch.bounds.messages > 0 ? &sink->batch.start : &sink->batch.end);
+	sink_pause_reading(sink);
+}
+
+/* Nothing to send; the cursor still has to record what was accepted last. */
 static void go_idle(struct sink *sink)
 {
 	if (sink->cursor_dirty) {
@@ -222,45 +196,12 @@ static void go_idle(struct sink *sink)
 	}
 	if (sink->cursor_dirty)
 		sink_wake_at(sink, sink_now(sink) + SINK_RETRY);
-	else if (sink->batch.messages > 0)
+	else if (sink->batch.bounds.messages > 0)
 		sink_wake_at(sink, sink->next_flush);
 	if (sink->health == SINK_STATE_OK)
 		sink->health = SINK_STATE_IDLE;
 	else if (!sink_is_flushing(sink))
 		return;
-	sink_changed(sink);
-}
-
-void sink_pause_reading(struct sink *sink)
-{
-	sink->read_not_before = sink_now(sink) + SINK_RETRY;
-	sink_wake_at(sink, sink->read_not_before);
-}
-
-/* The spool can't be read now: nothing is passed over, and it is tried again. Told once. */
-static void spool_failed(struct sink *sink, int error)
-{
-	if (sink->spool_error == 0)
-		log_warning("sink %s: the spool can't be read: %s; trying again", sink->context.config->name,
-			    strerror(-error));
-	sink->spool_error = error;
-	sink_set_error(sink, "spool", error);
-	if (sink->health == SINK_STATE_IDLE || sink->health == SINK_STATE_OK)
-		sink->health = SINK_STATE_RETRYING;
-	/* What was built of the message at hand may be half of it. */
-	if (sink->peeked)
-		sink_restart_at(sink, sink->batch.messages > 0 ? &sink->batch_start : &sink->batch_end);
-}
-
-static void spool_is_back(struct sink *sink)
-{
-	if (sink->spool_error == 0)
-		return;
-	log_info("sink %s: the spool can be read again", sink->context.config->name);
-	sink->spool_error = 0;
-	sink->last_error[0] = '\0';
-	if (sink->health == SINK_STATE_RETRYING)
-		sink->health = SINK_STATE_IDLE;
 	sink_changed(sink);
 }
 
@@ -272,7 +213,7 @@ static void run_gather(struct sink *sink)
 		sink_wake_at(sink, sink->read_not_before);
 		return;
 	}
-	r = open_reader(sink);
+	r = sink->reader ? 0 : open_reader(sink);
 	if (r == 0)
 		r = sink_gather(sink);
 	if (r == -ENOENT) {
@@ -282,47 +223,85 @@ static void run_gather(struct sink *sink)
 	}
 	if (r < 0 && r != -EAGAIN && r != -EBADMSG) {
 		spool_failed(sink, r);
-		sink_pause_reading(sink);
 		return;
 	}
-	spool_is_back(sink);
-	if (r == -EAGAIN) {
+	if (sink->spool_error != 0) {
+		log_info("sink %s: the spool can be read again", sink->context.config->name);
+		sink->spool_error = 0;
+		sink->last_error[0] = '\0';
+		if (sink->health == SINK_STATE_RETRYING)
+			sink->health = SINK_STATE_IDLE;
+		sink_changed(sink);
+	}
+	switch (r) {
+	case -EAGAIN:
 		sink_wake_at(sink, 0);
-		return;
-	}
-	if (r == -EBADMSG) {
-		sink_unsendable(sink);
-		return;
-	}
-	if (r == 0) {
+		break;
+	case -EBADMSG:
+		enter(sink, sink_set_aside(sink));
+		break;
+	case 0:
 		go_idle(sink);
-		return;
+		break;
+	default:
+		sink_set_next_flush(sink);
+		sink->phase = PHASE_READY;
 	}
-	sink->phase = PHASE_READY;
-	sink_set_next_flush(sink);
+}
+
+static void begin_sending(struct sink *sink)
+{
+	const struct batch_bounds *bounds = &sink->batch.bounds;
+	struct cursor_batch *durable = &sink->state.batch;
+	/*
+	 * A full batch is built again between the same bounds from the end of the one before, even when that
+	 * end is known only from further back: neither has to be durable before it is sent. So a backlog
+	 * costs a sync now and then, not one per batch.
+	 */
+	bool can_store_later = sink->full && sink->n_splits == 0 && sink->limit == 0 &&
+			       sink->n_refused == 0 && sink->loss.messages == 0 &&
+			       sink_now(sink) - sink->stored_at < STORE_INTERVAL;
+
+	if (durable->first != bounds->first || durable->last != bounds->last ||
+	    sink->state.loss.client_time != sink->loss.client_time || sink->cursor_dirty) {
+		*durable = (struct cursor_batch){
+			.first = bounds->first,
+			.last = bounds->last,
+			.messages = (uint32_t)bounds->messages,
+		};
+		sink->state.loss = sink->loss;
+		sink->cursor_dirty = true;
+		if (!can_store_later || sink_store_recent(sink) < 0)
+			sink_store_cursor(sink);
+	}
+	sink->phase = PHASE_SENDING;
+	kill_point("upload-before-send");
+	sink->ops->send(sink->impl, bounds);
 }
 
 void sink_run(struct sink *sink)
 {
 	int64_t now = sink_now(sink);
 
-	if (sink->phase == PHASE_SETTLING) {
+	switch (sink->phase) {
+	case PHASE_SETTLING:
+	case PHASE_WAITING:
 		if (now < sink->retry_at) {
 			sink_wake_at(sink, sink->retry_at);
 			return;
 		}
-		sink_settle(sink);
-		return;
-	}
-	if (sink->phase == PHASE_GATHER)
-		run_gather(sink);
-	if (sink->phase == PHASE_WAITING) {
-		if (now < sink->retry_at) {
-			sink_wake_at(sink, sink->retry_at);
+		if (sink->phase == PHASE_SETTLING) {
+			enter(sink, sink_settle(sink));
 			return;
 		}
 		sink->retries++;
 		sink->phase = PHASE_READY;
+		break;
+	case PHASE_GATHER:
+		run_gather(sink);
+		break;
+	default:
+		break;
 	}
 	if (sink->phase == PHASE_READY) {
 		if (now < sink->send_not_before)
@@ -332,6 +311,22 @@ void sink_run(struct sink *sink)
 	}
 	if (sink->phase == PHASE_SENDING)
 		sink_prefetch_batch(sink);
+}
+
+void sink_answered(struct sink *sink, const struct answer *answer, uint64_t wire_bytes)
+{
+	uint64_t rate = sink->context.config->rate_limit;
+	enum sink_phase next;
+
+	if (sink->phase != PHASE_SENDING)
+		return;
+	if (rate > 0)
+		sink->send_not_before =
+			sink_now(sink) + (int64_t)((double)wire_bytes / (double)rate * (double)NSEC_PER_SEC);
+	next = sink_apply_verdict(sink, answer);
+	if (next == PHASE_SETTLING)
+		next = sink_settle(sink);
+	enter(sink, next);
 }
 
 void sink_wake(struct sink *sink)
@@ -357,7 +352,7 @@ bool sink_is_settled(const struct sink *sink)
 		return sink->retry_at > sink->flush_until;
 	if (sink->phase == PHASE_READY)
 		return sink->send_not_before > sink->flush_until;
-	return sink->phase == PHASE_GATHER && sink->at_end && sink->batch.messages == 0;
+	return sink->phase == PHASE_GATHER && sink->at_end && sink->batch.bounds.messages == 0;
 }
 
 void sink_reopen(struct sink *sink)
@@ -396,7 +391,7 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 		.cursor_violations = sink->violations,
 	};
 	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
-	/* A backlog that can't be counted now is not none. */
+	/* A backlog that cannot be counted now is not zero. */
 	if (sink->reader)
 		(void)spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,
 					   &sink->backlog_messages, &sink->backlog_bytes, &sink->oldest);

@@ -5,7 +5,7 @@
  */
 
 #include "daemon/upload/sink/sink.h"
-#include "daemon/upload/sink/state.h"
+#include "daemon/upload/sink/quarantine.h"
 
 #include "common/buffer.h"
 #include "common/file.h"
