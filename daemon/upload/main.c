@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogd-upload: arguments, and nothing else. */
+/* netlogd-upload: its arguments. */
 
 #include "build-config.h"
 #include "common/cleanup.h"
@@ -20,8 +20,8 @@ static const char usage[] =
 	"Delivers the messages of netlogd's spool to the configured collectors.\n"
 	"\n"
 	"  --config FILE   configuration (default " DEFAULT_CONFIG ")\n"
-	"  --fd N          descriptor that is connected to netlogd; without it, upload.sock\n"
-	"                  beside the control socket is connected to\n"
+	"  --fd N          socket connected to netlogd; without it, connect to upload.sock\n"
+	"                  beside the control socket\n"
 	"  --spool-fd N    descriptor of the spool directory\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n";
@@ -39,7 +39,7 @@ static int parse_descriptor(const char *text, int *ret_fd)
 	return 0;
 }
 
-/* 0: go on; otherwise the program's exit status plus one. */
+/* 0: start; otherwise the program's exit status plus one. */
 static int parse_arguments(int argc, char **argv, struct uploader_options *ret_options)
 {
 	static const struct option options[] = {
@@ -94,6 +94,6 @@ int main(int argc, char **argv)
 	r = uploader_run(uploader);
 	uploader_free(uploader);
 	if (r < 0)
-		log_error("the uploader ends: %s", strerror(-r));
+		log_error("stopped: %s", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

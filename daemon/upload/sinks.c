@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which sinks there are: made, kept and forgotten as the configuration says. */
+/* Each sink has a timer on the loop for its turns, and holds on to the configuration that it was made from.
+ */
 
-#include "daemon/upload/uploader_internal.h"
+#include "daemon/upload/sinks.h"
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "daemon/upload/kinds/kinds.h"
@@ -13,8 +15,24 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
+
+struct entry {
+	struct sinks *sinks;
+	struct config_ref *config;
+	struct sink *sink;
+	struct event *timer;
+};
+
+struct sinks {
+	struct sinks_options options;
+	struct entry **entries;
+	size_t n;
+	size_t max; /* that the list has room for */
+};
 
 struct config_ref *config_ref(struct config_ref *config)
 {
@@ -30,34 +48,22 @@ void config_unref(struct config_ref *config)
 	free(config);
 }
 
-static const struct sink_ops *find_ops(enum sink_type type)
-{
-	static const struct sink_ops *const all[] = {
-		&sink_logtail_ops,
-		&sink_file_ops,
-		&sink_clickhouse_ops,
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (all[i]->type == type)
-			return all[i];
-	return NULL;
-}
+/* ---- one sink ---- */
 
 static void on_timer(evutil_socket_t fd, short what, void *userdata)
 {
-	struct uploader_sink *entry = userdata;
+	struct entry *entry = userdata;
+	const struct sinks_options *options = &entry->sinks->options;
 
 	(void)fd;
 	(void)what;
 	sink_run(entry->sink);
-	if (entry->uploader->n_flushes > 0)
-		uploader_changed(entry->uploader);
+	options->ops->ran(options->userdata);
 }
 
 static void wake_at(struct sink *sink, int64_t boot, void *userdata)
 {
-	struct uploader_sink *entry = userdata;
+	struct entry *entry = userdata;
 	int64_t delay = MAX(boot - time_now_boot(), INT64_C(0));
 	struct timeval timeout = {
 		.tv_sec = delay / NSEC_PER_SEC,
@@ -74,15 +80,14 @@ static void wake_at(struct sink *sink, int64_t boot, void *userdata)
 
 static void changed(struct sink *sink, void *userdata)
 {
-	struct uploader_sink *entry = userdata;
+	struct entry *entry = userdata;
+	const struct sinks_options *options = &entry->sinks->options;
 
 	(void)sink;
-	uploader_changed(entry->uploader);
+	options->ops->changed(options->userdata);
 }
 
-static const struct sink_host_ops host_ops = {.wake_at = wake_at, .changed = changed};
-
-static void sink_entry_free(struct uploader_sink *entry)
+static void entry_free(struct entry *entry)
 {
 	if (!entry)
 		return;
@@ -92,28 +97,34 @@ static void sink_entry_free(struct uploader_sink *entry)
 	config_unref(entry->config);
 	free(entry);
 }
-DEFINE_CLEANUP(struct uploader_sink *, sink_entry_free);
+DEFINE_CLEANUP(struct entry *, entry_free);
 
-static int sink_entry_new(struct uploader *uploader, struct config_ref *config,
-			  const struct sink_config *sink_config, struct uploader_sink **ret_entry)
+static int entry_new(struct sinks *sinks, struct config_ref *config, const struct sink_config *sink_config,
+		     struct entry **ret_entry)
 {
-	_cleanup_(sink_entry_freep) struct uploader_sink *entry = calloc(1, sizeof(*entry));
+	static const struct sink_ops *const kinds[] = {
+		[SINK_LOGTAIL] = &sink_logtail_ops,
+		[SINK_CLICKHOUSE] = &sink_clickhouse_ops,
+		[SINK_FILE] = &sink_file_ops,
+	};
+	static const struct sink_host_ops host = {.wake_at = wake_at, .changed = changed};
+	_cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));
 	struct sink_options options = {
-		.ops = find_ops(sink_config->type),
+		.ops = kinds[sink_config->type],
 		.context =
 			{
 				.config = sink_config,
 				.clock = &clock_system,
-				.credentials = uploader->credentials,
-				.broker = uploader->broker,
-				.base = uploader->base,
-				.curl = uploader->curl,
+				.credentials = sinks->options.credentials,
+				.broker = sinks->options.broker,
+				.base = sinks->options.base,
+				.curl = sinks->options.curl,
 				.node_id = config->config->node_id,
 				.quarantine_max = config->config->spool_max_size,
 			},
-		.upload_fd = uploader->upload_fd,
-		.spool_fd = &uploader->spool_fd,
-		.host = &host_ops,
+		.upload_fd = sinks->options.upload_fd,
+		.spool_fd = sinks->options.spool_fd,
+		.host = &host,
 		.host_userdata = entry,
 	};
 	int r;
@@ -122,9 +133,9 @@ static int sink_entry_new(struct uploader *uploader, struct config_ref *config,
 		return -ENOMEM;
 	if (!options.ops)
 		return -EOPNOTSUPP;
-	entry->uploader = uploader;
+	entry->sinks = sinks;
 	entry->config = config_ref(config);
-	entry->timer = evtimer_new(uploader->base, on_timer, entry);
+	entry->timer = evtimer_new(sinks->options.base, on_timer, entry);
 	if (!entry->timer)
 		return -ENOMEM;
 	r = sink_new(&options, &entry->sink);
@@ -134,6 +145,8 @@ static int sink_entry_new(struct uploader *uploader, struct config_ref *config,
 	*ret_entry = TAKE_PTR(entry);
 	return 0;
 }
+
+/* ---- all of them ---- */
 
 static const struct sink_config *find_config(const struct config *config, const char *name)
 {
@@ -148,10 +161,10 @@ static int keep_regular(const struct dirent *entry)
 	return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
-/* Removes what is in a directory, and below it to this depth. */
+/* Empties a directory, and those below it to this depth. */
 static void empty_directory(int parent_fd, const char *name, int depth)
 {
-	_cleanup_close_ int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = open_directory_at(parent_fd, name);
 	struct dirent **entries = NULL;
 	int n = fd < 0 ? -1 : scandirat(fd, ".", &entries, keep_regular, NULL);
 
@@ -166,11 +179,11 @@ static void empty_directory(int parent_fd, const char *name, int depth)
 	free(entries);
 }
 
-/* A sink that is no longer configured is forgotten; what makes a directory a sink's is its cursor. */
-static void forget_removed(struct uploader *uploader, const struct config *config)
+/* Removes the state of sinks that are no longer configured; a directory with a cursor is a sink's. */
+static void remove_unconfigured(int upload_fd, const struct config *config)
 {
 	struct dirent **entries = NULL;
-	int n = scandirat(uploader->upload_fd, ".", &entries, keep_regular, NULL);
+	int n = scandirat(upload_fd, ".", &entries, keep_regular, NULL);
 
 	for (int i = 0; i < n; i++) {
 		const char *name = entries[i]->d_name;
@@ -178,97 +191,145 @@ static void forget_removed(struct uploader *uploader, const struct config *confi
 
 		snprintf(cursor, sizeof(cursor), "%s/cursor", name);
 		if (!find_config(config, name) &&
-		    faccessat(uploader->upload_fd, cursor, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
-			log_info("sink %s is no longer configured and is forgotten", name);
-			/* The cursor goes first, so that half of it is never taken for a sink's. */
-			(void)unlinkat(uploader->upload_fd, cursor, 0);
-			empty_directory(uploader->upload_fd, name, 1);
-			(void)unlinkat(uploader->upload_fd, name, AT_REMOVEDIR);
+		    faccessat(upload_fd, cursor, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+			log_info("sink %s: no longer configured; removing its state", name);
+			/* The cursor goes first, so that the rest is never taken for a sink's. */
+			(void)unlinkat(upload_fd, cursor, 0);
+			empty_directory(upload_fd, name, 1);
+			(void)unlinkat(upload_fd, name, AT_REMOVEDIR);
 		}
 		free(entries[i]);
 	}
 	free(entries);
 }
 
-/* Takes the running sink of that name out of the list. */
-static struct uploader_sink *take_running(struct uploader *uploader, const char *name)
+/* The place of the running sink of that name in the list; NULL if there is none. */
+static struct entry **find_running(const struct sinks *sinks, const char *name)
 {
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		if (uploader->sinks[i] && strcmp(sink_get_config(uploader->sinks[i]->sink)->name, name) == 0)
-			return TAKE_PTR(uploader->sinks[i]);
+	for (size_t i = 0; i < sinks->n; i++)
+		if (sinks->entries[i] && strcmp(sink_get_config(sinks->entries[i]->sink)->name, name) == 0)
+			return &sinks->entries[i];
 	return NULL;
 }
 
-static bool is_running(const struct uploader *uploader, const char *name)
+/* Whether a running sink is what the configuration wants. */
+static bool is_same(const struct entry *entry, const struct config *config, const struct sink_config *wanted)
 {
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		if (strcmp(sink_get_config(uploader->sinks[i]->sink)->name, name) == 0)
-			return true;
-	return false;
-}
-
-static bool is_same(const struct uploader_sink *entry, const struct config_ref *config,
-		    const struct sink_config *wanted)
-{
-	const struct config *old = entry->config->config, *new = config->config;
-	const char *old_id = old->node_id ? old->node_id : "", *new_id = new->node_id ? new->node_id : "";
+	const struct config *old = entry->config->config;
+	const char *old_id = old->node_id ? old->node_id : "";
+	const char *new_id = config->node_id ? config->node_id : "";
 
 	return sink_config_equal(sink_get_config(entry->sink), wanted) && strcmp(old_id, new_id) == 0 &&
-	       old->spool_max_size == new->spool_max_size;
+	       old->spool_max_size == config->spool_max_size;
 }
 
-int uploader_set_sinks(struct uploader *uploader, struct config_ref *config)
+static void free_entries(struct sinks *sinks)
+{
+	for (size_t i = 0; i < sinks->n; i++)
+		entry_free(sinks->entries[i]);
+	free(sinks->entries);
+}
+
+int sinks_configure(struct sinks *sinks, struct config_ref *config)
 {
 	size_t n = config->config->n_sinks, made = 0;
-	struct uploader_sink **sinks = calloc(n + 1, sizeof(struct uploader_sink *));
+	struct entry **entries = calloc(n + 1, sizeof(*entries));
 
-	if (!sinks)
+	if (!entries)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		const struct sink_config *wanted = &config->config->sinks[i];
-		struct uploader_sink *entry = take_running(uploader, wanted->name);
+		struct entry **running = find_running(sinks, wanted->name);
+		struct entry *entry = running ? TAKE_PTR(*running) : NULL;
 		int r = 0;
 
-		if (entry && is_same(entry, config, wanted)) {
+		if (entry && is_same(entry, config->config, wanted)) {
 			sink_reopen(entry->sink);
 			sink_retry(entry->sink);
 		} else {
-			sink_entry_free(TAKE_PTR(entry));
-			r = sink_entry_new(uploader, config, wanted, &entry);
+			entry_free(entry);
+			r = entry_new(sinks, config, wanted, &entry);
 		}
 		if (r < 0)
-			log_error("sink %s can't be started: %s", wanted->name, strerror(-r));
+			log_error("sink %s: cannot start: %s; trying again", wanted->name, strerror(-r));
 		else
-			sinks[made++] = entry;
+			entries[made++] = entry;
 	}
-	uploader_free_sinks(uploader);
-	uploader->sinks = sinks;
-	uploader->n_sinks = made;
-	uploader->max_sinks = n;
-	forget_removed(uploader, config->config);
+	free_entries(sinks);
+	sinks->entries = entries;
+	sinks->n = made;
+	sinks->max = n;
+	remove_unconfigured(sinks->options.upload_fd, config->config);
 	return 0;
 }
 
-void uploader_start_missing(struct uploader *uploader)
+void sinks_start_missing(struct sinks *sinks, struct config_ref *config)
 {
-	const struct config *config = uploader->config->config;
+	const struct sink_config *wanted = config->config->sinks;
 
 	/* The list has room for all of the configuration that it was made for. */
-	for (size_t i = 0; i < config->n_sinks && uploader->n_sinks < uploader->max_sinks; i++) {
-		struct uploader_sink *entry;
+	for (size_t i = 0; i < config->config->n_sinks && sinks->n < sinks->max; i++) {
+		struct entry *entry;
 
-		if (!is_running(uploader, config->sinks[i].name) &&
-		    sink_entry_new(uploader, uploader->config, &config->sinks[i], &entry) >= 0) {
-			log_info("sink %s has started after all", config->sinks[i].name);
-			uploader->sinks[uploader->n_sinks++] = entry;
+		if (!find_running(sinks, wanted[i].name) &&
+		    entry_new(sinks, config, &wanted[i], &entry) >= 0) {
+			log_info("sink %s: started on retry", wanted[i].name);
+			sinks->entries[sinks->n++] = entry;
 		}
 	}
 }
 
-void uploader_free_sinks(struct uploader *uploader)
+void sinks_wake(struct sinks *sinks)
 {
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		sink_entry_free(uploader->sinks[i]);
-	free(TAKE_PTR(uploader->sinks));
-	uploader->n_sinks = uploader->max_sinks = 0;
+	for (size_t i = 0; i < sinks->n; i++)
+		sink_wake(sinks->entries[i]->sink);
+}
+
+void sinks_retry(struct sinks *sinks)
+{
+	for (size_t i = 0; i < sinks->n; i++)
+		sink_retry(sinks->entries[i]->sink);
+}
+
+void sinks_flush(struct sinks *sinks, int64_t deadline)
+{
+	for (size_t i = 0; i < sinks->n; i++)
+		sink_flush(sinks->entries[i]->sink, deadline);
+}
+
+bool sinks_are_settled(const struct sinks *sinks)
+{
+	for (size_t i = 0; i < sinks->n; i++)
+		if (!sink_is_settled(sinks->entries[i]->sink))
+			return false;
+	return true;
+}
+
+size_t sinks_count(const struct sinks *sinks)
+{
+	return sinks->n;
+}
+
+void sinks_get_status(const struct sinks *sinks, size_t index, struct sink_status *ret_status)
+{
+	sink_get_status(sinks->entries[index]->sink, ret_status);
+}
+
+int sinks_new(const struct sinks_options *options, struct sinks **ret_sinks)
+{
+	struct sinks *sinks = calloc(1, sizeof(*sinks));
+
+	if (!sinks)
+		return -ENOMEM;
+	sinks->options = *options;
+	*ret_sinks = sinks;
+	return 0;
+}
+
+void sinks_free(struct sinks *sinks)
+{
+	if (!sinks)
+		return;
+	free_entries(sinks);
+	free(sinks);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The uploader's loop: what wakes it (the collector, the spool, signals, timers) and what it owes the
- * collector (who the node is, how the sinks are, the end of a flush).
+ * The uploader's loop: what wakes it (the daemon, the spool, signals, timers) and what it reports to the
+ * daemon (the node's ID, the sinks' states, the end of a flush).
  */
 
-#include "daemon/upload/uploader_internal.h"
+#include "daemon/upload/uploader.h"
 
 #include "common/cleanup.h"
+#include "common/config/config.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
@@ -20,19 +21,64 @@
 #include "daemon/upload/sandbox/sandbox.h"
 #include "daemon/upload/sandbox/user.h"
 #include "daemon/upload/sink/sink.h"
+#include "daemon/upload/sinks.h"
 
+#include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#define FLUSHES_MAX	64
 #define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
-/* How often the spool is looked at when nothing tells of new messages. */
+/* How often the spool is checked even when nothing announces new messages. */
 #define POLL_SECONDS	     5
 #define POLL_SECONDS_MISSING 1
+/* Larger than the largest that config_load() takes. */
+#define CONFIG_SIZE_MAX (2 << 20)
+
+struct flush {
+	int64_t id;
+	int64_t deadline; /* boot time */
+};
+
+struct uploader {
+	char *config_file;
+	struct event_base *base;
+	struct config_ref *config;
+	int upload_fd;
+	int spool_fd;	 /* or what stands for it; -1: does not exist yet */
+	int spool_error; /* of the last try to open it */
+	int inotify_fd;
+	bool spool_watched;
+	int etc_watch;		 /* -1: none */
+	unsigned int unreadable; /* files of /etc: landlock_unreadable_files() at the start */
+	struct curl_loop *curl;
+	struct broker *broker;
+	struct credentials *credentials;
+	struct link *link;
+	struct sinks *sinks;
+	struct metrics_http *metrics;
+	char *metrics_listen; /* as it is in use */
+	int metrics_error;    /* of the last try to listen */
+	bool is_child;	      /* ends when the daemon does */
+
+	struct flush flushes[FLUSHES_MAX];
+	size_t n_flushes;
+
+	struct event *signals[3];
+	struct event *spool_event; /* inotify */
+	struct event *poll_timer;  /* checks the spool now and then, whatever else announces changes */
+	struct event *report_timer;
+	struct event *flush_timer;
+	int64_t last_report;
+};
 
 static void add_timer(struct event *timer, int64_t delay)
 {
@@ -44,23 +90,19 @@ static void add_timer(struct event *timer, int64_t delay)
 	evtimer_add(timer, &timeout);
 }
 
-/* ---- what is told ---- */
-
-static size_t get_statuses(struct uploader *uploader, struct sink_status *ret_statuses)
-{
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		sink_get_status(uploader->sinks[i]->sink, &ret_statuses[i]);
-	return uploader->n_sinks;
-}
+/* ---- reports ---- */
 
 static void report(struct uploader *uploader)
 {
-	_cleanup_free_ struct sink_status *statuses = calloc(uploader->n_sinks + 1, sizeof(*statuses));
+	size_t n = sinks_count(uploader->sinks);
+	_cleanup_free_ struct sink_status *statuses = calloc(n + 1, sizeof(*statuses));
 
 	uploader->last_report = time_now_boot();
 	if (!statuses || !link_is_connected(uploader->link))
 		return;
-	link_report(uploader->link, statuses, get_statuses(uploader, statuses));
+	for (size_t i = 0; i < n; i++)
+		sinks_get_status(uploader->sinks, i, &statuses[i]);
+	link_report(uploader->link, statuses, n);
 }
 
 static void on_report_timer(evutil_socket_t fd, short what, void *userdata)
@@ -70,33 +112,40 @@ static void on_report_timer(evutil_socket_t fd, short what, void *userdata)
 	report(userdata);
 }
 
-void uploader_changed(struct uploader *uploader)
+/* Reports the sinks soon, and checks the flushes. */
+static void on_sinks_changed(void *userdata)
 {
+	struct uploader *uploader = userdata;
+
 	if (!evtimer_pending(uploader->report_timer, NULL) && uploader->link &&
 	    link_is_connected(uploader->link))
 		add_timer(uploader->report_timer, uploader->last_report + REPORT_INTERVAL - time_now_boot());
-	/* From the loop, not from within whatever changed. */
+	/* From the loop, not from within what has changed. */
 	if (uploader->n_flushes > 0)
 		add_timer(uploader->flush_timer, 0);
 }
 
-/* ---- flushes ---- */
-
-static bool all_settled(const struct uploader *uploader)
+static void on_sink_ran(void *userdata)
 {
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		if (!sink_is_settled(uploader->sinks[i]->sink))
-			return false;
-	return true;
+	const struct uploader *uploader = userdata;
+
+	if (uploader->n_flushes > 0)
+		on_sinks_changed(userdata);
 }
 
+static const struct sinks_ops sinks_ops = {.changed = on_sinks_changed, .ran = on_sink_ran};
+
+/* ---- flushes ---- */
+
+/* The largest backlog of all sinks is what remains. */
 static void answer_flush(struct uploader *uploader, int64_t id)
 {
-	struct sink_status status;
 	uint64_t messages = 0, bytes = 0;
 
-	for (size_t i = 0; i < uploader->n_sinks; i++) {
-		sink_get_status(uploader->sinks[i]->sink, &status);
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++) {
+		struct sink_status status;
+
+		sinks_get_status(uploader->sinks, i, &status);
 		if (status.backlog_messages < messages)
 			continue;
 		messages = status.backlog_messages;
@@ -108,7 +157,7 @@ static void answer_flush(struct uploader *uploader, int64_t id)
 static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
-	bool settled = all_settled(uploader);
+	bool settled = sinks_are_settled(uploader->sinks);
 	int64_t now = time_now_boot(), next = INT64_MAX;
 	size_t kept = 0, ended = 0;
 
@@ -116,11 +165,11 @@ static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 	(void)what;
 	for (size_t i = 0; i < uploader->n_flushes; i++)
 		ended += settled || uploader->flushes[i].deadline <= now;
-	/* Before the answer, so that whoever waited for it sees what it led to. */
+	/* Before the answer, so that a client that waited for it sees its result. */
 	if (ended > 0)
 		report(uploader);
 	for (size_t i = 0; i < uploader->n_flushes; i++) {
-		struct uploader_flush *flush = &uploader->flushes[i];
+		struct flush *flush = &uploader->flushes[i];
 
 		if (settled || flush->deadline <= now) {
 			answer_flush(uploader, flush->id);
@@ -134,101 +183,18 @@ static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 		add_timer(uploader->flush_timer, next - now);
 }
 
-/* ---- what the collector says ---- */
-
-static void on_connected(void *userdata)
-{
-	struct uploader *uploader = userdata;
-
-	if (!uploader->link)
-		return;
-	link_identify(uploader->link, &uploader->credentials->public_id,
-		      &uploader->credentials->domain_public_id);
-	uploader->last_report = 0;
-	add_timer(uploader->report_timer, 0);
-}
-
-static void on_closed(void *userdata)
-{
-	struct uploader *uploader = userdata;
-
-	uploader->n_flushes = 0;
-	if (uploader->is_child)
-		event_base_loopbreak(uploader->base);
-}
+/* ---- the spool, /etc and the metrics port ---- */
 
 static void wake_sinks(struct uploader *uploader)
 {
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		sink_wake(uploader->sinks[i]->sink);
+	sinks_wake(uploader->sinks);
 	/* The backlog of those that wait has grown. */
-	if (uploader->n_sinks > 0)
-		uploader_changed(uploader);
+	if (sinks_count(uploader->sinks) > 0)
+		on_sinks_changed(uploader);
 }
 
-static void on_wake(void *userdata)
-{
-	wake_sinks(userdata);
-}
-
-static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
-{
-	struct uploader *uploader = userdata;
-	int64_t deadline = time_now_boot() + MIN(deadline_ms, INT64_C(86400000)) * NSEC_PER_MSEC;
-
-	if (uploader->n_flushes == UPLOADER_FLUSHES_MAX) {
-		answer_flush(uploader, id);
-		return;
-	}
-	uploader->flushes[uploader->n_flushes++] = (struct uploader_flush){id, deadline};
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		sink_flush(uploader->sinks[i]->sink, deadline);
-	add_timer(uploader->flush_timer, 0);
-}
-
-static void on_log_ids(const char *node, const char *domain, void *userdata)
-{
-	struct uploader *uploader = userdata;
-	struct log_id public_id;
-	int r;
-
-	/* A domain that an earlier Start gave is not this one's. */
-	r = credentials_set_domain(uploader->credentials, node ? NULL : domain);
-	if (r >= 0 && node)
-		r = credentials_keep(uploader->credentials, node, domain, &public_id);
-	if (r < 0)
-		log_error("a log ID that was given to Start can't be kept: %s", strerror(-r));
-	for (size_t i = 0; i < uploader->n_sinks; i++)
-		sink_retry(uploader->sinks[i]->sink);
-}
-
-static void on_metrics(const char *text, void *userdata)
-{
-	struct uploader *uploader = userdata;
-
-	metrics_http_set_text(uploader->metrics, text);
-}
-
-static void reload(struct uploader *uploader);
-
-static void on_reload(void *userdata)
-{
-	reload(userdata);
-}
-
-static const struct link_ops link_ops = {
-	.connected = on_connected,
-	.closed = on_closed,
-	.wake = on_wake,
-	.flush = on_flush,
-	.log_ids = on_log_ids,
-	.metrics = on_metrics,
-	.reload = on_reload,
-};
-
-/* ---- the spool ---- */
-
-static void look_for_spool(struct uploader *uploader)
+/* Opens the spool as soon as it exists and can be watched. */
+static void find_spool(struct uploader *uploader)
 {
 	int fd;
 
@@ -258,7 +224,7 @@ static void set_metrics_listen(struct uploader *uploader)
 	if (!wanted)
 		return;
 	r = metrics_http_new(uploader->base, wanted, &uploader->metrics);
-	/* An address may come later, with its tunnel: tried again, and told once. */
+	/* The address may appear later, with its tunnel: tried again, logged once. */
 	if (r < 0 && r != uploader->metrics_error)
 		log_error("metrics-listen %s: %s; trying again", wanted, strerror(-r));
 	else if (r >= 0)
@@ -266,16 +232,17 @@ static void set_metrics_listen(struct uploader *uploader)
 	uploader->metrics_error = MIN(r, 0);
 }
 
-static bool can_be_started_again(const struct uploader *uploader)
+/* What started this process starts it again. */
+static bool can_restart(const struct uploader *uploader)
 {
 	return uploader->is_child || getenv("NOTIFY_SOCKET");
 }
 
-static void look_at_etc(struct uploader *uploader)
+static void check_etc(struct uploader *uploader)
 {
-	if (!can_be_started_again(uploader) || !(landlock_unreadable_files() & ~uploader->unreadable))
+	if (!can_restart(uploader) || !(landlock_unreadable_files() & ~uploader->unreadable))
 		return;
-	log_info("ending, to be started again with the files that are in /etc now");
+	log_info("restarting to read the files that are in /etc now");
 	event_base_loopbreak(uploader->base);
 }
 
@@ -286,13 +253,13 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	if (!broker_is_alive(uploader->broker)) {
-		log_error("ending: the process that opens files for this one is gone");
+		log_error("stopping: the process that opens files for the uploader has ended");
 		event_base_loopbreak(uploader->base);
 		return;
 	}
-	look_for_spool(uploader);
-	look_at_etc(uploader);
-	uploader_start_missing(uploader);
+	find_spool(uploader);
+	check_etc(uploader);
+	sinks_start_missing(uploader->sinks, uploader->config);
 	set_metrics_listen(uploader);
 	wake_sinks(uploader);
 	add_timer(uploader->poll_timer,
@@ -307,7 +274,7 @@ static void on_files_changed(evutil_socket_t fd, short what, void *userdata)
 	ssize_t n = read(fd, events, sizeof(events));
 
 	(void)what;
-	/* Only that something happened counts. The rest, if there is any, wakes the loop again. */
+	/* What happened does not matter. More events than these wake the loop again. */
 	for (ssize_t at = 0; at < n;) {
 		struct inotify_event event;
 
@@ -319,66 +286,53 @@ static void on_files_changed(evutil_socket_t fd, short what, void *userdata)
 	if (spool)
 		wake_sinks(uploader);
 	if (etc)
-		look_at_etc(uploader);
+		check_etc(uploader);
 }
 
 /* ---- configuration ---- */
 
-/* Larger than the largest that config_load() takes. */
-#define CONFIG_SIZE_MAX (2 << 20)
-
-/* With the broker's help once the own way to the file is gone. */
-static int read_config(struct broker *broker, const char *file, struct config **ret_config, char **ret_reason)
+/* Without a broker the file is opened here: before the process is confined. */
+static int load_config(struct broker *broker, const char *file, struct config_ref **ret_config,
+		       char **ret_reason)
 {
 	_cleanup_(config_error_deinit) struct config_error error = {};
+	_cleanup_free_ struct config_ref *ref = calloc(1, sizeof(*ref));
 	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t size;
 	int r;
 
+	if (!ref)
+		return -ENOMEM;
+	ref->n_refs = 1;
 	if (!broker) {
-		r = config_load(file, ret_config, &error);
+		r = config_load(file, &ref->config, &error);
 	} else {
 		fd = broker_open_config(broker, file);
 		r = fd < 0 ? fd : file_read_fd(fd, CONFIG_SIZE_MAX, &text, &size, NULL);
 		if (r < 0)
 			error = (struct config_error){.file = strdup(file), .reason = strdup(strerror(-r))};
 		else
-			r = config_parse(file, text, size, ret_config, &error);
+			r = config_parse(file, text, size, &ref->config, &error);
 	}
-	if (r < 0)
-		*ret_reason = config_error_text(&error);
-	return r;
-}
-
-static int load_config(struct broker *broker, const char *file, struct config_ref **ret_config,
-		       char **ret_reason)
-{
-	struct config_ref *ref = calloc(1, sizeof(*ref));
-	int r;
-
-	if (!ref)
-		return -ENOMEM;
-	ref->n_refs = 1;
-	r = read_config(broker, file, &ref->config, ret_reason);
 	if (r < 0) {
-		free(ref);
+		*ret_reason = config_error_text(&error);
 		return r;
 	}
-	*ret_config = ref;
+	*ret_config = TAKE_PTR(ref);
 	return 0;
 }
 
-/* The confinement can't be widened from within; whoever started this process starts it again. */
-static bool needs_restart(const struct uploader *uploader, const struct config *config)
+/* Whether the process has to end because its confinement, which can only be tightened, forbids a port. */
+static bool must_restart(const struct uploader *uploader, const struct config *config)
 {
 	if (!landlock_needs_restart(uploader->config->config, config))
 		return false;
-	if (can_be_started_again(uploader)) {
-		log_info("ending, to be started again with another port allowed");
+	if (can_restart(uploader)) {
+		log_info("restarting to allow another port");
 		return true;
 	}
-	log_warning("the new configuration names a port that needs a restart");
+	log_warning("the configuration names a port that is allowed only after a restart");
 	return false;
 }
 
@@ -391,31 +345,110 @@ static void reload(struct uploader *uploader)
 
 	r = load_config(uploader->broker, uploader->config_file, &config, &reason);
 	if (r < 0) {
-		log_error("the configuration is unchanged: %s", reason ? reason : strerror(-r));
+		log_error("%s; the previous configuration stays in use", reason ? reason : strerror(-r));
 		return;
 	}
 	log_set_level(config->config->log_level);
 	r = credentials_new(config->config, uploader->upload_fd, uploader->broker, &credentials, &reason);
 	if (r < 0)
-		log_error("the log IDs are unchanged: %s", reason ? reason : strerror(-r));
+		log_error("%s; the previous log IDs stay in use", reason ? reason : strerror(-r));
 	else
-		/* In place: the sinks hold on to it. */
+		/* In place: the sinks point to them. */
 		credentials_swap(uploader->credentials, credentials);
-	if (needs_restart(uploader, config->config)) {
+	if (must_restart(uploader, config->config)) {
 		config_unref(config);
 		event_base_loopbreak(uploader->base);
 		return;
 	}
 	config_unref(uploader->config);
 	uploader->config = config;
-	r = uploader_set_sinks(uploader, config);
+	r = sinks_configure(uploader->sinks, config);
 	if (r < 0)
-		log_error("the sinks are unchanged: %s", strerror(-r));
+		log_error("cannot change the sinks: %s; the previous ones stay in use", strerror(-r));
 	set_metrics_listen(uploader);
 	link_identify(uploader->link, &uploader->credentials->public_id,
 		      &uploader->credentials->domain_public_id);
-	uploader_changed(uploader);
+	on_sinks_changed(uploader);
 }
+
+/* ---- what the daemon says ---- */
+
+static void on_connected(void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	if (!uploader->link)
+		return;
+	link_identify(uploader->link, &uploader->credentials->public_id,
+		      &uploader->credentials->domain_public_id);
+	uploader->last_report = 0;
+	add_timer(uploader->report_timer, 0);
+}
+
+static void on_closed(void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	uploader->n_flushes = 0;
+	if (uploader->is_child)
+		event_base_loopbreak(uploader->base);
+}
+
+static void on_wake(void *userdata)
+{
+	wake_sinks(userdata);
+}
+
+static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
+{
+	struct uploader *uploader = userdata;
+	int64_t deadline = time_now_boot() + MIN(deadline_ms, INT64_C(86400000)) * NSEC_PER_MSEC;
+
+	if (uploader->n_flushes == FLUSHES_MAX) {
+		answer_flush(uploader, id);
+		return;
+	}
+	uploader->flushes[uploader->n_flushes++] = (struct flush){id, deadline};
+	sinks_flush(uploader->sinks, deadline);
+	add_timer(uploader->flush_timer, 0);
+}
+
+static void on_log_ids(const char *node, const char *domain, void *userdata)
+{
+	struct uploader *uploader = userdata;
+	struct log_id public_id;
+	int r;
+
+	/* A domain given to an earlier Start does not apply any more. */
+	r = credentials_set_domain(uploader->credentials, node ? NULL : domain);
+	if (r >= 0 && node)
+		r = credentials_keep(uploader->credentials, node, domain, &public_id);
+	if (r < 0)
+		log_error("cannot store the log ID given to Start: %s", strerror(-r));
+	sinks_retry(uploader->sinks);
+}
+
+static void on_metrics(const char *text, void *userdata)
+{
+	struct uploader *uploader = userdata;
+
+	metrics_http_set_text(uploader->metrics, text);
+}
+
+static void on_reload(void *userdata)
+{
+	reload(userdata);
+}
+
+static const struct link_ops link_ops = {
+	.connected = on_connected,
+	.closed = on_closed,
+	.wake = on_wake,
+	.flush = on_flush,
+	.log_ids = on_log_ids,
+	.metrics = on_metrics,
+	.reload = on_reload,
+};
 
 /* ---- life ---- */
 
@@ -496,34 +529,10 @@ static int make_events(struct uploader *uploader)
 	return uploader->spool_event && event_add(uploader->spool_event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-static int connect_link(struct uploader *uploader, int fd)
-{
-	int r = link_new(uploader->base, fd, uploader->broker, &link_ops, uploader, &uploader->link);
-
-	if (r == 0 && link_is_connected(uploader->link))
-		on_connected(uploader);
-	return r;
-}
-
 /*
- * Root gives its place to another user, if it can: a container may have no rights to do so. What earlier runs
- * as root have left is that user's then.
+ * Does what needs rights or other processes, and gives up both. Root becomes another user if it can: a
+ * container may not have the right to. What earlier runs as root have left is given to that user.
  */
-static struct sandbox_user choose_user(const struct uploader *uploader)
-{
-	struct sandbox_user user = sandbox_user_find();
-	int r = sandbox_user_assume(&user);
-
-	sandbox_user_restore(&user);
-	if (r == 0)
-		r = sandbox_give_directory(uploader->upload_fd, &user, uploader->config->config);
-	if (r == 0)
-		return user;
-	log_warning("the uploader stays root: %s", strerror(-r));
-	return (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
-}
-
-/* What needs rights, or other processes, and all that gives them up. */
 static int confine(struct uploader *uploader)
 {
 	const struct config *config = uploader->config->config;
@@ -531,23 +540,34 @@ static int confine(struct uploader *uploader)
 	int r;
 
 	uploader->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (uploader->inotify_fd >= 0 && can_be_started_again(uploader))
+	if (uploader->inotify_fd >= 0 && can_restart(uploader))
 		uploader->etc_watch =
 			inotify_add_watch(uploader->inotify_fd, "/etc", IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
-	options.user = choose_user(uploader);
 	options.inotify_fd = uploader->inotify_fd;
+	options.user = sandbox_user_find();
+	r = sandbox_user_assume(&options.user);
+	sandbox_user_restore(&options.user);
+	if (r == 0)
+		r = sandbox_give_directory(uploader->upload_fd, &options.user, config);
+	if (r < 0) {
+		log_warning("the uploader stays root: %s", strerror(-r));
+		options.user = (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
+	}
 	r = broker_new(&options, &uploader->broker);
 	if (r < 0)
 		return r;
 	uploader->spool_fd = safe_close(uploader->spool_fd);
-	r = sandbox_enter(config, &options.user, uploader->upload_fd, !can_be_started_again(uploader));
+	r = sandbox_enter(config, &options.user, uploader->upload_fd, !can_restart(uploader));
 	uploader->unreadable = landlock_unreadable_files();
 	return r;
 }
 
+/* Takes the link's descriptor. */
 static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 {
 	_cleanup_close_ int fd = link_fd;
+	struct sinks_options options = {
+		.spool_fd = &uploader->spool_fd, .ops = &sinks_ops, .userdata = uploader};
 	int r;
 
 	uploader->is_child = fd >= 0;
@@ -560,7 +580,7 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 		r = confine(uploader);
 	if (r < 0)
 		return r;
-	look_for_spool(uploader);
+	find_spool(uploader);
 	r = make_events(uploader);
 	if (r < 0)
 		return r;
@@ -570,10 +590,22 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	if (r == 0)
 		r = credentials_new(uploader->config->config, uploader->upload_fd, uploader->broker,
 				    &uploader->credentials, ret_reason);
+	if (r < 0)
+		return r;
+	options.base = uploader->base;
+	options.credentials = uploader->credentials;
+	options.broker = uploader->broker;
+	options.curl = uploader->curl;
+	options.upload_fd = uploader->upload_fd;
+	r = sinks_new(&options, &uploader->sinks);
 	if (r == 0)
-		r = connect_link(uploader, TAKE_FD(fd));
-	if (r == 0)
-		r = uploader_set_sinks(uploader, uploader->config);
+		r = link_new(uploader->base, TAKE_FD(fd), uploader->broker, &link_ops, uploader,
+			     &uploader->link);
+	if (r < 0)
+		return r;
+	if (link_is_connected(uploader->link))
+		on_connected(uploader);
+	r = sinks_configure(uploader->sinks, uploader->config);
 	if (r < 0)
 		return r;
 	set_metrics_listen(uploader);
@@ -592,7 +624,7 @@ int uploader_new(const struct uploader_options *options, struct uploader **ret_u
 	sandbox_close_descriptors(keep, ARRAY_SIZE(keep));
 	uploader->upload_fd = uploader->inotify_fd = uploader->etc_watch = -1;
 	uploader->spool_fd = options->spool_fd;
-	/* They came without: nothing that is started from here may have them. */
+	/* Inherited without the flag; no process started from here may have them. */
 	if (options->fd >= 0)
 		(void)fcntl(options->fd, F_SETFD, FD_CLOEXEC);
 	if (options->spool_fd >= 0)
@@ -617,7 +649,7 @@ void uploader_free(struct uploader *uploader)
 {
 	if (!uploader)
 		return;
-	uploader_free_sinks(uploader);
+	sinks_free(uploader->sinks);
 	link_free(uploader->link);
 	metrics_http_free(uploader->metrics);
 	free(uploader->metrics_listen);
@@ -644,7 +676,7 @@ int uploader_run(struct uploader *uploader)
 {
 	int r;
 
-	/* As a unit of its own; started by the collector, the collector speaks for both. */
+	/* As a unit of its own. Otherwise the daemon notifies for both. */
 	if (!uploader->is_child)
 		broker_notify(uploader->broker, BROKER_NOTIFY_READY);
 	r = event_base_dispatch(uploader->base) < 0 ? -EIO : 0;

@@ -495,7 +495,6 @@ static int clickhouse_new(const struct sink_context *context, void **ret_state)
 
 const struct sink_ops sink_clickhouse_ops = {
 	.name = "clickhouse",
-	.type = SINK_CLICKHOUSE,
 	.new = clickhouse_new,
 	.free = clickhouse_free,
 	.begin = clickhouse_begin,

@@ -322,7 +322,6 @@ static void file_reopen(void *state)
 
 const struct sink_ops sink_file_ops = {
 	.name = "file",
-	.type = SINK_FILE,
 	.new = file_new,
 	.free = file_free,
 	.begin = file_begin,

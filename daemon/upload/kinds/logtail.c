@@ -200,7 +200,6 @@ static void logtail_send(void *state, const struct batch_bounds *bounds)
 
 const struct sink_ops sink_logtail_ops = {
 	.name = "logtail",
-	.type = SINK_LOGTAIL,
 	.new = logtail_new,
 	.free = logtail_free,
 	.begin = logtail_begin,

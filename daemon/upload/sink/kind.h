@@ -70,7 +70,6 @@ struct sink_context {
 
 struct sink_ops {
 	const char *name; /* as in the configuration */
-	enum sink_type type;
 
 	/* Makes the kind's own state. Opens and connects nothing yet. 0 or -ENOMEM. */
 	int (*new)(const struct sink_context *context, void **ret_state);

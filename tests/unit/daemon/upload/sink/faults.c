@@ -301,7 +301,6 @@ static void fake_back(void *state)
 
 static const struct sink_ops fake_ops = {
 	.name = "fake",
-	.type = SINK_LOGTAIL,
 	.new = fake_new,
 	.free = fake_free,
 	.begin = fake_begin,
