@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The ClickHouse sink: rows over the HTTP interface, as JSONEachRow. A batch is at most two inserts: its
- * events and its flows, each into a table of its own; what was accepted of it is not sent again while the
- * process lives, and after that the row keys tell.
+ * events and its flows, each into a table of its own. The part that was accepted is not sent again as long as
+ * the process lives; after that the rows' keys identify duplicates.
  *
- * To make a batch costs about half of what the server needs to take it, so the next one is made while one is
- * under way.
+ * Building a batch takes about half the time that the server needs to accept it, so the next one is built
+ * while one is under way.
  *
  * The server is asked once which settings it knows: an unknown one would make it refuse everything, and they
- * also tell what it can read.
+ * also show what it can read.
  */
 
 #include "common/buffer.h"
@@ -32,9 +32,9 @@
 #define TOKEN_SETTING	 "insert_deduplication_token"
 #define EXCEPTION_HEADER "X-ClickHouse-Exception-Code"
 #define SETTINGS_MAX	 64
-/* A larger body (as a rule one that is not compressed) has no other beside it. */
+/* Nothing is built beside a larger body (usually one that is not compressed). */
 #define AHEAD_BODY_MAX (4 * 1024 * 1024)
-/* A table with a partition a day takes no insert into more than 100 (max_partitions_per_insert_block). */
+/* With a partition per day, an insert into more than 100 is refused (max_partitions_per_insert_block). */
 #define BATCH_SPAN_MAX (INT64_C(30) * 86400 * NSEC_PER_SEC)
 
 enum part { PART_EVENTS, PART_FLOWS, N_PARTS };
@@ -43,7 +43,7 @@ struct batch {
 	struct compressor *bodies[N_PARTS];
 	uint64_t n_rows[N_PARTS];
 	bool finished;
-	enum part part; /* that is sent next, or under way */
+	enum part part; /* sent next, or under way */
 	struct batch_bounds bounds;
 	int64_t earliest, latest; /* times of its messages */
 };
@@ -54,18 +54,18 @@ struct clickhouse {
 	struct clickhouse_rows rows; /* of one message */
 
 	struct batch batches[2];
-	struct batch *made; /* the one that messages go into */
-	struct batch *sent; /* the last that was sent; the same unless another is made ahead */
+	struct batch *made; /* the one being filled */
+	struct batch *sent; /* the last one sent; the same unless another is built ahead */
 	uint64_t wire_bytes;
 
-	bool asked;		   /* the server has said which settings it knows */
-	char *names[SETTINGS_MAX]; /* that are wanted: "name=value", the user's after ours */
-	bool known[SETTINGS_MAX];  /* and it knows them */
+	bool asked;		   /* the server has answered which settings it knows */
+	char *names[SETTINGS_MAX]; /* wanted: "name=value", the user's after ours */
+	bool known[SETTINGS_MAX];  /* by the server */
 	size_t n_names;
 	bool knows_tokens; /* since 22.2; such a server reads zstd too */
 };
 
-/* Ours, which the user's follow and so override; but an insert that nobody waits for would lose rows. */
+/* The user's follow and so override ours; but an insert that nobody waits for would lose rows. */
 static const char *const own_settings[] = {
 	"input_format_skip_unknown_fields=1",
 	"wait_for_async_insert=1",
@@ -84,11 +84,6 @@ static int add_setting(struct clickhouse *clickhouse, const char *setting)
 	return 0;
 }
 
-static bool is_setting(const char *setting, const char *name, size_t n)
-{
-	return strncmp(setting, name, n) == 0 && setting[n] == '=';
-}
-
 static int add_settings(struct clickhouse *clickhouse)
 {
 	const struct sink_config *config = clickhouse->context->config;
@@ -98,7 +93,7 @@ static int add_settings(struct clickhouse *clickhouse)
 		r = add_setting(clickhouse, own_settings[i]);
 	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
 		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
-			log_warning("sink %s: wait_for_async_insert=0 is left out: rows would be lost",
+			log_warning("sink %s: wait_for_async_insert=0 is not sent: rows would be lost",
 				    config->name);
 		else
 			r = add_setting(clickhouse, config->settings[i]);
@@ -106,16 +101,7 @@ static int add_settings(struct clickhouse *clickhouse)
 	return r;
 }
 
-static void note_known(struct clickhouse *clickhouse, const char *name, size_t n)
-{
-	if (n == strlen(TOKEN_SETTING) && memcmp(name, TOKEN_SETTING, n) == 0)
-		clickhouse->knows_tokens = true;
-	for (size_t i = 0; i < clickhouse->n_names; i++)
-		if (is_setting(clickhouse->names[i], name, n))
-			clickhouse->known[i] = true;
-}
-
-/* One name a line. */
+/* One name per line. */
 static void read_known(struct clickhouse *clickhouse, const char *body, size_t n)
 {
 	const char *end = body + n;
@@ -125,8 +111,16 @@ static void read_known(struct clickhouse *clickhouse, const char *body, size_t n
 	while (body < end) {
 		const char *newline = memchr(body, '\n', (size_t)(end - body));
 		const char *stop = newline ? newline : end;
+		size_t length = (size_t)(stop - body);
 
-		note_known(clickhouse, body, (size_t)(stop - body));
+		if (length == strlen(TOKEN_SETTING) && memcmp(body, TOKEN_SETTING, length) == 0)
+			clickhouse->knows_tokens = true;
+		for (size_t i = 0; i < clickhouse->n_names; i++) {
+			const char *name = clickhouse->names[i];
+
+			if (strncmp(name, body, length) == 0 && name[length] == '=')
+				clickhouse->known[i] = true;
+		}
 		body = stop + 1;
 	}
 	for (size_t i = ARRAY_SIZE(own_settings); i < clickhouse->n_names; i++)
@@ -136,7 +130,7 @@ static void read_known(struct clickhouse *clickhouse, const char *body, size_t n
 	clickhouse->asked = true;
 }
 
-/* ---- addresses of requests ---- */
+/* ---- URLs ---- */
 
 static void append_escaped(struct buffer *url, const char *text)
 {
@@ -156,7 +150,7 @@ static void append_escaped(struct buffer *url, const char *text)
 	}
 }
 
-/* `name`, with what would end it escaped. */
+/* `name`, escaped. */
 static void append_identifier(struct buffer *query, const char *name, const char *suffix)
 {
 	buffer_append_char(query, '`');
@@ -223,7 +217,7 @@ static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
 		buffer_append(url, clickhouse->names[i], (size_t)(equals + 1 - clickhouse->names[i]));
 		append_escaped(url, equals + 1);
 	}
-	/* Of the bytes too: a token with other bytes would be taken for a repetition, and they be lost. */
+	/* With the checksum: other bytes with the same token would be taken for a duplicate, and lost. */
 	if (clickhouse->knows_tokens)
 		buffer_printf(url, "&" TOKEN_SETTING "=%s-%" PRIu64 "-%" PRIu64 "-%08" PRIx32,
 			      batch->bounds.spool_id, batch->bounds.first, batch->bounds.last,
@@ -258,7 +252,7 @@ static void on_settings(const struct http_answer *http, void *userdata)
 		send_next(clickhouse);
 		return;
 	}
-	/* A question can't be refused for the rows that it does not hold. */
+	/* A query without rows cannot be refused because of them. */
 	if (answer.verdict == VERDICT_REFUSED)
 		answer.verdict = VERDICT_MISCONFIGURED;
 	answer_with(clickhouse, &answer);
@@ -280,7 +274,7 @@ static void on_inserted(const struct http_answer *http, void *userdata)
 		send_next(clickhouse);
 		return;
 	}
-	/* It may be another server by now, or have learnt something. */
+	/* It may be another server by now, or an upgraded one. */
 	if (answer.verdict == VERDICT_MISCONFIGURED)
 		clickhouse->asked = false;
 	answer_with(clickhouse, &answer);
@@ -322,7 +316,7 @@ static enum compression wanted_compression(const struct clickhouse *clickhouse)
 	return !clickhouse->asked || clickhouse->knows_tokens ? COMPRESSED_ZSTD : COMPRESSED_GZIP;
 }
 
-/* The next of what the batch still needs: to know the server, an insert, or to say that it is delivered. */
+/* Does what the batch needs next: the server's settings, an insert, or the answer that it is delivered. */
 static void send_next(struct clickhouse *clickhouse)
 {
 	_cleanup_buffer_ struct buffer url = {};
@@ -390,20 +384,17 @@ static void clickhouse_begin(void *state, const struct batch_bounds *bounds)
 	}
 }
 
-static uint64_t body_length(const struct batch *batch)
-{
-	return compressor_length(batch->bodies[PART_FLOWS]) + compressor_length(batch->bodies[PART_EVENTS]);
-}
-
 /* Whether the batch is full without this message and its rows. */
 static bool is_full(const struct clickhouse *clickhouse, const struct spool_message *message)
 {
 	const struct sink_config *config = clickhouse->context->config;
 	const struct clickhouse_rows *rows = &clickhouse->rows;
 	const struct batch *batch = clickhouse->made;
+	uint64_t length =
+		compressor_length(batch->bodies[PART_FLOWS]) + compressor_length(batch->bodies[PART_EVENTS]);
 
 	return batch->n_rows[PART_FLOWS] + rows->n_flows > config->max_rows ||
-	       body_length(batch) + rows->flows.length + rows->events.length > config->max_batch_size ||
+	       length + rows->flows.length + rows->events.length > config->max_batch_size ||
 	       message->time - batch->earliest > BATCH_SPAN_MAX ||
 	       batch->latest - message->time > BATCH_SPAN_MAX;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ClickHouse's error codes (src/Common/ErrorCodes.cpp there). Only codes that can't be anything else are
- * taken for bad data or for a misconfiguration: everything else is tried again, which loses nothing.
+ * ClickHouse's error codes (src/Common/ErrorCodes.cpp there). Only codes that are unambiguous count as bad
+ * data or as a misconfiguration: everything else is tried again, which loses nothing.
  *
- * Their names are shown, from here and not from the answer: what a server writes that knows a password is
- * not.
+ * Their names are shown from this table, not from the answer: a server that was told a password might repeat
+ * it.
  */
 
 #include "daemon/upload/kinds/clickhouse_answer.h"
@@ -21,7 +21,7 @@ static const struct error_code {
 	enum verdict verdict;
 	const char *name;
 } error_codes[] = {
-	/* Something in the rows can't be read or stored. */
+	/* Something in the rows cannot be read or stored. */
 	{6, VERDICT_REFUSED, "CANNOT_PARSE_TEXT"},
 	{20, VERDICT_REFUSED, "NUMBER_OF_COLUMNS_DOESNT_MATCH"},
 	{25, VERDICT_REFUSED, "CANNOT_PARSE_ESCAPE_SEQUENCE"},
@@ -43,7 +43,7 @@ static const struct error_code {
 	{469, VERDICT_REFUSED, "VIOLATED_CONSTRAINT"},
 	{675, VERDICT_REFUSED, "CANNOT_PARSE_IPV4"},
 	{676, VERDICT_REFUSED, "CANNOT_PARSE_IPV6"},
-	/* It takes a person: a missing or different table, a right, a password, a setting. */
+	/* Only a person can fix it: a missing or different table, a right, a password, a setting. */
 	{10, VERDICT_MISCONFIGURED, "NOT_FOUND_COLUMN_IN_BLOCK"},
 	{16, VERDICT_MISCONFIGURED, "NO_SUCH_COLUMN_IN_TABLE"},
 	{36, VERDICT_MISCONFIGURED, "BAD_ARGUMENTS"},
@@ -71,7 +71,7 @@ static const struct error_code {
 	{452, VERDICT_MISCONFIGURED, "SETTING_CONSTRAINT_VIOLATION"},
 	{497, VERDICT_MISCONFIGURED, "ACCESS_DENIED"},
 	{516, VERDICT_MISCONFIGURED, "AUTHENTICATION_FAILED"},
-	/* What passes, as far as it is met here. */
+	/* Temporary, as far as they were seen. */
 	{33, VERDICT_RETRY, "CANNOT_READ_ALL_DATA"},
 	{49, VERDICT_RETRY, "LOGICAL_ERROR"},
 	{76, VERDICT_RETRY, "CANNOT_OPEN_FILE"},
@@ -119,7 +119,7 @@ enum verdict clickhouse_classify(int code)
 	return error ? error->verdict : VERDICT_RETRY;
 }
 
-/* Largest code that is taken for one; there is none above 3000. */
+/* Largest number that is taken for a code; none is above 3000. */
 #define CODE_MAX 9999
 
 static int parse_code(const char *text, size_t n)
@@ -162,7 +162,8 @@ void clickhouse_judge(const struct http_answer *http, const char *query, struct 
 	code = http->watched ? parse_code(http->watched, strlen(http->watched)) : 0;
 	if (code == 0)
 		code = clickhouse_find_code(http->body, http->length);
-	/* A success with an exception in it is none. One that says nothing more is not known to be one. */
+	/* Without a trace of an exception, the HTTP status decides. A 200 with one is not a success, even if
+	 * its code is unreadable. */
 	if (code == 0 && !http->watched)
 		return;
 	ret_answer->verdict = clickhouse_classify(code);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What a ClickHouse server means: its own error code goes before the HTTP status, which has changed its
- * meaning between versions (18.16 answers 500 to bad data, today's 408 to a time-out).
+ * What a ClickHouse server's answer means: its own error code takes precedence over the HTTP status, which
+ * has changed its meaning between versions (18.16 answers 500 to bad data, today's 408 to a timeout).
  */
 
 #include "daemon/upload/http/answer.h"
@@ -12,10 +12,10 @@
 
 /* The error code in an answer's body ("Code: 60. DB::Exception: ..."); 0 if there is none. */
 int clickhouse_find_code(const char *body, size_t n);
-/* The verdict that an error code means. */
+/* The verdict on an error code. */
 enum verdict clickhouse_classify(int code);
 /*
- * The verdict on an answer, by code, else by HTTP. query is what was asked, for people, in our own words:
- * where the server's may not be shown, the code, its name and the query are.
+ * The verdict on an answer: by its error code, otherwise by HTTP. query: the request in our own words, for
+ * people; where the server's may not be shown, the code, its name and the query are.
  */
 void clickhouse_judge(const struct http_answer *http, const char *query, struct answer *ret_answer);

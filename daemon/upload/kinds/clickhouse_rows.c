@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Rows from messages, straight from text to text: a fleet's node makes tens of thousands of them a second
- * when it catches up.
+ * Rows from messages, straight from text to text: a node that catches up makes tens of thousands per second.
  *
- * An address that is not there is left out (an empty text is an error in an IPv6 column), and so is every
- * number that is zero: the columns' default. IPv4 addresses are written IPv4-mapped, which is how an IPv6
- * column holds them. Times are "YYYY-MM-DD hh:mm:ss.fff", which ClickHouse reads without further settings.
+ * A missing address is left out (an empty text is an error in an IPv6 column), and so is every number that is
+ * zero, the columns' default. IPv4 addresses are written IPv4-mapped, as an IPv6 column holds them. Times are
+ * "YYYY-MM-DD hh:mm:ss.fff", which ClickHouse reads without further settings.
  */
 
 #include "daemon/upload/kinds/clickhouse_rows.h"
@@ -17,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The longest row but for its head and the names of two nodes. */
+/* The longest row without its head and the names of two nodes. */
 #define ROW_TEXT_MAX 512
 
 void clickhouse_rows_deinit(struct clickhouse_rows *rows)
@@ -199,7 +198,7 @@ static int add_loss(struct clickhouse_rows *rows, const struct batch_item *item,
 	r = message_parse(item->loss, item->loss_length, &loss);
 	if (r < 0)
 		return r;
-	/* Of the same node as what follows. */
+	/* From the same node as what follows. */
 	if (!loss.node_id && node_id) {
 		loss.node_id = strdup(node_id);
 		if (!loss.node_id)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A message as rows of a database, in JSONEachRow: one row per entry, and what is no entry (texts, losses,
- * overflow) for a table of events. Every row carries node, spool, seq and idx: the same row of a batch that
- * comes twice can be told by them.
+ * A message as database rows, in JSONEachRow: one row per entry, and everything else (texts, losses,
+ * overflow) for a table of events. Every row carries node, spool, seq and idx, which identify the duplicates
+ * of a batch that arrives twice.
  */
 
 #include "common/buffer.h"
@@ -13,10 +13,10 @@
 
 #include <stddef.h>
 
-/* idx in the table of events, so that each row of a message has another. */
+/* idx in the table of events: distinct for each row of a message. */
 enum clickhouse_event {
-	CLICKHOUSE_EVENT_TEXT = 0, /* what the message itself says */
-	CLICKHOUSE_EVENT_LOSS = 1, /* what is missing before it */
+	CLICKHOUSE_EVENT_TEXT = 0, /* of the message itself */
+	CLICKHOUSE_EVENT_LOSS = 1, /* before it */
 	CLICKHOUSE_EVENT_OVERFLOW_TUN = 2,
 	CLICKHOUSE_EVENT_OVERFLOW_SOCK = 3,
 };
@@ -26,14 +26,14 @@ struct clickhouse_rows {
 	size_t n_flows;
 	struct buffer events;
 	size_t n_events;
-	struct buffer head; /* what all rows of a message begin with */
+	struct buffer head; /* the beginning of all rows of a message */
 };
 
 void clickhouse_rows_deinit(struct clickhouse_rows *rows);
 void clickhouse_rows_reset(struct clickhouse_rows *rows);
 /*
- * Appends the rows of a message. public_id: names the node where the message has no nodeId. 0, -ENOMEM, or
- * -EBADMSG when it is no message of ours; after an error the rows are to be reset.
+ * Appends the rows of a message. public_id: names the node if the message has no nodeId. 0, -ENOMEM, or
+ * -EBADMSG for anything but a message of ours; after an error the rows must be reset.
  */
 int clickhouse_rows_add(struct clickhouse_rows *rows, const struct batch_item *item, const char *spool_id,
 			const struct log_id *public_id);

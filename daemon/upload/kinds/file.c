@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The file sink: messages as lines, for a shipper that is already there. A batch counts as delivered when it
- * is written and synced. What a crash or a full disk leaves half written is cut off again, so that every line
- * is whole; a batch may be there twice after a crash, as with every sink.
+ * The file sink: messages as lines, for an existing log shipper. A batch counts as delivered when it is
+ * written and synced. What a crash or a full disk leaves half written is cut off again, so that every line is
+ * whole; after a crash a batch may appear twice, as with every sink.
  *
  * A file of ROTATE_SIZE is renamed to PATH.1, the former PATH.1 to PATH.2, and so on;
  * PATH.8 is the last that is kept. After SIGHUP the file is opened again, for those who rotate by other
@@ -25,12 +25,12 @@
 /* Enough for writing lines. */
 #define STACK_SIZE  (128 * 1024)
 #define ROTATE_SIZE (INT64_C(64) << 20)
-/* How far back the end of the last whole line is looked for: the longest message there can be. */
+/* How far back the end of the last whole line is searched for: the longest message there can be. */
 #define TORN_LINE_MAX (INT64_C(9) << 20)
 
 /* What the thread works on. */
 struct lines {
-	int writer_fd; /* the process that opens it; -1: this one does */
+	int writer_fd; /* to the process that opens the file; -1: this one does */
 	char *path;
 	int fd; /* -1: to be opened */
 	bool writer_ended;
@@ -62,7 +62,7 @@ static void lines_free(void *state)
 
 /* ---- on the thread ---- */
 
-/* The end of the last whole line: a run that was killed may have left part of one behind it. */
+/* Finds the end of the last whole line: a killed run may have left part of one behind it. */
 static int cut_torn_line(int fd, off_t size)
 {
 	static const char ours[] = "{\"logtail\"";
@@ -85,7 +85,7 @@ static int cut_torn_line(int fd, off_t size)
 	}
 	if (at == size)
 		return 0;
-	/* Only what is ours is cut; behind anything else a new line begins. */
+	/* Only what is ours is cut; anything else is ended by a newline. */
 	if (pread(fd, piece, sizeof(ours) - 1, at) >= 1 &&
 	    memcmp(piece, ours, (size_t)MIN(size - at, 10)) == 0)
 		return ftruncate(fd, at) < 0 ? -errno : 0;
@@ -106,36 +106,13 @@ static int open_lines(struct lines *lines)
 	if (!S_ISREG(st.st_mode))
 		return -EISDIR;
 	r = cut_torn_line(fd, st.st_size);
-	/* A line is delivered when a power cut leaves it there, with the name of a file that is new. */
+	/* A line is delivered when it survives a power cut; so must the name of a new file. */
 	if (r == 0 && st.st_size == 0)
 		r = fsync(directory_fd) < 0 ? -errno : 0;
 	if (r < 0)
 		return r;
 	lines->fd = TAKE_FD(fd);
 	return 0;
-}
-
-static int rotate(struct lines *lines)
-{
-	int r = broker_rotate_lines(lines->writer_fd, lines->path);
-
-	if (r < 0)
-		return r;
-	lines->fd = safe_close(lines->fd);
-	return open_lines(lines);
-}
-
-static int append(struct lines *lines, off_t size)
-{
-	int r;
-
-	r = write_all(lines->fd, lines->body.data, lines->body.length);
-	if (r == 0 && fdatasync(lines->fd) < 0)
-		r = -errno;
-	/* Part of it may be there: the next try begins where this one did. */
-	if (r < 0 && ftruncate(lines->fd, size) < 0)
-		lines->reopen = true;
-	return r;
 }
 
 static int try_to_write(struct lines *lines)
@@ -152,7 +129,7 @@ static int try_to_write(struct lines *lines)
 		return r;
 	if (fstat(lines->fd, &st) < 0)
 		return -errno;
-	/* Removed without a word: what goes there now is lost. */
+	/* Removed meanwhile: what is written there now is lost. */
 	if (st.st_nlink == 0) {
 		lines->fd = safe_close(lines->fd);
 		r = open_lines(lines);
@@ -162,10 +139,22 @@ static int try_to_write(struct lines *lines)
 			return -errno;
 	}
 	if (st.st_size > 0 && st.st_size + (off_t)lines->body.length > ROTATE_SIZE) {
-		r = rotate(lines);
+		r = broker_rotate_lines(lines->writer_fd, lines->path);
+		if (r < 0)
+			return r;
+		lines->fd = safe_close(lines->fd);
+		r = open_lines(lines);
+		if (r < 0)
+			return r;
 		st.st_size = 0;
 	}
-	return r < 0 ? r : append(lines, st.st_size);
+	r = write_all(lines->fd, lines->body.data, lines->body.length);
+	if (r == 0 && fdatasync(lines->fd) < 0)
+		r = -errno;
+	/* Part of it may be in the file: the next try starts where this one did. */
+	if (r < 0 && ftruncate(lines->fd, st.st_size) < 0)
+		lines->reopen = true;
+	return r;
 }
 
 static void write_batch(void *data)
@@ -279,36 +268,28 @@ static int file_add(void *state, const struct batch_item *item)
 	return -ENOMEM;
 }
 
-/* In place of one that ended, by a lack of memory for example. */
-static int renew_writer(struct file_sink *sink)
-{
-	struct lines *lines = sink->lines;
-	int fd;
-
-	if (!lines->writer_ended)
-		return 0;
-	fd = broker_open_writer(sink->context->broker);
-	if (fd < 0)
-		return fd;
-	safe_close(lines->writer_fd);
-	lines->writer_fd = fd;
-	lines->writer_ended = false;
-	return 0;
-}
-
 static void file_send(void *state, const struct batch_bounds *bounds)
 {
 	struct file_sink *sink = state;
-	int r;
+	struct lines *lines = sink->lines;
+	int r = 0;
 
 	(void)bounds;
-	sink->lines->reopen |= sink->reopen;
+	lines->reopen |= sink->reopen;
 	sink->reopen = false;
-	r = renew_writer(sink);
-	if (r == 0 && !sink->worker)
+	if (lines->writer_ended) {
+		/* Another process in place of one that ended, for lack of memory for example. */
+		r = broker_open_writer(sink->context->broker);
+		if (r >= 0) {
+			safe_close(lines->writer_fd);
+			lines->writer_fd = r;
+			lines->writer_ended = false;
+		}
+	}
+	if (r >= 0 && !sink->worker)
 		r = worker_new(sink->context->base, "file", STACK_SIZE, &sink->worker);
-	if (r == 0)
-		r = worker_post(sink->worker, write_batch, on_written, sink->lines);
+	if (r >= 0)
+		r = worker_post(sink->worker, write_batch, on_written, lines);
 	if (r < 0)
 		file_answer(sink, r);
 }

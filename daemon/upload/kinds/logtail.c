@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The logtail sink: the protocol of Tailscale's log service. Messages go as they are, as a JSON array, to an
- * address that holds the private log ID.
+ * The logtail sink: the protocol of Tailscale's log service. Messages go unchanged, as a JSON array, to a URL
+ * that holds the private log ID.
  */
 
 #include "common/buffer.h"
@@ -19,7 +19,7 @@
 #include <string.h>
 #include <zstd.h>
 
-/* Bodies up to this size go as they are, and larger ones too if compressing saves no more than that. */
+/* Bodies up to this size go uncompressed, and larger ones too if compression saves no more than that. */
 #define COMPRESS_LARGER_THAN 256
 #define COMPRESS_SAVING	     64
 #define COMPRESS_LEVEL	     1
@@ -27,7 +27,7 @@
 struct logtail {
 	const struct sink_context *context;
 	struct http_client *http;
-	struct buffer body; /* "[message,message": the bracket is closed when it is sent */
+	struct buffer body; /* "[message,message": the closing bracket is added when it is sent */
 	bool complete;
 	ZSTD_CCtx *zstd;
 	struct buffer compressed;
@@ -87,14 +87,14 @@ static int logtail_add(void *state, const struct batch_item *item)
 		buffer_append_char(body, ',');
 	}
 	buffer_append(body, item->message->data, item->message->length);
-	/* The closing bracket has its place, or a server would refuse the batch for want of it. */
+	/* Room for the closing bracket: a server would refuse the batch without it. */
 	if (buffer_reserve(body, 1))
 		return 0;
 	buffer_reset(body);
 	return -ENOMEM;
 }
 
-/* Compresses if it is worth it; without memory for it the body goes as it is. */
+/* Compresses the body if that is worth it; without memory for it, the body goes uncompressed. */
 static void complete(struct logtail *logtail)
 {
 	struct buffer *body = &logtail->body;
@@ -154,29 +154,23 @@ static int make_url(struct logtail *logtail, const struct log_id *public_id, cha
 	return r;
 }
 
-static void fail(struct logtail *logtail, const struct log_id *public_id, int error)
-{
-	struct answer answer = {.verdict = answer_classify_error(error), .retry_after = -1};
-	char text[LOG_ID_TEXT_MAX];
-
-	log_id_format(public_id, text);
-	/* The public ID is no secret, and needed to find the private one. */
-	snprintf(answer.text, sizeof(answer.text), "no private log ID for %s: %s", text, strerror(-error));
-	sink_answered(logtail->context->sink, &answer, 0);
-}
-
 static void logtail_send(void *state, const struct batch_bounds *bounds)
 {
 	_cleanup_(wipe_freep) char *url = NULL;
 	struct logtail *logtail = state;
 	struct http_request request;
-	char length_header[64];
+	char length_header[64], id[LOG_ID_TEXT_MAX];
 	const char *headers[] = {"Content-Type: application/json", NULL, NULL, NULL};
 	int r;
 
 	r = make_url(logtail, &bounds->public_id, &url);
 	if (r < 0) {
-		fail(logtail, &bounds->public_id, r);
+		struct answer answer = {.verdict = answer_classify_error(r), .retry_after = -1};
+
+		/* The public ID is not secret, and needed to find the private one. */
+		log_id_format(&bounds->public_id, id);
+		snprintf(answer.text, sizeof(answer.text), "no private log ID for %s: %s", id, strerror(-r));
+		sink_answered(logtail->context->sink, &answer, 0);
 		return;
 	}
 	complete(logtail);

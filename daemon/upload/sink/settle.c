@@ -15,24 +15,6 @@
 /* Tries after which a refused message that cannot be set aside is lost: the stream does not wait forever. */
 #define QUARANTINE_TRIES 10
 
-/* Reads a message once more. 1; 0 when it is no longer in the spool; -errno. */
-static int read_again(struct sink *sink, uint64_t sequence, struct spool_message *ret_message)
-{
-	struct spool_gap gap;
-	int r;
-
-	/* The reader leaves its place, and must return to it before anything else is read. */
-	sink->must_seek = true;
-	sink->peeked = false;
-	r = spool_reader_seek(sink->reader, sequence);
-	if (r < 0)
-		return r;
-	do
-		r = spool_reader_next(sink->reader, ret_message, &gap);
-	while (r == SPOOL_READ_GAP);
-	return r < 0 ? r : r == SPOOL_READ_MESSAGE && ret_message->sequence == sequence;
-}
-
 /*
  * Puts a refused message into quarantine; one that is no longer in the spool, or for which there is no room
  * after many tries, is lost. 0, or -errno when it is to be tried again.
@@ -40,16 +22,24 @@ static int read_again(struct sink *sink, uint64_t sequence, struct spool_message
 static int quarantine(struct sink *sink, struct refused_message *refused)
 {
 	struct spool_message message;
+	struct spool_gap gap;
 	int r;
 
-	r = read_again(sink, refused->sequence, &message);
+	/* The reader leaves its place, and must return to it before anything else is read. */
+	sink->must_seek = true;
+	sink->peeked = false;
+	r = spool_reader_seek(sink->reader, refused->sequence);
+	if (r >= 0)
+		do
+			r = spool_reader_next(sink->reader, &message, &gap);
+		while (r == SPOOL_READ_GAP);
 	/* As long as it cannot be read, nothing else can: that is worth any wait. */
 	if (r < 0 && r != -EIO)
 		return r;
-	if (r > 0) {
+	if (r == SPOOL_READ_MESSAGE && message.sequence == refused->sequence) {
 		r = quarantine_add(sink->directory_fd, &message, sink->context.quarantine_max);
 		refused->kept = r == 0;
-	} else if (r == 0) {
+	} else if (r >= 0) {
 		r = -ENODATA;
 	}
 	kill_point("upload-quarantined");

@@ -77,27 +77,11 @@ static int open_cursor(struct sink *sink)
 	return MIN(r, 0);
 }
 
-/* An interrupted batch is built again first, between the same bounds. */
-static void resume_batch(struct sink *sink)
-{
-	struct cursor_state *state = &sink->state;
-
-	sink_restart_at(sink, &state->delivered);
-	sink->accounted = state->delivered;
-	if (state->batch.last <= state->delivered.sequence) {
-		sink->carried = sink->owed = state->loss;
-		return;
-	}
-	sink->splits[sink->n_splits++] = state->batch.last;
-	/* Messages before it were set aside when the last run ended: they stay apart from it. */
-	if (state->batch.first > state->delivered.sequence + 1 && state->loss.messages == 0)
-		sink->splits[sink->n_splits++] = state->batch.first - 1;
-}
-
 int sink_new(const struct sink_options *options, struct sink **ret_sink)
 {
 	struct sink *sink = calloc(1, sizeof(*sink));
 	const struct sink_config *config = options->context.config;
+	struct cursor_state *state;
 	int r;
 
 	if (!sink)
@@ -110,7 +94,18 @@ int sink_new(const struct sink_options *options, struct sink **ret_sink)
 	r = open_cursor(sink);
 	if (r < 0)
 		goto fail;
-	resume_batch(sink);
+	state = &sink->state;
+	sink_restart_at(sink, &state->delivered);
+	sink->accounted = state->delivered;
+	if (state->batch.last <= state->delivered.sequence) {
+		sink->carried = sink->owed = state->loss;
+	} else {
+		/* An interrupted batch is built again first, between the same bounds. Messages before it that
+		 * were set aside when the last run ended stay apart from it. */
+		sink->splits[sink->n_splits++] = state->batch.last;
+		if (state->batch.first > state->delivered.sequence + 1 && state->loss.messages == 0)
+			sink->splits[sink->n_splits++] = state->batch.first - 1;
+	}
 	sink->next_flush = sink_now(sink) +
 			   (int64_t)clock_random_below(sink->context.clock, (uint64_t)config->flush_interval);
 	r = sink->ops->new (&sink->context, &sink->impl);
