@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/crc32c.h"
+#include "tests/unit/daemon/upload/sink/fault.h"
 
 #include <check.h>
 #include <errno.h>
@@ -136,6 +137,33 @@ START_TEST(test_converts)
 }
 END_TEST
 
+/* Without memory to convert it, the body is still whole for the next try. */
+START_TEST(test_a_body_is_converted_whole_or_not)
+{
+	unsigned int at = 0;
+
+	fault = (struct fault){.kind = FAULT_ALLOCATE, .error = ENOMEM};
+	do {
+		int r;
+
+		make(COMPRESSED_ZSTD, SIZE, SIZE);
+		fault.at = ++at;
+		fault.calls = 0;
+		fault.hit = false;
+		fault.armed = true;
+		r = compressor_convert(compressor, COMPRESSED_NONE);
+		fault.armed = false;
+		ck_assert_int_eq(r, fault.hit ? -ENOMEM : 0);
+		ck_assert_int_eq(compressor_convert(compressor, COMPRESSED_NONE), 0);
+		expect(COMPRESSED_NONE, SIZE);
+		/* Nothing of this one is used again. */
+		compressor_free(compressor);
+		ck_assert_int_eq(compressor_new(&compressor), 0);
+	} while (fault.hit);
+	ck_assert_uint_gt(at, 3);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("compressor");
@@ -147,6 +175,7 @@ int main(void)
 	tcase_add_test(tcase, test_gives_back_what_was_added);
 	tcase_add_test(tcase, test_a_body_that_was_not_finished_leaves_nothing);
 	tcase_add_test(tcase, test_converts);
+	tcase_add_test(tcase, test_a_body_is_converted_whole_or_not);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

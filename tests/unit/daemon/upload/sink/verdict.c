@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Each answer, with every time between two tries known. */
+
+#include "script.h"
+
+START_TEST(test_hours_of_outage)
+{
+	static const int64_t waits[] = {1, 2, 4, 8, 16, 32, 60, 60};
+	struct sink_status status;
+
+	fill(250);
+	world.server = outage;
+	make_sink();
+	run_until(boot_now + 6 * 3600 * SECOND);
+	for (size_t i = 0; i < world.n_tries; i++) {
+		int64_t wait = waits[i < 7 ? i : 7] * SECOND;
+
+		ck_assert_uint_eq(world.tries[i].first, 1);
+		ck_assert_uint_eq(world.tries[i].last, 100);
+		if (i + 1 < world.n_tries)
+			ck_assert_int_eq(world.tries[i + 1].at - world.tries[i].at, wait);
+	}
+	/* Once a minute for six hours, and six sooner. */
+	ck_assert_uint_eq(world.n_tries, 6 + 1 + (6 * 3600 - 63) / 60);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
+	ck_assert_uint_eq(status.backlog_messages, 250);
+	ck_assert_uint_eq(status.retries, world.n_tries - 1);
+}
+END_TEST
+
+static struct answer wait_long(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	return attempt == 0   ? say(VERDICT_RETRY, 7 * SECOND)
+	       : attempt == 1 ? say(VERDICT_RETRY, 4000 * SECOND)
+	       : attempt == 2 ? say(VERDICT_RETRY, 0)
+			      : say(VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_retry_after_is_kept_and_bounded)
+{
+	fill(3);
+	world.server = wait_long;
+	make_sink();
+	run_until(boot_now + 3600 * SECOND);
+	ck_assert_uint_eq(world.n_tries, 4);
+	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, 7 * SECOND);
+	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 300 * SECOND);
+	ck_assert_int_eq(world.tries[3].at - world.tries[2].at, SECOND / 2);
+}
+END_TEST
+
+static struct answer refuse_all(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	(void)attempt;
+	return say(VERDICT_REFUSED, -1);
+}
+
+START_TEST(test_all_refused_for_an_hour)
+{
+	struct sink_status status;
+	size_t probes = 0;
+
+	fill(40);
+	world.server = refuse_all;
+	make_sink();
+	run_until(boot_now + 3600 * SECOND);
+	for (size_t i = 1; i < world.n_tries; i++)
+		if (world.tries[i].at != world.tries[0].at) {
+			ck_assert_uint_eq(world.tries[i].first, 1);
+			ck_assert_uint_eq(world.tries[i].messages, 1);
+			ck_assert_int_eq((world.tries[i].at - world.tries[0].at) % (60 * SECOND), 0);
+			probes++;
+		}
+	ck_assert_uint_eq(probes, 60);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_MISCONFIGURED);
+	ck_assert_uint_eq(status.quarantined, 0);
+	ck_assert_uint_eq(status.delivered_sequence, 0);
+	world.server = accept_all;
+	run_until(boot_now + 120 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.delivered_sequence, 40);
+	ck_assert_uint_eq(status.sent_messages, 40);
+}
+END_TEST
+
+static struct answer certificate_trouble(const struct batch_bounds *bounds, size_t attempt)
+{
+	(void)bounds;
+	return say(attempt < 30 ? VERDICT_MISCONFIGURED : VERDICT_DELIVERED, -1);
+}
+
+/* What only a person can fix is tried once a minute, however long it takes. */
+START_TEST(test_misconfigured_each_minute)
+{
+	struct sink_status status;
+
+	fill(3);
+	world.server = certificate_trouble;
+	make_sink();
+	run_until(boot_now + 29 * 60 * SECOND + SECOND);
+	ck_assert_uint_eq(world.n_tries, 30);
+	for (size_t i = 1; i < world.n_tries; i++)
+		ck_assert_int_eq(world.tries[i].at - world.tries[i - 1].at, 60 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_MISCONFIGURED);
+	ck_assert_uint_eq(status.backlog_messages, 3);
+	run_until(boot_now + 60 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_ne(status.state, SINK_STATE_MISCONFIGURED);
+	ck_assert_uint_eq(status.sent_messages, 3);
+}
+END_TEST
+
+/* Refuses what holds one of these. */
+static struct answer refuse_some(const struct batch_bounds *bounds, size_t attempt)
+{
+	static const uint64_t bad[] = {1, 2, 17, 64, 65, 66, 99};
+
+	(void)attempt;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (bounds->first <= bad[i] && bad[i] <= bounds->last)
+			return say(VERDICT_REFUSED, -1);
+	return say(VERDICT_DELIVERED, -1);
+}
+
+START_TEST(test_refused_ones_are_found_by_halves)
+{
+	struct sink_status status;
+
+	fill(100);
+	world.server = refuse_some;
+	make_sink();
+	run_until(boot_now + 10 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.quarantined, 7);
+	ck_assert_uint_eq(status.sent_messages, 93);
+	ck_assert_uint_eq(status.delivered_sequence, 100);
+	ck_assert_uint_eq(status.backlog_messages, 0);
+	/* Seven of a hundred: at most two batches for each of log2(100) levels, for each of them. */
+	ck_assert_uint_lt(world.n_tries, 7 * 2 * 7 + 2);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tcase = make_case("verdict");
+
+	tcase_add_checked_fixture(tcase, setup_world, teardown_world);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, test_hours_of_outage);
+	tcase_add_test(tcase, test_retry_after_is_kept_and_bounded);
+	tcase_add_test(tcase, test_all_refused_for_an_hour);
+	tcase_add_test(tcase, test_misconfigured_each_minute);
+	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
+	return run_case(tcase);
+}
