@@ -279,40 +279,14 @@ void sinks_start_missing(struct sinks *sinks, struct config_ref *config)
 	}
 }
 
-void sinks_wake(struct sinks *sinks)
-{
-	for (size_t i = 0; i < sinks->n; i++)
-		sink_wake(sinks->entries[i]->sink);
-}
-
-void sinks_retry(struct sinks *sinks)
-{
-	for (size_t i = 0; i < sinks->n; i++)
-		sink_retry(sinks->entries[i]->sink);
-}
-
-void sinks_flush(struct sinks *sinks, int64_t deadline)
-{
-	for (size_t i = 0; i < sinks->n; i++)
-		sink_flush(sinks->entries[i]->sink, deadline);
-}
-
-bool sinks_are_settled(const struct sinks *sinks)
-{
-	for (size_t i = 0; i < sinks->n; i++)
-		if (!sink_is_settled(sinks->entries[i]->sink))
-			return false;
-	return true;
-}
-
 size_t sinks_count(const struct sinks *sinks)
 {
 	return sinks->n;
 }
 
-void sinks_get_status(const struct sinks *sinks, size_t index, struct sink_status *ret_status)
+struct sink *sinks_get(const struct sinks *sinks, size_t index)
 {
-	sink_get_status(sinks->entries[index]->sink, ret_status);
+	return sinks->entries[index]->sink;
 }
 
 int sinks_new(const struct sinks_options *options, struct sinks **ret_sinks)

@@ -5,7 +5,6 @@
 
 #include "common/config/config.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +12,7 @@ struct broker;
 struct credentials;
 struct curl_loop;
 struct event_base;
-struct sink_status;
+struct sink;
 struct sinks;
 
 /* A configuration in use: by the uploader and by each sink that was made from it. */
@@ -57,11 +56,6 @@ int sinks_configure(struct sinks *sinks, struct config_ref *config);
 /* Tries again to start those of the configuration that could not start (a full disk, no descriptors). */
 void sinks_start_missing(struct sinks *sinks, struct config_ref *config);
 
-/* For each sink what sink.h says of it. */
-void sinks_wake(struct sinks *sinks);
-void sinks_retry(struct sinks *sinks);
-void sinks_flush(struct sinks *sinks, int64_t deadline);
-bool sinks_are_settled(const struct sinks *sinks);
 size_t sinks_count(const struct sinks *sinks);
 /* index: below sinks_count(). */
-void sinks_get_status(const struct sinks *sinks, size_t index, struct sink_status *ret_status);
+struct sink *sinks_get(const struct sinks *sinks, size_t index);

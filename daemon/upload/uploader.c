@@ -101,7 +101,7 @@ static void report(struct uploader *uploader)
 	if (!statuses || !link_is_connected(uploader->link))
 		return;
 	for (size_t i = 0; i < n; i++)
-		sinks_get_status(uploader->sinks, i, &statuses[i]);
+		sink_get_status(sinks_get(uploader->sinks, i), &statuses[i]);
 	link_report(uploader->link, statuses, n);
 }
 
@@ -145,7 +145,7 @@ static void answer_flush(struct uploader *uploader, int64_t id)
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++) {
 		struct sink_status status;
 
-		sinks_get_status(uploader->sinks, i, &status);
+		sink_get_status(sinks_get(uploader->sinks, i), &status);
 		if (status.backlog_messages < messages)
 			continue;
 		messages = status.backlog_messages;
@@ -157,12 +157,14 @@ static void answer_flush(struct uploader *uploader, int64_t id)
 static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
-	bool settled = sinks_are_settled(uploader->sinks);
+	bool settled = true;
 	int64_t now = time_now_boot(), next = INT64_MAX;
 	size_t kept = 0, ended = 0;
 
 	(void)fd;
 	(void)what;
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
+		settled = settled && sink_is_settled(sinks_get(uploader->sinks, i));
 	for (size_t i = 0; i < uploader->n_flushes; i++)
 		ended += settled || uploader->flushes[i].deadline <= now;
 	/* Before the answer, so that a client that waited for it sees its result. */
@@ -187,7 +189,8 @@ static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 
 static void wake_sinks(struct uploader *uploader)
 {
-	sinks_wake(uploader->sinks);
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
+		sink_wake(sinks_get(uploader->sinks, i));
 	/* The backlog of those that wait has grown. */
 	if (sinks_count(uploader->sinks) > 0)
 		on_sinks_changed(uploader);
@@ -409,7 +412,8 @@ static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
 		return;
 	}
 	uploader->flushes[uploader->n_flushes++] = (struct flush){id, deadline};
-	sinks_flush(uploader->sinks, deadline);
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
+		sink_flush(sinks_get(uploader->sinks, i), deadline);
 	add_timer(uploader->flush_timer, 0);
 }
 
@@ -425,7 +429,8 @@ static void on_log_ids(const char *node, const char *domain, void *userdata)
 		r = credentials_keep(uploader->credentials, node, domain, &public_id);
 	if (r < 0)
 		log_error("cannot store the log ID given to Start: %s", strerror(-r));
-	sinks_retry(uploader->sinks);
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
+		sink_retry(sinks_get(uploader->sinks, i));
 }
 
 static void on_metrics(const char *text, void *userdata)

@@ -34,20 +34,6 @@ static int compare(const void *a, const void *b)
 	return strcmp(left->name, right->name);
 }
 
-static bool read_kept(int fd, const char *name, struct kept *ret_kept)
-{
-	size_t n = strlen(name);
-	struct stat st;
-
-	if (n > FILE_NAME_MAX || n < 5 || strcmp(name + n - 5, ".json") != 0 ||
-	    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
-	memcpy(ret_kept->name, name, n + 1);
-	ret_kept->size = (uint64_t)st.st_size;
-	ret_kept->time = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec;
-	return true;
-}
-
 /* The oldest go. Sequences do not tell which: a new spool starts them over. */
 static int make_room(int fd, uint64_t needed, uint64_t max)
 {
@@ -60,7 +46,19 @@ static int make_room(int fd, uint64_t needed, uint64_t max)
 		return -errno;
 	kept = calloc((size_t)n + 1, sizeof(*kept));
 	for (int i = 0; i < n; i++) {
-		n_kept += kept && read_kept(fd, entries[i]->d_name, &kept[n_kept]);
+		const char *name = entries[i]->d_name;
+		size_t n_name = strlen(name);
+		struct stat st;
+
+		if (kept && n_name <= FILE_NAME_MAX && n_name >= 5 &&
+		    strcmp(name + n_name - 5, ".json") == 0 &&
+		    fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			kept[n_kept] = (struct kept){
+				.size = (uint64_t)st.st_size,
+				.time = st.st_mtim.tv_sec * NSEC_PER_SEC + st.st_mtim.tv_nsec,
+			};
+			memcpy(kept[n_kept++].name, name, n_name + 1);
+		}
 		free(entries[i]);
 	}
 	free(entries);
