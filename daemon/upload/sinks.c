@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Each sink has a timer on the loop for its turns, and holds on to the configuration that it was made from.
- */
+/* Each sink has a timer on the loop for its turns, and holds the configuration that it was made from. */
 
 #include "daemon/upload/sinks.h"
 

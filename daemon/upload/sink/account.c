@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fewer messages before than there were is no hole: after a power cut the spool may continue from less than
- * what a sink has seen. After a change to another spool the count may start over, and is checked from the
- * next span on.
+ * A position with fewer messages before it than expected is not a hole: after a power cut the spool may
+ * continue from less than what a sink has seen. After a change to another spool the count may start over, and
+ * is checked from the next span on.
  */
 
 #include "daemon/upload/sink/account.h"
@@ -68,7 +68,7 @@ bool sink_account(struct sink *sink, const struct sink_span *span, const struct 
 	return true;
 }
 
-/* The cursor is not behind anything that is not accounted for, and holds what is owed. */
+/* Holds the cursor back to what is accounted for, and records in it what is owed. */
 static void check_cursor(struct sink *sink)
 {
 	const struct spool_position *delivered = &sink->state.delivered;

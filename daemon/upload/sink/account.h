@@ -22,7 +22,7 @@ void sink_owe(struct sink *sink, uint64_t messages, uint64_t bytes, int64_t from
 	      enum cursor_loss_reason reason);
 
 /*
- * Writes the cursor, durably; if that fails, the state stays dirty. Never writes a cursor behind what is not
+ * Writes the cursor, durably; if that fails, the state stays dirty. The cursor never passes what is not
  * accounted for.
  */
 void sink_store_cursor(struct sink *sink);

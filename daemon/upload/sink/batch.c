@@ -179,8 +179,8 @@ static struct cursor_loss find_loss(struct sink *sink)
 	return loss;
 }
 
-/* Whether the message at hand lies behind the end of the batch that is being built. */
-static bool is_behind_limits(struct sink *sink)
+/* Whether the message at hand lies beyond the end of the batch that is being built. */
+static bool is_beyond_limits(struct sink *sink)
 {
 	const struct spool_message *message = &sink->peek;
 
@@ -252,7 +252,7 @@ static int add_message(struct sink *sink)
 	struct batch_item item = {.message = &sink->peek, .index = bounds->messages};
 	int r;
 
-	if (is_behind_limits(sink))
+	if (is_beyond_limits(sink))
 		return 1;
 	/* Whatever changes the state of what was delivered comes after the answer. */
 	if (sink->ahead && bounds->messages == 0 && (sink->gap.messages > 0 || sink->new_spool))

@@ -12,7 +12,7 @@
 int sink_gather(struct sink *sink);
 /* Nothing is read for SINK_RETRY, whatever wakes the sink. */
 void sink_pause_reading(struct sink *sink);
-/* Moves the time of the next flush behind now. */
+/* Moves the next flush to a time after now. */
 void sink_set_next_flush(struct sink *sink);
 
 /* Empties the batch; reading continues after this position. */
