@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An open hash of rows by what the group keeps of a connection; sorted only when somebody looks. */
+/* An open hash of rows by what the group keeps of a connection; sorted only when the rows are read. */
 
 #include "control/flow_sum.h"
 
@@ -182,13 +182,13 @@ static int make_room(struct flow_sum *sum)
 	return 0;
 }
 
-static int set_name(char **name, const char *now)
+static int set_name(char **name, const char *new_name)
 {
 	char *copy;
 
-	if (!now || (*name && strcmp(*name, now) == 0))
+	if (!new_name || (*name && strcmp(*name, new_name) == 0))
 		return 0;
-	copy = strdup(now);
+	copy = strdup(new_name);
 	if (!copy)
 		return -ENOMEM;
 	free(*name);
@@ -196,23 +196,11 @@ static int set_name(char **name, const char *now)
 	return 0;
 }
 
-/* Names are looked for when a row is new, and ever more rarely after: it takes long, and they
- * rarely change. */
-static int name_row(struct flow_row *row, const struct message *message)
-{
-	const char *src, *dst;
-
-	if ((!message->src_node && !message->dst_nodes) || (row->entries & (row->entries - 1)) != 0)
-		return 0;
-	src = message_node_name(message, &row->connection.src.address);
-	dst = message_node_name(message, &row->connection.dst.address);
-	return set_name(&row->src_name, src) < 0 || set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
-}
-
 static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
 		     const struct flow *flow)
 {
 	struct connection key = group_connection(sum->group, class, &flow->connection);
+	const char *src, *dst;
 	struct flow_row *row;
 	uint32_t *slot;
 
@@ -233,7 +221,14 @@ static int add_entry(struct flow_sum *sum, const struct message *message, enum t
 	row->entries++;
 	row->first = MIN(row->first, message->start);
 	row->last = MAX(row->last, message->end);
-	return name_row(row, message);
+	/*
+	 * Looking up names takes long and they rarely change: done at a row's entries 1, 2, 4, 8, ...
+	 */
+	if ((!message->src_node && !message->dst_nodes) || (row->entries & (row->entries - 1)) != 0)
+		return 0;
+	src = message_node_name(message, &row->connection.src.address);
+	dst = message_node_name(message, &row->connection.dst.address);
+	return set_name(&row->src_name, src) < 0 || set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
 }
 
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter)

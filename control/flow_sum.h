@@ -2,10 +2,11 @@
 #pragma once
 
 /*
- * Sums over the entries of many messages, by connection, node, peer, port or class, for looking back and for
- * live views. Physical traffic carries the other classes' traffic once more, so classes are never added up.
+ * Sums over the entries of many messages, by connection, node, peer, port or class, for reports and for live
+ * views. Physical traffic carries the traffic of the other classes again, so classes are never added up.
  */
 
+#include "common/cleanup.h"
 #include "common/connection.h"
 
 #include <stdbool.h>
@@ -44,19 +45,21 @@ struct flow_row {
 	struct counts counts;
 	uint64_t entries;
 	int64_t first, last; /* times of the windows it was seen in */
-	char *src_name;	     /* what a message last called it, or NULL */
+	char *src_name;	     /* from the messages, or NULL */
 	char *dst_name;
 };
 
 /* 0 or -errno. */
 int flow_sum_new(enum flow_group group, struct flow_sum **ret_sum);
 void flow_sum_free(struct flow_sum *sum);
+DEFINE_CLEANUP(struct flow_sum *, flow_sum_free);
+/* Forgets all rows. */
 void flow_sum_reset(struct flow_sum *sum);
 /*
- * Adds what the filter takes of a message. How many entries that were, -EBADMSG when the rest of the message
- * can't be read, or -ENOMEM. Past a million rows new ones are only counted (flow_sum_beyond).
+ * Adds the entries of a message that the filter takes. Returns their number, -EBADMSG when the rest of the
+ * message cannot be read, or -ENOMEM. Past a million rows new ones are only counted (flow_sum_beyond).
  */
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter);
 uint64_t flow_sum_beyond(const struct flow_sum *sum);
-/* All rows, the class first, then the most bytes first. Borrowed until the next call. */
+/* All rows, by class, then by bytes in descending order. Borrowed until the next call. */
 const struct flow_row *flow_sum_sorted(struct flow_sum *sum, size_t *ret_n);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * HTML and SVG written directly: a report is read years later, in a browser without a network, so there is
- * no script, no font and no image in it.
+ * HTML and SVG written directly: a report may be read years later in a browser without a network, so it has
+ * no script, no font and no image.
  */
 
 #include "control/html.h"
 
 #include "common/cleanup.h"
 #include "common/time_text.h"
-#include "control/flow_options.h"
+#include "control/flow_table.h"
 #include "control/table.h"
 #include "control/units.h"
 
@@ -71,7 +71,7 @@ void html_end(FILE *file)
 	fputs("</body>\n</html>\n", file);
 }
 
-static void html_row(FILE *file, enum flow_group group, const struct flow_row *row)
+static void write_row(FILE *file, enum flow_group group, const struct flow_row *row)
 {
 	_cleanup_free_ char *label = flow_row_label(group, row, true);
 	char text[UNITS_TEXT_MAX];
@@ -104,19 +104,14 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 		if (in_class > limit)
 			hidden++;
 		else
-			html_row(file, group, &rows[i]);
+			write_row(file, group, &rows[i]);
 	}
 	fputs("</table>\n", file);
 	if (hidden > 0)
 		fprintf(file, "<p class=\"note\">… and %zu more</p>\n", hidden);
 }
 
-static uint64_t bar_sum(const struct html_bar *bar)
-{
-	return bar->bytes[CLASS_VIRTUAL] + bar->bytes[CLASS_SUBNET] + bar->bytes[CLASS_EXIT];
-}
-
-static void html_bar_svg(FILE *file, const struct html_bar *bar, double x, double width, uint64_t max)
+static void write_bar(FILE *file, const struct html_bar *bar, double x, double width, uint64_t max)
 {
 	static const enum traffic_class stacked[] = {CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT};
 	double y = CHART_HEIGHT;
@@ -144,7 +139,8 @@ void html_chart(FILE *file, const struct html_bar *bars, size_t n, int64_t from,
 	uint64_t max = 0;
 
 	for (size_t i = 0; i < n; i++)
-		max = MAX(max, bar_sum(&bars[i]));
+		max = MAX(max, bars[i].bytes[CLASS_VIRTUAL] + bars[i].bytes[CLASS_SUBNET] +
+				       bars[i].bytes[CLASS_EXIT]);
 	if (max == 0)
 		return;
 	time_format(from - from % NSEC_PER_SEC, start);
@@ -156,7 +152,7 @@ void html_chart(FILE *file, const struct html_bar *bars, size_t n, int64_t from,
 	fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"bytes over time\">\n",
 		CHART_WIDTH, CHART_HEIGHT + 20);
 	for (size_t i = 0; i < n; i++)
-		html_bar_svg(file, &bars[i], (double)i * width, width, max);
+		write_bar(file, &bars[i], (double)i * width, width, max);
 	fprintf(file,
 		"<text x=\"0\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n</svg>\n",
 		CHART_HEIGHT + 15, start, CHART_WIDTH, CHART_HEIGHT + 15, end);

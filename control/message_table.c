@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One message, one table: all classes share the columns, so that figures can be compared down the page. */
+/* One message, one table: all classes share the columns, so that figures line up down the page. */
 
 #include "control/message_table.h"
 
@@ -47,23 +47,6 @@ char *endpoint_text(const struct endpoint *endpoint, const char *name)
 	return strdup(text);
 }
 
-static const struct table_column columns[] = {
-	{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},
-	{"SOURCE", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT},
-	{"TX PKTS", TABLE_RIGHT}, {"TX BYTES", TABLE_RIGHT},
-	{"RX PKTS", TABLE_RIGHT}, {"RX BYTES", TABLE_RIGHT},
-};
-
-static void add_counts(struct table *table, const struct counts *counts)
-{
-	char text[UNITS_TEXT_MAX];
-
-	table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
-	table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
-	table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
-	table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
-}
-
 static void add_endpoint(struct table *table, const struct message *message, const struct endpoint *endpoint,
 			 bool resolve)
 {
@@ -73,8 +56,8 @@ static void add_endpoint(struct table *table, const struct message *message, con
 	table_cell(table, "%s", text ? text : "");
 }
 
-/* What a class has in all; the entries follow. */
-static void add_class(struct table *table, const struct message *message, enum traffic_class class)
+/* A line with the totals of a class; its entries follow. */
+static void add_totals(struct table *table, const struct message *message, enum traffic_class class)
 {
 	struct message_entries entries = message_entries(message);
 	int64_t length = message->end - message->start;
@@ -106,16 +89,20 @@ static int add_entries(struct table *table, const struct message *message, bool 
 	int r;
 
 	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
-		char text[PROTO_TEXT_MAX];
+		const struct counts *counts = &flow.counts;
+		char proto[PROTO_TEXT_MAX], text[UNITS_TEXT_MAX];
 
 		if (class != last)
-			add_class(table, message, class);
+			add_totals(table, message, class);
 		last = class;
 		table_cell(table, " ");
-		table_cell(table, "%s", proto_text(flow.connection.proto, text));
+		table_cell(table, "%s", proto_text(flow.connection.proto, proto));
 		add_endpoint(table, message, &flow.connection.src, resolve);
 		add_endpoint(table, message, &flow.connection.dst, resolve);
-		add_counts(table, &flow.counts);
+		table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
+		table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
+		table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
+		table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
 	}
 	return r;
 }
@@ -148,7 +135,7 @@ static void print_head(struct ctl *ctl, const struct message *message)
 	fputc('\n', ctl->out);
 }
 
-static int print_text(struct ctl *ctl, const struct message *message)
+static void print_text(struct ctl *ctl, const struct message *message)
 {
 	char time[TIME_TEXT_MAX] = "";
 
@@ -158,16 +145,19 @@ static int print_text(struct ctl *ctl, const struct message *message)
 	fputs(*time ? "  " : "", ctl->out);
 	print_color(ctl->out, false, TABLE_PLAIN, "%s", message->text);
 	fputs("\n", ctl->out);
-	return CTL_OK;
 }
 
-int message_table_print(struct ctl *ctl, const struct message *message, bool resolve)
+static int print_window(struct ctl *ctl, const struct message *message, bool resolve)
 {
+	static const struct table_column columns[] = {
+		{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},
+		{"SOURCE", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT},
+		{"TX PKTS", TABLE_RIGHT}, {"TX BYTES", TABLE_RIGHT},
+		{"RX PKTS", TABLE_RIGHT}, {"RX BYTES", TABLE_RIGHT},
+	};
 	_cleanup_(table_freep) struct table *table = NULL;
 	int r;
 
-	if (message->text)
-		return print_text(ctl, message);
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(ctl, "out of memory");
 	r = add_entries(table, message, resolve);
@@ -177,10 +167,10 @@ int message_table_print(struct ctl *ctl, const struct message *message, bool res
 	print_overflow(ctl, "tun", &message->overflow_tun);
 	print_overflow(ctl, "sock", &message->overflow_sock);
 	fputc('\n', ctl->out);
-	return r < 0 ? ctl_error(ctl, "the rest of this message can't be read") : CTL_OK;
+	return r < 0 ? ctl_error(ctl, "the rest of this message cannot be read") : CTL_OK;
 }
 
-int message_line_print(struct ctl *ctl, const char *data, size_t length, bool resolve)
+int message_print(struct ctl *ctl, const char *data, size_t length, bool resolve)
 {
 	struct message message;
 	int r;
@@ -193,11 +183,13 @@ int message_line_print(struct ctl *ctl, const char *data, size_t length, bool re
 	r = message_parse(data, length, &message);
 	if (r < 0)
 		return ctl_error(ctl, r == -EBADMSG ? "not a message of the log" : "out of memory");
-	if (!message_is_known(&message)) {
-		message_deinit(&message);
-		return ctl_error(ctl, "not a message of the log");
-	}
-	r = message_table_print(ctl, &message, resolve);
+	r = CTL_OK;
+	if (!message_is_known(&message))
+		r = ctl_error(ctl, "not a message of the log");
+	else if (message.text)
+		print_text(ctl, &message);
+	else
+		r = print_window(ctl, &message, resolve);
 	message_deinit(&message);
 	return r;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Messages as people read them: a line that says when and who, and a table of connections by class. */
+/* Messages as people read them: a line with time and node, and a table of connections by class. */
 
 #include "common/address.h"
 
@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 struct ctl;
-struct message;
 
 #define PROTO_TEXT_MAX 16
 
@@ -18,19 +17,13 @@ struct message;
 const char *proto_text(uint8_t proto, char ret_text[static PROTO_TEXT_MAX]);
 
 /*
- * An endpoint: without its port if that is 0, "-" if it is none. With a name it stands for the address
+ * An endpoint: without its port if that is 0; "-" for none. A name, if given, replaces the address
  * ("server:22"). Owned by the caller; NULL: no memory.
  */
 char *endpoint_text(const struct endpoint *endpoint, const char *name);
 
 /*
- * Prints a message, text messages as one line. resolve: the node names that it holds instead of addresses.
- * CTL_OK or CTL_FAILED with a message.
+ * Prints a message given as JSON: as a table, or as one line if it is a text; as it is with --json. resolve:
+ * with the node names that it holds instead of addresses. CTL_OK, or CTL_FAILED with an error printed.
  */
-int message_table_print(struct ctl *ctl, const struct message *message, bool resolve);
-
-/*
- * Parses a line and prints it, as the line with --json. Text that is no message is an error: CTL_FAILED, with
- * a message.
- */
-int message_line_print(struct ctl *ctl, const char *data, size_t length, bool resolve);
+int message_print(struct ctl *ctl, const char *data, size_t length, bool resolve);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The spool is plain files: whoever may read them can look back without asking a daemon. */
+/* The spool is plain files: with permission to read them, no daemon is needed. */
 
 #include "control/spool_source.h"
 
@@ -13,60 +13,52 @@
 #include <string.h>
 
 #define DEFAULT_SPOOL "/var/lib/netlogd/spool"
-/* A daemon that does not answer at once need not be waited for: the configuration knows, too. */
+/* Short: without an answer the configuration says where the spool is. */
 #define STATUS_TIMEOUT_MS 2000
 
-/* The directory that a daemon tells; NULL if none answers. */
+/* The directory that the daemon uses; NULL if none answers. */
 static char *ask_daemon(struct ctl *ctl)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
 	_cleanup_free_ char *error = NULL;
+	json_auto_t *reply = NULL;
 	const char *directory;
-	json_t *reply = NULL;
-	char *path = NULL;
 
 	if (varlink_client_connect(ctl->socket, STATUS_TIMEOUT_MS, &client) < 0 ||
 	    varlink_client_call(client, "org.netlogd.control.Status", NULL, STATUS_TIMEOUT_MS, &reply,
 				&error) < 0)
 		return NULL;
 	directory = json_text(json_object_get(json_object_get(reply, "status"), "spool"), "directory");
-	if (!error && *directory)
-		path = strdup(directory);
-	json_decref(reply);
-	return path;
+	return !error && *directory ? strdup(directory) : NULL;
 }
 
-/* The directory of the configuration. CTL_OK also when there is no configuration: the default. */
-static int ask_configuration(struct ctl *ctl, char **ret_path)
+/* --spool, else what the daemon says, else the configuration, else (without a configuration) the default. */
+static int find_path(struct ctl *ctl, const char *given, char **ret_path)
 {
 	_cleanup_(config_error_deinit) struct config_error error = {};
 	_cleanup_(config_freep) struct config *config = NULL;
-	int r = config_load(ctl->config, &config, &error);
+	char *path = NULL;
+	int r;
 
-	if (r == -ENOENT && !ctl->config_given)
-		*ret_path = strdup(DEFAULT_SPOOL);
-	else if (r < 0)
+	if (given)
+		path = strdup(given);
+	else if (!ctl->config_given || ctl->socket_given)
+		path = ask_daemon(ctl);
+	if (path) {
+		*ret_path = path;
+		return CTL_OK;
+	}
+	if (ctl->socket_given)
+		ctl_note(ctl, "no daemon answers at %s; using the configured spool", ctl->socket);
+	r = config_load(ctl->config, &config, &error);
+	if (r < 0 && (r != -ENOENT || ctl->config_given))
 		return ctl_error(ctl, "%s:%u: %s", error.file ? error.file : ctl->config, error.line,
 				 error.reason ? error.reason : strerror(-r));
-	else
-		*ret_path = strdup(config->spool_directory);
-	return *ret_path ? CTL_OK : ctl_error(ctl, "out of memory");
-}
-
-static int find_path(struct ctl *ctl, const char *given, char **ret_path)
-{
-	bool ask = !ctl->config_given || ctl->socket_given;
-
-	*ret_path = NULL;
-	if (given)
-		*ret_path = strdup(given);
-	else if (ask)
-		*ret_path = ask_daemon(ctl);
-	if (*ret_path)
-		return CTL_OK;
-	if (ctl->socket_given)
-		ctl_note(ctl, "no daemon answers at %s; looking where the configuration says", ctl->socket);
-	return ask_configuration(ctl, ret_path);
+	path = strdup(config ? config->spool_directory : DEFAULT_SPOOL);
+	if (!path)
+		return ctl_error(ctl, "out of memory");
+	*ret_path = path;
+	return CTL_OK;
 }
 
 int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *ret_fd)
@@ -85,8 +77,10 @@ int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *
 	return CTL_OK;
 }
 
-static int read_error(struct ctl *ctl, const char *path, int error)
+int spool_source_error(struct ctl *ctl, const char *path, int error)
 {
+	if (error == -EWOULDBLOCK)
+		return ctl_error(ctl, "a daemon uses spool %s: stop it first (systemctl stop netlogd)", path);
 	if (error == -EPROTONOSUPPORT)
 		return ctl_error(ctl, "spool %s was written by a newer version of netlogd", path);
 	return ctl_error(ctl, "spool %s: %s", path, strerror(-error));
@@ -101,7 +95,7 @@ int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64
 
 	r = spool_reader_new(directory_fd, &reader);
 	if (r < 0)
-		return read_error(ctl, path, r);
+		return spool_source_error(ctl, path, r);
 	r = spool_reader_seek(reader, 0);
 	while (r >= 0 && go_on) {
 		struct spool_message spooled;
@@ -117,5 +111,5 @@ int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64
 			go_on = message(&spooled, userdata);
 	}
 	spool_reader_free(reader);
-	return r < 0 ? read_error(ctl, path, r) : CTL_OK;
+	return r < 0 ? spool_source_error(ctl, path, r) : CTL_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Looking back through a spool, daemon running or not: which one, and every message in it. */
+/* The spool that a command reads, whether or not the daemon runs: which one, and every message in it. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,14 +12,17 @@ struct spool_message;
 
 /*
  * Finds the spool: given (--spool) if not NULL, else that of the daemon behind the control socket, else the
- * configuration's, else the default one. CTL_OK with its path (owned by the caller) and a descriptor of the
+ * configured one, else the default. CTL_OK with its path (owned by the caller) and a descriptor of the
  * directory; or CTL_FAILED with a message.
  */
 int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *ret_fd);
 
 /*
  * Hands out every message from since (client_time) on, oldest first, until the callback returns false. Gaps
- * are told on standard error. CTL_OK, or CTL_FAILED with a message.
+ * are reported on standard error. CTL_OK, or CTL_FAILED with a message.
  */
 int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
 		      bool (*message)(const struct spool_message *message, void *userdata), void *userdata);
+
+/* Explains an error of the functions of common/spool. CTL_FAILED. */
+int spool_source_error(struct ctl *ctl, const char *path, int error);

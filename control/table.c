@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows are kept as texts until all are known; then the widths are, too. */
+/* Cells are kept as text until all rows are there: only then are the widths known. */
 
 #include "control/table.h"
 
@@ -18,7 +18,6 @@ struct cell {
 struct table {
 	const struct table_column *columns;
 	size_t n_columns;
-	bool hide_titles;
 	struct cell *cells;
 	size_t n_cells, allocated;
 	size_t n_rows;
@@ -63,7 +62,7 @@ static size_t character_size(const char *text)
 	return n;
 }
 
-/* C0, DEL, C1, and the characters that turn the direction of what follows. */
+/* C0, DEL, C1, and the characters that change the direction of the text. */
 static bool is_control(const char *text, size_t n)
 {
 	const unsigned char *c = (const unsigned char *)text;
@@ -101,8 +100,8 @@ char *text_for_terminal(const char *text)
 }
 
 /*
- * Columns that the character at text takes: two for most of East Asia's and emoji, none for what goes onto
- * the one before. One for what the locale does not know.
+ * Columns that the character at text takes: two for most East Asian ones and emoji, none for combining ones.
+ * One if the locale does not know it.
  */
 static size_t character_width(const char *text, size_t n)
 {
@@ -128,12 +127,16 @@ static size_t text_width(const char *text)
 	return width;
 }
 
+/* A heading is a line of its own; a cell counts towards its row even if there is no memory for it. */
 _printf_(4, 0) static void add_cell(struct table *table, enum table_color color, bool heading,
 				    const char *format, va_list arguments)
 {
 	_cleanup_free_ char *text = NULL;
 	struct cell *cells;
 
+	if (!heading)
+		table->in_row = (table->in_row + 1) % table->n_columns;
+	table->n_rows += heading || table->in_row == 0;
 	if (table->n_cells == table->allocated) {
 		size_t more = table->allocated ? table->allocated * 2 : 64;
 
@@ -164,8 +167,6 @@ void table_cell(struct table *table, const char *format, ...)
 	va_start(arguments, format);
 	add_cell(table, TABLE_PLAIN, false, format, arguments);
 	va_end(arguments);
-	table->in_row = (table->in_row + 1) % table->n_columns;
-	table->n_rows += table->in_row == 0;
 }
 
 void table_cell_color(struct table *table, enum table_color color, const char *format, ...)
@@ -175,8 +176,6 @@ void table_cell_color(struct table *table, enum table_color color, const char *f
 	va_start(arguments, format);
 	add_cell(table, color, false, format, arguments);
 	va_end(arguments);
-	table->in_row = (table->in_row + 1) % table->n_columns;
-	table->n_rows += table->in_row == 0;
 }
 
 void table_heading(struct table *table, const char *format, ...)
@@ -186,12 +185,6 @@ void table_heading(struct table *table, const char *format, ...)
 	va_start(arguments, format);
 	add_cell(table, TABLE_BOLD, true, format, arguments);
 	va_end(arguments);
-	table->n_rows++;
-}
-
-void table_hide_titles(struct table *table)
-{
-	table->hide_titles = true;
 }
 
 size_t table_rows(const struct table *table)
@@ -204,20 +197,13 @@ static const char *const color_codes[] = {
 	[TABLE_GREEN] = "\033[32m", [TABLE_YELLOW] = "\033[33m", [TABLE_RED] = "\033[31m",
 };
 
-/* What one line has left, so that it is cut at the terminal's edge, and the blanks it still owes. */
+/* A line under way, which is cut at the terminal's edge. */
 struct line {
 	FILE *file;
 	bool color;
-	size_t left;
+	size_t left;   /* columns */
 	size_t blanks; /* not printed unless something follows */
 };
-
-static void print_blanks(struct line *line)
-{
-	fprintf(line->file, "%*s", (int)line->blanks, "");
-	line->left -= line->blanks;
-	line->blanks = 0;
-}
 
 static void print_text(struct line *line, const char *text, enum table_color color)
 {
@@ -225,12 +211,14 @@ static void print_text(struct line *line, const char *text, enum table_color col
 
 	if (*text == '\0')
 		return;
-	/* Beyond the edge there is nothing, not even blanks. */
+	/* Beyond the edge nothing is printed, not even blanks. */
 	if (line->blanks >= line->left)
 		line->left = 0;
 	if (line->left == 0)
 		return;
-	print_blanks(line);
+	fprintf(line->file, "%*s", (int)line->blanks, "");
+	line->left -= line->blanks;
+	line->blanks = 0;
 	if (line->color && color != TABLE_PLAIN)
 		fputs(color_codes[color], line->file);
 	while (text[n]) {
@@ -271,20 +259,9 @@ static void measure(const struct table *table, size_t *widths)
 		widths[column] = MAX(widths[column], text_width(table->cells[i].text));
 		column = (column + 1) % table->n_columns;
 	}
-	if (table->hide_titles)
-		return;
 	for (size_t i = 0; i < table->n_columns; i++)
 		if (widths[i] > 0)
 			widths[i] = MAX(widths[i], text_width(table->columns[i].title));
-}
-
-static void print_titles(const struct table *table, struct line line, const size_t *widths)
-{
-	for (size_t i = 0; i < table->n_columns; i++)
-		if (widths[i] > 0)
-			print_cell(&line, table->columns[i].title, TABLE_DIM, widths[i],
-				   table->columns[i].align);
-	fputc('\n', line.file);
 }
 
 int table_print(const struct table *table, FILE *file, bool color, size_t width)
@@ -297,8 +274,12 @@ int table_print(const struct table *table, FILE *file, bool color, size_t width)
 	if (!widths || table->error < 0)
 		return -ENOMEM;
 	measure(table, widths);
-	if (!table->hide_titles)
-		print_titles(table, fresh, widths);
+	for (size_t i = 0; i < table->n_columns; i++)
+		if (widths[i] > 0)
+			print_cell(&line, table->columns[i].title, TABLE_DIM, widths[i],
+				   table->columns[i].align);
+	fputc('\n', file);
+	line = fresh;
 	for (size_t i = 0; i < table->n_cells; i++) {
 		const struct cell *cell = &table->cells[i];
 

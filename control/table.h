@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Aligned columns for people. Cells are taken as text whatever they hold: control characters, which could
- * play tricks on a terminal, are replaced, and columns are aligned by what is seen (UTF-8).
+ * Aligned columns for people. Control characters in a cell, which could steer the terminal, are replaced, and
+ * columns are aligned by visible width (UTF-8).
  */
 
 #include "common/cleanup.h"
@@ -32,18 +32,15 @@ void table_cell(struct table *table, const char *format, ...) _printf_(2, 3);
 void table_cell_color(struct table *table, enum table_color color, const char *format, ...) _printf_(3, 4);
 /* A line of its own across all columns, between rows. */
 void table_heading(struct table *table, const char *format, ...) _printf_(2, 3);
-/* Leaves the titles out. */
-void table_hide_titles(struct table *table);
 size_t table_rows(const struct table *table);
 
 /*
- * Prints everything; a column without any text is left out, title and all. width: columns that a line may
- * have (0: any). 0 or -ENOMEM.
+ * Prints everything; a column without text is left out together with its title. width: columns that a line
+ * may have (0: any). 0 or -ENOMEM.
  */
 int table_print(const struct table *table, FILE *file, bool color, size_t width);
 
-/* Text as a table would print it: no control characters, valid UTF-8. Owned by the caller, NULL:
- * no memory. */
+/* Text as a table prints it: no control characters, valid UTF-8. Owned by the caller; NULL: no memory. */
 char *text_for_terminal(const char *text);
-/* Prints such a text in a color, if colors are wanted. */
+/* Prints such a text, in a color if color is set. */
 void print_color(FILE *file, bool color, enum table_color which, const char *format, ...) _printf_(4, 5);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Three digits say enough in a table, and units say what they are of. */
+/* Three digits and a unit are precise enough for a table. */
 
 #include "control/units.h"
 
@@ -9,23 +9,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Digits behind the point so that there are three in all. */
-static int decimals(double value)
-{
-	return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-}
-
 static const char *scaled(double value, double step, const char *const *names, size_t n_names,
 			  const char *suffix, char *ret_text)
 {
+	int decimals = 0;
 	size_t i = 0;
 
 	while (value >= step - 0.5 && i + 1 < n_names) {
 		value /= step;
 		i++;
 	}
-	snprintf(ret_text, UNITS_TEXT_MAX, "%.*f %s%s", i == 0 ? 0 : decimals(value), value, names[i],
-		 suffix);
+	if (i > 0)
+		decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0; /* three digits in all */
+	snprintf(ret_text, UNITS_TEXT_MAX, "%.*f %s%s", decimals, value, names[i], suffix);
 	return ret_text;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Figures as people read them. Each writes a text and its NUL into a buffer of UNITS_TEXT_MAX and
- * returns it. */
+/* Figures as people read them. Each writes a text into a buffer of UNITS_TEXT_MAX bytes and returns it. */
 
 #include <stdint.h>
 
@@ -10,7 +9,7 @@
 
 /* "532 B", "1.46 KiB", "12.3 MiB": three digits, powers of 1024. */
 const char *units_bytes(uint64_t bytes, char *ret_text);
-/* "532 B/s"; ns is the time in which the bytes came (0: ""). */
+/* "532 B/s"; ns is the time over which the bytes were counted (0: ""). */
 const char *units_byte_rate(uint64_t bytes, int64_t ns, char *ret_text);
 /* Exact up to 9,999,999, then "12.3 M". */
 const char *units_count(uint64_t count, char *ret_text);

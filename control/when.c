@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What an operator types for a time is rarely RFC 3339; what the log holds always is. */
+/* Operators rarely type RFC 3339, so shorter forms are read too. */
 
 #include "control/when.h"
 
@@ -13,7 +13,7 @@
 
 #define NSEC_PER_DAY (86400 * NSEC_PER_SEC)
 
-/* Whether the text has this shape: "0" stands for a digit. */
+/* In a shape, "0" stands for any digit. */
 static bool has_shape(const char *text, const char *shape)
 {
 	for (; *text && *shape; text++, shape++)

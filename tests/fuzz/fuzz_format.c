@@ -2,7 +2,7 @@
 /* netlogctl format reads what others have stored: any bytes give a table or an error, never control codes. */
 
 #include "common/cleanup.h"
-#include "control/ctl.h"
+#include "control/commands/dispatch.h"
 #include "tests/fuzz/fuzz_support.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

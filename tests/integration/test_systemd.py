@@ -160,7 +160,7 @@ def test_under_systemd(machine, suffix, upload, sockets):
     assert status["tun"]["source"] == "ebpf", status
     wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", units[1]) == "active", "the uploader")
 
-    assert "connected, a service of its own" in machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "status")
+    assert "connected, run as a separate service" in machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "status")
 
     def counted():
         machine.run(["ping", "-c", "1", "-W", "0.01", "100.64.0.2"], check=False)

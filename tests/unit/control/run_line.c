@@ -33,3 +33,12 @@ struct run run_line(const char *socket, const char *line, const char *input)
 	fclose(ctl.err);
 	return run;
 }
+
+struct run run_with(const struct fake_answer *answers, size_t n, const char *line, const char *asked)
+{
+	struct fake_daemon *daemon = fake_daemon_start(answers, n);
+	struct run run = run_line(fake_daemon_socket(daemon), line, NULL);
+
+	assert_json(fake_daemon_stop(daemon), asked);
+	return run;
+}

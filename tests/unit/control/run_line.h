@@ -4,7 +4,8 @@
 /* netlogctl in the test's own process: a command line in, an exit status and two texts out. */
 
 #include "common/cleanup.h"
-#include "control/ctl.h"
+#include "control/commands/dispatch.h"
+#include "tests/unit/control/fake_daemon.h"
 #include "tests/unit/control/support.h"
 
 #include <string.h>
@@ -19,5 +20,10 @@ void run_deinit(struct run *run);
 
 /* Runs a command line, words separated by blanks; socket (for --socket) and input may be NULL. */
 struct run run_line(const char *socket, const char *line, const char *input);
+/* Runs one against a daemon with these answers; asserts what the daemon was asked. */
+struct run run_with(const struct fake_answer *answers, size_t n, const char *line, const char *asked);
+
+/* What the daemon was asked, for a method without parameters. */
+#define ASKED(method) "[{'method':'" method "','parameters':{}}]"
 
 #define assert_contains(text, part) ck_assert_msg(strstr(text, part) != NULL, "no \"%s\" in:\n%s", part, text)

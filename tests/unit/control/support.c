@@ -21,6 +21,15 @@ json_t *json_of(const char *text)
 	return value;
 }
 
+char *json_text_of(const char *text)
+{
+	json_t *value = json_of(text);
+	char *out = json_dumps(value, JSON_COMPACT);
+
+	json_decref(value);
+	return out;
+}
+
 void assert_json(json_t *actual, const char *expected)
 {
 	json_t *value = json_of(expected);

@@ -10,6 +10,8 @@
 
 /* JSON with single quotes, for readability in C. Aborts on what can't be read. */
 json_t *json_of(const char *text);
+/* The same as compact text with double quotes; owned by the caller. */
+char *json_text_of(const char *text);
 /* Asserts that two values are equal, and shows both if not; takes the reference to actual. */
 void assert_json(json_t *actual, const char *expected);
 

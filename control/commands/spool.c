@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl spool: look a spool through, get its messages out, and mend it. */
+/* netlogctl spool: check a spool, export its messages, and repair it. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/spool/reader.h"
 #include "common/spool/repair.h"
@@ -20,16 +20,27 @@ struct spool_run {
 	bool repair;
 };
 
-static void print_finding(struct spool_run *run, const struct spool_finding *finding)
+static void on_finding(const struct spool_finding *finding, void *userdata)
 {
+	struct spool_run *run = userdata;
 	char bytes[UNITS_TEXT_MAX];
 	FILE *out = run->ctl->out;
+	enum table_color color = TABLE_YELLOW;
 
-	print_color(out, run->ctl->color,
-		    finding->kind == SPOOL_FOUND_TORN_TAIL || finding->kind == SPOOL_FOUND_LEFTOVER
-			    ? TABLE_DIM
-			    : TABLE_YELLOW,
-		    "%s", spool_finding_name(finding->kind));
+	run->n_findings++;
+	if (run->ctl->json) {
+		json_array_append_new(
+			run->findings,
+			json_pack("{ss ss? sI sI sI sI}", "kind", spool_finding_name(finding->kind), "name",
+				  finding->name, "offset", (json_int_t)finding->offset, "length",
+				  (json_int_t)finding->length, "messages", (json_int_t)finding->messages,
+				  "bytes", (json_int_t)finding->bytes));
+		return;
+	}
+	/* Normal after a crash. */
+	if (finding->kind == SPOOL_FOUND_TORN_TAIL || finding->kind == SPOOL_FOUND_LEFTOVER)
+		color = TABLE_DIM;
+	print_color(out, run->ctl->color, color, "%s", spool_finding_name(finding->kind));
 	print_color(out, false, TABLE_PLAIN, "  %s", finding->name ? finding->name : "");
 	if (finding->kind == SPOOL_FOUND_GAP)
 		fprintf(out, ": %llu messages (%s) are missing before it",
@@ -42,25 +53,9 @@ static void print_finding(struct spool_run *run, const struct spool_finding *fin
 	fputc('\n', out);
 }
 
-static void on_finding(const struct spool_finding *finding, void *userdata)
+static int print_report_json(struct spool_run *run, const char *path, const struct spool_report *report)
 {
-	struct spool_run *run = userdata;
-
-	run->n_findings++;
-	if (!run->ctl->json) {
-		print_finding(run, finding);
-		return;
-	}
-	json_array_append_new(run->findings,
-			      json_pack("{ss ss? sI sI sI sI}", "kind", spool_finding_name(finding->kind),
-					"name", finding->name, "offset", (json_int_t)finding->offset,
-					"length", (json_int_t)finding->length, "messages",
-					(json_int_t)finding->messages, "bytes", (json_int_t)finding->bytes));
-}
-
-static int report_json(struct spool_run *run, const char *path, const struct spool_report *report)
-{
-	json_t *object = json_pack(
+	json_auto_t *object = json_pack(
 		"{ss ss sb sb sI sI sI sI sI sI sI sI sI sI sI sI sI sI sO}", "directory", path, "id",
 		report->spool_id, "sound", spool_report_is_sound(report), "inUse", report->in_use, "segments",
 		(json_int_t)report->segments, "fileBytes", (json_int_t)report->file_bytes, "messages",
@@ -72,16 +67,13 @@ static int report_json(struct spool_run *run, const char *path, const struct spo
 		(json_int_t)report->missing_messages, "missingBytes", (json_int_t)report->missing_bytes,
 		"tornTails", (json_int_t)report->torn_tails, "leftovers", (json_int_t)report->leftovers,
 		"findings", run->findings);
-	int r;
 
 	if (!object)
 		return ctl_error(run->ctl, "out of memory");
-	r = ctl_print_json(run->ctl, object);
-	json_decref(object);
-	return r;
+	return ctl_print_json(run->ctl, object);
 }
 
-static void report_text(struct spool_run *run, const char *path, const struct spool_report *report)
+static void print_report(struct spool_run *run, const char *path, const struct spool_report *report)
 {
 	char bytes[UNITS_TEXT_MAX], disk[UNITS_TEXT_MAX], first[TIME_TEXT_MAX], last[TIME_TEXT_MAX];
 	FILE *out = run->ctl->out;
@@ -104,26 +96,17 @@ static void report_text(struct spool_run *run, const char *path, const struct sp
 			(unsigned long long)report->damaged_regions,
 			units_bytes(report->damaged_bytes, disk));
 	if (run->repair)
-		fputs(run->n_findings > 0 ? "mended; what was damaged is kept in damaged/\n"
-					  : "nothing to mend\n",
+		fputs(run->n_findings > 0 ? "repaired; the damaged parts are kept in damaged/\n"
+					  : "nothing to repair\n",
 		      out);
 	else if (spool_report_is_sound(report))
-		fputs("all is sound\n", out);
+		fputs("no damage, nothing missing\n", out);
 	else if (report->damaged_segments + report->damaged_regions > 0)
-		fputs("\"netlogctl spool repair\" takes the damaged parts out (with the daemon stopped)\n",
+		fputs("\"netlogctl spool repair\" moves the damaged parts away (with the daemon stopped)\n",
 		      out);
 }
 
-static int spool_error(struct ctl *ctl, const char *path, int error)
-{
-	if (error == -EWOULDBLOCK)
-		return ctl_error(ctl, "a daemon holds %s: stop it first (systemctl stop netlogd)", path);
-	if (error == -EPROTONOSUPPORT)
-		return ctl_error(ctl, "%s was written by a newer version of netlogd", path);
-	return ctl_error(ctl, "%s: %s", path, strerror(-error));
-}
-
-static int look_through(struct ctl *ctl, int argc, char **argv, bool repair)
+static int check(struct ctl *ctl, int argc, char **argv, bool repair)
 {
 	struct spool_run run = {.ctl = ctl, .repair = repair};
 	const char *given = NULL;
@@ -142,13 +125,13 @@ static int look_through(struct ctl *ctl, int argc, char **argv, bool repair)
 	run.findings = json_array();
 	r = repair ? spool_repair(fd, on_finding, &run, &report) : spool_check(fd, on_finding, &run, &report);
 	if (r < 0)
-		r = spool_error(ctl, path, r);
+		r = spool_source_error(ctl, path, r);
 	else if (ctl->json)
-		r = report_json(&run, path, &report);
+		r = print_report_json(&run, path, &report);
 	else
-		report_text(&run, path, &report);
+		print_report(&run, path, &report);
 	json_decref(run.findings);
-	/* Damage that is still there is a failure, so that a script need not read the text. */
+	/* Remaining damage is a failure, so that a script need not read the text. */
 	if (r == CTL_OK && !repair && !spool_report_is_sound(&report))
 		r = CTL_FAILED;
 	return r;
@@ -156,12 +139,12 @@ static int look_through(struct ctl *ctl, int argc, char **argv, bool repair)
 
 int cmd_spool_check(struct ctl *ctl, int argc, char **argv)
 {
-	return look_through(ctl, argc, argv, false);
+	return check(ctl, argc, argv, false);
 }
 
 int cmd_spool_repair(struct ctl *ctl, int argc, char **argv)
 {
-	return look_through(ctl, argc, argv, true);
+	return check(ctl, argc, argv, true);
 }
 
 struct export_run {

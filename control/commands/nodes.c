@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl nodes: who stands behind the addresses of the tailnet. */
+/* netlogctl nodes: the identities behind the addresses of the tailnet. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
+#include "control/daemon_call.h"
 #include "control/table.h"
 
-static void add_joined(struct table *table, const json_t *node, const char *member)
+/* A list of strings in one cell. */
+static void add_list(struct table *table, const json_t *node, const char *member)
 {
 	json_t *list = json_object_get(node, member), *item;
 	_cleanup_free_ char *text = strdup("");
@@ -38,10 +40,10 @@ static int print_nodes(struct ctl *ctl, const json_t *nodes)
 	json_array_foreach ((json_t *)nodes, i, node) {
 		table_cell(table, "%s", json_text(node, "nodeId"));
 		table_cell(table, "%s", json_text(node, "name"));
-		add_joined(table, node, "addresses");
+		add_list(table, node, "addresses");
 		table_cell(table, "%s", json_text(node, "os"));
 		table_cell(table, "%s", json_text(node, "user"));
-		add_joined(table, node, "tags");
+		add_list(table, node, "tags");
 	}
 	if (table_rows(table) == 0)
 		fputs("no nodes are known\n", ctl->out);
@@ -52,62 +54,52 @@ static int print_nodes(struct ctl *ctl, const json_t *nodes)
 
 int cmd_nodes_show(struct ctl *ctl, int argc, char **argv)
 {
-	json_t *reply, *status, *nodes;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	json_auto_t *reply = NULL, *file = NULL;
+	json_t *status, *nodes;
+	int r;
 
-	if (r != CTL_OK)
-		return r;
-	r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	status = json_object_get(reply, "status");
 	nodes = json_object_get(status, "nodeList");
-	if (json_number(status, "nodes") > 0 && !nodes) {
-		json_decref(reply);
+	if (json_number(status, "nodes") > 0 && !nodes)
 		return ctl_error(ctl, "the nodes are shown to operators only");
-	}
 	if (json_number(status, "nodes") > (long long)json_array_size(nodes))
-		ctl_note(ctl, "%lld nodes are known; the daemon tells %zu", json_number(status, "nodes"),
+		ctl_note(ctl, "%lld nodes are known; the daemon lists %zu", json_number(status, "nodes"),
 			 json_array_size(nodes));
-	if (ctl->json) {
-		json_t *object = json_object();
-
-		/* As a file for "nodes set". */
-		json_object_set(object, "nodes", nodes);
-		if (!nodes)
-			json_object_set_new(object, "nodes", json_array());
-		r = ctl_print_json(ctl, object);
-		json_decref(object);
-	} else {
-		r = print_nodes(ctl, nodes);
-	}
-	json_decref(reply);
-	return r;
+	if (!ctl->json)
+		return print_nodes(ctl, nodes);
+	file = json_object(); /* as for "nodes set" */
+	if (nodes)
+		json_object_set(file, "nodes", nodes);
+	else
+		json_object_set_new(file, "nodes", json_array());
+	return ctl_print_json(ctl, file);
 }
 
 int cmd_nodes_set(struct ctl *ctl, int argc, char **argv)
 {
-	json_t *file, *nodes, *reply;
+	json_auto_t *file = NULL, *reply = NULL;
 	char **arguments;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 1, 1, &arguments);
+	json_t *nodes;
+	int r;
 
-	if (r != CTL_OK)
-		return r;
-	r = ctl_read_json(ctl, arguments[0], &file);
+	r = ctl_options(ctl, argc, argv, NULL, 0, 1, 1, &arguments);
+	if (r == CTL_OK)
+		r = ctl_read_json(ctl, arguments[0], &file);
 	if (r != CTL_OK)
 		return r;
 	nodes = json_object_get(file, "nodes");
-	if (!json_is_array(nodes)) {
-		json_decref(file);
+	if (!json_is_array(nodes))
 		return ctl_error(ctl, "%s: expected {\"nodes\":[...]}", arguments[0]);
-	}
 	r = ctl_call(ctl, "SetNodes", json_pack("{sO}", "nodes", nodes), CTL_CALL_TIMEOUT_MS, &reply);
-	if (r == CTL_OK && ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else if (r == CTL_OK)
-		fprintf(ctl->out, "%zu nodes set\n", json_array_size(nodes));
-	if (r == CTL_OK)
-		json_decref(reply);
-	json_decref(file);
-	return r;
+	if (r != CTL_OK)
+		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
+	fprintf(ctl->out, "%zu nodes set\n", json_array_size(nodes));
+	return CTL_OK;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl flows: who talked to whom, by what is in the local spool. */
+/* netlogctl flows: who talked to whom, from the local spool. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/message.h"
 #include "common/spool/reader.h"
-#include "control/flow_options.h"
+#include "control/flow_table.h"
 #include "control/spool_source.h"
 
 #include <errno.h>
@@ -14,12 +14,11 @@ struct flows_run {
 	struct ctl *ctl;
 	struct flow_choice choice;
 	struct flow_sum *sum;
-	size_t n_messages;
 	size_t n_bad;
 	bool no_memory;
 };
 
-/* Whether any entry is wanted; text messages are as long as neither class nor address is asked for. */
+/* Whether any entry is wanted; a text is, unless a class or an address was given. */
 static bool wants_line(const struct flows_run *run, const struct message *message)
 {
 	const struct flow_filter *filter = &run->choice.filter;
@@ -49,14 +48,12 @@ static void take_message(struct flows_run *run, const struct spool_message *spoo
 		if (wants_line(run, message)) {
 			fwrite(spooled->data, 1, spooled->length, run->ctl->out);
 			fputc('\n', run->ctl->out);
-			run->n_messages++;
 		}
 		return;
 	}
 	if (!flow_filter_takes_message(&run->choice.filter, message))
 		return;
 	n = flow_sum_add(run->sum, message, &run->choice.filter);
-	run->n_messages += n > 0;
 	run->n_bad += n == -EBADMSG;
 	run->no_memory = n == -ENOMEM;
 }
@@ -75,25 +72,6 @@ static bool on_message(const struct spool_message *spooled, void *userdata)
 	return !run->no_memory && !ferror(run->ctl->out);
 }
 
-static int print_flows(struct flows_run *run, const char *path)
-{
-	struct ctl *ctl = run->ctl;
-	size_t n;
-
-	if (run->no_memory)
-		return ctl_error(ctl, "out of memory");
-	if (run->n_bad > 0)
-		ctl_note(ctl, "%zu messages in %s could not be read", run->n_bad, path);
-	if (ctl->json)
-		return CTL_OK;
-	flow_sum_sorted(run->sum, &n);
-	if (n == 0) {
-		ctl_note(ctl, "no such traffic in %s", path);
-		return CTL_OK;
-	}
-	return flow_sum_print(ctl, run->sum, &run->choice, 0, 0, 0);
-}
-
 int cmd_flows(struct ctl *ctl, int argc, char **argv)
 {
 	struct flow_options texts = {};
@@ -106,6 +84,7 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 	struct flows_run run = {.ctl = ctl};
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
+	size_t n;
 	int r;
 
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
@@ -118,8 +97,17 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 	if (flow_sum_new(run.choice.group, &run.sum) < 0)
 		return ctl_error(ctl, "out of memory");
 	r = spool_source_read(ctl, path, fd, run.choice.filter.since, on_message, &run);
-	if (r == CTL_OK)
-		r = print_flows(&run, path);
+	if (r == CTL_OK && run.no_memory)
+		r = ctl_error(ctl, "out of memory");
+	if (r == CTL_OK && run.n_bad > 0)
+		ctl_note(ctl, "%zu messages in %s could not be read", run.n_bad, path);
+	if (r == CTL_OK && !ctl->json) {
+		flow_sum_sorted(run.sum, &n);
+		if (n > 0)
+			r = flow_table_print(ctl, run.sum, &run.choice, 0, 0, 0);
+		else
+			ctl_note(ctl, "no such traffic in %s", path);
+	}
 	flow_sum_free(run.sum);
 	return r;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The commands' functions, for the table in commands.c. Each takes its own name as argv[0]; an
- * exit status. */
+/* The commands' functions, for the table in dispatch.c. argv[0] is the command's (last) word; each returns an
+ * exit status, or -1 when it only printed its help. */
 
 #include "control/ctl.h"
+#include "control/options.h"
 
 #include <string.h>
 
@@ -28,6 +29,3 @@ int cmd_spool_repair(struct ctl *ctl, int argc, char **argv);
 int cmd_id_new(struct ctl *ctl, int argc, char **argv);
 int cmd_id_public(struct ctl *ctl, int argc, char **argv);
 int cmd_metrics(struct ctl *ctl, int argc, char **argv);
-
-/* cmd_id.c: what is wrong with the file of a private log ID. CTL_FAILED. */
-int log_id_file_error(struct ctl *ctl, const char *file, int error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl report: what flows shows, as one page to keep or to pass on. */
+/* netlogctl report: what flows shows, as one HTML page to keep or to send. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/buffer.h"
 #include "common/file.h"
@@ -43,13 +43,14 @@ static const struct {
 	const char *heading;
 	size_t limit;
 } sections[] = {
-	{FLOW_BY_CLASS, "In all", 1},
-	{FLOW_BY_PEER, "Who was talked to", 25},
-	{FLOW_BY_NODE, "By whom", 25},
+	{FLOW_BY_CLASS, "Totals", 1},
+	{FLOW_BY_PEER, "Top destinations", 25},
+	{FLOW_BY_NODE, "Top sources", 25},
 	{FLOW_BY_PORT, "Services", 25},
 	{FLOW_BY_CONNECTION, "Connections", 100},
 };
 
+/* The bytes of a window, for the chart. */
 static int add_point(struct report *report, const struct message *message)
 {
 	struct message_entries entries = message_entries(message);
@@ -75,6 +76,7 @@ static int add_point(struct report *report, const struct message *message)
 	return 0;
 }
 
+/* A text message. */
 static int add_event(struct report *report, const struct message *message)
 {
 	char **event = &report->events[report->n_events % EVENTS_MAX];
@@ -130,7 +132,7 @@ static bool on_message(const struct spool_message *spooled, void *userdata)
 
 static void write_chart(const struct report *report, FILE *file)
 {
-	/* Times of damaged clocks may be further apart than a count of nanoseconds can tell. */
+	/* With a broken clock, times may be further apart than 2^63 ns. */
 	double length = (double)report->last - (double)report->first + 1;
 	struct html_bar bars[BARS] = {};
 
@@ -150,7 +152,7 @@ static void write_events(const struct report *report, FILE *file)
 
 	if (shown == 0)
 		return;
-	fputs("<h2>What the logger said</h2>\n<ul>\n", file);
+	fputs("<h2>Log</h2>\n<ul>\n", file);
 	for (uint64_t i = report->n_events - shown; i < report->n_events; i++) {
 		fputs("<li>", file);
 		html_text(file, report->events[i % EVENTS_MAX]);
@@ -158,7 +160,7 @@ static void write_events(const struct report *report, FILE *file)
 	}
 	fputs("</ul>\n", file);
 	if (shown < report->n_events)
-		fprintf(file, "<p class=\"note\">and %llu before these</p>\n",
+		fprintf(file, "<p class=\"note\">and %llu earlier ones</p>\n",
 			(unsigned long long)(report->n_events - shown));
 }
 
@@ -175,7 +177,7 @@ static void write_page(struct report *report, const char *path, FILE *file)
 	fprintf(file, "<p>%llu messages from %s to %s, spool <code>", (unsigned long long)report->n_messages,
 		report->n_messages ? first : "–", report->n_messages ? last : "–");
 	html_text(file, path);
-	fprintf(file, "</code>; made %s. Physical traffic carries the other classes once more.</p>\n", now);
+	fprintf(file, "</code>; written %s. Physical traffic carries the other classes again.</p>\n", now);
 	if (report->n_bad > 0)
 		fprintf(file, "<p class=\"note\">%llu messages could not be read.</p>\n",
 			(unsigned long long)report->n_bad);
@@ -189,7 +191,7 @@ static void write_page(struct report *report, const char *path, FILE *file)
 	html_end(file);
 }
 
-/* Into the file, which appears whole or not at all; "-" and nothing: standard output. */
+/* Writes the whole file or none; output "-" or NULL is standard output. */
 static int write_report(struct report *report, const char *path, const char *output)
 {
 	_cleanup_free_ char *page = NULL;
@@ -208,7 +210,7 @@ static int write_report(struct report *report, const char *path, const char *out
 	write_page(report, path, file);
 	if (fclose(file) != 0)
 		return ctl_error(ctl, "out of memory");
-	/* It tells who talked to whom: nobody else's business. */
+	/* It says who talked to whom: private. */
 	r = file_write_atomic(AT_FDCWD, output, page, n, 0600);
 	if (r < 0)
 		return ctl_error(ctl, "%s: %s", output, strerror(-r));
@@ -255,7 +257,7 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	if (!output && ctl->out_is_terminal)
-		return ctl_usage(ctl, "a page is nothing for a terminal: --output FILE");
+		return ctl_usage(ctl, "not printing HTML to a terminal; use --output FILE");
 	report.filter = choice.filter;
 	r = make_report(&report, texts.spool, output);
 	for (size_t i = 0; i < ARRAY_SIZE(report.sums); i++)

@@ -1,23 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl status: everything an operator asks first, on one page; what is not well stands out. */
+/* netlogctl status: what an operator asks first, on one page; problems stand out. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/time_text.h"
+#include "control/daemon_call.h"
 #include "control/table.h"
 #include "control/units.h"
 
-static const char *short_time(const char *rfc3339, char ret_text[static TIME_TEXT_MAX])
-{
-	int64_t time;
-
-	if (time_parse(rfc3339, &time) < 0)
-		return rfc3339;
-	time_format(time - time % NSEC_PER_SEC, ret_text);
-	return ret_text;
-}
-
-/* How long ago; "" if it is no time. */
+/* How long ago; "" if it is not a time. */
 static const char *age_of(const char *rfc3339, char ret_text[static UNITS_TEXT_MAX])
 {
 	int64_t time, now = time_now_wall();
@@ -32,15 +23,15 @@ static const char *bytes_of(const json_t *object, const char *member, char ret_t
 	return units_bytes((uint64_t)json_number(object, member), ret_text);
 }
 
-/* A line "  name    text". */
-static void line_start(struct ctl *ctl, const char *name)
+/* The start of a line "  name    text". */
+static void start_line(struct ctl *ctl, const char *name)
 {
 	fprintf(ctl->out, "  %-12s", name);
 }
 
 static void print_line(struct ctl *ctl, const char *name, enum table_color color, const char *text)
 {
-	line_start(ctl, name);
+	start_line(ctl, name);
 	print_color(ctl->out, ctl->color, color, "%s", text);
 	fputc('\n', ctl->out);
 }
@@ -49,20 +40,24 @@ static void print_daemon(struct ctl *ctl, const json_t *status)
 {
 	bool running = json_flag(status, "running");
 	const char *since = json_text(status, running ? "runningSince" : "startedAt");
-	char time[TIME_TEXT_MAX], age[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX];
+	char text[TIME_TEXT_MAX], age[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX], cpu[UNITS_TEXT_MAX];
+	int64_t time;
 
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "netlogd %s", json_text(status, "version"));
 	fputs("  ", ctl->out);
 	print_color(ctl->out, ctl->color, running ? TABLE_GREEN : TABLE_YELLOW, "%s",
 		    running ? "running" : "stopped");
 	if (*since) {
-		const char *short_since = short_time(since, time);
-
+		age_of(since, age);
+		if (time_parse(since, &time) == 0) {
+			time_format(time - time % NSEC_PER_SEC, text);
+			since = text;
+		}
 		print_color(ctl->out, false, TABLE_PLAIN, running ? " since %s (%s)" : ", up since %s (%s)",
-			    short_since, age_of(since, age));
+			    since, age);
 	}
-	fprintf(ctl->out, "\n");
-	line_start(ctl, "process");
+	fputc('\n', ctl->out);
+	start_line(ctl, "process");
 	fprintf(ctl->out, "%lld", json_number(status, "pid"));
 	if (json_number(status, "memory"))
 		fprintf(ctl->out, ", %s resident", bytes_of(status, "memory", memory));
@@ -90,7 +85,7 @@ static void print_window(struct ctl *ctl, const json_t *status)
 	long long connections = json_number(window, "lastConnections");
 	long long messages = json_number(window, "lastMessages");
 
-	line_start(ctl, "window");
+	start_line(ctl, "window");
 	fputs(units_duration(json_number(window, "periodMs") * NSEC_PER_MSEC, period), ctl->out);
 	if (*json_text(window, "lastEnd"))
 		fprintf(ctl->out, "; the last one ended %s ago: %lld connection%s, %lld message%s",
@@ -110,7 +105,7 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	long long packets = json_number(ignored, "txPkts") + json_number(ignored, "rxPkts");
 	char bytes[UNITS_TEXT_MAX];
 
-	line_start(ctl, "recorded");
+	start_line(ctl, "recorded");
 	fprintf(ctl->out, "%lld messages (%s) of %lld windows", json_number(record, "messages"),
 		bytes_of(record, "bytes", bytes), json_number(record, "windows"));
 	if (packets > 0)
@@ -124,7 +119,7 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	fputs("\n", ctl->out);
 }
 
-/* Of a list that may be cut, or, for who is no operator, left out. */
+/* The size of a list that the daemon may shorten or, for clients that are not operators, leave out. */
 static long long count_of(const json_t *routes, const char *list, const char *total)
 {
 	return json_object_get(routes, total) ? json_number(routes, total)
@@ -135,7 +130,7 @@ static void print_routes(struct ctl *ctl, const json_t *status)
 {
 	const json_t *routes = json_object_get(status, "routes");
 
-	line_start(ctl, "routes");
+	start_line(ctl, "routes");
 	print_color(ctl->out, false, TABLE_PLAIN, "%s%s: %lld local-addr, %lld route, %lld subnet-route",
 		    json_text(routes, "mode"), json_flag(routes, "reconfigured") ? ", reconfigured" : "",
 		    count_of(routes, "localAddrs", "localAddrsTotal"),
@@ -162,8 +157,8 @@ static long long packets_of(const json_t *device, const char *member)
 	return json_number(counts, "txPkts") + json_number(counts, "rxPkts");
 }
 
-/* A figure that should be zero. */
-static void add_trouble(struct table *table, long long n)
+/* A count that should be zero. */
+static void add_fault_count(struct table *table, long long n)
 {
 	char text[UNITS_TEXT_MAX];
 
@@ -181,7 +176,7 @@ static void add_device(struct table *table, const char *name, const json_t *devi
 	char tx[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], memory[UNITS_TEXT_MAX];
 
 	table_cell(table, "%s", name);
-	/* A device that counts nothing is in no state. */
+	/* A device without a source has no state. */
 	table_cell_color(table, state_color(state), "%s", strcmp(source, "none") == 0 ? "-" : state);
 	table_cell(table, strcmp(configured, source) == 0 ? "%s" : "%s (%s)", source, configured);
 	table_cell(table, "%s", json_text(device, "attachment"));
@@ -189,11 +184,11 @@ static void add_device(struct table *table, const char *name, const json_t *devi
 	table_cell(table, "%lld", json_number(device, "lastConnections"));
 	table_cell(table, "%s", bytes_of(totals, "txBytes", tx));
 	table_cell(table, "%s", bytes_of(totals, "rxBytes", rx));
-	add_trouble(table, packets_of(device, "overflow"));
-	add_trouble(table, packets_of(device, "unknown"));
-	add_trouble(table, packets_of(device, "inexact"));
-	add_trouble(table, json_number(device, "errors"));
-	add_trouble(table, json_number(device, "deviceDropsRx") + json_number(device, "deviceDropsTx"));
+	add_fault_count(table, packets_of(device, "overflow"));
+	add_fault_count(table, packets_of(device, "unknown"));
+	add_fault_count(table, packets_of(device, "inexact"));
+	add_fault_count(table, json_number(device, "errors"));
+	add_fault_count(table, json_number(device, "deviceDropsRx") + json_number(device, "deviceDropsTx"));
 	table_cell(table, "%s", json_number(device, "memory") ? bytes_of(device, "memory", memory) : "");
 }
 
@@ -214,7 +209,7 @@ static void print_device_notes(struct ctl *ctl, const char *name, const json_t *
 		fputc('\n', ctl->out);
 	}
 	if (refused > 0)
-		fprintf(ctl->out, "  %s: the tunnel refused %s of what came in\n", name,
+		fprintf(ctl->out, "  %s: the tunnel rejected %s of received data\n", name,
 			units_bytes((uint64_t)refused, bytes));
 }
 
@@ -250,7 +245,7 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 	fputc('\n', ctl->out);
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "spool %s", json_text(spool, "directory"));
 	fputc('\n', ctl->out);
-	line_start(ctl, "holds");
+	start_line(ctl, "holds");
 	fprintf(ctl->out, "%lld messages, %s of %s", json_number(spool, "messages"),
 		bytes_of(spool, "bytes", bytes), bytes_of(spool, "maxSize", max));
 	if (*json_text(spool, "oldest"))
@@ -259,25 +254,25 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 	if (*json_text(spool, "error"))
 		print_line(ctl, "DISK", TABLE_RED, json_text(spool, "error"));
 	if (json_number(spool, "waitingMessages") > 0) {
-		line_start(ctl, "in memory");
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld messages, %s, wait for the disk",
+		start_line(ctl, "in memory");
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld messages, %s, waiting for the disk",
 			    json_number(spool, "waitingMessages"), bytes_of(spool, "waitingBytes", bytes));
 		fputc('\n', ctl->out);
 	}
 	if (json_number(spool, "lostMessages") > 0) {
-		line_start(ctl, "LOST");
-		print_color(ctl->out, ctl->color, TABLE_RED, "%lld messages, %s, before they were on disk",
+		start_line(ctl, "LOST");
+		print_color(ctl->out, ctl->color, TABLE_RED, "%lld messages, %s, before they reached the disk",
 			    json_number(spool, "lostMessages"), bytes_of(spool, "lostBytes", bytes));
 		fputc('\n', ctl->out);
 	}
 	if (json_number(spool, "removedMessages") > 0) {
-		line_start(ctl, "removed");
-		fprintf(ctl->out, "%lld messages, %s, to keep within the size\n",
+		start_line(ctl, "removed");
+		fprintf(ctl->out, "%lld messages, %s, to stay within the maximum size\n",
 			json_number(spool, "removedMessages"), bytes_of(spool, "removedBytes", bytes));
 	}
 	if (json_number(spool, "damagedFrames") > 0) {
-		line_start(ctl, "damaged");
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld frames were stepped over",
+		start_line(ctl, "damaged");
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld frames were skipped",
 			    json_number(spool, "damagedFrames"));
 		fputc('\n', ctl->out);
 	}
@@ -289,36 +284,17 @@ static void print_uploader(struct ctl *ctl, const json_t *status)
 
 	if (!json_is_object(uploader))
 		return;
-	line_start(ctl, "uploader");
+	start_line(ctl, "uploader");
 	if (json_flag(uploader, "connected") && json_number(uploader, "pid") > 0)
 		fprintf(ctl->out, "process %lld", json_number(uploader, "pid"));
 	else if (json_flag(uploader, "connected"))
-		fputs("connected, a service of its own", ctl->out);
+		fputs("connected, run as a separate service", ctl->out);
 	else
-		print_color(ctl->out, ctl->color, TABLE_RED, "not there%s%s",
+		print_color(ctl->out, ctl->color, TABLE_RED, "not connected%s%s",
 			    *json_text(uploader, "reason") ? ": " : "", json_text(uploader, "reason"));
 	if (json_number(uploader, "restarts") > 0)
-		fprintf(ctl->out, ", started again %lld times", json_number(uploader, "restarts"));
+		fprintf(ctl->out, ", restarted %lld times", json_number(uploader, "restarts"));
 	fputc('\n', ctl->out);
-}
-
-static void add_sink(struct table *table, const json_t *sink)
-{
-	char text[UNITS_TEXT_MAX];
-
-	table_cell(table, "%s", json_text(sink, "name"));
-	table_cell(table, "%s", json_text(sink, "type"));
-	table_cell_color(table, state_color(json_text(sink, "state")), "%s", json_text(sink, "state"));
-	table_cell(table, "%lld", json_number(sink, "backlogMessages"));
-	table_cell(table, "%s", bytes_of(sink, "backlogBytes", text));
-	table_cell(table, "%s", age_of(json_text(sink, "oldest"), text));
-	table_cell(table, "%lld", json_number(sink, "sentMessages"));
-	table_cell(table, "%s",
-		   *json_text(sink, "lastSuccess") ? age_of(json_text(sink, "lastSuccess"), text) : "never");
-	add_trouble(table, json_number(sink, "retries"));
-	add_trouble(table, json_number(sink, "lostMessages"));
-	add_trouble(table, json_number(sink, "quarantined"));
-	table_cell(table, "%s", json_text(sink, "lastError"));
 }
 
 static int print_sinks(struct ctl *ctl, const json_t *status)
@@ -339,14 +315,41 @@ static int print_sinks(struct ctl *ctl, const json_t *status)
 	}
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return CTL_FAILED;
-	json_array_foreach (sinks, i, sink)
-		add_sink(table, sink);
+	json_array_foreach (sinks, i, sink) {
+		const char *state = json_text(sink, "state"), *success = json_text(sink, "lastSuccess");
+		char text[UNITS_TEXT_MAX];
+
+		table_cell(table, "%s", json_text(sink, "name"));
+		table_cell(table, "%s", json_text(sink, "type"));
+		table_cell_color(table, state_color(state), "%s", state);
+		table_cell(table, "%lld", json_number(sink, "backlogMessages"));
+		table_cell(table, "%s", bytes_of(sink, "backlogBytes", text));
+		table_cell(table, "%s", age_of(json_text(sink, "oldest"), text));
+		table_cell(table, "%lld", json_number(sink, "sentMessages"));
+		table_cell(table, "%s", *success ? age_of(success, text) : "never");
+		add_fault_count(table, json_number(sink, "retries"));
+		add_fault_count(table, json_number(sink, "lostMessages"));
+		add_fault_count(table, json_number(sink, "quarantined"));
+		table_cell(table, "%s", json_text(sink, "lastError"));
+	}
 	fputc('\n', ctl->out);
 	return table_print(table, ctl->out, ctl->color, 0) < 0 ? CTL_FAILED : CTL_OK;
 }
 
-static int print_status(struct ctl *ctl, const json_t *status)
+int cmd_status(struct ctl *ctl, int argc, char **argv)
 {
+	json_auto_t *reply = NULL;
+	const json_t *status;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	status = json_object_get(reply, "status");
+	if (ctl->json)
+		return ctl_print_json(ctl, status);
 	print_daemon(ctl, status);
 	print_window(ctl, status);
 	print_record(ctl, status);
@@ -358,22 +361,4 @@ static int print_status(struct ctl *ctl, const json_t *status)
 	if (print_sinks(ctl, status) != CTL_OK)
 		return ctl_error(ctl, "out of memory");
 	return CTL_OK;
-}
-
-int cmd_status(struct ctl *ctl, int argc, char **argv)
-{
-	json_t *reply;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
-
-	if (r != CTL_OK)
-		return r;
-	r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
-	if (r != CTL_OK)
-		return r;
-	if (ctl->json)
-		r = ctl_print_json(ctl, json_object_get(reply, "status"));
-	else
-		r = print_status(ctl, json_object_get(reply, "status"));
-	json_decref(reply);
-	return r;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* netlogctl start, stop, reload, flush, metrics: one method each. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/log_id.h"
 #include "common/parse.h"
 #include "common/time_text.h"
+#include "control/daemon_call.h"
 #include "control/units.h"
 
 #define DEADLINE_MAX_MS 3600000
@@ -32,9 +33,9 @@ static int add_log_id(struct ctl *ctl, json_t *parameters, const char *name, con
 
 	if (!file)
 		return CTL_OK;
-	r = log_id_read_file(file, &private_id);
-	if (r < 0)
-		return log_id_file_error(ctl, file, r);
+	r = ctl_read_log_id(ctl, file, &private_id);
+	if (r != CTL_OK)
+		return r;
 	log_id_format(&private_id, text);
 	log_id_wipe(&private_id);
 	r = json_object_set_new(parameters, name, json_string(text));
@@ -57,7 +58,7 @@ int cmd_start(struct ctl *ctl, int argc, char **argv)
 		{.name = "log-id-file", .value = &log_id},
 		{.name = "domain-log-id-file", .value = &domain_log_id},
 	};
-	json_t *parameters, *reply;
+	json_auto_t *parameters = NULL, *reply = NULL;
 	int r;
 
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
@@ -67,22 +68,21 @@ int cmd_start(struct ctl *ctl, int argc, char **argv)
 	r = add_log_id(ctl, parameters, "nodeLogId", log_id);
 	if (r == CTL_OK)
 		r = add_log_id(ctl, parameters, "domainLogId", domain_log_id);
-	if (r != CTL_OK || add_device(parameters, "tun", tun_source, tun_interface, tun_socket) < 0 ||
-	    add_device(parameters, "sock", sock_source, sock_interface, sock_socket) < 0) {
-		json_decref(parameters);
-		return r != CTL_OK ? r : ctl_error(ctl, "out of memory");
-	}
-	r = ctl_call(ctl, "Start", parameters, CTL_CALL_TIMEOUT_MS, &reply);
+	if (r != CTL_OK)
+		return r;
+	if (add_device(parameters, "tun", tun_source, tun_interface, tun_socket) < 0 ||
+	    add_device(parameters, "sock", sock_source, sock_interface, sock_socket) < 0)
+		return ctl_error(ctl, "out of memory");
+	r = ctl_call(ctl, "Start", TAKE_PTR(parameters), CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	if (ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else if (*json_text(reply, "publicId"))
+		return ctl_print_json(ctl, reply);
+	if (*json_text(reply, "publicId"))
 		fprintf(ctl->out, "started for log ID %s\n", json_text(reply, "publicId"));
 	else
 		fputs("started\n", ctl->out);
-	json_decref(reply);
-	return r;
+	return CTL_OK;
 }
 
 /* Stop and Flush: deliver until a deadline, and say what remains. */
@@ -91,8 +91,8 @@ static int deliver(struct ctl *ctl, int argc, char **argv, const char *method, c
 	const char *deadline = NULL;
 	const struct ctl_option options[] = {{.name = "deadline", .value = &deadline}};
 	long long deadline_ms = 5000, messages;
+	json_auto_t *reply = NULL;
 	char bytes[UNITS_TEXT_MAX];
-	json_t *reply;
 	int64_t ns;
 	uint64_t seconds;
 	int r;
@@ -111,17 +111,16 @@ static int deliver(struct ctl *ctl, int argc, char **argv, const char *method, c
 		     (int)deadline_ms + CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
+	if (ctl->json)
+		return ctl_print_json(ctl, reply);
 	messages = json_number(reply, "pendingMessages");
 	units_bytes((uint64_t)json_number(reply, "pendingBytes"), bytes);
-	if (ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else if (messages == 0)
+	if (messages == 0)
 		fprintf(ctl->out, "%s; nothing waits to be delivered\n", done);
 	else
 		fprintf(ctl->out, "%s; %lld message%s (%s) wait%s in the spool to be delivered\n", done,
 			messages, messages == 1 ? "" : "s", bytes, messages == 1 ? "s" : "");
-	json_decref(reply);
-	return r;
+	return CTL_OK;
 }
 
 int cmd_stop(struct ctl *ctl, int argc, char **argv)
@@ -136,36 +135,32 @@ int cmd_flush(struct ctl *ctl, int argc, char **argv)
 
 int cmd_reload(struct ctl *ctl, int argc, char **argv)
 {
-	json_t *reply;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	json_auto_t *reply = NULL;
+	int r;
 
-	if (r != CTL_OK)
-		return r;
-	r = ctl_call(ctl, "Reload", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_call(ctl, "Reload", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	if (ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else
-		fputs("configuration read again\n", ctl->out);
-	json_decref(reply);
-	return r;
+		return ctl_print_json(ctl, reply);
+	fputs("configuration reloaded\n", ctl->out);
+	return CTL_OK;
 }
 
 int cmd_metrics(struct ctl *ctl, int argc, char **argv)
 {
-	json_t *reply;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	json_auto_t *reply = NULL;
+	int r;
 
-	if (r != CTL_OK)
-		return r;
-	r = ctl_call(ctl, "Metrics", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_call(ctl, "Metrics", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	if (ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else
-		fputs(json_text(reply, "text"), ctl->out);
-	json_decref(reply);
-	return r;
+		return ctl_print_json(ctl, reply);
+	fputs(json_text(reply, "text"), ctl->out);
+	return CTL_OK;
 }

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * netlogctl top: who uses the tunnel now. Each window replaces the one before: the page is drawn again on a
- * terminal, and is a block of lines elsewhere. A window may come as several messages, one right after the
- * other; it is whole when nothing more comes for a moment.
+ * netlogctl top: who uses the tunnel now. On a terminal each window replaces the previous one; elsewhere it
+ * is a block of lines. A window may come as several messages, one right after the other; it is complete when
+ * nothing more comes for a moment.
  */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/message.h"
 #include "common/parse.h"
 #include "common/time_text.h"
-#include "control/flow_options.h"
+#include "control/daemon_call.h"
+#include "control/flow_table.h"
 #include "control/table.h"
 #include "control/units.h"
 
@@ -20,9 +21,9 @@ struct top {
 	struct ctl *ctl;
 	struct flow_choice choice;
 	struct flow_sum *sum;
-	bool pending;	    /* the sum was not shown yet */
+	bool pending;	    /* the sum has not been shown yet */
 	int64_t start, end; /* of the window in the sum */
-	int64_t shown_at;   /* boot time; 0: nothing was, or the page is empty */
+	int64_t shown_at;   /* boot time; 0: the page is empty */
 	uint64_t windows_left;
 	int status;
 };
@@ -30,10 +31,10 @@ struct top {
 static int print_window_json(struct top *top)
 {
 	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
-	json_t *window, *rows = json_array();
+	json_auto_t *window = NULL;
+	json_t *rows = json_array();
 	const struct flow_row *row;
 	size_t n;
-	int r;
 
 	row = flow_sum_sorted(top->sum, &n);
 	for (; n > 0; n--, row++)
@@ -41,9 +42,7 @@ static int print_window_json(struct top *top)
 	time_format(top->start, start);
 	time_format(top->end, end);
 	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", rows);
-	r = ctl_print_json(top->ctl, window);
-	json_decref(window);
-	return r;
+	return ctl_print_json(top->ctl, window);
 }
 
 static int print_window_table(struct top *top)
@@ -56,18 +55,18 @@ static int print_window_table(struct top *top)
 
 	time_format(top->start, start);
 	ctl_terminal_size(ctl, &columns, &lines);
-	/* To the upper left corner, and away with what was there. */
+	/* Cursor to the upper left corner, clear the screen. */
 	if (ctl->out_is_terminal)
 		fputs("\033[H\033[2J", ctl->out);
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s", start, units_duration(length, duration));
 	fputc('\n', ctl->out);
-	r = flow_sum_print(ctl, top->sum, &top->choice, length, columns, lines > 3 ? lines - 2 : 0);
+	r = flow_table_print(ctl, top->sum, &top->choice, length, columns, lines > 3 ? lines - 2 : 0);
 	if (!ctl->out_is_terminal)
 		fputc('\n', ctl->out);
 	return r;
 }
 
-/* Shows what the window held. false: enough. */
+/* false: that was the last window, or it could not be shown. */
 static bool show_window(struct top *top)
 {
 	top->status = top->ctl->json ? print_window_json(top) : print_window_table(top);
@@ -78,7 +77,7 @@ static bool show_window(struct top *top)
 	return top->status == CTL_OK && (top->windows_left == 0 || --top->windows_left > 0);
 }
 
-/* Nothing came for a moment: what is there is whole, and what is long past is no longer "now". */
+/* Nothing came for a moment: the window is complete, and one that is long past is cleared. */
 static bool on_moment(struct top *top)
 {
 	int64_t length = top->end - top->start;
@@ -106,7 +105,7 @@ static bool take_message(struct top *top, const struct message *message)
 	top->start = message->start;
 	top->end = message->end;
 	if (flow_sum_add(top->sum, message, &top->choice.filter) < 0) {
-		top->status = ctl_error(top->ctl, "a message could not be read");
+		top->status = ctl_error(top->ctl, "cannot read a message");
 		return false;
 	}
 	return true;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl tail: messages as they come, once they are safe in the spool. */
+/* netlogctl tail: messages as they are logged, once they are safe in the spool. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
+
+#include "control/daemon_call.h"
 #include "control/message_table.h"
 
 struct tail {
@@ -17,9 +19,9 @@ static bool on_message(json_t *parameters, void *userdata)
 
 	if (!line)
 		tail->status = ctl_error(tail->ctl, "the daemon sent no message");
-	else if (message_line_print(tail->ctl, line, strlen(line), tail->resolve) != CTL_OK)
+	else if (message_print(tail->ctl, line, strlen(line), tail->resolve) != CTL_OK)
 		tail->status = CTL_FAILED;
-	/* Whoever reads along wants it now; whoever has gone wants no more. */
+	/* A reader wants each message at once; if it has gone, the stream can end. */
 	return fflush(tail->ctl->out) == 0;
 }
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl: what surrounds a command line, and nothing else. */
+/* netlogctl: the streams and the terminal around a command line. */
 
-#include "control/ctl.h"
-
-#include <string.h>
+#include "control/commands/dispatch.h"
 
 #include <locale.h>
-#include <signal.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {

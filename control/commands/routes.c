@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl routes: the prefixes that classify traffic, with where each comes from, and setting them. */
+/* netlogctl routes: the prefixes that classify traffic, where each comes from, and setting them. */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
 
 #include "common/address.h"
 #include "common/parse.h"
+#include "control/daemon_call.h"
 #include "control/table.h"
 
 static void free_list(char ***list)
@@ -12,29 +13,19 @@ static void free_list(char ***list)
 	strv_free(*list);
 }
 
+/* Of objects, or of prefixes without an origin. */
 static void add_list(struct table *table, const json_t *routes, const char *member, const char *name)
 {
 	json_t *route;
 	size_t i;
 
 	json_array_foreach (json_object_get(routes, member), i, route) {
+		const char *prefix = json_string_value(route);
+
 		table_cell(table, "%s", name);
-		table_cell(table, "%s", json_text(route, "prefix"));
+		table_cell(table, "%s", prefix ? prefix : json_text(route, "prefix"));
 		table_cell(table, "%s", json_text(route, "origin"));
 		table_cell(table, "%s", json_text(route, "foundBy"));
-	}
-}
-
-static void add_texts(struct table *table, const json_t *routes, const char *member, const char *name)
-{
-	json_t *text;
-	size_t i;
-
-	json_array_foreach (json_object_get(routes, member), i, text) {
-		table_cell(table, "%s", name);
-		table_cell(table, "%s", json_is_string(text) ? json_string_value(text) : "");
-		table_cell(table, "%s", "");
-		table_cell(table, "%s", "");
 	}
 }
 
@@ -53,8 +44,8 @@ static int print_routes(struct ctl *ctl, const json_t *routes)
 	add_list(table, routes, "localAddrs", "local-addr");
 	add_list(table, routes, "routes", "route");
 	add_list(table, routes, "subnetRoutes", "subnet-route");
-	add_texts(table, routes, "tailnet", "tailnet");
-	add_texts(table, routes, "tailnetExclude", "tailnet-exclude");
+	add_list(table, routes, "tailnet", "tailnet");
+	add_list(table, routes, "tailnetExclude", "tailnet-exclude");
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "mode %s%s", json_text(routes, "mode"),
 		    json_flag(routes, "reconfigured") ? ", the configured lists replaced by \"routes set\""
 						      : "");
@@ -64,7 +55,7 @@ static int print_routes(struct ctl *ctl, const json_t *routes)
 	return CTL_OK;
 }
 
-/* Whether a list has entries, and not one is told. */
+/* Whether a list has entries, but the daemon lists none of them. */
 static bool is_left_out(const json_t *routes, const char *list, const char *total)
 {
 	return json_number(routes, total) > 0 && json_array_size(json_object_get(routes, list)) == 0;
@@ -72,27 +63,24 @@ static bool is_left_out(const json_t *routes, const char *list, const char *tota
 
 int cmd_routes_show(struct ctl *ctl, int argc, char **argv)
 {
-	json_t *reply, *routes;
-	int r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	json_auto_t *reply = NULL;
+	json_t *routes;
+	int r;
 
-	if (r != CTL_OK)
-		return r;
-	r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	routes = json_object_get(json_object_get(reply, "status"), "routes");
 	if (is_left_out(routes, "localAddrs", "localAddrsTotal") ||
 	    is_left_out(routes, "routes", "routesTotal") ||
-	    is_left_out(routes, "subnetRoutes", "subnetRoutesTotal")) {
-		json_decref(reply);
+	    is_left_out(routes, "subnetRoutes", "subnetRoutesTotal"))
 		return ctl_error(ctl, "the routes are shown to operators only");
-	}
-	r = ctl->json ? ctl_print_json(ctl, routes) : print_routes(ctl, routes);
-	json_decref(reply);
-	return r;
+	return ctl->json ? ctl_print_json(ctl, routes) : print_routes(ctl, routes);
 }
 
-/* One option's values, each perhaps a list with commas, as a list of the request. */
+/* The values of an option, each of which may be a list with commas, as a list of the request. */
 static int add_prefixes(struct ctl *ctl, json_t *routes, const char *member, const char *option,
 			char **values)
 {
@@ -110,7 +98,7 @@ static int add_prefixes(struct ctl *ctl, json_t *routes, const char *member, con
 
 			if (prefix_parse(*item, &prefix) < 0)
 				return ctl_usage(ctl,
-						 "--%s: \"%s\" is no prefix (like 10.0.0.0/8 or fd00::1)",
+						 "--%s: \"%s\" is not a prefix (like 10.0.0.0/8 or fd00::1)",
 						 option, *item);
 			json_array_append_new(prefixes, json_string(*item));
 		}
@@ -121,13 +109,13 @@ static int add_prefixes(struct ctl *ctl, json_t *routes, const char *member, con
 static int make_routes(struct ctl *ctl, const char *file, char **local, char **route, char **subnet,
 		       json_t **ret_routes)
 {
-	json_t *routes;
+	json_auto_t *routes = NULL;
 	int r;
 
 	if (file && (local || route || subnet))
 		return ctl_usage(ctl, "either --file or lists, not both");
 	if (!file && !local && !route && !subnet)
-		return ctl_usage(ctl, "which routes? (An empty list is set by --route \"\")");
+		return ctl_usage(ctl, "no routes given (an empty list: --route \"\")");
 	if (file)
 		return ctl_read_json(ctl, file, ret_routes);
 	routes = json_object();
@@ -136,10 +124,8 @@ static int make_routes(struct ctl *ctl, const char *file, char **local, char **r
 		r = add_prefixes(ctl, routes, "routes", "route", route);
 	if (r == CTL_OK)
 		r = add_prefixes(ctl, routes, "subnetRoutes", "subnet-route", subnet);
-	if (r != CTL_OK)
-		json_decref(routes);
-	else
-		*ret_routes = routes;
+	if (r == CTL_OK)
+		*ret_routes = TAKE_PTR(routes);
 	return r;
 }
 
@@ -153,7 +139,8 @@ int cmd_routes_set(struct ctl *ctl, int argc, char **argv)
 		{.name = "subnet-route", .list = &subnet},
 		{.name = "file", .value = &file},
 	};
-	json_t *routes, *reply;
+	json_auto_t *reply = NULL;
+	json_t *routes;
 	int r;
 
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
@@ -165,9 +152,7 @@ int cmd_routes_set(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	if (ctl->json)
-		r = ctl_print_json(ctl, reply);
-	else
-		fputs("routes set\n", ctl->out);
-	json_decref(reply);
-	return r;
+		return ctl_print_json(ctl, reply);
+	fputs("routes set\n", ctl->out);
+	return CTL_OK;
 }

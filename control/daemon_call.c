@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Talking to the daemon: where it is, what it answers, and what an operator can do when it does not. */
 
-#include "control/ctl.h"
+#include "control/daemon_call.h"
 
 #include "common/config/config.h"
+#include "control/ctl.h"
 #include "control/varlink/client.h"
 
 #include <errno.h>
@@ -11,22 +12,6 @@
 
 #define INTERFACE "org.netlogd.control."
 #define SERVICE	  "org.varlink.service."
-
-/* Where the socket is when nobody said so: as the configuration says, if one was named. */
-static int find_socket(struct ctl *ctl, char **ret_path)
-{
-	_cleanup_(config_error_deinit) struct config_error error = {};
-	_cleanup_(config_freep) struct config *config = NULL;
-	const char *path = ctl->socket;
-
-	if (ctl->config_given && !ctl->socket_given) {
-		if (config_load(ctl->config, &config, &error) < 0)
-			return ctl_error(ctl, "%s:%u: %s", error.file, error.line, error.reason);
-		path = config->control_socket;
-	}
-	*ret_path = strdup(path);
-	return *ret_path ? CTL_OK : ctl_error(ctl, "out of memory");
-}
 
 static int connect_error(struct ctl *ctl, const char *path, int error)
 {
@@ -43,20 +28,25 @@ static int connect_error(struct ctl *ctl, const char *path, int error)
 				 "no permission to connect to %s: be root or in the daemon's control-group",
 				 path);
 	case -ETIMEDOUT:
-		return ctl_error(ctl, "the daemon at %s does not take connections (too busy?)", path);
+		return ctl_error(ctl, "the daemon at %s does not accept connections (too busy?)", path);
 	default:
 		return ctl_error(ctl, "%s: %s", path, strerror(-error));
 	}
 }
 
-int ctl_connect(struct ctl *ctl, struct varlink_client **ret_client)
+/* Connects to the given socket; to that of the configuration if only that was given; else to the default. */
+static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 {
-	_cleanup_free_ char *path = NULL;
+	_cleanup_(config_error_deinit) struct config_error error = {};
+	_cleanup_(config_freep) struct config *config = NULL;
+	const char *path = ctl->socket;
 	int r;
 
-	r = find_socket(ctl, &path);
-	if (r != CTL_OK)
-		return r;
+	if (ctl->config_given && !ctl->socket_given) {
+		if (config_load(ctl->config, &config, &error) < 0)
+			return ctl_error(ctl, "%s:%u: %s", error.file, error.line, error.reason);
+		path = config->control_socket;
+	}
 	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
 	return r < 0 ? connect_error(ctl, path, r) : CTL_OK;
 }
@@ -72,36 +62,33 @@ static bool is_error(const char *error, const char *interface, const char *name)
 static int service_error(struct ctl *ctl, const char *error, const json_t *parameters)
 {
 	if (is_error(error, SERVICE, "PermissionDenied"))
-		return ctl_error(ctl, "the daemon permits this to root, its own user and its operators only "
+		return ctl_error(ctl, "only root, the daemon's user and its operators may do this "
 				      "(\"operators\" in the configuration)");
 	if (is_error(error, SERVICE, "MethodNotFound") || is_error(error, SERVICE, "MethodNotImplemented"))
 		return ctl_error(ctl, "this daemon does not know %s (another version?)",
 				 json_text(parameters, "method"));
 	if (is_error(error, SERVICE, "InterfaceNotFound"))
-		return ctl_error(ctl, "whoever answers there is no netlogd");
+		return ctl_error(ctl, "the program at that socket is not netlogd");
 	if (is_error(error, SERVICE, "InvalidParameter"))
-		return ctl_error(ctl, "the daemon does not take \"%s\" (another version?)",
+		return ctl_error(ctl, "the daemon does not accept \"%s\" (another version?)",
 				 json_text(parameters, "parameter"));
-	return ctl_error(ctl, "the daemon answers with %s", error);
+	return ctl_error(ctl, "the daemon answered with %s", error);
 }
 
-int ctl_reply_error(struct ctl *ctl, const char *error, const json_t *parameters)
+static int reply_error(struct ctl *ctl, const char *error, const json_t *parameters)
 {
-	const char *value = json_text(parameters, "value");
+	const char *value = json_text(parameters, "value"), *id = json_text(parameters, "publicId");
 
-	if (is_error(error, INTERFACE, "AlreadyRunning")) {
-		const char *id = json_text(parameters, "publicId");
-
+	if (is_error(error, INTERFACE, "AlreadyRunning"))
 		return ctl_error(ctl, "already running%s%s", *id ? ", for log ID " : "", id);
-	}
 	if (is_error(error, INTERFACE, "NotRunning"))
 		return ctl_error(ctl, "the logger is stopped; \"netlogctl start\" starts it");
 	if (is_error(error, INTERFACE, "InvalidRoute"))
-		return ctl_error(ctl, "\"%s\" is no prefix (like 10.0.0.0/8 or fd00::1)", value);
+		return ctl_error(ctl, "\"%s\" is not a prefix (like 10.0.0.0/8 or fd00::1)", value);
 	if (is_error(error, INTERFACE, "InvalidNode"))
-		return ctl_error(ctl, "a node can't be used: \"%s\"", value);
+		return ctl_error(ctl, "invalid node: \"%s\"", value);
 	if (is_error(error, INTERFACE, "DeviceUnavailable"))
-		return ctl_error(ctl, "the %s device can't be used: %s", json_text(parameters, "device"),
+		return ctl_error(ctl, "the %s device is not available: %s", json_text(parameters, "device"),
 				 json_text(parameters, "reason"));
 	if (is_error(error, INTERFACE, "ConfigurationInvalid"))
 		return ctl_error(ctl, "%s:%lld: %s; nothing was changed", json_text(parameters, "file"),
@@ -116,10 +103,10 @@ static int call_error(struct ctl *ctl, int error)
 	if (error == -ETIMEDOUT)
 		return ctl_error(ctl, "the daemon does not answer");
 	if (error == -ECONNRESET)
-		return ctl_error(ctl, "the daemon closed the connection (is it ending, or are there too many "
-				      "clients?)");
+		return ctl_error(ctl,
+				 "the daemon closed the connection (shutting down, or too many clients?)");
 	if (error == -EBADMSG || error == -EMSGSIZE)
-		return ctl_error(ctl, "whoever answers there does not speak Varlink");
+		return ctl_error(ctl, "the program at that socket does not speak Varlink");
 	return ctl_error(ctl, "%s", strerror(-error));
 }
 
@@ -131,7 +118,7 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
 	json_t *reply;
 	int r;
 
-	r = ctl_connect(ctl, &client);
+	r = connect_daemon(ctl, &client);
 	if (r != CTL_OK) {
 		json_decref(parameters);
 		return r;
@@ -141,7 +128,7 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
 	if (r < 0)
 		return call_error(ctl, r);
 	if (error) {
-		r = ctl_reply_error(ctl, error, reply);
+		r = reply_error(ctl, error, reply);
 		json_decref(reply);
 		return r;
 	}
@@ -149,48 +136,31 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
 	return CTL_OK;
 }
 
-/* One reply of a stream. 1 to go on, 0 at its end, -errno, or CTL_FAILED + 1 with a message printed. */
-static int stream_reply(struct ctl *ctl, struct varlink_client *client, int idle_ms,
-			bool (*reply)(json_t *parameters, void *userdata), void *userdata)
-{
-	_cleanup_free_ char *error = NULL;
-	json_t *parameters;
-	bool continues, go_on;
-	int r;
-
-	r = varlink_client_receive(client, idle_ms, &parameters, &error, &continues);
-	if (r == -ETIMEDOUT)
-		return reply(NULL, userdata);
-	if (r < 0)
-		return r;
-	if (error) {
-		r = ctl_reply_error(ctl, error, parameters) + 1;
-	} else {
-		go_on = reply(parameters, userdata);
-		r = go_on && continues;
-	}
-	json_decref(parameters);
-	return r;
-}
-
 int ctl_stream(struct ctl *ctl, const char *method, int idle_ms,
 	       bool (*reply)(json_t *parameters, void *userdata), void *userdata)
 {
 	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	bool wanted = true, continues = true;
 	char name[128];
 	int r;
 
-	r = ctl_connect(ctl, &client);
+	r = connect_daemon(ctl, &client);
 	if (r != CTL_OK)
 		return r;
 	snprintf(name, sizeof(name), INTERFACE "%s", method);
 	r = varlink_client_send(client, name, NULL, true, CTL_CALL_TIMEOUT_MS);
 	if (r < 0)
 		return call_error(ctl, r);
-	do
-		r = stream_reply(ctl, client, idle_ms, reply, userdata);
-	while (r == 1);
-	if (r < 0)
-		return call_error(ctl, r);
-	return r == 0 ? CTL_OK : CTL_FAILED;
+	while (wanted && continues) {
+		_cleanup_free_ char *error = NULL;
+		json_auto_t *parameters = NULL;
+
+		r = varlink_client_receive(client, idle_ms, &parameters, &error, &continues);
+		if (r < 0 && r != -ETIMEDOUT)
+			return call_error(ctl, r);
+		if (error)
+			return reply_error(ctl, error, parameters);
+		wanted = reply(parameters, userdata);
+	}
+	return CTL_OK;
 }

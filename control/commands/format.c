@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * netlogctl format: finds messages in any stream of JSON, however they were wrapped: lines, arrays, bodies of
- * uploads, answers of a collector. Array brackets and commas between values are stepped over, so that an
- * array of any size is read element by element; what can't be read is skipped to the end of its line.
+ * netlogctl format: finds messages in any stream of JSON, however they are wrapped: lines, arrays, bodies of
+ * uploads, responses of a collector. Array brackets and commas between values are skipped, so that an array
+ * of any size is read element by element; after a syntax error the rest of the line is skipped.
  */
 
-#include "control/commands.h"
+#include "control/commands/commands.h"
+
 #include "control/message_table.h"
 
 #include <ctype.h>
 
-/* Moves to where the next value begins. false at the end. */
+/* Moves to the start of the next value; false at the end. */
 static bool skip_to_value(FILE *file)
 {
 	int c;
@@ -24,7 +25,7 @@ static bool skip_to_value(FILE *file)
 	return true;
 }
 
-/* Hands bytes to the JSON parser one by one, so that it takes none beyond its value. */
+/* Gives the JSON parser one byte at a time, so that it takes none beyond its value. */
 struct byte_source {
 	FILE *file;
 	int last;
@@ -41,25 +42,15 @@ static size_t read_byte(void *data, size_t n, void *userdata)
 	return 1;
 }
 
-static void skip_line(struct byte_source *source)
-{
-	while (source->last != EOF && source->last != '\n')
-		source->last = getc(source->file);
-}
-
-static bool has_list(const json_t *object)
-{
-	return json_object_get(object, "virtualTraffic") || json_object_get(object, "subnetTraffic") ||
-	       json_object_get(object, "exitTraffic") || json_object_get(object, "physicalTraffic");
-}
-
 static bool is_message(const json_t *object)
 {
 	if (json_object_get(object, "logtail") && json_is_string(json_object_get(object, "text")))
 		return true;
 	return json_is_string(json_object_get(object, "start")) &&
 	       json_is_string(json_object_get(object, "end")) &&
-	       (json_object_get(object, "logtail") || has_list(object));
+	       (json_object_get(object, "logtail") || json_object_get(object, "virtualTraffic") ||
+		json_object_get(object, "subnetTraffic") || json_object_get(object, "exitTraffic") ||
+		json_object_get(object, "physicalTraffic"));
 }
 
 struct format {
@@ -69,18 +60,10 @@ struct format {
 	size_t n_bad;
 };
 
-static void print_message(struct format *format, const json_t *object)
-{
-	_cleanup_free_ char *line = json_dumps(object, JSON_COMPACT);
-
-	format->n_messages++;
-	if (!line || message_line_print(format->ctl, line, strlen(line), format->resolve) != CTL_OK)
-		format->n_bad++;
-}
-
 /* Depth is bounded by the JSON parser (2048). */
 static void find_messages(struct format *format, json_t *value)
 {
+	_cleanup_free_ char *line = NULL;
 	const char *key;
 	json_t *item;
 	size_t i;
@@ -92,15 +75,18 @@ static void find_messages(struct format *format, json_t *value)
 	}
 	if (!json_is_object(value))
 		return;
-	if (is_message(value)) {
-		print_message(format, value);
+	if (!is_message(value)) {
+		json_object_foreach (value, key, item)
+			find_messages(format, item);
 		return;
 	}
-	json_object_foreach (value, key, item)
-		find_messages(format, item);
+	line = json_dumps(value, JSON_COMPACT);
+	format->n_messages++;
+	if (!line || message_print(format->ctl, line, strlen(line), format->resolve) != CTL_OK)
+		format->n_bad++;
 }
 
-static void format_stream(struct format *format)
+static void print_messages(struct format *format)
 {
 	struct byte_source source = {.file = format->ctl->in};
 
@@ -116,7 +102,8 @@ static void format_stream(struct format *format)
 		}
 		if (format->n_bad++ == 0)
 			ctl_note(format->ctl, "not JSON, skipped to the end of the line: %s", error.text);
-		skip_line(&source);
+		while (source.last != EOF && source.last != '\n')
+			source.last = getc(source.file);
 	}
 }
 
@@ -128,9 +115,9 @@ int cmd_format(struct ctl *ctl, int argc, char **argv)
 
 	if (r != CTL_OK)
 		return r;
-	format_stream(&format);
+	print_messages(&format);
 	if (ferror(ctl->in))
-		return ctl_error(ctl, "can't read standard input");
+		return ctl_error(ctl, "cannot read standard input");
 	if (format.n_bad > 0)
 		return ctl_error(ctl, "%zu part%s of the input could not be read", format.n_bad,
 				 format.n_bad == 1 ? "" : "s");

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* netlogctl flows over a spool. */
+
+#include "control/commands/commands.h"
+
+#include "tests/unit/control/sample_spool.h"
+
+START_TEST(test_flows)
+{
+	static const struct {
+		const char *line, *out;
+	} cases[] = {
+		{"flows",
+		 "CLASS     CONNECTION                             SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual   tcp 100.64.0.1:40000 > server:22   1.00 KiB     500 B       11        5\n"
+		 "virtual   tcp 100.64.0.1:40001 > server:22        0 B      40 B        0        1\n"
+		 "subnet    udp 100.64.0.1:5000 > 10.1.0.9:53      60 B     120 B        1        1\n"
+		 "exit      all                                    60 B       0 B        1        0\n"
+		 "physical  - 100.64.0.2 > 192.0.2.2:51820     1.46 KiB       0 B       12        0\n"},
+		{"flows --by class", "CLASS     TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS\n"
+				     "virtual   all      1.00 KiB     540 B       11        6\n"
+				     "subnet    all          60 B     120 B        1        1\n"
+				     "exit      all          60 B       0 B        1        0\n"
+				     "physical  all      1.46 KiB       0 B       12        0\n"},
+		{"flows --by peer --class virtual",
+		 "CLASS    PEER        SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual  server  1.00 KiB     540 B       11        6\n"},
+		{"flows --by peer --class physical",
+		 "CLASS     PEER            SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "physical  100.64.0.2  1.46 KiB       0 B       12        0\n"},
+		{"flows --by node --addr 10.0.0.0/8",
+		 "CLASS   NODE        SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "subnet  100.64.0.1  60 B     120 B        1        1\n"},
+		{"flows --by port --class virtual",
+		 "CLASS    SERVICE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual  tcp/22   1.00 KiB     540 B       11        6\n"},
+		{"flows --by class --since 2026-11-22T20:01:00Z",
+		 "CLASS  TRAFFIC  SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "exit   all      60 B       0 B        1        0\n"},
+		{"flows --by class --until 2026-11-22T20:00:05Z",
+		 "CLASS     TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual   all        1000 B     500 B       10        5\n"
+		 "physical  all      1.46 KiB       0 B       12        0\n"},
+		{"flows --limit 1 --class virtual",
+		 "CLASS    CONNECTION                            SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual  tcp 100.64.0.1:40000 > server:22  1.00 KiB     500 B       11        5\n"
+		 "… and 1 more\n"},
+		{"flows --addr 192.0.2.77", ""},
+	};
+	struct sample_spool place = sample_spool_make();
+	struct run runs[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		runs[i] = sample_spool_run(&place, cases[i].line);
+	sample_spool_remove(&place);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(runs[i].status, CTL_OK);
+		ck_assert_msg(strcmp(runs[i].out, cases[i].out) == 0, "%s gave\n%s", cases[i].line,
+			      runs[i].out);
+		run_deinit(&runs[i]);
+	}
+}
+END_TEST
+
+START_TEST(test_lines)
+{
+	static const struct {
+		const char *line;
+		unsigned int messages; /* bits */
+	} cases[] = {
+		{"flows --json", 0xf},
+		{"flows --json --class virtual", 0x3},
+		{"flows --json --class subnet", 0x2},
+		{"flows --json --addr 192.0.2.2", 0x1},
+		{"flows --json --since 2026-11-22T20:00:11Z --until 2026-11-22T20:00:13Z", 0x4},
+	};
+	struct sample_spool place = sample_spool_make();
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_lines(&place, cases[i].line, cases[i].messages);
+	sample_spool_remove(&place);
+}
+END_TEST
+
+START_TEST(test_usage)
+{
+	static const char *const lines[] = {
+		"flows --since x",    "flows --until 25:00",
+		"flows --class none", "flows --addr 10.0.0.0/x",
+		"flows --by day",     "flows --limit some",
+		"flows here",	      "flows --since now --until 1h",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_cleanup_run_ struct run run = run_line(NULL, lines[i], NULL);
+
+		ck_assert_msg(run.status == CTL_USAGE, "%s: %d", lines[i], run.status);
+		ck_assert_str_eq(run.out, "");
+	}
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_flows,
+		test_lines,
+		test_usage,
+	};
+
+	return run_suite("flows", tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* netlogctl report: the page, and the file it goes to. */
+
+#include "control/commands/commands.h"
+
+#include "common/file.h"
+#include "tests/unit/control/sample_spool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+START_TEST(test_report)
+{
+	struct sample_spool place = sample_spool_make();
+	_cleanup_free_ char *line = NULL, *file = NULL, *page = NULL;
+	struct run printed = sample_spool_run(&place, "report"), written;
+	struct stat stat_buffer;
+
+	ck_assert_int_gt(asprintf(&file, "%s/upload/report.html", place.directory), 0);
+	ck_assert_int_gt(asprintf(&line, "report --class virtual --output %s", file), 0);
+	written = sample_spool_run(&place, line);
+	ck_assert_int_eq(written.status, CTL_OK);
+	ck_assert_int_eq(stat(file, &stat_buffer), 0);
+	ck_assert_int_eq(file_read(AT_FDCWD, file, 1 << 20, &page, NULL, NULL), 0);
+	sample_spool_remove(&place);
+
+	ck_assert_int_eq(printed.status, CTL_OK);
+	assert_contains(printed.out, "<p>3 messages from 2026-11-22T20:00:00Z to 2026-11-22T20:05:00Z");
+	assert_contains(printed.out, "<tr><td class=\"t\">virtual</td><td>1.00 KiB</td><td>540 "
+				     "B</td><td>11</td><td>6</td></tr>");
+	assert_contains(printed.out, "<td class=\"t\">tcp 100.64.0.1:40000 &gt; server:22</td>");
+	assert_contains(printed.out, "<td class=\"t\">tcp/22</td>");
+	/* Of 96 bars for 300 s: windows that end after 5 s and 10 s, and at the end. */
+	assert_contains(printed.out, "<rect class=\"virtual\" x=\"10.00\"");
+	assert_contains(printed.out, "<rect class=\"exit\" x=\"950.00\"");
+	assert_contains(printed.out, "<li>2026-11-22T20:00:12Z  netlogd: stopped</li>");
+	/* Nothing from elsewhere, nothing that runs. */
+	ck_assert_ptr_null(strstr(printed.out, "<script"));
+	ck_assert_ptr_null(strstr(printed.out, "http:"));
+	ck_assert_ptr_null(strstr(printed.out, "https:"));
+	ck_assert_int_eq(stat_buffer.st_mode & 07777, 0600);
+	ck_assert_ptr_null(strstr(page, "class=\"t\">exit"));
+	run_deinit(&printed);
+	run_deinit(&written);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {test_report};
+
+	return run_suite("report", tests, ARRAY_SIZE(tests));
+}

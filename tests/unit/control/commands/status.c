@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* netlogctl status: the page, line by line, and the same as JSON. */
+
+#include "control/commands/commands.h"
+
+#include "tests/unit/control/run_line.h"
+#include "tests/unit/control/samples.h"
+
+START_TEST(test_status)
+{
+	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "status", ASKED("Status"));
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_str_eq(run.err, "");
+	assert_contains(run.out, "netlogd 0.1.0  running since 2026-11-22T20:00:01Z");
+	assert_contains(run.out, "process     4711, 5.00 MiB resident\n");
+	assert_contains(run.out, "log ID      ab12\n");
+	assert_contains(run.out, "120 connections, 1 message, 3 ms of CPU time\n");
+	assert_contains(run.out, "1234 messages (97.7 KiB) of 1230 windows, all counts add up\n");
+	assert_contains(run.out, "auto: 1 local-addr, 1 route, 0 subnet-route\n");
+	assert_contains(run.out, "tun     counting  ebpf (auto)  tcx       wg0                117  2.00 KiB");
+	assert_contains(run.out, "sock    waiting   wireguard ");
+	assert_contains(run.out, "  sock: wg0 is not there yet\n");
+	assert_contains(run.out, "  sock: look at this\n");
+	assert_contains(run.out, "12 messages, 3.40 MiB of 512 MiB\n");
+	assert_contains(run.out, "DISK        No space left on device\n");
+	assert_contains(run.out, "LOST        5 messages, 4.88 KiB, before they reached the disk\n");
+	assert_contains(run.out, "process 4712, restarted 2 times\n");
+	/* What a server wrote can't play with the terminal. */
+	assert_contains(run.out, "503 ?[31mbusy\n");
+	ck_assert_ptr_null(strchr(run.out, '\033'));
+}
+END_TEST
+
+START_TEST(test_status_json)
+{
+	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "status --json", ASKED("Status"));
+	json_t *status = json_loads(run.out, 0, NULL), *expected = json_of(SAMPLE_STATUS);
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert(json_equal(status, json_object_get(expected, "status")));
+	json_decref(status);
+	json_decref(expected);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_status,
+		test_status_json,
+	};
+
+	return run_suite("status", tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* No daemon, and every kind of error that one can answer with. */
+
+#include "control/daemon_call.h"
+
+#include "tests/unit/control/run_line.h"
+
+START_TEST(test_no_daemon)
+{
+	static const char *const lines[] = {"status", "start",	     "stop", "reload",
+					    "flush",  "routes show", "tail", "metrics"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_cleanup_run_ struct run run = run_line("/nowhere/control.sock", lines[i], NULL);
+
+		ck_assert_int_eq(run.status, CTL_FAILED);
+		ck_assert_str_eq(run.out, "");
+		assert_contains(run.err,
+				"netlogctl: no daemon answers at /nowhere/control.sock. Start it with");
+	}
+}
+END_TEST
+
+START_TEST(test_errors)
+{
+	static const struct {
+		const char *error, *parameters, *message;
+	} errors[] = {
+		{"org.netlogd.control.AlreadyRunning", "{'publicId':'ab'}", "already running, for log ID ab"},
+		{"org.netlogd.control.DeviceUnavailable", "{'device':'tun','reason':'no such thing'}",
+		 "the tun device is not available: no such thing"},
+		{"org.netlogd.control.Failed", "{'reason':'so it is'}",
+		 "the daemon could not do that: so it is"},
+		{"org.netlogd.control.Failed", "{'reason':'a\\u001b[31mb'}", "could not do that: a?[31mb"},
+		{"org.varlink.service.PermissionDenied", "{}",
+		 "only root, the daemon's user and its operators may do this"},
+		{"org.varlink.service.MethodNotImplemented", "{'method':'a.b'}", "does not know a.b"},
+		{"org.example.Else", "{}", "answered with org.example.Else"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		const struct fake_answer answers[] = {{"Start", errors[i].parameters, errors[i].error}};
+		_cleanup_run_ struct run run = run_with(answers, 1, "start", ASKED("Start"));
+
+		ck_assert_int_eq(run.status, CTL_FAILED);
+		ck_assert_str_eq(run.out, "");
+		assert_contains(run.err, errors[i].message);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_no_daemon,
+		test_errors,
+	};
+
+	return run_suite("daemon_call", tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* A spool with four messages, made by the real writer: two windows, a text, and a third window. */
+
+#include "tests/unit/control/run_line.h"
+
+#define SAMPLE_SPOOL_MESSAGES 4
+
+/* In the order of the spool, in single quotes (json_of). */
+extern const char *const sample_spool_messages[SAMPLE_SPOOL_MESSAGES];
+
+struct sample_spool {
+	char directory[32], spool[64], upload[64];
+};
+
+struct sample_spool sample_spool_make(void);
+void sample_spool_remove(const struct sample_spool *place);
+
+/* Runs a command on that spool. */
+struct run sample_spool_run(const struct sample_spool *place, const char *line);
+/* Asserts that a command prints exactly these messages, as lines. messages: bit 0 is the first. */
+void assert_lines(const struct sample_spool *place, const char *line, unsigned int messages);
