@@ -261,7 +261,8 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 	}
 	if (json_number(spool, "lostMessages") > 0) {
 		start_line(ctl, "LOST");
-		print_color(ctl->out, ctl->color, TABLE_RED, "%lld messages, %s, before they reached the disk",
+		print_color(ctl->out, ctl->color, TABLE_RED,
+			    "%lld messages, %s, before they reached the disk",
 			    json_number(spool, "lostMessages"), bytes_of(spool, "lostBytes", bytes));
 		fputc('\n', ctl->out);
 	}

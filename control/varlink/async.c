@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The client on a loop. Requests are written as the socket takes them, replies are handed out one by one, at
- * most a few in one turn of the loop. A callback may free the client: until it returns the memory stays.
+ * Requests are written as the socket takes them; replies are handed out one by one, a few in one turn of the
+ * loop. A callback may free the client: the memory stays until it returns.
  */
 
-#include "control/varlink/client.h"
+#include "control/varlink/async.h"
+
 #include "control/varlink/codec.h"
 #include "control/varlink/message.h"
 #include "control/varlink/output.h"
@@ -33,12 +34,12 @@ struct varlink_async {
 	struct evbuffer *output;
 	struct event *read_event;
 	struct event *write_event;
-	struct event *turn_event; /* goes on with replies that are already here; tells of an end */
+	struct event *turn_event; /* continues with replies that have arrived; reports the end */
 	STAILQ_HEAD(, request) requests;
 	int error; /* why it has ended */
-	bool eof;  /* nothing more comes, but replies may still be here */
+	bool eof;  /* nothing more comes, but replies may be left in the decoder */
 	bool ended;
-	bool told; /* closed() was called */
+	bool reported; /* closed() was called */
 	bool in_callback;
 	bool freed; /* by a callback */
 };
@@ -50,21 +51,16 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata);
 int varlink_async_new(struct event_base *base, int fd, const struct varlink_async_ops *ops, void *userdata,
 		      struct varlink_async **ret_async)
 {
+	_cleanup_close_ int owned = fd;
 	struct varlink_async *async;
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		int r = -errno;
-
-		safe_close(fd);
-		return r;
-	}
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
 	async = calloc(1, sizeof(*async));
-	if (!async) {
-		safe_close(fd);
+	if (!async)
 		return -ENOMEM;
-	}
-	async->fd = fd;
+	async->fd = TAKE_FD(owned);
 	async->ops = ops;
 	async->userdata = userdata;
 	async->decoder.max = (size_t)VARLINK_MESSAGE_MAX * 64;
@@ -109,7 +105,7 @@ void varlink_async_free(struct varlink_async *async)
 	async_disconnect(async);
 	event_freep(&async->turn_event);
 	async->ended = true;
-	async->told = true;
+	async->reported = true;
 	if (async->in_callback) {
 		async->freed = true;
 		return;
@@ -241,7 +237,7 @@ static void async_replies(struct varlink_async *async)
 		event_active(async->turn_event, EV_TIMEOUT, 0);
 }
 
-/* Runs what may call back, and frees afterwards if a callback asked for it. */
+/* Runs what may call back, and afterwards frees the client if a callback asked for it. */
 static void async_call_back(struct varlink_async *async, void (*run)(struct varlink_async *async))
 {
 	async->in_callback = true;
@@ -251,9 +247,9 @@ static void async_call_back(struct varlink_async *async, void (*run)(struct varl
 		varlink_async_free(async);
 }
 
-static void async_tell_end(struct varlink_async *async)
+static void async_report_end(struct varlink_async *async)
 {
-	async->told = true;
+	async->reported = true;
 	if (async->ops->closed)
 		async->ops->closed(async->error, async->userdata);
 }
@@ -266,8 +262,8 @@ static void on_turn(evutil_socket_t fd, short what, void *userdata)
 	(void)what;
 	if (!async->ended)
 		async_call_back(async, async_replies);
-	else if (!async->told)
-		async_call_back(async, async_tell_end);
+	else if (!async->reported)
+		async_call_back(async, async_report_end);
 }
 
 static void on_read(evutil_socket_t fd, short what, void *userdata)
@@ -278,7 +274,7 @@ static void on_read(evutil_socket_t fd, short what, void *userdata)
 	int r;
 
 	(void)what;
-	/* Replies that wait for their turn come first: no more is read than one turn can add to. */
+	/* Replies that wait for their turn come first: the decoder holds one message and one read at most. */
 	if (varlink_decoder_pending(&async->decoder) > async->decoder.max + READ_SIZE) {
 		event_active(async->turn_event, EV_TIMEOUT, 0);
 		return;

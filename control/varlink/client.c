@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The client that waits. Every step has what is left of one deadline; the socket itself never blocks, so
- * that a server which stops in the middle of a message can't hold its client.
+ * Every step has what is left of one deadline; the socket itself never blocks, so that a server that stops in
+ * the middle of a message cannot hang its client.
  */
 
 #include "control/varlink/client.h"
 
-#include "control/varlink/codec.h"
-#include "control/varlink/message.h"
-
 #include "common/time_text.h"
 #include "common/unix_socket.h"
+#include "control/varlink/codec.h"
+#include "control/varlink/message.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +74,7 @@ int varlink_client_new_fd(int fd, struct varlink_client **ret_client)
 
 int varlink_client_connect(const char *path, int timeout_ms, struct varlink_client **ret_client)
 {
-	/* A year is for ever, and can be added to a time. */
+	/* A year instead of for ever: it can be added to a time. */
 	int64_t timeout = timeout_ms < 0 ? 365 * 86400 * NSEC_PER_SEC : timeout_ms * NSEC_PER_MSEC;
 	int fd, r;
 
@@ -128,7 +127,8 @@ static int send_request(struct varlink_client *client, const char *method, json_
 	_cleanup_buffer_ struct buffer output = {};
 	int r;
 
-	r = varlink_encode_request(&output, method, parameters, more);
+	r = varlink_encode_request(&output, method, parameters,
+				   more ? VARLINK_REQUEST_MORE : VARLINK_REQUEST_ONE);
 	if (r < 0)
 		return r;
 	r = send_all(client, output.data, output.length, deadline);
@@ -142,7 +142,7 @@ int varlink_client_send(struct varlink_client *client, const char *method, json_
 	return send_request(client, method, parameters, more, deadline_in(timeout_ms));
 }
 
-/* Reads what is there into the piece, once. 0 with *ret_n 0: nothing. */
+/* One read. *ret_n is 0 if nothing has come. */
 static int read_piece(struct varlink_client *client, size_t *ret_n)
 {
 	ssize_t n;

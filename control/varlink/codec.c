@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The codec of both sides. A stream arrives in pieces of any size; the decoder looks at every byte once
- * (scanned), moves bytes only when half of its buffer is behind it, and never holds more than the owner's
- * largest read beyond one message of the largest size.
+ * A stream arrives in pieces of any size. The decoder scans every byte once, moves bytes only when half of
+ * its buffer has been consumed, and never holds more than one message of the largest size and the owner's
+ * largest read.
  */
 
 #include "control/varlink/codec.h"
@@ -15,7 +15,7 @@ static size_t decoder_max(const struct varlink_decoder *decoder)
 	return decoder->max > 0 ? decoder->max : VARLINK_MESSAGE_MAX;
 }
 
-/* Moves what is left to the front, and overwrites where it and the messages before it stood. */
+/* Moves what is left to the front, and overwrites the rest: it held messages. */
 static void decoder_compact(struct varlink_decoder *decoder)
 {
 	size_t left = decoder->input.length - decoder->consumed;
@@ -38,33 +38,28 @@ void varlink_decoder_deinit(struct varlink_decoder *decoder)
 	decoder->scanned = 0;
 }
 
-/* Where the unfinished message at the end begins. */
-static size_t decoder_tail(const struct varlink_decoder *decoder)
-{
-	const char *end;
-	size_t rest = decoder->input.length - decoder->consumed;
-
-	if (rest == 0)
-		return decoder->input.length;
-	end = memrchr(decoder->input.data + decoder->consumed, '\0', rest);
-	return end ? (size_t)(end - decoder->input.data) + 1 : decoder->consumed;
-}
-
 int varlink_decoder_feed(struct varlink_decoder *decoder, const void *data, size_t n)
 {
+	const char *begin, *end;
+	size_t rest;
+
 	if (decoder->consumed > 0 && decoder->consumed >= decoder->input.length / 2)
 		decoder_compact(decoder);
 	buffer_append(&decoder->input, data, n);
 	if (buffer_error(&decoder->input) < 0)
 		return buffer_error(&decoder->input);
-	/* Only then can there be too much of one message, so that the search for its beginning is rare. */
-	if (varlink_decoder_pending(decoder) > decoder_max(decoder) &&
-	    decoder->input.length - decoder_tail(decoder) > decoder_max(decoder))
-		return -EMSGSIZE;
-	return 0;
+	rest = varlink_decoder_pending(decoder);
+	if (rest <= decoder_max(decoder))
+		return 0;
+	/* How much of it is the unfinished message at the end? */
+	begin = decoder->input.data + decoder->consumed;
+	end = memrchr(begin, '\0', rest);
+	if (end)
+		rest -= (size_t)(end - begin) + 1;
+	return rest > decoder_max(decoder) ? -EMSGSIZE : 0;
 }
 
-/* Whether there are no more values in a message than there may be. */
+/* Whether a message has no more values than it may have. */
 static bool has_few_values(const struct varlink_decoder *decoder, const char *message, size_t n)
 {
 	size_t values = 0;

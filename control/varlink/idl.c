@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A reader of interface descriptions that walks the text: over a type alone, or over a type and a value
- * beside it. Descriptions are small and calls are few, so looking a name up from the top each time costs
- * nothing that matters, and nothing has to be kept in step with the text.
+ * Walks the text of a description: a type alone, or a type and a value side by side. Descriptions are small
+ * and calls are few, so looking up each name from the top is cheap, and there is no tree to keep in step with
+ * the text.
  */
 
 #include "control/varlink/idl.h"
@@ -17,7 +17,7 @@ struct cursor {
 	const char *text;
 	const char *at;
 	unsigned int nesting;
-	char *wrong; /* where the name of a wrong member of the outermost struct goes; or NULL */
+	char *wrong; /* gets the name of a wrong member of the outermost struct; or NULL */
 };
 
 static void skip_blanks(struct cursor *cursor)
@@ -39,7 +39,7 @@ static bool take(struct cursor *cursor, const char *token)
 	return true;
 }
 
-/* A word of letters, digits and underscores. Its length; 0 if there is none. */
+/* A word of letters, digits and underscores. Its length, which may be 0. */
 static size_t take_word(struct cursor *cursor, const char **ret_word)
 {
 	const char *word;
@@ -84,40 +84,23 @@ static int walk_named_type(struct cursor *cursor, const json_t *value)
 	return value ? walk_type(&definition, value) : 0;
 }
 
-static int walk_array(struct cursor *cursor, const json_t *value)
-{
-	struct cursor element = *cursor;
-	size_t i;
-	json_t *item;
-
-	if (value && !json_is_array(value))
-		return -EINVAL;
-	json_array_foreach ((json_t *)value, i, item) {
-		int r;
-
-		element = *cursor;
-		r = walk_type(&element, item);
-		if (r < 0)
-			return r;
-	}
-	return walk_type(cursor, NULL);
-}
-
-static int walk_map(struct cursor *cursor, json_t *value)
+/* The type of all elements of an array or a map, after its brackets. */
+static int walk_elements(struct cursor *cursor, json_t *value)
 {
 	struct cursor element;
 	const char *key;
 	json_t *item;
+	size_t i;
 
-	if (value && !json_is_object(value))
-		return -EINVAL;
-	json_object_foreach (value, key, item) {
-		int r;
-
+	json_array_foreach (value, i, item) {
 		element = *cursor;
-		r = walk_type(&element, item);
-		if (r < 0)
-			return r;
+		if (walk_type(&element, item) < 0)
+			return -EINVAL;
+	}
+	json_object_foreach (value, key, item) {
+		element = *cursor;
+		if (walk_type(&element, item) < 0)
+			return -EINVAL;
 	}
 	return walk_type(cursor, NULL);
 }
@@ -156,7 +139,7 @@ static void set_wrong(struct cursor *cursor, const char *word, size_t n)
 	cursor->wrong[n] = '\0';
 }
 
-/* One member of a struct, after its name. *known counts those that the object holds. */
+/* One member of a struct, after its name. *known counts those that the object has. */
 static int walk_member(struct cursor *cursor, const char *word, size_t n, const json_t *object, size_t *known)
 {
 	const json_t *value;
@@ -180,7 +163,7 @@ static int walk_member(struct cursor *cursor, const char *word, size_t n, const 
 	return r;
 }
 
-/* Names the first member that no member of the struct is. */
+/* Names the first member that the struct does not have. */
 static void find_unknown(struct cursor *cursor, json_t *object)
 {
 	const char *key;
@@ -254,9 +237,9 @@ static int walk_type(struct cursor *cursor, const json_t *value)
 	if (take(cursor, "?") && json_is_null(value))
 		value = NULL;
 	if (take(cursor, "[]"))
-		r = walk_array(cursor, value);
+		r = !value || json_is_array(value) ? walk_elements(cursor, (json_t *)value) : -EINVAL;
 	else if (take(cursor, "[string]"))
-		r = walk_map(cursor, (json_t *)value);
+		r = !value || json_is_object(value) ? walk_elements(cursor, (json_t *)value) : -EINVAL;
 	else if (take(cursor, "("))
 		r = walk_struct(cursor, value);
 	else
@@ -265,7 +248,7 @@ static int walk_type(struct cursor *cursor, const json_t *value)
 	return r;
 }
 
-/* "interface a.b.c" at the top; the cursor goes behind it. */
+/* Moves over "interface a.b.c" at the top. */
 static bool take_interface(struct cursor *cursor, const char *interface)
 {
 	size_t n = strlen(interface);
@@ -279,7 +262,8 @@ static bool take_interface(struct cursor *cursor, const char *interface)
 	return *cursor->at == '\0' || isspace((unsigned char)*cursor->at);
 }
 
-/* Moves over one definition; its keyword, name, and where its type begins. 1, 0 at the end, or -EINVAL. */
+/* Moves over one definition: its keyword, its name, and where its type begins. 1, 0 at the end, or -EINVAL.
+ */
 static int next_definition(struct cursor *cursor, const char **ret_keyword, size_t *ret_keyword_n,
 			   const char **ret_name, size_t *ret_n, struct cursor *ret_type)
 {
@@ -308,7 +292,7 @@ static int next_definition(struct cursor *cursor, const char **ret_keyword, size
 	return *cursor->at == '(' && walk_type(cursor, NULL) == 0 ? 1 : -EINVAL;
 }
 
-/* Moves over a definition without looking into it: parentheses are balanced in a checked text. */
+/* Moves over a type unread: parentheses are balanced in a checked text. */
 static void skip_parentheses(struct cursor *cursor)
 {
 	int depth = 0;
@@ -352,17 +336,9 @@ static bool find_definition(const char *text, const char *keyword, const char *n
 	}
 }
 
-/* Types, methods and errors share one space of names; readers of others refuse what breaks it. */
-static bool is_first_of_name(const char *text, const char *name, size_t n, const struct cursor *type)
-{
-	struct cursor first;
-
-	return find_definition(text, NULL, name, n, &first) && first.at == type->at;
-}
-
 int varlink_idl_check(const char *text, const char *interface, unsigned int *ret_line)
 {
-	struct cursor cursor = {.text = text, .at = text}, type;
+	struct cursor cursor = {.text = text, .at = text}, type, first;
 	const char *keyword, *name;
 	size_t keyword_n, n;
 	int r = -EINVAL;
@@ -370,7 +346,8 @@ int varlink_idl_check(const char *text, const char *interface, unsigned int *ret
 	if (take_interface(&cursor, interface)) {
 		do {
 			r = next_definition(&cursor, &keyword, &keyword_n, &name, &n, &type);
-			if (r > 0 && !is_first_of_name(text, name, n, &type))
+			/* Types, methods and errors share one namespace; other parsers enforce it. */
+			if (r > 0 && (!find_definition(text, NULL, name, n, &first) || first.at != type.at))
 				r = -EINVAL;
 		} while (r > 0);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The interface files' texts, which the build puts into the programs: .varlink files of this folder. */
+/* The texts of the .varlink files in control/, which the build puts into the programs. */
 
 extern const char interface_control[];	       /* org.netlogd.control */
 extern const char interface_upload[];	       /* org.netlogd.upload */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Requests and replies as JSON, by https://varlink.org/Wire-Protocol: made and read in one place. */
+/* Requests and replies as JSON, as in https://varlink.org/Wire-Protocol. */
 
 #include "control/varlink/message.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The two shapes of a Varlink message, request and reply, as both kinds of client need them. */
+/* Requests and replies as both kinds of client need them. */
 
 #include "common/buffer.h"
 
@@ -18,9 +18,9 @@ enum varlink_request_kind {
 int varlink_encode_request(struct buffer *output, const char *method, json_t *parameters,
 			   enum varlink_request_kind kind);
 /*
- * Takes a reply apart. Parameters: a new reference, an empty object if there are none. *ret_error: the
- * error's name, owned by the caller, or NULL. ret_continues may be NULL. 0, -ENOMEM, or -EBADMSG when it is
- * no reply.
+ * Parses a reply. Parameters: a new reference, an empty object if there are none. *ret_error: the error's
+ * name, owned by the caller, or NULL. ret_continues may be NULL. 0, -ENOMEM, or -EBADMSG when it is not a
+ * reply.
  */
 int varlink_parse_reply(const json_t *message, json_t **ret_parameters, char **ret_error,
 			bool *ret_continues);

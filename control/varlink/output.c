@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* evbuffer_write() with MSG_NOSIGNAL: a peer that goes must not end whoever links this library. */
+/* evbuffer_write() with MSG_NOSIGNAL: a peer that goes away must not end the program that links this library.
+ */
 
 #include "control/varlink/output.h"
 

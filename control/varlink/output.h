@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Writing what waits for a socket, for both sides on a loop. */
+/* Writing queued output to a socket, for client and server on a loop. */
 
 #include <sys/types.h>
 

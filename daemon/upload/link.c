@@ -10,7 +10,7 @@
 #include "common/json_set.h"
 #include "common/log.h"
 #include "common/time_text.h"
-#include "control/varlink/client.h"
+#include "control/varlink/async.h"
 #include "daemon/upload/broker/broker.h"
 #include "daemon/upload/sink/sink.h"
 

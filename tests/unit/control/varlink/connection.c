@@ -1,13 +1,102 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The server core against clients that misbehave, and against the end of its own means. */
+/* Clients that misbehave, go away or take their time: turns, limits, and who is served first. */
 
-#include "tests/unit/control/varlink/server_fixture.h"
+#include "control/varlink/connection.h"
 
 #include "common/buffer.h"
+#include "tests/unit/control/varlink/server_fixture.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <time.h>
+
+START_TEST(test_byte_by_byte)
+{
+	static const char request[] =
+		"{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"x\"}}";
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	for (size_t i = 0; i < sizeof(request); i++) {
+		peer_send_bytes(&peer, request + i, 1);
+		ck_assert_int_eq(event_base_loop(f.base, EVLOOP_ONCE), 0);
+	}
+	assert_json(peer_receive(&peer), SAID("x"));
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* A client that is no longer an operator loses its connection, and with it its stream. */
+START_TEST(test_no_operator_any_more)
+{
+	struct fixture f;
+	struct peer stream, other;
+
+	fixture_init(&f, NULL);
+	f.operators = false;
+	peer_connect(&other, &f);
+	f.operators = true;
+	peer_connect(&stream, &f);
+	peer_send(&stream, "{'method':'org.example.test.Stream','more':true}");
+	turn_until(f.base, f.kept != NULL);
+	varlink_server_check_operators(f.server);
+	ck_assert_int_eq(event_base_loop(f.base, EVLOOP_NONBLOCK), 0);
+	ck_assert_uint_eq(f.n_closed, 0);
+	f.operators = false;
+	varlink_server_check_operators(f.server);
+	turn_until(f.base, f.n_closed == 1);
+	expect_cut_off(&stream);
+	expect(&other, SAY("still here"), SAID("still here"));
+	peer_close(&stream);
+	peer_close(&other);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* A client that goes while one of its requests waits behind a stream leaves nothing behind. */
+START_TEST(test_gone_with_a_request_waiting)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
+	peer_send(&peer, SAY("never"));
+	turn_until(f.base, f.kept != NULL);
+	ck_assert_int_eq(event_base_loop(f.base, EVLOOP_NONBLOCK), 0);
+	peer_close(&peer);
+	turn_until(f.base, f.n_closed == 1);
+	ck_assert_uint_eq(counters(&f).clients, 0);
+	ck_assert_uint_eq(json_array_size(f.order), 0);
+	fixture_deinit(&f);
+}
+END_TEST
+
+/* A client that says it will send no more still gets what it is owed. */
+START_TEST(test_half_closed)
+{
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	peer_send(&peer, METHOD("Later"));
+	peer_send(&peer, SAY("after"));
+	ck_assert_int_eq(shutdown(peer.fd, SHUT_WR), 0);
+	turn_until(f.base, f.kept != NULL);
+	ck_assert_int_eq(varlink_call_reply(f.kept, json_pack("{si}", "number", 1)), 0);
+	varlink_call_unref(TAKE_PTR(f.kept));
+	assert_json(peer_receive(&peer), "{'parameters':{'number':1}}");
+	assert_json(peer_receive(&peer), SAID("after"));
+	turn_until(f.base, peer.eof);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
 
 START_TEST(test_garbage)
 {
@@ -85,7 +174,7 @@ START_TEST(test_too_large)
 }
 END_TEST
 
-/* As many values as a request may have are looked at, and no more; fewer of a client that may only look. */
+/* A request may have only so many values, and fewer from a client that is not an operator. */
 START_TEST(test_too_many_values)
 {
 	static const struct {
@@ -126,7 +215,7 @@ START_TEST(test_too_many_values)
 }
 END_TEST
 
-/* A client that is no operator gets eight requests in 40 ms, however many it sends at once. */
+/* A client that is not an operator gets eight requests in 40 ms, however many it sends at once. */
 START_TEST(test_asks_without_end)
 {
 	struct timespec begin, end;
@@ -147,7 +236,7 @@ START_TEST(test_asks_without_end)
 		ms = (end.tv_sec - begin.tv_sec) * 1000 + (end.tv_nsec - begin.tv_nsec) / 1000000;
 		ck_assert_uint_le(counters(&f).calls, (uint64_t)(ms / 40 + 1) * 8);
 	}
-	/* It is only that one who waits. */
+	/* Only that client waits. */
 	expect(&other, SAY("x"), SAID("x"));
 	/* An operator may ask as fast as the loop turns. */
 	f.operators = true;
@@ -258,7 +347,7 @@ START_TEST(test_gone_before_its_answer)
 	struct fixture f;
 	struct peer peer;
 
-	/* Without a signal: whoever uses the server need not have thought of SIGPIPE. */
+	/* Without a signal: users of the server need not think of SIGPIPE. */
 	fixture_init(&f, NULL);
 	peer_connect(&peer, &f);
 	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
@@ -271,7 +360,7 @@ START_TEST(test_gone_before_its_answer)
 }
 END_TEST
 
-/* Whoever asks on and on without reading is not served beyond a bound, and cut off after a while. */
+/* A client that keeps asking without reading is served up to a bound, and cut off after a while. */
 START_TEST(test_asks_and_does_not_read)
 {
 	struct varlink_server_options options = {.idle_in_message_ms = 200};
@@ -291,7 +380,7 @@ START_TEST(test_asks_and_does_not_read)
 }
 END_TEST
 
-/* Much more than a socket holds arrives whole, and what was asked behind it too. */
+/* Answers much larger than a socket holds arrive whole, and so do those behind them. */
 START_TEST(test_large_answers)
 {
 	struct fixture f;
@@ -314,69 +403,7 @@ START_TEST(test_large_answers)
 }
 END_TEST
 
-/* Listens on a name that the kernel chooses (abstract: it leaves nothing behind). */
-static socklen_t listen_somewhere(struct fixture *f, struct sockaddr_un *ret_name)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	socklen_t size = sizeof(*ret_name);
-
-	*ret_name = (struct sockaddr_un){.sun_family = AF_UNIX};
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)ret_name, sizeof(sa_family_t)), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)ret_name, &size), 0);
-	ck_assert_int_eq(listen(fd, 100), 0);
-	ck_assert_int_eq(varlink_server_listen(f->server, fd), 0);
-	return size;
-}
-
-static int connect_to(const struct sockaddr_un *name, socklen_t size)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(connect(fd, (const struct sockaddr *)name, size), 0);
-	return fd;
-}
-
-static void fill_up(bool operators, size_t max, size_t expected)
-{
-	struct varlink_server_options options = {.max_clients = max};
-	struct sockaddr_un name;
-	struct peer peers[70];
-	struct fixture f;
-	socklen_t size;
-
-	fixture_init(&f, &options);
-	f.operators = operators;
-	size = listen_somewhere(&f, &name);
-	for (size_t i = 0; i < expected + 2; i++)
-		peer_init(&peers[i], &f, connect_to(&name, size));
-	expect_cut_off(&peers[expected]);
-	expect_cut_off(&peers[expected + 1]);
-	ck_assert_uint_eq(counters(&f).clients, expected);
-	ck_assert_uint_eq(counters(&f).refused, 2);
-	/* One that goes makes room for another. */
-	peer_close(&peers[0]);
-	peer_close(&peers[expected]);
-	turn_until(f.base, counters(&f).clients == expected - 1);
-	peer_init(&peers[0], &f, connect_to(&name, size));
-	expect(&peers[0], SAY("room"), SAID("room"));
-	expect(&peers[expected - 1], SAY("last"), SAID("last"));
-	for (size_t i = 0; i < expected + 2; i++)
-		if (i != expected)
-			peer_close(&peers[i]);
-	fixture_deinit(&f);
-}
-
-START_TEST(test_too_many_clients)
-{
-	fill_up(true, 0, 64);
-	/* The last quarter is for operators. */
-	fill_up(false, 0, 48);
-	fill_up(false, 8, 6);
-}
-END_TEST
-
-/* Operators take none of the places that others have, while there is room at all. */
+/* Operators take none of the places of others while there is room at all. */
 START_TEST(test_operators_and_others)
 {
 	struct varlink_server_options options = {.max_clients = 8};
@@ -395,7 +422,7 @@ START_TEST(test_operators_and_others)
 		ck_assert_int_eq(varlink_server_add_connection(f.server, fds[0]), -EUSERS);
 		safe_close(fds[1]);
 	}
-	/* The place of one who may only look is free again for another, and for no third. */
+	/* The place of a client that is not an operator is free for one more, and not for two. */
 	peer_close(&peers[7]);
 	turn_until(f.base, counters(&f).clients == 7);
 	f.operators = false;
@@ -413,90 +440,13 @@ START_TEST(test_operators_and_others)
 }
 END_TEST
 
-static void on_tick(evutil_socket_t fd, short what, void *userdata)
-{
-	(void)fd;
-	(void)what;
-	++*(int *)userdata;
-}
-
-/* Without a descriptor left a client waits, the loop rests, and the client is served when there is one. */
-START_TEST(test_no_descriptors)
-{
-	struct timeval tick = {.tv_usec = 20000};
-	struct rlimit limit, none;
-	struct sockaddr_un name;
-	struct fixture f;
-	struct peer peer;
-	int fd, turns = 0, ticks = 0;
-	struct event *timer;
-	socklen_t size;
-
-	fixture_init(&f, NULL);
-	size = listen_somewhere(&f, &name);
-	fd = connect_to(&name, size);
-	timer = event_new(f.base, -1, EV_PERSIST, on_tick, &ticks);
-	evtimer_add(timer, &tick);
-	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	none = limit;
-	none.rlim_cur = (rlim_t)fd + 1;
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	while (ticks < 15) {
-		ck_assert_int_eq(event_base_loop(f.base, EVLOOP_ONCE), 0);
-		turns++;
-	}
-	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_uint_ge(counters(&f).accept_errors, 2);
-	/* 300 ms: the ticks, and a try each 100 ms. */
-	ck_assert_int_le(turns, 30);
-	peer_init(&peer, &f, fd);
-	expect(&peer, SAY("served"), SAID("served"));
-	event_free(timer);
-	peer_close(&peer);
-	fixture_deinit(&f);
-}
-END_TEST
-
-START_TEST(test_server_goes_first)
-{
-	struct fixture f;
-	struct peer peer;
-
-	fixture_init(&f, NULL);
-	peer_connect(&peer, &f);
-	peer_send(&peer, METHOD("Later"));
-	turn_until(f.base, f.kept != NULL);
-	varlink_server_free(TAKE_PTR(f.server));
-	ck_assert_uint_eq(f.n_closed, 1);
-	expect_cut_off(&peer);
-	peer_close(&peer);
-	fixture_deinit(&f);
-}
-END_TEST
-
-START_TEST(test_kept_call_outlives_all)
-{
-	struct varlink_call *call;
-	struct fixture f;
-	struct peer peer;
-
-	fixture_init(&f, NULL);
-	peer_connect(&peer, &f);
-	peer_send(&peer, METHOD("Later"));
-	turn_until(f.base, f.kept != NULL);
-	call = varlink_call_ref(f.kept);
-	peer_close(&peer);
-	turn_until(f.base, f.n_closed == 1);
-	fixture_deinit(&f);
-	ck_assert_int_eq(varlink_call_reply(call, json_pack("{si}", "number", 1)), -ENOTCONN);
-	ck_assert_uint_eq(varlink_call_pending(call), 0);
-	varlink_call_unref(call);
-}
-END_TEST
-
 int main(void)
 {
 	const TTest *const tests[] = {
+		test_byte_by_byte,
+		test_no_operator_any_more,
+		test_gone_with_a_request_waiting,
+		test_half_closed,
 		test_garbage,
 		test_too_large,
 		test_too_many_values,
@@ -507,12 +457,8 @@ int main(void)
 		test_gone_before_its_answer,
 		test_asks_and_does_not_read,
 		test_large_answers,
-		test_too_many_clients,
 		test_operators_and_others,
-		test_no_descriptors,
-		test_server_goes_first,
-		test_kept_call_outlives_all,
 	};
 
-	return run_suite("varlink_limits", tests, ARRAY_SIZE(tests));
+	return run_suite("varlink_connection", tests, ARRAY_SIZE(tests));
 }
