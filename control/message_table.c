@@ -120,21 +120,6 @@ static void print_overflow(struct ctl *ctl, const char *device, const struct cou
 	fputc('\n', ctl->out);
 }
 
-static void print_head(struct ctl *ctl, const struct message *message)
-{
-	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX], number[40] = "";
-	const char *name = message->node_id;
-
-	time_format(message->start, start);
-	/* Both ends are inclusive. */
-	units_duration(message->end - message->start + 1, duration);
-	if (message->proc_seq)
-		snprintf(number, sizeof(number), "  #%llu", (unsigned long long)message->proc_seq);
-	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s%s%s%s", start, duration, name ? "  node " : "",
-		    name ? name : "", number);
-	fputc('\n', ctl->out);
-}
-
 static void print_text(struct ctl *ctl, const struct message *message)
 {
 	char time[TIME_TEXT_MAX] = "";
@@ -155,13 +140,21 @@ static int print_window(struct ctl *ctl, const struct message *message, bool res
 		{"TX PKTS", TABLE_RIGHT}, {"TX BYTES", TABLE_RIGHT},
 		{"RX PKTS", TABLE_RIGHT}, {"RX BYTES", TABLE_RIGHT},
 	};
+	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX], number[40] = "";
 	_cleanup_(table_freep) struct table *table = NULL;
+	const char *node = message->node_id;
 	int r;
 
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(ctl, "out of memory");
 	r = add_entries(table, message, resolve);
-	print_head(ctl, message);
+	time_format(message->start, start);
+	units_duration(message->end - message->start + 1, duration); /* both ends are inclusive */
+	if (message->proc_seq)
+		snprintf(number, sizeof(number), "  #%llu", (unsigned long long)message->proc_seq);
+	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s%s%s%s", start, duration, node ? "  node " : "",
+		    node ? node : "", number);
+	fputc('\n', ctl->out);
 	if (table_rows(table) > 0 && table_print(table, ctl->out, ctl->color, 0) < 0)
 		return ctl_error(ctl, "out of memory");
 	print_overflow(ctl, "tun", &message->overflow_tun);

@@ -82,6 +82,7 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 		{.name = "spool", .value = &texts.spool},
 	};
 	struct flows_run run = {.ctl = ctl};
+	_cleanup_(flow_sum_freep) struct flow_sum *sum = NULL;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
 	size_t n;
@@ -94,20 +95,21 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 		r = spool_source_open(ctl, texts.spool, &path, &fd);
 	if (r != CTL_OK)
 		return r;
-	if (flow_sum_new(run.choice.group, &run.sum) < 0)
+	if (flow_sum_new(run.choice.group, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
+	run.sum = sum;
 	r = spool_source_read(ctl, path, fd, run.choice.filter.since, on_message, &run);
-	if (r == CTL_OK && run.no_memory)
-		r = ctl_error(ctl, "out of memory");
-	if (r == CTL_OK && run.n_bad > 0)
+	if (r != CTL_OK)
+		return r;
+	if (run.no_memory)
+		return ctl_error(ctl, "out of memory");
+	if (run.n_bad > 0)
 		ctl_note(ctl, "%zu messages in %s could not be read", run.n_bad, path);
-	if (r == CTL_OK && !ctl->json) {
-		flow_sum_sorted(run.sum, &n);
-		if (n > 0)
-			r = flow_table_print(ctl, run.sum, &run.choice, 0, 0, 0);
-		else
-			ctl_note(ctl, "no such traffic in %s", path);
-	}
-	flow_sum_free(run.sum);
-	return r;
+	if (ctl->json)
+		return CTL_OK;
+	flow_sum_sorted(sum, &n);
+	if (n > 0)
+		return flow_table_print(ctl, sum, &run.choice, 0, 0, 0);
+	ctl_note(ctl, "no such traffic in %s", path);
+	return CTL_OK;
 }

@@ -218,24 +218,13 @@ static int write_report(struct report *report, const char *path, const char *out
 	return CTL_OK;
 }
 
-static int make_report(struct report *report, const char *given, const char *output)
+static void report_deinit(struct report *report)
 {
-	_cleanup_free_ char *path = NULL;
-	_cleanup_close_ int fd = -1;
-	int r;
-
-	r = spool_source_open(report->ctl, given, &path, &fd);
-	if (r != CTL_OK)
-		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(report->sums); i++)
-		if (flow_sum_new((enum flow_group)i, &report->sums[i]) < 0)
-			return ctl_error(report->ctl, "out of memory");
-	r = spool_source_read(report->ctl, path, fd, report->filter.since, on_message, report);
-	if (r == CTL_OK && report->no_memory)
-		r = ctl_error(report->ctl, "out of memory");
-	if (r == CTL_OK)
-		r = write_report(report, path, output);
-	return r;
+		flow_sum_free(report->sums[i]);
+	for (size_t i = 0; i < EVENTS_MAX; i++)
+		free(report->events[i]);
+	free(report->points);
 }
 
 int cmd_report(struct ctl *ctl, int argc, char **argv)
@@ -247,7 +236,9 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
 		{.name = "spool", .value = &texts.spool}, {.name = "output", .value = &output},
 	};
-	struct report report = {.ctl = ctl};
+	_cleanup_(report_deinit) struct report report = {.ctl = ctl};
+	_cleanup_free_ char *path = NULL;
+	_cleanup_close_ int fd = -1;
 	struct flow_choice choice;
 	int r;
 
@@ -259,11 +250,16 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	if (!output && ctl->out_is_terminal)
 		return ctl_usage(ctl, "not printing HTML to a terminal; use --output FILE");
 	report.filter = choice.filter;
-	r = make_report(&report, texts.spool, output);
+	r = spool_source_open(ctl, texts.spool, &path, &fd);
+	if (r != CTL_OK)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(report.sums); i++)
-		flow_sum_free(report.sums[i]);
-	for (size_t i = 0; i < EVENTS_MAX; i++)
-		free(report.events[i]);
-	free(report.points);
-	return r;
+		if (flow_sum_new((enum flow_group)i, &report.sums[i]) < 0)
+			return ctl_error(ctl, "out of memory");
+	r = spool_source_read(ctl, path, fd, report.filter.since, on_message, &report);
+	if (r != CTL_OK)
+		return r;
+	if (report.no_memory)
+		return ctl_error(ctl, "out of memory");
+	return write_report(&report, path, output);
 }

@@ -139,6 +139,7 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 		{.name = "addr", .value = &texts.addr}, {.name = "limit", .value = &texts.limit},
 		{.name = "count", .value = &count},
 	};
+	_cleanup_(flow_sum_freep) struct flow_sum *sum = NULL;
 	struct top top = {.ctl = ctl};
 	int r;
 
@@ -149,11 +150,11 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (count && (parse_u64(count, &top.windows_left) < 0 || top.windows_left == 0))
 		return ctl_usage(ctl, "--count: a number of windows");
-	if (flow_sum_new(top.choice.group, &top.sum) < 0)
+	if (flow_sum_new(top.choice.group, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
+	top.sum = sum;
 	r = ctl_stream(ctl, "Tail", MOMENT_MS, on_reply, &top);
 	if (top.pending && r == CTL_OK && top.status == CTL_OK)
 		show_window(&top);
-	flow_sum_free(top.sum);
 	return r != CTL_OK ? r : top.status;
 }
