@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One table for all groups: only the column of what was summed up has a title of its own. */
+/* One table for all groups: only the title of the second column depends on the group. */
 
 #include "control/flow_table.h"
 

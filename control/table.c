@@ -127,7 +127,7 @@ static size_t text_width(const char *text)
 	return width;
 }
 
-/* A heading is a line of its own; a cell counts towards its row even if there is no memory for it. */
+/* A heading takes a whole line; a cell counts towards its row even if there is no memory for it. */
 _printf_(4, 0) static void add_cell(struct table *table, enum table_color color, bool heading,
 				    const char *format, va_list arguments)
 {

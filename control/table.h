@@ -30,7 +30,7 @@ DEFINE_CLEANUP(struct table *, table_free);
 /* The next cell; a row is full when every column has one. Errors stick until the table is printed. */
 void table_cell(struct table *table, const char *format, ...) _printf_(2, 3);
 void table_cell_color(struct table *table, enum table_color color, const char *format, ...) _printf_(3, 4);
-/* A line of its own across all columns, between rows. */
+/* A line across all columns, between rows. */
 void table_heading(struct table *table, const char *format, ...) _printf_(2, 3);
 size_t table_rows(const struct table *table);
 

@@ -62,7 +62,7 @@ struct varlink_call *varlink_call_ref(struct varlink_call *call);
 /* The last reference to a call that was never answered answers it: Failed. */
 void varlink_call_unref(struct varlink_call *call);
 DEFINE_CLEANUP(struct varlink_call *, varlink_call_unref);
-/* It wants no answer: it goes on without its client. */
+/* A oneway call has no answer: it continues without its client. */
 bool varlink_call_is_oneway(const struct varlink_call *call);
 bool varlink_call_wants_more(const struct varlink_call *call);
 /* The client has gone, or the call has been answered in full. */
@@ -70,8 +70,8 @@ bool varlink_call_is_closed(const struct varlink_call *call);
 uid_t varlink_call_peer_uid(const struct varlink_call *call);
 /* Whether the client may call privileged methods. */
 bool varlink_call_is_privileged(const struct varlink_call *call);
-/* Bytes queued to the client and not yet taken: a stream that grows past its bound is the method's to thin
- * out; past max_output the client is cut off. */
+/* Bytes queued and not yet taken by the client. A method must thin out a stream that grows too large; past
+ * max_output the client is cut off. */
 size_t varlink_call_pending(const struct varlink_call *call);
 /*
  * Called once if the client goes before the last answer, always from the loop (or varlink_server_free), never

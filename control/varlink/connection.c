@@ -37,6 +37,7 @@
 #define LINGER_MS 1000
 /* With this much output waiting, a client's next request waits until it has taken some. */
 #define OUTPUT_ENOUGH (256 * 1024)
+
 static void on_read(evutil_socket_t fd, short what, void *userdata);
 static void on_write(evutil_socket_t fd, short what, void *userdata);
 static void on_turn(evutil_socket_t fd, short what, void *userdata);

@@ -3,7 +3,7 @@
 
 /*
  * The clients of a Varlink server: sockets, buffers, turns and limits. A connection decodes requests, hands
- * them to the operations of whoever made the pool, and sends what comes back; it knows nothing of methods.
+ * them to the operations of the pool's owner, and sends what comes back; it knows nothing of methods.
  *
  * A client costs at most one message and one read of input, and max_output and one answer of output. In one
  * turn of the loop a client gets one read and a few requests, so that none can starve the others, and the
@@ -115,7 +115,7 @@ bool varlink_connection_is_operator(const struct varlink_connection *client);
 
 /* Handles the client's next request in another turn of the loop. */
 void varlink_connection_wake(struct varlink_connection *client);
-/* Disconnects the client in another turn, so that nobody is told of its end while answering it. */
+/* Disconnects the client in another turn, so that no call is closed while it is being answered. */
 void varlink_connection_close_later(struct varlink_connection *client);
 /*
  * Queues a message and sends what the socket takes at once. 0; -ENOMEM; -ENOBUFS when the client has not

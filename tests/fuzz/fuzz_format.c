@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* netlogctl format reads what others have stored: any bytes give a table or an error, never control codes. */
+/* netlogctl format reads what others stored: any bytes give a table or an error, never control characters. */
 
 #include "common/cleanup.h"
 #include "control/commands/dispatch.h"

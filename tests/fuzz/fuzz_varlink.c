@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a client of the control socket may send. The decoder gives the same messages however the stream is
- * cut; and the server, with the real interface, answers or cuts off, but always comes to an end with it,
- * whether the client waits for its answers, or goes when it has sent everything, or after a few answers.
+ * cut. The server, with the real interface, answers or cuts off, but always finishes with the client, whether
+ * it waits for its answers, or goes when it has sent everything, or after a few answers.
  */
 
 #include "common/cleanup.h"
@@ -15,7 +15,7 @@
 #include <event2/event.h>
 #include <sys/socket.h>
 
-/* Everything that comes out of a stream, written again; and how it ended. */
+/* Everything decoded from a stream, encoded again; and how it ended. */
 static int decode(const uint8_t *data, size_t size, size_t piece, struct buffer *ret_text)
 {
 	struct varlink_decoder decoder = {.max = 4096};
@@ -25,7 +25,7 @@ static int decode(const uint8_t *data, size_t size, size_t piece, struct buffer 
 	for (size_t i = 0; i < size && r == 0; i += piece) {
 		r = varlink_decoder_feed(&decoder, data + i, MIN(piece, size - i));
 		while (r == 0 && (r = varlink_decoder_next(&decoder, &message)) > 0) {
-			/* A number that JSON can hold and a double can't has no text. */
+			/* Numbers that fit JSON but not a double have no text. */
 			(void)varlink_encode(ret_text, message);
 			json_decref(message);
 			r = 0;
@@ -79,7 +79,7 @@ static const struct varlink_interface interface = {
 	.n_methods = ARRAY_SIZE(methods),
 };
 
-/* Gives the server all of it, and takes its answers, until either end has had enough. */
+/* Sends all of it to the server and reads the answers, until either end stops. */
 static void talk(struct event_base *base, int fd, const uint8_t *data, size_t size, size_t patience)
 {
 	char answers[4096];
@@ -127,7 +127,7 @@ static void check_server(const uint8_t *data, size_t size, size_t patience, bool
 	REQUIRE(varlink_server_add_connection(server, fds[0]) == 0);
 	talk(base, fds[1], data, size, patience);
 	safe_close(fds[1]);
-	/* What it still wants to say is said to nobody, and then it is forgotten. */
+	/* The server drops the remaining answers and forgets the client. */
 	do {
 		event_base_loop(base, EVLOOP_ONCE);
 		varlink_server_get_counters(server, &counters);

@@ -30,7 +30,7 @@ struct fake_daemon {
 	atomic_bool unchecked;
 };
 
-/* Without an entry in the table: a failure. */
+/* A method that the table lacks fails. */
 static int answer(struct fake_daemon *daemon, const char *method, struct varlink_call *call,
 		  json_t *parameters)
 {

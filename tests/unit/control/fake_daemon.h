@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A daemon that is none: the real server core and the real interface, with answers from a table, in a thread
- * of its own. What it gives is checked against the interface's description.
+ * A fake daemon in a thread: the real server and the real interface, with answers from a table, which are
+ * checked against the interface's description.
  */
 
 #include <jansson.h>
@@ -18,8 +18,8 @@ struct fake_answer {
 
 /* Starts it; the answers must outlive it. */
 struct fake_daemon *fake_daemon_start(const struct fake_answer *answers, size_t n_answers);
-/* Replies need not be whole any more. */
+/* From now on, replies need not be complete. */
 void fake_daemon_unchecked(struct fake_daemon *daemon);
 const char *fake_daemon_socket(const struct fake_daemon *daemon);
-/* Ends it and removes the socket. What it was asked, [{"method":..., "parameters":...}, ...]. */
+/* Ends it and removes the socket. Returns the requests, [{"method":..., "parameters":...}, ...]. */
 json_t *fake_daemon_stop(struct fake_daemon *daemon);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the suites of control/ share: running one, JSON written in C, and a loop that ends on a condition. */
+/* What the suites of control/ share: a runner, JSON written in C, and a loop that ends on a condition. */
 
 #include <check.h>
 #include <event2/event.h>
 #include <jansson.h>
 #include <stdlib.h>
 
-/* JSON with single quotes, for readability in C. Aborts on what can't be read. */
+/* JSON with single quotes, for readability in C. Aborts if it is invalid. */
 json_t *json_of(const char *text);
 /* The same as compact text with double quotes; owned by the caller. */
 char *json_text_of(const char *text);

@@ -26,7 +26,7 @@ START_TEST(test_export)
 }
 END_TEST
 
-/* Flips a byte in the middle of the only segment. */
+/* Flips bits in the middle of the only segment. */
 static void damage(const struct sample_spool *place)
 {
 	DIR *directory = opendir(place->spool);
@@ -71,7 +71,7 @@ START_TEST(test_check_and_repair)
 	assert_contains(json.out, "\"missingMessages\":1");
 	ck_assert_int_eq(repaired.status, CTL_OK);
 	assert_contains(repaired.out, "repaired; the damaged parts are kept in damaged/\n");
-	/* What is lost stays lost, and is told. */
+	/* What is lost stays lost, and is reported. */
 	ck_assert_int_eq(after.status, CTL_FAILED);
 	assert_contains(after.out, ": 3 messages (");
 	ck_assert_ptr_null(strstr(after.out, "damaged parts"));

@@ -27,7 +27,7 @@ START_TEST(test_status)
 	assert_contains(run.out, "DISK        No space left on device\n");
 	assert_contains(run.out, "LOST        5 messages, 4.88 KiB, before they reached the disk\n");
 	assert_contains(run.out, "process 4712, restarted 2 times\n");
-	/* What a server wrote can't play with the terminal. */
+	/* A server's words cannot steer the terminal. */
 	assert_contains(run.out, "503 ?[31mbusy\n");
 	ck_assert_ptr_null(strchr(run.out, '\033'));
 }

@@ -121,7 +121,7 @@ START_TEST(test_freed_in_reply)
 }
 END_TEST
 
-/* A client whose server is a script, on the loop; what it is told in the end. */
+/* A client whose server is a script: what it reports in the end. */
 static void script_ends(const char *script, size_t n, int error, const char *replies)
 {
 	struct seen seen = {.replies = json_array()};

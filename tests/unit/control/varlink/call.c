@@ -70,7 +70,7 @@ START_TEST(test_permission)
 	f.operators = false;
 	peer_connect(&peer, &f);
 	expect(&peer, METHOD("Secret"), "{'error':'org.varlink.service.PermissionDenied','parameters':{}}");
-	/* Not even whether the parameters are right is told. */
+	/* The answer does not even reveal whether the parameters are right. */
 	expect(&peer, "{'method':'org.example.test.Secret','parameters':{'x':1}}",
 	       "{'error':'org.varlink.service.PermissionDenied','parameters':{}}");
 	expect(&peer, SAY("public"), SAID("public"));
@@ -175,7 +175,7 @@ START_TEST(test_stream)
 	varlink_call_unref(TAKE_PTR(f.kept));
 	assert_json(peer_receive(&peer), "{'parameters':{'number':3}}");
 
-	/* A client that goes is told of, once. */
+	/* The end of a client is reported once. */
 	peer_send(&peer, "{'method':'org.example.test.Stream','more':true}");
 	turn_until(f.base, f.kept != NULL);
 	peer_close(&peer);
@@ -255,7 +255,7 @@ START_TEST(test_no_stream_without_more)
 	turn_until(f.base, f.kept != NULL);
 	ck_assert_int_eq(varlink_call_reply_continues(f.kept, NULL), -EINVAL);
 	ck_assert_int_eq(varlink_call_reply_continues_text(f.kept, "{}", 2), -EINVAL);
-	/* Nobody will ever answer: the client is told so. */
+	/* Nobody is left to answer: the client gets an error. */
 	varlink_call_unref(TAKE_PTR(f.kept));
 	assert_json(peer_receive(&peer),
 		    "{'error':'org.example.test.Failed','parameters':{'reason':'Operation canceled'}}");

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* A client whose server is a script: these bytes, whatever it asks. */
+/* A client whose server is a script: it sends these bytes, whatever it is asked. */
 static struct varlink_client *client_of(const char *script, size_t n, bool end, int *ret_fd)
 {
 	struct varlink_client *client;
@@ -38,7 +38,7 @@ static void receive_fails(const char *script, size_t n, bool end, int error)
 	safe_close(fd);
 }
 
-/* Bytes as they come; nothing that came before it was asked for, and no wait without an end. */
+/* Bytes as they come; data from before the request is an error, and waits end. */
 START_TEST(test_read)
 {
 	static const char script[] = "{\"parameters\":{}}\0{\"parameters\":";
@@ -145,7 +145,7 @@ START_TEST(test_largest_reply)
 }
 END_TEST
 
-/* A server that reads nothing holds its client no longer than it wants. */
+/* A server that does not read cannot hold its client past the deadline. */
 START_TEST(test_send_deadline)
 {
 	_cleanup_free_ char *text = malloc((4 << 20) + 1);
@@ -160,7 +160,7 @@ START_TEST(test_send_deadline)
 			 -ETIMEDOUT);
 	ck_assert_int_ge(time_now_boot() - before, 30 * NSEC_PER_MSEC);
 	safe_close(fd);
-	/* And one that has gone is told of without a signal. */
+	/* And one that has gone is an error, not a signal. */
 	ck_assert_int_eq(varlink_client_send(client, "a.b.C", NULL, false, 30), -ECONNRESET);
 	varlink_client_free(client);
 }

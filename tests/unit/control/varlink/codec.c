@@ -21,7 +21,7 @@ static const char *const messages[] = {
 	"{'n':9223372036854775807}",
 };
 
-/* Takes what is there and compares it with the messages from *at on. */
+/* Takes all complete messages and compares them with those from *at on. */
 static void take_messages(struct varlink_decoder *decoder, size_t *at)
 {
 	json_t *message;

@@ -56,7 +56,7 @@ START_TEST(test_no_operator_any_more)
 }
 END_TEST
 
-/* A client that goes while one of its requests waits behind a stream leaves nothing behind. */
+/* Nothing is left of a client that goes while one of its requests waits behind a stream. */
 START_TEST(test_gone_with_a_request_waiting)
 {
 	struct fixture f;
@@ -76,7 +76,7 @@ START_TEST(test_gone_with_a_request_waiting)
 }
 END_TEST
 
-/* A client that says it will send no more still gets what it is owed. */
+/* A client that has shut down its sending side still gets its answers. */
 START_TEST(test_half_closed)
 {
 	struct fixture f;
@@ -195,7 +195,7 @@ START_TEST(test_too_many_values)
 		fixture_init(&f, NULL);
 		f.operators = cases[i].operators;
 		peer_connect(&peer, &f);
-		/* Four of its own, and a comma before each number but the first. */
+		/* Four in the frame, and a comma before each number but the first. */
 		buffer_append_text(&request, begin);
 		for (size_t n = 4; n < cases[i].values; n++)
 			buffer_append_text(&request, "0,");
@@ -256,7 +256,7 @@ START_TEST(test_asks_without_end)
 }
 END_TEST
 
-/* Operators are served before all who asked earlier. */
+/* Operators are served before others who asked earlier. */
 START_TEST(test_operators_go_first)
 {
 	struct varlink_server_options options = {.operator_priority = 1, .other_priority = 2};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Interface descriptions: our own can be read, and values are checked against them to the member. */
+/* Interface descriptions: ours are valid, and values are checked against them member by member. */
 
 #include "control/varlink/idl.h"
 
@@ -36,7 +36,7 @@ START_TEST(test_our_own)
 }
 END_TEST
 
-/* A comment stands above every member, method, type and error of what others may use. */
+/* Every member, method, type and error of a public interface has a comment above it. */
 START_TEST(test_every_definition_is_explained)
 {
 	const char *const texts[] = {interface_control, interface_upload, interface_device};

@@ -78,7 +78,7 @@ static void on_tick(evutil_socket_t fd, short what, void *userdata)
 	++*(int *)userdata;
 }
 
-/* Without a descriptor left a client waits, the loop rests, and the client is served when there is one. */
+/* Without a free descriptor a client waits and the loop is idle; the client is served when there is one. */
 START_TEST(test_no_descriptors)
 {
 	struct timeval tick = {.tv_usec = 20000};
@@ -105,7 +105,7 @@ START_TEST(test_no_descriptors)
 	}
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_uint_ge(counters(&f).accept_errors, 2);
-	/* 300 ms: the ticks, and a try each 100 ms. */
+	/* 300 ms: the ticks, and an attempt every 100 ms. */
 	ck_assert_int_le(turns, 30);
 	peer_init(&peer, &f, fd);
 	expect(&peer, SAY("served"), SAID("served"));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The server and the clients of the suites of the server core. */
+/* The server and the clients of the server's suites. */
 
 #include "tests/unit/control/varlink/server_fixture.h"
 

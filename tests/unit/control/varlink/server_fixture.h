@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A server on a loop of the test's own, with an interface of methods that behave in every way, and clients
- * that are bare sockets on the same loop, so that anything can be sent.
+ * A server with methods of every behaviour, and clients that are bare sockets on the same loop, so that they
+ * can send anything.
  */
 
 #include "control/varlink/codec.h"
@@ -22,10 +22,10 @@ struct fixture {
 	struct varlink_call *kept; /* of Later or Stream */
 	unsigned int n_kept, n_closed;
 	json_t *order;	/* texts of Echo, as they were run */
-	bool operators; /* everybody is one */
+	bool operators; /* all clients are */
 };
 
-/* settings may be NULL; who it is and who may what is filled in. */
+/* settings may be NULL; identity and permissions are filled in. */
 void fixture_init(struct fixture *f, const struct varlink_server_options *settings);
 void fixture_deinit(struct fixture *f);
 struct varlink_server_counters counters(struct fixture *f);
@@ -38,7 +38,7 @@ struct peer {
 	bool eof;
 };
 
-/* Takes a connected descriptor; what comes is read as the loop turns. */
+/* Takes a connected descriptor; data is read as the loop turns. */
 void peer_init(struct peer *peer, struct fixture *f, int fd);
 void peer_connect(struct peer *peer, struct fixture *f);
 void peer_close(struct peer *peer);
@@ -49,7 +49,7 @@ void peer_send(struct peer *peer, const char *request);
 json_t *peer_receive(struct peer *peer);
 /* Sends, and asserts the answer. */
 void expect(struct peer *peer, const char *request, const char *answer);
-/* Asserts that the server ends it without a further message. */
+/* Asserts that the server closes the connection without another message. */
 void expect_cut_off(struct peer *peer);
 
 #define SAY(text)    "{'method':'org.example.test.Echo','parameters':{'text':'" text "'}}"

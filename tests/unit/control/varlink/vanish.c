@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Clients that go away: at every byte of what they ask, and at every byte of what they are answered, whoever
- * they are and whatever they ask. The server outlives them, forgets them, and answers the next one.
+ * Clients that go away at every byte of their requests and at every byte of the answers, operators and
+ * others, with every kind of request. The server survives, forgets them, and answers the next one.
  */
 
 #include "tests/unit/control/varlink/server_fixture.h"
@@ -44,7 +44,7 @@ static const char *const requests[] = {
 	"[]",
 };
 
-/* The server's end of the client that goes, and how many bytes it takes before. */
+/* The server's end of the client that goes, and how many bytes it takes first. */
 static int victim = -1;
 static size_t taken;
 static struct peer *going;
@@ -56,7 +56,7 @@ static void go(void)
 	going->eof = true;
 }
 
-/* In place of the C library's: to the victim it sends no more than it takes, and then its end is closed. */
+/* Replaces the C library's: the victim gets only as many bytes as it takes, and then its end is closed. */
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct msghdr first = *message;
@@ -88,11 +88,11 @@ static void connect_victim(struct peer *peer, struct fixture *f)
 	going = peer;
 }
 
-/* The server has forgotten it, and nobody holds a call of it. */
+/* The server has forgotten the client, and no call of it is left. */
 static void expect_forgotten(struct fixture *f, struct peer *peer)
 {
 	turn_until(f->base, counters(f).clients == 1);
-	/* A oneway call is done though its client has gone. */
+	/* A oneway call is run although its client has gone. */
 	if (f->kept) {
 		ck_assert_int_eq(varlink_call_reply(f->kept, NULL), -ENOTCONN);
 		varlink_call_unref(TAKE_PTR(f->kept));
@@ -134,7 +134,7 @@ static void vanish_in_request(struct fixture *f, const char *request, size_t n, 
 	expect_forgotten(f, &peer);
 }
 
-/* Whether the answer is longer than that. */
+/* Whether the answer is longer. */
 static bool vanish_in_answer(struct fixture *f, const char *request, size_t n)
 {
 	struct peer peer;
@@ -143,7 +143,7 @@ static bool vanish_in_answer(struct fixture *f, const char *request, size_t n)
 	connect_victim(&peer, f);
 	taken = n;
 	peer_send_bytes(&peer, request, strlen(request) + 1);
-	/* Until it has gone by itself, was cut off, or is owed nothing more. */
+	/* Until it has gone, was cut off, or has had all its answers. */
 	for (int i = 0; !peer.eof && i < 4; i++) {
 		ck_assert_int_eq(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
 		if (f->kept)
@@ -204,7 +204,7 @@ START_TEST(test_in_an_answer)
 }
 END_TEST
 
-/* The only thing the interface says of what is unknown is that it is. */
+/* The answer to an unknown interface has nowhere to go. */
 START_TEST(test_unknown_interface_of_one_who_has_gone)
 {
 	static const char request[] = "{\"method\":\"x.y\"}";
@@ -229,7 +229,7 @@ START_TEST(test_unknown_interface_of_one_who_has_gone)
 }
 END_TEST
 
-/* A listener that has shut down its sending side goes without an event that the loop could see. */
+/* When a listener that has shut down its sending side hangs up, the loop gets no event. */
 START_TEST(test_lingers_with_its_sending_side_shut)
 {
 	struct peer peer;
@@ -244,7 +244,7 @@ START_TEST(test_lingers_with_its_sending_side_shut)
 		ck_assert_int_eq(event_base_loop(f.base, EVLOOP_NONBLOCK), 0);
 	ck_assert_int_eq(varlink_call_reply_continues(f.kept, json_pack("{si}", "number", 1)), 0);
 	assert_json(peer_receive(&peer), "{'parameters':{'number':1},'continues':true}");
-	/* Nothing is sent, so nothing fails; it is found out all the same. */
+	/* Nothing is sent, so nothing fails; the server must find out all the same. */
 	peer_close(&peer);
 	turn_until(f.base, f.n_closed == 1);
 	ck_assert_uint_eq(counters(&f).clients, 0);
