@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 /* The text may quote a file or the daemon: its control characters must not reach the terminal. */
 _printf_(2, 0) static void print_message(struct ctl *ctl, const char *format, va_list arguments)
@@ -60,16 +59,6 @@ int ctl_print_json(struct ctl *ctl, const json_t *value)
 	if (json_dumpf(value, ctl->out, JSON_COMPACT | JSON_ENCODE_ANY) < 0 || fputc('\n', ctl->out) == EOF)
 		return ctl_error(ctl, "cannot write: %s", strerror(errno));
 	return CTL_OK;
-}
-
-void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines)
-{
-	struct winsize size = {};
-
-	if (ctl->out_is_terminal)
-		(void)ioctl(fileno(ctl->out), TIOCGWINSZ, &size);
-	*ret_columns = size.ws_col;
-	*ret_lines = size.ws_row;
 }
 
 #define JSON_FILE_MAX (64 * 1024 * 1024)

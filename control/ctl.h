@@ -59,8 +59,6 @@ int ctl_usage(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 
 /* Prints a value as one compact line. CTL_OK, or CTL_FAILED if it cannot be written. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
-/* Columns and lines of the terminal; zeros if out is not a terminal. */
-void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines);
 
 /* Reads a JSON file of at most 64 MiB; "-" is standard input. CTL_OK, or CTL_FAILED with a message. */
 int ctl_read_json(struct ctl *ctl, const char *path, json_t **ret_value);

@@ -13,27 +13,6 @@
 #define INTERFACE "org.netlogd.control."
 #define SERVICE	  "org.varlink.service."
 
-static int connect_error(struct ctl *ctl, const char *path, int error)
-{
-	switch (error) {
-	case -ENOENT:
-	case -ECONNREFUSED:
-		return ctl_error(ctl,
-				 "no daemon answers at %s. Start it with \"systemctl start netlogd\" or, by "
-				 "hand, \"netlogd --config FILE\"; another socket: --socket PATH",
-				 path);
-	case -EACCES:
-	case -EPERM:
-		return ctl_error(ctl,
-				 "no permission to connect to %s: be root or in the daemon's control-group",
-				 path);
-	case -ETIMEDOUT:
-		return ctl_error(ctl, "the daemon at %s does not accept connections (too busy?)", path);
-	default:
-		return ctl_error(ctl, "%s: %s", path, strerror(-error));
-	}
-}
-
 /* Connects to the given socket; to that of the configuration if only that was given; else to the default. */
 static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 {
@@ -48,7 +27,20 @@ static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 		path = config->control_socket;
 	}
 	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
-	return r < 0 ? connect_error(ctl, path, r) : CTL_OK;
+	if (r >= 0)
+		return CTL_OK;
+	if (r == -ENOENT || r == -ECONNREFUSED)
+		return ctl_error(ctl,
+				 "no daemon answers at %s. Start it with \"systemctl start netlogd\" or, by "
+				 "hand, \"netlogd --config FILE\"; another socket: --socket PATH",
+				 path);
+	if (r == -EACCES || r == -EPERM)
+		return ctl_error(ctl,
+				 "no permission to connect to %s: be root or in the daemon's control-group",
+				 path);
+	if (r == -ETIMEDOUT)
+		return ctl_error(ctl, "the daemon at %s does not accept connections (too busy?)", path);
+	return ctl_error(ctl, "%s: %s", path, strerror(-r));
 }
 
 static bool is_error(const char *error, const char *interface, const char *name)

@@ -69,7 +69,7 @@ const struct ctl_command ctl_commands[] = {
 	 "  --by G          sums by connection (default), node, peer, port or class\n" LIMIT_HELP SPOOL_HELP
 	 "With --json, prints the messages with such traffic as lines.\n",
 	 cmd_flows},
-	{"report", "[OPTION]... --output FILE", "write the same as one self-contained HTML page",
+	{"report", "[OPTION]... --output FILE", "write past traffic as one self-contained HTML page",
 	 FLOW_HELP "  --output FILE   the file for the page; \"-\" is standard output\n" SPOOL_HELP,
 	 cmd_report},
 	{"format", "[--resolve]", "print the messages in any JSON stream on standard input", RESOLVE_HELP,

@@ -10,7 +10,7 @@ _netlogctl_files() {
 	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 }
 
-# What comes after an option. Fails if the option takes nothing that can be completed.
+# The value of an option. Fails if the word before is not an option with a value.
 _netlogctl_value() {
 	case $1 in
 	--class) _netlogctl_words "virtual subnet exit physical" ;;
