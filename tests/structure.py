@@ -7,7 +7,8 @@ usage: tests/structure.py [--source DIR] [--build DIR] [--figures]
 A folder may use what its row names, and what those rows name in turn. Two things tell what uses what: the
 includes, and (given a build) the symbols of the compiled objects, since a file can call another without
 including its header. Neither may point at a folder that the table does not allow, and neither may run in a
-circle from file to file. One line for each fault; exit status 0 only when there is none.
+circle from file to file. The functions that CONTRIBUTING.md follows one packet's count through have to be where it
+says. One line for each fault; exit status 0 only when there is none.
 
 --figures: prints the number of files in each folder, and of arrows between files.
 """
@@ -22,6 +23,7 @@ import sys
 ROOTS = ("common", "control", "daemon")
 ROW = re.compile(r"^\| `((?:%s)/[\w/]*)` \|.*\|([^|]*)\|$" % "|".join(ROOTS), re.M)
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
+STEP = re.compile(r"^\d+\. `([\w/.]+)`, `(\w+)\(\)`", re.M)
 
 
 def read_table(text):
@@ -133,6 +135,17 @@ def check_table(table):
     return faults + ["folders that may use each other: " + ", ".join(group) for group in circles(table)]
 
 
+def check_walk(text, source):
+    steps = STEP.findall(text)
+    faults = [] if steps else ["CONTRIBUTING.md follows no packet's count"]
+    for name, function in steps:
+        path = source / name
+        # A definition: the name begins a parameter list, on a line that is not indented.
+        if not path.is_file() or not re.search(rf"^\w[^;\n]*\b{function}\(", path.read_text(), re.M):
+            faults.append(f"CONTRIBUTING.md: there is no {function}() in {name}")
+    return faults
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=pathlib.Path, default=pathlib.Path(__file__).parent.parent)
@@ -140,10 +153,11 @@ def main():
     parser.add_argument("--figures", action="store_true")
     options = parser.parse_args()
     source = options.source.resolve()
-    table = read_table((source / "CONTRIBUTING.md").read_text())
+    text = (source / "CONTRIBUTING.md").read_text()
+    table = read_table(text)
     if not table:
         sys.exit("CONTRIBUTING.md has no table of folders")
-    faults = check_table(table)
+    faults = check_table(table) + check_walk(text, source)
     kinds = [("includes", include_arrows(source))]
     if options.build:
         kinds.append(("uses a symbol of", symbol_arrows(source, options.build.resolve())))

@@ -36,6 +36,26 @@ class Table(unittest.TestCase):
         self.assertEqual(structure.check_table({"a": ["b"]}), ["a/ names b/, which has no row"])
 
 
+class Walk(unittest.TestCase):
+    def check(self, text):
+        with tempfile.TemporaryDirectory() as root:
+            pathlib.Path(root, "a.c").write_text("int there(void)\n{\n\treturn elsewhere();\n}\n")
+            return structure.check_walk(text, pathlib.Path(root))
+
+    def test_function_is_there(self):
+        self.assertEqual(self.check("1. `a.c`, `there()`: does it.\n"), [])
+
+    def test_function_is_only_called_there(self):
+        self.assertEqual(self.check("1. `a.c`, `elsewhere()`: does it.\n"),
+                         ["CONTRIBUTING.md: there is no elsewhere() in a.c"])
+
+    def test_no_such_file(self):
+        self.assertEqual(len(self.check("1. `b.c`, `there()`: does it.\n")), 1)
+
+    def test_no_walk(self):
+        self.assertEqual(len(self.check("")), 1)
+
+
 class Arrows(unittest.TestCase):
     def check(self, files):
         with tempfile.TemporaryDirectory() as root:
