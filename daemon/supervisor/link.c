@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The uploader's Watch call stays open and is the way out to it; everything else that it says is a call of
- * its own. There is one uploader: a second Watch takes the place of the first.
+ * The uploader's Watch call stays open: its replies carry what the daemon has to say. What the uploader says
+ * comes as calls. There is one uploader: a second Watch replaces the first.
  */
 
 #include "daemon/supervisor/link.h"
@@ -40,17 +40,17 @@ struct uploader_link {
 	json_t *sinks;
 	bool reported;
 	uint64_t woken;
-	char *node_id, *domain_id; /* private; wait for an uploader */
-	bool ids_pending;	   /* a Start whose IDs (or that it has none) are not told yet */
-	char *metrics;		   /* the newest, for an uploader that comes */
+	char *node_id, *domain_id; /* private; kept until an uploader connects */
+	bool ids_pending;	   /* the last Start's IDs, or that it has none, are yet to be sent */
+	char *metrics;		   /* the newest, for the next uploader */
 	LIST_HEAD(, flush) flushes;
 	size_t n_flushes;
 	int64_t last_flush;
 };
 
-/* ---- towards the uploader -------------------------------------------------------------------------- */
+/* ---- to the uploader ------------------------------------------------------------------------------- */
 
-/* Takes the event; without an uploader, or without memory, it is dropped. */
+/* Takes ownership of the event, which is dropped when no uploader is connected. event may be NULL. */
 static void push(struct uploader_link *link, json_t *event)
 {
 	if (!link->watch || !event) {
@@ -82,7 +82,7 @@ void uploader_link_wake(struct uploader_link *link, uint64_t sequence)
 	if (sequence <= link->woken)
 		return;
 	link->woken = sequence;
-	/* It reads on until the spool's end anyway: one wake-up under way is enough. */
+	/* The uploader reads to the end of the spool anyway: one wake-up under way is enough. */
 	if (link->watch && varlink_call_pending(link->watch) == 0)
 		push(link, json_pack("{sI}", "wake", (json_int_t)sequence));
 }
@@ -113,9 +113,9 @@ int uploader_link_set_log_ids(struct uploader_link *link, const char *node, cons
 		wipe_free(domain_copy);
 		return -ENOMEM;
 	}
-	/* What this Start did not give is as configured, whatever the one before gave. */
-	link->node_id = wipe_free(link->node_id);
-	link->domain_id = wipe_free(link->domain_id);
+	/* An ID that this Start lacks is the configured one, even if the Start before had one. */
+	wipe_free(link->node_id);
+	wipe_free(link->domain_id);
 	link->node_id = node_copy;
 	link->domain_id = domain_copy;
 	link->ids_pending = true;
@@ -162,7 +162,7 @@ static void on_flush_timeout(evutil_socket_t fd, short what, void *userdata)
 int uploader_link_flush(struct uploader_link *link, int64_t deadline_ms, uploader_flushed done,
 			void *userdata)
 {
-	/* An uploader that was here before comes back: one that has died is started again. */
+	/* Wait for an uploader that has reported before: one that died is restarted. */
 	int64_t wait_ms = link->watch || json_array_size(link->sinks) > 0 ? deadline_ms + FLUSH_GRACE_MS : 0;
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
 	struct flush *flush;
@@ -221,7 +221,7 @@ bool uploader_link_get_pending(const struct uploader_link *link, struct uploader
 		json_int_t bytes = json_integer_value(json_object_get(sink, "backlogBytes"));
 		json_int_t delivered = json_integer_value(json_object_get(sink, "deliveredSequence"));
 
-		/* What came to the spool since the report is not delivered either, for all that is known. */
+		/* What was spooled since the report counts as undelivered. */
 		if (delivered >= 0 && link->woken > (uint64_t)delivered)
 			messages = MAX(messages, (json_int_t)(link->woken - (uint64_t)delivered));
 		if (messages < 0 || (uint64_t)messages < pending.messages)
@@ -334,7 +334,7 @@ static const struct varlink_interface upload_interface = {
 	.n_methods = ARRAY_SIZE(methods),
 };
 
-/* ---- its life -------------------------------------------------------------------------------------- */
+/* ---- life cycle ------------------------------------------------------------------------------------ */
 
 static bool is_uploader(uid_t uid, void *userdata)
 {

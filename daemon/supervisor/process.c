@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Starting the uploader with posix_spawn(): this process has threads, so nothing may run between fork and
- * exec. The child gets descriptor 3 (the socket) and 4 (the spool directory); all others are close-on-exec,
- * so that no BPF descriptor outlives the collector.
+ * Starts the uploader with posix_spawn(): the daemon has threads, so nothing may run between fork and exec.
+ * The child gets descriptors 3 (the socket) and 4 (the spool directory); all others are close-on-exec, so
+ * that no BPF descriptor outlives the daemon.
  */
 
 #include "daemon/supervisor/process.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/thread.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -25,9 +26,9 @@
 
 #define PAUSE_MIN_MS 200
 #define PAUSE_MAX_MS 30000
-#define STEADY_MS    10000 /* a child that lived this long starts the pauses anew */
-#define SETTLED_MS   1000  /* one that ended in order after this long is started again at once */
-#define END_WAIT_MS  2000
+#define STEADY_MS    10000 /* a child that lived this long resets the pause */
+#define SETTLED_MS   1000  /* one that exits with 0 after this long is restarted at once */
+#define EXIT_WAIT_MS 2000
 
 struct uploader_process {
 	struct event_base *base;
@@ -38,11 +39,11 @@ struct uploader_process {
 	struct event *exited;
 	struct event *restart;
 	int pause_ms;
-	struct timespec started;
+	int64_t started; /* thread_now() */
 	unsigned int restarts;
 };
 
-/* Beside the program, or where the build puts it. */
+/* Beside the running program, or where the build puts it. NULL: not found. */
 static char *find_program(void)
 {
 	static const char *const places[] = {"netlogd-upload", "upload/netlogd-upload",
@@ -67,13 +68,12 @@ static char *find_program(void)
 			return path;
 		free(path);
 	}
-	errno = ENOENT;
 	return NULL;
 }
 
 /*
- * dup2() onto the same number would leave close-on-exec set, so both are first moved well above. Descriptor 3
- * and 4 are then made by dup2(), which clears it.
+ * dup2() clears close-on-exec, but not when both numbers are the same: so both descriptors are first moved
+ * well above 4.
  */
 static int spawn(struct uploader_process *process, int socket_fd, int spool_fd, pid_t *ret_pid)
 {
@@ -112,19 +112,6 @@ static int spawn(struct uploader_process *process, int socket_fd, int spool_fd, 
 	return -r;
 }
 
-static void on_exited(evutil_socket_t fd, short what, void *userdata);
-
-static int watch_child(struct uploader_process *process)
-{
-	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-	if (process->pidfd < 0)
-		return -errno;
-	process->exited = event_new(process->base, process->pidfd, EV_READ, on_exited, process);
-	if (!process->exited || event_add(process->exited, NULL) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
 static void forget_child(struct uploader_process *process)
 {
 	if (process->exited)
@@ -133,7 +120,9 @@ static void forget_child(struct uploader_process *process)
 	process->pid = 0;
 }
 
-/* *ret_what: what it is that failed. */
+static void on_exited(evutil_socket_t fd, short what, void *userdata);
+
+/* *ret_what: what it was about, also on failure. */
 static int start(struct uploader_process *process, const char **ret_what)
 {
 	_cleanup_close_ int ours = -1, theirs = -1, spool = -1;
@@ -153,8 +142,14 @@ static int start(struct uploader_process *process, const char **ret_what)
 		process->pid = 0;
 		return r;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &process->started);
-	r = watch_child(process);
+	process->started = thread_now();
+	process->pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+	r = process->pidfd < 0 ? -errno : 0;
+	if (r >= 0) {
+		process->exited = event_new(process->base, process->pidfd, EV_READ, on_exited, process);
+		if (!process->exited || event_add(process->exited, NULL) < 0)
+			r = -ENOMEM;
+	}
 	if (r < 0) {
 		kill(process->pid, SIGKILL);
 		waitpid(process->pid, NULL, 0);
@@ -180,57 +175,50 @@ static void try_to_start(struct uploader_process *process)
 	int r = start(process, &what);
 
 	if (r < 0) {
-		log_warning("the uploader could not be started: %s: %s", what, strerror(-r));
+		log_warning("cannot start the uploader: %s: %s; retrying", what, strerror(-r));
 		start_later(process);
 	}
 }
 
-static void on_restart(evutil_socket_t fd, short what, void *userdata)
+static void restart(struct uploader_process *process)
 {
-	struct uploader_process *process = userdata;
-
-	(void)fd;
-	(void)what;
 	process->restarts++;
 	try_to_start(process);
 }
 
-static void say_how_it_ended(pid_t pid, int status)
+static void on_restart(evutil_socket_t fd, short what, void *userdata)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		log_info("the uploader (process %d) ended in order; starting it again", (int)pid);
-	else if (WIFSIGNALED(status))
-		log_warning("the uploader (process %d) was ended by signal %d; starting it again", (int)pid,
-			    WTERMSIG(status));
-	else
-		log_warning("the uploader (process %d) ended with status %d; starting it again", (int)pid,
-			    WEXITSTATUS(status));
+	(void)fd;
+	(void)what;
+	restart(userdata);
 }
 
 static void on_exited(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader_process *process = userdata;
-	struct timespec now;
-	int64_t lived_ms;
+	int64_t lived_ms = (thread_now() - process->started) / 1000000;
 	int status = -1;
 
 	(void)fd;
 	(void)what;
-	if (waitpid(process->pid, &status, WNOHANG) == process->pid)
-		say_how_it_ended(process->pid, status);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	lived_ms = (now.tv_sec - process->started.tv_sec) * INT64_C(1000) +
-		   (now.tv_nsec - process->started.tv_nsec) / 1000000;
+	if (waitpid(process->pid, &status, WNOHANG) == process->pid) {
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			log_info("uploader (process %d) exited cleanly; restarting it", (int)process->pid);
+		else if (WIFSIGNALED(status))
+			log_warning("uploader (process %d) killed by signal %d; restarting it",
+				    (int)process->pid, WTERMSIG(status));
+		else
+			log_warning("uploader (process %d) exited with status %d; restarting it",
+				    (int)process->pid, WEXITSTATUS(status));
+	}
+	forget_child(process);
 	if (lived_ms > STEADY_MS)
 		process->pause_ms = PAUSE_MIN_MS;
-	forget_child(process);
-	/* It asks so for what its confinement no longer allows. */
-	if (status == 0 && lived_ms > SETTLED_MS) {
-		process->restarts++;
-		try_to_start(process);
-	} else {
+	/* The uploader exits with 0 when it needs what its confinement no longer allows. */
+	if (status == 0 && lived_ms > SETTLED_MS)
+		restart(process);
+	else
 		start_later(process);
-	}
 }
 
 DEFINE_CLEANUP(struct uploader_process *, uploader_process_free);
@@ -257,28 +245,24 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 	return 0;
 }
 
-static void end_child(struct uploader_process *process)
-{
-	struct pollfd ended = {.fd = process->pidfd, .events = POLLIN};
-	int r;
-
-	kill(process->pid, SIGTERM);
-	/* A signal to this process must not cut the child's time short. */
-	do
-		r = poll(&ended, 1, END_WAIT_MS);
-	while (r < 0 && errno == EINTR);
-	if (r <= 0)
-		kill(process->pid, SIGKILL);
-	waitpid(process->pid, NULL, 0);
-	forget_child(process);
-}
-
 void uploader_process_free(struct uploader_process *process)
 {
 	if (!process)
 		return;
-	if (process->pid > 0)
-		end_child(process);
+	if (process->pid > 0) {
+		struct pollfd exited = {.fd = process->pidfd, .events = POLLIN};
+		int n;
+
+		kill(process->pid, SIGTERM);
+		/* A signal to the daemon must not cut the child's time short. */
+		do
+			n = poll(&exited, 1, EXIT_WAIT_MS);
+		while (n < 0 && errno == EINTR);
+		if (n <= 0)
+			kill(process->pid, SIGKILL);
+		waitpid(process->pid, NULL, 0);
+		forget_child(process);
+	}
 	if (process->restart)
 		event_free(process->restart);
 	free(process->program);

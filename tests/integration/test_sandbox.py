@@ -374,6 +374,6 @@ def test_replaced_hosts_file(tun, netlogd, collector_in, directory, stack):
     (etc / "hosts.new").rename(etc / "hosts")
     collector.wait_messages(1)
     assert daemon.uploader() != old
-    assert "ended in order; starting it again" in daemon.log()
+    assert "exited cleanly; restarting it" in daemon.log()
     daemon.stop()
     assert sequences(collector.messages) == list(range(1, len(sequences(collector.messages)) + 1))
