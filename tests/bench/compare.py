@@ -308,7 +308,7 @@ def row_memory():
             stage.blast("100000")
             ours.counted()
             peaks.append(memory(pid))
-        print(f"\nresident memory of the collector: idle {idle:.1f} MB, after windows of 100,000 connections "
+        print(f"\nresident memory of the daemon: idle {idle:.1f} MB, after windows of 100,000 connections "
               f"{statistics.median(peaks):.1f} MB (peak {memory(pid, 'VmHWM'):.1f} MB); kernel maps "
               f"{ours.daemon.status()['tun']['memory'] / 1e6:.1f} MB")
         ours.stop()

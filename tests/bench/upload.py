@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from collector import Answer, Collector  # noqa: E402
 from lib.clickhouse import ClickHouse, statements  # noqa: E402
-from lib.uploader import CollectorSide, Uploader  # noqa: E402
+from lib.uploader import DaemonSide, Uploader  # noqa: E402
 
 SCHEMA = Path(__file__).resolve().parents[2] / "packaging" / "clickhouse" / "old.sql"
 
@@ -37,7 +37,7 @@ def drain(directory, sink, messages, entries, size):
     uploader = Uploader(directory, {"sink": sink})
     try:
         uploader.fill(messages, entries=entries, **({"size": size} if size else {}))
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         begin = time.monotonic()
         uploader.start()
         status = side.wait_sink("sink", lambda s: s["deliveredSequence"] == messages, "all", 300)
@@ -87,7 +87,7 @@ def send_windows(directory, sink, windows, messages, entries):
         collector.default = lambda request: Answer(
             200, body="insert_deduplication_token\n" if "SELECT" in request.target else "")
         uploader = Uploader(directory, {"sink": {**sink, "url": collector.url, "max-batch-size": "4K"}})
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         try:
             uploader.start()
             for window in range(1, windows + 1):

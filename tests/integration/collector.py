@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A collector on loopback for tests: records every request and answers as it is told.
+"""A collector on loopback for tests: records every request and answers as scripted.
 
 	with Collector() as collector:
 	    collector.script(Answer(503), Answer(429, {"Retry-After": "1"}), Reset(), Hang())
 	    ... run something that uploads to collector.url ...
 	    collector.wait_messages(10)
 
-The script is used up request by request; after it `collector.default` answers (a 200). Instead of an
-answer it may hold a function that is called with the request and returns one, and so may `default`.
-Everything that waits has a deadline and says what was there when it ended.
+Each request takes one answer from the script; when the script is empty, `collector.default` answers (a 200).
+An answer may also be a function that takes the request and returns an answer; `default` too. Every wait has a
+deadline and reports what had arrived by then.
 """
 
 import gzip
@@ -47,7 +47,7 @@ class Answer:
 
 
 class Reset:
-    """The connection is reset: after the request was read, or before (early)."""
+    """Resets the connection after reading the request, or before (early)."""
 
     status = None
 
@@ -56,7 +56,7 @@ class Reset:
 
 
 class Close(Reset):
-    """The connection is closed in order, without an answer."""
+    """Closes the connection cleanly, without an answer."""
 
 
 class Hang:
@@ -73,7 +73,7 @@ class Hang:
 
 
 class Garbage:
-    """Bytes that are no HTTP."""
+    """Bytes that are not HTTP."""
 
     status = None
 
@@ -82,7 +82,7 @@ class Garbage:
 
 
 class Trickle:
-    """An answer byte by byte, each as soon as step() was called or, with interval, after so many seconds."""
+    """An answer sent byte by byte, `interval` seconds apart."""
 
     status = None
 
@@ -97,9 +97,9 @@ class Request:
         self.target = target
         self.headers = headers
         self.raw = raw
-        self.connection = connection  # running number of the connection it came by
+        self.connection = connection  # number of the connection it came on
         self.time = time.monotonic()
-        self.status = None  # what it was answered with
+        self.status = None  # of the answer
         parts = urlsplit(target)
         self.path = parts.path
         self.query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
@@ -108,7 +108,7 @@ class Request:
 
     @property
     def body(self):
-        """The body as it was before compression."""
+        """The body, decompressed."""
         if self._body is None:
             encoding = self.headers.get("content-encoding", "")
             if encoding == "zstd":
@@ -157,7 +157,7 @@ class Collector:
         self._threads = []
         self._listener = None
 
-    # --- life
+    # --- life cycle
 
     def __enter__(self):
         self.start()
@@ -167,7 +167,7 @@ class Collector:
         self.stop()
 
     def start(self):
-        """Listens; on the same port as before if it was stopped."""
+        """Starts listening; after a stop, on the same port as before."""
         self._stopping.clear()
         self._listener = socket.create_server((self.host, self.port), backlog=64)
         self.port = self._listener.getsockname()[1]
@@ -177,7 +177,7 @@ class Collector:
         return self
 
     def stop(self):
-        """Refuses connections from now on. May be started again; what was recorded stays."""
+        """Refuses connections from now on. May be started again; keeps what it recorded."""
         self._stopping.set()
         if self._listener:
             try:
@@ -202,7 +202,7 @@ class Collector:
     def url(self):
         return f"http://{self.host}:{self.port}"
 
-    # --- what the test says and asks
+    # --- for the test
 
     def script(self, *answers):
         with self._changed:
@@ -220,11 +220,11 @@ class Collector:
 
     @property
     def messages(self):
-        """Every message of every request that was answered with 2xx, in order."""
+        """The messages of all requests answered with 2xx, in order."""
         return [message for request in self.accepted for message in request.messages]
 
     def wait(self, predicate, timeout=DEADLINE, what="condition"):
-        """Waits until predicate(self) is true, looking again whenever a request was answered."""
+        """Waits until predicate(self) is true; checks again after every request."""
         deadline = time.monotonic() + timeout
         while True:
             with self._changed:
@@ -324,7 +324,7 @@ class Collector:
                 return raw
 
     def _answer(self, connection, request):
-        """Answers; returns whether the connection goes on."""
+        """Answers; returns whether the connection stays open."""
         with self._changed:
             answer = self._script.pop(0) if self._script else self.default
         if callable(answer):
@@ -343,7 +343,7 @@ class Collector:
             if held is answer:
                 self._record(request)
             return self._misbehave(connection, answer)
-        # Recorded before it is sent: what a client was told is then always here already.
+        # Record before sending, so that a client never knows of an answer that is not recorded yet.
         request.status = answer.status
         if not isinstance(held, Hang):
             self._record(request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixtures of the integration tests. All of them clean up after a failure and after an interruption."""
+"""Fixtures of the integration tests. They clean up after failures and interruptions too."""
 import contextlib
 import os
 import shutil
@@ -15,11 +15,11 @@ from lib.network import Network, sweep
 
 
 def pytest_configure(config):
-    # A polite end must run the fixtures' clean-up, as control-C does.
+    # SIGTERM must run the fixtures' clean-up, as control-C does.
     def interrupt(_number, _frame):
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, interrupt)
-    config.addinivalue_line("markers", "needs(program): what must be there to run a test")
+    config.addinivalue_line("markers", "needs(program): programs without which a test is skipped")
 
 
 def pytest_sessionstart(session):
@@ -33,7 +33,7 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind():
-    """No namespace of this run, and no child, is there when the last test has ended."""
+    """When the last test has ended, no namespace of this run and no child is left."""
     yield
     prefix = f"nl{os.getpid()}-"
     names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
@@ -41,12 +41,12 @@ def nothing_left_behind():
     assert left == [], f"namespaces left behind: {left}"
     with contextlib.suppress(ChildProcessError):
         pid, _ = os.waitpid(-1, os.WNOHANG)
-        pytest.fail(f"a child process was left behind (pid {pid or 'of one that runs'})")
+        pytest.fail(f"a child process was left behind (pid {pid or 'unknown: still running'})")
 
 
 @pytest.fixture
 def directory():
-    """A directory for all that a test writes. Short: paths of Unix sockets are at most 107 bytes."""
+    """A directory for what a test writes. Its path is short: those of Unix sockets have at most 107 bytes."""
     path = Path(tempfile.mkdtemp(prefix="nl"))
     try:
         yield path
@@ -65,7 +65,7 @@ def network(directory):
 
 @pytest.fixture
 def wireguard(network):
-    """Two ends of a wireguard-go tunnel, IPv4 only, that know each other already."""
+    """Two ends of a wireguard-go tunnel, IPv4 only, after their handshake."""
     ends = network.wireguard_pair()
     network.handshake(ends)
     return ends
@@ -86,9 +86,9 @@ def collector_in():
 
 @pytest.fixture
 def netlogd(network, directory, collector_in):
-    """Makes daemons: netlogd(namespace, sections, arguments). They are ended, and their logs looked at, afterwards.
+    """Makes daemons: netlogd(namespace, sections, arguments). Stops them afterwards and checks their logs.
 
-    Before the collectors, so that they can deliver their last message."""
+    They stop before the collectors do, so that they can deliver their last message."""
     del collector_in
     made = []
 
@@ -110,7 +110,7 @@ def netlogd(network, directory, collector_in):
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failed test's daemons are shown with it."""
+    """Shows the daemons' logs with a failed test."""
     outcome = yield
     report = outcome.get_result()
     if report.when == "call" and report.failed:

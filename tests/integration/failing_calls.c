@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A machine that runs out of things, to be preloaded: calls of one kind fail, from one that is counted off
- * on, once or until a moment. A file that the test writes says which; it may be changed at any time.
+ * Preloaded to make system calls of one kind fail: after a number that succeed, either one call or all until
+ * a given time. A file says which; the test may change it at any time.
  *
- * The kernel is asked itself, so that the library needs nothing that might fail, and works before a sanitizer
- * is set up. Calls that libraries make within themselves are not seen.
+ * It calls the kernel directly, so that it needs nothing that might fail and works before a sanitizer is set
+ * up. It does not see the calls that libraries make internally.
  */
 
 #include <errno.h>
@@ -22,12 +22,12 @@
 
 enum kind { OPEN = 1, READ, SEEK, WRITE, SYNC, RENAME, MAP, ALLOCATE, ACCEPT };
 
-/* The file, numbers in the machine's order. */
+/* The file, in the machine's byte order. */
 struct order {
 	_Atomic int32_t kind; /* 0: none fails */
 	_Atomic int32_t error;
-	_Atomic int64_t left;  /* so many succeed before */
-	_Atomic int64_t until; /* boot time, ns; 0: only one fails */
+	_Atomic int64_t left;  /* calls that succeed before */
+	_Atomic int64_t until; /* boot time, ns; 0: only one call fails */
 	_Atomic int64_t failed;
 };
 
@@ -89,7 +89,7 @@ static mode_t mode_of(int flags, va_list arguments)
 		return fails(kind) ? (type)-1 : (type)syscall(__VA_ARGS__);                                  \
 	}
 
-/* The names with 64 are of programs with large files, and the same here; no header declares them so. */
+/* Large-file names: the same functions here, and not declared by any header in this form. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wmissing-declarations"
 OPENING(open, (const char *path, int flags, ...), AT_FDCWD)
@@ -119,7 +119,7 @@ CALL(int, accept4, ACCEPT, (int fd, struct sockaddr *address, socklen_t *length,
      address, length, flags)
 
 #if FAILS_ALLOCATIONS
-/* glibc's own, by its other names. */
+/* glibc's own functions, under their other names. */
 void *__libc_malloc(size_t n);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *data, size_t n);

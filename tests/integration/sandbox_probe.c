@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What an attacker who has taken over the uploader would try, to be preloaded into it: at SIGUSR1 each thing
- * is tried from inside the running process, and what came of it is written to standard error, a line each.
- * PROBE_FILES and PROBE_SOCKETS are paths, separated by colons; PROBE_PARENT comes from getppid().
+ * Preloaded into the uploader, this tries what an attacker who has taken it over would try: at SIGUSR1, from
+ * inside the running process, with one line per attempt on standard error. PROBE_FILES and PROBE_SOCKETS are
+ * paths, separated by colons; PROBE_PARENT comes from getppid().
  */
 
 #include <errno.h>
@@ -70,7 +70,7 @@ static void try_socket(const char *path)
 		tell("reconfig", path, strstr(answer, "error") ? -1 : 0);
 }
 
-/* What stands behind each socket of packets that the process has. */
+/* Asks on every SOCK_SEQPACKET socket of the process, one of which is the broker's. */
 static void ask(const char *question)
 {
 	for (int fd = 3; fd < 64; fd++) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The machine's clocks as a test wants them, to be preloaded: the wall clock and the boot-time clock are
- * shifted by what a file says, which the test may change at any time. Stepping the real ones would step them
- * for everybody.
+ * Preloaded to shift the wall clock and the boot-time clock by the offsets in a file that the test may change
+ * at any time. Stepping the real clocks would step them for everybody.
  */
 
 #include <fcntl.h>
@@ -15,7 +14,7 @@
 
 #define NSEC_PER_SEC 1000000000
 
-/* The file: two numbers in the machine's order, ns. */
+/* The file: two offsets in ns, in the machine's byte order. */
 struct shifts {
 	int64_t wall;
 	int64_t boot;
@@ -37,7 +36,7 @@ __attribute__((constructor)) static void map_shifts(void)
 		shifts = data;
 }
 
-/* The kernel is asked itself: a sanitizer wants to know the time before this library is set up. */
+/* Calls the kernel directly: a sanitizer asks for the time before this library is set up. */
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
 	int64_t shift = 0, ns;

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fills a spool for tests of the uploader, by the daemon's own writer: messages of a given size, numbered by
- * proc_seq, so that whoever gets them can tell what is missing, double or out of order.
+ * Fills a spool for tests of the uploader, with the daemon's own writer: messages of a given size, numbered
+ * by proc_seq, so that a test can tell which ones are missing, repeated or out of order.
  *
  *	spool-fill DIRECTORY COUNT [--size BYTES] [--first SEQ] [--max-size BYTES] [--public HEX]
  *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND] [--step SECONDS]
  *		[--varied]
  *
- * With --entries the messages are those of a window with so many connections. With --rate it takes its time.
- *With
- * --step each is so much later than the one before, the last one being of now. With --varied the connections
- *are not as regular as a count: ports, peers and sizes as a node sees them, so that they compress as those
- *do.
+ * --entries: messages of a window with this many connections. --rate: at this speed. --step: each message is
+ * this much later than the one before, and the last one is from now. --varied: ports, peers and sizes vary as
+ * on a real node, so that messages compress as real ones do.
  */
 
 #include "common/buffer.h"
@@ -55,7 +53,7 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 	fprintf(stderr, "lost before the spool: %" PRIu64 "\n", loss->messages);
 }
 
-/* Splitmix64: the same messages at every run. */
+/* Splitmix64: the same messages in every run. */
 static uint64_t scatter(uint64_t *state)
 {
 	uint64_t value = *state += UINT64_C(0x9e3779b97f4a7c15);
@@ -65,7 +63,7 @@ static uint64_t scatter(uint64_t *state)
 	return value ^ value >> 31;
 }
 
-/* From 1 to 2^21 packets, small numbers more often, of 60 to 1400 bytes. */
+/* 1 to 2^21 packets, mostly few, of 60 to 1400 bytes. */
 static void append_varied(struct buffer *message, uint64_t *state, bool first)
 {
 	static const unsigned int ports[] = {443, 443, 443, 53, 80, 22, 5432, 8080};
@@ -118,7 +116,7 @@ static void make_message(struct buffer *message, const struct options *options, 
 
 		buffer_append_text(message, ",\"filler\":\"");
 		at = buffer_reserve(message, fill);
-		/* Compresses about as well as messages do, not like a row of equal letters. */
+		/* Compresses about as well as messages do, unlike one repeated letter. */
 		for (size_t i = 0; at && i < fill; i++)
 			at[i] = "0123456789abcdef\":,ptxrdsoky{}"[(i * i + seq * (i % 7)) % 30 % 16];
 		message->length += at ? fill : 0;
@@ -150,7 +148,7 @@ static int fill(struct spool_writer *writer, const struct options *options)
 		r = spool_writer_append(writer, message.data, message.length, now);
 		if (r < 0)
 			return r;
-		/* What waits in memory is bounded; a test wants all of it on disk. */
+		/* The queue in memory is bounded, and the test wants everything on disk. */
 		if (i % 64 == 63) {
 			r = spool_writer_sync(writer, 10000);
 			if (r < 0)

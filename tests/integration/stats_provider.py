@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""A VPN's stats socket (control/org.netlogd.device.varlink) that hands over whatever a test wants.
+"""A VPN's stats socket (control/org.netlogd.device.varlink) that returns what a test wants.
 
-As a module: StatsProvider(path). As a program, for trying by hand: stats_provider.py SOCKET [CONNECTIONS], which counts
-a packet of 100 bytes on each connection for each extraction.
+As a module: StatsProvider(path). As a program, to try it by hand: stats_provider.py SOCKET [CONNECTIONS] counts a
+packet of 100 bytes on each connection for each extraction.
 """
 import json
 import os
@@ -15,12 +15,12 @@ CONTROL = "org.netlogd.device"
 
 
 class StatsProvider:
-    """Serves until closed. What it hands over is in `connections`, which an extraction empties.
+    """Serves until closed. An extraction returns what is in `connections` and empties it.
 
-    misbehave is one of None, "hang" (no answer to an extraction), "hang-enable",
-    "giant-enable" (48 MiB in answer to SetStatisticsEnabled), "die" (ends the connection in place of an
-    answer), "half" (ends it after the first part), "garbage" (bytes that are no JSON), "nonsense" (JSON that is no
-    answer), "error" (a Varlink error), "endless" (parts without an end), or a function that is called with the socket.
+    misbehave is None, "hang" (never answers an extraction), "hang-enable", "giant-enable" (answers
+    SetStatisticsEnabled with 48 MiB), "die" (closes the connection instead of answering), "half" (closes it after
+    the first part), "garbage" (bytes that are not JSON), "nonsense" (JSON that is not an answer), "error" (a Varlink
+    error), "endless" (parts that never end), or a function that is called with the socket.
     """
 
     def __init__(self, path, part=None):
@@ -43,7 +43,7 @@ class StatsProvider:
             self.connections += connections
 
     def close(self):
-        """As a VPN that ends: the socket and all connections are gone."""
+        """As when a VPN ends: removes the socket and closes all connections."""
         self.listener.shutdown(socket.SHUT_RDWR)
         with self.lock:
             for client in self.clients:
@@ -84,7 +84,7 @@ class StatsProvider:
         client.sendall(json.dumps({"parameters": parameters, **members}).encode() + b"\0")
 
     def _answer(self, client, request):
-        """False: the connection is over."""
+        """False: close the connection."""
         method = request["method"].removeprefix(CONTROL + ".")
         with self.lock:
             self.calls.append(method)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Today's ClickHouse: the schemas and queries of packaging/clickhouse, by the embedded engine of npm's chdb, with
+"""A current ClickHouse: the schemas and queries of packaging/clickhouse in the embedded engine of npm's chdb, with
 rows that the uploader made."""
 import json
 import os
@@ -14,7 +14,7 @@ from collector import Answer, Collector
 from lib.clickhouse import queries, statements
 from lib.daemon import build_directory
 from lib.process import dies_with_us, run
-from lib.uploader import CollectorSide, Uploader
+from lib.uploader import DaemonSide, Uploader
 
 SCHEMAS = Path(__file__).parents[2] / "packaging" / "clickhouse"
 VERSION = "3.4.0"
@@ -22,7 +22,7 @@ VERSION = "3.4.0"
 
 @pytest.fixture(scope="session")
 def chdb():
-    """Where the package is; installed once, into the build directory."""
+    """The package's folder; installed once, into the build directory."""
     folder = Path(os.environ.get("NETLOGD_CHDB") or os.path.join(build_directory(), "chdb"))
     if not (folder / "node_modules" / "chdb").is_dir():
         if not shutil.which("npm"):
@@ -67,7 +67,7 @@ def engine(chdb, directory):
 
 @pytest.fixture
 def bodies(directory):
-    """The inserts that an uploader makes of a spool: (table, rows as text)."""
+    """The inserts that the uploader makes from a spool: (table, rows as text)."""
     with Collector() as collector:
         def answer(request):
             if request.query["query"].startswith("SELECT"):
@@ -77,7 +77,7 @@ def bodies(directory):
         collector.default = answer
         uploader = Uploader(directory, {"ch": {"type": "clickhouse", "url": collector.url, "database": "netlogd",
                                                "table": "flows", "flush-interval": "0", "max-rows": "2000"}})
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         try:
             uploader.fill(3, entries=1000)
             uploader.fill(1, size=300)
@@ -103,7 +103,7 @@ WHEN = {"from": "2020-01-01 00:00:00", "to": "2100-01-01 00:00:00"}
 
 
 def test_rows_and_repetitions(engine, bodies):
-    """Each batch twice is the same rows; addresses and times are what they should be; sums stay right."""
+    """A batch inserted twice adds no rows; addresses, times and sums are right."""
     insert(engine, bodies)
     insert(engine, bodies[1:])
     assert engine.query("SELECT count(), sum(tx_pkts), uniqExact(spool, seq, idx) FROM netlogd.flows FINAL") == [
@@ -120,7 +120,7 @@ def test_rows_and_repetitions(engine, bodies):
         [str(6 * 500500 + 55), str(6010 * 3)]]
 
 
-def test_questions(engine, bodies):
+def test_queries(engine, bodies):
     insert(engine, bodies)
     engine.query("INSERT INTO netlogd.flows (node, spool, seq, start, end, class, src, dst, dst_port, tx_bytes) VALUES "
                  "('n2', 's', 1, now() - 60, now() - 55, 'physical', '::ffff:100.64.0.9', "
@@ -142,15 +142,15 @@ def test_questions(engine, bodies):
     paths = engine.query(asked["physical paths"], node="n2", **WHEN)
     assert [row[:3] + row[5:] for row in paths] == [
         ["::ffff:100.64.0.9", "::ffff:192.0.2.2", "51820", "7", "0"]]
-    # proc_seq 1 to 7 and 13: the text in the middle is counted in, and what is missing is found.
+    # proc_seq 1 to 7 and 13: the text in the middle counts, and the gap is found.
     assert engine.query(asked["gaps"], **WHEN) == [["n1", "4711", "8", "12", "5"]]
     assert engine.query(asked["losses"], **WHEN) == []
     engine.query(asked["traffic per minute"], **WHEN)
 
 
 def test_gaps_at_the_ends(engine):
-    """A run's first messages are missed as well; what lies across an end of the time asked for is not."""
-    day = engine.query("SELECT today() - 2")[0][0]  # within what the tables keep
+    """Finds a run's missing first messages, and reports no gap where a run crosses the bounds of the query."""
+    day = engine.query("SELECT today() - 2")[0][0]  # within the tables' TTL
     for seq, start, end in ((3, "11:59:50", "11:59:55"), (5, "11:59:58", "12:00:03"), (9, "12:59:58", "13:00:03")):
         engine.query("INSERT INTO netlogd.flows (node, spool, proc_id, seq, proc_seq, start, end) VALUES "
                      f"('n1', 's', 7, {seq}, {seq}, '{day} {start}', '{day} {end}')")
@@ -172,7 +172,7 @@ def test_gaps_at_the_ends(engine):
 
 
 def test_bytes_per_row(engine, bodies, record_property):
-    """Not more than 20 bytes on disk for rows like these (13.5 were measured for real ones)."""
+    """At most 20 bytes on disk per row (13.5 were measured with real ones)."""
     insert(engine, bodies)
     engine.query("OPTIMIZE TABLE netlogd.flows FINAL")
     size = float(engine.query("SELECT sum(data_compressed_bytes) / sum(rows) FROM system.parts "
@@ -182,6 +182,6 @@ def test_bytes_per_row(engine, bodies, record_property):
 
 
 def test_cluster_schema_is_understood(engine):
-    """Parsed as today's engine does it; there is no cluster here to run it on."""
+    """Only parsed: there is no cluster to run it on."""
     for statement in statements(SCHEMAS / "cluster.sql"):
         engine.query("EXPLAIN AST " + statement)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Clients of the control socket that do their worst: they vanish at any moment, or ask without end."""
+"""Hostile clients of the control socket: they vanish at any moment, or never stop asking."""
 import contextlib
 import json
 import os
@@ -35,7 +35,7 @@ def encode(request):
 
 
 class Child:
-    """A function of this module in a process of its own, of another user; its result is JSON."""
+    """Runs a function of this module in a process of another user; its result is JSON."""
 
     def __init__(self, uid, function, *arguments):
         self.read, write = os.pipe()
@@ -71,7 +71,7 @@ class Child:
 
 
 class Steady(StatsProvider):
-    """A VPN with a packet for each window."""
+    """A VPN with one packet per window."""
 
     def _extract(self, client, misbehave):
         self.count([connection(0)])
@@ -80,7 +80,7 @@ class Steady(StatsProvider):
 
 @pytest.fixture
 def daemon(network, netlogd, directory):
-    """One whose windows all have something to tell, and whose socket everybody may connect to."""
+    """A daemon whose windows all have entries, and whose socket is open to everybody."""
     vpn = Steady(directory / "stats.sock")
     try:
         daemon = netlogd(network.namespace(), {
@@ -97,7 +97,7 @@ def daemon(network, netlogd, directory):
         vpn.close()
 
 
-# What a method is asked with: once as it should be, then in every way that it should not.
+# Parameters for each method: valid ones first, then every kind of invalid ones.
 METHODS = {
     "Start": {}, "Stop": {"deadlineMs": 0}, "Flush": {"deadlineMs": 0}, "Reload": {}, "Status": {}, "Metrics": {}, "Tail": {},
     "Reconfig": {"routes": {"localAddrs": ["100.64.0.1"], "routes": ["100.64.0.0/10"], "subnetRoutes": []}},
@@ -134,13 +134,13 @@ def requests():
 
 
 def vanish(path, step):
-    """Sends every request up to every byte, and takes every answer up to every byte (in steps), and goes."""
+    """Disconnects after every byte of every request, and after every byte (in steps) of every answer."""
     def ask(data, take=0):
-        # Those who went before may not have been missed yet; then there is no place.
+        # The daemon may not have noticed earlier disconnects yet; then it has no room.
         with contextlib.suppress(ConnectionResetError, BrokenPipeError), connect(path) as client:
             client.sendall(data)
             taken = 0
-            # A stream's answer has no end, and a oneway request none at all.
+            # A stream never ends, and a oneway request has no answer.
             while taken < take and select.select([client], [], [], 0.05)[0] and (part := client.recv(take - taken)):
                 taken += len(part)
             return taken
@@ -168,7 +168,7 @@ def test_clients_vanish_at_any_moment(daemon, uid):
         assert vanishing.result() > 1000
     assert daemon.process.running, daemon.log()
     status = wait_until(lambda: (now := daemon.status())["control"]["clients"] == 1 and now, "no client but this one")
-    # Those who may have stopped it, and started it again.
+    # Operators' requests may have stopped it and started it again.
     assert uid != OTHER or status["running"]
     if not status["running"]:
         daemon.call("Start")
@@ -178,13 +178,13 @@ def test_clients_vanish_at_any_moment(daemon, uid):
 
 
 def send(path, *requests):
-    """Asks, and goes without the answer."""
+    """Sends a request and disconnects without reading the answer."""
     with connect(path) as client:
         client.sendall(b"".join(map(encode, requests)))
 
 
-def test_flushes_of_clients_that_went_hold_up_no_other(network, netlogd, directory):
-    """A collector that never answers, and eighty who would have waited for it for a day."""
+def test_flushes_of_clients_that_left_hold_up_no_other(network, netlogd, directory):
+    """A collector that never answers, and eighty clients that would have waited for it for a day."""
     with socket.socket() as nobody:
         namespace = network.namespace()
         with namespace.inside():
@@ -195,14 +195,14 @@ def test_flushes_of_clients_that_went_hold_up_no_other(network, netlogd, directo
         for _ in range(80):
             send(daemon.control_socket, {"method": CONTROL + "Flush", "parameters": {"deadlineMs": 86400000}})
         assert wait_until(lambda: daemon.call("Flush", deadlineMs=0), "an answer")["pendingMessages"] >= 1
-        # All places are taken by who still waits: a Stop is done, and answered.
+        # Waiting clients take every place; a Stop is still done and answered.
         assert daemon.call("Stop", deadlineMs=0)["pendingMessages"] >= 1
         assert not daemon.status()["running"]
         daemon.stop()
 
 
 def test_an_end_with_many_calls_under_way(daemon):
-    """The last window is taken though hundreds of calls wait behind a VPN that does not answer."""
+    """The last window is taken even while hundreds of calls wait behind a VPN that does not answer."""
     daemon.vpn.misbehave = "hang"
     extractions = daemon.vpn.calls.count("ExtractStatistics")
     wait_until(lambda: daemon.vpn.calls.count("ExtractStatistics") > extractions, "an extraction that hangs")
@@ -215,7 +215,7 @@ def test_an_end_with_many_calls_under_way(daemon):
 
 
 def test_an_end_with_many_starts_under_way(daemon, directory):
-    """Each would wait for seconds; those whose clients have gone, and all at the end, are not done."""
+    """Each would wait for seconds; those whose clients have gone are skipped, and at the end all are."""
     vpn = StatsProvider(directory / "hangs.sock")
     try:
         daemon.call("Stop")
@@ -232,7 +232,7 @@ def test_an_end_with_many_starts_under_way(daemon, directory):
         vpn.close()
 
 
-def test_a_start_that_fails_late_says_nothing_of_the_next(daemon, directory):
+def test_a_start_that_fails_late_does_not_affect_the_next(daemon, directory):
     vpn = StatsProvider(directory / "hangs.sock")
     try:
         daemon.call("Stop")
@@ -241,7 +241,7 @@ def test_a_start_that_fails_late_says_nothing_of_the_next(daemon, directory):
         hangs = {"tun": {"source": "stats", "statsSocket": vpn.path}}
         for client, method, parameters in zip(clients, ("Start", "Stop", "Start"), (hangs, {}, {})):
             client.send(method, parameters)
-            # In this order, though on three connections.
+            # In this order, on three connections.
             daemon.status()
         with pytest.raises(VarlinkError, match="DeviceUnavailable"):
             clients[0].reply()
@@ -256,7 +256,7 @@ def test_a_start_that_fails_late_says_nothing_of_the_next(daemon, directory):
         vpn.close()
 
 
-def test_a_former_operator_hears_no_more(daemon):
+def test_a_former_operator_receives_nothing_more(daemon):
     def listen(path, ready):
         with connect(path) as client:
             client.sendall(encode({"method": CONTROL + "Tail", "more": True}))
@@ -285,7 +285,7 @@ def status_of(path):
 
 
 def test_the_network_is_shown_to_operators(daemon):
-    """Others learn how many nodes and routes there are, at once when an operator has changed them."""
+    """Other users see how many nodes and routes there are, and see an operator's change at once."""
     def seen(uid):
         with Child(uid, status_of, daemon.control_socket) as child:
             status = child.result()
@@ -296,7 +296,7 @@ def test_the_network_is_shown_to_operators(daemon):
     assert seen(OTHER) == (True, 0, 0, 0, 1, 0)
     daemon.call("SetNodes", nodes=[{"nodeId": f"n{i}"} for i in range(3)])
     daemon.call("Reconfig", routes={"localAddrs": [], "routes": ["10.0.0.0/8", "10.1.0.0/16"], "subnetRoutes": []})
-    # The route that was removed counts until the next window has ended.
+    # The removed route counts until the next window has ended.
     wait_until(lambda: seen(OTHER) == (True, 3, 0, 0, 2, 0), "the new numbers")
     assert seen(OPERATOR) == (True, 3, 3, 2, None, 2)
     daemon.call("Stop")
@@ -304,7 +304,7 @@ def test_the_network_is_shown_to_operators(daemon):
 
 
 def crowd(path, n, seconds, request):
-    """n clients that ask as fast as they are answered; how often they were."""
+    """n clients that ask as fast as they are answered; returns how many answers they got."""
     clients = [connect(path) for _ in range(n)]
     for client in clients:
         client.sendall(request * (50 if len(request) < 10000 else 1))
@@ -325,7 +325,7 @@ def crowd(path, n, seconds, request):
 
 
 def lateness(messages):
-    """Seconds by which each window ended after its time, by the ends that the messages tell."""
+    """How late each window ended, in seconds, by the messages' end times."""
     ends = [traffic.nanoseconds(message["end"]) / 1e9 for message in messages if "start" in message]
     assert len(ends) > 10
     first = min(end - i * PERIOD for i, end in enumerate(ends))
@@ -335,8 +335,8 @@ def lateness(messages):
 @pytest.mark.parametrize("method, parameters", [
     ("Status", {}), ("Metrics", {}), ("Nonsense", {"a": list(range(500))}), ("Reconfig", {"routes": ["x"] * 1000}),
     ("Large", {"a": "\u00e9" * 170000})])
-def test_a_crowd_holds_up_neither_windows_nor_operators(daemon, method, parameters):
-    """48 clients that may only look, all the places that there are for them, ask as fast as they can."""
+def test_a_crowd_delays_neither_windows_nor_operators(daemon, method, parameters):
+    """48 unprivileged clients, as many as are admitted, ask as fast as they can."""
     request = encode({"method": CONTROL + method, "parameters": parameters})
     before = len(daemon.spool_messages())
     with Child(OTHER, crowd, daemon.control_socket, 48, 4.0, request) as asking:
@@ -348,7 +348,7 @@ def test_a_crowd_holds_up_neither_windows_nor_operators(daemon, method, paramete
             slowest = max(slowest, time.monotonic() - begin)
         assert asking.result() > 100
     late, ends = lateness(daemon.spool_messages()[before:])
-    # Sanitizers and a busy machine make everything slower, but nothing wait for the crowd.
+    # Sanitizers and a busy machine make everything slower, but nothing waits for the crowd.
     assert max(late) < (0.2 if sanitized() else 0.05), late
     assert max(after - before for before, after in zip(ends, ends[1:])) < PERIOD * 1.9
     print(f"{method}: latest window {max(late) * 1000:.1f} ms, slowest answer {slowest * 1000:.1f} ms")

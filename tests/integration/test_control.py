@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The control socket of the real daemon: what a client may do, and what a bad one can't."""
+"""The daemon's control socket: what a client may do, and what a bad one cannot."""
 import json
 import os
 import re
@@ -19,7 +19,7 @@ CONTROL = "org.netlogd.control."
 
 @pytest.fixture
 def daemon(network, netlogd):
-    """Counts nothing, so that only control is at work."""
+    """A daemon that counts nothing, so that only the control socket is at work."""
     return netlogd(network.namespace(), {
         "tun": {"source": "none"}, "sock": {"source": "none"},
         "routes": {"mode": "static", "local-addr": "100.64.0.1"}}).start()
@@ -71,11 +71,11 @@ def test_pipelined_requests_are_answered_in_order(daemon):
 @pytest.mark.parametrize("garbage", [
     b"hello\0", b"\0", b"[]\0", b'{"method": 7}\0', b"\xff\xfe\0", b'{"method":' + b"[" * 100000 + b"\0"],
     ids=["text", "nothing", "list", "number", "bytes", "deep"])
-def test_garbage_harms_nobody_else(daemon, garbage):
+def test_garbage_harms_no_other_client(daemon, garbage):
     with connect(daemon) as other, connect(daemon) as client:
         client.sendall(garbage)
         while client.recv(65536):
-            pass  # an answer may come, and then the end
+            pass  # an answer may come before the end
         other.sendall(request(CONTROL + "Status"))
         assert replies(other, 1)[0]["parameters"]["status"]["running"]
 
@@ -112,7 +112,7 @@ def _answers(daemon):
 
 
 def call_as(uid, daemon, method):
-    """The error of a call by another user, or None; and what it costs to be somebody else is a child process."""
+    """Calls a method as another user, in a child process; returns the error's name or None."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -134,7 +134,7 @@ def call_as(uid, daemon, method):
 def test_who_may_do_what(network, netlogd, directory):
     daemon = netlogd(network.namespace(), {
         "netlogd": {"operators": "1234"}, "tun": {"source": "none"}, "sock": {"source": "none"}}).start()
-    # Whoever can connect: the mode would keep these users out, which is not what is tested here.
+    # The socket's mode would keep these users out, but this is about those who can connect.
     os.chmod(daemon.control_socket, 0o666)
     for path in (directory, daemon.directory):
         os.chmod(path, 0o755)
@@ -220,7 +220,7 @@ def test_a_log_id_given_to_start(daemon, directory):
     daemon.call("Stop")
     configured = daemon.call("Start")["publicId"]
     assert configured != public
-    # A secret stands in no log line and no argument list.
+    # A secret appears in no log line and no argument list.
     assert private.read_text().strip() not in daemon.log()
 
 
@@ -296,7 +296,7 @@ def test_metrics_go_to_the_port_and_to_the_file(network, netlogd, directory):
         assert found["netlogd_running"] == 1
         assert found["netlogd_spool_failing"] == 0
         assert found['netlogd_sink_state{sink="dead",state="retrying"}'] == 1
-        # Which of the two depends on the moment.
+        # Which of the two depends on timing.
         assert ('netlogd_sink_state{sink="lines",state="ok"}' in found) != (
             'netlogd_sink_state{sink="lines",state="idle"}' in found)
         assert [name for name in found if name.startswith('netlogd_sink_last_error{sink="dead",error="')]
@@ -321,7 +321,7 @@ def test_a_domain_given_to_start_is_for_that_run(network, netlogd, collector_in,
     daemon.ctl("id", "new", domain)
 
     def targets_of_a_run(**ids):
-        """Stops what runs; what a run of its own is sent to, from its first message to its last."""
+        """Stops the current run; returns the targets of a new run's messages, from its first to its last."""
         daemon.call("Stop")
         before = len(collector.requests)
         daemon.call("Start", **ids)
@@ -349,7 +349,7 @@ def test_the_configured_domain_is_shown(network, netlogd, directory):
 
 
 def test_the_sockets_directory_is_made_and_the_sockets_are_removed(network, netlogd, directory):
-    """Run by hand nobody else makes /run/netlogd; and a path without a server would be in the way of others."""
+    """Run by hand, nobody else makes /run/netlogd; and a socket without a server would be in the way."""
     daemon = netlogd(network.namespace(), {"tun": None, "sock": None})
     daemon.arguments = ["--no-uploader"]
     daemon.control_socket = directory / "run" / "control.sock"
@@ -359,7 +359,7 @@ def test_the_sockets_directory_is_made_and_the_sockets_are_removed(network, netl
     assert sorted(os.listdir(directory / "run")) == ["control.sock", "upload.sock"]
     daemon.stop()
     assert os.listdir(directory / "run") == []
-    # A start that fails after the socket was bound.
+    # A start that fails after binding the socket.
     daemon.configure({"node": {"nodes-file": directory / "none.json"}})
     assert daemon.launch().process.wait() == 1
     daemon.notify.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every kind of bad collector at once, behind the real daemon: none holds up another, and none costs a message."""
+"""Every kind of bad collector at once, behind the real daemon: none holds up another, none costs a message."""
 import os
 import signal
 
@@ -63,12 +63,12 @@ def test_bad_collectors(network, netlogd, collector_in, provider):
     daemon = netlogd(namespace, {**provider.sections(), **{f"upload {name}": sink(collector.url, timeout="1s")
                                                            for name, collector in collectors.items()}})
     daemon.start()
-    # A 200 that comes when it is no longer waited for: the batch was tried again.
+    # A 200 after the time-out: the batch was sent again.
     late.wait_requests(2)
     held.release()
     late.wait(lambda c: c.requests[0].accepted and c.requests[1].accepted)
     assert late.requests[0].body == late.requests[1].body
-    # A flush tries at once, whatever the backoff says.
+    # A flush tries at once, whatever the backoff.
     wait_until(lambda: daemon.flush(50) and mad.script_left == 0, "end of the rubbish", 60)
     windows(provider, 5)
     wait_until(lambda: sinks(daemon)["picky"]["quarantined"] == 3, "quarantine")
@@ -96,8 +96,8 @@ def test_bad_collectors(network, netlogd, collector_in, provider):
     check_all(dead, provider)
 
 
-def test_certificate_trouble_is_shown_and_put_right(network, netlogd, collector_in, provider, directory):
-    """Expired, then renewed: status and netlogctl say what is wrong, and nothing that came meanwhile is lost."""
+def test_certificate_trouble_is_reported_and_fixed(network, netlogd, collector_in, provider, directory):
+    """Expired, then renewed: status and netlogctl say what is wrong, and no message is lost meanwhile."""
     namespace = network.namespace()
     collector = collector_in(namespace)
     authority = Authority(directory, "authority")
@@ -135,7 +135,7 @@ def test_certificate_trouble_is_shown_and_put_right(network, netlogd, collector_
 
 
 def test_plain_http_stays_on_the_machine(directory):
-    """A collector elsewhere is named with https, or not at all."""
+    """A collector on another machine needs https."""
     config = directory / "netlogd.conf"
     config.write_text(f"[upload main]\ntype=logtail\nurl=http://192.0.2.1:{free_port()}\ncollection=test\n")
     for name in "netlogd", "netlogd-upload":
@@ -144,8 +144,8 @@ def test_plain_http_stays_on_the_machine(directory):
         assert f"{config}:3: url: http:// is only for loopback addresses: expected https://" in result.stderr
 
 
-def test_another_directory_in_the_spools_place(network, netlogd, collector_in, provider):
-    """The uploader that is started again reads where the daemon writes, whatever the path leads to now."""
+def test_another_directory_in_place_of_the_spool(network, netlogd, collector_in, provider):
+    """The restarted uploader reads where the daemon writes, wherever the path leads by then."""
     namespace = network.namespace()
     collector = collector_in(namespace)
     daemon = netlogd(namespace, {**provider.sections(), "upload main": sink(collector.url)}).start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Disks that fill up, refuse or damage what was written, under the real daemon: every loss is told, to the byte."""
+"""Disks that fill up, fail or damage data under the real daemon: every loss is reported, to the byte."""
 import json
 import os
 import re
@@ -17,13 +17,13 @@ from lib.wait import wait_until
 HEADER = 164
 HEADER_SUMMED = 160
 FRAME = 48
-# By so much do the times in a message make its size differ: three, of which each may end in zeros that are left out.
+# Messages vary in size by this much: each has three times, whose trailing zeros are left out.
 TIMES = 3 * 10
 
 
 @pytest.fixture
 def disk(directory):
-    """Makes small file systems: disk(size); they are gone after the test, whatever is in use there."""
+    """Makes small file systems: disk(size); removes them after the test, even if they are in use."""
     mounted = []
 
     def make(size):
@@ -40,7 +40,7 @@ def disk(directory):
 
 @pytest.fixture
 def provider(directory):
-    """Makes VPNs whose extractions have so many connections."""
+    """Makes VPNs whose extractions have this many connections."""
     made = []
 
     def make(width):
@@ -68,13 +68,13 @@ def sink(collector, **keys):
 
 
 def windows(provider, n):
-    """Waits for so many more extractions."""
+    """Waits for n more extractions."""
     goal = provider.handed + n
     wait_until(lambda: provider.handed >= goal, f"extraction {goal}", 60)
 
 
 def fill_up(path):
-    """Takes all the room that there is, to the last byte."""
+    """Fills the disk to the last byte."""
     with open(path / "ballast", "wb", buffering=0) as ballast:
         for size in (1 << 20, 4096, 1):
             try:
@@ -85,12 +85,12 @@ def fill_up(path):
 
 
 def size(message):
-    """Bytes of a message as it was made: compact, and nothing in these needs an escape."""
+    """The size of a message as netlogd wrote it: compact, and nothing in these needs escaping."""
     return len(json.dumps(message, separators=(",", ":")))
 
 
 def like(message, number):
-    """A window's message with the counts of another extraction."""
+    """A window's message, with another extraction's counts."""
     return {**message, "virtualTraffic": [
         {**entry, "txBytes": number, "dst": f"100.65.{number >> 8 & 255}.{number & 255}:{entry['dst'].split(':')[1]}"}
         for entry in message["virtualTraffic"]]}
@@ -103,7 +103,7 @@ def finish(daemon):
 
 
 def test_full_disk(netlogd, namespace, collector, provider, disk):
-    """All state is on the disk that fills up: counting and uploading go on, and what had no room is told exactly."""
+    """All state is on the disk that fills up: counting and uploading continue, and every loss is reported exactly."""
     vpn = provider(2600)
     room = disk("64M")
     daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
@@ -114,11 +114,11 @@ def test_full_disk(netlogd, namespace, collector, provider, disk):
     windows(vpn, 3)
     fill_up(room)
     wait_until(lambda: daemon.status()["spool"].get("error") == "No space left on device", "full disk")
-    # Uploading goes on, with what is in the spool.
+    # Uploading continues with what is in the spool.
     collector.default = Answer(200)
     stored = daemon.status()["spool"]["lastSequence"]
     wait_until(lambda: daemon.status()["sinks"][0].get("deliveredSequence", 0) >= stored, "delivery from a full disk")
-    # So does counting, beyond what memory holds.
+    # So does counting, for longer than memory can hold.
     wait_until(lambda: daemon.status()["spool"]["lostMessages"] >= 5, "losses", 60)
     spool = daemon.status()["spool"]
     assert spool["error"] == "No space left on device"
@@ -141,8 +141,8 @@ def test_full_disk(netlogd, namespace, collector, provider, disk):
     assert abs(sum(loss[1] for loss in told) - made) <= len(missing) * TIMES
 
 
-def test_full_disk_that_others_filled_goes_on_in_its_own_room(netlogd, namespace, collector, provider, disk):
-    """The sink has all that is in the spool: its room is enough to go on, although there is no other."""
+def test_full_disk_that_others_filled_leaves_the_spools_own_room(netlogd, namespace, collector, provider, disk):
+    """The sink has everything in the spool: the spool's own room is enough to continue, although there is no other."""
     vpn = provider(500)
     room = disk("8M")
     daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
@@ -162,7 +162,7 @@ def test_full_disk_that_others_filled_goes_on_in_its_own_room(netlogd, namespace
 
 
 def check_in_place(messages, complete):
-    """Each loss is told where the messages are missing: exactly these, by number, bytes and time. Returns how many."""
+    """Asserts that each loss is reported in its place, exact in number, bytes and time. Returns how many were lost."""
     by_number = {message["logtail"]["proc_seq"]: message for message in complete}
     last, told, total = 0, None, 0
     for message in messages:
@@ -187,7 +187,7 @@ def check_in_place(messages, complete):
 
 
 def test_cap(netlogd, namespace, collector_in, provider):
-    """The spool is full for a sink that is down; another one has everything, and hears of no loss."""
+    """The spool is full for a sink that is down; another sink has everything, and gets no report of a loss."""
     vpn = provider(400)
     good, bad = collector_in(namespace), collector_in(namespace)
     daemon = netlogd(namespace, {**vpn.sections(), "spool": {"max-size": "1M"},
@@ -197,11 +197,11 @@ def test_cap(netlogd, namespace, collector_in, provider):
     bad.stop()
     wait_until(lambda: daemon.status()["spool"]["removedMessages"] >= 10, "spool full", 60)
     assert daemon.status()["spool"]["bytes"] <= 1 << 20
-    # What is lost is no backlog any more.
+    # Lost messages no longer count as backlog.
     wait_until(lambda: daemon.status()["sinks"][1]["backlogBytes"] <= 1 << 20, "backlog within the cap")
     with namespace.inside():
         bad.start()
-    daemon.flush(20000)  # whatever it waits for
+    daemon.flush(20000)  # ends the interval and the backoff
     windows(vpn, 2)
     pending = daemon.call("Stop", deadlineMs=30000, timeout=40)
     assert pending == {"pendingMessages": 0, "pendingBytes": 0}
@@ -222,7 +222,7 @@ def test_cap(netlogd, namespace, collector_in, provider):
 
 @pytest.mark.parametrize("made", [True, False])
 def test_read_only(netlogd, namespace, collector, provider, disk, made):
-    """A spool that can't be written, or even made, at the start: counting begins, and all arrives when it can be."""
+    """A spool that cannot be written or created at start: counting begins, and everything arrives once it can."""
     vpn = provider(10)
     room = disk("16M")
     if made:
@@ -270,7 +270,7 @@ def damage(path, offset):
 
 
 def test_damaged_frames(netlogd, namespace, collector_in, provider):
-    """One in the segment written last, one in an earlier one: stepped over, counted, told, kept aside, never sent."""
+    """One in the newest segment, one in an older one: skipped, counted, reported, kept aside, never sent."""
     vpn = provider(400)
     good, late = collector_in(namespace), collector_in(namespace)
     late.default = Answer(503)
@@ -301,7 +301,7 @@ def test_damaged_frames(netlogd, namespace, collector_in, provider):
 
 @pytest.mark.parametrize("how", ["always", "interval"])
 def test_sync(netlogd, namespace, provider, how):
-    """sync=always: who hears of a message hears of one that is synced. By interval, not yet."""
+    """sync=always: a message is synced before anybody hears of it. With an interval, not yet."""
     vpn = provider(1)
     daemon = netlogd(namespace, {**vpn.sections(), "spool": {"sync": how, "sync-interval": "60s"}})
     daemon.start()
@@ -326,7 +326,7 @@ def crc32c(data):
 
 
 def test_newer_format(netlogd, namespace, collector, provider):
-    """A spool of a newer version is an error with advice for both programs, and is left as it is."""
+    """A spool of a newer version is an error with advice in both programs, and is left as it is."""
     vpn = provider(1)
     daemon = netlogd(namespace, {**vpn.sections(), "upload main": sink(collector)})
     daemon.start()
@@ -346,7 +346,7 @@ def test_newer_format(netlogd, namespace, collector, provider):
     result = run([program("netlogctl"), "flows", "--spool", path.parent], check=False)
     assert result.returncode == 1
     assert "newer version" in result.stderr
-    # It was moved away: a new spool begins.
+    # Once it is moved away, a new spool begins.
     os.rename(path.parent, path.parent.with_name("spool.newer"))
     got = len(collector.messages)
     daemon.start()
@@ -357,7 +357,7 @@ def test_newer_format(netlogd, namespace, collector, provider):
 
 
 def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
-    """What could not be written by the end is said in the daemon's own log, and to the sinks by the next run."""
+    """The daemon's log reports what could not be written by the end, and the next run reports it to the sinks."""
     vpn = provider(100)
     room = disk("8M")
     daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"},

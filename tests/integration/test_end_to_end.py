@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The main job: known packets through a real tunnel, and the exact bytes that the collector gets."""
+"""The main job: known packets through a real tunnel, and the exact bytes that the collector receives."""
 import re
 
 import pytest
@@ -21,7 +21,7 @@ def sections(end, collector, **record):
         "node": {"id": "n123"},
         "tun": {"interface": end.interface},
         "routes": {"mode": "static", "local-addr": end.address, "route": "100.64.0.2,10.1.2.0/24"},
-        # Windows end when the test says so.
+        # The test ends the windows.
         "record": {"period": "1h", **record},
         "upload test": {"type": "logtail", "url": collector.url, "collection": "flows"},
     }
@@ -59,7 +59,7 @@ def test_exact_bytes(tunnel, netlogd, collector_in):
     send(left, right, "203.0.113.9", 4, 1000)
     assert daemon.flush() == {"pendingMessages": 0, "pendingBytes": 0}
 
-    # 3 of 128 bytes, 1 of 528, 4 of 1028 and back 2 of 128, each in a datagram of its own
+    # 3 of 128 bytes, 1 of 528, 4 of 1028, and 2 of 128 back, each in its own datagram
     sent = 3 * wireguard_bytes(128) + wireguard_bytes(528) + 4 * wireguard_bytes(1028)
     received = 2 * wireguard_bytes(128)
     expected = (
@@ -128,7 +128,7 @@ def test_route_change_splits_what_came_before(tunnel, netlogd, collector_in):
 
 
 def test_auto_routes_of_a_tunnel(tunnel, netlogd, collector_in):
-    """Mode auto finds by itself what test_exact_bytes was told."""
+    """Mode auto finds the routes that test_exact_bytes configures."""
     left, right = tunnel
     collector = collector_in(left.namespace)
     daemon = netlogd(left.namespace, {**sections(left, collector), "routes": {"mode": "auto"}}).start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Interfaces that are renamed, made anew as something else, or moved away and back: nothing that was counted is lost."""
+"""Interfaces that are renamed, recreated as another type, or moved away and back: no counts are lost."""
 import pytest
 
 from lib import bpf
@@ -14,7 +14,7 @@ SIZE = 100
 
 
 def send(namespace, count):
-    """Into a tunnel whose other end takes nothing: what is handed to the interface counts."""
+    """Sends into a tunnel whose other end takes nothing: what reaches the interface counts."""
     with udp_socket(namespace, ADDRESS, 40000) as sock:
         for _ in range(count):
             sock.sendto(bytes(SIZE), (OTHER, 40001))
@@ -25,7 +25,7 @@ def sent(count):
 
 
 def wait_state(daemon, **expected):
-    """Until the tun layer is as expected; returns the whole status."""
+    """Waits until the tun layer is as expected; returns the whole status."""
     def reached():
         status = daemon.status()
         return all(status["tun"].get(name) == value for name, value in expected.items()) and status
@@ -33,7 +33,7 @@ def wait_state(daemon, **expected):
 
 
 def settle(daemon):
-    """A look at the interfaces as they are now, and counting again."""
+    """Waits until netlogd has seen the interfaces as they are now, and counts again."""
     daemon.flush(0)
     return wait_state(daemon, state="counting")
 
@@ -56,7 +56,7 @@ def tun(network):
 
 @pytest.fixture(params=["ebpf", "packet"])
 def daemon(request, tun, netlogd):
-    """With a window that only a flush or a loss ends: what is lost with the interface would be missed."""
+    """A daemon whose window ends only by a flush or a lost device: counts lost with the interface would show."""
     return netlogd(tun.namespace, {
         "tun": {"interface": tun.interface, "source": request.param}, "sock": {"source": "none"},
         "routes": {"mode": "static", "local-addr": ADDRESS, "route": "100.64.0.0/16"},
@@ -64,7 +64,7 @@ def daemon(request, tun, netlogd):
 
 
 def test_renamed(tun, daemon):
-    """The name is what is counted: it is lost with another name, and back with its own; even if another bore it meanwhile."""
+    """A renamed interface is lost, and found again under its old name, even if another one had it meanwhile."""
     namespace, name = tun.namespace, tun.interface
     send(namespace, 70)
     namespace.ip("link", "set", name, "name", "nlother0")
@@ -74,7 +74,7 @@ def test_renamed(tun, daemon):
     namespace.ip("link", "set", "nlother0", "name", name)
     wait_state(daemon, state="counting")
     send(namespace, 50)
-    # Away, and a new one in its place at once.
+    # Removed, and a new one in its place at once.
     namespace.ip("link", "set", name, "name", "nlother0")
     namespace.ip("tuntap", "add", name, "mode", "tun")
     wait_state(daemon, state="counting", ifindex=ifindex(namespace, name))
@@ -125,12 +125,12 @@ def test_moved_to_another_namespace_and_back(network, tun, daemon, at_once):
         settle(daemon)
     send(namespace, 40)
     messages = finish(daemon)
-    # Nothing was sent elsewhere while it was on its way.
+    # Nothing was sent elsewhere during the move.
     assert sums(messages) == {KEY: sent(160)}
 
 
-def test_made_anew_as_another_type(network, netlogd):
-    """A tun device, then wireguard-go of the same name, and back: what is found for sock follows, and no count is lost."""
+def test_recreated_as_another_type(network, netlogd):
+    """A tun device, then wireguard-go of the same name, and back: the sock device follows, no counts are lost."""
     left, right, _ = network.pair()
     name = network.interface_name("nx")
     tun = Tun(network, left, f"{ADDRESS}/24", interface=name)
@@ -149,7 +149,7 @@ def test_made_anew_as_another_type(network, netlogd):
         assert tunnel_counters(ends[0]) == (0, 0)
         network.handshake(ends)
         assert send_udp(*ends, 80, SIZE, back=30) == Counts(80, 80 * 128, 30, 30 * 128)
-        # Whatever it sends until its end: all of it is in the last counts before it goes.
+        # Whatever it sends until it ends is in the last counts before it goes.
         physical += tunnel_counters(ends[0])[1]
         expected += 140
         for end in ends:

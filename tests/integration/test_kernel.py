@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What depends on the kernel: its own WireGuard, and counting on it. tests/vm/run runs this on other kernels."""
+"""What depends on the kernel: kernel WireGuard, and counting on it. tests/vm/run runs this on other kernels."""
 import json
 import os
 
@@ -35,7 +35,7 @@ def sections(end, collector, **record):
 
 
 def transfer(end):
-    """The tunnel's own counters: bytes received and sent, datagrams' payload."""
+    """The tunnel's own counters: bytes received and sent, of the datagrams' payload."""
     line = end.namespace.run("wg", "show", end.interface, "transfer").stdout.split()
     return int(line[1]), int(line[2])
 
@@ -43,7 +43,7 @@ def transfer(end):
 def test_kernel_wireguard_to_the_byte(ends, netlogd, collector_in):
     left, right = ends
     collector = collector_in(left.namespace)
-    # A keepalive may come while the daemon starts or after it flushed: what it must hold and what it may lie between these.
+    # A keepalive may come while the daemon starts or after it flushed: these are the bounds.
     earliest = transfer(left)
     daemon = netlogd(left.namespace, sections(left, collector)).start()
     latest = transfer(left)
@@ -69,11 +69,11 @@ def test_kernel_wireguard_to_the_byte(ends, netlogd, collector_in):
 
 
 def test_large_segments_of_kernel_wireguard(ends, netlogd, collector_in):
-    """What the table holds is what iperf3 moved, with the headers of real packets and not of superpackets."""
+    """The table holds what iperf3 moved, with the headers of the real packets and not of superpackets."""
     left, right = ends
     collector = collector_in(left.namespace)
     daemon = netlogd(left.namespace, sections(left, collector)).start()
-    # A small window, so that nothing is dropped and sent again.
+    # A small window, so that nothing is dropped and retransmitted.
     end = traffic.Iperf3(right, left, "-n", "8M", "-w", "64K").result()["end"]
     daemon.flush(deadline_ms=30000)
     counts = [counts for (proto, _, dst), counts in traffic.sums(collector.messages).items()
@@ -81,7 +81,7 @@ def test_large_segments_of_kernel_wireguard(ends, netlogd, collector_in):
     sent = sum(entry.txBytes for entry in counts)
     packets = sum(entry.txPkts for entry in counts)
     assert end["sum_received"]["bytes"] <= sent <= 1.1 * end["sum_sent"]["bytes"]
-    # 1420 a packet at most; a superpacket that counts as one would be 64 kB.
+    # At most 1420 per packet; a superpacket counted as one would have 64 kB.
     assert packets * 1420 >= sent
     assert daemon.status()["record"]["conservationFailures"] == 0
 
@@ -101,7 +101,7 @@ def test_every_packet_while_windows_change(network, netlogd, collector_in, sourc
     daemon.flush(deadline_ms=60000)
     total = traffic.total(collector.messages, overflow=True)
     if source == "packet":
-        # It sees what leaves the device's queue, and two CPUs at once may fill that.
+        # It sees packets after the device's queue, which two CPUs together may overflow.
         queue = json.loads(tun.namespace.run("tc", "-s", "-j", "qdisc", "show", "dev", tun.interface).stdout)
         assert total.txPkts + queue[0]["drops"] == sent
     else:
@@ -110,7 +110,7 @@ def test_every_packet_while_windows_change(network, netlogd, collector_in, sourc
 
 
 def test_attachment_fits_the_kernel(network, netlogd):
-    """TCX where the kernel has it, clsact elsewhere; nothing that counts outlives a SIGKILL."""
+    """TCX where the kernel has it, clsact elsewhere; no counting program survives a SIGKILL."""
     tun = Tun(network, network.namespace())
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "sock": {"source": "none"}}).start()
     has_tcx = bpf.tcx_programs(tun.namespace, tun.interface, 46) is not None
@@ -120,7 +120,7 @@ def test_attachment_fits_the_kernel(network, netlogd):
     daemon.kill()
     if has_tcx:
         wait_until(lambda: not bpf.attached(tun.namespace, tun.interface), "the kernel to detach the programs")
-    # With clsact a stub stays behind, which the next run replaces and then takes away.
+    # With clsact a stub stays behind; the next run replaces it and then removes it.
     daemon.start()
     assert len(bpf.attached(tun.namespace, tun.interface)) == 2
     daemon.stop()

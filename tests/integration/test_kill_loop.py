@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SIGKILL of either process, hundreds of times, at random moments under load: what is missing is told, or is the running
-window of a killed collector."""
+"""SIGKILL of either process, hundreds of times, at random moments under load: what is missing is reported, or was the
+running window of a killed daemon."""
 import os
 import random
 import signal
@@ -15,18 +15,18 @@ KILLS = 120
 
 
 class Loop:
-    """A daemon whose processes are killed, and what they had to deal with."""
+    """A daemon whose processes are killed, its VPN and its collector."""
 
     def __init__(self, daemon, collector, provider):
         self.daemon = daemon
         self.collector = collector
         self.provider = provider
         self.chance = random.Random(20221013)
-        self.collector_kills = 0
+        self.daemon_kills = 0
         self.uploader_kills = 0
 
     def spool_bytes(self):
-        """What the spool takes of the disk, with its directories."""
+        """The spool's size on disk, directories included."""
         total = 0
         for path, _, files in os.walk(self.daemon.state / "spool"):
             for name in [*files, "."]:
@@ -37,7 +37,7 @@ class Loop:
         return total
 
     def wait_for_a_moment(self):
-        """Until one of the things that happen all the time has happened: at once, or after a few of them."""
+        """Waits for a few of the events that happen all the time, or for nothing."""
         what = self.chance.choice(["extraction", "request", "spool", "now"])
         if what == "extraction":
             goal = self.provider.handed + self.chance.randrange(1, 4)
@@ -59,11 +59,11 @@ class Loop:
             self.uploader_kills += 1
         else:
             self.daemon.kill()
-            self.collector_kills += 1
+            self.daemon_kills += 1
             self.daemon.start()
 
     def finish(self):
-        """Delivers all that is left; the messages that arrived, each once."""
+        """Delivers the rest; returns the messages that arrived, each once."""
         self.collector.default = Answer(200)
         wait_until(lambda: self.daemon.status()["uploader"]["connected"], "uploader", 60)
         assert self.daemon.flush(30000)["pendingMessages"] == 0
@@ -95,7 +95,7 @@ def loop(network, netlogd, collector_in, directory):
 
 
 def runs_of(messages):
-    """Per run of the daemon: the numbers of its messages. Asserts that they ascend and that no run comes between."""
+    """The numbers of the messages of each run of the daemon. Asserts that they ascend and that runs do not mix."""
     runs, latest = {}, None
     for head in (message["logtail"] for message in messages):
         if "proc_seq" not in head:
@@ -110,27 +110,27 @@ def runs_of(messages):
 
 
 def test_kill_loop(loop):
-    """The spool holds all: nothing is lost but running windows, and no number of a run is missing."""
+    """The spool holds everything: only running windows are lost, and no run lacks a number."""
     loop = loop(50, "64M")
     for _ in range(KILLS):
         loop.wait_for_a_moment()
         loop.kill_one()
     messages = loop.finish()
-    print(f"{loop.collector_kills} kills of the collector, {loop.uploader_kills} of the uploader: "
+    print(f"{loop.daemon_kills} kills of the daemon, {loop.uploader_kills} of the uploader: "
           f"{loop.provider.handed} windows, {len(loop.missing(messages))} lost")
     assert losses(messages) == []
-    assert len(loop.missing(messages)) <= loop.collector_kills
+    assert len(loop.missing(messages)) <= loop.daemon_kills
     runs = runs_of(messages)
-    assert len(runs) == loop.collector_kills + 1
+    assert len(runs) == loop.daemon_kills + 1
     for proc_id, numbers in runs.items():
         assert numbers == list(range(1, len(numbers) + 1)), f"run {proc_id}: {numbers}"
     texts = [message["text"] for message in messages if "text" in message]
-    assert sum("did not shut down cleanly" in text for text in texts) <= loop.collector_kills
+    assert sum("did not shut down cleanly" in text for text in texts) <= loop.daemon_kills
     assert texts[-1] == "netlogd: stopped"
 
 
 def test_kill_loop_in_a_full_spool(loop):
-    """The collector is down every now and then, for so long that the cap is reached: what goes is told."""
+    """The collector is down at times, long enough to reach the cap: what is removed is reported."""
     loop = loop(2000, "1M")
     most = 0
     for i in range(KILLS):
@@ -144,10 +144,10 @@ def test_kill_loop_in_a_full_spool(loop):
     messages = loop.finish()
     told = losses(messages)
     lost = sum(loss[0] for loss in told)
-    print(f"{loop.collector_kills} kills of the collector, {loop.uploader_kills} of the uploader: {loop.provider.handed} "
+    print(f"{loop.daemon_kills} kills of the daemon, {loop.uploader_kills} of the uploader: {loop.provider.handed} "
           f"windows, {len(loop.missing(messages))} lost; {lost} messages told as lost")
     assert most <= 1 << 20
     assert told and {loss[4] for loss in told} == {"spool full"}
-    assert len(loop.missing(messages)) <= lost + loop.collector_kills
-    # What is seen to be missing within a run was told, whatever else went with whole runs.
+    assert len(loop.missing(messages)) <= lost + loop.daemon_kills
+    # Every gap within a run was reported; whole runs may have gone too.
     assert sum(numbers[-1] - len(numbers) for numbers in runs_of(messages).values()) <= lost

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SIGKILL at each named point of spool, cursor and uploader, under load: what is lost is told, or is the running window."""
+"""SIGKILL at each named point of spool, cursor and uploader, under load: losses are reported, or the running window."""
 import pytest
 
 from collector import Answer
@@ -8,14 +8,14 @@ from lib.ledger import Numbered, check_order, losses, once
 from lib.uploader import sequences
 from lib.wait import wait_until
 
-# In the order of a spool's life: a tail can be cut only after a frame was torn.
+# In the order of a spool's life: a tail is cut only after a frame was torn.
 COLLECTOR_POINTS = [
     "spool-segment-made", "spool-header-written", "spool-segment-named", "spool-mid-frame", "spool-tail-cut",
     "spool-mid-frame:5", "spool-before-sync", "spool-before-sync:4", "spool-after-sync", "spool-after-sync:4",
     "spool-segment-made:3", "spool-header-written:3", "spool-segment-named:3", "spool-before-remove",
     "spool-before-remove:2", "spool-after-remove", "spool-after-remove:2",
 ]
-# The first is at the first start of all.
+# The first is at the very first start.
 UPLOADER_POINTS = [
     "cursor-made", "cursor-torn", "cursor-written", "cursor-synced", "upload-before-send", "upload-answered",
     "upload-refused", "upload-quarantined", "cursor-torn:3", "cursor-written:4", "cursor-synced:5",
@@ -37,7 +37,7 @@ def provider(directory):
 
 @pytest.fixture
 def setup(network, netlogd, collector_in, provider):
-    """A collector of messages, and a daemon that delivers to it from a spool of many small segments."""
+    """A collector, and a daemon that delivers to it from a spool of many small segments."""
     namespace = network.namespace()
     collector = collector_in(namespace)
 
@@ -54,7 +54,7 @@ def wait_killed(process, what):
     assert process.wait(30) in (-9, 128 + 9), f"{what}: {process.text()}"
 
 
-def test_collector(setup, provider):
+def test_daemon(setup, provider):
     collector, daemon = setup("2M")
     for point in COLLECTOR_POINTS:
         daemon.launch(env={"NETLOGD_KILL_POINT": point})
@@ -76,12 +76,12 @@ def test_collector(setup, provider):
 
 
 def test_uploader(setup, provider):
-    """Nothing at all is lost; one message is refused in between, so that batches are split and it is put aside."""
+    """Nothing is lost; one message is refused, so that batches are split and it is set aside."""
     collector, daemon = setup("64M", ["--no-uploader"])
     refused = []
 
     def answer(request):
-        """Refuses the first message of a batch of several that was not accepted before, and it alone for ever."""
+        """Refuses for ever the first message of one batch of several that was not accepted before, and no other."""
         seen = sequences(request.messages)
         if not refused and refuse and len(seen) > 1 and seen[0] not in sequences(collector.messages):
             refused.append(seen[0])
@@ -92,9 +92,9 @@ def test_uploader(setup, provider):
     daemon.start()
     uploader = None
     for point in UPLOADER_POINTS:
-        daemon.notify.read()  # a full socket would hold the daemon up
+        daemon.notify.read()  # a full socket would hold up the daemon
         refuse = point == "upload-refused"
-        # Some load for it, also while it is down.
+        # Some load, even while it is down.
         goal = provider.handed + 3
         wait_until(lambda goal=goal: provider.handed >= goal, f"extraction {goal}")
         uploader = daemon.namespace.start(program("netlogd-upload"), "--config", daemon.config, name="upload",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Starting and stopping, waiting for what is not there, and refusing what is wrong."""
+"""Starting and stopping, waiting for what is missing, and refusing what is wrong."""
 import collections
 import os
 import signal
@@ -15,7 +15,7 @@ from lib.wait import wait_until
 
 
 def describe_fds(pid):
-    """How many descriptors of each kind the process has: Counter, whose <= asks whether one is within the other."""
+    """How many descriptors of each kind the process has, as a Counter: <= tells whether one is within another."""
     names = collections.Counter()
     for fd in os.listdir(f"/proc/{pid}/fd"):
         try:
@@ -43,7 +43,7 @@ def test_ten_starts_and_stops_leak_nothing(tun, netlogd):
         return describe_fds(pid), bpf.attached(tun.namespace, tun.interface)
 
     with daemon.client() as client:
-        # Once around before measuring: what is made once and kept is no leak.
+        # One round before measuring: what is created once and kept is not a leak.
         client.call("Stop")
         stopped = state()
         assert stopped[1] == []
@@ -52,7 +52,7 @@ def test_ten_starts_and_stops_leak_nothing(tun, netlogd):
         assert len(running[1]) == 2
         for _ in range(10):
             client.call("Stop")
-            # A notification to systemd has a socket for a moment, here and when `stopped` and `running` were taken.
+            # sd_notify() opens a socket for a moment, now or when `stopped` and `running` were taken.
             wait_until(lambda: state()[0] <= stopped[0], f"the stopped state {stopped}")
             assert state()[1] == []
             client.call("Stop")
@@ -99,11 +99,11 @@ def test_reload_with_an_error_changes_nothing(tun, netlogd):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_end_in_order(tun, netlogd, number):
+def test_signals_shut_down_cleanly(tun, netlogd, number):
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}}).start()
     uploader = daemon.uploader()
     assert uploader and process_name(uploader) == "netlogd-upload"
-    # In a group of its own: control-C in a terminal is not for it.
+    # The uploader has its own process group, so that control-C in a terminal does not reach it.
     assert os.getpgid(uploader) == uploader
     daemon.process.signal(number)
     assert daemon.process.wait() == 0
@@ -113,7 +113,7 @@ def test_signals_end_in_order(tun, netlogd, number):
 
 
 def test_a_signal_that_comes_twice_at_once_is_one(tun, netlogd, collector_in):
-    """timeout(1) signals the process and then its group: what waits is delivered all the same."""
+    """timeout(1) signals the process and then its group: the backlog is still delivered."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, {
         "tun": {"interface": tun.interface},
@@ -156,7 +156,7 @@ def test_bad_configuration(tun, netlogd, section, key, value, expected):
     lines = daemon.config.read_text().splitlines()
     wanted = f"{key}={value}" if section != "nonsense" else "[nonsense]"
     number = lines.index(wanted) + 1
-    # An unknown section may be told at its head or at its first key.
+    # An unknown section may be reported at its header or at its first key.
     assert any(f"{daemon.config}:{line}:" in daemon.log() for line in (number, number + 1)), daemon.log()
     assert expected in daemon.log()
     assert not daemon.control_socket.exists()
@@ -208,13 +208,13 @@ def test_interface_disappears_and_comes_back(network, netlogd, collector_in):
 
 
 def test_spool_directory_that_cannot_be_written(tun, netlogd, network, directory):
-    # Root may write anywhere but to a filesystem that is read-only.
+    # Root may write anywhere except on a read-only file system.
     mount = directory / "readonly"
     mount.mkdir()
     run(["mount", "-t", "tmpfs", "-o", "ro,size=64m", "tmpfs", mount])
     network.stack.callback(run, ["umount", mount])
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "spool": {"directory": mount / "spool"}}).start()
-    # A disk that refuses is a state, not the end: messages wait in memory.
+    # Failing writes are a state, not the end: messages wait in memory.
     spool = daemon.status()["spool"]
     assert "Read-only" in spool["error"]
     assert spool["waitingMessages"] >= 1 and spool["lostMessages"] == 0
@@ -224,7 +224,7 @@ def test_spool_directory_that_cannot_be_written(tun, netlogd, network, directory
     daemon.stop()
 
 
-def test_ended_without_a_stop_is_told(tun, netlogd, collector_in):
+def test_unclean_shutdown_is_reported(tun, netlogd, collector_in):
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, {
         "tun": {"interface": tun.interface},

@@ -64,7 +64,7 @@ def test_nothing_is_lost_between_windows(tun, netlogd, collector_in):
 
 
 def test_one_connection_on_both_cpus(tun, netlogd, collector_in):
-    """Two processes with one source and destination each, counted by both CPUs into one entry a window."""
+    """Two processes with one source and destination, counted by both CPUs into one entry per window."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, sections(tun, collector)).start()
     sent = traffic.Flood(tun.namespace, ["100.64.0.1", "100.64.0.3"], "100.64.0.9", 2, cpus(), SIZE, ports=1).result()
@@ -78,7 +78,7 @@ def test_one_connection_on_both_cpus(tun, netlogd, collector_in):
 
 
 def test_more_connections_than_fit(tun, netlogd, collector_in):
-    """What does not fit is counted as overflow: entries and overflow together are all there was."""
+    """What does not fit is overflow: entries and overflow together are everything."""
     collector = collector_in(tun.namespace)
     configuration = sections(tun, collector)
     configuration["tun"]["max-flows"] = 64

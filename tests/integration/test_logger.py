@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The logger of the real program, with counts that the test hands over: the order of its steps, and that nothing of what
-was handed over is lost or doubled, whatever happens between two windows."""
+"""The daemon's logger, with counts from the test: the order of its steps, and that no counts are lost or doubled,
+whatever happens between two windows."""
 import contextlib
 import json
 import time
@@ -18,7 +18,7 @@ ROUTES = {"localAddrs": ["100.64.0.1"], "routes": ["100.64.0.0/16"], "subnetRout
 
 
 class Vpn(StatsProvider):
-    """Writes down into a list that both layers share what it is asked, in the order in which it is."""
+    """Records its calls, in order, in a list that both layers share."""
 
     def __init__(self, path, name, log):
         self.name, self.log = name, log
@@ -85,7 +85,7 @@ def test_ten_starts_and_stops_are_twenty_changes(daemon, asked):
 
 
 def test_what_is_held_at_a_start_and_at_a_stop(daemon, vpns):
-    """What was counted before the start belongs to no window; what is counted until the stop to the last one."""
+    """Counts from before the start belong to no window; those until the stop belong to the last one."""
     for vpn in vpns:
         vpn.count([connection(0, 1000)])
     daemon.start()
@@ -122,7 +122,7 @@ def test_the_first_window_after_a_start_is_a_whole_one(daemon, vpns):
         tail_of = len(tail.messages)
         vpns[0].count([connection(0)])
         tail.until(lambda messages: any("start" in m for m in messages[tail_of:]), "the first window")
-        # Well into the next one, whose end is a timer's next turn.
+        # Well into the next one, which ends at the timer's next turn.
         wait_until(lambda: time.time() > traffic.nanoseconds(daemon.status()["window"]["start"]) / 1e9 + 1, "its middle")
         daemon.call("Stop")
         daemon.call("Start")
@@ -141,7 +141,7 @@ def test_a_stop_lasts_over_a_reload(daemon, asked):
     daemon.reload()
     daemon.call("Reload")
     assert asked == [] and daemon.status()["running"] is False
-    # What was read while stopped holds after the start.
+    # A configuration read while stopped applies after the start.
     daemon.call("Start")
     status = daemon.status()
     assert status["record"]["exitTraffic"] == "full"
@@ -160,13 +160,13 @@ def test_routes_may_be_set_while_stopped(daemon, vpns):
     vpns[0].count([connection(0), {**connection(0), "dst": "10.0.0.1:53"}])
     daemon.stop()
     (message,) = windows(daemon)
-    # What was removed while nothing was counted is over: the first of the two is exit traffic.
+    # A route removed while stopped no longer counts: the first of the two is exit traffic.
     assert [entry["dst"] for entry in message["subnetTraffic"]] == ["10.0.0.1:53"]
     assert message["exitTraffic"] == [{"proto": 0, "src": "", "dst": "", "txPkts": 1, "txBytes": 100}]
 
 
 def test_reconfig_holds_until_the_reload(daemon, vpns):
-    """And each change until the window after it has ended."""
+    """A removed route counts until the window after the change has ended."""
     daemon.start()
     classes = []
 
@@ -207,7 +207,7 @@ def test_nodes_from_the_socket_and_from_a_file(daemon, vpns, directory):
     assert logged_nodes(daemon, vpns) == (None, None)
     daemon.call("SetNodes", nodes=NODES)
     assert logged_nodes(daemon, vpns) == told
-    # A configuration that knows of no nodes takes none away.
+    # A configuration without nodes removes none.
     daemon.reload()
     assert logged_nodes(daemon, vpns) == told
     file = directory / "nodes.json"
@@ -248,8 +248,8 @@ def test_a_nodes_file_with_an_error_changes_nothing(daemon, vpns, directory):
     daemon.stop()
 
 
-def test_devices_exchanged_under_load(network, netlogd, wireguard):
-    """A reload that asks for other devices of both layers loses no packet and counts none twice."""
+def test_devices_replaced_under_load(network, netlogd, wireguard):
+    """A reload that changes the devices of both layers loses no packet and counts none twice."""
     left, right = wireguard
     daemon = netlogd(left.namespace, {"tun": {"interface": left.interface}, "record": {"period": "1h"}}).start()
     assert daemon.status()["tun"]["source"] == "ebpf" and daemon.status()["sock"]["source"] == "wireguard"
@@ -260,7 +260,7 @@ def test_devices_exchanged_under_load(network, netlogd, wireguard):
         daemon.reload()
         assert daemon.status()["tun"]["maxFlows"] == daemon.status()["sock"]["maxFlows"] == 1000 + number
     sent = flood.result()
-    # What the tunnel still holds goes out first.
+    # What the tunnel still holds is extracted first.
     wait_until(lambda: tunnel_counters(left) == tunnel_counters(left), "the tunnel to be quiet")
     status = daemon.status()
     daemon.call("Stop")
@@ -273,8 +273,8 @@ def test_devices_exchanged_under_load(network, netlogd, wireguard):
     assert len([text for text in traffic.texts(messages) if "device changed" in text]) == 8
 
 
-def test_one_vpn_asked_anew(daemon, vpns):
-    """Other bounds for the same stats socket: the VPN goes on counting, and what it holds meanwhile is logged."""
+def test_one_vpn_with_other_settings(daemon, vpns):
+    """Another max-flows for the same stats socket: the VPN keeps counting, and what it holds meanwhile is logged."""
     daemon.start()
     for number in range(5):
         vpns[0].count([connection(0)])
@@ -291,7 +291,7 @@ def test_one_vpn_asked_anew(daemon, vpns):
 
 
 def test_another_vpn_takes_over(daemon, vpns, directory):
-    """The old one is told to stop; what the new one holds from before belongs to no window."""
+    """The old one is disabled; what the new one counted before belongs to no window."""
     daemon.start()
     with contextlib.closing(StatsProvider(directory / "other.sock")) as other:
         vpns[0].count([connection(0, 3)])
@@ -302,7 +302,7 @@ def test_another_vpn_takes_over(daemon, vpns, directory):
         other.count([connection(0, 4)])
         vpns[0].count([connection(0, 1000)])
         daemon.flush()
-        # One that nobody listens on is waited for.
+        # netlogd waits for a socket on which nobody listens.
         daemon.configure({"tun": {"stats-socket": directory / "nobody.sock"}})
         daemon.reload()
         assert other.enabled is False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The mirror test: netlogd at both ends of a tunnel. What one end sent is what the other received, connection by connection."""
+"""The mirror test: netlogd at both ends of a tunnel. What one sent, the other received, connection by connection."""
 import pytest
 
 from lib.mirror import End, between, other_side
@@ -23,7 +23,7 @@ def ends(network, netlogd):
 
 
 def in_fragments(size, ipv6):
-    """What size bytes with an 8-byte header (UDP, echo) count as: (the first fragment, all later ones), packets and bytes."""
+    """How size bytes with an 8-byte header (UDP, echo) count: (first fragment, later ones), packets and bytes."""
     header = 48 if ipv6 else 20
     room = (MTU - header) // 8 * 8
     payload = size + 8
@@ -32,7 +32,7 @@ def in_fragments(size, ipv6):
 
 
 def check_physical(end, other, messages, tunnel):
-    """The underlay's bytes are the tunnel's own, to the byte; received ones that the tunnel didn't take are told apart."""
+    """The physical layer's bytes equal the tunnel's; received ones that the tunnel did not take are reported apart."""
     rx, tx = tunnel
     found = sums(messages, ("physicalTraffic",))
     assert list(found) == [(0, f"{other.address}:0", endpoint_text(other.endpoint, other.port))]
@@ -58,7 +58,7 @@ def test_equal_where_nothing_is_dropped(ends):
         send_udp(one, other, 60, 2000, first + 8, first + 9, back=40, ipv6=ipv6)
         (_, head), (_, tail) = in_fragments(2000, ipv6)
         expected[connection_key(17, here, first + 8, there, first + 9)] = Counts(60, 60 * head, 40, 40 * head)
-        # Fragments at offsets beyond 80 bytes stand under protocol 255.
+        # Fragments at offsets beyond 80 bytes are counted under protocol 255.
         pings = 5
         one.namespace.run("ping", "-c", pings, "-i", "0.05", "-s", "20000", there)
         (packets, size), (later, rest) = in_fragments(20000, ipv6)
@@ -91,7 +91,7 @@ def test_equal_where_nothing_is_dropped(ends):
     neighbours = {key for key in sent if key[0] == 58} - {connection_key(58, one.address6, 0, other.address6, 0)}
     assert set(sent) == set(expected) | set(streams) | neighbours
 
-    # On the underlay too, and there the tunnel has counters of its own.
+    # The physical layer too, where the tunnel has counters of its own.
     counts, refused = check_physical(one, other, messages, tunnel)
     other_counts, other_refused = check_physical(other, one, other_messages, other_tunnel)
     assert (refused, other_refused) == (0, 0)
@@ -101,11 +101,11 @@ def test_equal_where_nothing_is_dropped(ends):
 
 @pytest.mark.parametrize("options", [("--bidir",), ("-u", "-b", "0", "-l", "200"), ("-u", "-b", "0", "-l", "16000")],
                          ids=["tcp", "udp-small", "udp-fragments"])
-def test_the_difference_is_told_at_full_rate(ends, options):
-    """As fast as the sender can: whatever left one end and did not come to the other is in a counter of drops."""
+def test_the_difference_is_reported_at_full_rate(ends, options):
+    """As fast as the sender can: what left one end and did not reach the other is in a drop counter."""
     one, other = (end.tunnel for end in ends)
     Iperf3(other, one, "-t", "2", *options).result()
-    # The other end still works on what waits; a packet after all that overtakes none.
+    # The other end still works through its queue; a packet sent now overtakes nothing.
     settle(one, other)
     losses = [end.lost() for end in ends]
     (tunnel, messages, status), (other_tunnel, other_messages, other_status) = [end.finish() for end in ends]
@@ -120,7 +120,7 @@ def test_the_difference_is_told_at_full_rate(ends, options):
         assert counts.rxPkts <= arrived.rxPkts and counts.rxBytes <= arrived.rxBytes, key
         missing[0] += counts.txPkts - arrived.txPkts
         missing[1] += arrived.rxPkts - counts.rxPkts
-    # Packets that were not taken by the sender's interface, or by the receiver's socket or interface.
+    # Packets dropped by the sender's interface, or by the receiver's socket or interface.
     def between_ends(sender, receiver):
         return (sum(count for name, count in losses[sender].items() if " tx " in name) +
                 sum(count for name, count in losses[receiver].items() if " tx " not in name))
@@ -129,7 +129,7 @@ def test_the_difference_is_told_at_full_rate(ends, options):
 
     counts, refused = check_physical(one, other, messages, tunnel)
     other_counts, other_refused = check_physical(other, one, other_messages, other_tunnel)
-    # What came over the network and the socket dropped is told as such, and no other: nothing is dropped on the way here.
+    # What the socket dropped is reported as such, and nothing else: no network here drops anything.
     assert status["sock"].get("tunnelDroppedRx", 0) == refused
     assert other_status["sock"].get("tunnelDroppedRx", 0) == other_refused
     assert (refused > 0) == (SOCKET in losses[0]) and (other_refused > 0) == (SOCKET in losses[1])

@@ -17,7 +17,7 @@ def v4(a, b, c, d):
     return a << 24 | b << 16 | c << 8 | d
 
 
-# Where prefixes and addresses of a trial come from: close to each other, and at every edge that the contract names.
+# A trial's prefixes and addresses: close to each other, and at every edge that the contract names.
 BASES = [
     (V4, v4(100, 64, 0, 1)), (V4, v4(100, 64, 1, 0)), (V4, v4(100, 127, 255, 255)), (V4, v4(100, 128, 0, 0)),
     (V4, v4(100, 115, 91, 255)), (V4, v4(100, 115, 92, 0)), (V4, v4(100, 115, 93, 255)), (V4, v4(100, 115, 94, 0)),
@@ -30,7 +30,7 @@ BASES = [
 
 
 class Dice(random.Random):
-    """Everything that a trial draws."""
+    """The random choices of a trial."""
 
     def address(self, near=BASES):
         family, number = self.choice(near)[:2]
@@ -41,7 +41,7 @@ class Dice(random.Random):
         family, number = self.address()
         bits = model.BITS[family]
         length = self.choice((bits, bits, bits - 1, bits - 8, self.randrange(bits + 1), self.choice((0, 1, 1, 10))))
-        # Host bits may be there: a local address with a shorter length stands for itself.
+        # May have host bits: a local address with a shorter length stands for itself.
         return family, number, length
 
     def prefixes(self, most):
@@ -53,7 +53,7 @@ class Dice(random.Random):
 
     def routes(self):
         local, routes, subnets = self.prefixes(4), self.prefixes(6), self.prefixes(4)
-        # The halves may stand in different lists.
+        # The halves may be in different lists.
         for prefix in self.default_halves():
             self.choice((routes, subnets)).append(prefix)
         return local, routes, subnets
@@ -100,7 +100,7 @@ def normal(lists):
 
 
 class Trial:
-    """The daemon with two providers and what the model thinks of it."""
+    """The daemon with two providers, and the model of it."""
 
     def __init__(self, directory, netlogd, network):
         self.tun, self.sock = StatsProvider(directory / "tun.sock", part=100), StatsProvider(directory / "sock.sock")
@@ -123,14 +123,14 @@ class Trial:
         self.sock.close()
 
     def new_lines(self):
-        """What was delivered since the last call; proc_seq goes on by one each time."""
+        """The lines delivered since the last call. Asserts that proc_seq rises by one each time."""
         with open(self.lines, encoding="utf-8") as file:
             file.seek(self.read)
             lines = file.read().splitlines()
             self.read = file.tell()
         fresh = []
         for line in lines:
-            # Delivered at least once: what a reload interrupts may come again, as it was.
+            # Delivered at least once: what a reload interrupts may come again, unchanged.
             number = json.loads(line)["logtail"]["proc_seq"]
             if number <= len(self.told):
                 assert line == self.told[number - 1]
@@ -141,7 +141,7 @@ class Trial:
         return [line for line in fresh if "text" not in json.loads(line)]
 
     def set_up(self, dice):
-        """Other settings by a reload; what came before is forgotten two windows later."""
+        """Reloads other settings; the earlier routes are forgotten two windows later."""
         self.tailnet = [(V4, v4(100, 64, 0, 0), 10), (V6, TAILNET6, 48)] if dice.random() < 0.5 else dice.prefixes(3)
         self.exclude = [(V4, v4(100, 115, 92, 0), 23)] if dice.random() < 0.5 else dice.prefixes(2)
         self.ignored = [dice.address() for _ in range(dice.randrange(4))]
@@ -178,7 +178,7 @@ class Trial:
         drawn = [(dice.choice((0, 6, 17, 255)), dice.endpoint(near), dice.endpoint(near)) for _ in range(n)]
         for proto, source, destination in drawn + dice.choices(drawn, k=n // 5):
             counts = dice.counts()
-            # A count of zero may be there or not.
+            # A count of zero may be present or absent.
             entry = {"src": model.endpoint_text(source), "dst": model.endpoint_text(destination),
                      **{name: count for name, count in zip(model.COUNTS, counts) if count or dice.random() < 0.5}}
             if dice.random() < 0.8:
@@ -214,7 +214,7 @@ def trial(directory, netlogd, network):
 
 
 def test_random_windows_as_the_model_says(trial):
-    # Another seed each time; the one that failed can be given.
+    # Another seed each time; a failed one can be given again.
     seed = int(os.environ.get("MODEL_SEED", random.SystemRandom().randrange(10**6)))
     entries = 0
     for number in range(int(os.environ.get("MODEL_TRIALS", 20))):
@@ -231,7 +231,7 @@ def test_random_windows_as_the_model_says(trial):
 
 
 def test_what_a_window_cannot_hold_is_overflow(trial):
-    """Whatever is given, in however many extractions: entries, overflow and ignored are all of it."""
+    """Whatever the input, in however many extractions: entries, overflow and ignored add up to it."""
     dice = Dice(int(os.environ.get("MODEL_SEED", random.SystemRandom().randrange(10**6))))
     trial.set_up(dice)
     trial.exit_traffic, trial.ignored = "full", []
@@ -243,7 +243,7 @@ def test_what_a_window_cannot_hold_is_overflow(trial):
         handed = {"tun": [0] * 4, "sock": [0] * 4}
         for _ in range(2):
             for layer, vpn in (("tun", trial.tun), ("sock", trial.sock)):
-                # Sums that stay below what a count can hold.
+                # Sums that fit in a count.
                 entries = [{"proto": 17 if layer == "tun" else 0, "src": model.endpoint_text(dice.endpoint(BASES)),
                             "dst": model.endpoint_text(dice.endpoint(BASES)),
                             **{name: dice.randrange(1 << 40) for name in model.COUNTS}} for _ in range(n)]

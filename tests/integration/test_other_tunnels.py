@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tunnels that know nothing of netlogd: OpenVPN, nebula, tinc. netlogd on the interface, with `auto` for all."""
+"""Tunnels that know nothing of netlogd: OpenVPN, nebula, tinc. netlogd on their interfaces, with `auto` throughout."""
 import shutil
 
 import pytest
@@ -55,18 +55,18 @@ def test_exact_counts(network, netlogd, maker, source):
     assert here_and_there(key) == (small, mirrored(small))
     key = connection_key(17, left.address, 40003, right.address, 40002)
     assert here_and_there(key) == (mirrored(large), large)
-    # Four of the test's and one of settle() from each side.
+    # Four from the test and one from settle() on each side.
     key = connection_key(1, left.address, 0, right.address, 0)
     assert here_and_there(key) == (Counts(6, 6 * 84, 6, 6 * 84), Counts(6, 6 * 84, 6, 6 * 84))
     one, other = here_and_there(stream)
     assert one == mirrored(other)
-    # Some of it more than once, where a tunnel lost a packet or found out that it can't carry one so large.
+    # Some are retransmissions, where a tunnel lost a packet or found one too large.
     assert (one.txPkts, one.txBytes) == stream_sent
     for number, status in enumerate(statuses):
         assert status["tun"]["conservationFailures"] == 0
         assert status["tun"].get("errors", 0) == 0
         assert status["tun"].get("deviceDropsTx", 0) == 0, number
-    # An Ethernet tunnel carries ARP too; that is no IP, and stands in no connection with addresses.
+    # An Ethernet tunnel carries ARP too, which is not IP and has no addresses.
     assert {key[0] for key in seen[0]} <= {0, 1, 6, 17}
 
 
@@ -80,10 +80,10 @@ def test_status_says_what_was_chosen_and_why(network, netlogd, maker):
         "counting", "auto", "ebpf", left.interface)
     assert tun["attachment"] in ("tcx", "clsact")
     assert (sock["configured"], sock["source"]) == ("auto", "none")
-    # The reason names what was tried.
+    # The reason lists what was tried.
     assert "wireguard: " in sock["reason"] and len(sock["reason"]) > len("wireguard: ")
     if maker.startswith("openvpn"):
-        # This kernel has no data channel of OpenVPN's own: the program itself moves the packets.
+        # This kernel has no OpenVPN data channel: the program itself moves the packets.
         assert "dco" not in left.namespace.ip("-d", "link", "show", "dev", left.interface)
     text = daemon.ctl("status").stdout
     assert "ebpf" in text and sock["reason"] in " ".join(text.split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From the tunnel to the collector, while either side or what lies between fails."""
+"""From the tunnel to the collector, while an end or something in between fails."""
 import json
 import os
 import signal
@@ -23,7 +23,7 @@ def key(left, right):
 
 
 def without_duplicates(messages):
-    """At least once: the same message may come again, whole."""
+    """Delivery is at least once: a message may come again, whole."""
     seen = {}
     for message in messages:
         number = (message["logtail"]["proc_id"], message["logtail"]["proc_seq"])
@@ -32,7 +32,7 @@ def without_duplicates(messages):
 
 
 def check_complete(messages):
-    """Each run's messages are 1, 2, 3 ... in order; returns them."""
+    """Asserts that each run's messages are 1, 2, 3 ... in order; returns them."""
     messages = without_duplicates(messages)
     runs = {}
     for message in messages:
@@ -63,7 +63,7 @@ def test_collector_down_and_back(wireguard, netlogd, collector_in):
 
 
 def test_uploader_killed(wireguard, netlogd, collector_in):
-    """Nothing is lost, and it is started again."""
+    """Nothing is lost, and the uploader is restarted."""
     left, right = wireguard
     collector = collector_in(left.namespace)
     daemon = netlogd(left.namespace, sections(left, collector)).start()
@@ -80,7 +80,7 @@ def test_uploader_killed(wireguard, netlogd, collector_in):
     assert daemon.status()["uploader"]["restarts"] >= 3
 
 
-def test_collector_process_killed(wireguard, netlogd, collector_in):
+def test_daemon_killed(wireguard, netlogd, collector_in):
     """At most the running window is lost; what was in the spool is delivered after the next start."""
     left, right = wireguard
     collector = collector_in(left.namespace)
@@ -93,7 +93,7 @@ def test_collector_process_killed(wireguard, netlogd, collector_in):
     daemon.call("Flush", deadlineMs=0)
     wait_until(lambda: daemon.status()["record"]["messages"] == 2, "the window in the spool")
     wait_until(lambda: daemon.status()["spool"]["waitingMessages"] == 0, "the window on the disk")
-    # The running window, which is lost with the process.
+    # In the running window, which is lost with the process.
     traffic.send_udp(left, right, 7, 200)
     daemon.kill()
     with left.namespace.inside():
@@ -110,7 +110,7 @@ def test_collector_process_killed(wireguard, netlogd, collector_in):
     [Garbage()], [Close()], [Reset()], [Answer(500)], [Answer(503, {"Retry-After": "nonsense"})],
     [Answer(200, {"Content-Encoding": "zstd"}, b"not zstd")],
 ], ids=["garbage", "close", "reset", "500", "retry-after", "bad encoding"])
-def test_collector_answers_rubbish(wireguard, netlogd, collector_in, rubbish):
+def test_collector_answers_garbage(wireguard, netlogd, collector_in, rubbish):
     left, right = wireguard
     collector = collector_in(left.namespace)
     collector.script(*rubbish)
@@ -123,7 +123,7 @@ def test_collector_answers_rubbish(wireguard, netlogd, collector_in, rubbish):
 
 
 def test_stop_ends_by_its_deadline(wireguard, netlogd, collector_in):
-    """A collector that is down holds nobody up; the reply says what remains, and the next start delivers it."""
+    """A collector that is down does not delay the stop; the reply says what remains, and the next start delivers it."""
     left, right = wireguard
     collector = collector_in(left.namespace)
     daemon = netlogd(left.namespace, sections(left, collector)).start()

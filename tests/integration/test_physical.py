@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The physical layer: what a tunnel's datagrams on the real network are counted as, against the tunnel's own counters."""
+"""The physical layer: the counts of a tunnel's datagrams on the real network, against the tunnel's own counters."""
 import contextlib
 import errno
 import socket
@@ -45,7 +45,7 @@ def test_equals_the_tunnels_own_counters(network, probe, ipv6):
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
     assert list(window.entries) == [peer_of(ends[1])]
-    # 16 bytes of header and 16 of tag around the padded packet of 1028 bytes: 1072 each. More may be handshakes and keepalives.
+    # 16 bytes of header and 16 of tag around the padded packet of 1028 bytes: 1072 each, plus handshakes and keepalives.
     counts = window.entries[peer_of(ends[1])]
     assert counts.txPkts >= 300 and counts.rxPkts >= 200
     assert counts.txBytes >= 300 * 1072 and counts.rxBytes >= 200 * 1072
@@ -53,7 +53,7 @@ def test_equals_the_tunnels_own_counters(network, probe, ipv6):
 
 
 def test_without_tcx(network, wireguard, probe):
-    """On kernels before 6.6 a filter of clsact stands in."""
+    """On kernels before 6.6, clsact filters take TCX's place."""
     left, right = wireguard
     device = probe(left, without_tcx=True)
     assert device.ask("info")["attachment"].startswith("clsact on ve")
@@ -64,7 +64,7 @@ def test_without_tcx(network, wireguard, probe):
 
 
 def test_full_speed_over_many_windows(network, wireguard, probe):
-    """Datagrams of both directions at full speed, while windows end all the time: none is lost or counted twice."""
+    """Datagrams in both directions at full speed, while windows keep ending: none is lost or counted twice."""
     device = probe(wireguard[0])
     start = quiet_start(device, wireguard[0])
     iperf = Iperf3(wireguard[1], wireguard[0], "-t", "2", "--bidir")
@@ -80,13 +80,13 @@ def test_full_speed_over_many_windows(network, wireguard, probe):
     total = [sum(column) for column in zip(*window.entries.values())]
     assert windows > 10
     assert total[1] == tx
-    # What arrived for the tunnel and was not taken (its socket's buffer was full) is shown.
+    # Datagrams that arrived but did not fit in the tunnel's socket buffer are reported.
     assert total[3] >= rx
     assert device.ask("info")["tunnelDroppedRx"] == total[3] - rx
 
 
 def test_an_extraction_that_fails_midway(network, wireguard, probe):
-    """The entries that it handed over don't come again, and every window's totals are those of its entries."""
+    """The entries that it returned do not come again, and every window's totals are those of its entries."""
     left, right = wireguard
     device = probe(left)
     start = quiet_start(device, left)
@@ -115,7 +115,7 @@ def test_roaming_within_a_window_gives_two_entries(network, wireguard, probe):
     start = quiet_start(device, left)
     send_udp(*wireguard, 50, 500, back=50)
     right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
-    # The other end learns of the new place by what it receives from there.
+    # The other end learns the new endpoint from what it receives.
     send_udp(right, left, 60, 500, back=60, port_left=40002, port_right=40003)
     window, tunnel = quiet_window(device, left, start)
     check_against_tunnel(window, tunnel)
@@ -163,8 +163,8 @@ def raw_datagram(source, source_port, destination, port, payload, length=None):
                        socket.inet_aton(source), socket.inet_aton(destination)) + udp
 
 
-def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
-    """More senders than there is room for: all unknown, to the byte; the peer's entry, and a peer that moves, exact."""
+def test_spoofed_datagrams_displace_no_entries(network, wireguard, probe):
+    """More senders than fit: all unknown, to the byte; the peer's entry is exact, even when it moves."""
     left, right = wireguard
     device = probe(left)
     start = quiet_start(device, left)
@@ -181,13 +181,13 @@ def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
     assert window.sum.txBytes == tx
     assert window.unknown.txPkts == 0
     assert window.unknown.rxPkts >= 10000
-    # What the tunnel took came from its peer; the spoofed ones are what it did not take.
+    # The tunnel took its peer's datagrams and dropped the spoofed ones.
     moved = window.entries["100.64.0.2:0", "192.0.2.2:51999"]
     assert moved.txPkts >= 60
     assert window.totals.rxPkts == window.unknown.rxPkts + window.sum.rxPkts
     dropped = device.ask("info")["tunnelDroppedRx"]
     assert dropped == 10000 * 32
-    # With room again the next windows are exact in both directions.
+    # With room again, the next windows are exact in both directions.
     start = quiet_start(device, left)
     send_udp(right, left, 60, 500, back=60, port_left=40002, port_right=40003)
     window, tunnel = quiet_window(device, left, start)
@@ -196,7 +196,7 @@ def test_spoofed_datagrams_take_nobodys_room(network, wireguard, probe):
 
 
 def test_datagrams_that_lie_about_their_length(network, wireguard, probe):
-    """A datagram is no longer than what came, whatever its header says, and no shorter than nothing."""
+    """Whatever its header says, a datagram counts at most as long as what came, and never below zero."""
     left, right = wireguard
     device = probe(left)
     quiet_start(device, left)
@@ -211,7 +211,7 @@ def test_datagrams_that_lie_about_their_length(network, wireguard, probe):
 
 
 def test_large_segments_count_as_their_datagrams(network, wireguard, probe):
-    """UDP_SEGMENT: one large segment stands for many datagrams, the last one shorter."""
+    """UDP_SEGMENT: a large segment counts as its datagrams, the last of which is shorter."""
     left, right = wireguard
     device = probe(left)
     with udp_socket(right.namespace, "192.0.2.2", 7777) as sock:
@@ -226,7 +226,7 @@ def test_large_segments_count_as_their_datagrams(network, wireguard, probe):
 
 @pytest.mark.parametrize("ipv6", [False, True])
 def test_datagrams_in_fragments(network, probe, ipv6):
-    """An underlay too narrow for the tunnel's datagrams: the first fragment counts for all of them."""
+    """An underlay whose MTU is too small for the tunnel's datagrams: the first fragment counts for all."""
     endpoints = ("2001:db8::1", "2001:db8::2") if ipv6 else ("192.0.2.1", "192.0.2.2")
     left, right, links = network.pair(ipv6=True, mtu=1300)
     ends = network.wireguard_pair(left, right, endpoints=endpoints)
@@ -286,7 +286,7 @@ def test_a_bridge_is_counted_once(network, probe):
 
 
 def test_a_macvlan_and_the_device_below_it(network, probe):
-    """Two peers, one reached through a macvlan and one through the device below it: frames of the one pass through the other."""
+    """Two peers, one behind a macvlan, one behind the device below it: frames of the first pass through both."""
     left, right, links = network.pair()
     left.ip("link", "add", "mv0", "link", links[0], "type", "macvlan", "mode", "private")
     left.ip("address", "add", "198.51.100.1/24", "dev", "mv0")
@@ -307,7 +307,7 @@ def test_a_macvlan_and_the_device_below_it(network, probe):
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
     assert set(window.entries) == {peer_of(ends[1]), ("100.64.0.3:0", "198.51.100.2:51831")}
-    # The handshake's 148 bytes at least.
+    # At least the handshake's 148 bytes.
     assert window.entries["100.64.0.3:0", "198.51.100.2:51831"].txBytes >= 148
 
 
@@ -322,21 +322,21 @@ def test_a_route_that_moves_is_followed(network, probe):
     assert device.ask("info")["attachment"] == f"tcx on {links[0]}"
     left.ip("route", "add", "192.0.2.2/32", "via", "198.51.100.2")
     right.ip("route", "add", "192.0.2.1/32", "via", "198.51.100.1")
-    # The daemon is told by the device's descriptor; here the next window does it.
+    # The daemon watches the device's descriptor; here the next window does it.
     device.window()
     assert f"{second[0]}" in device.ask("info")["attachment"]
     start = quiet_start(device, ends[0])
     send_udp(*ends, 50, 500, back=50)
     window, tunnel = quiet_window(device, ends[0], start)
     check_against_tunnel(window, tunnel)
-    # The device that nothing leads to any more is let go: until then its network led there too.
+    # A device that no route uses any more is released; until now its own network led there.
     left.ip("address", "flush", "dev", links[0])
     wait_until(lambda: device.window() and device.ask("info")["attachment"] == f"tcx on {second[0]}", "only the new device")
 
 
 @pytest.mark.parametrize("ipv6", [False, True])
-def test_all_ways_of_a_route_are_watched(network, probe, ipv6):
-    """A multipath route sends different flows different ways; which is the kernel's choice for each."""
+def test_all_paths_of_a_route_are_watched(network, probe, ipv6):
+    """A multipath route spreads flows over several devices; the kernel chooses for each flow."""
     left, right, links = network.pair(ipv6=True)
     second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24", left_address6="2001:db8:1::1/64",
                           right_address6="2001:db8:1::2/64")
@@ -362,7 +362,7 @@ def test_all_ways_of_a_route_are_watched(network, probe, ipv6):
 
 
 def test_answers_from_another_uplink(network, probe):
-    """Two uplinks: the peer reaches this node by the second, and the rules for that address send the answers back there."""
+    """Two uplinks: the peer reaches this node by the second, and policy rules send the answers back there."""
     left, right, links = network.pair()
     second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24")
     for namespace in (left, right):
@@ -385,7 +385,7 @@ def test_answers_from_another_uplink(network, probe):
 
 
 def test_link_local_endpoints(network, probe):
-    """The address does not say which link it is on, and wireguard-go does not tell: every link that has some is watched."""
+    """The address does not say which link it is on, nor does wireguard-go: every link with such addresses is watched."""
     left, right, links = network.pair(ipv6=True)
     other = network.namespace(True)
     more = network.veth(left, other, "198.51.100.1/24", "198.51.100.2/24")
@@ -408,7 +408,7 @@ def test_two_macvlan_devices_on_one_link(network, probe):
     assert sorted(watched) == sorted(("sub0", below))
 
 
-def test_a_route_into_the_tunnel_itself_is_no_way(network, probe):
+def test_a_route_into_the_tunnel_itself_is_ignored(network, probe):
     left, right, _ = network.pair()
     ends = network.wireguard_pair(left, right)
     left.ip("route", "add", "192.0.2.2/32", "dev", ends[0].interface)
@@ -417,7 +417,7 @@ def test_a_route_into_the_tunnel_itself_is_no_way(network, probe):
 
 
 def test_the_tunnels_mark_decides_the_route(network, probe):
-    """As wg-quick does it: the default route leads into the tunnel but for what bears the mark."""
+    """As wg-quick does it: the default route leads into the tunnel, except for marked packets."""
     left, right, links = network.pair()
     ends = network.wireguard_pair(left, right)
     network.handshake(ends)
@@ -434,7 +434,7 @@ def test_the_tunnels_mark_decides_the_route(network, probe):
 
 @pytest.mark.parametrize("underlay", ["auto", "none"])
 def test_a_stop_and_a_start(network, wireguard, probe, underlay):
-    """What was counted before the stop and not taken, and what passed meanwhile, belongs to no window after the start."""
+    """What was not extracted before the stop, and what passed meanwhile, belongs to no window after the start."""
     left, _ = wireguard
     device = probe(left, underlay)
     quiet_start(device, left)
@@ -451,7 +451,7 @@ def test_a_stop_and_a_start(network, wireguard, probe, underlay):
 
 
 def test_an_underlay_in_another_namespace(network, wireguard, probe):
-    """The interface was moved where its datagrams do not pass: then the tunnel's own counters are what there is."""
+    """The interface is in a namespace that its datagrams do not pass: then only the tunnel's own counters are left."""
     left, right = wireguard
     inner = network.namespace()
     left.namespace.ip("link", "set", left.interface, "netns", inner.name)
@@ -476,8 +476,8 @@ def test_an_underlay_in_another_namespace(network, wireguard, probe):
     assert (window.sum.rxBytes, window.sum.txBytes) == tunnel
 
 
-def test_what_a_tunnel_sends_to_a_dead_peer_is_not_there(network, probe):
-    """The tunnel counts what it hands to the kernel; on a link where nobody answers nothing leaves."""
+def test_what_a_tunnel_sends_to_a_dead_peer_is_not_counted(network, probe):
+    """The tunnel counts what it hands to the kernel, but nothing leaves on a link where nobody answers."""
     left, _, _ = network.pair()
     ends = network.wireguard_pair(left, network.namespace(), endpoints=("192.0.2.1", "192.0.2.99"))
     device = probe(ends[0])
@@ -489,7 +489,7 @@ def test_what_a_tunnel_sends_to_a_dead_peer_is_not_there(network, probe):
 
 
 def test_a_peer_without_allowed_ips(network, probe):
-    """It has no address in the tunnel, and its datagrams are its all the same."""
+    """It has no address in the tunnel; its datagrams are still counted as its own."""
     ends = network.wireguard_pair()
     ends[0].namespace.run("wg", "set", ends[0].interface, "peer", ends[1].public_key, "allowed-ips", "")
     device = probe(ends[0])
@@ -503,8 +503,8 @@ def test_a_peer_without_allowed_ips(network, probe):
     assert event == f"peer {ends[1].public_key} is active at 192.0.2.2:51821"
 
 
-def test_a_peer_made_anew_within_a_window(network, wireguard, probe):
-    """The tunnel's counters of it begin again; what passed on the underlay is all there."""
+def test_a_peer_recreated_within_a_window(network, wireguard, probe):
+    """The tunnel's counters for it restart; what passed on the underlay is all there."""
     left, right = wireguard
     device = probe(left)
     start = quiet_start(device, left)
@@ -519,7 +519,7 @@ def test_a_peer_made_anew_within_a_window(network, wireguard, probe):
     assert list(window.entries) == [peer_of(right)]
     assert window.sum.txBytes == tx + after[1]
     assert window.sum.rxBytes >= rx + after[0]
-    # And one that is removed stays whose it was until the window ends.
+    # A removed peer keeps its datagrams until the window ends.
     quiet_start(device, left)
     send_udp(*wireguard, 10, 500, back=10, port_left=40004, port_right=40005)
     left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")

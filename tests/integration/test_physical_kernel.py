@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The physical layer with what not every kernel has: kernel WireGuard, bonds and VLANs (tests/vm runs these)."""
+"""The physical layer with what not every kernel has: kernel WireGuard, bonds, VLANs (tests/vm runs these)."""
 import base64
 import contextlib
 import threading
@@ -36,7 +36,7 @@ def peer_of(other):
 
 
 def check_pair(network, probe, left, right, attachment, endpoints=("192.0.2.1", "192.0.2.2")):
-    """A kernel tunnel over whatever joins the two: counted once, as the tunnel itself counts."""
+    """A kernel tunnel over any link between the two: each datagram counts once, as in the tunnel's own counters."""
     ends = network.wireguard_pair(left, right, endpoints=endpoints, kernel=True)
     network.handshake(ends)
     device = probe(ends[0])
@@ -108,7 +108,7 @@ def test_bond(network, probe):
 
 
 def test_vlan_and_the_device_below_it(network, probe):
-    """A peer on the VLAN, another on the untagged device: frames of the one pass through the other."""
+    """A peer on the VLAN, another on the untagged device: the VLAN's frames pass through both."""
     left, right, links = network.pair(left_address="198.51.100.1/24", right_address="198.51.100.2/24")
     for namespace, link, address in (left, links[0], "192.0.2.1/24"), (right, links[1], "192.0.2.2/24"):
         namespace.ip("link", "add", "vlan7", "link", link, "type", "vlan", "id", "7")
@@ -133,7 +133,7 @@ def test_vlan_and_the_device_below_it(network, probe):
 
 
 def test_ipvlan_and_the_device_below_it(network, probe):
-    """What takes the one passes the other, with nothing to tell them apart by: only the device below is watched."""
+    """Frames pass both and do not differ: only the device below is watched."""
     if run(["ip", "-n", network.namespace().name, "link", "add", "probe0", "link", "lo", "type", "ipvlan"], check=False,
            ).stderr.startswith("Error: Unknown device type"):
         pytest.skip("this kernel has no ipvlan")
@@ -142,7 +142,7 @@ def test_ipvlan_and_the_device_below_it(network, probe):
 
 
 def test_forwarded_into_the_tunnel(network, probe):
-    """What comes from behind this node and leaves through its tunnel is the tunnel's: the kernel encrypts the very packet."""
+    """Packets forwarded into the tunnel are the tunnel's: the kernel encrypts the very same buffer."""
     left, right, _ = network.pair()
     behind = network.namespace()
     network.veth(left, behind, "198.51.100.1/24", "198.51.100.2/24")
@@ -172,7 +172,7 @@ def make_peers(namespace, interface, peers, allowed):
 
 @pytest.mark.parametrize("peers,allowed", [(3, 2000), (500, 20), (10000, 1)])
 def test_dumps_of_many_messages(network, probe, peers, allowed):
-    """A peer's allowed IPs go on in the next message, and so do the peers."""
+    """A peer's allowed IPs continue in the next message, and so does the list of peers."""
     namespace = network.namespace()
     namespace.ip("link", "add", "wgmany", "type", "wireguard")
     make_peers(namespace, "wgmany", peers, allowed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Routes mode auto on real interfaces: what is found, who found it, and how long it classifies."""
+"""Routes mode auto on real interfaces: what is found, from which origin, and how long it classifies."""
 import pytest
 
 from lib import traffic
@@ -42,12 +42,12 @@ def one_window(daemon, tun, destination):
 def test_a_route_classifies_with_its_first_and_its_last_packets(daemon, tun):
     daemon.start()
     assert one_window(daemon, tun, "10.1.2.3") == {"": "exitTraffic"}
-    # It comes in the middle of a window.
+    # Added in the middle of a window.
     send(tun, "10.1.2.3")
     tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)
     daemon.flush()
     assert classes(windows(daemon)[-1]) == {"10.1.2.3": "subnetTraffic"}
-    # And goes in the middle of one: known at its start, and until the next has ended.
+    # Removed in the middle of one: known at its start, and until the next has ended.
     tun.namespace.ip("route", "del", "10.1.0.0/16", "dev", tun.interface)
     for expected in {"10.1.2.3": "subnetTraffic"}, {"10.1.2.3": "subnetTraffic"}, {"": "exitTraffic"}:
         assert one_window(daemon, tun, "10.1.2.3") == expected
@@ -55,7 +55,7 @@ def test_a_route_classifies_with_its_first_and_its_last_packets(daemon, tun):
 
 
 def test_what_was_found_before_a_stop(daemon, tun):
-    """A route that went while nothing was counted is over."""
+    """A route removed while nothing was counted no longer classifies."""
     tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)
     daemon.start()
     assert one_window(daemon, tun, "10.1.2.3") == {"10.1.2.3": "subnetTraffic"}
@@ -84,7 +84,7 @@ def test_connected_networks(network, daemon, tun, mode):
 
 
 def udp_packet(source, destination):
-    """An empty datagram with no checksums, which nobody looks at here."""
+    """An empty datagram without checksums, which nothing checks here."""
     def address(text):
         return bytes(map(int, text.split(".")))
     return (bytes([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]) + address(source) + address(destination)
@@ -93,9 +93,9 @@ def udp_packet(source, destination):
 
 @pytest.mark.parametrize("sock", ["auto", "none"])
 def test_peers_of_a_tunnel(network, netlogd, wireguard, sock):
-    """Their allowed IPs are routes, the single ones the tailnet's: also when nobody counts the physical layer."""
+    """Their allowed IPs are routes, single addresses the tailnet's, even when the physical layer is not counted."""
     left, right = wireguard
-    # As wg-quick does it: the interface has an address of its own alone.
+    # As with wg-quick: the interface has only its own address.
     left.namespace.ip("address", "flush", "dev", left.interface)
     left.namespace.ip("address", "add", "10.9.0.1/32", "dev", left.interface)
     left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "allowed-ips", "10.9.0.2/32,10.1.0.0/16")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The uploader of a netlogd that root starts by hand: who it is, what it can reach, and that it works all the same."""
+"""The uploader of a netlogd that root starts by hand: who it is, what it can reach, and that it works confined."""
 import contextlib
 import os
 import resource
@@ -53,7 +53,7 @@ def describe(pid):
 
 
 def start_by(daemon, *words):
-    """Starts it by a command that takes its own as arguments."""
+    """Wraps the daemon's command in another one."""
     prefix = daemon.namespace.prefix
     daemon.namespace.prefix = lambda command: prefix([*words, *command])
     try:
@@ -64,7 +64,7 @@ def start_by(daemon, *words):
 
 @pytest.mark.parametrize("lacking,becomes", [("dac_read_search", True), ("setuid", False), ("chown", False)])
 def test_root_of_a_container(tun, netlogd, collector_in, lacking, becomes):
-    """Root that may not do everything: what it can't give up it keeps, says so, and delivers."""
+    """Root without all capabilities: it keeps what it cannot give up, logs so, and delivers."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, sections(tun, collector))
     start_by(daemon, "setpriv", "--bounding-set", f"-{lacking}")
@@ -76,7 +76,7 @@ def test_root_of_a_container(tun, netlogd, collector_in, lacking, becomes):
     daemon.stop()
 
 
-def test_who_it_is(tun, netlogd):
+def test_identity(tun, netlogd):
     daemon = netlogd(tun.namespace, sections(tun)).start()
     pid = daemon.uploader()
     status = describe(pid)
@@ -91,7 +91,7 @@ def test_who_it_is(tun, netlogd):
         assert status["Seccomp"] == "2"
     kinds = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
     assert not [kind for kind in kinds if "bpf" in kind], kinds
-    # Its directory is its own, and nobody else's; all around it is as closed as ever.
+    # Its directory belongs to it alone; everything around is as closed as before.
     upload = daemon.state / "upload"
     assert (upload.stat().st_uid, stat.S_IMODE(upload.stat().st_mode)) == (user, 0o700)
     assert (daemon.state.stat().st_uid, stat.S_IMODE(daemon.state.stat().st_mode)) == (0, 0o700)
@@ -100,7 +100,7 @@ def test_who_it_is(tun, netlogd):
     (broker,) = children(pid)
     status = describe(broker)
     assert status["Groups"].split() == []
-    # To read, and to become the uploader's user: nothing else of root's.
+    # To read, and to become the uploader's user: no other capability.
     assert int(status["CapEff"], 16) == 1 << 2 | 1 << 6 | 1 << 7
     daemon.stop()
     wait_until(lambda: not os.path.exists(f"/proc/{broker}"), "the end of the broker")
@@ -115,7 +115,7 @@ def test_broker_ends_with_a_killed_uploader(tun, netlogd):
     wait_until(lambda: not os.path.exists(f"/proc/{broker}"), "the end of the broker")
     another = wait_until(lambda: (one := daemon.uploader()) != pid and one, "another uploader")
     wait_until(lambda: children(another), "its broker")
-    # And the other way round: without its broker the uploader starts anew.
+    # And the other way round: without its broker the uploader is restarted.
     (broker,) = children(another)
     os.kill(broker, signal.SIGKILL)
     wait_until(lambda: daemon.uploader() not in (None, another), "an uploader after the broker's end")
@@ -156,16 +156,16 @@ def test_what_it_can_reach(tun, netlogd, directory):
     denied["write /root"] = "EISDIR"
     denied |= {f"call {name}": "EPERM" for name in ("setuid", "setresuid", "setgid", "kill")}
     if sanitized():
-        # There is no filter of system calls; the rest of the confinement keeps it from these as well.
+        # Without a seccomp filter, the rest of the confinement still denies these.
         assert {results[f"connect {path}"] for path in sockets[:2]} == {"EACCES"}
     else:
         denied |= {f"connect {path}": "EPERM" for path in sockets}
         denied |= {f"call {name}": "EPERM" for name in (
             "socketpair-datagram", "io_uring_setup", "pidfd_open", "pidfd_getfd", "set_dumpable")}
     assert {name: results.get(name) for name in denied} == denied
-    # ENOENT: where /proc is mounted so that one user does not see another's processes.
+    # ENOENT: where /proc hides other users' processes.
     assert {results[f"parent {entry}"] for entry in ("mem", "environ", "fd")} <= {"EACCES", "ENOENT"}
-    # The broker gives out what the configuration names, and entries of the spool.
+    # The broker opens what the configuration names, and files of the spool.
     asked = {name: result for name, result in results.items() if name.startswith("ask ")}
     assert set(asked) == {"ask s/etc/shadow", "ask l/etc/shadow", "ask i/etc/shadow", "ask /etc/shadow", "ask ..",
                           "ask ../lock"}
@@ -175,7 +175,7 @@ def test_what_it_can_reach(tun, netlogd, directory):
 
 
 def test_state_of_an_earlier_run_as_root(tun, netlogd, collector_in):
-    """What an uploader that was root left: it goes on from there, and does not send again."""
+    """Files of an uploader that ran as root: it continues from there, and sends nothing again."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, sections(tun, collector)).start()
     daemon.stop()
@@ -193,7 +193,7 @@ def test_state_of_an_earlier_run_as_root(tun, netlogd, collector_in):
 
 
 def test_foreign_files_keep_their_owner(tun, netlogd, directory):
-    """The upload directory is given away; what is linked to from there is not."""
+    """The upload directory is given to the uploader; what its links point to is not."""
     secret = directory / "secret"
     secret.write_text("root's\n")
     secret.chmod(0o600)
@@ -217,7 +217,7 @@ def test_foreign_files_keep_their_owner(tun, netlogd, directory):
     daemon.stop()
 
 
-def test_what_root_puts_back_is_given_again(tun, netlogd, collector_in):
+def test_what_root_restores_is_given_away_again(tun, netlogd, collector_in):
     """A log ID, a token and a sink's directory that root restored while netlogd was stopped."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, sections(tun, collector))
@@ -255,7 +255,7 @@ def test_directories_within_each_other_are_refused(tun, netlogd, section, keys):
 
 
 def test_file_sink_that_hangs_holds_up_no_other(tun, netlogd, collector_in, directory):
-    """Its files may lie where a file system is frozen: then the process that opens them hangs, and only that."""
+    """On a frozen file system, only the process that opens the files hangs."""
     collector = collector_in(tun.namespace)
     daemon = netlogd(tun.namespace, {
         **sections(tun, collector), "record": {"period": "100ms", "heartbeat": "1s"},
@@ -273,7 +273,7 @@ def test_file_sink_that_hangs_holds_up_no_other(tun, netlogd, collector_in, dire
     assert not (directory / "flows").exists()
     os.kill(writer, signal.SIGCONT)
     wait_until(lambda: (directory / "flows").exists(), "the file again")
-    # One that ends is replaced.
+    # A process that ends is replaced.
     os.kill(writer, signal.SIGKILL)
     (directory / "flows").unlink()
     wait_until(lambda: (directory / "flows").exists(), "the file by another process")
@@ -281,7 +281,7 @@ def test_file_sink_that_hangs_holds_up_no_other(tun, netlogd, collector_in, dire
 
 
 def test_link_in_its_directory_is_followed_with_its_rights(tun, netlogd, directory):
-    """A log ID of root's, planted as the uploader's own by a link, is neither read nor used."""
+    """Root's log ID, linked to in place of the uploader's, is neither read nor used."""
     secret = directory / "secret.logid"
     run([program("netlogctl"), "id", "new", secret])
     public = run([program("netlogctl"), "id", "public", secret]).stdout.strip()
@@ -299,7 +299,7 @@ def test_link_in_its_directory_is_followed_with_its_rights(tun, netlogd, directo
 
 
 def test_root_only_secret_and_its_successor(tun, netlogd, collector_in, directory):
-    """A password that only root can reach; the one that takes its place counts from the next request on."""
+    """A password that only root can read; its replacement is used from the next request on."""
     closed = directory / "closed"
     closed.mkdir(mode=0o700)
     secret = closed / "token"
@@ -322,8 +322,8 @@ def test_root_only_secret_and_its_successor(tun, netlogd, collector_in, director
     daemon.stop()
 
 
-def test_want_of_descriptors_is_no_fault_of_the_configuration(tun, netlogd, collector_in, directory):
-    """A token that can't be opened for a moment is tried again soon, and not after a minute."""
+def test_lack_of_descriptors_is_not_a_misconfiguration(tun, netlogd, collector_in, directory):
+    """A token that cannot be opened for lack of descriptors is retried soon, not after a minute."""
     token = directory / "token"
     token.write_text("token\n")
     token.chmod(0o600)
@@ -353,7 +353,7 @@ def test_file_sink_in_roots_directory(tun, netlogd, directory):
 
 
 def test_replaced_hosts_file(tun, netlogd, collector_in, directory, stack):
-    """A name's new address counts, though the confinement was for the file that told the old one."""
+    """A name's new address is used, although the confinement allowed only the replaced file."""
     collector = collector_in(tun.namespace)
     etc = directory / "etc"
     shutil.copytree("/etc", etc, symlinks=True, ignore=shutil.ignore_patterns("ssl", "alternatives"))

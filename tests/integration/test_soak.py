@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The soak: packets at full speed on both CPUs over connections that come and go, while everything about the daemon changes.
+"""The soak: full speed on both CPUs, connections that come and go, and a daemon about which everything changes.
 
-NETLOGD_SOAK_SECONDS says for how long; what is counted must be what was sent, all the time.
+It lasts NETLOGD_SOAK_SECONDS; the counts must equal what was sent throughout.
 """
 import itertools
 import json
@@ -21,7 +21,7 @@ MAX_FLOWS = 1024
 PACKET = 64
 NOTHING = Counts(0, 0, 0, 0)
 
-# What Reconfig switches between: each class, and a list that grows and shrinks.
+# Reconfig switches between these: each class, and a list that grows and shrinks.
 ROUTES = [
     {"localAddrs": ["100.64.0.1"], "routes": ["100.64.0.0/10"], "subnetRoutes": []},
     {"localAddrs": [], "routes": [], "subnetRoutes": ["100.64.128.0/24"]},
@@ -35,26 +35,26 @@ def blaster():
 
 
 class Device:
-    """A tun device with a queue for each CPU, to which senders on each attach."""
+    """A tun device with one queue per CPU; senders on each CPU attach to it."""
 
     def __init__(self, network):
         self.namespace = network.namespace()
         self.interface = network.interface_name("so")
         self.namespace.ip("tuntap", "add", self.interface, "mode", "tun", "multi_queue")
         self.namespace.ip("link", "set", self.interface, "addrgenmode", "none")
-        # Not the address that the packets go to: else each would be answered, at a rate that nobody knows.
+        # Not the packets' destination: otherwise the kernel answers them, at an unknown rate.
         self.namespace.ip("address", "add", "100.64.0.2/10", "dev", self.interface)
         self.namespace.ip("link", "set", self.interface, "up")
 
     def blast(self, seconds, directions, connections=300, every=20):
-        """A sender on each CPU: "r" as the tunnel's daemon, "t" as the kernel."""
+        """Senders, one per direction, on the CPUs in turn: "r" sends as the VPN's daemon, "t" as the kernel."""
         return [self.namespace.start(blaster(), "-c", cpu, "-q", *(["-t"] if direction == "t" else []),
                                      *(["-n", every] if every else []), self.interface, connections, seconds, name="blast")
                 for cpu, direction in zip(itertools.cycle(CPUS), directions)]
 
 
 def sent(senders, directions):
-    """What senders that have ended sent."""
+    """Waits for the senders' end; returns what they sent."""
     counts = [0, 0, 0, 0]
     for sender, direction in zip(senders, directions):
         assert sender.wait(60) == 0, sender.text()
@@ -73,7 +73,7 @@ def nanoseconds(text):
 
 
 def check_messages(messages):
-    """Numbers without gaps; windows that neither overlap nor run backwards."""
+    """Asserts numbers without gaps, and windows that neither overlap nor run backwards."""
     numbers = [message["logtail"]["proc_seq"] for message in messages]
     assert numbers == list(range(1, len(numbers) + 1))
     assert len({message["logtail"]["proc_id"] for message in messages}) == 1
@@ -97,7 +97,7 @@ def check_status(status):
 
 
 class Trouble:
-    """Reconfig, SIGHUP, Status and Flush, one after the other, as long as there is something to disturb."""
+    """Sends Reconfig, SIGHUP, Status and Flush in turn, as long as packets flow."""
 
     def __init__(self, daemon):
         self.daemon = daemon
@@ -123,7 +123,7 @@ class Trouble:
         self.client.call("Flush", deadlineMs=0)
 
     def until_ended(self, senders, also=None):
-        """also is called now and then, in place of a step."""
+        """Calls also() now and then instead of a step."""
         def step():
             if also and self.done % 7 == 6:
                 also()
@@ -147,7 +147,7 @@ def daemon(device, netlogd):
     return netlogd(device.namespace, {
         "tun": {"interface": device.interface, "max-flows": MAX_FLOWS},
         "sock": {"source": "none"},
-        # The last of the connections' addresses are not in the tailnet: subnet traffic, where they are routed.
+        # Some of the connections' addresses are outside the tailnet: subnet traffic if routed.
         "routes": {"mode": "static", "tailnet": "100.64.0.0/17,100.64.128.0/28"},
         "record": {"period": "100ms", "heartbeat": "1s"},
         "spool": {"max-size": "8G"},
@@ -155,18 +155,18 @@ def daemon(device, netlogd):
 
 
 def test_soak(device, daemon):
-    """What was sent is in the messages, to the packet and byte, whatever went on meanwhile."""
+    """The messages hold what was sent, to the packet and byte, whatever happens meanwhile."""
     trouble = Trouble(daemon)
     expected = NOTHING
-    # Fewer connections at a time than a window holds, and more.
+    # Fewer connections at a time than a window holds, then more.
     rounds = [("rr", 300), ("rt", 1500), ("rrtt", 300), ("tr", 1500)]
     repeat = 2 * max(1, round(SECONDS / 60))
     for directions, connections in rounds * repeat:
-        # A connection's packets come on both CPUs: the senders make the same connections.
+        # Both CPUs see each connection's packets: the senders use the same connections.
         senders = device.blast(SECONDS / len(rounds) / repeat, directions, connections)
         trouble.until_ended(senders)
         expected = Counts(*(a + b for a, b in zip(expected, sent(senders, directions))))
-        # Nothing is on its way now: a stop and a start in between cost nothing.
+        # Nothing is in flight now: a stop and a start lose nothing.
         trouble.client.call("Stop", deadlineMs=0)
         trouble.client.call("Start")
     status = daemon.status()
@@ -178,24 +178,24 @@ def test_soak(device, daemon):
     windows = check_messages(messages)
     check_status(status)
     assert counted == expected
-    # It was a soak.
+    # It really was a soak.
     assert windows >= 4 * SECONDS and trouble.done >= 5 * SECONDS, (windows, trouble.done)
     classes = {name for message in messages for name in message if name.endswith("Traffic")}
     assert classes == {"virtualTraffic", "subnetTraffic", "exitTraffic"}
     assert any("overflow" in message for message in messages)
     if not sanitized():
         assert max(trouble.memory) < 16 << 20
-        # Just started again: idle, and what loading the programs took is given back.
+        # Freshly started: idle, and the memory for loading the programs is released.
         assert status["memory"] < 8 << 20
-        # Nothing grows with time: the second half has the same rounds as the first.
+        # Nothing grows with time: the second half repeats the rounds of the first.
         half = len(trouble.memory) // 2
         assert max(trouble.memory[half:]) < max(trouble.memory[:half]) + (4 << 20), trouble.memory
 
 
-def test_stops_and_exchanges_in_full_traffic(device, daemon):
-    """What comes while it is stopped isn't counted; all else is, once: totals and entries agree, windows stay apart.
+def test_stops_and_replacements_in_full_traffic(device, daemon):
+    """Packets while stopped are not counted; all others are, once: totals and entries agree, windows do not overlap.
 
-    A reload that changes max-flows exchanges the device.
+    A reload that changes max-flows replaces the device.
     """
     trouble = Trouble(daemon)
     stops = 0
@@ -228,8 +228,8 @@ def test_stops_and_exchanges_in_full_traffic(device, daemon):
     assert counted.rxBytes == PACKET * counted.rxPkts and counted.txBytes == PACKET * counted.txPkts
 
 
-def test_exchanges_in_full_traffic_lose_nothing(device, daemon):
-    """Every reload exchanges the tun device; each packet is in one window of one of them."""
+def test_replacements_in_full_traffic_lose_nothing(device, daemon):
+    """Every reload replaces the tun device; each packet is in exactly one window of one of them."""
     sizes = itertools.cycle((MAX_FLOWS // 2, MAX_FLOWS))
     trouble = Trouble(daemon)
     exchanges = 0
@@ -255,7 +255,7 @@ def test_exchanges_in_full_traffic_lose_nothing(device, daemon):
 
 
 def test_a_scan_is_bounded(device, netlogd):
-    """Each packet a new connection, as fast as both CPUs can: memory stays as it is, and what finds no room is counted."""
+    """Each packet a new connection, as fast as both CPUs can: memory is bounded, and what does not fit is overflow."""
     daemon = netlogd(device.namespace, {"tun": {"interface": device.interface}, "sock": {"source": "none"},
                                         "record": {"period": "500ms"}, "spool": {"max-size": "4G"}}).start()
     before = daemon.status()
@@ -280,7 +280,7 @@ def test_a_scan_is_bounded(device, netlogd):
         if "start" in message:
             per_window.setdefault(message["start"], []).append(len(message.get("virtualTraffic", [])))
     assert max(sum(entries) for entries in per_window.values()) <= before["tun"]["maxFlows"]
-    # The kernel's maps are as large as they were; the daemon holds one window and what is on its way to the disk.
+    # The kernel's maps keep their size; the daemon holds one window and the queue for the disk.
     assert {entry["tun"]["memory"] for entry in seen} == {before["tun"]["memory"]}
     assert expected.rxPkts > before["tun"]["maxFlows"]
     if not sanitized():

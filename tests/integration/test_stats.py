@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The source `stats`: a VPN that counts for itself, in good order and in every disorder."""
+"""The source `stats`: a VPN that counts for itself, well behaved and misbehaving in every way."""
 import contextlib
 import json
 import time
@@ -56,7 +56,7 @@ def test_counts_are_handed_over_once(provider, probe):
     assert device.ask("disable") == 0
     assert vpn.enabled is False
     assert device.window().entries == {ONE: (1, 100, 0, 0)}
-    # Setting the state it has asks for nothing.
+    # Setting the current state changes nothing.
     calls = len(vpn.calls)
     assert device.ask("disable") == 0
     assert len(vpn.calls) == calls
@@ -103,7 +103,7 @@ def test_misbehaviour_costs_one_window_and_an_error(provider, probe, how):
     window = device.window()
     assert window.errors == 0
     assert window.entries == {ONE: (1, 100, 0, 0)}
-    # The new connection was told to count.
+    # Counting was enabled on the new connection.
     assert vpn.enabled is True
 
 
@@ -152,7 +152,7 @@ def test_enabling_one_that_answers_too_much(provider, probe):
 
 
 def test_one_large_reply(provider, probe):
-    """Far more than the bound, in one part: read to its end, and all of it counted."""
+    """Far more than the bound, in one part: read to the end, and all of it is counted."""
     number = 300000
     reply = json.dumps({"parameters": {"connections": [connection(i) for i in range(number)]}}).encode() + b"\0"
     vpn = provider()
@@ -197,7 +197,7 @@ def flood(kind, seen):
 
 
 def test_whatever_comes_memory_is_bounded(network, netlogd, provider):
-    """A hostile VPN behind the real daemon: each answer costs an error, windows go on, and little memory is taken."""
+    """A hostile VPN behind the real daemon: each answer costs an error, windows continue, and memory stays small."""
     vpn = provider()
     daemon = netlogd(network.namespace(), {
         "tun": {"source": "stats", "stats-socket": vpn.path}, "sock": {"source": "none"},

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The systemd units: systemd's own checks, what sysusers and tmpfiles make of their files, and both services under a
-real systemd."""
+"""The systemd units: systemd's own checks, what sysusers and tmpfiles create, and both services under a real systemd."""
 import json
 import os
 import pathlib
@@ -22,7 +21,7 @@ UNITS = (*SERVICES, "netlogd-wg-broker.socket")
 
 @pytest.fixture(scope="module")
 def root():
-    """A tree with everything installed in it, and what the units refer to."""
+    """A tree with everything installed, and what the units refer to."""
     with tempfile.TemporaryDirectory(prefix="nl") as directory:
         root = pathlib.Path(directory)
         run(["meson", "install", "-C", build_directory(), "--no-rebuild", "--destdir", root], timeout=120)
@@ -45,7 +44,7 @@ def units_of(root):
 @pytest.mark.parametrize("unit", SERVICES)
 def test_exposure(root, unit):
     template = unit.replace("wg0", "")
-    # 15 stands for 1.5.
+    # 15 means 1.5.
     run(["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", units_of(root) / template])
 
 
@@ -58,7 +57,7 @@ def test_verify_is_silent(root, unit):
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_no_command_of_root_but_the_broker(root, unit):
-    """Prefixes of a command that lift the unit's user or confinement from it (systemd.service(5))."""
+    """No prefix exempts a command from the unit's user or confinement (systemd.service(5))."""
     text = (units_of(root) / unit.replace("wg0", "")).read_text()
     commands = [line for line in text.splitlines() if line.startswith("Exec")]
     assert commands
@@ -80,11 +79,11 @@ def test_users_and_directories(root):
         info = os.stat(root / path)
         return stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
 
-    collector, uploader = users["netlogd"], users["netlogd-upload"]
-    assert describe("var/lib/netlogd/spool") == (0o2750, collector, groups["netlogd-upload"])
+    daemon, uploader = users["netlogd"], users["netlogd-upload"]
+    assert describe("var/lib/netlogd/spool") == (0o2750, daemon, groups["netlogd-upload"])
     assert describe("var/lib/netlogd/upload") == (0o2750, uploader, groups["netlogd"])
-    assert describe("var/lib/netlogd") == (0o751, collector, groups["netlogd"])
-    assert describe("run/netlogd") == (0o755, collector, groups["netlogd"])
+    assert describe("var/lib/netlogd") == (0o751, daemon, groups["netlogd"])
+    assert describe("run/netlogd") == (0o755, daemon, groups["netlogd"])
 
 
 CONFIG = """
@@ -110,7 +109,7 @@ path={upload}/flows.json
 
 @pytest.fixture(scope="module")
 def machine(root):
-    """A machine on which netlogd is installed and configured, as one service and as an instance, not yet started."""
+    """A machine with netlogd installed and configured, as a service and as an instance, not yet started."""
     with tempfile.TemporaryDirectory(prefix="nl") as directory:
         tree = pathlib.Path(directory) / "tree"
         for part in "usr/local", "etc/netlogd":
@@ -126,7 +125,7 @@ def machine(root):
             machine.run(["systemd-tmpfiles", "--create", "netlogd.conf"])
             machine.run(["systemctl", "daemon-reload"])
             if sanitized():
-                # The leak checker traces its own process, which the units forbid.
+                # The leak checker needs ptrace, which the units forbid.
                 machine.run(["systemctl", "set-environment", "ASAN_OPTIONS=detect_leaks=0"])
             machine.run(["sh", "-e", "-c", """
                 ip link add tun0 type veth peer tun1
@@ -167,7 +166,7 @@ def test_under_systemd(machine, suffix, upload, sockets):
         return any("virtualTraffic" in message for message in messages(machine, upload))
     wait_until(counted, "a message with the traffic in the file")
 
-    # What a process without dumps has in /proc is root's, whoever it runs as. (Sanitizers need to trace themselves.)
+    # Root owns the /proc entries of a process that is not dumpable. (Sanitizers need ptrace.)
     for unit in units if not sanitized() else []:
         pid = machine.text("systemctl", "show", "-P", "MainPID", unit)
         assert machine.text("stat", "-c", "%U", f"/proc/{pid}", f"/proc/{pid}/environ").split()[1] == "root"
@@ -192,7 +191,7 @@ def test_under_systemd(machine, suffix, upload, sockets):
 
 
 def test_directories_of_an_instance(machine):
-    """Whose they are, and that neither side writes the other's; and links that netlogd leaves lead root nowhere."""
+    """Their owners; neither side writes the other's; and root follows no links that netlogd leaves."""
     machine.run(["sh", "-ec", """
         mkdir -p /etc/victim
         echo root > /etc/victim/file
@@ -225,7 +224,7 @@ def test_directories_of_an_instance(machine):
 
 
 def test_upload_socket_is_the_uploaders(machine):
-    """Members of the group may ask for the status, and are told no secrets."""
+    """Members of the group may read the status, and see no secrets."""
     machine.run(["useradd", "-M", "guest"])
     start(machine, "netlogd.service")
     ask = """

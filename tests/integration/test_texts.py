@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the log tells by itself: every kind of text message, of the real program, in its place between the windows."""
+"""Text messages: every kind, from the real daemon, in its place between the windows."""
 import json
 import os
 import re
@@ -15,7 +15,7 @@ SECOND = 10**9
 
 
 class ShiftedClock:
-    """Moves the wall clock and the boot-time clock of a daemon that was started with env."""
+    """Moves the wall clock and the boot-time clock of a daemon started with env."""
 
     def __init__(self, path):
         self.path = path
@@ -27,17 +27,17 @@ class ShiftedClock:
                     "ASAN_OPTIONS": f"{asan}{':' if asan else ''}verify_asan_link_order=0"}
 
     def write(self):
-        # In place: the file is mapped.
+        # In place, since the file is mapped.
         with open(self.path, "r+b" if self.path.exists() else "wb") as file:
             file.write(struct.pack("=qq", self.wall, self.boot))
 
     def step(self, nanoseconds):
-        """Somebody sets the wall clock."""
+        """As when somebody sets the wall clock."""
         self.wall += nanoseconds
         self.write()
 
     def suspend(self, nanoseconds):
-        """Time passes for all clocks but the monotonic one."""
+        """As in suspend: time passes on all clocks except the monotonic one."""
         self.boot += nanoseconds
         self.step(nanoseconds)
 
@@ -57,7 +57,7 @@ def vpn(directory):
 
 @pytest.fixture
 def stats_daemon(network, netlogd, vpn, clock):
-    """Counts what the provider says; windows end when the test says so."""
+    """A daemon that reads the provider; the test ends its windows."""
     return netlogd(network.namespace(), {
         "tun": {"source": "stats", "stats-socket": vpn.path}, "sock": {"source": "none"},
         "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.64.0.0/16"},
@@ -65,7 +65,7 @@ def stats_daemon(network, netlogd, vpn, clock):
 
 
 def window(daemon, vpn, tail):
-    """One window with traffic; its message and the texts that came after it."""
+    """Makes a window with traffic; returns its message and the texts after it."""
     vpn.count([connection(0)])
     seen = len(tail.messages)
     daemon.flush()
@@ -82,7 +82,7 @@ def test_a_step_of_the_wall_clock(stats_daemon, vpn, clock, step):
         _, before, _ = window(stats_daemon, vpn, tail)
         clock.step(int(step * SECOND))
         start, end, texts = window(stats_daemon, vpn, tail)
-        # It ends when it really did, by the clock that it began with.
+        # The window's end is on the clock that it began with.
         assert start == before + 1 and 0 <= end - start < 20 * SECOND
         (text,) = texts
         told = float(re.fullmatch(r"netlogd: the wall clock stepped by ([+-]\d+\.\d{3}) s", text)[1])
@@ -109,7 +109,7 @@ def test_less_than_a_second_is_no_step(stats_daemon, vpn, clock, step):
 
 
 def test_windows_do_not_overlap_over_a_stop(stats_daemon, vpn, clock):
-    """Also when the wall clock was set back a little while the logger was stopped."""
+    """Not even when the wall clock was set back a little while the logger was stopped."""
     with Tailer(stats_daemon) as tail:
         _, end, _ = window(stats_daemon, vpn, tail)
         stats_daemon.call("Stop")
@@ -130,7 +130,7 @@ def test_heartbeat(stats_daemon, vpn, clock):
         stats_daemon.flush()
         message = tail.next()
         assert message["text"] == "netlogd: running, nothing logged for 900 s"
-        # What is logged takes its place.
+        # A logged window replaces the heartbeat.
         clock.suspend(800 * SECOND)
         window(stats_daemon, vpn, tail)
         clock.suspend(800 * SECOND)
@@ -148,7 +148,7 @@ def test_a_heartbeat_within_a_long_window(stats_daemon):
     stats_daemon.stop()
 
 
-def test_a_vpn_that_ends_is_a_device_that_is_lost(stats_daemon, vpn):
+def test_a_vpn_that_ends_is_a_lost_device(stats_daemon, vpn):
     with Tailer(stats_daemon) as tail:
         window(stats_daemon, vpn, tail)
         vpn.close()
@@ -168,7 +168,7 @@ def test_a_vpn_that_ends_is_a_device_that_is_lost(stats_daemon, vpn):
     stats_daemon.stop()
 
 
-def test_ended_without_a_stop_with_the_last_messages_time(stats_daemon, vpn, clock):
+def test_unclean_shutdown_with_the_last_messages_time(stats_daemon, vpn, clock):
     with Tailer(stats_daemon) as tail:
         window(stats_daemon, vpn, tail)
         last = tail.messages[-1]["logtail"]["client_time"]
@@ -199,7 +199,7 @@ def test_peers(network, netlogd, clock, wanted):
     clock.suspend(200 * SECOND)
     daemon.flush()
     if not wanted:
-        # What happened meanwhile is no news later.
+        # What happened meanwhile is not reported later.
         daemon.configure({"record": {"peer-events": "yes"}})
         daemon.reload()
         daemon.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ClickHouse sink: against Debian's server, and against a server that is played."""
+"""The ClickHouse sink: against Debian's server, and against one that the test plays."""
 import json
 import re
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 from collector import Answer, Collector
 from lib.clickhouse import ClickHouse, queries, statements
-from lib.uploader import CollectorSide, Uploader, wait_until
+from lib.uploader import DaemonSide, Uploader, wait_until
 
 SCHEMAS = Path(__file__).parents[2] / "packaging" / "clickhouse"
 
@@ -37,7 +37,7 @@ def tables(server):
 
 @pytest.fixture
 def run(directory):
-    """Makes an uploader and the collector's side of it."""
+    """Makes an uploader and the daemon's side of its link."""
     made = []
 
     def make(url, name="u", **keys):
@@ -47,7 +47,7 @@ def run(directory):
                 **{key.replace("_", "-"): value for key, value in keys.items()}}
         uploader = Uploader(path, {"ch": sink})
         made.append(uploader)
-        side = CollectorSide(path / "upload.sock")
+        side = DaemonSide(path / "upload.sock")
         made.append(side)
         return uploader, side
 
@@ -79,8 +79,8 @@ def test_rows_arrive(tables, run):
                         "WHERE idx = 251 LIMIT 1") == [["::ffff:100.64.0.1", "::ffff:100.64.1.1", "20251", "443"]]
 
 
-def test_a_batch_that_comes_twice_is_the_same_rows(tables, run):
-    """At least once: what the killed uploader sent again is recognised by the row key."""
+def test_a_repeated_batch_is_the_same_rows(tables, run):
+    """At least once: the row key removes what a killed uploader sent again."""
     uploader, side = run(tables.url, max_rows=1000)
     uploader.fill(30, entries=500)
     for kill in range(6):
@@ -104,8 +104,8 @@ def test_events_of_a_message_without_entries(tables, run):
         ["1", "empty", "1"], ["2", "empty", "2"], ["3", "empty", "3"]]
 
 
-def test_questions(tables, run):
-    """What operators ask, in the words of old servers; also with every row twice."""
+def test_queries(tables, run):
+    """Operators' queries, in the dialect of old servers; also with every row twice."""
     uploader, side = run(tables.url)
     uploader.fill(3, entries=100)
     uploader.fill(1, size=300)
@@ -155,7 +155,7 @@ def test_questions(tables, run):
 
 
 def test_password(tables, run, directory):
-    """By headers of ClickHouse's own; a wrong one is a misconfiguration."""
+    """Sent in ClickHouse's own headers; a wrong one is a misconfiguration."""
     secret = directory / "password"
     secret.write_text("wrong\n")
     secret.chmod(0o600)
@@ -188,7 +188,7 @@ def test_missing_table(tables, run, change, code):
 
 
 def test_wrong_schema(tables, run):
-    """A column that can't take what we send: every row is refused, so it is a misconfiguration."""
+    """A column of the wrong type: every row is refused, so it is a misconfiguration."""
     tables.query("DROP TABLE netlogd.flows")
     tables.query("CREATE TABLE netlogd.flows (node UInt8, seq UInt64, idx UInt32) ENGINE = MergeTree ORDER BY seq")
     uploader, side = run(tables.url)
@@ -199,11 +199,11 @@ def test_wrong_schema(tables, run):
     uploader.stop()
 
 
-# --- a server that is played
+# --- a server played by the test
 
 
 class Played:
-    """Answers the question about settings, and inserts as the test says."""
+    """Answers the query for settings, and inserts as the test says."""
 
     def __init__(self, collector, known):
         self.known = known
@@ -231,7 +231,7 @@ def collector():
 
 
 def test_request(collector, run):
-    """What a server of today gets: zstd, a token, known settings only, and the user's."""
+    """What a current server gets: zstd, a token, only settings that it knows, and the user's."""
     played = Played(collector, TODAY)
     uploader, side = run(collector.url, settings="max_threads=3,no_such_thing=1,wait_for_async_insert=0",
                          table="fl`ows", database="net.log")
@@ -254,7 +254,7 @@ def test_request(collector, run):
 
 
 def test_no_insert_into_too_many_partitions(collector, run):
-    """A server takes at most 100 partitions in one insert, and a table may have one a day."""
+    """A server takes at most 100 partitions in one insert, and a table may have one per day."""
     played = Played(collector, TODAY)
     uploader, side = run(collector.url)
     uploader.fill(70, entries=1, step=86000)
@@ -287,7 +287,7 @@ def test_retry_is_the_same_bytes_with_the_same_token(collector, run):
 
 
 def test_refused_row_is_found(collector, run):
-    """Code 27 with status 500 (as 18.16 says it): halves, until the message stands alone."""
+    """Code 27 with status 500 (as 18.16 answers): batches are halved until the message is alone."""
     played = Played(collector, ())
 
     def insert(request):
@@ -312,7 +312,7 @@ def test_refused_row_is_found(collector, run):
 
 
 def test_flush_interval_has_a_random_phase(collector, run):
-    """60 s by default, so nothing goes out at once; a flush does it."""
+    """60 s by default, so nothing is sent at once; a flush sends."""
     played = Played(collector, TODAY)
     uploader, side = run(collector.url, flush_interval="1h")
     uploader.fill(2, entries=5)

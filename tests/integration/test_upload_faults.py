@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The uploader while its system calls fail, and while its metrics port is beset: no message is passed over."""
+"""The uploader while its system calls fail or its metrics port is under attack: it skips no message."""
 import contextlib
 import os
 import resource
@@ -11,7 +11,7 @@ import pytest
 
 from collector import Answer, Collector
 from lib.failing import FailingCalls
-from lib.uploader import CollectorSide, Uploader, sequences, wait_until
+from lib.uploader import DaemonSide, Uploader, sequences, wait_until
 
 REFUSED = 5  # in ten
 
@@ -39,18 +39,18 @@ def uploader(directory, collector):
 
 @pytest.fixture
 def side(directory, uploader):
-    made = CollectorSide(uploader.directory / "upload.sock")
+    made = DaemonSide(uploader.directory / "upload.sock")
     yield made
     made.close()
 
 
 def seen(collector):
-    """The sequences that were accepted, without repetitions, in the order of their first arrival."""
+    """The accepted sequences, without repetitions, in the order of first arrival."""
     return list(dict.fromkeys(sequences(collector.messages)))
 
 
 def keep_alive(uploader, calls):
-    """As the collector does with an uploader that has ended; it may end in order only."""
+    """Restarts an uploader that has exited, as the daemon does; it must have exited cleanly."""
     if not uploader.process.running:
         assert uploader.process.wait() in (0, 1), uploader.log()
         uploader.process.close()
@@ -85,10 +85,10 @@ CASES = [("open", "EMFILE"), ("open", "ENOMEM"), ("open", "EIO"), ("read", "EIO"
          ("allocate", "ENOMEM")]
 
 
-# Each failure costs a second until the next try. What ENOMEM does differently is seen when all fail.
+# Each failure costs a second until the retry. Where ENOMEM differs is tested with all calls failing.
 @pytest.mark.parametrize("kind, error", [case for case in CASES if case[1] != "ENOMEM" or case[0] not in ("open", "read")])
-def test_each_call_in_its_turn(uploader, collector, side, calls, kind, error):
-    """One call fails, a later one each time, while messages flow, some of which are refused."""
+def test_each_call_in_turn(uploader, collector, side, calls, kind, error):
+    """One call fails, a later one each time, while messages flow and some are refused."""
     collector.default = refuse_some
     uploader.fill(11, size=900)
     uploader.start(env=calls.env())
@@ -119,8 +119,8 @@ def test_all_fail_for_a_while(uploader, collector, side, calls, kind, error):
     check_all_there(uploader, collector, sink, 51)
 
 
-def test_told_while_it_can_not_be_read(uploader, collector, side, calls):
-    """The status says what is wrong, the log says it once, and both say when it is over."""
+def test_unreadable_spool_is_reported(uploader, collector, side, calls):
+    """Status says what is wrong, the log says it once, and both say when it is over."""
     uploader.fill(4, size=900)
     uploader.start(env=calls.env())
     side.wait_sink("main", lambda s: s["deliveredSequence"] == 4)
@@ -169,7 +169,7 @@ def cpu_seconds(pid):
 
 @contextlib.contextmanager
 def files_limit(limit):
-    """So many descriptors for this process, and for those that are started meanwhile."""
+    """Limits the descriptors of this process, and of those started meanwhile."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, limit), hard))
     try:
@@ -179,7 +179,7 @@ def files_limit(limit):
 
 
 def test_slow_clients_of_the_metrics_port(uploader, collector, side):
-    """1,100 connections that send half a request: messages are delivered, and a scraper has its answer."""
+    """1,100 connections that send half a request: messages are delivered, and a scraper gets its answer."""
     port = free_port()
     listen_on(uploader, port)
     uploader.fill(5, size=900)
@@ -203,7 +203,7 @@ def test_slow_clients_of_the_metrics_port(uploader, collector, side):
         assert answer.startswith(b"HTTP/1.1 200 ") and b"\nnetlogd_up 1\n" in answer
         assert sample(answer, "netlogd_metrics_dropped_total") >= 1100 - 32
         assert sample(answer, "netlogd_metrics_accept_errors_total") == 0
-        # Those that are left, too: none lives long.
+        # The rest are closed too: none lives long.
         while left:
             events = poll.poll(20000)
             assert events, f"{len(left)} connections live on"
@@ -221,7 +221,7 @@ def test_slow_clients_of_the_metrics_port(uploader, collector, side):
 
 
 def test_metrics_port_without_descriptors(uploader, collector, side, calls):
-    """What can't be accepted waits, and costs neither the processor nor a line of log each."""
+    """Connections that cannot be accepted wait; they cost neither CPU time nor a log line each."""
     port = free_port()
     listen_on(uploader, port)
     uploader.start(env=calls.env())
@@ -235,13 +235,13 @@ def test_metrics_port_without_descriptors(uploader, collector, side, calls):
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert 2.5 < took < 15
     assert cpu_seconds(uploader.process.pid) - before < 0.2 * took
-    # Ten a second.
+    # Ten per second.
     assert 10 <= sample(answer, "netlogd_metrics_accept_errors_total") == calls.failed <= 40
     assert uploader.log().count("metrics port: Too many open files") == 1
 
 
 def test_metrics_client_that_does_not_read(uploader, side):
-    """An answer that is larger than any buffer, and nobody takes it: its place is free after a while."""
+    """An answer larger than any buffer that nobody reads: its connection is closed after a while."""
     port = free_port()
     listen_on(uploader, port)
     uploader.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The file sink: whole lines, all of them, also over crashes, full disks and rotation."""
+"""The file sink: all lines, and whole ones, across crashes, full disks and rotation."""
 import json
 import os
 import stat
@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from lib.process import run
-from lib.uploader import CollectorSide, Uploader, sequences, wait_until
+from lib.uploader import DaemonSide, Uploader, sequences, wait_until
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def make(directory):
                                                   **{key.replace("_", "-"): value for key, value in keys.items()}}},
                             sections)
         made.append(uploader)
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         made.append(side)
         return uploader, side
 
@@ -53,7 +53,7 @@ def test_lines(make, directory):
 
 
 def test_rotation_by_size(make, directory):
-    """64 MiB a file; nothing is lost or cut where one ends."""
+    """64 MiB per file; nothing is lost or cut where one ends."""
     out = directory / "out"
     out.mkdir()
     uploader, side = make(out / "flows", max_batch_size="4M")
@@ -92,7 +92,7 @@ def test_reopened_on_sighup(make, directory):
     assert sequences(read(out / "flows")) == [3, 4]
 
 
-def test_removed_file_is_made_anew(make, directory):
+def test_removed_file_is_recreated(make, directory):
     out = directory / "out"
     out.mkdir()
     uploader, side = make(out / "flows")
@@ -107,7 +107,7 @@ def test_removed_file_is_made_anew(make, directory):
 
 
 def test_torn_line_is_cut(make, directory):
-    """What a crash left half written goes; what is not ours stays."""
+    """A line that a crash left half written is removed; foreign content stays."""
     out = directory / "out"
     out.mkdir()
     ours, foreign = out / "ours", out / "foreign"
@@ -126,7 +126,7 @@ def test_torn_line_is_cut(make, directory):
 
 
 def test_kill_loop(make, directory):
-    """SIGKILL under load: every line whole, in order, none missing; double at most as whole batches."""
+    """SIGKILL under load: every line whole, in order, none missing; only whole batches are repeated."""
     out = directory / "out"
     out.mkdir()
     uploader, side = make(out / "flows", max_batch_size="8K")
@@ -138,18 +138,18 @@ def test_kill_loop(make, directory):
         side.wait(lambda: len(side.reports) > reports, "report")
         uploader.kill()
         kills += 1
-    side.sinks = {}  # what is waited for is said by the last one
+    side.sinks = {}  # wait for the last uploader's reports
     uploader.start()
     delivered(side, 4000)
     uploader.stop()
     seen = sequences(read(out / "flows"))
     assert sorted(set(seen)) == list(range(1, 4001))
-    # Going back is allowed (a batch again), going forward only by one.
+    # May go back (a repeated batch), but forward only by one.
     assert all(after <= before + 1 for before, after in zip(seen, seen[1:]))
 
 
 def test_full_disk_and_room_again(make, directory):
-    """A full disk is an outage: no half line stays, and it goes on when there is room."""
+    """A full disk is an outage: no half line stays, and it continues when there is room."""
     out = directory / "out"
     out.mkdir()
     run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", out])
@@ -171,7 +171,7 @@ def test_full_disk_and_room_again(make, directory):
 
 @pytest.mark.parametrize("what", ["directory", "missing", "pipe"])
 def test_misconfigured(make, directory, what):
-    """What is no file, or can't be: shown, and put right without a restart."""
+    """Not a file, or impossible as one: reported, and fixed without a restart."""
     out = directory / "out"
     out.mkdir()
     path = out / "flows"
@@ -200,7 +200,7 @@ def test_misconfigured(make, directory, what):
 
 
 def test_new_directory_after_a_reload(make, directory):
-    """The confinement does not reach there, and need not: the file is opened for the uploader."""
+    """The confinement does not allow it, and need not: the broker opens the file."""
     out, other = directory / "out", directory / "other"
     out.mkdir()
     other.mkdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Servers that mean harm: answers without an end, and answers that quote the secrets that they were sent."""
+"""Hostile servers: answers that never end, and answers that quote the secrets that they were sent."""
 import base64
 import html
 import itertools
@@ -16,14 +16,14 @@ from collector import Answer, Collector
 from lib.daemon import sanitized
 from lib.ledger import Numbered
 from lib.process import peak_memory
-from lib.uploader import CollectorSide, Uploader, sequences
+from lib.uploader import DaemonSide, Uploader, sequences
 from lib.wait import wait_until
 
 MIB = 1 << 20
 
 
 class Server:
-    """Takes requests on loopback and calls answer(connection, request bytes) for each; then the connection ends."""
+    """Takes requests on loopback; calls answer(connection, request bytes) for each, then closes the connection."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -87,7 +87,7 @@ LINES = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(100
 CHUNKED = b"HTTP/1.1 503 No\r\nTransfer-Encoding: chunked\r\n\r\n"
 TOO_LONG = "the answer's headers are longer than 64 KiB"
 TIMEOUT = "Timeout was reached"
-# What comes first, what comes again and again, what the sink then says.
+# What comes first, what is repeated, what the sink reports.
 ENDLESS = {
     "trailers": (CHUNKED + b"2\r\nhi\r\n0\r\n", LINES, TOO_LONG),
     "trailers of a success": (CHUNKED.replace(b"503 No", b"200 OK") + b"0\r\n", LINES, TOO_LONG),
@@ -107,7 +107,7 @@ ENDLESS = {
 
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_answer_without_an_end(directory, kind):
-    """It is not listened to, costs a try and no memory, and holds up no other sink."""
+    """It is cut off, costs a retry and no memory, and does not hold up other sinks."""
     begin, again, text = ENDLESS[kind]
     before = []
     hostile = threading.Event()
@@ -119,14 +119,14 @@ def test_answer_without_an_end(directory, kind):
             return
         before.append(peak_memory(uploader.process.pid))
         connection.sendall(begin)
-        # 8 GiB, or until the other side has had enough.
+        # 8 GiB, or until the other side closes.
         for _ in range(8 * 1024 * MIB // len(again) if again else 0):
             connection.sendall(again)
 
     sink = {"type": "logtail", "collection": "x"}
     server = Server(answer)
     uploader = Uploader(directory, {"bad": {**sink, "url": server.url, "timeout": "3s"}})
-    side = CollectorSide(directory / "upload.sock")
+    side = DaemonSide(directory / "upload.sock")
     try:
         with Collector() as good:
             uploader.configure({**uploader.sinks, "good": {**sink, "url": good.url}})
@@ -190,7 +190,7 @@ SHAPES = {
 
 
 def pieces(secrets):
-    """Every piece of six characters of the secrets, in each encoding."""
+    """Every six characters of the secrets, in each encoding."""
     found = set()
     for secret, encode in itertools.product(secrets, ENCODINGS.values()):
         text = encode(secret)
@@ -230,7 +230,7 @@ def secret_files(directory):
 
 
 def test_secrets_come_back_in_no_form(network, netlogd, directory):
-    """Whatever a server says that was told them: nothing of them is in status, metrics, logs, messages or arguments."""
+    """Whatever a server that knows them answers: no part of them is in status, metrics, logs, messages or arguments."""
     password, token = secret_files(directory)
     sinks = {
         "log-id": {"type": "logtail", "collection": "x"},
@@ -290,7 +290,7 @@ def test_secrets_come_back_in_no_form(network, netlogd, directory):
     assert [piece for piece in sorted(pieces(secrets)) if piece in said] == []
     for secret in secrets:
         assert secret not in everything
-        # Hex digits of six are met in public IDs by chance.
+        # Six hex digits may be in a public ID by chance.
         assert not [at for at in range(len(secret) - 11) if secret[at:at + 12] in everything], secret
     assert {"HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), SELECT FROM system.settings", "HTTP 503 Service Unavailable",
             "HTTP 401 Unauthorized"} <= set(told), set(told)
@@ -303,12 +303,12 @@ def arguments(daemon):
             yield line.read()
 
 
-def test_words_of_a_server_that_was_told_nothing(directory):
-    """Without a secret in the request they are shown: in one line, printable, not too many."""
+def test_words_of_a_server_without_secrets(directory):
+    """Without a secret in the request they are shown: in one line, printable, and bounded."""
     with Collector(default=Answer(404, body="Code: 60. DB::Exception: Table\n\tdefault.t \x1b[31mdoesn't exist" + "x" * 500)) as server:
         uploader = Uploader(directory, {"ch": {"type": "clickhouse", "table": "t", "url": server.url, "user": "joe",
                                                "flush-interval": "0"}})
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         try:
             uploader.fill(1, entries=1)
             uploader.start()

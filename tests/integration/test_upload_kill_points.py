@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SIGKILL of the uploader at each of its named points: nothing is lost, all is in order, and what comes twice is a
-whole batch."""
+"""SIGKILL of the uploader at each of its named points: nothing is lost, all is in order, and only whole batches
+are repeated."""
 import json
 import os
 
@@ -8,7 +8,7 @@ import pytest
 
 from collector import Answer, Collector
 from lib.daemon import has_kill_points
-from lib.uploader import CollectorSide, Uploader, sequences
+from lib.uploader import DaemonSide, Uploader, sequences
 from lib.wait import wait_until
 
 REFUSED = {7, 8, 23}
@@ -26,7 +26,7 @@ def test_killed_at(directory, point, time):
         collector.default = lambda request: Answer(400 if REFUSED & set(sequences(request.messages)) else 200)
         uploader = Uploader(directory, {"main": {"type": "logtail", "url": collector.url, "collection": "x",
                                                  "max-batch-size": "4K"}})
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         try:
             uploader.fill(count, size=400)
             uploader.start(env={"NETLOGD_KILL_POINT": f"{point}:{time}"})

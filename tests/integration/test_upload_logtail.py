@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The uploader and the logtail protocol: what goes out, what each answer leads to, and what is never lost."""
+"""The uploader and the logtail protocol: what is sent, what each answer leads to, and what is never lost."""
 import hashlib
 import json
 import os
@@ -13,7 +13,7 @@ from email.utils import formatdate
 import pytest
 
 from collector import Answer, Close, Collector, Garbage, Hang, Reset, Trickle
-from lib.uploader import CollectorSide, Uploader, sequences, wait_delivered, wait_until
+from lib.uploader import DaemonSide, Uploader, sequences, wait_delivered, wait_until
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def make_uploader(directory):
 
 @pytest.fixture
 def side(directory):
-    """Makes the collector's side of an uploader's socket."""
+    """Makes the daemon's side of an uploader's link."""
     made = []
 
     def make(uploader):
-        made.append(CollectorSide(uploader.directory / "upload.sock"))
+        made.append(DaemonSide(uploader.directory / "upload.sock"))
         return made[-1]
 
     yield make
@@ -58,7 +58,7 @@ def logtail(collector, **keys):
 
 
 def test_request(collector, make_uploader):
-    """The first messages arrive as the protocol says, and the private ID was made for it."""
+    """The first messages arrive as the protocol says, and a private ID was created."""
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(3, size=400)
     uploader.start()
@@ -81,7 +81,7 @@ def test_request(collector, make_uploader):
 
 
 def test_small_body_is_not_compressed(collector, make_uploader):
-    """Up to 256 bytes go as they are."""
+    """Up to 256 bytes are sent as they are."""
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(1, size=100)
     uploader.start()
@@ -103,7 +103,7 @@ def test_compression_none(collector, make_uploader):
 
 
 def test_copy_id(collector, make_uploader):
-    """A domain log ID goes along as copyId."""
+    """A domain log ID is sent as copyId."""
     domain = "08" + "11" * 30 + "41"
     uploader = make_uploader({"main": logtail(collector)},
                              {"node": {"domain-log-id-file": "%s"}})
@@ -120,7 +120,7 @@ def test_copy_id(collector, make_uploader):
 
 
 def test_batch_size(collector, make_uploader):
-    """More than one message only while the body stays within max-batch-size."""
+    """Only a single message may exceed max-batch-size."""
     uploader = make_uploader({"main": logtail(collector, max_batch_size="4K")})
     uploader.fill(40, size=1000)
     uploader.fill(1, size=9000)
@@ -135,7 +135,7 @@ def test_batch_size(collector, make_uploader):
 
 
 def test_messages_that_come_later(collector, make_uploader):
-    """The spool is watched: no restart is needed, also when it is made after the uploader."""
+    """The spool is watched: new messages need no restart, even if the spool is created after the uploader's start."""
     uploader = make_uploader({"main": logtail(collector)})
     uploader.start()
     uploader.fill(2)
@@ -160,7 +160,7 @@ def test_cursor_is_kept(collector, make_uploader, side):
 
 
 def test_spool_that_is_made_later(collector, make_uploader, directory):
-    """By a collector that starts second. The configuration lies elsewhere, as in /etc."""
+    """By a daemon that starts second. The configuration lies elsewhere, as in /etc."""
     uploader = make_uploader({"main": logtail(collector)})
     (directory / "etc").mkdir()
     uploader.config = directory / "etc" / "netlogd.conf"
@@ -190,7 +190,7 @@ def test_outage_is_retried_with_the_same_batch(collector, make_uploader, trouble
 
 
 def test_no_backoff_is_shorter_than_half_a_second(collector, make_uploader):
-    """Three failures: at least 0.5, 1 and 2 s apart, at most 1, 2 and 4 (and what a busy machine adds)."""
+    """Three failures: at least 0.5, 1 and 2 s apart, at most 1, 2 and 4 (plus what a busy machine adds)."""
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(1)
     collector.script(Answer(500), Answer(500), Answer(500))
@@ -226,8 +226,8 @@ def test_hang_ends_with_the_timeout(collector, make_uploader):
     assert collector.requests[1].time - collector.requests[0].time >= 0.5
 
 
-def test_an_answer_after_the_timeout_is_none(collector, make_uploader):
-    """200 after our time-out: the batch comes again, whole and the same."""
+def test_an_answer_after_the_timeout_does_not_count(collector, make_uploader):
+    """A 200 after the time-out: the batch comes again, whole and unchanged."""
     hang = Hang(then=Answer(200))
     uploader = make_uploader({"main": logtail(collector, timeout="300ms")})
     uploader.fill(3)
@@ -275,7 +275,7 @@ def test_any_2xx_is_delivered(collector, make_uploader, status):
 
 
 def test_huge_answer_is_not_read(collector, make_uploader):
-    """64 KiB of an answer are enough to know its status."""
+    """64 KiB of an answer are enough for its status."""
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(1)
     collector.script(Answer(200, body=b"x" * (8 << 20)))
@@ -290,8 +290,8 @@ def test_huge_answer_is_not_read(collector, make_uploader):
                                            (401, " Unauthorized"), (403, " Forbidden"), (404, " Not Found"),
                                            (405, " Method Not Allowed"), (410, " Gone"), (499, "")])
 def test_misconfigured(collector, make_uploader, side, status, reason):
-    """Other 3xx and 4xx: shown, but not in the words of a server that knows the log ID; not followed, not tried again at
-    once; a reload does."""
+    """Other 3xx and 4xx: reported, but not in the words of a server that knows the log ID; not followed, and retried
+    only later or by a reload."""
     collector.default = Answer(status, {"Location": collector.url + "/elsewhere"}, "go away please")
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
@@ -318,7 +318,7 @@ def refuse(*sequence_numbers, status=400):
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_one_refused_message(collector, make_uploader, side, status):
-    """It alone goes to quarantine, as soon as a later one is accepted; the rest arrives once, in order."""
+    """Only it goes to quarantine, once a later one is accepted; the rest arrives once, in order."""
     collector.default = refuse(11, status=status)
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
@@ -347,7 +347,7 @@ def test_a_refused_message_at_the_end_waits_for_a_later_one(collector, make_uplo
 
 
 def test_set_aside_messages_survive_a_kill(collector, make_uploader):
-    """Refused, not yet in quarantine, and the uploader is killed: they come again."""
+    """Refused and not yet in quarantine when the uploader is killed: they are sent again."""
     collector.default = refuse(2, 3)
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(3)
@@ -380,7 +380,7 @@ def test_all_refused_is_a_misconfiguration(collector, make_uploader, side):
     messages = wait_delivered(collector, 30)
     uploader.stop()
     assert sequences(messages) == list(range(1, 31))
-    # After the ten, the first alone is tried again.
+    # After the ten, only the first is retried.
     assert sequences(collector.accepted[0].messages) == [1]
     assert uploader.quarantined("main") == []
 
@@ -390,7 +390,7 @@ def test_collector_down_and_back(collector, make_uploader, side):
     watch = side(uploader)
     uploader.fill(2)
     uploader.start()
-    # Told, not only sent: else the two may come again.
+    # Wait for the report, not only for the delivery: otherwise the two may come again.
     watch.wait_sink("main", lambda s: s["deliveredSequence"] == 2)
     collector.stop()
     uploader.fill(5)
@@ -404,7 +404,7 @@ def test_collector_down_and_back(collector, make_uploader, side):
 
 
 def test_two_sinks_one_dead(collector, make_uploader):
-    """A dead one holds nothing up, and has its own cursor."""
+    """A dead sink holds up nothing, and has its own cursor."""
     with Collector() as dead:
         dead.default = Hang()
         uploader = make_uploader({"alive": logtail(collector), "dead": logtail(dead)})
@@ -424,7 +424,7 @@ def test_two_sinks_one_dead(collector, make_uploader):
 
 
 def test_kill_loop_loses_nothing(collector, make_uploader):
-    """SIGKILL again and again under load: all arrives, in order; what is double is whole retried batches."""
+    """SIGKILL again and again under load: everything arrives, in order; only whole batches are repeated."""
     uploader = make_uploader({"main": logtail(collector, max_batch_size="8K")})
     count = 6000
     filler = uploader.fill_beside(count, size=300, rate=3000)
@@ -451,7 +451,7 @@ def test_kill_loop_loses_nothing(collector, make_uploader):
 
 
 def check_loss(messages, after, last):
-    """One loss is told, right before the first message behind it, with the right numbers; returns them."""
+    """Asserts that one loss is reported, just before the first message after it, with the right numbers; returns them."""
     texts = [(i, message) for i, message in enumerate(messages) if "text" in message]
     assert len(texts) == 1
     index, loss = texts[0]
@@ -467,8 +467,8 @@ def check_loss(messages, after, last):
     return lost, lost_bytes
 
 
-def test_loss_is_told_in_its_place(collector, make_uploader, side):
-    """The spool's cap takes messages that a sink has not got: it is told exactly, in the stream."""
+def test_loss_is_reported_in_its_place(collector, make_uploader, side):
+    """The spool's cap removes messages that a sink lacks: reported exactly, in the stream."""
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
     uploader.fill(5, size=1000)
@@ -484,7 +484,7 @@ def test_loss_is_told_in_its_place(collector, make_uploader, side):
 
 
 def test_loss_of_a_sink_that_never_delivered(collector, make_uploader, side):
-    """Down from the start, killed, and the spool full: nothing that it lacked is passed over in silence."""
+    """Down from the start, killed, and the spool full: everything it lacks is reported."""
     collector.default = Answer(503)
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(5, size=1000)
@@ -502,7 +502,7 @@ def test_loss_of_a_sink_that_never_delivered(collector, make_uploader, side):
 
 
 def test_loss_while_running_and_refused_at_first(collector, make_uploader, side):
-    """A loss that a refused message carried is told before the next one; counted once."""
+    """A loss reported with a refused message is reported before the next one, and counted once."""
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
     uploader.fill(5, size=1000)
@@ -531,7 +531,7 @@ def test_loss_while_running_and_refused_at_first(collector, make_uploader, side)
 
 
 def test_flush_interval_and_flush(collector, make_uploader, side):
-    """Messages wait for the interval, unless a flush is asked for."""
+    """Messages wait for the interval, unless there is a flush."""
     uploader = make_uploader({"main": logtail(collector, flush_interval="1h")})
     watch = side(uploader)
     uploader.fill(3)
@@ -556,8 +556,8 @@ def test_flush_delivers_many_batches(collector, make_uploader, side):
     uploader.stop()
 
 
-def test_flush_tries_at_once_and_answers_with_what_remains(collector, make_uploader, side):
-    """Whatever the backoff says; then it waits no longer than the deadline."""
+def test_flush_retries_at_once_and_answers_with_what_remains(collector, make_uploader, side):
+    """Whatever the backoff; then it waits no longer than the deadline."""
     collector.default = Answer(503, {"Retry-After": "200"})
     uploader = make_uploader({"main": logtail(collector)})
     watch = side(uploader)
@@ -584,7 +584,7 @@ def test_flush_without_sinks(make_uploader, side):
 
 
 def test_identify(make_uploader, side):
-    """The collector is told the public IDs, never a private one."""
+    """The daemon learns the public IDs, never a private one."""
     uploader = make_uploader({})
     watch = side(uploader)
     uploader.start()
@@ -594,7 +594,7 @@ def test_identify(make_uploader, side):
 
 
 def test_given_log_ids(collector, make_uploader, side):
-    """Messages that belong to an ID given to Start go there, and no batch mixes two; also after a restart."""
+    """Messages logged under an ID from Start go to that log, and no batch mixes two, even after a restart."""
     private = "10" + "22" * 30 + "42"
     domain = "18" + "33" * 30 + "43"
     public = hashlib.sha256(bytes.fromhex(private)).hexdigest()
@@ -634,7 +634,7 @@ def test_unknown_log_id(collector, make_uploader, side):
 
 
 def test_reload_adds_and_removes_sinks(collector, make_uploader, side):
-    """A new sink starts with the oldest message; a removed one is forgotten, and new when it comes back."""
+    """A new sink starts with the oldest message; a removed one is forgotten, and is new when it comes back."""
     with Collector() as other:
         uploader = make_uploader({"one": logtail(collector)})
         watch = side(uploader)
@@ -672,7 +672,7 @@ def test_reload_with_an_error_changes_nothing(collector, make_uploader):
 
 
 def test_rate_limit(collector, make_uploader):
-    """40 KB that don't compress below half, at 20 KB/s: not within the first second."""
+    """40 KB that compress to no less than half, at 20 KB/s: not within the first second."""
     uploader = make_uploader({"main": logtail(collector, rate_limit="20K", max_batch_size="4K", compression="none")})
     uploader.fill(40, size=1000)
     uploader.start()
@@ -718,7 +718,7 @@ def test_readable_secret_is_refused(collector, make_uploader, side, directory):
 
 
 def test_secrets_appear_nowhere(collector, make_uploader, side, directory):
-    """Not in logs, status, the process's arguments, nor in what a server's answer quotes of URL and headers."""
+    """Not in logs, status or the process's arguments, even if a server's answer quotes URL and headers."""
     secret = directory / "secret"
     secret.write_text("s3cret-token\n")
     secret.chmod(0o600)
@@ -746,7 +746,7 @@ def test_secrets_appear_nowhere(collector, make_uploader, side, directory):
 
 
 def test_sigterm_is_not_held_up(make_uploader):
-    """Neither by a name that does not resolve nor by a connection that does not come about."""
+    """Neither by a name that does not resolve nor by a connection that is not established."""
     # 192.0.2.0/24 is for documentation: in a namespace without it, connecting fails or hangs, never succeeds.
     uploader = make_uploader({
         "name": {"type": "logtail", "url": "https://collector.invalid", "collection": "x"},
@@ -760,22 +760,22 @@ def test_sigterm_is_not_held_up(make_uploader):
     assert time.monotonic() - begin < 2
 
 
-def test_child_ends_with_its_collector(collector, make_uploader):
-    """Started with a descriptor, it says who it is there, and ends when the other end is gone."""
+def test_child_ends_with_its_daemon(collector, make_uploader):
+    """Started with a descriptor, it identifies itself there, and exits when the other end closes."""
     ours, theirs = socket.socketpair()
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(2)
     uploader.start(["--fd", str(theirs.fileno())], pass_fds=[theirs.fileno()])
     theirs.close()
-    side = CollectorSide(connection=ours)
+    side = DaemonSide(connection=ours)
     side.wait(lambda: side.identity, "Identify")
     side.wait_sink("main", lambda s: s["sentMessages"] == 2)
     side.close()
     assert uploader.process.wait(10) == 0
 
 
-def test_collector_process_restarts(collector, make_uploader, side):
-    """Without its collector the uploader goes on, and finds it again."""
+def test_daemon_restarts(collector, make_uploader, side):
+    """Without the daemon the uploader carries on, and reconnects."""
     uploader = make_uploader({"main": logtail(collector)})
     first = side(uploader)
     uploader.start()
@@ -791,7 +791,7 @@ def test_collector_process_restarts(collector, make_uploader, side):
 
 
 def test_metrics_port(make_uploader, side):
-    """Hands out the collector's text; nothing before there is one."""
+    """Serves the daemon's text; nothing before there is one."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     uploader = make_uploader({}, {"netlogd": {}})

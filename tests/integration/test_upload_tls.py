@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""TLS in front of the collector, by nginx: HTTP/2, who is trusted, who must show a certificate, and names."""
+"""TLS in front of the collector, by nginx: HTTP/2, authorities, client certificates and names."""
 import socket
 import threading
 
@@ -7,12 +7,12 @@ import pytest
 
 from collector import Answer, Collector
 from lib.process import Process, run
-from lib.uploader import CollectorSide, Uploader, sequences
+from lib.uploader import DaemonSide, Uploader, sequences
 from lib.wait import wait_until
 
 
 class Authority:
-    """Certificates made on the spot."""
+    """Issues certificates."""
 
     def __init__(self, directory, name):
         self.directory = directory
@@ -87,7 +87,7 @@ def collector():
 
 @pytest.fixture
 def setup(directory, authority, collector):
-    """Makes an nginx, an uploader that talks to it, and the collector's side of the uploader."""
+    """Makes an nginx, an uploader that talks to it, and the daemon's side of its link."""
     made = []
 
     def make(server, extra="", host="localhost", **keys):
@@ -98,7 +98,7 @@ def setup(directory, authority, collector):
                     **{key.replace("_", "-"): value for key, value in keys.items()}}
         uploader = Uploader(directory, {"main": {key: value for key, value in settings.items() if value}})
         made.append(uploader)
-        side = CollectorSide(directory / "upload.sock")
+        side = DaemonSide(directory / "upload.sock")
         made.append(side)
         uploader.fill(3)
         uploader.start()
@@ -167,7 +167,7 @@ def test_unknown_authority(setup, authority, collector, directory):
 
 
 def test_without_ca_file_the_system_decides(setup, authority, collector):
-    """Our authority is none of the system's."""
+    """The test's authority is not one of the system's."""
     _, uploader, side = setup(authority.issue("server", "DNS:localhost"), ca_file=None)
     assert "certificate" in refused(side, collector, uploader).lower()
 
@@ -186,7 +186,7 @@ def test_client_certificate(setup, authority, collector):
 
 
 def test_client_certificate_missing(setup, authority, collector):
-    """nginx says 400 to everything: all refused, so misconfigured, and nothing is set aside."""
+    """nginx answers everything with 400: all refused, so misconfigured, and nothing is set aside."""
     extra = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;"
     _, uploader, side = setup(authority.issue("server", "DNS:localhost"), extra)
     uploader.fill(20)
@@ -198,7 +198,7 @@ def test_client_certificate_missing(setup, authority, collector):
 
 
 def test_environment_proxy_is_not_for_loopback(directory, collector):
-    """Plain HTTP stays on this machine, whatever http_proxy says."""
+    """Plain HTTP stays on this machine, whatever http_proxy is."""
     uploader = Uploader(directory, {"main": {"type": "logtail", "url": collector.url, "collection": "x"}})
     try:
         uploader.fill(1)
@@ -227,7 +227,7 @@ def test_environment_proxy(directory, authority, collector):
 
 
 class Relay:
-    """Between uploader and server; what comes by its first connection is taken and leads nowhere, once told so."""
+    """Between uploader and server; once `hang` is set, it discards what comes on its first connection."""
 
     def __init__(self, port):
         self.port = port
@@ -277,7 +277,7 @@ class Relay:
             one.close()
 
 
-def test_hung_http2_connection_is_left(setup, authority, collector):
+def test_hung_http2_connection_is_abandoned(setup, authority, collector):
     nginx, uploader, side = setup(authority.issue("server", "DNS:localhost"), timeout="2s")
     side.wait_sink("main", lambda s: s["deliveredSequence"] == 3)
     relay = Relay(nginx.port)
@@ -293,7 +293,7 @@ def test_hung_http2_connection_is_left(setup, authority, collector):
             uploader.fill(1)
             sink = side.wait_sink("main", lambda s, sequence=sequence: s["deliveredSequence"] == sequence)
             assert sink["retries"] == 1
-        # The new connection is kept, and the old one is not tried again.
+        # The new connection is kept, and the old one is not used again.
         assert relay.connections == 2
         assert sequences(collector.messages) == [1, 2, 3, 4, 5, 6, 7]
     finally:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The source `wireguard` without the underlay: the tunnel's own byte counters, peer by peer."""
+"""The source `wireguard` without the underlay: the tunnel's own byte counters per peer."""
 import base64
 import contextlib
 import os
@@ -47,7 +47,7 @@ def test_bytes_are_the_tunnels_own(wireguard, probe):
     send_udp(left, right, 100, 1000, back=50, port_left=40002, port_right=40003)
     window, (rx, tx) = quiet_window(device, left, start)
     assert tx >= 100 * 1072 and rx >= 50 * 1072
-    # What was sent before it was enabled isn't there; there are no packets, and no totals to compare with.
+    # Nothing from before it was enabled; no packets, and no totals to compare with.
     assert window.entries == {("100.64.0.2:0", "192.0.2.2:51821"): (0, tx, 0, rx)}
     assert window.totals == (0, 0, 0, 0)
     assert window.errors == 0
@@ -56,7 +56,7 @@ def test_bytes_are_the_tunnels_own(wireguard, probe):
 
 
 def test_wireguard_gos_socket_is_left_as_it_is(wireguard, probe):
-    """A change of its mode or group shuts wireguard-go down."""
+    """wireguard-go shuts down if the mode or group of its socket changes."""
     left, right = wireguard
     path = f"{WIREGUARD_SOCKETS}/{left.interface}.sock"
     before = os.stat(path)
@@ -73,8 +73,8 @@ def test_wireguard_gos_socket_is_left_as_it_is(wireguard, probe):
 
 
 @pytest.mark.parametrize("underlay", ["none", "auto"])
-def test_a_collector_that_is_not_root(wireguard, broker, underlay):
-    """wireguard-go's socket is root's alone: with the unit's capabilities the broker is asked, and all is as for root."""
+def test_a_daemon_that_is_not_root(wireguard, broker, underlay):
+    """Only root may use wireguard-go's socket: with the unit's capabilities the broker does, with the same result."""
     left, right = wireguard
     with contextlib.closing(Probe(left.namespace, "wireguard", left.interface, underlay, broker=broker.path)) as device:
         assert device.made == {"result": 0, "reason": None}
@@ -88,7 +88,7 @@ def test_a_collector_that_is_not_root(wireguard, broker, underlay):
         path = f"{WIREGUARD_SOCKETS}/{left.interface}.sock"
         assert underlay == "auto" or device.ask("info")["attachment"] == f"{path} by the broker"
         assert device.ask("allowed") == ["100.64.0.2/32"]
-        # One connection serves all readings; another takes its place when it ends.
+        # One connection serves all readings; when it ends, another replaces it.
         assert broker.end_connections() == 1
         window = device.window()
         assert window.results == [0] and window.errors == 0
@@ -104,7 +104,7 @@ def test_without_a_broker(wireguard, directory):
         assert "netlogd-wg-broker.socket" in device.made["reason"]
 
 
-def test_the_broker_tells_no_secret(wireguard, broker):
+def test_the_broker_reveals_no_secret(wireguard, broker):
     left, right = wireguard
     secret = left.namespace.run("wg", "genpsk").stdout
     left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "preshared-key", "/dev/stdin", stdin=secret)
@@ -133,7 +133,7 @@ def test_the_broker_tells_no_secret(wireguard, broker):
         assert base64.b64decode(text).hex() in whole
         assert base64.b64decode(text).hex() not in told
     assert told.splitlines() == lines(whole)
-    # It can be asked for nothing else, and not for what is no interface.
+    # It accepts no other requests, and no names that are not interfaces.
     for request in (b"set=1\n\n", b"get=1\n\n", b"interface=x\nset=1\nlisten_port=1\n\n", b"interface=../x\nget=1\n\n",
                     b"interface=\nget=1\n\n", b"x" * 63):
         assert ask(broker.path, request) == ""
@@ -142,7 +142,7 @@ def test_the_broker_tells_no_secret(wireguard, broker):
 
 @pytest.mark.parametrize("by_broker", [False, True])
 def test_a_tunnel_that_hangs(wireguard, broker, by_broker):
-    """A reading takes a second at most, by the broker too; the routes known so far stay known."""
+    """A reading takes at most a second, through the broker too; the known routes stay known."""
     left, _ = wireguard
 
     def stopped():
@@ -164,7 +164,7 @@ def test_a_tunnel_that_hangs(wireguard, broker, by_broker):
         assert window.results == [0] and window.errors == 0
 
 
-def test_a_peer_that_moves_and_one_that_is_made_anew(wireguard, probe):
+def test_a_peer_that_moves_and_one_that_is_recreated(wireguard, probe):
     left, right = wireguard
     device = probe(left)
     device.enable()
@@ -175,7 +175,7 @@ def test_a_peer_that_moves_and_one_that_is_made_anew(wireguard, probe):
     window, (rx, tx) = quiet_window(device, left, start)
     assert window.entries == {("100.64.0.2:0", "192.0.2.2:51999"): (0, tx, 0, rx)}
     assert device.ask("events") == ["peer 100.64.0.2 moved from 192.0.2.2:51821 to 192.0.2.2:51999"]
-    # Removed and made again, with counters from zero: what it counts is from zero too, and never negative.
+    # Removed and added again, its counters restart from zero: its counts do too, and are never negative.
     left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")
     left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "endpoint", "192.0.2.2:51999",
                        "allowed-ips", "100.64.0.2/32,10.9.0.0/16")
@@ -211,7 +211,7 @@ def test_an_interface_that_goes_and_one_that_never_was(wireguard, probe):
 
 
 def test_ten_thousand_peers(network, probe):
-    """All are read well within the second that a reading may take, and a window costs little."""
+    """All are read well within the second that a reading may take, and a window is cheap."""
     namespace = network.namespace()
     process, interface = network.wireguard_go(namespace)
     lines = ["[Interface]", "PrivateKey = " + run(["wg", "genkey"]).stdout.strip()]
@@ -233,5 +233,5 @@ def test_ten_thousand_peers(network, probe):
 
 
 def public_key(number):
-    """A public key that nobody has the private one of."""
+    """A public key without a private one."""
     return base64.b64encode(b"netlogd-test-key" + number.to_bytes(16, "big")).decode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What hangs on an interface's ingress and egress, asked of the kernel itself."""
+"""Which programs are attached to an interface's ingress and egress, according to the kernel."""
 import ctypes
 import errno
 import os
@@ -16,7 +16,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def tcx_programs(namespace, interface, attach_type):
-    """The ids of the programs there; None where the kernel has no TCX."""
+    """IDs of the attached TCX programs; None if the kernel has no TCX."""
     ids = (ctypes.c_uint32 * 64)()
     with namespace.inside():
         # linux/bpf.h, union bpf_attr.query: target_ifindex, attach_type, query_flags, attach_flags, prog_ids,
@@ -37,7 +37,7 @@ def tcx_programs(namespace, interface, attach_type):
 
 
 def attached(namespace, interface):
-    """Everything on the interface: TCX programs and tc filters with a program of their own."""
+    """Everything on the interface: TCX programs, and tc filters with a program."""
     found = []
     for name, attach_type in TCX_ATTACH_TYPES.items():
         found += [f"{name} program {number}" for number in tcx_programs(namespace, interface, attach_type) or []]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""netlogd-wg-broker, started for each connection as systemd does it (packaging/systemd/netlogd-wg-broker.socket)."""
+"""netlogd-wg-broker, started once per connection as systemd does it (packaging/systemd/netlogd-wg-broker.socket)."""
 import contextlib
 import os
 import socket
@@ -11,7 +11,7 @@ from .process import dies_with_us
 
 
 class Broker:
-    """Listens on a path that anybody may connect to, and starts a broker as root without capabilities for each connection."""
+    """Listens on a path open to everybody; starts a broker for each connection, as root without capabilities."""
 
     def __init__(self, path):
         self.path = path
@@ -33,7 +33,7 @@ class Broker:
                     self.processes.append(subprocess.Popen(command, stdin=connection))
 
     def end_connections(self):
-        """As when systemd stops the brokers; how many there were."""
+        """As when systemd stops the brokers. Returns how many there were."""
         running = [process for process in self.processes if process.poll() is None]
         for process in running:
             process.kill()

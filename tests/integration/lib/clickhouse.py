@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Debian's clickhouse-server, with everything it keeps in a temporary directory."""
+"""Debian's clickhouse-server, with all its files in a temporary directory."""
 import re
 import socket
 import urllib.error
@@ -70,7 +70,7 @@ class ClickHouse:
             return False
 
     def query(self, sql):
-        """The rows of a query as lists of texts."""
+        """The rows of a query, each a list of texts."""
         try:
             with urllib.request.urlopen(self.url, sql.encode(), timeout=60) as answer:
                 text = answer.read().decode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The program under test, run with everything it keeps in a temporary directory."""
+"""The daemon under test, with all its files in a temporary directory."""
 import json
 import os
 import re
@@ -33,13 +33,13 @@ def program(name):
 
 
 def sanitized():
-    """Whether the sanitizers' own memory is added to all that a program uses."""
+    """Whether the programs are built with sanitizers, which use memory of their own."""
     options = json.loads(run(["meson", "introspect", "--buildoptions", build_directory()]).stdout)
     return next(option["value"] for option in options if option["name"] == "b_sanitize") != "none"
 
 
 class NotifySocket:
-    """What sd_notify tells; one per daemon. Read at once, as a service manager does: the queue is short."""
+    """Receives a daemon's sd_notify() messages. Reads them at once, as a service manager does: the queue is short."""
 
     def __init__(self, path):
         self.path = str(path)
@@ -64,9 +64,9 @@ class NotifySocket:
             return list(self.states)
 
     def wait(self, predicate, what, timeout=20.0):
-        """Waits until predicate(states) is true, looking again whenever something came."""
+        """Waits until predicate(states) is true; checks again after every notification."""
         with self.changed:
-            # Some conditions come true without a notification: a process that ended.
+            # Some conditions come true without a notification: a process may have ended.
             end = time.monotonic() + timeout
             while not predicate(self.states):
                 left = end - time.monotonic()
@@ -85,8 +85,8 @@ class NotifySocket:
 class Netlogd:
     """One daemon on one state directory. Made by the fixture `netlogd`; start() may be called again after stop().
 
-    sections is {"tun": {"interface": "wg0"}, "upload main": {...}}; what a test doesn't say is the default, but
-    for the paths, and for a short period.
+    sections is {"tun": {"interface": "wg0"}, "upload main": {...}}. All else is the default, except the paths
+    and a short period.
     """
 
     def __init__(self, network, namespace, directory, sections, arguments=()):
@@ -107,7 +107,7 @@ class Netlogd:
         self.runs = 0
 
     def configure(self, sections):
-        """Adds to the configuration and writes it; None takes a key or a whole section away."""
+        """Changes the configuration and writes it; None removes a key or a whole section."""
         for section, keys in sections.items():
             if keys is None:
                 self.sections.pop(section, None)
@@ -125,7 +125,7 @@ class Netlogd:
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def launch(self, env=None):
-        """Starts the process without waiting for anything."""
+        """Starts the process and waits for nothing."""
         self.runs += 1
         notify = self.directory / f"notify-{self.runs}"
         self.notify = NotifySocket(notify)
@@ -135,7 +135,7 @@ class Netlogd:
         return self
 
     def start(self, env=None, timeout=20.0):
-        """Starts it and waits until it says that it is ready."""
+        """Starts it and waits until it is ready."""
         self.launch(env)
         self.notify.wait(lambda states: "READY=1" in states or not self.process.running, "READY=1", timeout)
         assert self.process.running, f"ended with {self.process.wait()}: {self.log()}"
@@ -169,7 +169,7 @@ class Netlogd:
         return None
 
     def reload(self):
-        """SIGHUP, and waits for the daemon to say that it is ready again."""
+        """Sends SIGHUP and waits until the daemon is ready again."""
         seen = self.notify.read().count("READY=1")
         self.process.signal(signal.SIGHUP)
         self.notify.wait(lambda states: states.count("READY=1") > seen, "READY=1 after SIGHUP")
@@ -179,7 +179,7 @@ class Netlogd:
         assert not match, self.log()
 
     def stop(self, timeout=20.0):
-        """SIGTERM; it must end in order and leave nothing on the interface."""
+        """Sends SIGTERM; it must shut down cleanly and leave nothing on the interface."""
         status = self.process.terminate(timeout)
         self.notify.close()
         self.check_log()
@@ -191,7 +191,7 @@ class Netlogd:
             assert left == [], f"left on {interface}: {left}"
 
     def kill(self):
-        """SIGKILL; its uploader must end by itself."""
+        """Sends SIGKILL; its uploader must exit by itself."""
         uploader = self.uploader()
         pidfd = os.pidfd_open(uploader) if uploader else -1
         self.process.kill()
@@ -203,13 +203,13 @@ class Netlogd:
                 os.close(pidfd)
 
     def spool_messages(self):
-        """Every message that the local spool still holds, oldest first; the daemon may run or not."""
+        """All messages in the local spool, oldest first, whether or not the daemon runs."""
         output = run([program("netlogctl"), "--json", "flows", "--spool", self.state / "spool"]).stdout
         return [json.loads(line) for line in output.splitlines()]
 
 
 class Tailer:
-    """Collects what Tail sends. Asks when it is made, so that nothing later is missed."""
+    """Collects what Tail sends. Calls Tail when it is created, so that it misses nothing from then on."""
 
     def __init__(self, netlogd):
         self.client = netlogd.client()

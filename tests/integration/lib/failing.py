@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Calls of a program that fail as a test orders (failing_calls.c), while it runs."""
+"""Makes system calls of a running program fail when a test says so (failing_calls.c)."""
 import errno
 import mmap
 import os
@@ -14,7 +14,7 @@ ORDER = struct.Struct("=iiqqq")
 
 
 class FailingCalls:
-    """env() is for the program; then once() and during() say what is to fail next."""
+    """The program gets env(); then once() and during() say which calls fail."""
 
     def __init__(self, path):
         self.path = path
@@ -29,15 +29,15 @@ class FailingCalls:
     def _order(self, kind, error, left, until):
         self.stop()
         ORDER.pack_into(self.map, 0, 0, getattr(errno, error), left, until, 0)
-        # The kind last: it is what arms it.
+        # The kind comes last: it arms the failure.
         struct.pack_into("=i", self.map, 0, KINDS[kind])
 
     def once(self, kind, error, after=0):
-        """The call of this kind that comes after so many more fails."""
+        """Lets `after` calls of this kind succeed; the next one fails."""
         self._order(kind, error, after, 0)
 
     def during(self, kind, error, seconds):
-        """All calls of this kind fail from now on, for so long."""
+        """All calls of this kind fail for `seconds`."""
         self._order(kind, error, 0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) + int(seconds * 1e9))
 
     def stop(self):
@@ -45,7 +45,7 @@ class FailingCalls:
 
     @property
     def failed(self):
-        """Calls that failed since the last order."""
+        """How many calls have failed since the last once() or during()."""
         return ORDER.unpack_from(self.map, 0)[4]
 
     def close(self):

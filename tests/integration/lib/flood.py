@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Sends UDP as fast as it can from one CPU, and says how much. A program of its own, for a CPU of its own.
+"""Sends UDP as fast as it can from one CPU and prints the number of packets. A program, to have a CPU to itself.
 
 usage: flood.py CPU SECONDS SIZE SOURCE DESTINATION FIRST-PORT PORTS [CHANGE]
 
-Source port n goes to destination port n. With CHANGE the ports move on after so many packets, so that connections come
-and go. Prints the number of packets.
+Source port n sends to destination port n. With CHANGE the ports move on after that many packets, so that connections
+come and go.
 """
 import errno
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A ledger of what a VPN handed over and what a collector got, so that nothing can go missing unseen."""
+"""A ledger of what a VPN returned and what a collector received, so that no loss goes unnoticed."""
 import re
 
 from stats_provider import StatsProvider
@@ -8,7 +8,7 @@ LOSS = re.compile(r"netlogd: lost (\d+) messages? \((\d+) bytes\)(?: from (\S+) 
 
 
 class Numbered(StatsProvider):
-    """Each extraction hands over `width` connections that carry its number, so that each can be found again."""
+    """Each extraction returns `width` connections that carry its number, so that each can be found again."""
 
     def __init__(self, path, width=1):
         super().__init__(path)
@@ -18,7 +18,7 @@ class Numbered(StatsProvider):
 
     def _answer(self, client, request):
         if request["method"].endswith("SetStatisticsEnabled") and request["parameters"]["enabled"]:
-            self.throw_away = True  # what is extracted right after belongs to no window
+            self.throw_away = True  # the extraction that follows belongs to no window
         return super()._answer(client, request)
 
     def _extract(self, client, misbehave):
@@ -32,12 +32,12 @@ class Numbered(StatsProvider):
         return super()._extract(client, misbehave)
 
     def sections(self):
-        """The configuration of a daemon that reads it."""
+        """The configuration of a daemon that reads this VPN."""
         return {"tun": {"source": "stats", "stats-socket": self.path}, "sock": {"source": "none"},
                 "routes": {"mode": "static", "local-addr": "100.64.0.1", "route": "100.65.0.0/16"}}
 
     def numbers(self, messages):
-        """The numbers in these messages. Asserts that each extraction is there whole or not at all, and once."""
+        """The numbers in these messages. Asserts that each extraction is there at most once, and whole."""
         entries = {}
         for message in messages:
             for entry in message.get("virtualTraffic", []):
@@ -49,14 +49,14 @@ class Numbered(StatsProvider):
 
 
 def losses(messages):
-    """What the text messages among these say was lost: (messages, bytes, from, to, why) each."""
+    """The losses that the text messages among these report: (messages, bytes, from, to, why) each."""
     found = (LOSS.fullmatch(message.get("text", "")) for message in messages)
     return [(int(match[1]), int(match[2]), *match.groups()[2:]) for match in found if match]
 
 
 def once(requests):
-    """The messages of accepted requests, each once. Asserts that what comes again is the last batch, whole; or, where
-    the spool's cap took the beginning of a batch whose answer was never read, its rest behind the word of that loss."""
+    """The messages of accepted requests, each once. Asserts that only the last batch is ever repeated, whole; or,
+    where the cap removed the start of a batch whose answer was never read, its rest, after the report of the loss."""
     last, last_body, messages = [], None, []
     for request in requests:
         new = request.messages
@@ -72,7 +72,7 @@ def once(requests):
 
 
 def check_order(messages):
-    """Asserts that each run's messages are numbered from 1 without a hole and that no run comes in between."""
+    """Asserts that each run's messages are numbered from 1 without gaps, and that runs do not mix."""
     runs = {}
     latest = None
     for message in messages:

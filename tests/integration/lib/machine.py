@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""systemd itself as process 1: in namespaces of its own, over a view of this machine's files to which changes stay
-in memory. Ends, with everything that runs in it, when its first process does."""
+"""systemd as process 1, in its own namespaces and on an overlay of this machine's files whose changes stay in
+memory. Everything in it ends when its first process does."""
 import contextlib
 import os
 
 from .process import Process, children, process_name, run
 from .wait import wait_until
 
-# Arguments: a mount point, a tree that is laid over the root, and a machine id.
+# Arguments: a mount point, a tree that is copied over the root, and a machine ID.
 BOOT = """
 set -eu
 mount -t tmpfs tmpfs "$1"
@@ -36,7 +36,7 @@ exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/syst
 
 class Machine:
     def __init__(self, directory, tree):
-        """Boots; files of the tree are laid over those of this machine."""
+        """Boots; the files of the tree replace those of this machine."""
         root = directory / "machine"
         root.mkdir()
         self.process = Process(
@@ -53,10 +53,10 @@ class Machine:
             raise
 
     def _first(self):
-        """systemd's pid, once the shell has become it."""
+        """systemd's pid, once the shell has executed it."""
         assert self.process.running, self.process.text()
         for pid in children(self.process.pid):
-            # The shell's own commands come and go.
+            # The shell's commands come and go.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 if process_name(pid) == "systemd":
                     return pid

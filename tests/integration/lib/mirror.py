@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two ends of one tunnel, netlogd on both: what one sent is what the other received."""
+"""Two ends of a tunnel with netlogd on both: what one sent, the other received."""
 from .probe import tunnel_counters
 from .traffic import Counts, sums
 from .wait import wait_until
@@ -10,7 +10,7 @@ def mirrored(counts):
 
 
 def _udp_drops(end):
-    """Datagrams dropped by the sockets that the tunnel's own datagrams come to."""
+    """Datagrams dropped by the sockets that receive the tunnel's datagrams."""
     drops = 0
     with end.namespace.inside():
         for name in "udp", "udp6":
@@ -23,7 +23,7 @@ def _udp_drops(end):
 
 
 def drops(end, links=()):
-    """Every counter of packets that an end lost, by name."""
+    """All counters of packets lost at an end, by name."""
     found = {"datagrams dropped by the tunnel's socket": _udp_drops(end)}
     for interface in (end.interface, *links):
         stats = end.namespace.statistics(interface)
@@ -34,12 +34,12 @@ def drops(end, links=()):
 
 
 def lost(before, after):
-    """The counters that moved, and by how much."""
+    """The counters that rose, and by how much."""
     return {name: after[name] - before[name] for name in after if after[name] != before[name]}
 
 
 class End:
-    """One end, counted from a moment at which the tunnel was quiet."""
+    """One end, counted from a moment when the tunnel was quiet."""
 
     def __init__(self, tunnel, make_daemon, link=None, **sections):
         self.tunnel = tunnel
@@ -63,7 +63,7 @@ class End:
         return lost(self.drops, drops(self.tunnel, self.links))
 
     def finish(self):
-        """Ends counting in a quiet moment: what the tunnel itself counted meanwhile, (rx, tx); and the messages."""
+        """Stops counting at a quiet moment. Returns what the tunnel itself counted, (rx, tx), and the messages."""
         def quiet():
             before = tunnel_counters(self.tunnel)
             self.daemon.flush()
@@ -80,9 +80,9 @@ class End:
 
 
 def between(messages, ends):
-    """{(proto, src, dst): Counts} of the connections between the two ends' tunnel addresses, and of no others.
+    """{(proto, src, dst): Counts} of the connections between the two ends' tunnel addresses only.
 
-    The kernel's multicast is handed to the tunnel, which has no peer for it.
+    Leaves out the kernel's multicast: it goes into the tunnel, which has no peer for it.
     """
     def host(text):
         return text.rpartition(":")[0].strip("[]") if text else ""
@@ -92,6 +92,6 @@ def between(messages, ends):
 
 
 def other_side(connections):
-    """The same connections as the other end should have them."""
+    """The same connections as the other end should see them."""
     return {(proto, destination, source): mirrored(counts)
             for (proto, source, destination), counts in connections.items()}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""SPEC 6 and 7 as plain as can be: from routes and counts to the bytes of a window's messages.
+"""SPEC 6 and 7 as plainly as possible: from routes and counts to the bytes of a window's messages.
 
 Written from the contract alone and without regard to cost: an address is (family, number), a prefix is (family, number,
-length), and every question about them is a walk over a list.
+length), and every lookup walks a list.
 """
 import calendar
 import json
@@ -80,13 +80,13 @@ def contains(prefix, address):
 
 
 def half(prefix):
-    """(family, which half) of a default route, or None."""
+    """(family, half) for half of a default route, or None."""
     family, number, length = prefix
     return (family, number >> (BITS[family] - 1)) if length == 1 else None
 
 
 class Routing:
-    """The three lists (of prefixes) with the tailnet ranges."""
+    """The three lists of prefixes, with the tailnet ranges."""
 
     def __init__(self, local_addrs, routes, subnet_routes, tailnet, exclude):
         self.local_addrs, self.tailnet, self.exclude = local_addrs, tailnet, exclude
@@ -116,7 +116,7 @@ class Routing:
 
 
 class Routes:
-    """Three lists that change; what was removed classifies until the window after the change has ended."""
+    """Three lists that change; a removed route still classifies until the window after the change has ended."""
 
     def __init__(self):
         self.window = 0
@@ -198,7 +198,7 @@ def node_member(node):
 
 
 class Names:
-    """Who stands behind an address; node_id and local addresses say which node is this one."""
+    """The node behind an address; node_id and the local addresses tell which one is this node."""
 
     def __init__(self, nodes, node_id, local_addrs):
         self.node_id = node_id
@@ -218,7 +218,7 @@ class Names:
 
 
 def message_text(logtail, times, names, keys, entries):
-    """The one line that holds these entries, given what only the program can know."""
+    """The line that holds these entries, given what only the program can know."""
     message = {"logtail": {"client_time": logtail["client_time"], "proc_id": logtail["proc_id"],
                            "proc_seq": logtail["proc_seq"]}}
     if names.node_id:
@@ -242,7 +242,7 @@ def difference(line, wanted):
 
 
 def check_window(lines, window, names, limit):
-    """The lines are this window's messages, whole and nothing else. Returns (start, end)."""
+    """Asserts that the lines are exactly this window's messages. Returns (start, end)."""
     messages = [json.loads(line) for line in lines]
     expected = [key for name in CLASSES for key in window.sorted(name)]
     assert bool(lines) == bool(expected), (lines, expected)

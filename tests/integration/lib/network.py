@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Network namespaces and what is in them, taken away again however a test ends.
+"""Network namespaces and what is in them, removed however a test ends.
 
 Names begin with "nl" and this process's pid, so that sweep() can find what a killed run left behind.
 """
@@ -29,7 +29,7 @@ def setns(fd):
 
 @contextlib.contextmanager
 def inside(path):
-    """The calling thread is in the network namespace at path; sockets made meanwhile stay there."""
+    """Puts the calling thread into the network namespace at path; sockets created inside stay there."""
     with open("/proc/thread-self/ns/net", "rb") as home, open(path, "rb") as there:
         setns(there.fileno())
         try:
@@ -39,7 +39,7 @@ def inside(path):
 
 
 def sweep():
-    """Removes namespaces whose test run no longer lives."""
+    """Removes the namespaces of test runs that have ended."""
     if not os.path.isdir(NAMESPACES):
         return
     for name in os.listdir(NAMESPACES):
@@ -58,7 +58,7 @@ class Namespace:
         run(["ip", "netns", "add", name])
         network.stack.callback(run, ["ip", "netns", "del", name], check=False)
         if not ipv6:
-            # Else the kernel sends router solicitations and multicast reports of its own into every interface.
+            # Otherwise the kernel sends router solicitations and multicast reports into every interface.
             self.sysctl("net.ipv6.conf.all.disable_ipv6", 1)
             self.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
         self.ip("link", "set", "lo", "up")
@@ -82,19 +82,19 @@ class Namespace:
         return json.loads(run(["ip", "-n", self.name, "-j", *arguments]).stdout or "[]")
 
     def sysctl(self, name, value):
-        # /proc/sys/net shows the namespace of whoever opens it.
+        # /proc/sys/net shows the namespace of the process that opens it.
         with self.inside(), open("/proc/sys/" + name.replace(".", "/"), "w", encoding="ascii") as file:
             file.write(str(value))
 
     def start(self, *command, name=None, **options):
-        """A process in this namespace, ended with the test."""
+        """Starts a process in this namespace; it ends with the test."""
         log = self.network.directory / f"{name or os.path.basename(str(command[0]))}-{next(self.network.numbers)}.log"
         process = Process(self.prefix(command), log, **options)
         self.network.stack.callback(process.close)
         return process
 
     def statistics(self, interface):
-        """The interface's own counters (superpackets count once: no reference for netlogd's)."""
+        """The interface's own counters. A superpacket counts once: do not compare them with netlogd's."""
         link = self.ip_json("-s", "link", "show", "dev", interface)[0]
         return link["stats64"]
 
@@ -108,7 +108,7 @@ class Namespace:
 
 
 class Tunnel:
-    """One end of a tunnel: where it is and what it is called there."""
+    """One end of a tunnel: its namespace and its interface there."""
 
     def __init__(self, namespace, interface, address, address6=None, port=None, endpoint=None, process=None):
         self.namespace = namespace
@@ -122,7 +122,7 @@ class Tunnel:
 
 
 class Network:
-    """Makes namespaces, links and tunnels; close() takes all of them away, last made first."""
+    """Makes namespaces, links and tunnels; close() removes all of them, last made first."""
 
     _serial = itertools.count()
 
@@ -139,7 +139,7 @@ class Network:
         return Namespace(self, f"nl{os.getpid()}-{self.serial}-{next(self.numbers)}", ipv6)
 
     def interface_name(self, kind):
-        """Unique on the machine: userspace tunnels put sockets with this name into one directory."""
+        """Unique on the machine: userspace tunnels put sockets named after their interfaces into one directory."""
         return f"{kind}{os.getpid() % 0x100000:x}{self.serial:x}{next(self.numbers):x}"[:15]
 
     def veth(self, left, right, left_address="192.0.2.1/24", right_address="192.0.2.2/24", mtu=1500,
@@ -168,7 +168,7 @@ class Network:
         return left, right, links
 
     def wireguard_go(self, namespace, interface=None):
-        """Starts wireguard-go; returns the process and the interface, which isn't configured yet."""
+        """Starts wireguard-go; returns the process and the interface, not yet configured."""
         interface = interface or self.interface_name("wg")
         path = f"{WIREGUARD_SOCKETS}/{interface}.sock"
         process = namespace.start("wireguard-go", "--foreground", interface,
@@ -210,7 +210,7 @@ class Network:
 
     @staticmethod
     def handshake(ends):
-        """Lets the two ends find each other before anything is counted."""
+        """Completes the handshake before anything is counted."""
         ends[0].namespace.run("ping", "-c", "1", "-W", "10", ends[1].address)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One device of netlogd's without the daemon around it (device_probe.c): a test decides where a window ends."""
+"""One of netlogd's devices without the daemon (device_probe.c): a test decides when a window ends."""
 import contextlib
 import json
 import os
@@ -24,7 +24,7 @@ ZERO = Counts(0, 0, 0, 0)
 
 
 class Window:
-    """What one or more extractions handed over, added up."""
+    """The sum of one or more extractions."""
 
     def __init__(self):
         self.entries = {}
@@ -58,8 +58,8 @@ NOBODY = 65534
 CAPABILITIES = "+bpf,+perfmon,+net_admin,+net_raw"
 
 
-def as_collector(directory, program):
-    """A command that runs a program as the collector runs under systemd: not root, with the unit's capabilities."""
+def as_daemon(directory, program):
+    """A command that runs a program as the daemon runs under systemd: not as root, with the unit's capabilities."""
     copy = shutil.copy2(program, directory)
     os.chmod(directory, 0o711)
     return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs",
@@ -72,7 +72,7 @@ class Probe:
 
     def __init__(self, namespace, source, name, *underlay, max_flows=65536, without_tcx=False, broker=None):
         program = os.path.realpath(os.path.join(build_directory(), "tests/integration/device-probe"))
-        program = as_collector(namespace.network.directory, program) if broker else [program]
+        program = as_daemon(namespace.network.directory, program) if broker else [program]
         command = namespace.prefix([*program, source, name, *(underlay or ("none",))])
         environment = {**os.environ, "PROBE_MAX_FLOWS": str(max_flows)}
         if without_tcx:
@@ -92,13 +92,13 @@ class Probe:
         return self._read()
 
     def enable(self):
-        """As the logger does: enables, and throws away what is there."""
+        """Enables it as the logger does: discards what was counted before."""
         result = self.ask("enable")
         self.window()
         return result
 
     def window(self, window=None):
-        """Ends a window (or adds to one)."""
+        """Ends a window (or adds to the given one)."""
         window = window or Window()
         self.ask("flip")
         window.take(self.ask("extract"))
@@ -117,13 +117,13 @@ class Probe:
 
 
 def tunnel_counters(end):
-    """(rx, tx) bytes of all peers, by the tunnel's own counters."""
+    """(rx, tx) bytes of all peers, from the tunnel's own counters."""
     rows = [line.split() for line in end.namespace.run("wg", "show", end.interface, "transfer").stdout.splitlines()]
     return sum(int(row[1]) for row in rows), sum(int(row[2]) for row in rows)
 
 
 def quiet_start(probe, end):
-    """The tunnel's counters at a moment at which a window began and nothing was on its way."""
+    """Begins a window when nothing is in flight; returns the tunnel's counters at that moment."""
     def quiet():
         before = tunnel_counters(end)
         probe.window()
@@ -133,7 +133,7 @@ def quiet_start(probe, end):
 
 
 def quiet_window(probe, end, start):
-    """The window up to a moment at which nothing was on its way, and what the tunnel counted since `start`."""
+    """Ends the window when nothing is in flight; returns it, and what the tunnel counted since `start`."""
     window = Window()
 
     def quiet():
@@ -152,7 +152,7 @@ def check_against_tunnel(window, tunnel):
 
 
 def check_two_devices_on_one_link(network, probe, kind, mode, **options):
-    """Both lead to the peer, and what takes the one passes the other."""
+    """Both lead to the peer, and a datagram that takes one also passes the other."""
     left, right, links = network.pair()
     left.ip("link", "add", "sub0", "link", links[0], "type", kind, "mode", mode)
     left.ip("address", "add", "192.0.2.33/24", "dev", "sub0")

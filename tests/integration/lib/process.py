@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Processes that end with the test, whatever happens to it."""
+"""Processes that end with the test, however it ends."""
 import os
 import signal
 import subprocess
@@ -8,12 +8,12 @@ from .wait import wait_readable
 
 
 def dies_with_us(command):
-    """The command, started so that the kernel ends it when this process is gone, even by SIGKILL."""
+    """The command, wrapped so that the kernel kills it when this process ends, even by SIGKILL."""
     return ["setpriv", "--pdeathsig", "KILL", *command]
 
 
 def peak_memory(pid):
-    """The most memory that a process ever had, in MiB."""
+    """The peak memory of a process, in MiB."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 
@@ -43,7 +43,7 @@ class Process:
         self.popen.send_signal(number)
 
     def wait(self, timeout=20.0):
-        """The exit status; TimeoutError (the process still running) after timeout seconds."""
+        """Returns the exit status; after timeout seconds raises TimeoutError and leaves the process running."""
         if self.running:
             wait_readable(self.pidfd, f"end of {self.command[0]}", timeout)
         return self.popen.wait()
@@ -59,7 +59,7 @@ class Process:
         return self.popen.wait()
 
     def close(self):
-        """For cleanup: ends it without asking."""
+        """For clean-up: kills it."""
         self.kill()
         if self.pidfd >= 0:
             os.close(self.pidfd)
@@ -67,7 +67,7 @@ class Process:
 
 
 def run(command, timeout=60.0, check=True, stdin=None, env=None):
-    """Runs a command to its end; returns the CompletedProcess with text output, or fails with all of it."""
+    """Runs a command to completion; returns the CompletedProcess with text output, or fails and shows all of it."""
     command = [str(word) for word in command]
     result = subprocess.run(dies_with_us(command), stdin=subprocess.DEVNULL if stdin is None else None, input=stdin,
                             capture_output=True, text=True, timeout=timeout, check=False,
@@ -90,7 +90,7 @@ def children(pid):
 
 
 def process_name(pid):
-    """None when there is no such process any more."""
+    """None if there is no such process."""
     try:
         with open(f"/proc/{pid}/comm", encoding="ascii") as comm:
             return comm.read().strip()

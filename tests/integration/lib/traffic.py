@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Traffic whose packets and bytes are known exactly, and sums over messages to compare with it."""
+"""Traffic whose packets and bytes are known exactly, and sums over messages to compare it with."""
 import calendar
 import collections
 import contextlib
@@ -33,9 +33,9 @@ def udp_socket(namespace, address, port=0):
 
 
 def send_udp(left, right, count, size, port_left=40000, port_right=40001, window=32, back=0, ipv6=False):
-    """count datagrams of size bytes from left to right (Tunnel ends), and as many as `back` says the other way.
+    """Sends count datagrams of size bytes from left to right (Tunnel ends), and `back` of them the other way.
 
-    Every one is waited for, window by window, so that none is dropped on the way. Returns what left's tunnel device must
+    Waits for every one, window by window, so that none is dropped on the way. Returns what left's tunnel device must
     have counted for this connection.
     """
     addresses = (left.address6, right.address6) if ipv6 else (left.address, right.address)
@@ -81,7 +81,7 @@ def sums(messages, classes=CLASSES):
 
 
 def total(messages, classes=CLASSES, overflow=False):
-    """The sum of all entries; with overflow, what could not be held in the tun layer too."""
+    """The sum of all entries; with overflow, also of what did not fit in the tun layer."""
     result = [0, 0, 0, 0]
     for counts in sums(messages, classes).values():
         result = [a + b for a, b in zip(result, counts)]
@@ -93,7 +93,7 @@ def total(messages, classes=CLASSES, overflow=False):
 
 
 def nanoseconds(text):
-    """A time of a message, since 1970."""
+    """A message's time in nanoseconds since 1970."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
     return seconds * 10**9 + int(fraction.ljust(9, "0"))
@@ -118,7 +118,7 @@ class Iperf3:
         text = self.client.text()
         assert status == 0, text
         self.server.wait(20)
-        # It may warn of something first.
+        # It may print a warning first.
         return json.loads(text[text.index("{"):])
 
 
@@ -129,14 +129,14 @@ def wait_for_listener(namespace, port):
 
 
 class Flood:
-    """UDP at full speed from given CPUs, one process for each; result() is how many packets they sent in all."""
+    """UDP at full speed from the given CPUs, one process each; result() is how many packets they sent together."""
 
     def __init__(self, namespace, source, destination, seconds, cpus, size=100, ports=8, change=0):
         path = os.path.join(os.path.dirname(__file__), "flood.py")
         self.senders = []
         for number, cpu in enumerate(cpus):
             first = 20000 + number * 5000
-            # By pairs apart: two processes must not meet on a port.
+            # Ports of their own for each pair: two processes must not share one.
             source_address = source[number] if isinstance(source, (list, tuple)) else source
             self.senders.append(namespace.start(
                 "/usr/bin/python3", "-B", path, cpu, seconds, size, source_address, destination, first, ports, change,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A tun device whose other side is the test: what is written to it, the kernel receives."""
+"""A tun device driven by the test: the kernel receives what the test writes."""
 import fcntl
 import os
 import struct

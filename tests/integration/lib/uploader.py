@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The uploader by itself: a spool filled by a test program, and a collector process played by the test."""
+"""The uploader on its own: a test program fills the spool, and the test plays the daemon."""
 import json
 import os
 import signal
@@ -43,7 +43,7 @@ class Uploader:
         self.configure(sinks)
 
     def configure(self, sinks):
-        """Writes the configuration with these sinks, and no others."""
+        """Writes the configuration with these sinks only."""
         self.sinks = sinks
         sections = {**self.sections, **{f"upload {name}": keys for name, keys in sinks.items()}}
         lines = []
@@ -53,7 +53,7 @@ class Uploader:
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def fill(self, count, **options):
-        """Adds messages, numbered on, to the spool; returns when they are on disk."""
+        """Appends messages with the next numbers to the spool; returns when they are on disk."""
         run(self.fill_command(count, **options))
 
     def fill_command(self, count, **options):
@@ -68,7 +68,7 @@ class Uploader:
         return command
 
     def fill_beside(self, count, **options):
-        """The same, while the test goes on."""
+        """The same, in the background."""
         return subprocess.Popen(dies_with_us(self.fill_command(count, **options)))
 
     def start(self, arguments=(), env=None, pass_fds=()):
@@ -110,8 +110,8 @@ class Uploader:
         return [json.loads(path.read_text()) for path in files]
 
 
-class CollectorSide:
-    """Plays the collector process on upload.sock: takes Watch, Identify, Report and Flushed."""
+class DaemonSide:
+    """Plays the daemon on upload.sock: serves Watch, Identify, Report and Flushed."""
 
     def __init__(self, path=None, connection=None):
         self.changed = threading.Condition()
@@ -185,7 +185,7 @@ class CollectorSide:
             self.changed.notify_all()
 
     def tell(self, **event):
-        """One event to the uploader."""
+        """Sends one event to the uploader."""
         message = json.dumps({"parameters": event, "continues": True}).encode() + b"\0"
         self.wait(lambda: self.watch, "Watch").sendall(message)
 
@@ -196,7 +196,7 @@ class CollectorSide:
             return predicate()
 
     def wait_sink(self, name, predicate, what="sink", timeout=20.0):
-        """Waits for a report of this sink for which the predicate holds; returns it."""
+        """Waits for a report of this sink that satisfies the predicate; returns it."""
         self.wait(lambda: name in self.sinks and predicate(self.sinks[name]), f"{what} {name}", timeout)
         return self.sinks[name]
 
@@ -218,16 +218,16 @@ class CollectorSide:
 
 
 def sequences(messages):
-    """The proc_seq of messages, without texts about losses."""
+    """The proc_seq of messages; reports of losses have none."""
     return [message["logtail"]["proc_seq"] for message in messages if "proc_seq" in message["logtail"]]
 
 
 def wait_delivered(collector, last, timeout=30.0):
-    """Waits until the message with this proc_seq was accepted; returns all accepted messages."""
+    """Waits until the message with this proc_seq is accepted; returns all accepted messages."""
     def seen(current):
         accepted = current.accepted
         return any(last in sequences(request.messages) for request in reversed(accepted)) and current.messages
     return collector.wait(seen, timeout, f"message {last}")
 
 
-__all__ = ["CollectorSide", "PUBLIC_ZERO", "Uploader", "sequences", "spool_fill", "wait_delivered", "wait_until"]
+__all__ = ["DaemonSide", "PUBLIC_ZERO", "Uploader", "sequences", "spool_fill", "wait_delivered", "wait_until"]

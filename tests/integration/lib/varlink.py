@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A small Varlink client (https://varlink.org/Wire-Protocol), written apart from the one under test."""
+"""A small Varlink client (https://varlink.org/Wire-Protocol), independent of the one under test."""
 import json
 import select
 import socket
@@ -46,7 +46,7 @@ class Varlink:
         self.send_raw(json.dumps(message).encode() + b"\0")
 
     def receive(self, timeout=None):
-        """The next reply as it came; ConnectionError when the other side closed, TimeoutError."""
+        """Returns the next reply as received. Raises ConnectionError if the other side closed, or TimeoutError."""
         deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while b"\0" not in self.pending:
             left = deadline - time.monotonic()
@@ -70,7 +70,7 @@ class Varlink:
         return self.reply(timeout)
 
     def stream(self, method, **parameters):
-        """Replies as they come, until one does not say that more follow."""
+        """Yields replies up to the last one."""
         self.send(method, parameters, more=True)
         while True:
             message = self.receive()

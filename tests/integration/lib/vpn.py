@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tunnels of other makers, each as two ends (lib.network.Tunnel) that know each other already."""
+"""Other VPNs' tunnels, each as two connected ends (lib.network.Tunnel)."""
 import json
 import os
 import socket
@@ -13,7 +13,7 @@ OPENVPN_PORT, NEBULA_PORT, TINC_PORT = 1194, 4242, 655
 
 
 def _interface_is_up(end):
-    """Whether the interface is there, up, and has its address."""
+    """Whether the interface exists, is up and has its address."""
     if not end.namespace.interface_exists(end.interface):
         return False
     link = end.namespace.ip_json("address", "show", "dev", end.interface)[0]
@@ -27,7 +27,7 @@ def _wait_up(ends):
 
 
 def _reach(ends):
-    """Until the ends have found each other; what is sent before is lost."""
+    """Waits until the ends have found each other; packets sent before are lost."""
     wait_until(lambda: ends[0].namespace.run("ping", "-c", "1", "-W", "1", ends[1].address, check=False).returncode == 0,
                "the tunnel's other end")
 
@@ -39,7 +39,7 @@ def _ends(network, kind, addresses=("100.64.0.1", "100.64.0.2"), endpoints=("192
 
 
 def _certificate(directory, name):
-    """A key and a certificate that it signed itself; returns the certificate's fingerprint."""
+    """Makes a key and a self-signed certificate; returns the certificate's fingerprint."""
     run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", f"/CN={name}", "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.crt"])
     text = run(["openssl", "x509", "-in", directory / f"{name}.crt", "-noout", "-fingerprint", "-sha256"]).stdout
@@ -47,7 +47,7 @@ def _certificate(directory, name):
 
 
 def openvpn_pair(network, tls=True, tap=False):
-    """OpenVPN, point to point: with TLS and certificates made now, or with a static key."""
+    """OpenVPN, point to point: with TLS and fresh certificates, or with a static key."""
     ends = _ends(network, "ov")
     directory = network.directory
     options = [[], []]
@@ -74,7 +74,7 @@ def openvpn_pair(network, tls=True, tap=False):
 
 
 def nebula_pair(network):
-    """nebula with a certificate authority made now; each end is told where the other is."""
+    """nebula with a fresh certificate authority; each end's configuration says where the other is."""
     ends = _ends(network, "ne")
     directory = network.directory
     run(["nebula-cert", "ca", "-name", "netlogd test", "-out-crt", directory / "ca.crt", "-out-key", directory / "ca.key"])
@@ -105,7 +105,7 @@ def nebula_pair(network):
 
 
 def tinc_pair(network):
-    """tinc in router mode, its keys made now."""
+    """tinc in router mode, with fresh keys."""
     ends = _ends(network, "ti")
     folders = []
     for number, end in enumerate(ends):
@@ -117,7 +117,7 @@ def tinc_pair(network):
         (folder / "hosts" / f"node{number}").write_text(
             f"Address = {end.endpoint}\nSubnet = {end.address}/32\nPort = {TINC_PORT}\n")
         up = folder / "tinc-up"
-        # Less than the path carries: else tinc itself answers a packet that is too large, when it finds out that it is.
+        # Smaller than the path's MTU: otherwise tinc answers packets itself once it finds out that they are too large.
         up.write_text(f"#!/bin/sh\nip address add {end.address}/24 dev $INTERFACE\n"
                       "ip link set $INTERFACE mtu 1400 up\n")
         os.chmod(up, 0o700)
@@ -135,22 +135,22 @@ def tinc_pair(network):
 
 
 def _tcp_sent(sock, ipv6):
-    """(packets, bytes) that this connecting TCP handed to IP, repeated ones too: struct tcp_info of linux/tcp.h."""
+    """(packets, bytes) that the connecting TCP handed to IP, retransmissions included: struct tcp_info, linux/tcp.h."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 208)
     packets, = struct.unpack_from("I", info, 136)  # tcpi_segs_out
     data, = struct.unpack_from("Q", info, 200)  # tcpi_bytes_sent
-    # Each has the timestamps; the first has 8 bytes of options more.
+    # Each packet has timestamps; the first has 8 more bytes of options.
     return packets, data + packets * ((40 if ipv6 else 20) + 32) + 8
 
 
 def transfer_tcp(left, right, size, port=5001, chunk=32768, ipv6=False):
-    """One connection from left that carries size bytes to right, chunk by chunk, each waited for: at most one is on its way.
+    """Sends size bytes from left to right over one connection, and waits for each chunk: at most one is in flight.
 
-    Returns the connection's key in left's view, and the packets and bytes that left's TCP itself says it sent. Both ends
-    are closed, and the last packet has arrived.
+    Returns the connection's key as left sees it, and the packets and bytes that left's TCP says it sent. By then both
+    ends are closed and the last packet has arrived.
     """
     for end in left, right:
-        end.namespace.sysctl("net.ipv4.tcp_dsack", 0)  # it would make some packets longer
+        end.namespace.sysctl("net.ipv4.tcp_dsack", 0)  # it makes some packets longer
     addresses = (left.address6, right.address6) if ipv6 else (left.address, right.address)
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     with right.namespace.inside():
@@ -186,6 +186,6 @@ def transfer_tcp(left, right, size, port=5001, chunk=32768, ipv6=False):
 
 
 def settle(left, right):
-    """A packet that overtakes none there and back: what was sent before it has been counted at both ends."""
+    """Sends a ping each way; it overtakes nothing, so what was sent before has been counted at both ends."""
     left.namespace.run("ping", "-c", "1", "-W", "10", right.address)
     right.namespace.run("ping", "-c", "1", "-W", "10", left.address)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Waiting for something to become true, with a deadline and without sleeping through it."""
+"""Waits for a condition, with a deadline and without oversleeping."""
 import select
 import time
 
 DEADLINE = 20.0
-# How long to go without looking again when nothing that can be polled tells of the change.
+# How often to check when no descriptor signals the change.
 TICK = 0.02
 
 
 def wait_until(predicate, what, timeout=DEADLINE, fds=()):
-    """Looks whenever one of fds becomes readable, and every TICK; returns the predicate's first true value.
+    """Checks whenever one of fds becomes readable, and every TICK; returns the predicate's first true value.
 
-    Raises TimeoutError that says what was waited for, and the last value seen.
+    Raises a TimeoutError that says what was waited for and the last value seen.
     """
     deadline = time.monotonic() + timeout
     poll = select.poll()
