@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Completion of netlogctl for bash. Installed as /usr/share/bash-completion/completions/netlogctl.
+# Bash completion for netlogctl. Installed as /usr/share/bash-completion/completions/netlogctl.
 
 _netlogctl_words() {
 	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
@@ -10,7 +10,7 @@ _netlogctl_files() {
 	mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 }
 
-# The value of an option. Fails if the word before is not an option with a value.
+# Completes the value of an option. Fails if the option is unknown or takes no value.
 _netlogctl_value() {
 	case $1 in
 	--class) _netlogctl_words "virtual subnet exit physical" ;;

@@ -101,7 +101,7 @@ def runs_of(messages):
         if "proc_seq" not in head:
             continue
         if head["proc_id"] != latest:
-            assert head["proc_id"] not in runs, f"run {head['proc_id']} goes on after another"
+            assert head["proc_id"] not in runs, f"run {head['proc_id']} continues after another run"
             latest = head["proc_id"]
         numbers = runs.setdefault(latest, [])
         assert not numbers or head["proc_seq"] > numbers[-1]

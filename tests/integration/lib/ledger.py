@@ -80,7 +80,7 @@ def check_order(messages):
         if "proc_seq" not in head:
             continue
         if head["proc_id"] != latest:
-            assert head["proc_id"] not in runs, f"run {head['proc_id']} goes on after another"
+            assert head["proc_id"] not in runs, f"run {head['proc_id']} continues after another run"
             latest = head["proc_id"]
         runs.setdefault(latest, []).append(head["proc_seq"])
     for proc_id, numbers in runs.items():
