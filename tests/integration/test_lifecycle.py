@@ -234,7 +234,7 @@ def test_unclean_shutdown_is_reported(tun, netlogd, collector_in):
     if bpf.tcx_programs(tun.namespace, tun.interface, 46) is not None:
         wait_until(lambda: not bpf.attached(tun.namespace, tun.interface), "the kernel to detach the programs")
     daemon.start()
-    collector.wait(lambda c: any("ended without" in text for text in traffic.texts(c.messages)), what="the text message")
+    collector.wait(lambda c: any("did not shut down cleanly" in text for text in traffic.texts(c.messages)), what="the text message")
     daemon.stop()
 
 

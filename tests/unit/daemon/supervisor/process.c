@@ -105,10 +105,11 @@ static void tell(const char *command)
 
 START_TEST(test_child_is_given_two_descriptors_and_no_more)
 {
-	_cleanup_close_ int inherited = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	sigset_t mask;
 	pid_t pid;
 
+	ck_assert_int_ge(other, 0);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGUSR1);
 	ck_assert_int_eq(sigprocmask(SIG_BLOCK, &mask, NULL), 0);
