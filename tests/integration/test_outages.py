@@ -103,7 +103,7 @@ def test_daemon_killed(wireguard, netlogd, collector_in):
     assert daemon.flush(deadline_ms=20000)["pendingMessages"] == 0
     messages = check_complete(collector.messages)
     assert traffic.sums(messages)[key(left, right)].txPkts == 40 + 11
-    assert any("ended without" in text for text in traffic.texts(messages))
+    assert any("did not shut down cleanly" in text for text in traffic.texts(messages))
 
 
 @pytest.mark.parametrize("rubbish", [
