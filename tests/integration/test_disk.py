@@ -174,12 +174,12 @@ def check_in_place(messages, complete):
         number = message["logtail"]["proc_seq"]
         lost = [by_number[n] for n in range(last + 1, number)]
         if lost:
-            assert told, f"{len(lost)} messages before {number} are missing, and it is not told"
+            assert told, f"{len(lost)} messages before {number} are missing, and that is not reported"
             assert (int(told[1]), int(told[2])) == (len(lost), sum(map(size, lost)))
             assert told[3] <= lost[0]["logtail"]["client_time"]
             assert lost[-1]["logtail"]["client_time"] <= told[4] <= message["logtail"]["client_time"]
         else:
-            assert not told, f"told before {number}: {told[0]}"
+            assert not told, f"reported before {number}: {told[0]}"
         total += len(lost)
         last, told = number, None
     assert sequences(messages)[-1] == sequences(complete)[-1]
@@ -384,7 +384,7 @@ def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
     collector.default = Answer(200)
     got = len(collector.accepted)
     daemon.start()
-    wait_until(lambda: not (daemon.state / "lost").exists(), "the loss to be told")
+    wait_until(lambda: not (daemon.state / "lost").exists(), "the loss to be reported")
     finish(daemon)
     messages = once(collector.accepted)
     (number, size_of_them, first, last, why), = losses(messages)
