@@ -5,6 +5,7 @@
 #include "daemon/supervisor/link.h"
 
 #include "common/cleanup.h"
+#include "control/varlink/async.h"
 #include "control/varlink/client.h"
 #include "tests/unit/control/support.h"
 
