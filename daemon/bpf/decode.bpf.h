@@ -5,8 +5,7 @@
  * From a packet to its connection and to the packets and bytes it stands for, inside the kernel.
  *
  * Headers are read in place where they lie in the linear part, which they nearly always do; the rest, and
- * all that is rare (IPv4 options, IPv6 extension headers), goes through bpf_skb_load_bytes(). "Length" is
- * always that of the buffer from the IP header on.
+ * all that is rare (IPv4 options, IPv6 extension headers), goes through bpf_skb_load_bytes().
  */
 
 #include "daemon/bpf/flow.h"
@@ -14,20 +13,33 @@
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
-#include <linux/tcp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#define MAX_EXTENSION_HEADERS 8
-/* In units of 8 bytes; below, a fragment could hide a TCP header (RFC 1858). */
-#define MIN_LATER_FRAGMENT 10
+typedef struct __sk_buff packet_source;
+
+#define APART __noinline
+
+static __always_inline const void *packet_at(const struct __sk_buff *skb, __u32 offset)
+{
+	return (void *)(long)skb->data + offset;
+}
+
+static __always_inline bool packet_holds(const struct __sk_buff *skb, const void *place, __u32 size)
+{
+	return place + size <= (void *)(long)skb->data_end;
+}
+
+static __always_inline long packet_load(struct __sk_buff *skb, __u32 offset, void *to, __u32 size)
+{
+	return bpf_skb_load_bytes(skb, offset, to, size);
+}
+
+#include "daemon/bpf/decode.h"
 
 /* Bytes in front of the IP header: 0 on a tunnel, 14 on Ethernet; set before loading. */
 const volatile __u32 l2_length = 0;
@@ -36,256 +48,10 @@ const volatile __u32 l2_length = 0;
 struct segments {
 	__u64 packets;
 	__u64 bytes;
-	__u64 inexact; /* not 0: not told exactly */
+	__u64 inexact; /* not 0: the figures are not exact */
 };
 
-/* A packet on its way through the decoder. */
-struct packet {
-	__u32 start;	 /* of the IP header in the buffer */
-	__u32 length;	 /* of the buffer from there */
-	__u32 transport; /* offset of the transport header from the IP header; 0: not found */
-	__u8 proto;	 /* in the transport header's place, as the packet says */
-	__u8 found;	 /* the number for the key where there is no transport header to look at */
-	bool jumbo;	 /* a hop-by-hop header that stands for a length and is gone before the wire */
-	bool understood; /* the key's protocol is the packet's */
-};
-
-static __always_inline void set_addresses(struct flow_key *key, bool received, const void *src,
-					  const void *dst, int words)
-{
-	const __u32 *near = received ? dst : src, *far = received ? src : dst;
-
-#pragma unroll
-	for (int i = 0; i < words; i++) {
-		key->src[i] = near[i];
-		key->dst[i] = far[i];
-	}
-}
-
-static __always_inline void set_ports(struct flow_key *key, bool received, const __u16 *ports)
-{
-	key->src_port = ports[received];
-	key->dst_port = ports[!received];
-}
-
-/* How many bytes of its header a protocol must bring. */
-static __always_inline __u32 shortest_header(__u8 proto, bool ipv6)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return 20;
-	case IPPROTO_UDP:
-		return 8;
-	case IPPROTO_SCTP:
-		return 12;
-	case IPPROTO_ICMP:
-		return ipv6 ? 0 : 4;
-	case IPPROTO_ICMPV6:
-		return ipv6 ? 4 : 0;
-	case IPPROTO_IGMP:
-		return ipv6 ? 0 : 8;
-	case 99:
-		return 7;
-	}
-	return 0;
-}
-
-/*
- * The transport header begins at packet->transport and is packet->proto. `place` is where it lies if that is
- * in the linear part at a constant offset, else NULL.
- */
-static __always_inline void decode_transport(struct __sk_buff *skb, struct packet *packet, bool received,
-					     bool ipv6, const __u16 *place, struct flow_key *key)
-{
-	const void *end = (void *)(long)skb->data_end;
-	__u32 available = packet->length - packet->transport;
-	__u8 proto = packet->proto;
-	__u16 ports[2];
-
-	if (available < shortest_header(proto, ipv6) || proto == 255)
-		return;
-	key->proto = proto;
-	packet->understood = true;
-	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP)
-		return;
-	if (place && (void *)(place + 2) <= end)
-		set_ports(key, received, place);
-	else if (!bpf_skb_load_bytes(skb, packet->start + packet->transport, ports, sizeof(ports)))
-		set_ports(key, received, ports);
-}
-
-static __always_inline void decode_ipv4(struct __sk_buff *skb, struct packet *packet, bool received,
-					struct flow_key *key)
-{
-	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	const struct iphdr *ip = data + packet->start;
-	__u32 total, header, fragment;
-	struct iphdr copy;
-	bool direct = true;
-
-	if (packet->length < sizeof(*ip))
-		return;
-	if ((void *)(ip + 1) > end) {
-		if (bpf_skb_load_bytes(skb, packet->start, &copy, sizeof(copy)))
-			return;
-		ip = &copy;
-		direct = false;
-	}
-	total = bpf_ntohs(ip->tot_len);
-	if (total == 0 && skb->gso_size)
-		total = packet->length; /* too large for its field: BIG TCP */
-	if (packet->length < total)
-		return;
-	key->family = 4;
-	set_addresses(key, received, &ip->saddr, &ip->daddr, 1);
-	header = ip->ihl * 4;
-	if (header < sizeof(*ip) || header > total)
-		return;
-	fragment = bpf_ntohs(ip->frag_off);
-	if (fragment & 0x1fff) {
-		if ((fragment & 0x1fff) >= MIN_LATER_FRAGMENT)
-			key->proto = 255;
-		return;
-	}
-	if (ip->protocol == 99 && fragment & 0x2000)
-		return;
-	packet->transport = header;
-	packet->proto = ip->protocol;
-	decode_transport(skb, packet, received, false,
-			 direct && header == sizeof(*ip) ? data + packet->start + sizeof(*ip) : NULL, key);
-}
-
-/*
- * Steps over one extension header. False at the end of the way: at the transport header, or (transport 0)
- * where there is none to be found and packet->found is the number for the key.
- */
-static __always_inline bool step_extension(struct __sk_buff *skb, struct packet *packet, bool room)
-{
-	__u32 available = packet->length - packet->transport, offset = packet->transport, size;
-	__u8 header[8], proto = packet->proto;
-
-	if (proto != IPPROTO_HOPOPTS && proto != IPPROTO_ROUTING && proto != IPPROTO_DSTOPTS)
-		return false;
-	packet->found = proto; /* its own number, unless it can be stepped over */
-	packet->transport = 0;
-	if (!room || available < sizeof(header) ||
-	    bpf_skb_load_bytes(skb, packet->start + offset, header, sizeof(header)))
-		return false;
-	size = (header[1] + 1) * 8;
-	if (available < size)
-		return false;
-	/* RFC 2675; the kernel puts one in front of a BIG TCP packet. */
-	if (proto == IPPROTO_HOPOPTS && size == 8 && header[2] == 0xc2)
-		packet->jumbo = true;
-	packet->found = 0;
-	packet->proto = header[0];
-	packet->transport = offset + size;
-	return true;
-}
-
-/* As above for the Fragment header. */
-static __always_inline bool step_fragment(struct __sk_buff *skb, struct packet *packet, bool again)
-{
-	__u32 available = packet->length - packet->transport, offset = packet->transport;
-	__u8 header[8];
-	__u32 position;
-
-	packet->transport = 0;
-	if (again) {
-		packet->found = IPPROTO_FRAGMENT;
-		return false;
-	}
-	packet->found = 0;
-	if (available < sizeof(header) ||
-	    bpf_skb_load_bytes(skb, packet->start + offset, header, sizeof(header)))
-		return false;
-	position = (header[2] << 8 | header[3]) >> 3;
-	if (position) {
-		packet->found = position >= MIN_LATER_FRAGMENT ? 255 : 0;
-		return false;
-	}
-	packet->proto = header[0];
-	packet->transport = offset + sizeof(header);
-	return true;
-}
-
-/*
- * Finds the transport header behind extension headers. A function of its own to the verifier, since walking
- * it from every place it can be reached from is too much for it; the packet's start and length are given.
- */
-__noinline int walk_extensions(struct __sk_buff *skb, struct packet *packet)
-{
-	bool fragmented = false;
-	int stepped = 0;
-
-	if (!packet)
-		return 0;
-	/* One round more for the Fragment header, which is not counted, and one for the ninth. */
-	for (int i = 0; i < MAX_EXTENSION_HEADERS + 2; i++) {
-		if (packet->proto == IPPROTO_FRAGMENT) {
-			if (!step_fragment(skb, packet, fragmented))
-				return 0;
-			fragmented = true;
-		} else {
-			if (!step_extension(skb, packet, stepped < MAX_EXTENSION_HEADERS))
-				return 0;
-			stepped++;
-		}
-	}
-	return 0;
-}
-
-static __always_inline void decode_ipv6(struct __sk_buff *skb, struct packet *packet, bool received,
-					struct flow_key *key)
-{
-	const void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	const struct ipv6hdr *ip = data + packet->start;
-	struct ipv6hdr copy;
-	bool direct = true;
-
-	if (packet->length < sizeof(*ip))
-		return;
-	if ((void *)(ip + 1) > end) {
-		if (bpf_skb_load_bytes(skb, packet->start, &copy, sizeof(copy)))
-			return;
-		ip = &copy;
-		direct = false;
-	}
-	if (packet->length < sizeof(*ip) + bpf_ntohs(ip->payload_len))
-		return;
-	key->family = 6;
-	set_addresses(key, received, &ip->saddr, &ip->daddr, 4);
-	packet->transport = sizeof(*ip);
-	packet->proto = ip->nexthdr;
-	switch (ip->nexthdr) {
-	case IPPROTO_HOPOPTS:
-	case IPPROTO_ROUTING:
-	case IPPROTO_DSTOPTS:
-	case IPPROTO_FRAGMENT:
-		walk_extensions(skb, packet);
-		if (packet->transport)
-			decode_transport(skb, packet, received, true, NULL, key);
-		else
-			key->proto = packet->found;
-		return;
-	}
-	decode_transport(skb, packet, received, true, direct ? data + packet->start + sizeof(*ip) : NULL,
-			 key);
-}
-
-/* Length of a TCP header that begins `offset` bytes after the IP header; 0 if it can't be. */
-static __always_inline __u32 tcp_header_length(struct __sk_buff *skb, const struct packet *packet,
-					       __u32 offset)
-{
-	__u8 data_offset;
-
-	if (bpf_skb_load_bytes(skb, packet->start + offset + 12, &data_offset, 1))
-		return 0;
-	data_offset = data_offset >> 4;
-	return data_offset < 5 ? 0 : data_offset * 4;
-}
-
-/* Bytes from the outer IP header through the inner transport header; 0 if that is not known. */
+/* Bytes from the outer IP header through the inner transport header; 0 if unknown. */
 static __always_inline __u32 encapsulated_headers(struct __sk_buff *skb, const struct packet *packet,
 						  unsigned int type)
 {
@@ -314,8 +80,8 @@ static __always_inline unsigned int read_gso_type(struct __sk_buff *skb)
 }
 
 /*
- * Bytes of headers that every packet of a large segment brings, 0 if that can't be told.
- * *by_count is set where the kernel's own number of packets is to be used.
+ * Bytes of headers that every packet of a large segment brings; 0 if unknown. Sets *by_count where the
+ * kernel's own number of packets is the one to use.
  */
 static __always_inline __u32 repeated_headers(struct __sk_buff *skb, const struct packet *packet,
 					      bool *by_count)
@@ -343,9 +109,9 @@ static __always_inline __u32 repeated_headers(struct __sk_buff *skb, const struc
 
 /*
  * A packet that stands for several: with H bytes of headers in each, ceil((length - H) / size) packets and
- * H more bytes for each but the first. A function of its own to the verifier, as above.
+ * H more bytes for each but the first.
  */
-__noinline int count_large(struct __sk_buff *skb, const struct packet *packet, struct segments *ret_segments)
+APART int count_large(struct __sk_buff *skb, const struct packet *packet, struct segments *ret_segments)
 {
 	__u32 size, count, headers, length;
 	bool by_count = false;
@@ -357,7 +123,7 @@ __noinline int count_large(struct __sk_buff *skb, const struct packet *packet, s
 	count = skb->gso_segs;
 	length = packet->length;
 	headers = packet->understood ? repeated_headers(skb, packet, &by_count) : 0;
-	/* Only the large segment has it. */
+	/* Only the large segment has this header. */
 	if (packet->jumbo && length > 65535 && headers > 8) {
 		headers -= 8;
 		length -= 8;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the counting programs and the daemon agree on: the layout of the maps. Included by both sides, so
- * only fixed-width types with no padding.
+ * What all counting programs and the daemon share: a connection and its counts as the maps hold them. Only
+ * fixed-width types with no padding, since both sides include this.
  *
  * Everything that counts exists twice. The map `epoch` (one __u32, made by the daemon and shared by all
  * programs) says which side is in use: its lowest bit.
@@ -17,7 +17,7 @@ struct flow_key {
 	__u32 dst[4];
 	__u16 src_port; /* network byte order */
 	__u16 dst_port;
-	__u16 cpu; /* keeps CPUs from meeting on one entry; merged by who reads */
+	__u16 cpu; /* each CPU has its own entry; the reader adds them up */
 	__u8 proto;
 	__u8 family; /* 0 no addresses, 4, 6 */
 } __attribute__((aligned(8)));
@@ -27,53 +27,6 @@ struct flow_counts {
 	__u64 tx_bytes;
 	__u64 rx_packets;
 	__u64 rx_bytes;
-};
-
-/*
- * The table of the tun programs (daemon/bpf/flow_table.bpf.h) is two arrays. `entries` holds the connections
- * in the order in which they came, in blocks of one CPU each; `slots` says by a connection's hash where its
- * entry is, in so little memory that it stays near the CPU. Either holds side 0 and then side 1.
- */
-struct flow_entry {
-	struct flow_key key;
-	struct flow_counts counts; /* all zero: not in use, or handed over */
-	__u32 slot;		   /* where `slots` names it, from its side's first one */
-	__u32 following;	   /* entry that its CPU made next, plus 1; 0: none yet */
-};
-
-/*
- * Slots in one cache line. A slot is 0 where it is free; else its low bits are the entry's number in its
- * side, plus 1, and the rest, as many as are left, are bits of the hash.
- */
-#define FLOW_LINE 16
-
-struct flow_line {
-	__u32 slots[FLOW_LINE];
-};
-
-/* Entries that a CPU takes at once: whole cache lines, so that two CPUs rarely write to the same one. */
-#define FLOW_BLOCK 16
-
-/* Random words that the hash needs, one for each word of the key. */
-#define FLOW_SEEDS 10
-
-/* One side's sums on one CPU, apart from the entries. */
-struct flow_totals {
-	struct flow_counts totals;   /* everything, counted before the entries */
-	struct flow_counts overflow; /* found no room among the entries */
-	struct flow_counts
-		inexact; /* large segments that could not be taken apart exactly; in the entries too */
-	__u32 next;	 /* free entry of this CPU's block, */
-	__u32 end;	 /* and where the block ends */
-	__u32 made;	 /* entry that this CPU made last, */
-	__u32 last;	 /* and that it counted in last; both plus 1; 0: none since the side was drained */
-	__u32 ahead;	 /* entry to try next, plus 1, where connections come in turn; else 0 */
-	__u32 reserved;
-};
-
-/* How full one side is. */
-struct flow_fill {
-	__u64 taken; /* entries in blocks that CPUs have taken since the side was drained */
 };
 
 #define FLOW_SIDES 2

@@ -3,21 +3,21 @@
 
 /*
  * The table of connections that the tun programs count in: open addressing over `slots`, which lead to
- * `entries` in the order of arrival (flow_map.h). Of a hash map it has what counting needs and leaves the
- * rest: while programs run an entry is made but never removed, it belongs to the CPU that made it, and it
- * is emptied from user space by reading and clearing memory.
+ * `entries` in the order of arrival (tun_maps.h). It has only those parts of a hash map that counting needs:
+ * while programs run an entry is made but never removed, it belongs to the CPU that made it, and user space
+ * empties it by reading and clearing memory.
  *
- * That a CPU writes to its own entries alone makes it exact without locks: programs run with softirqs off, so
- * none interrupts another on the same CPU. CPUs meet only where a slot is claimed (compare and swap, for an
- * entry that is complete by then) and where a block of entries is taken (fetch and add).
+ * Each CPU writes only to its own entries, which makes the counts exact without locks: programs run with
+ * softirqs off, so none interrupts another on the same CPU. CPUs meet only where a slot is claimed (compare
+ * and swap, for an entry that is complete by then) and where a block of entries is taken (fetch and add).
  *
- * Measured in turn with the kernel's preallocated hash map and atomic adds, with what an empty program costs
- * taken off: one known connection in the test run 18 against 53 ns; 100,000 connections in turn 42 against
- * 325 ns, in an order unlike that of their coming 430 ns, nearly all of it waiting for memory; emptying an
+ * Measured in turn with the kernel's preallocated hash map and atomic adds, less the cost of an empty
+ * program: one known connection in the test run 18 against 53 ns; 100,000 connections in turn 42 against
+ * 325 ns, in an order unlike that of their arrival 430 ns, nearly all of it waiting for memory; emptying an
  * entry 105 against 570 ns of CPU. An entry takes 88 bytes and more, as slots are rounded up, against 136.
  */
 
-#include "daemon/bpf/flow.h"
+#include "daemon/bpf/tun_maps.h"
 
 #include <linux/bpf.h>
 #include <stdbool.h>
@@ -25,12 +25,12 @@
 #include <bpf/bpf_helpers.h>
 
 /*
- * Slots looked at for one connection. At most half of them are taken, and not more than three eighths before
- * an early extraction: then one connection in 10^10 finds none.
+ * Slots probed for one connection. At most half of all are taken, and at most three eighths before an early
+ * extraction: then one connection in 10^10 finds none.
  */
 #define FLOW_PROBES 64
 
-/* Tries to claim a slot. Each that fails is another CPU's that came first. */
+/* Attempts to claim a slot. Each one fails because another CPU was first. */
 #define FLOW_CLAIMS 16
 
 /* Set before loading. */
@@ -38,7 +38,7 @@ const volatile __u32 flow_capacity = 2;	   /* entries of one side */
 const volatile __u32 flow_slot_bits = 4;   /* a side has 2^bits slots, at least twice as many */
 const volatile __u32 flow_number_bits = 4; /* of a slot: as many as the capacity takes */
 const volatile __u32 flow_seeds[FLOW_SEEDS] = {};
-const volatile __u64 pressure_threshold = ~0ULL; /* entries at which an early extraction is asked for */
+const volatile __u64 pressure_threshold = ~0ULL; /* entries at which to ask for an early extraction */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -75,7 +75,7 @@ struct {
 	__uint(max_entries, 4096);
 } pressure SEC(".maps");
 
-/* Where a connection is looked for in the slots of a side. */
+/* Where to look for a connection in the slots of a side. */
 struct probe {
 	__u32 side;
 	__u32 tag; /* the hash bits of its slot */
@@ -89,8 +89,8 @@ static __always_inline __u64 hash_pair(__u32 a, __u32 b, int pair)
 }
 
 /*
- * NH (RFC 4418, section 5.2), which whoever sends packets can't make collide without knowing the seeds; then
- * spread to all bits.
+ * NH (RFC 4418, section 5.2), so that no sender of packets can cause collisions without knowing the seeds;
+ * then spread to all bits.
  */
 static __always_inline __u64 hash_flow(const struct flow_key *key)
 {
@@ -154,7 +154,7 @@ static __always_inline bool take_block(__u32 side, struct flow_totals *own)
 	struct flow_fill *filled = bpf_map_lookup_elem(&fill, &side);
 	__u64 first, end;
 
-	/* Looked at before, so that what finds no room costs the CPUs no meeting. */
+	/* Read first, so that CPUs that find no room do not contend for it. */
 	if (!filled || *(volatile __u64 *)&filled->taken >= flow_capacity)
 		return false;
 	first = __sync_fetch_and_add(&filled->taken, FLOW_BLOCK);
@@ -163,14 +163,13 @@ static __always_inline bool take_block(__u32 side, struct flow_totals *own)
 	end = first + FLOW_BLOCK;
 	own->next = first;
 	own->end = end < flow_capacity ? end : flow_capacity;
-	/* Again with each block, since what is asked for one side may be taken for the other's. */
+	/* With each block, since the daemon may take a request for one side as the other's. */
 	if (end >= pressure_threshold)
 		bpf_ringbuf_output(&pressure, &end, sizeof(end), BPF_RB_FORCE_WAKEUP);
 	return true;
 }
 
-/* Makes an entry with no counts at a free slot, or the next one: its number plus 1; 0 where there is no room.
- */
+/* Makes an entry without counts at a free slot or a later one: its number plus 1; 0 without room. */
 static __always_inline __u32 make_entry(const struct flow_key *key, struct probe *probe)
 {
 	struct flow_totals *own = bpf_map_lookup_elem(&totals, &probe->side);
@@ -204,9 +203,9 @@ static __always_inline __u32 make_entry(const struct flow_key *key, struct probe
 }
 
 /*
- * From the slot of the probe on: the number of the connection's entry, which is made where there is none,
- * plus 1; 0 where there is no room. A function of its own to the verifier, which would else walk through all
- * that comes after from every round.
+ * The number of the connection's entry, made if there is none, plus 1; 0 without room. Probes from the given
+ * slot on. Global, so that the verifier checks it apart: otherwise it would walk all that follows the loop
+ * from every round.
  */
 __noinline int find_or_make_entry(const struct flow_key *key, const struct probe *first)
 {
@@ -233,8 +232,8 @@ __noinline int find_or_make_entry(const struct flow_key *key, const struct probe
 }
 
 /*
- * Whether an entry of this CPU is the connection's. Without counts it was handed over before a failure, and
- * no slot may lead to it any more.
+ * Whether an entry of this CPU is the connection's. One without counts was handed over before a failure, and
+ * perhaps no slot leads to it any more.
  */
 static __always_inline bool is_live(const struct flow_entry *entry, const struct flow_key *key)
 {
@@ -242,13 +241,12 @@ static __always_inline bool is_live(const struct flow_entry *entry, const struct
 }
 
 /*
- * Packets come in trains of one connection, and connections that began one after the other often go on so:
- * the entry of the last packet is looked at before the slots, and the one that was made next as long as that
- * was right the last time, since the memory of the slots is seldom near.
+ * Packets come in trains of one connection, and connections that began one after the other often go on that
+ * way. So before the slots, whose memory is seldom in a cache, this tries the entry of the last packet, and
+ * then the one made next as long as that was right the last time.
  *
- * That an entry is this CPU's must be known before it is looked at: in another's block there may still be the
- * key that this CPU had there two windows ago, while the other is writing its own. So the way leads only from
- * entries that this CPU has made on this side to such entries.
+ * Only entries that this CPU has made on this side may be tried: an entry in another CPU's block may still
+ * hold the key that this CPU had there two windows ago, while the other CPU writes its own.
  *
  * Measured against no guess, as above: one connection 22 against 31 ns; 100,000 in turn 25 against 124 ns, in
  * trains of eight packets 71 against 77 ns, at random 324 against 315 ns.
@@ -273,7 +271,7 @@ static __always_inline struct flow_entry *guess_entry(const struct flow_key *key
 	return entry;
 }
 
-/* The connection's entry on this side, made if need be; NULL where there is no room. */
+/* The connection's entry on this side, made if there is none; NULL without room. */
 static __always_inline struct flow_entry *flow_entry_get(const struct flow_key *key, __u32 side,
 							 struct flow_totals *own)
 {

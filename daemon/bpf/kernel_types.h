@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The few kernel types that the programs look into, with only the members they use. CO-RE finds the real
+ * The few kernel types that the programs read, with only the members they use. CO-RE finds the real
  * offsets when a program is loaded, so these need not match any kernel's layout.
  */
 

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Counts every connection that crosses the tunnel's interface: one program for each direction, on the
- * interface's ingress and egress. It reads a packet's headers where they lie, counts, and lets every packet
- * pass on to whatever program comes next.
+ * interface's ingress and egress. It counts, and lets every packet pass on to the next program.
  *
  * Exactness rests on three things: the epoch is read once, so that a packet's totals, entry and overflow
- * belong to the same window; all that is written to is this CPU's own (flow_table.bpf.h); and what finds no
- * room is counted as overflow.
+ * belong to the same window; a program writes only to its own CPU's memory (flow_table.bpf.h); and what
+ * finds no room is counted as overflow.
  */
 
 #include "daemon/bpf/decode.bpf.h"
-#include "daemon/bpf/flow.h"
 #include "daemon/bpf/flow_table.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -23,7 +21,7 @@ struct {
 	__type(value, __u32);
 } epoch SEC(".maps");
 
-/* For counters of this CPU alone: neither program can interrupt the other, both run with softirqs off. */
+/* Only for counters of this CPU: neither program can interrupt the other, since softirqs are off. */
 static __always_inline void add_own(struct flow_counts *counts, const struct segments *segments,
 				    bool received)
 {

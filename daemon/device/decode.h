@@ -3,8 +3,7 @@
 
 /*
  * From a packet to its connection and to the packets and bytes it stands for, in user space: for the sources
- * that see packets themselves. Agrees with the counting programs (daemon/bpf/decode.bpf.h) on every packet.
- * Headers: RFC 791, 8200, 9293, 768, 9260.
+ * that see packets themselves. The decoder is the counting programs' (daemon/bpf/decode.h).
  */
 
 #include "common/connection.h"
@@ -16,20 +15,21 @@
 /* A packet as it was captured. */
 struct decode_input {
 	const uint8_t *data; /* from the IP header on */
-	size_t captured;     /* bytes at `data`; what lies beyond is missing as if it were cut off */
+	size_t captured;     /* bytes at `data`; what lies beyond is missing */
 	size_t length;	     /* bytes that the packet has; at least `captured` */
+	bool received;	     /* the connection's ends are swapped */
 	/* Large segments only, else zeros. */
 	uint16_t gso_size; /* payload of each packet but the last; 0: this is one packet */
 	bool gso_tcp;	   /* what is cut into packets: TCP, */
 	bool gso_udp;	   /* or UDP datagrams; neither: something else */
-	uint16_t inner;	   /* offset of the header whose payload is cut, where that is known; 0: not */
+	uint16_t inner;	   /* offset of the header whose payload is cut, 0: unknown */
 };
 
 struct decoded {
-	struct connection connection; /* as if transmitted */
-	uint64_t packets;	      /* at least 1 */
+	struct connection connection;
+	uint64_t packets; /* at least 1 */
 	uint64_t bytes;
-	bool inexact; /* the packets and bytes of a large segment could not be told */
+	bool inexact; /* a large segment whose packets and bytes are not known exactly */
 };
 
 void decode_packet(const struct decode_input *input, struct decoded *ret_decoded);

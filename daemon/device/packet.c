@@ -46,18 +46,14 @@ struct packet_source {
 
 #define PACKET(pointer) ((struct packet_source *)(pointer))
 
-static void packet_take(const struct decode_input *input, bool received, void *userdata)
+static void packet_take(const struct decode_input *input, void *userdata)
 {
 	struct packet_source *source = userdata;
 	struct decoded decoded;
 	struct counts counts = {};
 
 	decode_packet(input, &decoded);
-	if (received) {
-		struct endpoint src = decoded.connection.src;
-
-		decoded.connection.src = decoded.connection.dst;
-		decoded.connection.dst = src;
+	if (input->received) {
 		counts.rx_packets = decoded.packets;
 		counts.rx_bytes = decoded.bytes;
 	} else {

@@ -191,6 +191,7 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 		.data = data + skipped,
 		.captured = ip ? captured - skipped : 0,
 		.length = length - skipped,
+		.received = packet->received,
 	};
 	memcpy(&header, data - sizeof(header), sizeof(header));
 	if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE)
@@ -206,8 +207,7 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 }
 
 bool packet_socket_read(struct packet_socket *packet,
-			void (*take)(const struct decode_input *input, bool received, void *userdata),
-			void *userdata)
+			void (*take)(const struct decode_input *input, void *userdata), void *userdata)
 {
 	struct tpacket_block_desc *block = (void *)(packet->ring + (size_t)packet->block * BLOCK_SIZE);
 	const uint8_t *next;
@@ -225,7 +225,7 @@ bool packet_socket_read(struct packet_socket *packet,
 		if (!(frame->tp_status & TP_STATUS_USER))
 			continue;
 		frame_read(packet, frame, &input);
-		take(&input, packet->received, userdata);
+		take(&input, userdata);
 		packet->read++;
 	}
 	__atomic_store_n(&block->hdr.bh1.block_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);

@@ -45,5 +45,4 @@ int packet_socket_update(struct packet_socket *packet);
  * kernel fills a block up, or closes it after some 20 ms.
  */
 bool packet_socket_read(struct packet_socket *packet,
-			void (*take)(const struct decode_input *input, bool received, void *userdata),
-			void *userdata);
+			void (*take)(const struct decode_input *input, void *userdata), void *userdata);

@@ -9,8 +9,8 @@
 
 #include "common/cleanup.h"
 #include "daemon/bpf/tun.skel.h"
+#include "daemon/device/flow_key.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,25 +23,6 @@
 
 #define FEW	 512	    /* entries; below, clearing single slots costs less than clearing all */
 #define VIEW_MAX (1U << 20) /* bytes of a map in view at once: they count as this process's memory */
-
-static void connection_from_key(const struct flow_key *key, struct connection *ret_connection)
-{
-	struct connection connection = {.proto = key->proto};
-
-	switch (key->family) {
-	case 4:
-		connection.src.address = address_ipv4((const uint8_t *)key->src);
-		connection.dst.address = address_ipv4((const uint8_t *)key->dst);
-		break;
-	case 6:
-		connection.src.address = address_ipv6((const uint8_t *)key->src);
-		connection.dst.address = address_ipv6((const uint8_t *)key->dst);
-		break;
-	}
-	connection.src.port = ntohs(key->src_port);
-	connection.dst.port = ntohs(key->dst_port);
-	*ret_connection = connection;
-}
 
 static void counts_from_kernel(const struct flow_counts *counts, struct counts *sum)
 {
@@ -86,7 +67,7 @@ static void hand_over(struct flow_entry *entries, size_t n, struct flows *flows)
 
 		if (entry->counts.tx_packets == 0 && entry->counts.rx_packets == 0)
 			continue;
-		connection_from_key(&entry->key, &flow->connection);
+		flow_key_read(&entry->key, &flow->connection);
 		flow->counts = (struct counts){};
 		counts_from_kernel(&entry->counts, &flow->counts);
 		entry->counts = (struct flow_counts){};

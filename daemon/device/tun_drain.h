@@ -6,7 +6,7 @@
  * and empties one side of it into an extraction.
  */
 
-#include "daemon/bpf/flow.h"
+#include "daemon/bpf/tun_maps.h"
 #include "daemon/device/device.h"
 
 #include <stdint.h>

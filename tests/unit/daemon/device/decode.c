@@ -17,6 +17,7 @@ static void check_packet(const char *name, const uint8_t *packet, size_t length,
 			 const struct connection *expected)
 {
 	struct decode_input input = {.data = packet, .captured = length, .length = length};
+	struct connection swapped = {expected->dst, expected->src, expected->proto};
 	struct decoded decoded;
 
 	decode_packet(&input, &decoded);
@@ -25,6 +26,10 @@ static void check_packet(const char *name, const uint8_t *packet, size_t length,
 	ck_assert_uint_eq(decoded.packets, 1);
 	ck_assert_uint_eq(decoded.bytes, length);
 	ck_assert(!decoded.inexact);
+
+	input.received = true;
+	decode_packet(&input, &decoded);
+	ck_assert_msg(connection_compare(&decoded.connection, &swapped) == 0, "%s: received", name);
 }
 
 START_TEST(vectors_agree)

@@ -6,7 +6,7 @@
  */
 
 #include "common/cleanup.h"
-#include "daemon/bpf/flow.h"
+#include "daemon/bpf/tun_maps.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/hook.h"

@@ -8,7 +8,7 @@
  */
 
 #include "common/connection.h"
-#include "daemon/bpf/flow.h"
+#include "daemon/bpf/tun_maps.h"
 #include "daemon/device/device.h"
 
 #include <stdbool.h>

@@ -4,7 +4,7 @@
  * and for the decoder (user_program/), and with a call for every access to memory (user_steps.c).
  */
 
-#include "daemon/bpf/flow.h"
+#include "daemon/bpf/tun_maps.h"
 #include "tests/unit/daemon/device/support/user_maps.h"
 
 #include <linux/bpf.h>
