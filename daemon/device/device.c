@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What all sources share: little, since a device is known only by its two operations. */
+/* What all sources share: little, since a device is known only by its operations. */
 
 #include "daemon/device/device.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void extraction_deinit(struct extraction *extraction)
@@ -32,4 +33,11 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 	extraction->packets_only |= from->packets_only;
 	extraction->errors += from->errors;
 	extraction_deinit(from);
+}
+
+int device_explain(int r, const char *text, char **ret_reason)
+{
+	if (r < 0 && ret_reason && asprintf(ret_reason, "%s: %s", text, strerror(-r)) < 0)
+		*ret_reason = NULL;
+	return r;
 }

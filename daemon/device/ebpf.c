@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The tun source `ebpf`: the counting programs on the interface's ingress and egress. The kernel does all the
- * counting; this loads and places the programs, and empties the side of their maps that the last flip of the
- * epoch has left.
+ * counting; this loads and attaches the programs, and drains the side of their maps that the last flip of the
+ * epoch left behind.
  */
 
 #include "common/cleanup.h"
@@ -12,6 +12,7 @@
 #include "daemon/device/epoch.h"
 #include "daemon/device/hook.h"
 #include "daemon/device/interface.h"
+#include "daemon/device/map_memory.h"
 #include "daemon/device/tun_drain.h"
 
 #include <errno.h>
@@ -27,7 +28,7 @@ struct ebpf {
 	struct device device;
 	struct epoch *epoch; /* borrowed */
 	struct tun *programs;
-	struct tun_maps maps;
+	struct tun_drain drain;
 	struct ring_buffer *pressure;
 	struct hook *hooks[2]; /* by enum hook_direction; NULL: not attached */
 	struct interface interface;
@@ -88,11 +89,11 @@ static int ebpf_attach(struct ebpf *ebpf)
 			.program_fd = ebpf_program(ebpf, (enum hook_direction)i),
 			.without_tcx = ebpf->without_tcx,
 		};
-		int error = hook_attach(&options, &ebpf->hooks[i]);
+		int r = hook_attach(&options, &ebpf->hooks[i]);
 
-		if (error < 0) {
+		if (r < 0) {
 			ebpf_detach(ebpf);
-			return error;
+			return r;
 		}
 	}
 	return 0;
@@ -101,41 +102,26 @@ static int ebpf_attach(struct ebpf *ebpf)
 static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct ebpf *ebpf = EBPF(device);
-	int error;
+	int r;
 
 	if (device->enabled == enabled)
 		return 0;
 	if (enabled) {
-		error = ebpf_attach(ebpf);
-		if (error < 0)
-			return error;
+		r = ebpf_attach(ebpf);
+		if (r < 0)
+			return r;
 	} else {
 		ebpf_detach(ebpf);
-		/* What a program still counts belongs to the window that ends after this. */
-		error = epoch_synchronize(ebpf->epoch);
-		if (error < 0)
-			log_debug("%s: waiting for detached programs: %s", ebpf->name, strerror(-error));
+		/* What a running program still counts belongs to the window that ends after this. */
+		r = epoch_synchronize(ebpf->epoch);
+		if (r < 0)
+			log_debug("%s: waiting for detached programs: %s", ebpf->name, strerror(-r));
 	}
 	device->enabled = enabled;
 	return 0;
 }
 
-static int ebpf_drain(struct ebpf *ebpf, struct extraction *extraction)
-{
-	unsigned int old = epoch_old_side(ebpf->epoch);
-	int error;
-
-	error = epoch_wait(ebpf->epoch);
-	if (error == 0)
-		error = tun_drain(&ebpf->maps, old, extraction);
-	/* Nothing counts any more: what an extraction that failed has left behind must not wait for
-	 * the next. */
-	if (error == 0 && !ebpf->device.enabled)
-		error = tun_drain(&ebpf->maps, !old, extraction);
-	return error;
-}
-
-/* A TCX link stays with its interface even in another network namespace, where it is no more ours. */
+/* A TCX link stays on its interface even when that moves to another network namespace. */
 static bool ebpf_is_in_place(const struct ebpf *ebpf)
 {
 	char name[IF_NAMESIZE];
@@ -148,19 +134,25 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 {
 	struct ebpf *ebpf = EBPF(device);
 	struct extraction extraction = {.has_totals = true};
-	int error;
+	unsigned int old = epoch_old_side(ebpf->epoch);
+	int r;
 
-	/* First: what is asked for from now on may be for the side that is in use now. */
+	/* First: a request from now on may be for the side that is in use now. */
 	ring_buffer__consume(ebpf->pressure);
-	error = ebpf_drain(ebpf, &extraction);
-	if (error < 0) {
+	r = epoch_wait(ebpf->epoch);
+	if (r == 0)
+		r = tun_drain_side(&ebpf->drain, old, &extraction);
+	/* Nothing counts any more: what a failed extraction left behind must not wait for the next one. */
+	if (r == 0 && !device->enabled)
+		r = tun_drain_side(&ebpf->drain, !old, &extraction);
+	if (r < 0) {
 		extraction.errors++;
-		/* They were not read to the end: nothing to hold the entries against. */
+		/* They were not read to the end, so the entries cannot be checked against them. */
 		extraction.has_totals = false;
 	}
 	*ret_extraction = extraction;
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
 	return device->enabled && !ebpf_is_in_place(ebpf) ? -ENODEV : 0;
 }
 
@@ -199,18 +191,18 @@ static const struct device_ops ebpf_ops;
 static int ebpf_take_over(struct device *device, struct device *from)
 {
 	struct ebpf *ebpf = EBPF(device), *other = EBPF(from);
-	int error = 0;
+	int r = 0;
 
 	if (from->ops != &ebpf_ops || !from->enabled || device->enabled ||
 	    ebpf->interface.index != other->interface.index)
 		return -EINVAL;
-	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && error == 0; i++)
-		error = hook_replace(other->hooks[i], ebpf_program(ebpf, (enum hook_direction)i));
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && r == 0; i++)
+		r = hook_replace(other->hooks[i], ebpf_program(ebpf, (enum hook_direction)i));
 	/* Both or none. */
-	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && error < 0; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && r < 0; i++)
 		hook_replace(other->hooks[i], ebpf_program(other, (enum hook_direction)i));
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++)
 		ebpf->hooks[i] = TAKE_PTR(other->hooks[i]);
 	device->enabled = true;
@@ -229,7 +221,7 @@ static const struct device_ops ebpf_ops = {
 	.get_pressure_fd = ebpf_get_pressure_fd,
 };
 
-/* The text of a pressure event says nothing that the event does not. */
+/* The event itself is all that counts. */
 static int ebpf_on_pressure(void *context, void *data, size_t size)
 {
 	(void)context;
@@ -244,20 +236,20 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 	uint32_t entries = max_flows > UINT32_MAX / 2 ? UINT32_MAX : max_flows * 2;
 	struct tun *programs = tun__open();
 	struct bpf_map *map;
-	int error;
+	int r;
 
 	if (!programs)
 		return -errno;
 	ebpf->programs = programs;
 	programs->rodata->l2_length = ebpf->interface.l2_length;
-	error = tun_maps_prepare(programs, entries);
-	if (error == 0)
-		error = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
-	if (error == 0)
-		error = tun__load(programs);
-	if (error < 0)
-		return error;
-	ebpf->maps = tun_maps_of(programs);
+	r = tun_drain_prepare(programs, entries);
+	if (r == 0)
+		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
+	if (r == 0)
+		r = tun__load(programs);
+	if (r < 0)
+		return r;
+	tun_drain_init(&ebpf->drain, programs);
 	ebpf->pressure = ring_buffer__new(bpf_map__fd(programs->maps.pressure), ebpf_on_pressure, NULL, NULL);
 	if (!ebpf->pressure)
 		return -errno;
@@ -265,29 +257,29 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 	return 0;
 }
 
-static const char *ebpf_explain(int error)
+static const char *ebpf_explain(int r)
 {
-	switch (error) {
+	switch (r) {
 	case -EPERM:
 	case -EACCES:
-		return "no permission for eBPF (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)";
+		return "eBPF needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
 	case -ENOMEM:
-		return "not enough memory for the maps (a smaller max-flows needs less)";
+		return "not enough memory for the maps; lower max-flows";
 	case -ENODEV:
 		return "no such interface";
 	case -EOPNOTSUPP:
-		return "this kind of interface has a link-layer header that is neither none nor Ethernet";
+		return "the interface's link layer is neither raw IP nor Ethernet";
 	case -EBUSY:
-		return "no TCX on this kernel, and a qdisc `ingress` or filters of others leave no place for ours";
+		return "no TCX on this kernel, and a qdisc `ingress` or foreign filters occupy the hook";
 	}
-	return "the kernel refuses the eBPF programs";
+	return "the kernel rejected the eBPF programs";
 }
 
 static int ebpf_make(const struct device_options *options, struct device **ret_device)
 {
 	_cleanup_(ebpf_freep) struct device *device = NULL;
 	struct ebpf *ebpf = calloc(1, sizeof(*ebpf));
-	int error;
+	int r;
 
 	if (!ebpf)
 		return -ENOMEM;
@@ -299,14 +291,14 @@ static int ebpf_make(const struct device_options *options, struct device **ret_d
 	ebpf->name = strdup(options->interface);
 	if (!ebpf->name)
 		return -ENOMEM;
-	error = interface_find(options->interface, &ebpf->interface);
-	if (error == 0)
-		error = ebpf_load(ebpf, options->max_flows);
-	/* Whether there is a place for the programs is found out now, not when counting is to start. */
-	if (error == 0)
-		error = ebpf_attach(ebpf);
-	if (error < 0)
-		return error;
+	r = interface_find(options->interface, &ebpf->interface);
+	if (r == 0)
+		r = ebpf_load(ebpf, options->max_flows);
+	/* Fail now, not when counting starts, if the programs cannot be attached. */
+	if (r == 0)
+		r = ebpf_attach(ebpf);
+	if (r < 0)
+		return r;
 	ebpf_detach(ebpf);
 	*ret_device = TAKE_PTR(device);
 	return 0;
@@ -314,17 +306,14 @@ static int ebpf_make(const struct device_options *options, struct device **ret_d
 
 int device_ebpf_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
 {
-	int error;
+	int r;
 
 	libbpf_set_print(ebpf_log);
 	if (!options->interface)
-		error = -EINVAL;
-	else if (!options->epoch) /* its maps could not be made: nothing of eBPF will */
-		error = -EPERM;
+		r = -EINVAL;
+	else if (!options->epoch) /* its maps could not be made, so no others can be */
+		r = -EPERM;
 	else
-		error = ebpf_make(options, ret_device);
-	if (error < 0 && ret_reason &&
-	    asprintf(ret_reason, "%s: %s", ebpf_explain(error), strerror(-error)) < 0)
-		*ret_reason = NULL;
-	return error;
+		r = ebpf_make(options, ret_device);
+	return device_explain(r, ebpf_explain(r), ret_reason);
 }

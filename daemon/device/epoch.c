@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The switch between windows. The programs read one __u32 from an array map that is also mapped here, so
- * the flip is a plain store. The wait borrows the kernel's own: an update of a map of maps returns only when
- * every program that began before it has ended, on every kernel that matters here.
+ * The programs read one __u32 from an array map that is also mapped here, so the flip is a plain store. The
+ * wait borrows one of the kernel's: an update of a map of maps returns only when every program that began
+ * before it has ended, on all supported kernels.
  */
 
 #include "daemon/device/epoch.h"
@@ -25,12 +25,18 @@ struct epoch {
 	bool waited; /* since the last flip */
 };
 
-static int epoch_make_maps(struct epoch *epoch)
+int epoch_new(struct epoch **ret_epoch)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_MMAPABLE);
 	LIBBPF_OPTS(bpf_map_create_opts, outer_options);
+	_cleanup_(epoch_freep) struct epoch *epoch = calloc(1, sizeof(*epoch));
 	void *value;
 
+	if (!epoch)
+		return -ENOMEM;
+	epoch->wait_fd = -1;
+	epoch->mapped = (size_t)sysconf(_SC_PAGESIZE);
+	epoch->waited = true;
 	epoch->map_fd =
 		bpf_map_create(BPF_MAP_TYPE_ARRAY, "epoch", sizeof(uint32_t), sizeof(uint32_t), 1, &options);
 	if (epoch->map_fd < 0)
@@ -42,26 +48,9 @@ static int epoch_make_maps(struct epoch *epoch)
 	outer_options.inner_map_fd = (uint32_t)epoch->map_fd;
 	epoch->wait_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "epoch_wait", sizeof(uint32_t),
 					sizeof(uint32_t), 1, &outer_options);
-	return epoch->wait_fd < 0 ? -errno : 0;
-}
-
-int epoch_new(struct epoch **ret_epoch)
-{
-	struct epoch *epoch = calloc(1, sizeof(*epoch));
-	int error;
-
-	if (!epoch)
-		return -ENOMEM;
-	epoch->map_fd = -1;
-	epoch->wait_fd = -1;
-	epoch->mapped = (size_t)sysconf(_SC_PAGESIZE);
-	epoch->waited = true;
-	error = epoch_make_maps(epoch);
-	if (error < 0) {
-		epoch_free(epoch);
-		return error;
-	}
-	*ret_epoch = epoch;
+	if (epoch->wait_fd < 0)
+		return -errno;
+	*ret_epoch = TAKE_PTR(epoch);
 	return 0;
 }
 
@@ -101,13 +90,13 @@ int epoch_synchronize(struct epoch *epoch)
 
 int epoch_wait(struct epoch *epoch)
 {
-	int error;
+	int r;
 
 	if (epoch->waited)
 		return 0;
-	error = epoch_synchronize(epoch);
-	if (error < 0)
-		return error;
+	r = epoch_synchronize(epoch);
+	if (r < 0)
+		return r;
 	epoch->waited = true;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* A table of connections and their counts in user space, with a cap: for sources that count themselves. */
+/* A capped table of connections and their counts in user space, for sources that count packets themselves. */
 
 #include "common/connection.h"
 
@@ -25,5 +25,5 @@ void flow_counter_deinit(struct flow_counter *table);
 bool flow_counter_add(struct flow_counter *table, const struct connection *connection,
 		      const struct counts *counts);
 
-/* Hands over the flows (owned by the caller from now on) and begins anew. */
+/* Hands over the flows (owned by the caller from now on) and starts empty again. */
 void flow_counter_take(struct flow_counter *table, struct flows *ret_flows);

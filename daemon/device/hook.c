@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * TCX links where the kernel has them, else clsact. libbpf 1.1 has no functions for TCX, but its
- * bpf_link_create() passes on what it doesn't know; the numbers below are from the kernel's
+ * bpf_link_create() passes on types that it does not know; the numbers below are from the kernel's
  * include/uapi/linux/bpf.h (6.6).
  */
 
 #include "daemon/device/hook.h"
 
 #include "common/cleanup.h"
-#include "daemon/device/hook_clsact.h"
+#include "daemon/device/clsact.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@
 
 enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47 };
 
-#define FLAG_BEFORE (1U << 3) /* with nothing to be before: the first */
+#define FLAG_BEFORE (1U << 3) /* without a program to be before: the first of all */
 
 #define MAX_QUERIED 64
 
@@ -39,45 +39,32 @@ static enum bpf_attach_type tcx_type(enum hook_direction direction)
 	return (enum bpf_attach_type)(direction == HOOK_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS);
 }
 
-static int hook_attach_tcx(const struct hook_options *options, struct hook *hook)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, link_options, .flags = FLAG_BEFORE);
-
-	if (options->without_tcx)
-		return -EOPNOTSUPP;
-	hook->link_fd = bpf_link_create(options->program_fd, (int)options->ifindex,
-					tcx_type(options->direction), &link_options);
-	return hook->link_fd < 0 ? -errno : 0;
-}
-
-static int hook_attach_any(const struct hook_options *options, struct hook *hook)
-{
-	int error = hook_attach_tcx(options, hook);
-
-	/* Where these stand in the way, they would do so again. */
-	if (error == 0 || error == -ENODEV || error == -EPERM || error == -ENOMEM)
-		return error;
-	/* A kernel without TCX doesn't know the number and says -EINVAL. */
-	snprintf(hook->reason, sizeof(hook->reason), "no TCX on this kernel (%s)", strerror(-error));
-	return clsact_attach(options, &hook->clsact);
-}
-
 int hook_attach(const struct hook_options *options, struct hook **ret_hook)
 {
-	struct hook *hook = calloc(1, sizeof(*hook));
-	int error;
+	LIBBPF_OPTS(bpf_link_create_opts, link_options, .flags = FLAG_BEFORE);
+	_cleanup_(hook_freep) struct hook *hook = calloc(1, sizeof(*hook));
+	int r = -EOPNOTSUPP;
 
 	if (!hook)
 		return -ENOMEM;
 	hook->ifindex = options->ifindex;
 	hook->direction = options->direction;
 	hook->link_fd = -1;
-	error = hook_attach_any(options, hook);
-	if (error < 0) {
-		hook_free(hook);
-		return error;
+	if (!options->without_tcx) {
+		hook->link_fd = bpf_link_create(options->program_fd, (int)options->ifindex,
+						tcx_type(options->direction), &link_options);
+		r = hook->link_fd < 0 ? -errno : 0;
 	}
-	*ret_hook = hook;
+	/* A kernel without TCX does not know the number and says -EINVAL. With these three, clsact would fail
+	 * too. */
+	if (r < 0 && r != -ENODEV && r != -EPERM && r != -ENOMEM) {
+		snprintf(hook->reason, sizeof(hook->reason), "no TCX on this kernel (%s)", strerror(-r));
+		r = clsact_attach(options->ifindex, options->direction == HOOK_INGRESS, options->program_fd,
+				  &hook->clsact);
+	}
+	if (r < 0)
+		return r;
+	*ret_hook = TAKE_PTR(hook);
 	return 0;
 }
 
@@ -121,11 +108,11 @@ bool hook_is_attached(const struct hook *hook)
 
 	if (hook->clsact)
 		return clsact_is_attached(hook->clsact);
-	/* The member tcx lies where xdp does: its index is 0 once the interface is gone. */
+	/* The member tcx lies where xdp does. Its index is 0 once the interface is gone. */
 	return link_get_info(hook, &info) == 0 && info.xdp.ifindex == hook->ifindex;
 }
 
-/* Whether a TCX program that is not ours comes first. */
+/* Whether another TCX program comes first. */
 static bool has_tcx_ahead(const struct hook *hook)
 {
 	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Which interfaces can be counted, and where a packet's IP header lies on them. */
+/* Over rtnetlink, with a socket for each request: these are rare. */
 
 #include "daemon/device/interface.h"
 
@@ -11,54 +11,49 @@
 
 #define ETHERNET_HEADER 14
 
-/* Values newer than some headers. */
-enum { TYPE_NONE = 0xfffe, TYPE_RAWIP = 519 };
+/* Newer than some headers. */
+enum { LINK_RAWIP = 519, LINK_NONE = 0xfffe };
 
-static int interface_l2_length(unsigned int type, unsigned int *ret_length)
+static int get_link(const char *name, unsigned int index, struct rtnl_link *ret_link)
 {
-	switch (type) {
-	case TYPE_NONE:
-	case TYPE_RAWIP:
-	case ARPHRD_PPP:
-		*ret_length = 0;
-		return 0;
-	case ARPHRD_ETHER:
-	case ARPHRD_LOOPBACK:
-		*ret_length = ETHERNET_HEADER;
-		return 0;
-	}
-	return -EOPNOTSUPP;
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	int r = rtnl_new(&rtnl);
+
+	return r < 0 ? r : rtnl_get_link(rtnl, name, index, ret_link);
 }
 
 int interface_find(const char *name, struct interface *ret_interface)
 {
-	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
-	unsigned int l2_length = 0;
+	unsigned int l2_length;
 	struct rtnl_link link;
-	int error;
+	int r = get_link(name, 0, &link);
 
-	error = rtnl_new(&rtnl);
-	if (error == 0)
-		error = rtnl_get_link(rtnl, name, 0, &link);
-	if (error == 0)
-		error = interface_l2_length(link.type, &l2_length);
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
+	switch (link.type) {
+	case LINK_NONE:
+	case LINK_RAWIP:
+	case ARPHRD_PPP:
+		l2_length = 0;
+		break;
+	case ARPHRD_ETHER:
+	case ARPHRD_LOOPBACK:
+		l2_length = ETHERNET_HEADER;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
 	*ret_interface = (struct interface){.index = link.index, .l2_length = l2_length};
 	return 0;
 }
 
 int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx)
 {
-	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
 	struct rtnl_link link;
-	int error;
+	int r = get_link(NULL, index, &link);
 
-	error = rtnl_new(&rtnl);
-	if (error == 0)
-		error = rtnl_get_link(rtnl, NULL, index, &link);
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
 	*ret_rx = link.rx_dropped;
 	*ret_tx = link.tx_dropped;
 	return 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What the sources ask the kernel about a network interface, in the network namespace they run in. */
+/* What the sources ask the kernel about a network interface of the current network namespace: whether its
+ * packets can be counted, where their IP header lies, and how many it dropped. */
 
 #include <stdint.h>
 
@@ -11,10 +12,10 @@ struct interface {
 };
 
 /*
- * 0; -ENODEV when there is no such interface; -EOPNOTSUPP when its packets have a link-layer header that is
- * neither none nor Ethernet; another -errno.
+ * 0; -ENODEV: no such interface; -EOPNOTSUPP: its link layer is neither raw IP nor Ethernet; or another
+ * -errno.
  */
 int interface_find(const char *name, struct interface *ret_interface);
 
-/* Packets that the interface itself has dropped since it was made. 0, -ENODEV or another -errno. */
+/* Packets that the interface has dropped since it was made. 0, -ENODEV or another -errno. */
 int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx);

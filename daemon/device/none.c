@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The device that counts nothing: what stands in place of a device that is not configured. */
+/* The device that counts nothing, in place of one that is not configured. */
 
 #include "daemon/device/device.h"
 

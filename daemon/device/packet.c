@@ -1,31 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The tun source `packet`: what eBPF counts in the kernel, counted in user space, where eBPF is not
- * permitted. One packet socket for each direction, so that the kernel's number of dropped packets belongs to
- * one, and one thread that reads both and counts. An extraction waits for the thread to have read what was
- * captured before it.
+ * The tun source `packet`: counts in user space what eBPF counts in the kernel, where eBPF is not permitted.
+ * One packet socket for each direction, so that each has its own number of dropped packets, and one thread
+ * that reads both and counts. An extraction waits until the thread has read what was captured before.
  */
 
 #include "common/cleanup.h"
+#include "common/thread.h"
+#include "common/time_text.h"
 #include "daemon/device/device.h"
 #include "daemon/device/flow_counter.h"
 #include "daemon/device/interface.h"
 #include "daemon/device/packet_socket.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#define SOCKETS	     2
-#define WAIT_SECONDS 1 /* for the thread, before an extraction goes without the last packets */
+#define SOCKETS	 2
+#define WAIT_MAX NSEC_PER_SEC /* for the thread, until an extraction does without the last packets */
 
 struct packet_source {
 	struct device device;
@@ -35,9 +33,9 @@ struct packet_source {
 	pthread_t thread;
 	int stop_fd; /* tells the thread to end */
 
-	pthread_mutex_t lock;		       /* for all below */
+	pthread_mutex_t lock;		       /* for the rest */
 	pthread_cond_t read;		       /* the thread has read a block */
-	struct packet_socket sockets[SOCKETS]; /* fd and ring are the thread's too, while it runs */
+	struct packet_socket sockets[SOCKETS]; /* while it runs, the thread uses fd and ring too */
 	struct flow_counter table;
 	struct counts totals;
 	struct counts overflow;
@@ -67,19 +65,6 @@ static void packet_take(const struct decode_input *input, void *userdata)
 		counts_add(&source->overflow, &counts);
 }
 
-/* One block at a time under the lock, so that an extraction need not wait long for it. */
-static void packet_read_socket(struct packet_source *source, struct packet_socket *packet)
-{
-	bool more = true;
-
-	while (more) {
-		pthread_mutex_lock(&source->lock);
-		more = packet_socket_read(packet, packet_take, source);
-		pthread_cond_broadcast(&source->read);
-		pthread_mutex_unlock(&source->lock);
-	}
-}
-
 static void *packet_run(void *userdata)
 {
 	struct packet_source *source = userdata;
@@ -92,35 +77,25 @@ static void *packet_run(void *userdata)
 		if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
 			return NULL;
 		for (size_t i = 0; i < SOCKETS; i++) {
+			bool more = true;
 			int error;
 			socklen_t length = sizeof(error);
 
-			/* An interface that goes down or away is told once; it may come up again. */
+			/* The kernel reports once that the interface is down or gone; it may come up again.
+			 */
 			if (polls[i].revents & POLLERR)
 				getsockopt(polls[i].fd, SOL_SOCKET, SO_ERROR, &error, &length);
-			packet_read_socket(source, &source->sockets[i]);
+			/* One block at a time under the lock, so that an extraction need not wait long. */
+			while (more) {
+				pthread_mutex_lock(&source->lock);
+				more = packet_socket_read(&source->sockets[i], packet_take, source);
+				pthread_cond_broadcast(&source->read);
+				pthread_mutex_unlock(&source->lock);
+			}
 		}
 		if (polls[SOCKETS].revents)
 			return NULL;
 	}
-}
-
-/* With no signal of the daemon's. */
-static int packet_start_thread(struct packet_source *source)
-{
-	sigset_t all, before;
-	int error;
-
-	source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (source->stop_fd < 0)
-		return -errno;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&source->thread, NULL, packet_run, source);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error < 0)
-		source->stop_fd = safe_close(source->stop_fd);
-	return error;
 }
 
 static void packet_close_sockets(struct packet_source *source)
@@ -132,12 +107,12 @@ static void packet_close_sockets(struct packet_source *source)
 static int packet_open_sockets(struct packet_source *source)
 {
 	for (size_t i = 0; i < SOCKETS; i++) {
-		int error = packet_socket_open(&source->sockets[i], source->interface.index,
-					       source->interface.l2_length, i == 0);
+		int r = packet_socket_open(&source->sockets[i], source->interface.index,
+					   source->interface.l2_length, i == 0);
 
-		if (error < 0) {
+		if (r < 0) {
 			packet_close_sockets(source);
-			return error;
+			return r;
 		}
 	}
 	return 0;
@@ -145,14 +120,17 @@ static int packet_open_sockets(struct packet_source *source)
 
 static int packet_start(struct packet_source *source)
 {
-	int error = packet_open_sockets(source);
+	int r = packet_open_sockets(source);
 
-	if (error < 0)
-		return error;
-	error = packet_start_thread(source);
-	if (error < 0)
+	if (r < 0)
+		return r;
+	source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = source->stop_fd < 0 ? -errno : thread_start(&source->thread, "packet", 0, packet_run, source);
+	if (r < 0) {
+		source->stop_fd = safe_close(source->stop_fd);
 		packet_close_sockets(source);
-	return error;
+	}
+	return r;
 }
 
 static void packet_end_thread(struct packet_source *source)
@@ -166,51 +144,44 @@ static void packet_end_thread(struct packet_source *source)
 	source->stop_fd = safe_close(source->stop_fd);
 }
 
-/* Adds what the kernel dropped to the totals and to the overflow, in packets. Under the lock. */
-static int packet_update(struct packet_source *source, struct packet_socket *packet)
-{
-	uint64_t before = packet->dropped;
-	struct counts counts = {};
-	int error = packet_socket_update(packet);
-
-	if (error < 0)
-		return error;
-	if (packet->received)
-		counts.rx_packets = packet->dropped - before;
-	else
-		counts.tx_packets = packet->dropped - before;
-	counts_add(&source->totals, &counts);
-	counts_add(&source->overflow, &counts);
-	return 0;
-}
-
-/* Waits until all that was captured up to now is counted. Under the lock. */
+/*
+ * Adds what the kernel dropped to the totals and to the overflow, in packets, and waits until all that was
+ * captured up to now is counted. Under the lock.
+ */
 static int packet_catch_up(struct packet_source *source)
 {
-	struct timespec limit;
-	int error = 0;
+	int64_t limit = thread_now() + WAIT_MAX;
 
-	clock_gettime(CLOCK_MONOTONIC, &limit);
-	limit.tv_sec += WAIT_SECONDS;
-	for (size_t i = 0; i < SOCKETS && error == 0; i++)
-		error = packet_update(source, &source->sockets[i]);
-	for (size_t i = 0; i < SOCKETS && error == 0; i++)
-		while (source->sockets[i].read < source->sockets[i].captured && error == 0)
-			error = -pthread_cond_timedwait(&source->read, &source->lock, &limit);
-	return error;
+	for (size_t i = 0; i < SOCKETS; i++) {
+		struct packet_socket *packet = &source->sockets[i];
+		uint64_t before = packet->dropped;
+		struct counts dropped = {};
+		int r = packet_socket_update(packet);
+
+		if (r < 0)
+			return r;
+		*(packet->received ? &dropped.rx_packets : &dropped.tx_packets) = packet->dropped - before;
+		counts_add(&source->totals, &dropped);
+		counts_add(&source->overflow, &dropped);
+	}
+	for (size_t i = 0; i < SOCKETS; i++)
+		while (source->sockets[i].read < source->sockets[i].captured)
+			if (!thread_wait_until(&source->read, &source->lock, limit))
+				return -ETIMEDOUT;
+	return 0;
 }
 
 static int packet_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct packet_source *source = PACKET(device);
-	int error = 0;
+	int r = 0;
 
 	if (device->enabled == enabled)
 		return 0;
 	if (enabled) {
-		error = packet_start(source);
-		if (error < 0)
-			return error;
+		r = packet_start(source);
+		if (r < 0)
+			return r;
 	} else {
 		for (size_t i = 0; i < SOCKETS; i++)
 			packet_socket_stop(&source->sockets[i]);
@@ -224,37 +195,31 @@ static int packet_set_statistics_enabled(struct device *device, bool enabled)
 	return 0;
 }
 
-static bool packet_is_in_place(const struct packet_source *source)
-{
-	bool in_place = true;
-
-	for (size_t i = 0; i < SOCKETS; i++)
-		in_place = in_place && packet_socket_is_bound(&source->sockets[i], source->interface.index);
-	return in_place;
-}
-
 static int packet_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct packet_source *source = PACKET(device);
 	struct extraction extraction = {.has_totals = true, .packets_only = true};
-	int error = 0;
+	int r = 0;
 
 	pthread_mutex_lock(&source->lock);
 	if (device->enabled)
-		error = packet_catch_up(source);
+		r = packet_catch_up(source);
 	flow_counter_take(&source->table, &extraction.flows);
 	extraction.totals = source->totals;
 	extraction.overflow = source->overflow;
 	extraction.inexact = source->inexact;
 	source->totals = source->overflow = source->inexact = (struct counts){};
 	pthread_mutex_unlock(&source->lock);
-	/* Packets that are late are counted in the next window. */
-	if (error < 0)
+	/* Late packets are counted in the next window. */
+	if (r < 0)
 		extraction.errors++;
 	*ret_extraction = extraction;
-	if (error < 0)
-		return error;
-	return device->enabled && !packet_is_in_place(source) ? -ENODEV : 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < SOCKETS && device->enabled; i++)
+		if (!packet_socket_is_bound(&source->sockets[i], source->interface.index))
+			return -ENODEV;
+	return 0;
 }
 
 static void packet_get_info(struct device *device, struct device_info *ret_info)
@@ -299,8 +264,7 @@ static int packet_make(const struct device_options *options, struct device **ret
 {
 	_cleanup_(packet_freep) struct device *device = NULL;
 	struct packet_source *source = calloc(1, sizeof(*source));
-	pthread_condattr_t monotonic;
-	int error;
+	int r;
 
 	if (!source)
 		return -ENOMEM;
@@ -311,48 +275,44 @@ static int packet_make(const struct device_options *options, struct device **ret
 	for (size_t i = 0; i < SOCKETS; i++)
 		source->sockets[i].fd = -1;
 	pthread_mutex_init(&source->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&source->read, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	r = thread_condition_init(&source->read);
+	if (r < 0)
+		return r;
 	source->name = strdup(options->interface);
 	if (!source->name)
 		return -ENOMEM;
-	error = flow_counter_init(&source->table, options->max_flows);
-	if (error == 0)
-		error = interface_find(options->interface, &source->interface);
-	/* Whether it is permitted is found out now, not when counting is to start. */
-	if (error == 0)
-		error = packet_open_sockets(source);
-	if (error < 0)
-		return error;
+	r = flow_counter_init(&source->table, options->max_flows);
+	if (r == 0)
+		r = interface_find(options->interface, &source->interface);
+	/* Fail now, not when counting starts, if it is not permitted. */
+	if (r == 0)
+		r = packet_open_sockets(source);
+	if (r < 0)
+		return r;
 	packet_close_sockets(source);
 	*ret_device = TAKE_PTR(device);
 	return 0;
 }
 
-static const char *packet_explain(int error)
+static const char *packet_explain(int r)
 {
-	switch (error) {
+	switch (r) {
 	case -EPERM:
 	case -EACCES:
-		return "no permission for packet sockets (CAP_NET_RAW is needed)";
+		return "packet sockets need CAP_NET_RAW";
 	case -ENOMEM:
 		return "not enough memory for the rings";
 	case -ENODEV:
 		return "no such interface";
 	case -EOPNOTSUPP:
-		return "this kind of interface has a link-layer header that is neither none nor Ethernet";
+		return "the interface's link layer is neither raw IP nor Ethernet";
 	}
-	return "the kernel refuses the packet sockets";
+	return "the kernel rejected the packet sockets";
 }
 
 int device_packet_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
 {
-	int error = options->interface ? packet_make(options, ret_device) : -EINVAL;
+	int r = options->interface ? packet_make(options, ret_device) : -EINVAL;
 
-	if (error < 0 && ret_reason &&
-	    asprintf(ret_reason, "%s: %s", packet_explain(error), strerror(-error)) < 0)
-		*ret_reason = NULL;
-	return error;
+	return device_explain(r, packet_explain(r), ret_reason);
 }

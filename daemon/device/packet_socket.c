@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The ring of one packet socket. Opened so that no foreign packet slips in: a socket of protocol 0 captures
- * nothing; it gets its filter and ring, and only then the interface and the protocol. The filter lets one
- * direction pass, and of each packet no more than what the decoder looks at.
+ * The ring of one packet socket. It is opened such that no foreign packet gets in: a socket of protocol 0
+ * captures nothing; it gets its filter and ring first, and then the interface and the protocol. The filter
+ * passes one direction, and of each packet only what the decoder reads.
  */
 
 #include "daemon/device/packet_socket.h"
@@ -22,7 +22,7 @@
 
 #define BLOCK_SIZE   (512U * 1024)
 #define BLOCKS	     (PACKET_SOCKET_RING / BLOCK_SIZE)
-#define FRAME_SIZE   2048 /* blocks are divided as needed; the kernel wants a number all the same */
+#define FRAME_SIZE   2048 /* the kernel requires a number, though it divides blocks as needed */
 #define RETIRE_MS    20
 #define SHORT_LENGTH 192 /* Ethernet with a tag, IPv4 and TCP with all their options, and some */
 #define FULL_LENGTH  0x40000
@@ -30,11 +30,11 @@
 /* linux/virtio_net.h of newer kernels. */
 #define GSO_UDP_L4 5
 
-/* Of an IPv6 packet with extension headers, or behind a tag, all is wanted, of others the beginning. */
+/* IPv6 packets with extension headers and tagged ones are captured whole, of others the beginning. */
 static int packet_socket_filter(const struct packet_socket *packet)
 {
 	const unsigned int ip = packet->l2_length;
-	/* Jumps count from the next instruction on; "none" is the last, "all" the one before. */
+	/* Jumps count from the next instruction on. The last three are: the beginning, all, nothing. */
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, packet->received ? 17 : 0,
@@ -97,20 +97,20 @@ static int packet_socket_bind(const struct packet_socket *packet, unsigned int i
 int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
 		       bool received)
 {
-	int error;
+	int r;
 
 	*packet = (struct packet_socket){.l2_length = l2_length, .received = received};
 	packet->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (packet->fd < 0)
 		return -errno;
-	error = packet_socket_filter(packet);
-	if (error == 0)
-		error = packet_socket_make_ring(packet);
-	if (error == 0)
-		error = packet_socket_bind(packet, ifindex, ETH_P_ALL);
-	if (error < 0)
+	r = packet_socket_filter(packet);
+	if (r == 0)
+		r = packet_socket_make_ring(packet);
+	if (r == 0)
+		r = packet_socket_bind(packet, ifindex, ETH_P_ALL);
+	if (r < 0)
 		packet_socket_close(packet);
-	return error;
+	return r;
 }
 
 void packet_socket_close(struct packet_socket *packet)
@@ -123,8 +123,7 @@ void packet_socket_close(struct packet_socket *packet)
 
 int packet_socket_stop(struct packet_socket *packet)
 {
-	/* The filter says it for certain; unbinding spares the kernel the work, and fails with
-	 * the interface. */
+	/* The filter is certain; unbinding spares the kernel the work, but fails without the interface. */
 	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
 	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
 
@@ -139,7 +138,7 @@ int packet_socket_update(struct packet_socket *packet)
 	struct tpacket_stats_v3 statistics = {};
 	socklen_t length = sizeof(statistics);
 
-	/* Reading them sets them to zero; tp_packets has the dropped ones in it. */
+	/* Reading them sets them to zero; tp_packets includes the dropped ones. */
 	if (getsockopt(packet->fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &length))
 		return -errno;
 	packet->captured += statistics.tp_packets - statistics.tp_drops;
@@ -161,30 +160,24 @@ static unsigned int read_type(const uint8_t *type)
 	return (unsigned int)type[0] << 8 | type[1];
 }
 
-static bool is_ip(const uint8_t *type)
-{
-	return read_type(type) == ETH_P_IP || read_type(type) == ETH_P_IPV6;
-}
-
-static bool is_tag(const uint8_t *type)
-{
-	return read_type(type) == ETH_P_8021Q || read_type(type) == ETH_P_8021AD;
-}
-
-/* From the frame in the ring to what the decoder takes. */
+/* Makes the decoder's input of a frame in the ring. */
 static void frame_read(const struct packet_socket *packet, const struct tpacket3_hdr *frame,
 		       struct decode_input *ret_input)
 {
 	const uint8_t *data = (const uint8_t *)frame + frame->tp_mac;
 	size_t skipped = packet->l2_length, captured = frame->tp_snaplen, length = frame->tp_len;
 	struct virtio_net_hdr header;
+	unsigned int type;
 	bool ip = true;
 
 	if (skipped > 0 && captured >= skipped) {
+		type = read_type(data + 12);
 		/* A tag that the kernel left in the frame: the second of two. */
-		if (captured >= skipped + 4 && is_tag(data + 12))
+		if ((type == ETH_P_8021Q || type == ETH_P_8021AD) && captured >= skipped + 4) {
 			skipped += 4;
-		ip = is_ip(data + skipped - 2);
+			type = read_type(data + 16);
+		}
+		ip = type == ETH_P_IP || type == ETH_P_IPV6;
 	}
 	skipped = MIN(skipped, MIN(captured, length));
 	*ret_input = (struct decode_input){
@@ -201,7 +194,7 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 	ret_input->gso_tcp =
 		header.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 || header.gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
 	ret_input->gso_udp = header.gso_type == GSO_UDP_L4;
-	/* A checksum that is still to be made begins at the innermost transport header. */
+	/* A checksum that is not made yet begins at the innermost transport header. */
 	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM && header.csum_start > skipped)
 		ret_input->inner = (uint16_t)(header.csum_start - skipped);
 }
@@ -220,8 +213,8 @@ bool packet_socket_read(struct packet_socket *packet,
 		struct decode_input input;
 
 		next += frame->tp_next_offset;
-		/* A large segment of a kind that has no number here: a frame that the kernel left as it was,
-		 * and counted as dropped. */
+		/* A large segment of a kind that the header has no number for: the kernel left the frame as
+		 * it was, and counted it as dropped. */
 		if (!(frame->tp_status & TP_STATUS_USER))
 			continue;
 		frame_read(packet, frame, &input);

@@ -3,7 +3,7 @@
 
 /*
  * A packet socket that captures one direction of an interface into a ring (TPACKET_V3; the kernel's
- * Documentation/networking/packet_mmap.rst), with what a large segment says of itself.
+ * Documentation/networking/packet_mmap.rst), with the kernel's description of large segments.
  */
 
 #include "daemon/device/decode.h"
@@ -16,7 +16,7 @@ struct packet_socket {
 	uint8_t *ring;
 	unsigned int block; /* the next one to be read */
 	unsigned int l2_length;
-	bool received;	   /* the direction: what comes in; else what goes out */
+	bool received;	   /* the direction: incoming; else outgoing */
 	uint64_t captured; /* packets put into the ring, as of the last packet_socket_update() */
 	uint64_t dropped;  /* packets that found no room in it, likewise */
 	uint64_t read;	   /* packets read from it */
@@ -24,25 +24,25 @@ struct packet_socket {
 
 #define PACKET_SOCKET_RING (8U * 1024 * 1024) /* bytes */
 
-/* Captures from now on. 0; -EPERM; -ENODEV; another -errno. */
+/* Captures from now on. 0; -EPERM; -ENODEV; or another -errno. */
 int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
 		       bool received);
-/* Accepts a socket that was not opened but whose fd is -1. */
+/* Accepts a socket that was never opened, if its fd is -1. */
 void packet_socket_close(struct packet_socket *packet);
 
-/* Whether it still captures this interface: not once that has left the namespace, even if it has
- * come back. */
+/* Whether it still captures this interface: no longer once the interface has left the namespace, even if it
+ * has come back. */
 bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex);
 
-/* Captures no more; what is in the ring stays there. */
+/* Stops capturing; what is in the ring stays there. */
 int packet_socket_stop(struct packet_socket *packet);
 
 /* Brings `captured` and `dropped` up to this moment. 0 or -errno. */
 int packet_socket_update(struct packet_socket *packet);
 
 /*
- * Hands over the packets of one filled block, and gives the block back. False when none is filled. The
- * kernel fills a block up, or closes it after some 20 ms.
+ * Hands over the packets of one full block, and gives the block back. False when none is full. The kernel
+ * fills a block, or closes it after some 20 ms.
  */
 bool packet_socket_read(struct packet_socket *packet,
 			void (*take)(const struct decode_input *input, void *userdata), void *userdata);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The source `stats`: a userspace VPN that counts for itself and offers its counts on a Unix socket, by
- * Varlink. Whatever it does costs its counts of that window and no more: every wait has an end, a connection
- * that is out of step is closed, and the next operation makes a new one. When nobody listens any more, the
- * device is gone.
+ * Varlink. If it misbehaves, its counts of that window are lost, and nothing else: every wait has a limit, a
+ * connection that is out of step is closed, and the next operation makes a new one. When nobody listens any
+ * more, the device is gone.
  */
 
 #include "common/time_text.h"
@@ -12,14 +12,13 @@
 #include "daemon/device/stats_reply.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define INTERFACE  "org.netlogd.device"
-#define CALL_MS	   1000		      /* one answer, and silence within one */
-#define EXTRACT_NS (2 * NSEC_PER_SEC) /* all parts of one */
-/* The answer to SetStatisticsEnabled, which holds nothing. */
+#define CALL_MS	   1000		      /* for a reply, and for silence within one */
+#define EXTRACT_NS (2 * NSEC_PER_SEC) /* for all parts of a reply */
+/* Bytes of the reply to SetStatisticsEnabled, which holds nothing. */
 #define REPLY_MAX (64 * 1024)
 
 struct stats {
@@ -59,7 +58,7 @@ static int connect_client(struct stats *stats)
 	return r;
 }
 
-static int tell_enabled(struct stats *stats, bool enabled)
+static int send_enabled(struct stats *stats, bool enabled)
 {
 	_cleanup_free_ char *error = NULL;
 	json_t *reply = NULL;
@@ -74,15 +73,12 @@ static int tell_enabled(struct stats *stats, bool enabled)
 	return r;
 }
 
-/* A VPN that was restarted does not know that it is to count. One that is not there is waited for. */
-static int ensure_connected(struct stats *stats)
+/* A new connection to a VPN that may not know yet that it is to count. */
+static int start_counting(struct stats *stats)
 {
-	int r;
+	int r = connect_client(stats);
 
-	if (stats->client)
-		return 0;
-	r = connect_client(stats);
-	return r < 0 ? r : tell_enabled(stats, stats->device.enabled);
+	return r < 0 ? r : send_enabled(stats, true);
 }
 
 static int stats_set_statistics_enabled(struct device *device, bool enabled)
@@ -93,17 +89,15 @@ static int stats_set_statistics_enabled(struct device *device, bool enabled)
 	if (device->enabled == enabled)
 		return 0;
 	if (!enabled) {
-		/* It counts no more for us, whether it hears so or not. */
+		/* It no longer counts for us, whether it receives this or not. */
 		device->enabled = false;
-		if (stats->client && tell_enabled(stats, false) < 0)
+		if (stats->client && send_enabled(stats, false) < 0)
 			++stats->errors;
 		return 0;
 	}
-	/* It may have gone since it was last asked: then a new connection is tried, once. */
-	if (!stats->client || tell_enabled(stats, true) < 0) {
-		r = connect_client(stats);
-		if (r == 0)
-			r = tell_enabled(stats, true);
+	/* The VPN may have gone since the last call: then try one new connection. */
+	if (!stats->client || send_enabled(stats, true) < 0) {
+		r = start_counting(stats);
 		if (r < 0)
 			return r;
 	}
@@ -137,13 +131,13 @@ static int stats_extract_statistics(struct device *device, struct extraction *re
 	struct extraction extraction = {};
 	int r = 0;
 
-	/* After "stop" what it still holds is asked for, but nobody is called back for it. */
-	if (device->enabled)
-		r = ensure_connected(stats);
+	/* Once disabled, this asks for the last counts, but does not reconnect for them. */
+	if (device->enabled && !stats->client)
+		r = start_counting(stats);
 	if (r == 0 && stats->client)
 		r = receive_parts(stats, &extraction);
 	if (r < 0) {
-		/* What it said before it failed is of unknown worth. */
+		/* What came before the failure cannot be trusted. */
 		extraction_deinit(&extraction);
 		disconnect(stats);
 		++stats->errors;
@@ -200,12 +194,9 @@ int device_stats_new(const struct device_options *options, struct device **ret_d
 {
 	int r = options->stats_socket ? stats_make(options, ret_device) : -EINVAL;
 
-	if (r < 0 && ret_reason &&
-	    asprintf(ret_reason, "%s: %s",
-		     r == -EINVAL   ? "no stats-socket is configured"
-		     : r == -ENODEV ? "nobody listens on the stats socket"
-				    : "the stats socket can't be connected to",
-		     strerror(-r)) < 0)
-		*ret_reason = NULL;
-	return r;
+	return device_explain(r,
+			      r == -EINVAL   ? "no stats-socket is configured"
+			      : r == -ENODEV ? "nobody listens on the stats socket"
+					     : "cannot connect to the stats socket",
+			      ret_reason);
 }

@@ -3,7 +3,7 @@
 
 /*
  * What a userspace VPN hands over on its stats socket (control/org.netlogd.device.varlink), checked as it
- * comes. Neither a reply nor its list is ever held as a whole: what a VPN sends takes no more memory than
+ * arrives. No reply and no list is ever held as a whole: whatever a VPN sends takes at most the memory of
  * max_flows entries and a few pieces of STATS_REPLY_PIECE_MAX bytes.
  */
 
@@ -14,27 +14,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of one entry, and of all of one part without its entries. A usual entry has a hundred. */
+/* Bytes of one entry, and of one part without its entries. A usual entry has a hundred. */
 #define STATS_REPLY_PIECE_MAX (64 * 1024)
 /* Bytes of all parts of a reply: two million entries. */
 #define STATS_REPLY_MAX (256 * 1024 * 1024)
 
-/* How far a JSON text has been gone through, byte by byte. */
+/* The state of a walk through a JSON text, byte by byte. */
 struct stats_reply_nesting {
-	unsigned int depth; /* brackets that are open */
+	unsigned int depth; /* open brackets */
 	bool in_string;
-	bool escaped; /* behind a backslash */
+	bool escaped; /* after a backslash */
 };
 
 enum stats_reply_place {
 	STATS_REPLY_FRAME,  /* outside the list */
-	STATS_REPLY_FIRST,  /* behind the list's opening bracket */
+	STATS_REPLY_FIRST,  /* after the list's opening bracket */
 	STATS_REPLY_ENTRY,  /* in an entry */
-	STATS_REPLY_BEHIND, /* behind an entry */
-	STATS_REPLY_NEXT,   /* behind a comma */
+	STATS_REPLY_BEHIND, /* after an entry */
+	STATS_REPLY_NEXT,   /* after a comma */
 };
 
-/* One reply on its way. Zero-initialised, with the first two members set, it waits for its first byte. */
+/* A reply that is arriving. Set the first two members, and zero the rest. */
 struct stats_reply {
 	struct extraction *extraction;
 	uint32_t max_flows;
@@ -43,9 +43,9 @@ struct stats_reply {
 	struct buffer frame; /* the part without the entries of its list */
 	struct stats_reply_nesting in_frame;
 	bool in_parameters;
-	struct buffer entry; /* the beginning of one whose end has not come */
+	struct buffer entry; /* the beginning of an entry that is not complete yet */
 	struct stats_reply_nesting in_entry;
-	uint64_t length; /* of all that has come */
+	uint64_t length; /* of all so far */
 	bool ended;
 };
 
@@ -53,9 +53,9 @@ void stats_reply_deinit(struct stats_reply *reply);
 #define _cleanup_stats_reply_ _cleanup_(stats_reply_deinit)
 
 /*
- * Takes the next bytes, however they were cut, and adds the connections to the extraction, all to its totals:
- * at most max_flows become entries, the rest goes to overflow. 1 when the last part has ended; 0 while more
- * is to come; -ENOMEM, -EREMOTEIO for an error reply, -EMSGSIZE beyond the bounds above, -EBADMSG when any of
- * it is nonsense, or something follows its end. After an error nothing in the extraction is of known worth.
+ * Takes the next bytes, wherever they were split, and adds the connections to the extraction: all to its
+ * totals, max_flows at most to its entries, the rest to its overflow. 1 after the end of the last part; 0
+ * before; -ENOMEM; -EREMOTEIO for an error reply; -EMSGSIZE beyond the limits above; -EBADMSG when any of it
+ * is invalid, or something follows its end. After an error the extraction cannot be trusted.
  */
 int stats_reply_feed(struct stats_reply *reply, const char *data, size_t n);

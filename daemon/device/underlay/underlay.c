@@ -8,7 +8,7 @@
 #include "daemon/bpf/physical.skel.h"
 #include "daemon/bpf/physical_maps.h"
 #include "daemon/device/epoch.h"
-#include "daemon/device/tun_drain.h"
+#include "daemon/device/map_memory.h"
 #include "daemon/device/underlay/attachments.h"
 #include "daemon/device/underlay/owners.h"
 #include "daemon/net/changes.h"

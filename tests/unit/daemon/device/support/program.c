@@ -20,7 +20,7 @@
 
 struct program {
 	struct tun *skeleton;
-	struct tun_maps maps;
+	struct tun_drain drain;
 	struct epoch *epoch;
 };
 
@@ -46,7 +46,7 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		return error < 0 ? error : -errno;
 	}
 	program->skeleton->rodata->l2_length = ETHERNET_HEADER;
-	error = tun_maps_prepare(program->skeleton, max_flows);
+	error = tun_drain_prepare(program->skeleton, max_flows);
 	if (error == 0)
 		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
 	if (error == 0)
@@ -55,7 +55,7 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		program_free(program);
 		return error;
 	}
-	program->maps = tun_maps_of(program->skeleton);
+	tun_drain_init(&program->drain, program->skeleton);
 	*ret_program = program;
 	return 0;
 }
@@ -124,7 +124,7 @@ int program_extract(struct program *program, bool running, struct program_counts
 	epoch_flip(program->epoch);
 	error = running ? epoch_wait(program->epoch) : 0;
 	if (error == 0)
-		error = tun_drain(&program->maps, epoch_old_side(program->epoch), &extraction);
+		error = tun_drain_side(&program->drain, epoch_old_side(program->epoch), &extraction);
 	if (error < 0) {
 		extraction_deinit(&extraction);
 		return error;
@@ -136,12 +136,12 @@ int program_extract(struct program *program, bool running, struct program_counts
 int program_extract_failing(struct program *program, struct program_counts *ret_counts)
 {
 	struct extraction extraction = {};
-	int slots = program->maps.slots, error;
+	int slots = program->drain.slots, error;
 
 	epoch_flip(program->epoch);
-	program->maps.slots = -1;
-	error = tun_drain(&program->maps, epoch_old_side(program->epoch), &extraction);
-	program->maps.slots = slots;
+	program->drain.slots = -1;
+	error = tun_drain_side(&program->drain, epoch_old_side(program->epoch), &extraction);
+	program->drain.slots = slots;
 	*ret_counts = counts_of(&extraction);
 	return error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The two arrays that tun_drain() maps are files in memory; the calls that it makes to the kernel for
+ * The two arrays that tun_drain_side() maps are files in memory; the calls that it makes to the kernel for
  * the others are replaced, here, for the programs that link this.
  */
 
@@ -27,7 +27,7 @@ __thread uint32_t user_cpu;
 static __thread unsigned int last_side;
 
 static struct {
-	struct tun_maps maps;
+	struct tun_drain drain;
 	struct flow_entry *entries;
 	size_t entries_size;
 	struct flow_line *slots;
@@ -54,7 +54,7 @@ void *user_map_lookup(const void *map, const void *key)
 	uint32_t at = *(const uint32_t *)key;
 
 	if (map == user_tun_maps[USER_ENTRIES])
-		return at < FLOW_SIDES * user.maps.capacity ? &user.entries[at] : NULL;
+		return at < FLOW_SIDES * user.drain.capacity ? &user.entries[at] : NULL;
 	if (map == user_tun_maps[USER_SLOTS])
 		return at < user.slots_size / sizeof(*user.slots) ? &user.slots[at] : NULL;
 	if (map == user_tun_maps[USER_EPOCH])
@@ -73,7 +73,7 @@ unsigned int user_maps_last_side(void)
 	return last_side;
 }
 
-/* --- the kernel's side, for tun_maps.c --- */
+/* --- the kernel's side, for tun_drain.c --- */
 
 static bool refused(void)
 {
@@ -112,7 +112,7 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	else if (fd == TOTALS_FD)
 		for (size_t cpu = 0; cpu < USER_CPUS; cpu++)
 			user.totals[cpu][at] = ((const struct flow_totals *)value)[cpu];
-	else if (fd == user.maps.slots)
+	else if (fd == user.drain.slots)
 		memcpy(&user.slots[at], value, sizeof(user.slots[at]));
 	else
 		must(false, "update of a map that is not updated");
@@ -143,7 +143,7 @@ void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 	struct user_settings settings;
 	struct tun *programs = tun__open();
 
-	must(programs && tun_maps_prepare(programs, max_entries) == 0, "tun_maps_prepare");
+	must(programs && tun_drain_prepare(programs, max_entries) == 0, "tun_drain_prepare");
 	settings = (struct user_settings){
 		.capacity = programs->rodata->flow_capacity,
 		.slot_bits = programs->rodata->flow_slot_bits,
@@ -154,14 +154,14 @@ void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 	       sizeof(settings.seeds));
 	user_tun_configure(&settings);
 	memset(&user, 0, sizeof(user));
-	user.maps = tun_maps_of(programs);
+	tun_drain_init(&user.drain, programs);
 	user.number_mask = (1U << settings.number_bits) - 1;
-	user.maps.fill = FILL_FD;
-	user.maps.totals = TOTALS_FD;
+	user.drain.fill = FILL_FD;
+	user.drain.totals = TOTALS_FD;
 	user.entries_size = bpf_map__max_entries(programs->maps.entries) * sizeof(*user.entries);
-	user.entries = make_memory(&user.maps.entries, user.entries_size);
+	user.entries = make_memory(&user.drain.entries, user.entries_size);
 	user.slots_size = bpf_map__max_entries(programs->maps.slots) * sizeof(*user.slots);
-	user.slots = make_memory(&user.maps.slots, user.slots_size);
+	user.slots = make_memory(&user.drain.slots, user.slots_size);
 	tun__destroy(programs);
 }
 
@@ -169,8 +169,8 @@ void user_maps_deinit(void)
 {
 	munmap(user.entries, user.entries_size);
 	munmap(user.slots, user.slots_size);
-	safe_close(user.maps.entries);
-	safe_close(user.maps.slots);
+	safe_close(user.drain.entries);
+	safe_close(user.drain.slots);
 }
 
 unsigned int user_maps_flip(void)
@@ -191,7 +191,7 @@ int user_maps_drain(unsigned int side, int fail_after, struct extraction *extrac
 	int r;
 
 	user.calls_left = fail_after < 0 ? -1 : fail_after;
-	r = tun_drain(&user.maps, side, extraction);
+	r = tun_drain_side(&user.drain, side, extraction);
 	user.calls_left = -1;
 	return r;
 }
@@ -224,8 +224,8 @@ bool user_maps_find_entry(const void *address, unsigned int *ret_side, uint32_t 
 	if (!find(address, user.entries, user.entries_size, &offset))
 		return false;
 	number = offset / sizeof(struct flow_entry);
-	*ret_side = number >= user.maps.capacity;
-	*ret_number = (uint32_t)(number % user.maps.capacity);
+	*ret_side = number >= user.drain.capacity;
+	*ret_number = (uint32_t)(number % user.drain.capacity);
 	*ret_offset = offset % sizeof(struct flow_entry);
 	return true;
 }

@@ -3,7 +3,7 @@
 
 /*
  * The tun programs and their table in user space, where threads stand for CPUs: the programs' own source
- * (user_tun.c) over maps that are memory, emptied by the daemon's own tun_drain(). So tests can look
+ * (user_tun.c) over maps that are memory, emptied by the daemon's own tun_drain_side(). So tests can look
  * into it at every step, and stop a CPU at any.
  */
 
@@ -59,7 +59,7 @@ void user_maps_deinit(void);
 unsigned int user_maps_flip(void);
 /* The side that programs use now. */
 unsigned int user_maps_side(void);
-/* tun_drain(). `fail_after`: that many calls to the kernel succeed, and the next one fails; negative:
+/* tun_drain_side(). `fail_after`: that many calls to the kernel succeed, and the next one fails; negative:
  * none does. */
 int user_maps_drain(unsigned int side, int fail_after, struct extraction *extraction);
 

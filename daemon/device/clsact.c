@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The filter is known as ours by its name, "netlogd:" and a token. The token also names a Unix socket in the
- * abstract namespace that the owner holds as long as it lives: so another instance sees, with no more
- * permission than it needs to attach, whether a filter's owner is alive or the filter is a leftover. (That
- * namespace is per network namespace, and so are filters: an interface that moves loses them.)
+ * Our filters have a name: "netlogd:" and a token. The token also names a Unix socket in the abstract
+ * namespace that the owner holds as long as it lives. So another instance can tell, with only the permissions
+ * it needs to attach, whether a filter's owner is alive or the filter is a leftover. (That namespace is per
+ * network namespace, and so are filters: an interface that moves loses them.)
  */
 
-#include "daemon/device/hook_clsact.h"
+#include "daemon/device/clsact.h"
 
 #include "common/cleanup.h"
 #include "daemon/net/netlink.h"
@@ -33,35 +33,35 @@
 #define NAME_PREFIX   "netlogd:"
 #define TOKEN_LENGTH  16 /* hexadecimal digits */
 #define NAME_MAX_SIZE 64
-#define MAX_PRIORITY  64  /* the first of these that is free of foreign kinds of filters; a bit each */
-#define MAX_FILTERS   256 /* of ours: of other instances, or left over */
+#define MAX_PRIORITY  64  /* a bit each; ours is the first without filters of other kinds */
+#define MAX_FILTERS   256 /* with our name: of other instances, or leftovers */
 
 struct clsact {
 	struct netlink *netlink;
 	unsigned int ifindex;
 	uint32_t parent;
 	uint32_t handle;
-	uint16_t priority; /* 0: no filter of ours is there */
+	uint16_t priority; /* 0: no filter yet */
 	char name[NAME_MAX_SIZE];
-	int owner_fd; /* the socket that says that the owner lives */
+	int owner_fd; /* the socket that shows that the owner is alive */
 	int table_fd;
 };
 
-/* A filter that has a name of ours. */
+/* A filter with a name like ours. */
 struct filter {
 	uint32_t handle;
 	uint16_t priority;
-	size_t place; /* how many filters, of whomever, run before it */
+	size_t place; /* how many filters of any kind run before it */
 	char name[NAME_MAX_SIZE];
 };
 
 struct filters {
 	unsigned int ifindex;
 	uint32_t parent;
-	size_t seen;	/* of all */
-	uint64_t taken; /* a bit for each priority, from 1 on, that holds filters with which ours can't be */
+	size_t seen;	/* of all kinds */
+	uint64_t taken; /* a bit for each priority, from 1 on, with filters that ours cannot join */
 	size_t n;
-	struct filter items[MAX_FILTERS]; /* in the order in which they run; those beyond are not looked at */
+	struct filter items[MAX_FILTERS]; /* in the order in which they run; more are ignored */
 };
 
 static int clsact_no_answer(const struct nlmsghdr *message, void *userdata)
@@ -93,52 +93,44 @@ static int qdisc_read_kind(const struct nlmsghdr *message, void *userdata)
 	const struct nlattr *attr;
 	bool *is_clsact = userdata;
 	char kind[16];
-	int error;
+	int r;
 
-	error = netlink_attributes_of(message, sizeof(struct tcmsg), &attributes);
-	if (error < 0)
-		return error;
-	while ((error = netlink_attributes_next(&attributes, &attr)) > 0)
+	r = netlink_attributes_of(message, sizeof(struct tcmsg), &attributes);
+	if (r < 0)
+		return r;
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0)
 		if (mnl_attr_get_type(attr) == TCA_KIND)
 			*is_clsact = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
 				     strcmp(kind, "clsact") == 0;
-	return error;
+	return r;
 }
 
 /*
- * In clsact's place may be the older qdisc `ingress`. It has no egress, but takes a filter for it all the
- * same, and puts it on ingress.
+ * Makes the qdisc unless it exists. The older qdisc `ingress` may be in its place: that one has no egress,
+ * but accepts a filter for it, and puts it on ingress.
  */
-static int clsact_check_qdisc(struct clsact *clsact)
+static int clsact_ensure_qdisc(struct clsact *clsact)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
 	struct nlmsghdr *request;
 	bool is_clsact = false;
 	struct tcmsg *tc;
-	int error;
-
-	/* Without ECHO the kernel tells everybody who listens, but not who asks. */
-	request = clsact_request(buffer, RTM_GETQDISC, NLM_F_ECHO, clsact, &tc);
-	tc->tcm_parent = TC_H_CLSACT;
-	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, qdisc_read_kind, &is_clsact, NULL);
-	if (error < 0)
-		return error;
-	return is_clsact ? 0 : -EBUSY;
-}
-
-static int clsact_make_qdisc(struct clsact *clsact)
-{
-	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
-	struct nlmsghdr *request;
-	struct tcmsg *tc;
-	int error;
+	int r;
 
 	request = clsact_request(buffer, RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, clsact, &tc);
 	tc->tcm_parent = TC_H_CLSACT;
 	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(request, TCA_KIND, "clsact");
-	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
-	return error == -EEXIST ? clsact_check_qdisc(clsact) : error;
+	r = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
+	if (r != -EEXIST)
+		return r;
+	/* Without ECHO the kernel tells all listeners, but not the one who asks. */
+	request = clsact_request(buffer, RTM_GETQDISC, NLM_F_ECHO, clsact, &tc);
+	tc->tcm_parent = TC_H_CLSACT;
+	r = netlink_request(clsact->netlink, request, TIMEOUT_MS, qdisc_read_kind, &is_clsact, NULL);
+	if (r < 0)
+		return r;
+	return is_clsact ? 0 : -EBUSY;
 }
 
 static int filter_read_name(const struct nlattr *options, struct filter *filter)
@@ -148,17 +140,11 @@ static int filter_read_name(const struct nlattr *options, struct filter *filter)
 	int more;
 
 	while ((more = netlink_attributes_next(&attributes, &attr)) > 0)
-		/* A name that is too long is not ours. */
+		/* A longer name is not ours. */
 		if (mnl_attr_get_type(attr) == TCA_BPF_NAME &&
 		    netlink_attribute_get_text(attr, filter->name, sizeof(filter->name)) < 0)
 			filter->name[0] = '\0';
 	return more;
-}
-
-static bool is_our_name(const char *name)
-{
-	return strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
-	       strlen(name) == strlen(NAME_PREFIX) + TOKEN_LENGTH;
 }
 
 static int filters_add(const struct nlmsghdr *message, void *userdata)
@@ -170,54 +156,55 @@ static int filters_add(const struct nlmsghdr *message, void *userdata)
 	bool is_bpf = false;
 	struct tcmsg tc;
 	char kind[16];
-	int error;
+	int r;
 
-	error = netlink_attributes_of(message, sizeof(tc), &attributes);
-	if (error < 0)
-		return error;
+	r = netlink_attributes_of(message, sizeof(tc), &attributes);
+	if (r < 0)
+		return r;
 	memcpy(&tc, mnl_nlmsg_get_payload(message), sizeof(tc));
 	if ((unsigned int)tc.tcm_ifindex != filters->ifindex || tc.tcm_parent != filters->parent)
 		return 0;
 	filter.handle = tc.tcm_handle;
 	filter.priority = (uint16_t)(tc.tcm_info >> 16);
-	while ((error = netlink_attributes_next(&attributes, &attr)) > 0) {
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		if (mnl_attr_get_type(attr) == TCA_KIND)
 			is_bpf = netlink_attribute_get_text(attr, kind, sizeof(kind)) == 0 &&
 				 strcmp(kind, "bpf") == 0;
 		else if (mnl_attr_get_type(attr) == TCA_OPTIONS)
 			options = attr;
 	}
-	if (error == 0 && is_bpf && options)
-		error = filter_read_name(options, &filter);
-	if (error < 0)
-		return error;
-	/* Without a handle it is no filter, but the head of a kind's list. */
+	if (r == 0 && is_bpf && options)
+		r = filter_read_name(options, &filter);
+	if (r < 0)
+		return r;
+	/* An entry without a handle is the head of a kind's list. */
 	filters->seen += filter.handle != 0;
 	if ((!is_bpf || (uint16_t)tc.tcm_info != htons(ETH_P_ALL)) && filter.priority >= 1 &&
 	    filter.priority <= MAX_PRIORITY)
 		filters->taken |= UINT64_C(1) << (filter.priority - 1);
-	if (is_our_name(filter.name) && filters->n < MAX_FILTERS)
+	if (strncmp(filter.name, NAME_PREFIX, strlen(NAME_PREFIX)) == 0 &&
+	    strlen(filter.name) == strlen(NAME_PREFIX) + TOKEN_LENGTH && filters->n < MAX_FILTERS)
 		filters->items[filters->n++] = filter;
 	return 0;
 }
 
-/* The filters on our side of the interface. The caller frees them. */
+/* The filters on the hook's side of the interface. The caller frees them. */
 static int clsact_dump(const struct clsact *clsact, struct filters **ret_filters)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
 	_cleanup_free_ struct filters *filters = calloc(1, sizeof(*filters));
 	struct nlmsghdr *request;
 	struct tcmsg *tc;
-	int error;
+	int r;
 
 	if (!filters)
 		return -ENOMEM;
 	filters->ifindex = clsact->ifindex;
 	filters->parent = clsact->parent;
 	request = clsact_request(buffer, RTM_GETTFILTER, NLM_F_DUMP, clsact, &tc);
-	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, filters_add, filters, NULL);
-	if (error < 0)
-		return error;
+	r = netlink_request(clsact->netlink, request, TIMEOUT_MS, filters_add, filters, NULL);
+	if (r < 0)
+		return r;
 	*ret_filters = TAKE_PTR(filters);
 	return 0;
 }
@@ -233,7 +220,7 @@ static int owner_address(const char *name, struct sockaddr_un *ret_address, sock
 	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-/* Takes a name for the filter that no living owner has. */
+/* Takes a name for the filter that no living owner holds. */
 static int clsact_take_name(struct clsact *clsact)
 {
 	struct sockaddr_un address = {};
@@ -251,7 +238,7 @@ static int clsact_take_name(struct clsact *clsact)
 	return bind(clsact->owner_fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
 }
 
-/* A filter of ours whose owner is no more. In doubt it is left alone. */
+/* Whether a filter with a name like ours has lost its owner. When in doubt: no. */
 static bool filter_is_leftover(const struct filter *filter)
 {
 	_cleanup_close_ int fd = -1;
@@ -264,24 +251,42 @@ static bool filter_is_leftover(const struct filter *filter)
 	return connect(fd, (struct sockaddr *)&address, length) < 0 && errno == ECONNREFUSED;
 }
 
-/* The stub: tail_call(context, table, 0), and if there is nothing in it, let the packet pass on. */
-static int stub_load(int table_fd)
+int clsact_replace(struct clsact *clsact, int program_fd)
 {
-	const struct bpf_insn code[] = {
-		{.code = BPF_LD | BPF_DW | BPF_IMM,
-		 .dst_reg = BPF_REG_2,
-		 .src_reg = BPF_PSEUDO_MAP_FD,
-		 .imm = table_fd},
+	const uint32_t zero = 0;
+
+	return bpf_map_update_elem(clsact->table_fd, &zero, &program_fd, BPF_ANY) ? -errno : 0;
+}
+
+/* The stub: tail_call(context, table, 0), and with an empty table, let the packet pass. A descriptor, or
+ * -errno. */
+static int clsact_load_stub(struct clsact *clsact, int program_fd)
+{
+	struct bpf_insn code[] = {
+		{.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_2, .src_reg = BPF_PSEUDO_MAP_FD},
 		{},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0},
 		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_tail_call},
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "netlogd_stub", "Dual BSD/GPL", code,
-			       ARRAY_SIZE(code), NULL);
+	int fd, r;
 
-	return fd < 0 ? -errno : fd;
+	clsact->table_fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "netlogd_calls", sizeof(uint32_t),
+					  sizeof(uint32_t), 1, NULL);
+	if (clsact->table_fd < 0)
+		return -errno;
+	code[0].imm = clsact->table_fd;
+	fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "netlogd_stub", "Dual BSD/GPL", code, ARRAY_SIZE(code),
+			   NULL);
+	if (fd < 0)
+		return -errno;
+	r = clsact_replace(clsact, program_fd);
+	if (r < 0) {
+		safe_close(fd);
+		return r;
+	}
+	return fd;
 }
 
 static int clsact_delete(const struct clsact *clsact, uint32_t handle, uint16_t priority)
@@ -297,23 +302,24 @@ static int clsact_delete(const struct clsact *clsact, uint32_t handle, uint16_t 
 	return netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
 }
 
-/* The first priority that holds no filters with which ours can't be; 0: none. */
-static uint16_t clsact_find_priority(const struct filters *filters)
-{
-	for (uint16_t priority = 1; priority <= MAX_PRIORITY; priority++)
-		if (!(filters->taken & UINT64_C(1) << (priority - 1)))
-			return priority;
-	return 0;
-}
-
-static int clsact_add_filter(struct clsact *clsact, int stub_fd, uint16_t priority)
+/* Adds the filter, and removes leftovers. */
+static int clsact_add_filter(struct clsact *clsact, int stub_fd)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
+	_cleanup_free_ struct filters *filters = NULL;
 	struct nlmsghdr *request;
 	struct nlattr *options;
+	uint16_t priority = 1;
 	struct tcmsg *tc;
-	int error;
+	int r;
 
+	r = clsact_dump(clsact, &filters);
+	if (r < 0)
+		return r;
+	while (priority <= MAX_PRIORITY && filters->taken & UINT64_C(1) << (priority - 1))
+		priority++;
+	if (priority > MAX_PRIORITY)
+		return -EBUSY;
 	request = clsact_request(buffer, RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, clsact, &tc);
 	tc->tcm_handle = clsact->handle;
 	tc->tcm_info = TC_H_MAKE((uint32_t)priority << 16, htons(ETH_P_ALL));
@@ -323,87 +329,54 @@ static int clsact_add_filter(struct clsact *clsact, int stub_fd, uint16_t priori
 	mnl_attr_put_strz(request, TCA_BPF_NAME, clsact->name);
 	mnl_attr_put_u32(request, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
 	mnl_attr_nest_end(request, options);
-	error = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
-	if (error == 0)
-		clsact->priority = priority;
-	return error;
-}
-
-int clsact_replace(struct clsact *clsact, int program_fd)
-{
-	const uint32_t zero = 0;
-
-	return bpf_map_update_elem(clsact->table_fd, &zero, &program_fd, BPF_ANY) ? -errno : 0;
-}
-
-static int clsact_make_filter(struct clsact *clsact, int program_fd)
-{
-	_cleanup_free_ struct filters *filters = NULL;
-	_cleanup_close_ int stub_fd = -1;
-	uint16_t priority;
-	int error;
-
-	clsact->table_fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "netlogd_calls", sizeof(uint32_t),
-					  sizeof(uint32_t), 1, NULL);
-	if (clsact->table_fd < 0)
-		return -errno;
-	stub_fd = stub_load(clsact->table_fd);
-	if (stub_fd < 0)
-		return stub_fd;
-	error = clsact_replace(clsact, program_fd);
-	if (error < 0)
-		return error;
-	error = clsact_dump(clsact, &filters);
-	if (error < 0)
-		return error;
-	priority = clsact_find_priority(filters);
-	if (priority == 0)
-		return -EBUSY;
-	error = clsact_add_filter(clsact, stub_fd, priority);
-	if (error < 0)
-		return error;
-	/* Only now: there is never a moment without a filter, and a leftover that stays does no harm. */
+	r = netlink_request(clsact->netlink, request, TIMEOUT_MS, clsact_no_answer, NULL, NULL);
+	if (r < 0)
+		return r;
+	clsact->priority = priority;
+	/* Only now, so that there is always a filter; a leftover that stays does no harm. */
 	for (size_t i = 0; i < filters->n; i++)
 		if (filter_is_leftover(&filters->items[i]))
 			clsact_delete(clsact, filters->items[i].handle, filters->items[i].priority);
 	return 0;
 }
 
-int clsact_attach(const struct hook_options *options, struct clsact **ret_clsact)
+int clsact_attach(unsigned int ifindex, bool ingress, int program_fd, struct clsact **ret_clsact)
 {
-	struct clsact *clsact = calloc(1, sizeof(*clsact));
-	int error;
+	_cleanup_(clsact_freep) struct clsact *clsact = calloc(1, sizeof(*clsact));
+	_cleanup_close_ int stub_fd = -1;
+	int r;
 
 	if (!clsact)
 		return -ENOMEM;
 	clsact->owner_fd = -1;
 	clsact->table_fd = -1;
-	clsact->ifindex = options->ifindex;
-	clsact->parent = TC_H_MAKE(TC_H_CLSACT,
-				   options->direction == HOOK_INGRESS ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
-	error = netlink_new(NETLINK_ROUTE, &clsact->netlink);
-	if (error == 0)
-		error = clsact_take_name(clsact);
-	if (error == 0)
-		error = clsact_make_qdisc(clsact);
-	if (error == 0)
-		error = clsact_make_filter(clsact, options->program_fd);
-	if (error < 0) {
-		clsact_free(clsact);
-		return error;
-	}
-	*ret_clsact = clsact;
+	clsact->ifindex = ifindex;
+	clsact->parent = TC_H_MAKE(TC_H_CLSACT, ingress ? TC_H_MIN_INGRESS : TC_H_MIN_EGRESS);
+	r = netlink_new(NETLINK_ROUTE, &clsact->netlink);
+	if (r == 0)
+		r = clsact_take_name(clsact);
+	if (r == 0)
+		r = clsact_ensure_qdisc(clsact);
+	if (r < 0)
+		return r;
+	stub_fd = clsact_load_stub(clsact, program_fd);
+	if (stub_fd < 0)
+		return stub_fd;
+	r = clsact_add_filter(clsact, stub_fd);
+	if (r < 0)
+		return r;
+	*ret_clsact = TAKE_PTR(clsact);
 	return 0;
 }
 
-/* The place of our own filter among the filters, or -ENOENT. */
+/* How many filters run before ours, or -ENOENT. */
 static int clsact_find(const struct clsact *clsact)
 {
 	_cleanup_free_ struct filters *filters = NULL;
-	int error = clsact_dump(clsact, &filters);
+	int r = clsact_dump(clsact, &filters);
 
-	if (error < 0)
-		return error;
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < filters->n; i++)
 		if (strcmp(filters->items[i].name, clsact->name) == 0)
 			return (int)MIN(filters->items[i].place, (size_t)INT_MAX);
@@ -414,7 +387,7 @@ void clsact_free(struct clsact *clsact)
 {
 	if (!clsact)
 		return;
-	/* By its name first: the handle may by now be another's, where the interface was made anew. */
+	/* Only with its name: if the interface was made again, the handle may be another filter's. */
 	if (clsact->priority > 0 && clsact_find(clsact) >= 0)
 		clsact_delete(clsact, clsact->handle, clsact->priority);
 	netlink_free(clsact->netlink);
