@@ -121,20 +121,12 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 	return 0;
 }
 
-/* A TCX link stays on its interface even when that moves to another network namespace. */
-static bool ebpf_is_in_place(const struct ebpf *ebpf)
-{
-	char name[IF_NAMESIZE];
-
-	return if_indextoname(ebpf->interface.index, name) && hook_is_attached(ebpf->hooks[HOOK_INGRESS]) &&
-	       hook_is_attached(ebpf->hooks[HOOK_EGRESS]);
-}
-
 static int ebpf_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct ebpf *ebpf = EBPF(device);
 	struct extraction extraction = {.has_totals = true};
 	unsigned int old = epoch_old_side(ebpf->epoch);
+	char name[IF_NAMESIZE];
 	int r;
 
 	/* First: a request from now on may be for the side that is in use now. */
@@ -153,7 +145,13 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 	*ret_extraction = extraction;
 	if (r < 0)
 		return r;
-	return device->enabled && !ebpf_is_in_place(ebpf) ? -ENODEV : 0;
+	/* By the index too, since a TCX link stays on an interface that moves to another network namespace.
+	 */
+	if (device->enabled &&
+	    (!if_indextoname(ebpf->interface.index, name) || !hook_is_attached(ebpf->hooks[HOOK_INGRESS]) ||
+	     !hook_is_attached(ebpf->hooks[HOOK_EGRESS])))
+		return -ENODEV;
+	return 0;
 }
 
 static void ebpf_get_info(struct device *device, struct device_info *ret_info)

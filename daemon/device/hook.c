@@ -112,25 +112,20 @@ bool hook_is_attached(const struct hook *hook)
 	return link_get_info(hook, &info) == 0 && info.xdp.ifindex == hook->ifindex;
 }
 
-/* Whether another TCX program comes first. */
-static bool has_tcx_ahead(const struct hook *hook)
+bool hook_has_program_ahead(const struct hook *hook)
 {
-	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0;
+	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0, xdp = 0;
 	struct bpf_link_info info = {};
 
+	if (hook->direction == HOOK_INGRESS && bpf_xdp_query_id((int)hook->ifindex, 0, &xdp) == 0 && xdp != 0)
+		return true;
+	if (hook->clsact && clsact_has_filter_ahead(hook->clsact))
+		return true;
+	/* Is the first TCX program another one? */
 	if (bpf_prog_query((int)hook->ifindex, tcx_type(hook->direction), 0, &flags, ids, &count) &&
 	    errno != ENOSPC)
 		return false;
 	if (!hook->clsact && link_get_info(hook, &info) < 0)
 		return false;
 	return count > 0 && ids[0] != info.prog_id;
-}
-
-bool hook_has_program_ahead(const struct hook *hook)
-{
-	uint32_t id = 0;
-
-	if (hook->direction == HOOK_INGRESS && bpf_xdp_query_id((int)hook->ifindex, 0, &id) == 0 && id != 0)
-		return true;
-	return has_tcx_ahead(hook) || (hook->clsact && clsact_has_filter_ahead(hook->clsact));
 }

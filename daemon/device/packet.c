@@ -118,21 +118,6 @@ static int packet_open_sockets(struct packet_source *source)
 	return 0;
 }
 
-static int packet_start(struct packet_source *source)
-{
-	int r = packet_open_sockets(source);
-
-	if (r < 0)
-		return r;
-	source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = source->stop_fd < 0 ? -errno : thread_start(&source->thread, "packet", 0, packet_run, source);
-	if (r < 0) {
-		source->stop_fd = safe_close(source->stop_fd);
-		packet_close_sockets(source);
-	}
-	return r;
-}
-
 static void packet_end_thread(struct packet_source *source)
 {
 	uint64_t one = 1;
@@ -179,9 +164,17 @@ static int packet_set_statistics_enabled(struct device *device, bool enabled)
 	if (device->enabled == enabled)
 		return 0;
 	if (enabled) {
-		r = packet_start(source);
+		r = packet_open_sockets(source);
 		if (r < 0)
 			return r;
+		source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		r = source->stop_fd < 0 ? -errno
+					: thread_start(&source->thread, "packet", 0, packet_run, source);
+		if (r < 0) {
+			source->stop_fd = safe_close(source->stop_fd);
+			packet_close_sockets(source);
+			return r;
+		}
 	} else {
 		for (size_t i = 0; i < SOCKETS; i++)
 			packet_socket_stop(&source->sockets[i]);

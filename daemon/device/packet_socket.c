@@ -63,29 +63,6 @@ static int packet_socket_filter(const struct packet_socket *packet)
 	return setsockopt(packet->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
-static int packet_socket_make_ring(struct packet_socket *packet)
-{
-	struct tpacket_req3 request = {
-		.tp_block_size = BLOCK_SIZE,
-		.tp_block_nr = BLOCKS,
-		.tp_frame_size = FRAME_SIZE,
-		.tp_frame_nr = BLOCK_SIZE / FRAME_SIZE * BLOCKS,
-		.tp_retire_blk_tov = RETIRE_MS,
-	};
-	int version = TPACKET_V3, on = 1;
-	void *ring;
-
-	if (setsockopt(packet->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
-	    setsockopt(packet->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
-	    setsockopt(packet->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request)))
-		return -errno;
-	ring = mmap(NULL, PACKET_SOCKET_RING, PROT_READ | PROT_WRITE, MAP_SHARED, packet->fd, 0);
-	if (ring == MAP_FAILED)
-		return -errno;
-	packet->ring = ring;
-	return 0;
-}
-
 static int packet_socket_bind(const struct packet_socket *packet, unsigned int ifindex, uint16_t protocol)
 {
 	struct sockaddr_ll address = {
@@ -97,15 +74,32 @@ static int packet_socket_bind(const struct packet_socket *packet, unsigned int i
 int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
 		       bool received)
 {
-	int r;
+	struct tpacket_req3 request = {
+		.tp_block_size = BLOCK_SIZE,
+		.tp_block_nr = BLOCKS,
+		.tp_frame_size = FRAME_SIZE,
+		.tp_frame_nr = BLOCK_SIZE / FRAME_SIZE * BLOCKS,
+		.tp_retire_blk_tov = RETIRE_MS,
+	};
+	int version = TPACKET_V3, on = 1, r;
+	void *ring;
 
 	*packet = (struct packet_socket){.l2_length = l2_length, .received = received};
 	packet->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (packet->fd < 0)
 		return -errno;
 	r = packet_socket_filter(packet);
-	if (r == 0)
-		r = packet_socket_make_ring(packet);
+	if (r == 0 && (setsockopt(packet->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
+		       setsockopt(packet->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
+		       setsockopt(packet->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request))))
+		r = -errno;
+	if (r == 0) {
+		ring = mmap(NULL, PACKET_SOCKET_RING, PROT_READ | PROT_WRITE, MAP_SHARED, packet->fd, 0);
+		if (ring == MAP_FAILED)
+			r = -errno;
+		else
+			packet->ring = ring;
+	}
 	if (r == 0)
 		r = packet_socket_bind(packet, ifindex, ETH_P_ALL);
 	if (r < 0)

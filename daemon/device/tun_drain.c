@@ -57,27 +57,11 @@ static int view_init(struct view *view, int fd, uint64_t first, size_t length)
 	return 0;
 }
 
-/* Entries without counts are the unused rest of a block, or were handed over before a failure. */
-static void hand_over(struct flow_entry *entries, size_t n, struct flows *flows)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct flow_entry *entry = &entries[i];
-		struct flow *flow = &flows->items[flows->n];
-
-		if (entry->counts.tx_packets == 0 && entry->counts.rx_packets == 0)
-			continue;
-		flow_key_read(&entry->key, &flow->connection);
-		flow->counts = (struct counts){};
-		add_counts(&flow->counts, &entry->counts);
-		entry->counts = (struct flow_counts){};
-		flows->n++;
-	}
-}
-
 static int drain_entries(const struct tun_drain *drain, unsigned int side, uint64_t taken,
 			 struct flows *flows)
 {
 	const uint64_t in_view = VIEW_MAX / sizeof(struct flow_entry);
+	struct flow_entry *entries;
 	int r;
 
 	/* Room first: counts that have left the map must not be lost. */
@@ -93,7 +77,19 @@ static int drain_entries(const struct tun_drain *drain, unsigned int side, uint6
 			      n * sizeof(struct flow_entry));
 		if (r < 0)
 			return r;
-		hand_over(view.data, n, flows);
+		entries = view.data;
+		for (uint64_t j = 0; j < n; j++) {
+			struct flow *flow = &flows->items[flows->n];
+
+			/* The unused rest of a block, or handed over before a failure. */
+			if (entries[j].counts.tx_packets == 0 && entries[j].counts.rx_packets == 0)
+				continue;
+			flow_key_read(&entries[j].key, &flow->connection);
+			flow->counts = (struct counts){};
+			add_counts(&flow->counts, &entries[j].counts);
+			entries[j].counts = (struct flow_counts){};
+			flows->n++;
+		}
 	}
 	return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What counting a packet costs: the programs under the kernel's test run for one known connection, under
- * real packets of many known connections by the kernel's own statistics of programs (whose two clock
- * readings are told beside, by an idle program), and what it costs to empty the maps. Prints figures and
- * judges none. With a number, only for so many connections.
+ * What it costs to count a packet: the programs in the kernel's test run for one known connection; under real
+ * packets of many known connections by the kernel's own statistics of programs (an idle program beside them
+ * shows the cost of the two clock readings); and what it costs to drain the maps. Prints figures without a
+ * verdict. With a number, only for that many connections.
  */
 
 #include "common/cleanup.h"
@@ -25,13 +25,13 @@
 #define MIXED 61803 /* has no divisor in common with the numbers of connections */
 #define TRAIN 8	    /* packets */
 
-/* The order in which packets of known connections come. */
+/* The order of the packets of known connections. */
 enum load {
-	IN_TURN,     /* as the connections came, again and again */
-	MIXED_TURNS, /* in another order, but the same one again and again */
-	RANDOM,
-	TRAINS, /* some packets each of connections at random */
-	TAILED, /* at random, a few connections with most of the packets: by rank as 1 / rank */
+	LOAD_IN_TURN, /* as the connections began, again and again */
+	LOAD_MIXED,   /* in another order, but the same one again and again */
+	LOAD_RANDOM,
+	LOAD_TRAINS, /* several packets each of connections at random */
+	LOAD_TAILED, /* at random, a few connections with most of the packets: by rank as 1 / rank */
 	N_LOADS
 };
 
@@ -73,7 +73,7 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* The median of several runs: others use this machine too. */
+/* The median of several runs, since the machine is shared. */
 static void bench_test_run(const char *name, const uint8_t *packet, size_t length, bool received)
 {
 	struct program_run run = {.packet = packet, .length = length, .received = received, .repeat = 1};
@@ -91,7 +91,7 @@ static void bench_test_run(const char *name, const uint8_t *packet, size_t lengt
 	program_free(program);
 }
 
-/* A program that does nothing: what the measuring itself costs. */
+/* A program that does nothing: the cost of the measurement itself. */
 static int load_idle(void)
 {
 	static const struct bpf_insn code[] = {
@@ -119,7 +119,7 @@ static void bench_idle_test_run(void)
 	       ns[ARRAY_SIZE(ns) / 2], ns[0]);
 }
 
-/* Behind ours. */
+/* After ours. */
 static int attach_idle(unsigned int ifindex)
 {
 	_cleanup_close_ int program = load_idle();
@@ -127,7 +127,7 @@ static int attach_idle(unsigned int ifindex)
 	return bpf_link_create(program, (int)ifindex, (enum bpf_attach_type)46, NULL);
 }
 
-/* Sums of the kernel's statistics over all programs of that name. */
+/* Sums of the kernel's statistics over all programs of this name. */
 static void program_statistics(const char *name, uint64_t *ret_ns, uint64_t *ret_runs)
 {
 	uint32_t id = 0;
@@ -153,20 +153,20 @@ static uint32_t next_random(uint64_t *state)
 	return (uint32_t)(*state >> 32);
 }
 
-/* Of the i-th packet; UINT32_MAX: the same as the one before. */
+/* The connection of the i-th packet; UINT32_MAX: the same as before. */
 static uint32_t choose_connection(enum load load, uint32_t i, uint32_t connections, uint64_t *state)
 {
 	uint32_t rank;
 
-	if (load == TRAINS && i % TRAIN != 0)
-		return UINT32_MAX; /* as before */
+	if (load == LOAD_TRAINS && i % TRAIN != 0)
+		return UINT32_MAX; /* the same train */
 	switch (load) {
-	case IN_TURN:
+	case LOAD_IN_TURN:
 		return i % connections;
-	case TRAINS:
-	case RANDOM:
+	case LOAD_TRAINS:
+	case LOAD_RANDOM:
 		return (uint32_t)((uint64_t)next_random(state) * connections >> 32);
-	case TAILED:
+	case LOAD_TAILED:
 		do
 			rank = next_random(state) & (uint32_t)((1ULL << next_random(state) % 21) - 1);
 		while (rank >= connections);
@@ -194,7 +194,7 @@ static void send_packets(const struct tunnel *tunnel, uint32_t connections, uint
 	}
 }
 
-/* The median of several rounds by the kernel's statistics, and that of the idle program. */
+/* The median of several rounds by the kernel's statistics, and the idle program's. */
 static void measure_packets(const struct tunnel *tunnel, uint32_t connections, enum load load)
 {
 	uint64_t state = connections;
@@ -237,7 +237,7 @@ static void bench_traffic(uint32_t connections)
 	options.epoch = epoch;
 	must(device_ebpf_new(&options, &device, NULL) == 0, "device");
 	must(device->ops->set_statistics_enabled(device, true) == 0, "attaching");
-	send_packets(&tunnel, connections, connections, IN_TURN, NULL);
+	send_packets(&tunnel, connections, connections, LOAD_IN_TURN, NULL);
 	statistics = bpf_enable_stats(BPF_STATS_RUN_TIME);
 	must(statistics >= 0, "statistics");
 	idle = attach_idle(tunnel.ifindex);
