@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The source `ebpf` on a real tun tun_device, by TCX and by clsact: a full table, requests for an early
+ * extraction, failed extractions, and one device that takes over from another.
+ */
+
+#include "daemon/bpf/tun_maps.h"
+#include "daemon/device/device.h"
+#include "daemon/device/epoch.h"
+#include "tests/unit/daemon/device/support/tun_device.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+
+#include <bpf/libbpf.h>
+
+START_TEST(tells_what_it_is)
+{
+	struct device_info info;
+
+	tun_start(&(struct tunnel_options){}, 1000);
+	tun_device->ops->get_info(tun_device, &info);
+	ck_assert_int_eq(info.source, SOURCE_EBPF);
+	ck_assert_str_eq(info.attachment, tun_variant == TUN_CLSACT ? "clsact" : "tcx");
+	ck_assert_str_eq(info.interface, tun_tunnel.name);
+	ck_assert_uint_eq(info.ifindex, tun_tunnel.ifindex);
+	ck_assert_ptr_null(info.warning);
+	ck_assert_int_eq(info.reason != NULL, tun_variant == TUN_CLSACT);
+	/* Two sides of 2000 entries with 40 bytes of key and 32 of counts at the least. */
+	ck_assert_uint_ge(info.memory, 2 * 2000 * 72);
+	ck_assert_uint_le(info.memory, 2 * 2000 * 200);
+	tun_stop();
+}
+END_TEST
+
+START_TEST(overflow_is_counted_exactly)
+{
+	/* Twice the connections, and the rest of a block for each CPU. */
+	const unsigned int room = 2 * 50 + FLOW_BLOCK * (unsigned int)libbpf_num_possible_cpus();
+	struct extraction extraction = {};
+	struct counts sum = {};
+	uint8_t packet[28];
+
+	tun_stay_on_one_cpu();
+	tun_start(&(struct tunnel_options){}, 50);
+	for (uint16_t i = 0; i < 2 * (room + 50); i++) {
+		tun_packet(packet, (uint16_t)(i % (room + 50)));
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	for (uint16_t i = 0; i < 40; i++) {
+		tun_packet(packet, (uint16_t)(10000 + i));
+		ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, room);
+	for (size_t i = 0; i < extraction.flows.n; i++)
+		counts_add(&sum, &extraction.flows.items[i].counts);
+	ck_assert_uint_eq(sum.rx_packets, 2 * room);
+	ck_assert_uint_eq(extraction.overflow.rx_packets, 100);
+	ck_assert_uint_eq(extraction.overflow.rx_bytes, 100 * 28);
+	ck_assert_uint_eq(extraction.overflow.tx_packets, 40);
+	ck_assert_uint_eq(extraction.overflow.tx_bytes, 40 * 28);
+	counts_add(&sum, &extraction.overflow);
+	ck_assert(counts_equal(&sum, &extraction.totals));
+	extraction_deinit(&extraction);
+
+	/* The next window begins empty. */
+	tun_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	ck_assert(counts_is_zero(&extraction.overflow));
+	ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
+static bool has_pressure(int timeout_ms)
+{
+	struct pollfd poll_fd = {.fd = tun_device->ops->get_pressure_fd(tun_device), .events = POLLIN};
+
+	return poll(&poll_fd, 1, timeout_ms) == 1;
+}
+
+START_TEST(asks_for_an_early_extraction_at_three_quarters)
+{
+	/* The first entry of the block that ends at three quarters of 1024 entries, beside the rest of a
+	 * block for each CPU. */
+	const uint16_t last = (uint16_t)(768 + FLOW_BLOCK * (libbpf_num_possible_cpus() - 1));
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_stay_on_one_cpu();
+	tun_start(&(struct tunnel_options){}, 512);
+	for (int round = 0; round < 3; round++) {
+		for (uint16_t i = 0; i < last; i++) {
+			tun_packet(packet, i);
+			ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		}
+		ck_assert(!has_pressure(0));
+		tun_packet(packet, last);
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert(has_pressure(5000));
+		tun_extract(&extraction);
+		ck_assert_uint_eq(extraction.flows.n, last + 1U);
+		extraction_deinit(&extraction);
+		ck_assert(!has_pressure(0));
+	}
+	tun_stop();
+}
+END_TEST
+
+/* CPUs take a block at once: a few connections on each, in a small table, are no reason to ask. */
+START_TEST(asks_for_nothing_while_there_is_room)
+{
+	uint8_t packet[28];
+
+	tun_start(&(struct tunnel_options){}, 1);
+	tun_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert(!has_pressure(0));
+	tun_stop();
+}
+END_TEST
+
+/* The next window's map fills up while this window's is being emptied. */
+START_TEST(asks_also_when_an_extraction_is_under_way)
+{
+	const uint16_t last = (uint16_t)(80 + FLOW_BLOCK * libbpf_num_possible_cpus());
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_stay_on_one_cpu();
+	tun_start(&(struct tunnel_options){}, 50);
+	epoch_flip(tun_epoch);
+	for (uint16_t i = 0; i < last; i++) {
+		tun_packet(packet, i);
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	ck_assert_int_eq(tun_device->ops->extract_statistics(tun_device, &extraction), 0);
+	ck_assert_uint_eq(extraction.flows.n, 0);
+	extraction_deinit(&extraction);
+	tun_packet(packet, last);
+	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert(has_pressure(0));
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, last + 1U);
+	extraction_deinit(&extraction);
+	ck_assert(!has_pressure(0));
+	tun_stop();
+}
+END_TEST
+
+/* A window that could not be taken is in the next but one, or, if it is the last but one, in the last. */
+START_TEST(what_a_failed_extraction_left_comes_with_the_last)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_start(&(struct tunnel_options){}, 50);
+	tun_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	epoch_flip(tun_epoch); /* and no extraction */
+	tun_packet(packet, 2);
+	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert_int_eq(tun_device->ops->set_statistics_enabled(tun_device, false), 0);
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.flows.n, 2);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 2);
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
+/* Each packet is counted by one of two, and what the first one counted can still be had. */
+START_TEST(another_takes_over)
+{
+	struct extraction extraction = {};
+	struct device *first;
+
+	tun_start(&(struct tunnel_options){}, 64);
+	first = tun_device;
+	tun_receive(10);
+	ck_assert_int_eq(tun_make(128), 0);
+	/* What making it counted belongs to no window. */
+	tun_extract(&extraction);
+	extraction_deinit(&extraction);
+	tun_receive(3);
+	ck_assert_int_eq(tun_device->ops->take_over(tun_device, first), 0);
+	ck_assert(tun_device->enabled && !first->enabled);
+	ck_assert_int_eq(tun_device->ops->take_over(tun_device, first), -EINVAL);
+	tun_receive(7);
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 7);
+	ck_assert_uint_eq(extraction.flows.n, 1);
+	extraction_deinit(&extraction);
+	ck_assert_int_eq(first->ops->extract_statistics(first, &extraction), 0);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 13);
+	extraction_deinit(&extraction);
+	device_free(first);
+	tun_receive(5);
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 5);
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, tells_what_it_is);
+	tcase_add_test(tcase, another_takes_over);
+	tcase_add_test(tcase, overflow_is_counted_exactly);
+	tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
+	tcase_add_test(tcase, asks_for_nothing_while_there_is_room);
+	tcase_add_test(tcase, asks_also_when_an_extraction_is_under_way);
+	tcase_add_test(tcase, what_a_failed_extraction_left_comes_with_the_last);
+}
+
+int main(void)
+{
+	return tun_run("ebpf", 1U << TUN_TCX | 1U << TUN_CLSACT, add_tests);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The source `packet` on a real tun device: where its table and its rings are full. */
+
+#include "daemon/device/device.h"
+#include "tests/unit/daemon/device/support/tun_device.h"
+
+#include <check.h>
+#include <sched.h>
+
+START_TEST(the_cap_makes_overflow)
+{
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_start(&(struct tunnel_options){}, 50);
+	for (uint16_t i = 0; i < 300; i++) {
+		tun_packet(packet, (uint16_t)(i % 150));
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	tun_extract(&extraction);
+	/* Either direction's connections have their ends the other way round. */
+	ck_assert_uint_eq(extraction.flows.n, 50);
+	ck_assert_uint_eq(extraction.totals.rx_packets, 300);
+	ck_assert_uint_eq(extraction.totals.tx_packets, 300);
+	ck_assert_uint_eq(extraction.overflow.rx_packets + extraction.overflow.tx_packets, 500);
+	ck_assert_uint_eq(extraction.overflow.rx_bytes + extraction.overflow.tx_bytes, 500 * 28);
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
+/* More than the ring holds, in one direction, before the reader can have a turn on the only CPU. */
+START_TEST(what_the_ring_drops_is_overflow)
+{
+	struct sched_param urgent = {.sched_priority = 1}, normal = {};
+	struct extraction extraction = {};
+	struct counts entries = {};
+	const uint64_t sent = 60000;
+	static uint8_t packet[9000];
+
+	tun_stay_on_one_cpu();
+	tun_start(&(struct tunnel_options){}, 50);
+	tun_packet(packet, 1);
+	/* Only a packet with extension headers is captured whole. */
+	packet[0] = 0x60;
+	packet[6] = 60;
+	packet[4] = packet[5] = 0;
+	ck_assert_int_eq(sched_setscheduler(0, SCHED_FIFO, &urgent), 0);
+	for (uint64_t i = 0; i < sent; i++)
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	ck_assert_int_eq(sched_setscheduler(0, SCHED_OTHER, &normal), 0);
+	tun_extract(&extraction);
+	for (size_t i = 0; i < extraction.flows.n; i++)
+		counts_add(&entries, &extraction.flows.items[i].counts);
+	ck_assert_uint_eq(extraction.totals.rx_packets, sent);
+	ck_assert_uint_gt(extraction.overflow.rx_packets, 0);
+	ck_assert_uint_eq(extraction.overflow.tx_packets, 0);
+	ck_assert_uint_eq(entries.rx_packets + extraction.overflow.rx_packets, sent);
+	ck_assert_uint_eq(entries.rx_bytes, entries.rx_packets * sizeof(packet));
+	ck_assert(extraction.packets_only);
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
+static void add_tests(TCase *tcase)
+{
+	tcase_add_test(tcase, the_cap_makes_overflow);
+	tcase_add_test(tcase, what_the_ring_drops_is_overflow);
+}
+
+int main(void)
+{
+	return tun_run("packet", 1U << TUN_PACKETS, add_tests);
+}
