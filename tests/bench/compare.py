@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""netlogd beside other flow counters of Debian: what a packet costs, what is lost, memory, throughput, idle.
+"""Compares netlogd with other flow counters in Debian: cost of a packet, losses, memory, throughput, idle.
 
 usage: compare.py [ROW ...]      rows: packet scan program throughput memory idle window (default: all)
 
-Needs root; installs what is missing of packaging/test-packages.txt and packaging/bench-packages.txt. Runs
-alternate, one after the other of all that are compared, and medians are printed: on a shared machine only ratios of
-one run mean anything. Figures only, no verdict.
+Needs root; installs what is missing from packaging/test-packages.txt and packaging/bench-packages.txt. The
+counters take turns in every round, and medians are printed: on a shared machine only the ratios within one run mean
+anything. Figures only, no verdict.
 """
 import json
 import os
@@ -74,7 +74,7 @@ class OurOwn(Nothing):
     def __init__(self, stage):
         super().__init__(stage)
         directory = Path(tempfile.mkdtemp(dir=stage.directory))
-        # As in its unit: no more than the connections that the test makes must fit.
+        # As in its unit: only the test's connections have to fit.
         self.daemon = Netlogd(stage.network, stage.namespace, directory, {
             "tun": {"interface": stage.interface, "source": "ebpf", "max-flows": 131072},
             "sock": {"source": "none"}, "record": self.settings, "routes": {"route": "100.64.0.0/10"}})
@@ -164,7 +164,7 @@ COUNTERS = [Nothing, OurOwn, Softflowd, Pmacctd]
 
 
 class Stage:
-    """A namespace with a tun device that drops what comes in."""
+    """A namespace with a tun device that drops incoming packets."""
 
     def __init__(self):
         self.directory = Path(tempfile.mkdtemp(prefix="nlb"))
@@ -174,7 +174,7 @@ class Stage:
         self.namespace.ip("tuntap", "add", "dev", self.interface, "mode", "tun")
         self.namespace.ip("address", "add", "100.64.0.1/24", "dev", self.interface)
         self.namespace.ip("link", "set", self.interface, "up")
-        # No answers: every packet is one in, none out.
+        # No answers: packets in, none out.
         self.namespace.ip("route", "add", "blackhole", "100.64.0.0/10")
 
     def blast(self, connections, seconds=SECONDS):
@@ -212,8 +212,8 @@ def compare(title, connections):
     print(f"{'':12}{'ns/packet':>10}{'added':>8}{'by the clock':>14}{'own CPU ns/packet':>19}{'missed':>9}{'memory MB':>11}")
     median = {name: {key: statistics.median(r[key] for r in results) for key in results[0]}
               for name, results in runs.items()}
-    # The sender's processor time holds all that happens on a packet's way in; unlike time by the clock it leaves
-    # out whatever else the machine did meanwhile.
+    # The sender's CPU time includes everything that happens to an incoming packet and, unlike wall-clock time,
+    # nothing else that the machine does meanwhile.
     for name, m in median.items():
         added, waited = (statistics.median(r[key] - b[key] for r, b in zip(runs[name], runs["nobody"]))
                          for key in ("cpuNs", "wallNs"))
@@ -279,7 +279,7 @@ def row_throughput():
         for i in range(ROUNDS * 2):
             one = Path(tempfile.mkdtemp(dir=directory))
             daemon = Netlogd(network, right.namespace, one, {"tun": {"interface": right.interface}})
-            # Which goes first changes from pair to pair: the machine may warm up or slow down.
+            # The order alternates between pairs: the machine may warm up or slow down.
             order = (True, False) if i % 2 else (False, True)
             figures = {}
             for with_daemon in order:
@@ -365,8 +365,8 @@ class Asker:
 
 
 def row_window():
-    """A window of 100,000 and of a million connections: CPU of the recorder, from its end to its last message in the
-    spool, and the slowest answer of the control socket meanwhile."""
+    """A window of 100,000 and of a million connections: CPU of the logger's thread, from its end to its last message
+    in the spool, and the slowest answer of the control socket meanwhile."""
     for connections, max_flows in ((100000, 131072), (1000000, 1100000)):
         stage = Stage()
         try:

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Pushes small UDP packets into a tun device as fast as it takes them, as a tunnel's daemon would, and prints
- * what one packet cost. The interface must be there and up. Used by compare.py and by the soak test.
+ * Pushes small UDP packets into a tun device as fast as possible, as a tunnel's daemon would, and prints the
+ * cost of a packet. The interface must exist and be up. Used by compare.py and by the soak test.
  *
  *	tun_blast [OPTIONS] INTERFACE CONNECTIONS SECONDS     each connection in turn
  *	tun_blast [OPTIONS] INTERFACE scan SECONDS            each packet is a new connection
  *
  *	-c CPU       stays on this CPU
- *	-n PACKETS   after so many packets, a new connection takes the place of an old one
+ *	-n PACKETS   after so many packets, a new connection replaces an old one
  *	-q           the interface has several queues, and this is one of them
- *	-t           the other way: the same connections' packets go from the kernel to the interface
+ *	-t           the other direction: the same connections' packets go from the kernel to the interface
  */
 
 #include <arpa/inet.h>
@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #define PACKET_SIZE 64
-#define LOOK_EVERY  1024 /* packets between two looks at the clock */
+#define LOOK_EVERY  1024 /* packets between two readings of the clock */
 
 struct options {
 	int cpu;	    /* -1: any */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The packet decoder: whatever is captured, it reads nothing beyond it, and a packet stands for one packet at
- * the least and for no fewer bytes than it has (but the 8 of a header that is gone before the wire).
+ * The packet decoder: it never reads beyond what was captured, and a packet stands for at least one packet
+ * and for at least its own bytes (but the 8 of a header that never reaches the wire).
  */
 
 #include "daemon/device/decode.h"
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < PREFIX)
 		return 0;
-	/* A block of its own, so that a read beyond it is found out. */
+	/* A block of its own, so that a read beyond it is detected. */
 	packet = malloc(size - PREFIX + 1);
 	if (!packet)
 		return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What a VPN answers on its stats socket, however it is cut, against a reader that holds all of it in a tree.
+ * What a VPN answers on its stats socket, split anywhere, against a reader that holds all of it in a tree.
  * The input is the stream, and the parameters of a reply.
  */
 
@@ -52,7 +52,7 @@ static bool wrong_member(const json_t *object, const char *name, int type)
 	       !(type == JSON_TRUE && json_is_boolean(value));
 }
 
-/* 1 at the end, 0 when another part follows, -1 for nonsense and for errors. */
+/* 1 at the end, 0 when another part follows, -1 for invalid replies and errors. */
 static int read_part(const char *data, size_t n, struct counts *totals)
 {
 	json_t *message = json_loadb(data, n, JSON_REJECT_DUPLICATES, NULL);
@@ -105,7 +105,7 @@ static void check(const char *data, size_t n)
 		int r = feed(data, n, pieces[i], &extraction);
 
 		REQUIRE(r == 1 || r == 0 || r == -EBADMSG || r == -EREMOTEIO || r == -EMSGSIZE);
-		/* What is not whole yet may already be seen to be wrong. */
+		/* An incomplete reply may already be invalid. */
 		REQUIRE(r == -EMSGSIZE || (r < 0 ? expected <= 0 : r == expected));
 		REQUIRE(r != 1 || counts_equal(&extraction.totals, &totals));
 		REQUIRE(extraction.flows.n <= MAX_FLOWS);

@@ -54,7 +54,7 @@ START_TEST(random_packets_agree_with_the_model)
 	vectors_load(&vectors, _i % 2 ? "decode.json" : "extra.json");
 	for (unsigned int i = 0; i < 200000; i++) {
 		size_t length = random_packet(&state, &vectors, packet);
-		/* On the heap, so that a read beyond it is found out. */
+		/* On the heap, so that a read beyond it is detected. */
 		_cleanup_free_ uint8_t *copy = malloc(length > 0 ? length : 1);
 		struct connection connection = model_decode(packet, length);
 		char name[40];

@@ -112,7 +112,7 @@ START_TEST(asks_for_an_early_extraction_at_three_quarters)
 }
 END_TEST
 
-/* CPUs take a block at once: a few connections on each, in a small table, are no reason to ask. */
+/* CPUs take whole blocks: a few connections on each, in a small table, must not cause a request. */
 START_TEST(asks_for_nothing_while_there_is_room)
 {
 	uint8_t packet[28];
@@ -125,7 +125,7 @@ START_TEST(asks_for_nothing_while_there_is_room)
 }
 END_TEST
 
-/* The next window's map fills up while this window's is being emptied. */
+/* The next window's map fills up while this window's is being drained. */
 START_TEST(asks_also_when_an_extraction_is_under_way)
 {
 	const uint16_t last = (uint16_t)(80 + FLOW_BLOCK * libbpf_num_possible_cpus());
@@ -153,7 +153,7 @@ START_TEST(asks_also_when_an_extraction_is_under_way)
 }
 END_TEST
 
-/* A window that could not be taken is in the next but one, or, if it is the last but one, in the last. */
+/* A window that could not be extracted comes two windows later, or with the last one. */
 START_TEST(what_a_failed_extraction_left_comes_with_the_last)
 {
 	struct extraction extraction = {};
@@ -174,7 +174,7 @@ START_TEST(what_a_failed_extraction_left_comes_with_the_last)
 }
 END_TEST
 
-/* Each packet is counted by one of two, and what the first one counted can still be had. */
+/* Exactly one of the two counts each packet, and the first one's counts can still be extracted. */
 START_TEST(another_takes_over)
 {
 	struct extraction extraction = {};
@@ -184,7 +184,7 @@ START_TEST(another_takes_over)
 	first = tun_device;
 	tun_receive(10);
 	ck_assert_int_eq(tun_make(128), 0);
-	/* What making it counted belongs to no window. */
+	/* Packets counted while it was made belong to no window. */
 	tun_extract(&extraction);
 	extraction_deinit(&extraction);
 	tun_receive(3);

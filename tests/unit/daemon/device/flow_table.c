@@ -2,7 +2,7 @@
 /*
  * The tun programs' table under two CPUs, in user space: each connection's counts in each window, not sums,
  * while windows end at any moment. Once with the CPUs' steps interleaved by a seed, and every access checked;
- * once with threads that run freely. NETLOGD_TEST_WINDOWS=100000 takes longer.
+ * once with threads that run freely. NETLOGD_TEST_WINDOWS=100000 runs longer.
  */
 
 #include "common/cleanup.h"
@@ -22,10 +22,10 @@
 
 #define DESTINATION 0x64400002
 
-/* After so many in a window a CPU gives way. */
+/* After so many in a window a CPU yields. */
 #define PACKETS 300
 
-/* How a CPU begins each window: with the same connections in the same order, or not. */
+/* Whether a CPU begins every window with the same connections in the same order. */
 enum order { ALIKE, ALIKE_IN_TRAINS, OWN_ONLY, ANY, N_ORDERS };
 
 struct worker {
@@ -36,7 +36,7 @@ struct worker {
 	bool stops;
 	uint32_t calls; /* odd while the program runs */
 	uint64_t packets;
-	/* Of each side since it was last emptied. */
+	/* Of each side since its last drain. */
 	struct counts expected[FLOW_SIDES][CONNECTIONS];
 	struct counts overflow[FLOW_SIDES];
 	struct counts overflow_seen[FLOW_SIDES];
@@ -119,7 +119,7 @@ static void *worker_run(void *userdata)
 	return NULL;
 }
 
-/* Until no program that began before is under way, as epoch_wait() does. */
+/* Until all programs that began before have ended, as epoch_wait() does. */
 static void wait_for_programs(void)
 {
 	for (size_t i = 0; i < USER_CPUS; i++) {
@@ -139,7 +139,7 @@ static void take(struct counts *from, const struct counts *counts)
 	*from = counts_difference(from, counts);
 }
 
-/* Ends a window, and holds against each other what was counted in it and what comes out. */
+/* Ends a window, and compares what was counted in it with what is extracted. */
 static void take_window(unsigned int window, int fail_after)
 {
 	unsigned int side = user_maps_flip();
@@ -158,7 +158,7 @@ static void take_window(unsigned int window, int fail_after)
 	}
 	r = user_maps_drain(side, fail_after, &extraction);
 	ck_assert(r == 0 || fail_after >= 0);
-	/* One on each CPU; or another one, where a drain that failed has emptied the slots. */
+	/* One on each CPU; or one more, where a failed drain has emptied the slots. */
 	if (!incomplete[side])
 		ck_assert_uint_le(extraction.flows.n, entries);
 	incomplete[side] = r < 0;
@@ -192,7 +192,7 @@ static void take_window(unsigned int window, int fail_after)
 		workers[i].overflow[side] = none;
 		workers[i].overflow_seen[side] = user_maps_overflow((unsigned int)i, side);
 	}
-	/* What could not be had comes with the side's next window. */
+	/* What could not be moved comes with the side's next window. */
 	memcpy(workers[0].expected[side], expected, sizeof(expected));
 	workers[0].overflow[side] = overflow;
 	extraction_deinit(&extraction);
@@ -226,8 +226,8 @@ static unsigned int windows_wanted(unsigned int usual)
 }
 
 /*
- * Every way to begin, in a table where all have room and in one where many have none; and with a hash that is
- * the same for all connections, so that CPUs meet at every slot.
+ * Every way to begin, with room for all and with room for few; and with the same hash for all connections, so
+ * that CPUs meet at every slot.
  */
 #define CASES (N_ORDERS * 4)
 

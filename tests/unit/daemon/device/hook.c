@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Living with others on an interface: leftovers of a killed run, other instances, other people's filters and
- * programs, and an interface that moves to another network namespace and back.
+ * Sharing an interface: leftovers of a killed run, other instances, foreign filters and programs, and an
+ * interface that moves to another network namespace and back.
  */
 
 #include "daemon/device/hook.h"
@@ -159,7 +159,7 @@ static const char *warning(struct device *device)
 	return info.warning;
 }
 
-/* A run that is killed while it counts. */
+/* A process that is killed while it counts. */
 static void killed_run(void)
 {
 	pid_t child = fork();
@@ -181,7 +181,7 @@ static void killed_run(void)
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-/* What `tc qdisc add dev X ingress` makes: it has clsact's place, and no egress. */
+/* As `tc qdisc add dev X ingress`: it takes clsact's place, and has no egress. */
 static void make_ingress_qdisc(void)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
@@ -201,7 +201,7 @@ static void make_ingress_qdisc(void)
 	netlink_free(netlink);
 }
 
-/* A program for egress would be put on ingress there, and received packets be counted twice. */
+/* A program for egress would end up on ingress, and count received packets twice. */
 START_TEST(an_ingress_qdisc_is_no_place)
 {
 	struct device_options options = {.max_flows = 64, .without_tcx = true};
@@ -226,7 +226,7 @@ START_TEST(leftovers_are_replaced)
 	start();
 	killed_run();
 	killed_run();
-	/* The second run took away what the first left. */
+	/* The second run removed the first one's leftovers. */
 	ck_assert_uint_eq(ingress_filters(), 1);
 	ck_assert_uint_eq(egress_filters(), 1);
 	receive(3); /* a stub that calls nothing lets them pass */
@@ -277,7 +277,7 @@ START_TEST(foreign_filters_are_left_alone)
 	attach_foreign(7);
 	device = make_device(true);
 	ck_assert_uint_eq(ingress_filters(), 3);
-	/* The last that comes to a priority is the first there. */
+	/* The newest filter of a priority runs first. */
 	ck_assert_ptr_null(warning(device));
 	receive(6);
 	epoch_flip(epoch);
@@ -332,7 +332,7 @@ START_TEST(a_tcx_program_ahead_is_told)
 }
 END_TEST
 
-/* Moves the tunnel's interface into the namespace; it loses its place in ours. */
+/* Moves the tunnel's interface into the namespace; it disappears from ours. */
 static void move_to(int namespace_fd)
 {
 	_Alignas(struct nlmsghdr) char buffer[NETLINK_REQUEST_MAX];
@@ -350,7 +350,7 @@ static void move_to(int namespace_fd)
 	netlink_free(netlink);
 }
 
-/* Gone and back: the device says that it must be made anew, and then counts again. */
+/* Gone and back: the device reports that it must be made again, and the new one counts. */
 START_TEST(an_interface_that_moves_and_comes_back)
 {
 	int home = -1, away = -1;
@@ -394,8 +394,8 @@ START_TEST(an_interface_that_moves_and_comes_back)
 END_TEST
 
 /*
- * Away and back before anybody looks, with the same name and number: a TCX link stays with it, but nothing
- * else of ours hangs on it any more.
+ * Away and back between two extractions, with the same name and index: a TCX link stays on it, but nothing
+ * else of ours is attached any more.
  */
 START_TEST(an_interface_that_was_away_meanwhile)
 {

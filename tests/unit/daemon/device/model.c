@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The model itself, against the vectors: what the property tests rest on. */
+/* The model itself, on which the property tests rest, against the vectors. */
 
 #include "tests/unit/daemon/device/support/model.h"
 #include "tests/unit/daemon/device/support/vectors.h"

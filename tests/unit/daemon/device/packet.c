@@ -19,7 +19,7 @@ START_TEST(the_cap_makes_overflow)
 		ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
 	}
 	tun_extract(&extraction);
-	/* Either direction's connections have their ends the other way round. */
+	/* The two directions' connections have their ends swapped. */
 	ck_assert_uint_eq(extraction.flows.n, 50);
 	ck_assert_uint_eq(extraction.totals.rx_packets, 300);
 	ck_assert_uint_eq(extraction.totals.tx_packets, 300);
@@ -30,7 +30,7 @@ START_TEST(the_cap_makes_overflow)
 }
 END_TEST
 
-/* More than the ring holds, in one direction, before the reader can have a turn on the only CPU. */
+/* More than the ring holds, in one direction, before the reader gets its turn on the only CPU. */
 START_TEST(what_the_ring_drops_is_overflow)
 {
 	struct sched_param urgent = {.sched_priority = 1}, normal = {};

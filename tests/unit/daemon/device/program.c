@@ -34,7 +34,7 @@ static void teardown(void)
 	program = NULL;
 }
 
-/* Runs one packet and checks that it and nothing else was counted, as that connection. False: refused. */
+/* Runs one packet and checks that exactly it was counted, as that connection. False: refused. */
 static bool check_packet(const char *name, const uint8_t *packet, size_t length, bool received,
 			 const struct connection *transmitted)
 {
@@ -94,7 +94,7 @@ START_TEST(vectors_agree)
 	size_t refused;
 
 	ck_assert_uint_eq(check_file("decode.json", _i, &refused), 81);
-	/* The kernel's test run wants a whole IP header. */
+	/* The kernel's test run requires a whole IP header. */
 	ck_assert_uint_eq(refused, 2);
 }
 END_TEST
@@ -131,7 +131,7 @@ END_TEST
 
 #define RUNS_AT_ONCE 20000
 
-/* One CPU's packets: millions a second, since the kernel repeats each by itself. */
+/* One CPU's packets: millions a second, since the kernel does the repetition. */
 struct sender {
 	pthread_t thread;
 	int cpu;
@@ -170,13 +170,13 @@ static void *sender_run(void *userdata)
 			sender->sent += RUNS_AT_ONCE;
 		else if (error != -EINTR)
 			return NULL;
-		/* Both CPUs have the same connection at the same time, for some milliseconds each. */
+		/* Both CPUs use the same connection at the same time, for some milliseconds each. */
 		packet[21] = (uint8_t)(now() / 20000000);
 	}
 	return NULL;
 }
 
-/* Window after window, as fast as it goes, while both CPUs count. */
+/* Window after window, as fast as possible, while both CPUs count. */
 START_TEST(exact_while_windows_change)
 {
 	struct sender senders[2] = {{.cpu = 0}, {.cpu = 1}};
@@ -188,7 +188,7 @@ START_TEST(exact_while_windows_change)
 		senders[i].until = end;
 		ck_assert_int_eq(pthread_create(&senders[i].thread, NULL, sender_run, &senders[i]), 0);
 	}
-	/* Two more at the end, for what came during the last one. */
+	/* Two more at the end, for packets during the last one. */
 	while (last < 2) {
 		struct program_counts counts;
 
@@ -214,7 +214,7 @@ END_TEST
 
 #define CONNECTIONS 3000
 
-/* Sends `packets` of connection number `n`, told by its source port. */
+/* Sends `packets` of connection number `n`, which is its source port. */
 static void send_connection(unsigned int n, uint32_t packets)
 {
 	uint8_t packet[28] = {0x45, 0, 0, 28, [9] = 17, [15] = 1, [19] = 2};
@@ -244,7 +244,7 @@ static size_t take_window(uint64_t packets[static CONNECTIONS], struct program_c
 	return n;
 }
 
-/* Both sides in turn, more than fits: the first ones are held, the rest is overflow, and nothing else. */
+/* Both sides in turn, with more than fits: the first connections have entries, the rest is overflow. */
 START_TEST(a_full_table_counts_overflow)
 {
 	uint64_t packets[CONNECTIONS];
@@ -260,8 +260,7 @@ START_TEST(a_full_table_counts_overflow)
 		for (unsigned int n = 0; n < CONNECTIONS; n++)
 			held += packets[n] == 2;
 		ck_assert_uint_ge(entries, 1024);
-		/* This thread may have changed its CPU on the way, and made a connection an entry on either.
-		 */
+		/* This thread may have changed CPUs meanwhile, and made an entry on both. */
 		ck_assert_uint_le(entries, 1024 + 16 * (size_t)sysconf(_SC_NPROCESSORS_CONF));
 		ck_assert_uint_ge(held, entries - 2 * (size_t)sysconf(_SC_NPROCESSORS_CONF));
 		ck_assert_uint_eq(counts.totals.tx_packets, 2 * CONNECTIONS);
@@ -272,8 +271,7 @@ START_TEST(a_full_table_counts_overflow)
 }
 END_TEST
 
-/* Windows of every size, about the one where clearing is done differently: nothing stays, nothing is missed.
- */
+/* Windows of sizes around the one where clearing changes its method: nothing stays, nothing is missing. */
 START_TEST(windows_begin_empty)
 {
 	static const unsigned int sizes[] = {0, 1, 16, 17, 511, 512, 513, 1000, 1024, 1, 0, 700, 3};
@@ -296,7 +294,7 @@ START_TEST(windows_begin_empty)
 }
 END_TEST
 
-/* So many that some agree in their slot and in all bits of the hash that a slot has. */
+/* So many that some share their slot and all hash bits in it. */
 START_TEST(connections_that_look_alike)
 {
 	const unsigned int connections = 131072;
@@ -333,8 +331,8 @@ static void check_sums(struct program_counts *counts, uint64_t packets)
 	program_counts_deinit(counts);
 }
 
-/* An extraction that fails when it has handed over the entries, and not yet the totals: nothing is handed
- * over again, nothing is missed, and in every extraction both agree. */
+/* An extraction that fails after it has handed over the entries, but not the totals: nothing is handed over
+ * twice, nothing is missing, and both agree in every extraction. */
 START_TEST(an_extraction_that_fails_midway)
 {
 	const unsigned int size = _i == 0 ? 3 : 700;
@@ -384,7 +382,7 @@ int main(void)
 	Suite *suite;
 
 	if (error < 0) {
-		fprintf(stderr, "skipped: programs can't be loaded here: %s\n", strerror(-error));
+		fprintf(stderr, "skipped: cannot load programs here: %s\n", strerror(-error));
 		return error == -EPERM || error == -EOPNOTSUPP ? EXIT_SKIPPED : EXIT_FAILURE;
 	}
 	program_free(probe);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Large segments: what is counted for one must be what the kernel makes of it. Each goes out through a tun
- * device, which reads back the packets that it was taken apart into; and the same one comes in.
+ * Large segments: the counts of one must match what the kernel makes of it. Each goes out through a tun
+ * device, where the test reads the packets that the kernel split it into; and the same one comes in.
  */
 
 #include "daemon/device/device.h"
@@ -117,8 +117,8 @@ START_TEST(counts_what_the_kernel_makes_of_it)
 }
 END_TEST
 
-/* IP fragments in one piece, as a virtual machine may write them: no packet socket can say of what kind they
- * are. */
+/* IP fragments in one piece, as a virtual machine may write them: a packet socket cannot express their kind.
+ */
 START_TEST(a_kind_that_is_not_known)
 {
 	struct extraction extraction;
@@ -127,7 +127,7 @@ START_TEST(a_kind_that_is_not_known)
 	start(true);
 	superpacket_make(&packet, &(struct superpacket_options){.udp = true, .size = 1000, .payload = 5000});
 	packet.header.gso_type = VIRTIO_NET_HDR_GSO_UDP;
-	/* Ordinary ones before and after it, so that it has what they left in the ring around it. */
+	/* Ordinary packets before and after it, so that their remains surround it in the ring. */
 	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet.bytes, 28), 0);
 		ck_assert_int_eq(tunnel_receive(&tunnel, 0, &packet.header, packet.bytes, packet.length), 0);
@@ -179,7 +179,7 @@ START_TEST(udp_segment_of_a_socket)
 	ck_assert_int_eq(inet_pton(AF_INET, "100.64.0.2", &to.sin_addr), 1);
 	sent = sendto(fd, data, sizeof(data), 0, (struct sockaddr *)&to, sizeof(to));
 	close(fd);
-	/* Before 6.11 only with a device that makes checksums. */
+	/* Before 6.11 only with a device that computes checksums. */
 	if (sent < 0 && errno == EIO) {
 		fprintf(stderr, "UDP_SEGMENT: not on this kernel\n");
 		stop();
@@ -199,13 +199,13 @@ START_TEST(udp_segment_of_a_socket)
 }
 END_TEST
 
-/* Tunnels that can lie inside ours. */
+/* Tunnels that can run inside ours. */
 struct encapsulation {
 	const char *const arguments[12]; /* of `ip link add nlin type` */
-	bool ethernet;			 /* there is an Ethernet frame inside */
-	uint8_t proto;			 /* what is seen outside */
+	bool ethernet;			 /* it carries Ethernet frames */
+	uint8_t proto;			 /* of the outer packet */
 	uint16_t port;
-	bool udp; /* what is cut, inside */
+	bool udp; /* the inner segments are datagrams */
 };
 
 static const struct encapsulation encapsulations[] = {
@@ -287,11 +287,11 @@ START_TEST(encapsulated_once_more)
 }
 END_TEST
 
-/* What no real device here makes: told by the test run's context. */
+/* Segments that no real device here makes: described by the test run's context. */
 struct told {
 	const char *name;
 	uint8_t proto;
-	uint16_t length; /* IPv4 with 20 bytes of header, zeros behind but for the TCP offset */
+	uint16_t length; /* IPv4 with a header of 20 bytes, then zeros but for the TCP offset */
 	uint16_t gso_size;
 	uint16_t gso_segs;
 	uint64_t packets;

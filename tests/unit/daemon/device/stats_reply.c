@@ -51,7 +51,7 @@ START_TEST(whole)
 }
 END_TEST
 
-/* Beyond the bound it is overflow; an entry of nothing takes no place. */
+/* Beyond the limit there is overflow; an entry without counts takes no room. */
 START_TEST(bounded)
 {
 	struct extraction extraction = {};
@@ -108,7 +108,7 @@ START_TEST(nonsense)
 }
 END_TEST
 
-/* Parts, members in any order, names with escapes and members of others, wherever it is cut. */
+/* Parts, members in any order, names with escapes and unknown members, split anywhere. */
 START_TEST(cut_anywhere)
 {
 	static const char text[] =
@@ -150,13 +150,13 @@ START_TEST(ends)
 }
 END_TEST
 
-/* A beginning, and then the same bytes again and again. Nothing of it may be kept beyond the bounds. */
+/* A beginning, and then the same bytes again and again. None of it may be kept beyond the limits. */
 START_TEST(endless)
 {
 	static const struct {
 		const char *begin, *again;
 		int error;
-		size_t length; /* of all that was taken */
+		size_t length; /* taken before it fails */
 	} streams[] = {
 		{"{\"parameters\":{\"connections\":[]", ",\"x\":[]", -EMSGSIZE, STATS_REPLY_PIECE_MAX},
 		{"{\"parameters\":{\"connections\":[", "[", -EBADMSG, 0},
@@ -177,7 +177,7 @@ START_TEST(endless)
 
 		while (piece.length < 32768)
 			buffer_append_text(&piece, streams[i].again);
-		/* As if most of it had come already. */
+		/* As if most of it had arrived already. */
 		if (streams[i].length == STATS_REPLY_MAX)
 			reply.length = STATS_REPLY_MAX - 20 * piece.length;
 		while (r == 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Real TCP between two namespaces over a veth pair, with large segments of the usual size and beyond 64 KiB
- * (BIG TCP). Each packet of a connection brings the same headers, so that the bytes counted must be the
- * payload, the SYN, and those headers times the packets counted: nothing can be wrong in one alone.
+ * (BIG TCP). All packets of a connection have the same headers, so the bytes counted must be the payload, the
+ * SYN, and those headers times the packets counted: an error in either shows.
  */
 
 #include "common/cleanup.h"
@@ -92,7 +92,7 @@ static int link_request(struct netlink *netlink, const char *name, const uint16_
 	return netlink_request(netlink, request, 1000, message, userdata, NULL);
 }
 
-/* False where the kernel doesn't know the attributes: it ignores them. */
+/* False where the kernel does not know the attributes: it ignores them. */
 static bool set_big(const char *name, bool ipv6)
 {
 	static const uint16_t attributes[2][2] = {{GSO_IPV4_MAX_SIZE, GRO_IPV4_MAX_SIZE},
@@ -135,7 +135,7 @@ static int make_socket(bool ipv6, const char *text, struct sockaddr_storage *ret
 	return socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-/* The other end: swallows one connection. */
+/* The other end: reads one connection and discards it. */
 static void peer_run(const struct kind *kind, int go, int ready)
 {
 	struct sockaddr_storage address;
@@ -158,13 +158,13 @@ static void peer_run(const struct kind *kind, int go, int ready)
 	while (read(connection, buffer, sizeof(buffer)) > 0)
 		;
 	close(connection);
-	/* With this process would go its namespace, and with that the pair: not before the parent says so. */
+	/* When this process ends, so does its namespace, and with it the pair: wait for the parent. */
 	if (read(go, &byte, 1) < 0)
 		_exit(1);
 	_exit(0);
 }
 
-/* The pair, with the peer listening at its end. False when a pair can't be made here. */
+/* The pair, with the peer listening at its end. False when no pair can be made here. */
 static bool start(const struct kind *kind)
 {
 	struct device_options options = {.interface = "nlv0", .max_flows = 128};
@@ -225,7 +225,7 @@ static uint64_t send_all(const struct kind *kind)
 		sent += (size_t)n;
 	}
 	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-	/* The peer closes when it has seen everything. */
+	/* The peer closes when it has read everything. */
 	ck_assert_int_eq(read(fd, &end, 1), 0);
 	length = sizeof(info);
 	ck_assert_int_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
@@ -271,7 +271,7 @@ START_TEST(bytes_and_packets_fit_together)
 		"%s: %llu packets, %lld bytes too many", kind->name, (unsigned long long)counts.tx_packets,
 		(long long)(counts.tx_bytes - payload - kind->syn - (counts.tx_packets - 1) * kind->header));
 	ck_assert(counts_is_zero(&extraction.inexact));
-	/* That there were large segments at all; of an average beyond 64 KiB where they may be. */
+	/* There were large segments at all, on average beyond 64 KiB where the kernel allows them. */
 	ck_assert_uint_lt(interface_packets() * (kind->big ? 46 : 3), counts.tx_packets);
 	extraction_deinit(&extraction);
 	stop();

@@ -63,7 +63,7 @@ END_TEST
 
 #define BATCH 400
 
-/* Sends what a real device lets through, and notes what must be counted for it. */
+/* Sends what a real device lets through, and notes the counts to expect. */
 static void send_random(uint64_t *state, const struct vectors *vectors, struct flows *expected)
 {
 	uint8_t packet[RANDOM_PACKET_MAX], drop[RANDOM_PACKET_MAX];
@@ -155,7 +155,7 @@ START_TEST(ethernet_header_is_not_counted)
 }
 END_TEST
 
-/* The kernel takes off the first tag of what comes in, and none of what a packet socket sends. */
+/* The kernel removes the first tag of incoming frames, and none of those a packet socket sends. */
 START_TEST(a_tag_that_stays_in_the_frame)
 {
 	/* Two tags; IPv6 with 256 bytes of destination options, and UDP behind. */
@@ -181,7 +181,7 @@ START_TEST(a_tag_that_stays_in_the_frame)
 	ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, sizeof(frame) - 22);
 	extraction_deinit(&extraction);
 
-	/* With the second alone. */
+	/* With only the second. */
 	memmove(frame + 12, frame + 16, sizeof(frame) - 16);
 	ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, frame, sizeof(frame) - 4), 0);
 	tun_extract(&extraction);

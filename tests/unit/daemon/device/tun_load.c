@@ -55,7 +55,7 @@ static void *sender_run(void *userdata)
 	return NULL;
 }
 
-/* Takes windows as fast as it can until then, one at least, and adds up what they hold. */
+/* Extracts windows as fast as possible until then, at least one, and adds them up. */
 static unsigned int take_windows(int64_t until, struct counts *entries, struct counts *totals)
 {
 	struct extraction extraction = {};
@@ -70,7 +70,7 @@ static unsigned int take_windows(int64_t until, struct counts *entries, struct c
 		counts_add(&sum, &extraction.overflow);
 		ck_assert_uint_eq(sum.rx_packets, extraction.totals.rx_packets);
 		ck_assert_uint_eq(sum.tx_packets, extraction.totals.tx_packets);
-		/* The size of what a ring dropped is not known. */
+		/* The size of packets that a ring dropped is unknown. */
 		ck_assert(extraction.packets_only || counts_equal(&sum, &extraction.totals));
 		counts_add(entries, &sum);
 		counts_add(totals, &extraction.totals);
@@ -86,13 +86,13 @@ START_TEST(exact_under_load_from_both_cpus)
 	struct sender senders[2] = {};
 	unsigned int windows = 0;
 
-	/* Room for less than there is in some windows, so that overflow is part of it. */
+	/* Too little room for some windows, so that there is overflow too. */
 	tun_start(&(struct tunnel_options){.two_queues = true}, 2000);
 	for (int i = 0; i < 2; i++) {
 		senders[i] = (struct sender){.queue = i, .until = INT64_MAX};
 		ck_assert_int_eq(pthread_create(&senders[i].thread, NULL, sender_run, &senders[i]), 0);
 	}
-	/* Two seconds are enough on any machine but an emulated one. */
+	/* Two seconds are enough but on an emulated machine. */
 	do {
 		windows += take_windows(now() + 2000000000LL, &entries, &totals);
 	} while (windows < 10 || totals.rx_packets < 10000);
@@ -132,7 +132,7 @@ static void *receive_until_it_fails(void *userdata)
 	return NULL;
 }
 
-/* What was taken from the senders until the interface went is counted, and nothing else. */
+/* Exactly what the senders could send before the interface went is counted. */
 START_TEST(an_interface_that_goes_under_load)
 {
 	struct counts sent = {}, entries = {}, totals = {};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The programs on a real tun device under packets from both CPUs: not sums, but each connection's packets and
- * bytes. Once in every window, with senders that wait while it is taken and then begin alike; once over
- * all windows, which end at any moment. NETLOGD_TEST_SECONDS=600 takes longer than usual.
+ * bytes. Once in every window, with senders that wait during the extraction and then begin in the same way;
+ * once over all windows, which end at any moment. NETLOGD_TEST_SECONDS=600 runs longer than usual.
  */
 
 #include "common/cleanup.h"
@@ -56,7 +56,7 @@ struct sender {
 	pthread_t thread;
 	int queue;
 	bool stops;
-	uint64_t sent[CONNECTIONS]; /* since it was last compared */
+	uint64_t sent[CONNECTIONS]; /* since the last comparison */
 };
 
 static struct sender senders[2];
@@ -73,7 +73,7 @@ static size_t packet_size(unsigned int connection)
 	return HEADERS + connection;
 }
 
-/* An IPv4 UDP packet in a frame: its connection is told by its port, and by its size too. */
+/* An IPv4 UDP packet in a frame, with the connection's number in its port, and in its size too. */
 static void send_packet(struct sender *sender, unsigned int connection)
 {
 	uint8_t frame[ETHERNET + HEADERS + CONNECTIONS] = {[12] = 0x08, 0,  0x45, 0, 0, 0,   0,	 1, 0,
@@ -88,7 +88,7 @@ static void send_packet(struct sender *sender, unsigned int connection)
 	sender->sent[connection]++;
 }
 
-/* Adds what was counted, and checks that it fits together. */
+/* Adds the counts, and checks that they are consistent. */
 static void add_up(const struct flows *flows, const struct counts *totals,
 		   uint64_t received[static CONNECTIONS])
 {
@@ -106,7 +106,7 @@ static void add_up(const struct flows *flows, const struct counts *totals,
 	ck_assert(counts_equal(&sum, totals));
 }
 
-/* Holds what was counted against what was sent since the last time. */
+/* Compares the counts with what was sent since the last time. */
 static void compare(unsigned int window, const uint64_t received[static CONNECTIONS])
 {
 	for (unsigned int i = 0; i < CONNECTIONS; i++) {
@@ -142,13 +142,14 @@ static void join_senders(void)
 		pthread_join(senders[i].thread, NULL);
 }
 
-/* --- window by window: both senders wait while it is taken, so that the kernel need not be waited for --- */
+/* --- window by window: both senders wait during the extraction, so that it need not wait for the kernel ---
+ */
 
 static struct program *program;
 static unsigned int arrivals;
 static int64_t end;
 
-/* Waits for the other one without sleep, so that both go on together. */
+/* Waits for the other one without sleeping, so that both continue together. */
 static void meet(unsigned int *meetings)
 {
 	unsigned int all = 2 * ++*meetings;
@@ -171,7 +172,7 @@ static void take_window(unsigned int window)
 	program_counts_deinit(&counts);
 }
 
-/* Either sender begins each window with the same connections in the same order. */
+/* Each sender begins every window with the same connections in the same order. */
 static void *send_windows(void *userdata)
 {
 	struct sender *sender = userdata;
@@ -179,7 +180,7 @@ static void *send_windows(void *userdata)
 
 	stay_on(sender->queue);
 	do {
-		/* Several blocks of entries on either CPU, which get them in changing order. */
+		/* Several blocks of entries on each CPU, taken in changing order. */
 		unsigned int packets = FLOW_BLOCK + window * 7 % (4 * FLOW_BLOCK);
 
 		meet(&meetings);

@@ -17,9 +17,9 @@ enum {
 	SCTP = 132
 };
 
-/* Where the walk through the headers stands. */
+/* The state of the walk through the headers. */
 struct walk {
-	const uint8_t *next; /* the header that comes next */
+	const uint8_t *next; /* the next header */
 	size_t left;	     /* bytes of the buffer from there on */
 	uint8_t proto;	     /* its number */
 	bool ipv6;

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A plain model of how a packet becomes a connection: written to be read beside the table that it follows,
- * with no thought of speed, and apart from every decoder that is used.
+ * A plain model of how a packet becomes a connection: to be read beside the table that it follows, without
+ * regard for speed, and independent of the decoder.
  */
 
 #include "common/connection.h"

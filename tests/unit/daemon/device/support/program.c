@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Loads the skeleton as for an Ethernet device, since the kernel's test run wants an Ethernet header. */
+/* Loads the skeleton as for an Ethernet device, since the kernel's test run requires an Ethernet header. */
 
 #include "tests/unit/daemon/device/support/program.h"
 

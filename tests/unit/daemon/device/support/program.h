@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The counting programs under the kernel's own test run: one packet in, what it was counted as out. */
+/* The counting programs under the kernel's own test run: a packet in, its counts out. */
 
 #include "common/connection.h"
 
@@ -11,7 +11,7 @@
 
 struct program;
 
-/* 0, or -EPERM and others when programs can't be loaded here. */
+/* 0, or -EPERM and others when programs cannot be loaded here. */
 int program_new(uint32_t max_flows, struct program **ret_program);
 void program_free(struct program *program);
 
@@ -39,7 +39,7 @@ int program_fd(const struct program *program, bool received);
  * ns. */
 int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns);
 /* Ends the window: what was counted since the last time, in *ret_counts. `running`: other threads run it
- * meanwhile, so that it takes a wait for the kernel. */
+ * meanwhile, so that this must wait for the kernel. */
 int program_extract(struct program *program, bool running, struct program_counts *ret_counts);
-/* The same, but it fails midway: -errno, and in *ret_counts what had been handed over by then. */
+/* The same, but it fails midway: -errno, and in *ret_counts what was handed over before. */
 int program_extract_failing(struct program *program, struct program_counts *ret_counts);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Packets that are wrong in all the ways that matter to a decoder. */
+/* Packets that are wrong in all ways that matter to a decoder. */
 
 #include "tests/unit/daemon/device/support/random_packet.h"
 

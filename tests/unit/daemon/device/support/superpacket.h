@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Large segments made by hand: one buffer that stands for many packets, with the header that says so. */
+/* Large segments made by hand: a buffer that stands for many packets, with its virtio_net_hdr. */
 
 #include <linux/virtio_net.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tun devices by ioctl, without netlink and without programs, so that it works in the barest system. */
+/* tun devices by ioctl, without netlink and without programs, so that it works on a minimal system. */
 
 #include "tests/unit/daemon/device/support/tunnel.h"
 

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A tun device in a network namespace of the test's own, and packets through it: written to its descriptor
- * they come in, sent by a packet socket they go out. The test ends with abort() when that fails.
+ * A tun device in the test's own network namespace, and packets through it: those written to its descriptor
+ * come in, those sent by a packet socket go out. The test ends with abort() when that fails.
  */
 
 #include <linux/virtio_net.h>
@@ -33,11 +33,11 @@ struct tunnel_options {
 
 /* Makes the device and sets it up. */
 void tunnel_init(struct tunnel *tunnel, const struct tunnel_options *options);
-/* A packet socket on an interface that is there already; its descriptors are -1. */
+/* A packet socket on an interface that exists already; its descriptors are -1. */
 void tunnel_attach(struct tunnel *tunnel, const char *name, bool vnet);
 void tunnel_deinit(struct tunnel *tunnel);
 
-/* One packet into the tunnel's side of the queue: received by this node. 0 or -errno of the kernel's. */
+/* One packet into the tunnel's side of the queue: received by this node. 0 or the kernel's -errno. */
 int tunnel_receive(const struct tunnel *tunnel, int queue, const struct virtio_net_hdr *header,
 		   const void *packet, size_t length);
 /* One packet sent by this node. */
@@ -49,6 +49,5 @@ size_t tunnel_read(const struct tunnel *tunnel, int queue, void *packet, size_t 
 
 /* Sets an interface up or down. */
 void interface_set_up(const char *name, bool up);
-/* Runs a program of the system with its output thrown away; its exit status, -1 when there is no such
- * program. */
+/* Runs a program and discards its output. Its exit status; -1 when it does not exist. */
 int run_program(const char *const arguments[]);

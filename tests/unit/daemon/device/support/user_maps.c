@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The two arrays that tun_drain_side() maps are files in memory; the calls that it makes to the kernel for
- * the others are replaced, here, for the programs that link this.
+ * The two arrays that tun_drain_side() maps are files in memory; its system calls for the other maps are
+ * replaced here.
  */
 
 #include "tests/unit/daemon/device/support/user_maps.h"
@@ -96,7 +96,7 @@ int bpf_map_lookup_elem(int fd, const void *key, void *value)
 		for (size_t cpu = 0; cpu < USER_CPUS; cpu++)
 			((struct flow_totals *)value)[cpu] = user.totals[cpu][at];
 	else
-		must(false, "lookup in a map that is not looked into");
+		must(false, "lookup in an unexpected map");
 	return 0;
 }
 
@@ -115,7 +115,7 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	else if (fd == user.drain.slots)
 		memcpy(&user.slots[at], value, sizeof(user.slots[at]));
 	else
-		must(false, "update of a map that is not updated");
+		must(false, "update of an unexpected map");
 	return 0;
 }
 
@@ -206,7 +206,7 @@ struct counts user_maps_overflow(unsigned int cpu, unsigned int side)
 			       .rx_bytes = counts->rx_bytes};
 }
 
-/* --- for those who look on --- */
+/* --- for observers --- */
 
 static bool find(const void *address, const void *first, size_t size, size_t *ret_offset)
 {

@@ -4,7 +4,7 @@
 /*
  * The tun programs and their table in user space, where threads stand for CPUs: the programs' own source
  * (user_tun.c) over maps that are memory, emptied by the daemon's own tun_drain_side(). So tests can look
- * into it at every step, and stop a CPU at any.
+ * inside at every step, and stop a CPU anywhere.
  */
 
 #include "common/connection.h"
@@ -42,19 +42,19 @@ void user_tun_count(const struct user_packet *packet, bool received);
 
 /* The CPU that this thread stands for. */
 extern __thread uint32_t user_cpu;
-/* As the kernel's helper does. */
+/* As the kernel's helper. */
 void *user_map_lookup(const void *map, const void *key);
 
 /* --- the daemon's side: user_maps.c --- */
 
 /*
  * Maps for a side of so many entries, with these random words in the hash (FLOW_SEEDS; NULL: really random).
- * Ends the test with abort() when they can't be made.
+ * Ends the test with abort() on failure.
  */
 void user_maps_init(uint32_t max_entries, const uint32_t *seeds);
 void user_maps_deinit(void);
 
-/* Moves the programs to the other side; returns the one that is to be drained when no program uses it any
+/* Moves the programs to the other side; returns the one to drain once no program uses it any
  * more. */
 unsigned int user_maps_flip(void);
 /* The side that programs use now. */

@@ -3,8 +3,8 @@
  * The programs are compiled as for ThreadSanitizer, but the calls that the compiler inserts for accesses to
  * memory end here, in place of its library's.
  *
- * What may be: a CPU writes to entries of its own blocks alone, and reads another's key only when a slot
- * leads there, since only then it is complete; and what is complete keeps its key.
+ * Allowed: a CPU writes only to entries of its own blocks, and reads another CPU's key only when a slot leads
+ * there, since only then is it complete; and a complete entry keeps its key.
  */
 
 #include "tests/unit/daemon/device/support/user_steps.h"
@@ -21,7 +21,7 @@
 
 static struct {
 	bool active;
-	sem_t turns[USER_CPUS + 1]; /* the last one is that of who began */
+	sem_t turns[USER_CPUS + 1]; /* the last one is the starter's */
 	bool runs[USER_CPUS + 1];
 	unsigned int n;
 	uint64_t random;
@@ -47,7 +47,7 @@ static void wait_for(sem_t *turn)
 		;
 }
 
-/* Another one that runs; -1: none does. */
+/* Another one that is running; -1: none. */
 static int choose(void)
 {
 	unsigned int first = (unsigned int)next_random() % steps.n;
@@ -154,7 +154,7 @@ static void check(const void *address, bool writes)
 	}
 	snprintf(steps.fault, sizeof(steps.fault), "CPU %u %s entry %u of side %u at %zu, which is %s",
 		 user_cpu, writes ? "writes to" : "reads", number, side, offset,
-		 !steps.owners[side][number / FLOW_BLOCK]		   ? "nobody's"
+		 !steps.owners[side][number / FLOW_BLOCK]		   ? "no CPU's"
 		 : steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1 ? "complete"
 									   : "another's");
 }

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * One step at a time: threads that take turns, changed at accesses to the table's memory as a seed says, so
- * that what two CPUs do to each other comes again with the seed. And at every access it is checked that what
- * is read or written may be.
+ * One step at a time: threads take turns, which change at accesses to the table's memory as a seed says, so
+ * that the same seed repeats what two CPUs do to each other. Every access is checked: may this CPU read or
+ * write there?
  *
  * Without steps_begin() threads run freely and nothing is checked.
  */
@@ -12,11 +12,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* This thread and so many others (`user_cpu` from 0 on) take turns from now on; this one has the first. */
+/* This thread and so many others (`user_cpu` from 0 on) take turns from now on; this one begins. */
 void steps_begin(uint64_t seed, unsigned int others);
-/* The turn changes at every so many accesses, on average: a power of two. */
+/* Accesses between two changes of the turn, on average: a power of two. */
 void steps_set_pace(unsigned int every);
-/* In one of the others: waits for its first turn. */
+/* In another thread: waits for its first turn. */
 void steps_enter(void);
 /* Gives up the turn for good. */
 void steps_leave(void);
@@ -24,7 +24,7 @@ void steps_leave(void);
 void steps_yield(void);
 void steps_end(void);
 
-/* A side is empty again: its blocks are nobody's. */
+/* A side is empty again: its blocks belong to no CPU. */
 void steps_forget(unsigned int side);
-/* The first access that was wrong, or NULL. */
+/* The first invalid access, or NULL. */
 const char *steps_fault(void);

@@ -16,7 +16,7 @@
 
 #include "daemon/bpf/decode.bpf.h"
 
-/* What is read-only to a program is set before it is loaded, so here it can't be constant. */
+/* A program's read-only data is set before it is loaded, so here it must not be constant. */
 #define const
 #include "daemon/bpf/tun.bpf.c"
 #undef const

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads the vectors' JSON. A file that is not as it should be ends the test program with the place. */
+/* Reads the vectors' JSON. An invalid file ends the test program, which names the place. */
 
 #include "tests/unit/daemon/device/support/vectors.h"
 
@@ -49,7 +49,7 @@ static void vector_load(struct vector *vector, json_t *item, const char *file, s
 	if (from_hex(packet, &vector->packet, &vector->length))
 		broken(file, index, "the packet is not hexadecimal");
 	if (endpoint_parse(src, &vector->connection.src) || endpoint_parse(dst, &vector->connection.dst))
-		broken(file, index, "an endpoint can't be read");
+		broken(file, index, "invalid endpoint");
 	vector->name = strdup(name);
 	vector->connection.proto = (uint8_t)proto;
 	vector->bytes = (uint64_t)bytes;

@@ -23,7 +23,7 @@ struct vectors {
 
 /*
  * Reads a file of the vectors' directory: the environment's NETLOGD_VECTORS, else the source tree's. Ends the
- * test program when that can't be done.
+ * test program on failure.
  */
 void vectors_load(struct vectors *vectors, const char *file);
 void vectors_deinit(struct vectors *vectors);
