@@ -108,7 +108,7 @@ static bool scan_connection(const struct json_slice *entry, struct flow *ret_flo
 		enum member member = 0;
 
 		while (member < N_MEMBERS && (strlen(member_names[member]) != name.length ||
-					     memcmp(member_names[member], name.data, name.length) != 0))
+					      memcmp(member_names[member], name.data, name.length) != 0))
 			member++;
 		if (member == N_MEMBERS || seen & 1U << member)
 			return false;
