@@ -40,6 +40,9 @@ struct flows {
 	size_t allocated;
 };
 
+/* What a device counts: the connections in the tunnel, or the physical layer, the tunnel's own datagrams. */
+enum device_layer { LAYER_TUN, LAYER_SOCK, N_LAYERS };
+
 /* The four kinds of traffic that a message tells apart, in the order of its lists. */
 enum traffic_class { CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT, CLASS_PHYSICAL, N_CLASSES };
 

@@ -205,7 +205,7 @@ static int read_entries(const struct config_section *section, void *target, stru
 
 static bool is_bulk(enum sink_type type)
 {
-	return type == SINK_CLICKHOUSE || type == SINK_OTLP;
+	return type == SINK_TYPE_CLICKHOUSE || type == SINK_TYPE_OTLP;
 }
 
 /* Gives a sink its defaults, and refuses what its type has no use for. */
@@ -243,16 +243,16 @@ static int check_sink(const struct sink_config *sink, const struct written *writ
 		const char *key;
 		const char *value;
 	} needs[] = {
-		{SINK_LOGTAIL, "url", sink->url},    {SINK_LOGTAIL, "collection", sink->collection},
-		{SINK_CLICKHOUSE, "url", sink->url}, {SINK_CLICKHOUSE, "table", sink->table},
-		{SINK_OTLP, "url", sink->url},	     {SINK_FILE, "path", sink->path},
+		{SINK_TYPE_LOGTAIL, "url", sink->url},	  {SINK_TYPE_LOGTAIL, "collection", sink->collection},
+		{SINK_TYPE_CLICKHOUSE, "url", sink->url}, {SINK_TYPE_CLICKHOUSE, "table", sink->table},
+		{SINK_TYPE_OTLP, "url", sink->url},	  {SINK_TYPE_FILE, "path", sink->path},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		if (sink->type == needs[i].type && !needs[i].value)
 			return config_fail(error, sink->line, "[upload %s] needs %s for type = %s",
 					   sink->name, needs[i].key, sink_type_name(sink->type));
-	if (sink->type == SINK_LOGTAIL && sink->compression == COMPRESSION_GZIP)
+	if (sink->type == SINK_TYPE_LOGTAIL && sink->compression == SINK_COMPRESSION_GZIP)
 		return config_fail(error, line_of(written, "upload", "compression"),
 				   "compression = gzip: expected auto, zstd or none for type = logtail");
 	if (sink->password_file && !sink->user)

@@ -23,11 +23,16 @@ enum device_source {
 	SOURCE_TAILSCALE,
 };
 
-enum exit_traffic { EXIT_AGGREGATE, EXIT_ANONYMIZE, EXIT_FULL };
-enum routes_mode { ROUTES_AUTO, ROUTES_STATIC };
+enum exit_traffic { EXIT_TRAFFIC_AGGREGATE, EXIT_TRAFFIC_ANONYMIZE, EXIT_TRAFFIC_FULL };
+enum routes_mode { ROUTES_MODE_AUTO, ROUTES_MODE_STATIC };
 enum spool_sync { SPOOL_SYNC_INTERVAL, SPOOL_SYNC_ALWAYS };
-enum sink_type { SINK_LOGTAIL, SINK_CLICKHOUSE, SINK_OTLP, SINK_FILE };
-enum sink_compression { COMPRESSION_AUTO, COMPRESSION_ZSTD, COMPRESSION_GZIP, COMPRESSION_NONE };
+enum sink_type { SINK_TYPE_LOGTAIL, SINK_TYPE_CLICKHOUSE, SINK_TYPE_OTLP, SINK_TYPE_FILE };
+enum sink_compression {
+	SINK_COMPRESSION_AUTO,
+	SINK_COMPRESSION_ZSTD,
+	SINK_COMPRESSION_GZIP,
+	SINK_COMPRESSION_NONE
+};
 enum underlay_mode { UNDERLAY_AUTO, UNDERLAY_NONE, UNDERLAY_LIST };
 
 /* Strings are owned; NULL means no value. Lists of strings end with NULL (and are NULL when empty). */

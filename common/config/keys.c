@@ -41,14 +41,14 @@ static const struct config_choice sock_sources[] = {
 	{NULL},
 };
 static const struct config_choice routes_modes[] = {
-	{"auto", ROUTES_AUTO},
-	{"static", ROUTES_STATIC},
+	{"auto", ROUTES_MODE_AUTO},
+	{"static", ROUTES_MODE_STATIC},
 	{NULL},
 };
 static const struct config_choice exit_traffics[] = {
-	{"aggregate", EXIT_AGGREGATE},
-	{"anonymize", EXIT_ANONYMIZE},
-	{"full", EXIT_FULL},
+	{"aggregate", EXIT_TRAFFIC_AGGREGATE},
+	{"anonymize", EXIT_TRAFFIC_ANONYMIZE},
+	{"full", EXIT_TRAFFIC_FULL},
 	{NULL},
 };
 static const struct config_choice spool_syncs[] = {
@@ -57,24 +57,24 @@ static const struct config_choice spool_syncs[] = {
 	{NULL},
 };
 static const struct config_choice sink_types[] = {
-	{"logtail", SINK_LOGTAIL},
-	{"clickhouse", SINK_CLICKHOUSE},
-	{"otlp", SINK_OTLP, true},
-	{"file", SINK_FILE},
+	{"logtail", SINK_TYPE_LOGTAIL},
+	{"clickhouse", SINK_TYPE_CLICKHOUSE},
+	{"otlp", SINK_TYPE_OTLP, true},
+	{"file", SINK_TYPE_FILE},
 	{NULL},
 };
 static const struct config_choice compressions[] = {
-	{"auto", COMPRESSION_AUTO},
-	{"zstd", COMPRESSION_ZSTD},
-	{"gzip", COMPRESSION_GZIP},
-	{"none", COMPRESSION_NONE},
+	{"auto", SINK_COMPRESSION_AUTO},
+	{"zstd", SINK_COMPRESSION_ZSTD},
+	{"gzip", SINK_COMPRESSION_GZIP},
+	{"none", SINK_COMPRESSION_NONE},
 	{NULL},
 };
 
-#define LOGTAIL	   (1U << SINK_LOGTAIL)
-#define CLICKHOUSE (1U << SINK_CLICKHOUSE)
-#define OTLP	   (1U << SINK_OTLP)
-#define LINES	   (1U << SINK_FILE)
+#define LOGTAIL	   (1U << SINK_TYPE_LOGTAIL)
+#define CLICKHOUSE (1U << SINK_TYPE_CLICKHOUSE)
+#define OTLP	   (1U << SINK_TYPE_OTLP)
+#define LINES	   (1U << SINK_TYPE_FILE)
 #define HTTP	   (LOGTAIL | CLICKHOUSE | OTLP)
 #define ANY	   (HTTP | LINES)
 

@@ -20,8 +20,6 @@
 struct device;
 struct epoch; /* daemon/device/epoch.h: the kernel side's shared switch between windows */
 
-enum device_layer { LAYER_TUN, LAYER_SOCK };
-
 /* What a device handed over for one window. Zero-initialised is empty. */
 struct extraction {
 	struct flows flows;	/* a connection may appear more than once: the reader adds them up */

@@ -67,7 +67,7 @@ static void check_conservation(struct logger *logger, struct layer *layer,
 void gather_routes(struct logger *logger)
 {
 	const char *interface = logger->tun.config.interface;
-	bool automatic = logger->config->routes_mode == ROUTES_AUTO;
+	bool automatic = logger->config->routes_mode == ROUTES_MODE_AUTO;
 	struct device *sock = logger->sock.device;
 	struct prefix_list tailnet = {}, allowed_ips = {};
 	struct route_lists lists = {};

@@ -226,7 +226,8 @@ static void begin(struct logger *logger, bool overridden)
 	tell_unclean_shutdown(logger);
 	mark_running(logger, true);
 	messages_tell(logger, "started, version %s, %s, %s, routes %s", NETLOGD_VERSION, tun ? tun : "tun",
-		      sock ? sock : "sock", logger->config->routes_mode == ROUTES_AUTO ? "auto" : "static");
+		      sock ? sock : "sock",
+		      logger->config->routes_mode == ROUTES_MODE_AUTO ? "auto" : "static");
 	log_info("started: %s, %s", tun ? tun : "tun", sock ? sock : "sock");
 	logger_publish(logger);
 }

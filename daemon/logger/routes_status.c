@@ -27,23 +27,23 @@ static json_t *prefix_text(const struct prefix *prefix)
 
 static const char *origin_name(unsigned int origins)
 {
-	if (origins & ROUTE_RECONFIGURED)
+	if (origins & ROUTE_ORIGIN_RECONFIGURED)
 		return "reconfigured";
-	if (origins & ROUTE_CONFIGURED)
+	if (origins & ROUTE_ORIGIN_CONFIGURED)
 		return "configured";
-	return origins & (ROUTE_FOUND | ROUTE_FOUND_PEER) ? "found" : "removed";
+	return origins & (ROUTE_ORIGIN_FOUND | ROUTE_ORIGIN_FOUND_PEER) ? "found" : "removed";
 }
 
 /* NULL unless the route was found. */
 static const char *finder_name(const struct route_entry *entry)
 {
-	static const char *const names[N_ROUTE_LISTS] = {[ROUTE_LOCAL_ADDR] = "interface",
-							 [ROUTE_ROUTE] = "kernel",
-							 [ROUTE_SUBNET_ROUTE] = "connected"};
+	static const char *const names[N_ROUTE_LISTS] = {[ROUTE_LIST_LOCAL_ADDRS] = "interface",
+							 [ROUTE_LIST_ROUTES] = "kernel",
+							 [ROUTE_LIST_SUBNET_ROUTES] = "connected"};
 
-	if (entry->origins & ROUTE_FOUND)
+	if (entry->origins & ROUTE_ORIGIN_FOUND)
 		return names[entry->list];
-	return entry->origins & ROUTE_FOUND_PEER ? "peer" : NULL;
+	return entry->origins & ROUTE_ORIGIN_FOUND_PEER ? "peer" : NULL;
 }
 
 static void add_entry(const struct route_entry *entry, void *userdata)
@@ -51,11 +51,11 @@ static void add_entry(const struct route_entry *entry, void *userdata)
 	struct listing *listing = userdata;
 	json_t *list = listing->lists[entry->list], *route;
 
-	if (entry->origins & ROUTE_RECONFIGURED)
+	if (entry->origins & ROUTE_ORIGIN_RECONFIGURED)
 		listing->reconfigured = true;
 	if (++listing->totals[entry->list] > STATUS_LIST_MAX)
 		return;
-	if (entry->list == ROUTE_TAILNET) {
+	if (entry->list == ROUTE_LIST_TAILNET) {
 		json_array_append_new(list, prefix_text(&entry->prefix));
 		return;
 	}
@@ -84,14 +84,14 @@ json_t *routes_status(const struct routes *routes, const struct config *config)
 		json_array_append_new(exclude, prefix_text(&config->tailnet_exclude.items[i]));
 
 	json_object_set_new(status, "mode",
-			    json_string(config->routes_mode == ROUTES_AUTO ? "auto" : "static"));
+			    json_string(config->routes_mode == ROUTES_MODE_AUTO ? "auto" : "static"));
 	json_object_set_new(status, "reconfigured", json_boolean(listing.reconfigured));
 	for (size_t i = 0; i < N_ROUTE_LISTS; i++)
 		json_object_set_new(status, route_list_name((enum route_list_kind)i), listing.lists[i]);
 	json_object_set_new(status, "tailnetExclude", exclude);
-	set_total(status, "localAddrsTotal", listing.totals[ROUTE_LOCAL_ADDR]);
-	set_total(status, "routesTotal", listing.totals[ROUTE_ROUTE]);
-	set_total(status, "subnetRoutesTotal", listing.totals[ROUTE_SUBNET_ROUTE]);
+	set_total(status, "localAddrsTotal", listing.totals[ROUTE_LIST_LOCAL_ADDRS]);
+	set_total(status, "routesTotal", listing.totals[ROUTE_LIST_ROUTES]);
+	set_total(status, "subnetRoutesTotal", listing.totals[ROUTE_LIST_SUBNET_ROUTES]);
 	return status;
 }
 

@@ -121,8 +121,7 @@ static void add_waiting(struct adding *adding)
 	for (size_t i = 0; i < adding->n_waiting; i++) {
 		const struct waiting *one = &adding->waiting[i];
 
-		add_entry(adding->aggregate, RECORD_TUN, &one->key, one->hash, one->counts,
-			  &adding->overflow);
+		add_entry(adding->aggregate, LAYER_TUN, &one->key, one->hash, one->counts, &adding->overflow);
 	}
 	adding->n_waiting = 0;
 }
@@ -136,11 +135,11 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	struct connection reduced;
 	struct waiting *one;
 
-	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_AGGREGATE) {
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_AGGREGATE) {
 		counts_add(&adding->exit, &flow->counts);
 		return;
 	}
-	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_ANONYMIZE) {
+	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_ANONYMIZE) {
 		reduced = anonymous(connection, src, dst);
 		connection = &reduced;
 	}
@@ -162,7 +161,7 @@ static void add_exit(struct adding *adding)
 		return;
 	entry_key_make(&key, CLASS_EXIT, &(struct connection){});
 	entries_add(entries, &key, entries_hash(entries, &key), &adding->exit);
-	counts_add(&adding->aggregate->sums[RECORD_TUN], &adding->exit);
+	counts_add(&adding->aggregate->sums[LAYER_TUN], &adding->exit);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -217,7 +216,7 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 	}
 	add_waiting(&adding);
 	add_exit(&adding);
-	counts_add(&aggregate->overflow[RECORD_TUN], &adding.overflow);
+	counts_add(&aggregate->overflow[LAYER_TUN], &adding.overflow);
 	if (ret_overflow)
 		*ret_overflow = adding.overflow;
 	if (ret_ignored)
@@ -240,10 +239,10 @@ int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, s
 		if (counts_is_zero(&flow->counts))
 			continue;
 		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
-		add_entry(aggregate, RECORD_SOCK, &key, entries_hash(&aggregate->entries, &key),
-			  &flow->counts, &overflow);
+		add_entry(aggregate, LAYER_SOCK, &key, entries_hash(&aggregate->entries, &key), &flow->counts,
+			  &overflow);
 	}
-	counts_add(&aggregate->overflow[RECORD_SOCK], &overflow);
+	counts_add(&aggregate->overflow[LAYER_SOCK], &overflow);
 	if (ret_overflow)
 		*ret_overflow = overflow;
 	return 0;
@@ -252,21 +251,21 @@ int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, s
 void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock)
 {
 	if (tun)
-		counts_add(&aggregate->overflow[RECORD_TUN], tun);
+		counts_add(&aggregate->overflow[LAYER_TUN], tun);
 	if (sock)
-		counts_add(&aggregate->overflow[RECORD_SOCK], sock);
+		counts_add(&aggregate->overflow[LAYER_SOCK], sock);
 }
 
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock)
 {
-	*ret_tun = aggregate->sums[RECORD_TUN];
-	*ret_sock = aggregate->sums[RECORD_SOCK];
+	*ret_tun = aggregate->sums[LAYER_TUN];
+	*ret_sock = aggregate->sums[LAYER_SOCK];
 }
 
 bool aggregate_is_empty(const struct aggregate *aggregate)
 {
-	return aggregate->entries.n == 0 && counts_is_zero(&aggregate->overflow[RECORD_TUN]) &&
-	       counts_is_zero(&aggregate->overflow[RECORD_SOCK]);
+	return aggregate->entries.n == 0 && counts_is_zero(&aggregate->overflow[LAYER_TUN]) &&
+	       counts_is_zero(&aggregate->overflow[LAYER_SOCK]);
 }
 
 size_t aggregate_connections(const struct aggregate *aggregate)

@@ -120,13 +120,13 @@ static void append_overflow(struct buffer *buffer, const char *device, const str
 
 static void write_overflow(struct encoder *encoder, const struct aggregate *aggregate)
 {
-	bool tun = !counts_is_zero(&aggregate->overflow[RECORD_TUN]);
-	bool sock = !counts_is_zero(&aggregate->overflow[RECORD_SOCK]);
+	bool tun = !counts_is_zero(&aggregate->overflow[LAYER_TUN]);
+	bool sock = !counts_is_zero(&aggregate->overflow[LAYER_SOCK]);
 
 	if (tun)
-		append_overflow(&encoder->overflow, "tun", &aggregate->overflow[RECORD_TUN], true);
+		append_overflow(&encoder->overflow, "tun", &aggregate->overflow[LAYER_TUN], true);
 	if (sock)
-		append_overflow(&encoder->overflow, "sock", &aggregate->overflow[RECORD_SOCK], !tun);
+		append_overflow(&encoder->overflow, "sock", &aggregate->overflow[LAYER_SOCK], !tun);
 	if (tun || sock)
 		buffer_append_char(&encoder->overflow, '}');
 }

@@ -15,5 +15,3 @@ struct aggregate {
 	struct region order;   /* for sorting */
 	struct region message; /* where messages are written */
 };
-
-enum { RECORD_TUN, RECORD_SOCK };

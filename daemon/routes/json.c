@@ -43,9 +43,9 @@ int routes_from_json(const json_t *object, struct route_lists *ret_lists, char *
 {
 	_cleanup_(route_lists_deinit) struct route_lists lists = {};
 	struct prefix_list *by_kind[] = {
-		[ROUTE_LOCAL_ADDR] = &lists.local_addrs,
-		[ROUTE_ROUTE] = &lists.routes,
-		[ROUTE_SUBNET_ROUTE] = &lists.subnet_routes,
+		[ROUTE_LIST_LOCAL_ADDRS] = &lists.local_addrs,
+		[ROUTE_LIST_ROUTES] = &lists.routes,
+		[ROUTE_LIST_SUBNET_ROUTES] = &lists.subnet_routes,
 	};
 	const char *key;
 	json_t *value;

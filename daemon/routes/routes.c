@@ -35,10 +35,10 @@ struct routes {
 const char *route_list_name(enum route_list_kind kind)
 {
 	static const char *const names[] = {
-		[ROUTE_LOCAL_ADDR] = "localAddrs",
-		[ROUTE_ROUTE] = "routes",
-		[ROUTE_SUBNET_ROUTE] = "subnetRoutes",
-		[ROUTE_TAILNET] = "tailnet",
+		[ROUTE_LIST_LOCAL_ADDRS] = "localAddrs",
+		[ROUTE_LIST_ROUTES] = "routes",
+		[ROUTE_LIST_SUBNET_ROUTES] = "subnetRoutes",
+		[ROUTE_LIST_TAILNET] = "tailnet",
 	};
 
 	return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : NULL;
@@ -72,7 +72,7 @@ static int normalize(const struct prefix_list *given, enum route_list_kind kind,
 	for (size_t i = 0; i < list.n; i++) {
 		struct prefix *prefix = &list.items[i];
 
-		if (kind == ROUTE_LOCAL_ADDR)
+		if (kind == ROUTE_LIST_LOCAL_ADDRS)
 			prefix->length = (uint8_t)address_bits(&prefix->address);
 		else
 			*prefix = prefix_masked(prefix);
@@ -172,23 +172,23 @@ static int apply(struct routes *routes, const struct change *change)
 
 static void give_lists(struct change *change, const struct route_lists *lists)
 {
-	change->given[ROUTE_LOCAL_ADDR] = &lists->local_addrs;
-	change->given[ROUTE_ROUTE] = &lists->routes;
-	change->given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
+	change->given[ROUTE_LIST_LOCAL_ADDRS] = &lists->local_addrs;
+	change->given[ROUTE_LIST_ROUTES] = &lists->routes;
+	change->given[ROUTE_LIST_SUBNET_ROUTES] = &lists->subnet_routes;
 }
 
 int routes_set_configured(struct routes *routes, const struct config *config)
 {
-	struct change change = {.begins = ROUTE_CONFIGURED};
+	struct change change = {.begins = ROUTE_ORIGIN_CONFIGURED};
 	struct prefix_list exclude;
 	int r;
 
 	give_lists(&change, &config->routes);
-	change.given[ROUTE_TAILNET] = &config->tailnet;
+	change.given[ROUTE_LIST_TAILNET] = &config->tailnet;
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
-		change.ends[kind] = ROUTE_CONFIGURED | ROUTE_RECONFIGURED;
-		if (config->routes_mode == ROUTES_STATIC)
-			change.ends[kind] |= ROUTE_FOUND | ROUTE_FOUND_PEER;
+		change.ends[kind] = ROUTE_ORIGIN_CONFIGURED | ROUTE_ORIGIN_RECONFIGURED;
+		if (config->routes_mode == ROUTES_MODE_STATIC)
+			change.ends[kind] |= ROUTE_ORIGIN_FOUND | ROUTE_ORIGIN_FOUND_PEER;
 	}
 
 	r = prefix_list_copy(&config->tailnet_exclude, &exclude);
@@ -210,50 +210,51 @@ int routes_set_configured(struct routes *routes, const struct config *config)
 
 int routes_reconfigure(struct routes *routes, const struct route_lists *lists)
 {
-	struct change change = {.begins = ROUTE_RECONFIGURED};
+	struct change change = {.begins = ROUTE_ORIGIN_RECONFIGURED};
 
 	give_lists(&change, lists);
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
-		if (kind != ROUTE_TAILNET)
-			change.ends[kind] = ROUTE_CONFIGURED | ROUTE_RECONFIGURED;
+		if (kind != ROUTE_LIST_TAILNET)
+			change.ends[kind] = ROUTE_ORIGIN_CONFIGURED | ROUTE_ORIGIN_RECONFIGURED;
 	return apply(routes, &change);
 }
 
 static int set_allowed_ips(struct routes *routes, const struct prefix_list *allowed_ips)
 {
-	struct change change = {.begins = ROUTE_FOUND_PEER, .ends[ROUTE_ROUTE] = ROUTE_FOUND_PEER};
+	struct change change = {.begins = ROUTE_ORIGIN_FOUND_PEER,
+				.ends[ROUTE_LIST_ROUTES] = ROUTE_ORIGIN_FOUND_PEER};
 
-	change.given[ROUTE_ROUTE] = allowed_ips;
+	change.given[ROUTE_LIST_ROUTES] = allowed_ips;
 	return apply(routes, &change);
 }
 
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
 		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet)
 {
-	struct change change = {.begins = ROUTE_FOUND};
+	struct change change = {.begins = ROUTE_ORIGIN_FOUND};
 	int r;
 
-	if (routes->mode == ROUTES_AUTO) {
+	if (routes->mode == ROUTES_MODE_AUTO) {
 		give_lists(&change, lists);
-		change.given[ROUTE_TAILNET] = tailnet;
+		change.given[ROUTE_LIST_TAILNET] = tailnet;
 	} else {
 		/* "connected" is a word of the configured list. */
-		change.given[ROUTE_SUBNET_ROUTE] = &lists->subnet_routes;
+		change.given[ROUTE_LIST_SUBNET_ROUTES] = &lists->subnet_routes;
 	}
-	memset(change.ends, ROUTE_FOUND, sizeof(change.ends));
-	r = set_allowed_ips(routes, routes->mode == ROUTES_AUTO ? allowed_ips : NULL);
+	memset(change.ends, ROUTE_ORIGIN_FOUND, sizeof(change.ends));
+	r = set_allowed_ips(routes, routes->mode == ROUTES_MODE_AUTO ? allowed_ips : NULL);
 	return r < 0 ? r : apply(routes, &change);
 }
 
 static int rebuild(struct routes *routes, struct routing **ret_routing)
 {
 	struct route_lists lists = {
-		.local_addrs = routes->sets[ROUTE_LOCAL_ADDR].prefixes,
-		.routes = routes->sets[ROUTE_ROUTE].prefixes,
-		.subnet_routes = routes->sets[ROUTE_SUBNET_ROUTE].prefixes,
+		.local_addrs = routes->sets[ROUTE_LIST_LOCAL_ADDRS].prefixes,
+		.routes = routes->sets[ROUTE_LIST_ROUTES].prefixes,
+		.subnet_routes = routes->sets[ROUTE_LIST_SUBNET_ROUTES].prefixes,
 	};
 
-	return routing_new(&lists, &routes->sets[ROUTE_TAILNET].prefixes, &routes->tailnet_exclude,
+	return routing_new(&lists, &routes->sets[ROUTE_LIST_TAILNET].prefixes, &routes->tailnet_exclude,
 			   ret_routing);
 }
 
@@ -337,7 +338,7 @@ const struct routing *routes_current(struct routes *routes)
 
 const struct prefix_list *routes_local_addrs(const struct routes *routes)
 {
-	return &routes->sets[ROUTE_LOCAL_ADDR].prefixes;
+	return &routes->sets[ROUTE_LIST_LOCAL_ADDRS].prefixes;
 }
 
 void routes_foreach(const struct routes *routes,

@@ -16,16 +16,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum route_list_kind { ROUTE_LOCAL_ADDR, ROUTE_ROUTE, ROUTE_SUBNET_ROUTE, ROUTE_TAILNET, N_ROUTE_LISTS };
+enum route_list_kind {
+	ROUTE_LIST_LOCAL_ADDRS,
+	ROUTE_LIST_ROUTES,
+	ROUTE_LIST_SUBNET_ROUTES,
+	ROUTE_LIST_TAILNET,
+	N_ROUTE_LISTS
+};
 
 /* "localAddrs", "routes", "subnetRoutes", "tailnet" */
 const char *route_list_name(enum route_list_kind kind);
 
 /* Where a prefix comes from: any of these, or none when it has gone and only lingers. */
-#define ROUTE_CONFIGURED   1U
-#define ROUTE_RECONFIGURED 2U
-#define ROUTE_FOUND	   4U /* by the interface, the kernel's routes, or the connected networks */
-#define ROUTE_FOUND_PEER   8U /* among the peers' allowed IPs */
+#define ROUTE_ORIGIN_CONFIGURED	  1U
+#define ROUTE_ORIGIN_RECONFIGURED 2U
+#define ROUTE_ORIGIN_FOUND	  4U /* by the interface, the kernel's routes, or the connected networks */
+#define ROUTE_ORIGIN_FOUND_PEER	  8U /* among the peers' allowed IPs */
 
 struct routes;
 

@@ -102,9 +102,9 @@ static int entry_new(struct sinks *sinks, struct config_ref *config, const struc
 		     struct entry **ret_entry)
 {
 	static const struct sink_ops *const kinds[] = {
-		[SINK_LOGTAIL] = &sink_logtail_ops,
-		[SINK_CLICKHOUSE] = &sink_clickhouse_ops,
-		[SINK_FILE] = &sink_file_ops,
+		[SINK_TYPE_LOGTAIL] = &sink_logtail_ops,
+		[SINK_TYPE_CLICKHOUSE] = &sink_clickhouse_ops,
+		[SINK_TYPE_FILE] = &sink_file_ops,
 	};
 	static const struct sink_host_ops host = {.wake_at = wake_at, .changed = changed};
 	_cleanup_(entry_freep) struct entry *entry = calloc(1, sizeof(*entry));

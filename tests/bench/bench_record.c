@@ -267,7 +267,7 @@ static struct nodes *make_nodes(unsigned int n)
 static void bench_window(size_t n, const struct routing *routing, const struct nodes *nodes)
 {
 	struct record_settings settings = {
-		.exit_traffic = EXIT_FULL, .max_message_size = MAX_MESSAGE, .nodes = nodes};
+		.exit_traffic = EXIT_TRAFFIC_FULL, .max_message_size = MAX_MESSAGE, .nodes = nodes};
 	_cleanup_(aggregate_freep) struct aggregate *aggregate = NULL;
 	struct figures best = {.add = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
 	long before, after;

@@ -11,13 +11,13 @@ static void count_entry(const struct route_entry *entry, void *userdata)
 	size_t *n = userdata;
 
 	REQUIRE(route_list_name(entry->list));
-	REQUIRE(entry->origins == ROUTE_RECONFIGURED);
+	REQUIRE(entry->origins == ROUTE_ORIGIN_RECONFIGURED);
 	(*n)++;
 }
 
 static void check_lists(const struct route_lists *lists)
 {
-	struct config config = {.routes_mode = ROUTES_STATIC};
+	struct config config = {.routes_mode = ROUTES_MODE_STATIC};
 	_cleanup_(routes_freep) struct routes *routes = NULL;
 	size_t n = 0;
 

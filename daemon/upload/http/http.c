@@ -260,7 +260,7 @@ static int add_password(struct http_client *client)
 
 	if (!config->user)
 		return 0;
-	if (config->type == SINK_CLICKHOUSE) {
+	if (config->type == SINK_TYPE_CLICKHOUSE) {
 		if (asprintf(&line, "X-ClickHouse-User: %s", config->user) < 0) {
 			line = NULL;
 			return -ENOMEM;

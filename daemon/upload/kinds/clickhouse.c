@@ -304,13 +304,13 @@ static int request(struct clickhouse *clickhouse, const struct buffer *url, cons
 static enum compression wanted_compression(const struct clickhouse *clickhouse)
 {
 	switch (clickhouse->context->config->compression) {
-	case COMPRESSION_GZIP:
+	case SINK_COMPRESSION_GZIP:
 		return COMPRESSED_GZIP;
-	case COMPRESSION_NONE:
+	case SINK_COMPRESSION_NONE:
 		return COMPRESSED_NONE;
-	case COMPRESSION_ZSTD:
+	case SINK_COMPRESSION_ZSTD:
 		return COMPRESSED_ZSTD;
-	case COMPRESSION_AUTO:
+	case SINK_COMPRESSION_AUTO:
 		break;
 	}
 	return !clickhouse->asked || clickhouse->knows_tokens ? COMPRESSED_ZSTD : COMPRESSED_GZIP;

@@ -106,7 +106,8 @@ static void complete(struct logtail *logtail)
 	buffer_append_char(body, ']');
 	logtail->complete = true;
 	logtail->is_compressed = false;
-	if (body->length <= COMPRESS_LARGER_THAN || logtail->context->config->compression == COMPRESSION_NONE)
+	if (body->length <= COMPRESS_LARGER_THAN ||
+	    logtail->context->config->compression == SINK_COMPRESSION_NONE)
 		return;
 	if (!logtail->zstd)
 		logtail->zstd = ZSTD_createCCtx();

@@ -61,7 +61,7 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(config->sock.source, SOURCE_AUTO);
 	ck_assert_str_eq(config->sock.interface, "wg0");
 	ck_assert_int_eq(config->underlay, UNDERLAY_AUTO);
-	ck_assert_int_eq(config->routes_mode, ROUTES_AUTO);
+	ck_assert_int_eq(config->routes_mode, ROUTES_MODE_AUTO);
 	assert_list(&config->tailnet, "100.64.0.0/10 fd7a:115c:a1e0::/48");
 	assert_list(&config->tailnet_exclude, "100.115.92.0/23");
 	assert_list(&config->routes.local_addrs, "");
@@ -69,7 +69,7 @@ START_TEST(test_defaults)
 	assert_list(&config->routes.subnet_routes, "");
 	ck_assert(!config->subnet_route_connected);
 	ck_assert_int_eq(config->period, 5 * NSEC_PER_SEC);
-	ck_assert_int_eq(config->exit_traffic, EXIT_AGGREGATE);
+	ck_assert_int_eq(config->exit_traffic, EXIT_TRAFFIC_AGGREGATE);
 	assert_list(&config->ignore_addrs, "100.100.100.100/32 fd7a:115c:a1e0::53/128");
 	ck_assert_uint_eq(config->max_message_size, 262144);
 	ck_assert_int_eq(config->heartbeat, 900 * NSEC_PER_SEC);
@@ -155,14 +155,14 @@ START_TEST(test_more_values)
 				      "sync=always\n"
 				      "retain=7d");
 
-	ck_assert_int_eq(config->routes_mode, ROUTES_STATIC);
+	ck_assert_int_eq(config->routes_mode, ROUTES_MODE_STATIC);
 	assert_list(&config->tailnet, "");
 	assert_list(&config->routes.local_addrs, "100.64.0.1/32");
 	assert_list(&config->routes.routes, "10.0.0.0/8 192.168.0.0/16 fd00::/8");
 	assert_list(&config->routes.subnet_routes, "10.1.0.0/16");
 	ck_assert(config->subnet_route_connected);
 	ck_assert_int_eq(config->period, 100 * NSEC_PER_MSEC);
-	ck_assert_int_eq(config->exit_traffic, EXIT_FULL);
+	ck_assert_int_eq(config->exit_traffic, EXIT_TRAFFIC_FULL);
 	assert_list(&config->ignore_addrs, "");
 	ck_assert_int_eq(config->heartbeat, 0);
 	ck_assert(!config->peer_events);
@@ -199,10 +199,10 @@ START_TEST(test_sinks)
 	ck_assert_uint_eq(config->n_sinks, 3);
 	ck_assert_str_eq(sink->name, "a.b-c_1");
 	ck_assert_uint_eq(sink->line, 3);
-	ck_assert_int_eq(sink->type, SINK_LOGTAIL);
+	ck_assert_int_eq(sink->type, SINK_TYPE_LOGTAIL);
 	ck_assert_str_eq(sink->url, "https://[2001:db8::1]:8443/base");
 	ck_assert_str_eq(sink->collection, "flows");
-	ck_assert_int_eq(sink->compression, COMPRESSION_AUTO);
+	ck_assert_int_eq(sink->compression, SINK_COMPRESSION_AUTO);
 	ck_assert_uint_eq(sink->max_batch_size, 262144);
 	ck_assert_int_eq(sink->flush_interval, 0);
 	ck_assert_int_eq(sink->timeout, 45 * NSEC_PER_SEC);
@@ -212,7 +212,7 @@ START_TEST(test_sinks)
 	ck_assert_ptr_null(sink->headers[2]);
 	sink++;
 	ck_assert_str_eq(sink->name, "db");
-	ck_assert_int_eq(sink->type, SINK_CLICKHOUSE);
+	ck_assert_int_eq(sink->type, SINK_TYPE_CLICKHOUSE);
 	ck_assert_str_eq(sink->database, "default");
 	ck_assert_uint_eq(sink->max_batch_size, 16 << 20);
 	ck_assert_uint_eq(sink->max_rows, 50000);
@@ -221,7 +221,7 @@ START_TEST(test_sinks)
 	ck_assert_str_eq(sink->settings[1], "b_c=x=y");
 	sink++;
 	ck_assert_str_eq(sink->name, "lines");
-	ck_assert_int_eq(sink->type, SINK_FILE);
+	ck_assert_int_eq(sink->type, SINK_TYPE_FILE);
 	ck_assert_str_eq(sink->path, "/var/log/flows");
 	ck_assert_ptr_null(sink->url);
 	ck_assert_int_eq(sink->flush_interval, 60 * NSEC_PER_SEC);
@@ -680,7 +680,7 @@ START_TEST(test_example)
 	ck_assert_int_eq(plain->spool_retain, full->spool_retain);
 	with_sinks = parse(sinks);
 	ck_assert_uint_eq(with_sinks->n_sinks, 3);
-	ck_assert_int_eq(with_sinks->sinks[1].type, SINK_CLICKHOUSE);
+	ck_assert_int_eq(with_sinks->sinks[1].type, SINK_TYPE_CLICKHOUSE);
 	config_free(plain);
 	config_free(full);
 	config_free(with_sinks);
@@ -725,8 +725,8 @@ START_TEST(test_names)
 	}
 	ck_assert_str_eq(device_source_name(SOURCE_WIREGUARD), "wireguard");
 	ck_assert_int_eq(device_source_parse("x", &(enum device_source){0}), -EINVAL);
-	ck_assert_str_eq(sink_type_name(SINK_CLICKHOUSE), "clickhouse");
-	ck_assert_str_eq(exit_traffic_name(EXIT_ANONYMIZE), "anonymize");
+	ck_assert_str_eq(sink_type_name(SINK_TYPE_CLICKHOUSE), "clickhouse");
+	ck_assert_str_eq(exit_traffic_name(EXIT_TRAFFIC_ANONYMIZE), "anonymize");
 }
 END_TEST
 

@@ -37,7 +37,7 @@ static void setup(void)
 
 	ck_assert_int_eq(aggregate_new(&aggregate), 0);
 	settings = (struct record_settings){
-		.exit_traffic = EXIT_AGGREGATE, .ignore_addrs = &ignore, .max_message_size = 262144};
+		.exit_traffic = EXIT_TRAFFIC_AGGREGATE, .ignore_addrs = &ignore, .max_message_size = 262144};
 	sequence = (struct record_sequence){.proc_id = 353457853, .proc_seq = 6};
 	ck_assert_int_eq(time_parse("2022-10-13T20:23:09.644Z", &window.start), 0);
 	ck_assert_int_eq(time_parse("2022-10-13T20:23:14.644Z", &window.end), 0);
@@ -238,7 +238,7 @@ START_TEST(a_connection_may_be_in_two_classes)
 	struct flows flows = {.items = &flow, .n = 1};
 
 	ck_assert_int_eq(routing_new(&none, NULL, NULL, &after), 0);
-	settings.exit_traffic = EXIT_FULL;
+	settings.exit_traffic = EXIT_TRAFFIC_FULL;
 	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){1, 10, 0, 0});
 	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, after, &settings, NULL, NULL), 0);
 	expect_message(LOGTAIL WINDOW
@@ -283,7 +283,7 @@ END_TEST
 
 START_TEST(exit_anonymize)
 {
-	settings.exit_traffic = EXIT_ANONYMIZE;
+	settings.exit_traffic = EXIT_TRAFFIC_ANONYMIZE;
 	add_exit_traffic();
 	expect_message(LOGTAIL WINDOW
 		       ",\"exitTraffic\":["
@@ -296,7 +296,7 @@ END_TEST
 
 START_TEST(exit_full)
 {
-	settings.exit_traffic = EXIT_FULL;
+	settings.exit_traffic = EXIT_TRAFFIC_FULL;
 	add_exit_traffic();
 	expect_message(
 		LOGTAIL WINDOW
@@ -389,7 +389,7 @@ START_TEST(sorted_as_numbers)
 	};
 	json_t *json, *list;
 
-	settings.exit_traffic = EXIT_FULL;
+	settings.exit_traffic = EXIT_TRAFFIC_FULL;
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		size_t at = i * 7 % ARRAY_SIZE(ends);
 

@@ -29,7 +29,8 @@ static void setup(void)
 	test_lists_deinit(&lists);
 	prefix_list_deinit(&tailnet);
 	ck_assert_int_eq(aggregate_new(&aggregate), 0);
-	settings = (struct record_settings){.exit_traffic = EXIT_FULL, .max_message_size = MESSAGE_SIZE_MIN};
+	settings = (struct record_settings){.exit_traffic = EXIT_TRAFFIC_FULL,
+					    .max_message_size = MESSAGE_SIZE_MIN};
 	sequence = (struct record_sequence){.proc_id = 1};
 	nodes = NULL;
 }

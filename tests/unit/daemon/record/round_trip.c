@@ -129,7 +129,7 @@ START_TEST(test_round_trip)
 {
 	struct route_lists lists = test_lists("100.64.0.1", "100.64.0.0/10 10.0.0.0/8 8000::/1", "");
 	struct prefix_list tailnet = {}, none = {};
-	struct record_settings settings = {.exit_traffic = EXIT_FULL,
+	struct record_settings settings = {.exit_traffic = EXIT_TRAFFIC_FULL,
 					   .ignore_addrs = &none,
 					   .max_message_size = 4096 << _i,
 					   .node_id = "a \"node\""};

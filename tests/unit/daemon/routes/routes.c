@@ -13,7 +13,7 @@ static struct routes *routes;
 
 static void setup(void)
 {
-	config = (struct config){.routes_mode = ROUTES_AUTO};
+	config = (struct config){.routes_mode = ROUTES_MODE_AUTO};
 	config.routes = test_lists("100.64.0.1/10", "10.1.0.0/16 0.0.0.0/0", "192.168.1.0/24");
 	test_list_add(&config.tailnet, "100.64.0.0/10");
 	test_list_add(&config.tailnet_exclude, "100.115.92.0/23");
@@ -68,10 +68,10 @@ static void print_entry(const struct route_entry *entry, void *userdata)
 
 	prefix_format(&entry->prefix, prefix);
 	sprintf(text + strlen(text), "%s %s%s%s%s%s%s\n", route_list_name(entry->list), prefix,
-		entry->origins & ROUTE_CONFIGURED ? " configured" : "",
-		entry->origins & ROUTE_RECONFIGURED ? " reconfigured" : "",
-		entry->origins & ROUTE_FOUND ? " found" : "",
-		entry->origins & ROUTE_FOUND_PEER ? " peer" : "", entry->origins ? "" : " gone");
+		entry->origins & ROUTE_ORIGIN_CONFIGURED ? " configured" : "",
+		entry->origins & ROUTE_ORIGIN_RECONFIGURED ? " reconfigured" : "",
+		entry->origins & ROUTE_ORIGIN_FOUND ? " found" : "",
+		entry->origins & ROUTE_ORIGIN_FOUND_PEER ? " peer" : "", entry->origins ? "" : " gone");
 }
 
 static void expect(const char *expected)
@@ -238,7 +238,7 @@ END_TEST
 START_TEST(static_mode_finds_nothing)
 {
 	found("", "100.64.0.7/32", "172.20.0.0/16");
-	config.routes_mode = ROUTES_STATIC;
+	config.routes_mode = ROUTES_MODE_STATIC;
 	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
 	ck_assert(is_node("100.64.0.7"));
 	routes_end_window(routes);
@@ -281,7 +281,7 @@ START_TEST(static_mode_takes_the_connected_networks)
 {
 	struct route_lists lists = test_lists("100.64.0.1/32", "100.64.0.8/32", "172.20.0.0/16");
 
-	config.routes_mode = ROUTES_STATIC;
+	config.routes_mode = ROUTES_MODE_STATIC;
 	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
 	ck_assert_int_eq(routes_set_found(routes, &lists, NULL, NULL), 0);
 	ck_assert(!within("100.64.0.8") && within("172.20.0.1"));
