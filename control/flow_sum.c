@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* An open hash of rows by what the group keeps of a connection; sorted only when the rows are read. */
+/* Rows with an index by what the group keeps of a connection; sorted only when the rows are read. */
 
 #include "control/flow_sum.h"
 
 #include "common/cleanup.h"
+#include "common/hash_index.h"
 #include "common/message.h"
 
 #include <errno.h>
@@ -15,8 +16,7 @@ struct flow_sum {
 	enum flow_group group;
 	struct flow_row *rows;
 	size_t n, allocated;
-	uint32_t *slots; /* index of a row plus one; 0: free */
-	size_t n_slots;	 /* a power of two */
+	struct hash_index index;
 	uint64_t beyond;
 };
 
@@ -70,7 +70,7 @@ void flow_sum_reset(struct flow_sum *sum)
 		free(sum->rows[i].dst_name);
 	}
 	free(sum->rows);
-	free(sum->slots);
+	hash_index_deinit(&sum->index);
 	*sum = (struct flow_sum){.group = sum->group};
 }
 
@@ -132,45 +132,24 @@ static uint32_t hash_key(enum traffic_class class, const struct connection *conn
 	return hash_bytes(hash, &connection->proto, sizeof(connection->proto));
 }
 
-/* The slot of a row that is there, or the free one where it belongs. */
-static uint32_t *find_slot(const struct flow_sum *sum, enum traffic_class class,
-			   const struct connection *connection)
+static bool is_row(const void *sum, size_t item, const void *key)
 {
-	size_t i = hash_key(class, connection) & (sum->n_slots - 1);
+	const struct flow_row *row = &((const struct flow_sum *)sum)->rows[item], *wanted = key;
 
-	while (sum->slots[i] > 0) {
-		const struct flow_row *row = &sum->rows[sum->slots[i] - 1];
-
-		if (row->class == class && connection_compare(&row->connection, connection) == 0)
-			break;
-		i = (i + 1) & (sum->n_slots - 1);
-	}
-	return &sum->slots[i];
+	return row->class == wanted->class && connection_compare(&row->connection, &wanted->connection) == 0;
 }
 
-/* Builds the hash over the rows as they lie. */
-static int index_rows(struct flow_sum *sum, size_t n_slots)
+static struct hash_slot *find_slot(const struct flow_sum *sum, const struct flow_row *row, uint32_t hash)
 {
-	uint32_t *slots = calloc(n_slots, sizeof(*slots));
-
-	if (!slots)
-		return -ENOMEM;
-	free(sum->slots);
-	sum->slots = slots;
-	sum->n_slots = n_slots;
-	for (size_t i = 0; i < sum->n; i++)
-		*find_slot(sum, sum->rows[i].class, &sum->rows[i].connection) = (uint32_t)i + 1;
-	return 0;
+	return hash_index_find(&sum->index, hash, is_row, sum, row);
 }
 
 static int make_room(struct flow_sum *sum)
 {
-	size_t more = sum->allocated > 0 ? sum->allocated * 2 : 64, n_slots = 128;
+	size_t more = sum->allocated > 0 ? sum->allocated * 2 : 64;
 	struct flow_row *rows;
 
-	while (n_slots < 2 * (sum->n + 1))
-		n_slots *= 2;
-	if (sum->n_slots < n_slots && index_rows(sum, n_slots) < 0)
+	if (hash_index_reserve(&sum->index, sum->n + 1) < 0)
 		return -ENOMEM;
 	if (sum->n < sum->allocated)
 		return 0;
@@ -199,24 +178,25 @@ static int set_name(char **name, const char *new_name)
 static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
 		     const struct flow *flow)
 {
-	struct connection key = group_connection(sum->group, class, &flow->connection);
+	struct flow_row *row, key = {.class = class, .first = message->start, .last = message->end};
+	struct hash_slot *slot;
 	const char *src, *dst;
-	struct flow_row *row;
-	uint32_t *slot;
+	uint32_t hash;
 
 	if (make_room(sum) < 0)
 		return -ENOMEM;
-	slot = find_slot(sum, class, &key);
-	if (*slot == 0 && sum->n == ROWS_MAX) {
-		sum->beyond++;
-		return 0;
+	key.connection = group_connection(sum->group, class, &flow->connection);
+	hash = hash_key(class, &key.connection);
+	slot = find_slot(sum, &key, hash);
+	if (!slot->item) {
+		if (sum->n == ROWS_MAX) {
+			sum->beyond++;
+			return 0;
+		}
+		hash_slot_take(slot, hash, sum->n);
+		sum->rows[sum->n++] = key;
 	}
-	if (*slot == 0) {
-		sum->rows[sum->n] = (struct flow_row){
-			.class = class, .connection = key, .first = message->start, .last = message->end};
-		*slot = (uint32_t)++sum->n;
-	}
-	row = &sum->rows[*slot - 1];
+	row = &sum->rows[slot->item - 1];
 	counts_add(&row->counts, &flow->counts);
 	row->entries++;
 	row->first = MIN(row->first, message->start);
@@ -275,11 +255,12 @@ const struct flow_row *flow_sum_sorted(struct flow_sum *sum, size_t *ret_n)
 	*ret_n = sum->n;
 	if (sum->n > 1)
 		qsort(sum->rows, sum->n, sizeof(*sum->rows), compare_rows);
-	/* The rows lie elsewhere now; without memory for a new index, the next look-up makes one. */
-	if (sum->n > 0 && index_rows(sum, sum->n_slots) < 0) {
-		free(sum->slots);
-		sum->slots = NULL;
-		sum->n_slots = 0;
+	/* The rows lie elsewhere now. */
+	hash_index_clear(&sum->index, sum->n);
+	for (size_t i = 0; i < sum->n; i++) {
+		uint32_t hash = hash_key(sum->rows[i].class, &sum->rows[i].connection);
+
+		hash_slot_take(find_slot(sum, &sum->rows[i], hash), hash, i);
 	}
 	return sum->rows;
 }

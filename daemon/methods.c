@@ -13,7 +13,7 @@
 #include "control/varlink/server.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
-#include "daemon/routes/routes.h"
+#include "daemon/routes/json.h"
 #include "daemon/schedule.h"
 #include "daemon/state.h"
 #include "daemon/status.h"

@@ -4,6 +4,7 @@
 /* A capped table of connections and their counts in user space, for sources that count packets themselves. */
 
 #include "common/connection.h"
+#include "common/hash_index.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,8 +12,7 @@
 
 struct flow_counter {
 	struct flows flows; /* in the order in which they came */
-	uint32_t *index;    /* hashed; 0 empty, else the place in `flows` plus 1 */
-	size_t index_size;  /* a power of two, or 0 */
+	struct hash_index index;
 	size_t max_flows;
 	uint64_t seed; /* so that nobody outside can choose what collides */
 };

@@ -21,20 +21,6 @@
 
 #define SLICE 8192 /* flows that are classified before their memory is released */
 
-struct record_settings gather_settings(const struct logger *logger)
-{
-	const struct config *config = logger->config;
-
-	return (struct record_settings){
-		.exit_traffic = config->exit_traffic,
-		.ignore_addrs = &config->ignore_addrs,
-		.max_message_size = config->max_message_size,
-		.node_id = config->node_id,
-		.nodes = logger->nodes,
-		.local_addrs = routes_local_addrs(logger->routes),
-	};
-}
-
 /* entries + ignored + overflow + unknown = totals, for devices that see packets. */
 static void check_conservation(struct logger *logger, struct layer *layer,
 			       const struct extraction *extraction, struct counts entries)
@@ -111,7 +97,10 @@ static struct counts flows_sum(const struct flows *flows)
 /* In slices, each released when it has been added, so that a large window is never in memory twice. */
 static void add_tun(struct logger *logger, struct extraction *extraction)
 {
-	struct record_settings settings = gather_settings(logger);
+	struct aggregate_settings settings = {
+		.exit_traffic = logger->config->exit_traffic,
+		.ignore_addrs = &logger->config->ignore_addrs,
+	};
 	const struct routing *routing = routes_current(logger->routes);
 	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
 	struct flows *flows = &extraction->flows;

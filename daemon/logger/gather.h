@@ -4,7 +4,6 @@
 /* From the devices to the aggregate: the counts of a window, or of a part of it. */
 
 struct logger;
-struct record_settings;
 
 /*
  * Takes what both devices have counted, classifies it by the current routes, and adds it to the window's
@@ -14,5 +13,3 @@ struct record_settings;
 void gather_counts(struct logger *logger);
 /* Reads the routes that the machine has now, as far as the configuration asks for that. */
 void gather_routes(struct logger *logger);
-/* What the window's entries and messages depend on. */
-struct record_settings gather_settings(const struct logger *logger);

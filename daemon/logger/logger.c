@@ -49,9 +49,14 @@ static int emit(const struct buffer *message, void *userdata)
 }
 
 /* Encodes what was gathered, and begins the next window with an empty aggregate. */
-static void log_window(struct logger *logger, const struct record_window *window)
+static void log_window(struct logger *logger, const struct encode_times *window)
 {
-	struct record_settings settings = gather_settings(logger);
+	struct encode_settings settings = {
+		.max_message_size = logger->config->max_message_size,
+		.node_id = logger->config->node_id,
+		.nodes = logger->nodes,
+		.local_addrs = routes_local_addrs(logger->routes),
+	};
 	struct emission emission = {.logger = logger, .time = clock_wall(logger->clock)};
 	size_t connections = aggregate_connections(logger->aggregate);
 	int r;
@@ -88,7 +93,7 @@ static void take_event(const char *text, void *userdata)
 /* The end time is taken first, then everything that was counted until then. */
 static void finish_window(struct logger *logger)
 {
-	struct record_window window = {.start = logger->window.start};
+	struct encode_times window = {.start = logger->window.start};
 	int64_t step, cpu = thread_cpu(), begun = time_now_boot();
 	bool stepped = window_end(&logger->window, logger->clock, &window.end, &step);
 	struct device *sock;

@@ -7,7 +7,7 @@
 #include "common/buffer.h"
 #include "daemon/logger/layer.h"
 #include "daemon/logger/window.h"
-#include "daemon/record/aggregate.h"
+#include "daemon/record/encode.h"
 #include "daemon/record/nodes.h"
 
 #include <jansson.h>
@@ -25,7 +25,7 @@ struct logger {
 	struct nodes *nodes;
 	struct routes *routes;
 	struct aggregate *aggregate;
-	struct record_sequence sequence;
+	struct encode_sequence sequence;
 	struct buffer text; /* of text messages; reused */
 
 	struct layer tun, sock;

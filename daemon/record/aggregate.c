@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Gathering a window: every flow gets its class, exit traffic is reduced to what may be told of it, and what
- * is then equal becomes one entry.
+ * Gathering a window: every flow gets its class, exit traffic is reduced to what may be logged of it, and
+ * what is then equal becomes one entry.
  */
 
 #include "daemon/record/aggregate.h"
 
-#include "daemon/record/internal.h"
+#include "daemon/record/entry_sort.h"
 #include "daemon/routes/ranges.h"
+#include "daemon/routes/routing.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,21 +68,9 @@ static unsigned int lookup(struct lookup *last, const struct address *address)
 	return last->flags;
 }
 
-/* What of a connection may be told: its node's address, and nothing of the other end. */
-static struct connection anonymous(const struct connection *connection, unsigned int src, unsigned int dst)
-{
-	struct connection kept = {};
-
-	if (src & ROUTING_NODE)
-		kept.src.address = connection->src.address;
-	if (dst & ROUTING_NODE)
-		kept.dst.address = connection->dst.address;
-	return kept;
-}
-
-/* Makes or finds the entry, or, beyond the layer's bound, counts overflow. */
-static void add_entry(struct aggregate *aggregate, int layer, const struct entry_key *key, uint32_t hash,
-		      const struct counts *counts, struct counts *overflow)
+/* Adds to the connection's entry, or makes one; beyond the layer's bound, counts overflow. */
+static void add_entry(struct aggregate *aggregate, enum device_layer layer, const struct entry_key *key,
+		      uint32_t hash, const struct counts *counts, struct counts *overflow)
 {
 	size_t before = aggregate->entries.n;
 
@@ -95,7 +84,7 @@ static void add_entry(struct aggregate *aggregate, int layer, const struct entry
 	counts_add(&aggregate->sums[layer], counts);
 }
 
-/* A flow that is classified; its entry is on its way from memory. */
+/* A classified flow whose entry is on its way from memory. */
 struct waiting {
 	struct entry_key key;
 	uint32_t hash;
@@ -104,7 +93,7 @@ struct waiting {
 
 #define WAITING_MAX 16
 
-/* What adding the flows of one extraction keeps in mind. */
+/* The state of adding the flows of one extraction. */
 struct adding {
 	struct aggregate *aggregate;
 	enum exit_traffic exit_traffic;
@@ -132,15 +121,19 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	unsigned int src = lookup(&adding->src, &connection->src.address);
 	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
 	enum traffic_class class = routing_class(src, dst);
-	struct connection reduced;
+	struct connection reduced = {};
 	struct waiting *one;
 
 	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_AGGREGATE) {
 		counts_add(&adding->exit, &flow->counts);
 		return;
 	}
+	/* Only the node's address, nothing of the other end. */
 	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_ANONYMIZE) {
-		reduced = anonymous(connection, src, dst);
+		if (src & ROUTING_NODE)
+			reduced.src.address = connection->src.address;
+		if (dst & ROUTING_NODE)
+			reduced.dst.address = connection->dst.address;
 		connection = &reduced;
 	}
 	one = &adding->waiting[adding->n_waiting++];
@@ -149,19 +142,6 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	one->counts = &flow->counts;
 	if (adding->n_waiting == WAITING_MAX)
 		add_waiting(adding);
-}
-
-/* The one entry that is no connection; it stands outside the bound. */
-static void add_exit(struct adding *adding)
-{
-	struct entries *entries = &adding->aggregate->entries;
-	struct entry_key key;
-
-	if (counts_is_zero(&adding->exit))
-		return;
-	entry_key_make(&key, CLASS_EXIT, &(struct connection){});
-	entries_add(entries, &key, entries_hash(entries, &key), &adding->exit);
-	counts_add(&adding->aggregate->sums[LAYER_TUN], &adding->exit);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -183,7 +163,7 @@ static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_rang
 }
 
 int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, const struct routing *routing,
-		      const struct record_settings *settings, struct counts *ret_ignored,
+		      const struct aggregate_settings *settings, struct counts *ret_ignored,
 		      struct counts *ret_overflow)
 {
 	_cleanup_(ranges_deinit) struct ranges ignored = {};
@@ -194,6 +174,7 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 		.dst.routing = routing,
 	};
 	struct counts ignored_sum = {};
+	struct entry_key exit_key;
 	int r;
 
 	r = make_ignored(settings->ignore_addrs, &ignored);
@@ -215,7 +196,13 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 		add_flow(&adding, flow);
 	}
 	add_waiting(&adding);
-	add_exit(&adding);
+	/* The one entry that is not a connection; it stands outside the bound. */
+	if (!counts_is_zero(&adding.exit)) {
+		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){});
+		entries_add(&aggregate->entries, &exit_key, entries_hash(&aggregate->entries, &exit_key),
+			    &adding.exit);
+		counts_add(&aggregate->sums[LAYER_TUN], &adding.exit);
+	}
 	counts_add(&aggregate->overflow[LAYER_TUN], &adding.overflow);
 	if (ret_overflow)
 		*ret_overflow = adding.overflow;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Messages of a window. A message is written from the middle of a region that has room for two: the entries
- * grow forwards from there, and when they are complete, what stands before them (whose length is known all
- * the time, but whose dstNodes are known only then) is put in front. So nothing is copied but that head, and
- * the size of the whole is known before an entry is accepted.
+ * grow forwards from there, and when they are complete, the head is put in front of them (its length is known
+ * all the time, but its dstNodes only then). So nothing but the head is copied, and the size of the whole is
+ * known before an entry is accepted.
  */
 
-#include "daemon/record/aggregate.h"
+#include "daemon/record/encode.h"
 
 #include "common/time_text.h"
+#include "daemon/record/entry_sort.h"
 #include "daemon/record/entry_text.h"
-#include "daemon/record/internal.h"
 #include "daemon/record/nodes.h"
 
 #include <assert.h>
@@ -21,7 +21,7 @@
 /* Kept free for one entry with the lists around it, for the overflow, and for a longer proc_seq. */
 #define RESERVE 1024
 
-/* How many entries ahead the next ones are fetched: sorted, they lie anywhere in memory. */
+/* How many entries ahead to prefetch: sorted, they lie anywhere in memory. */
 #define AHEAD 8
 
 static const char *const class_texts[N_CLASSES] = {
@@ -35,23 +35,23 @@ static const char *const class_texts[N_CLASSES] = {
 #define SRC_NODE_TEXT  ",\"srcNode\":"
 
 struct encoder {
-	const struct record_window *window;
-	const struct record_settings *settings;
-	struct record_sequence *sequence;
+	const struct encode_times *window;
+	const struct encode_settings *settings;
+	struct encode_sequence *sequence;
 	int64_t client_time;
 	size_t limit;
 
 	const char *node_id;	     /* NULL: none */
-	const struct node *src_node; /* NULL: not known, or too large */
+	const struct node *src_node; /* NULL: unknown, or too large */
 	size_t node_max;	     /* bytes of a node's text: any two fit beside an entry */
 
 	struct buffer head;	/* everything before the dstNodes; room for dstNodes too */
 	struct buffer overflow; /* the member, empty after the first message */
 
-	/* dstNodes of the message under way, as indices into the nodes */
+	/* dstNodes of the current message, as indices into the nodes */
 	uint32_t *seen;
 	size_t n_seen;
-	uint32_t *seen_in;	     /* by node: the last message that it was seen in */
+	uint32_t *seen_in;	     /* by node: the last message it was seen in */
 	uint32_t message;	     /* number of this one, from 1 */
 	size_t dst_nodes_size;	     /* of the whole member */
 	struct address last_address; /* the source looked up last, and its node */
@@ -63,7 +63,7 @@ struct encoder {
 	struct entry_text text;
 };
 
-static void append_logtail(struct buffer *buffer, const struct record_sequence *sequence, int64_t client_time)
+static void append_logtail(struct buffer *buffer, const struct encode_sequence *sequence, int64_t client_time)
 {
 	char time[TIME_TEXT_MAX];
 
@@ -105,55 +105,24 @@ static void write_head(struct encoder *encoder)
 	}
 }
 
-static void append_overflow(struct buffer *buffer, const char *device, const struct counts *counts,
-			    bool first)
+static void write_overflow(struct buffer *overflow, const struct aggregate *aggregate)
 {
-	char text[160];
-	char *end = counts_text_write(counts, text);
+	static const char *const devices[] = {[LAYER_TUN] = "tun", [LAYER_SOCK] = "sock"};
 
-	buffer_append_text(buffer, first ? ",\"overflow\":{\"" : ",\"");
-	buffer_append_text(buffer, device);
-	buffer_append_text(buffer, "\":{");
-	buffer_append(buffer, text + 1, (size_t)(end - text - 1));
-	buffer_append_char(buffer, '}');
-}
+	for (size_t layer = 0; layer < N_LAYERS; layer++) {
+		char text[160];
+		char *end = counts_text_write(&aggregate->overflow[layer], text);
 
-static void write_overflow(struct encoder *encoder, const struct aggregate *aggregate)
-{
-	bool tun = !counts_is_zero(&aggregate->overflow[LAYER_TUN]);
-	bool sock = !counts_is_zero(&aggregate->overflow[LAYER_SOCK]);
-
-	if (tun)
-		append_overflow(&encoder->overflow, "tun", &aggregate->overflow[LAYER_TUN], true);
-	if (sock)
-		append_overflow(&encoder->overflow, "sock", &aggregate->overflow[LAYER_SOCK], !tun);
-	if (tun || sock)
-		buffer_append_char(&encoder->overflow, '}');
-}
-
-static const struct node *find_src_node(const struct record_settings *settings)
-{
-	const struct node *node = nodes_find_id(settings->nodes, settings->node_id);
-
-	for (size_t i = 0; !node && settings->local_addrs && i < settings->local_addrs->n; i++)
-		node = nodes_find_address(settings->nodes, &settings->local_addrs->items[i].address);
-	return node;
-}
-
-/* Leaves out of the head what would leave no room for entries. */
-static void fit_head(struct encoder *encoder)
-{
-	write_head(encoder);
-	if (encoder->src_node && encoder->head.length + RESERVE > encoder->limit) {
-		encoder->src_node = NULL;
-		write_head(encoder);
+		if (end == text)
+			continue;
+		buffer_append_text(overflow, overflow->length ? ",\"" : ",\"overflow\":{\"");
+		buffer_append_text(overflow, devices[layer]);
+		buffer_append_text(overflow, "\":{");
+		buffer_append(overflow, text + 1, (size_t)(end - text - 1));
+		buffer_append_char(overflow, '}');
 	}
-	if (encoder->node_id && encoder->head.length + RESERVE > encoder->limit) {
-		encoder->node_id = NULL;
-		write_head(encoder);
-	}
-	if (encoder->head.length + RESERVE <= encoder->limit)
-		encoder->node_max = (encoder->limit - encoder->head.length - RESERVE) / 2;
+	if (overflow->length)
+		buffer_append_char(overflow, '}');
 }
 
 static void encoder_deinit(struct encoder *encoder)
@@ -164,28 +133,49 @@ static void encoder_deinit(struct encoder *encoder)
 	free(encoder->seen_in);
 }
 
-/* Takes all the memory that making the messages needs, so that it can't fail in the middle. */
+static bool is_full(const struct encoder *encoder)
+{
+	return encoder->head.length + RESERVE > encoder->limit;
+}
+
+/* Takes all the memory that making the messages needs, so that it cannot fail in the middle. */
 static int encoder_init(struct encoder *encoder, struct aggregate *aggregate)
 {
-	size_t n_nodes = nodes_count(encoder->settings->nodes);
+	const struct encode_settings *settings = encoder->settings;
+	const struct prefix_list *local_addrs = settings->local_addrs;
+	size_t n_nodes = nodes_count(settings->nodes);
 	int r;
 
 	r = region_grow(&aggregate->message, 2 * encoder->limit + ENTRY_TEXT_MAX + RESERVE);
 	if (r < 0)
 		return r;
 	encoder->body = (char *)aggregate->message.data + encoder->limit;
-
-	encoder->src_node = find_src_node(encoder->settings);
-	encoder->node_id = encoder->settings->node_id;
 	if (n_nodes) {
 		encoder->seen = calloc(n_nodes, sizeof(*encoder->seen));
 		encoder->seen_in = calloc(n_nodes, sizeof(*encoder->seen_in));
 		if (!encoder->seen || !encoder->seen_in)
 			return -ENOMEM;
 	}
-	fit_head(encoder);
+
+	encoder->node_id = settings->node_id;
+	encoder->src_node = nodes_find_id(settings->nodes, settings->node_id);
+	for (size_t i = 0; !encoder->src_node && local_addrs && i < local_addrs->n; i++)
+		encoder->src_node = nodes_find_address(settings->nodes, &local_addrs->items[i].address);
+	write_head(encoder);
+	/* What would leave no room for entries is left out. */
+	if (encoder->src_node && is_full(encoder)) {
+		encoder->src_node = NULL;
+		write_head(encoder);
+	}
+	if (encoder->node_id && is_full(encoder)) {
+		encoder->node_id = NULL;
+		write_head(encoder);
+	}
+	if (!is_full(encoder))
+		encoder->node_max = (encoder->limit - encoder->head.length - RESERVE) / 2;
+
 	buffer_reserve(&encoder->head, encoder->limit);
-	write_overflow(encoder, aggregate);
+	write_overflow(&encoder->overflow, aggregate);
 	if (buffer_error(&encoder->head))
 		return buffer_error(&encoder->head);
 	return buffer_error(&encoder->overflow);
@@ -208,34 +198,27 @@ static int index_compare(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Nodes are sorted by id, hence their indices sort by id too. */
-static void append_dst_nodes(struct encoder *encoder)
+static int message_finish(struct encoder *encoder, encode_message_fn message, void *userdata)
 {
-	struct buffer *head = &encoder->head;
+	struct buffer whole = {}, *head = &encoder->head;
+	size_t head_size = head->length + encoder->dst_nodes_size;
+	char *p = encoder->end, *first = encoder->body - head_size;
 
-	if (!encoder->n_seen)
-		return;
-	qsort(encoder->seen, encoder->n_seen, sizeof(*encoder->seen), index_compare);
+	/* Nodes are sorted by id, hence their indices sort by id too. */
+	if (encoder->n_seen)
+		qsort(encoder->seen, encoder->n_seen, sizeof(*encoder->seen), index_compare);
 	for (size_t i = 0; i < encoder->n_seen; i++) {
 		const struct node *node = nodes_get(encoder->settings->nodes, encoder->seen[i]);
 
 		buffer_append_text(head, i ? "," : DST_NODES_TEXT);
 		buffer_append(head, node->json, node->json_length);
 	}
-	buffer_append_char(head, ']');
-}
-
-static int message_finish(struct encoder *encoder, encode_message_fn message, void *userdata)
-{
-	size_t head_size = encoder->head.length + encoder->dst_nodes_size;
-	char *p = encoder->end, *first = encoder->body - head_size;
-	struct buffer whole = {};
-
-	append_dst_nodes(encoder);
-	if (buffer_error(&encoder->head))
-		return buffer_error(&encoder->head);
-	assert(encoder->head.length == head_size);
-	memcpy(first, encoder->head.data, head_size);
+	if (encoder->n_seen)
+		buffer_append_char(head, ']');
+	if (buffer_error(head))
+		return buffer_error(head);
+	assert(head->length == head_size);
+	memcpy(first, head->data, head_size);
 
 	if (encoder->class != N_CLASSES)
 		*p++ = ']';
@@ -274,7 +257,7 @@ static void consider_node(const struct encoder *encoder, const struct node *node
 	new_nodes->nodes[new_nodes->n++] = node;
 }
 
-/* Of physical traffic only the peer is a node; its endpoint is a place in another network. */
+/* Of physical traffic only the peer is a node; its endpoint is an address in another network. */
 static struct new_nodes find_new_nodes(struct encoder *encoder, const struct entry *entry)
 {
 	struct new_nodes new_nodes = {};
@@ -295,18 +278,7 @@ static struct new_nodes find_new_nodes(struct encoder *encoder, const struct ent
 	return new_nodes;
 }
 
-static void take_new_nodes(struct encoder *encoder, const struct new_nodes *new_nodes)
-{
-	for (size_t i = 0; i < new_nodes->n; i++) {
-		size_t index = nodes_index(encoder->settings->nodes, new_nodes->nodes[i]);
-
-		encoder->seen_in[index] = encoder->message;
-		encoder->seen[encoder->n_seen++] = (uint32_t)index;
-	}
-	encoder->dst_nodes_size += new_nodes->size;
-}
-
-/* Whether the entry has found its place in the message under way. In an empty one it always does. */
+/* False if the current message has no room for the entry; an empty one always has. */
 static bool message_add(struct encoder *encoder, const struct entry *entry)
 {
 	struct new_nodes new_nodes = find_new_nodes(encoder, entry);
@@ -327,43 +299,20 @@ static bool message_add(struct encoder *encoder, const struct entry *entry)
 	       encoder->overflow.length + 2;
 	if (size > encoder->limit)
 		return false;
-	take_new_nodes(encoder, &new_nodes);
+	for (size_t i = 0; i < new_nodes.n; i++) {
+		size_t index = nodes_index(encoder->settings->nodes, new_nodes.nodes[i]);
+
+		encoder->seen_in[index] = encoder->message;
+		encoder->seen[encoder->n_seen++] = (uint32_t)index;
+	}
+	encoder->dst_nodes_size += new_nodes.size;
 	encoder->class = class;
 	encoder->end = p;
 	return true;
 }
 
-/* An entry is longer than a cache line. */
-static void prefetch_entry(const struct entry *entry)
-{
-	__builtin_prefetch(entry);
-	__builtin_prefetch((const char *)(entry + 1) - 1);
-}
-
-static int make_messages(struct encoder *encoder, const struct entries *entries,
-			 const struct entry_order *order, encode_message_fn message, void *userdata)
-{
-	message_begin(encoder);
-	for (size_t i = 0; i < entries->n; i++) {
-		const struct entry *entry = &entries->items[order[i].index];
-		int r;
-
-		if (i + AHEAD < entries->n)
-			prefetch_entry(&entries->items[order[i + AHEAD].index]);
-		if (message_add(encoder, entry))
-			continue;
-		r = message_finish(encoder, message, userdata);
-		if (r < 0)
-			return r;
-		message_begin(encoder);
-		if (!message_add(encoder, entry))
-			return -EMSGSIZE;
-	}
-	return message_finish(encoder, message, userdata);
-}
-
-int encode_window(struct aggregate *aggregate, const struct record_window *window,
-		  const struct record_settings *settings, struct record_sequence *sequence,
+int encode_window(struct aggregate *aggregate, const struct encode_times *window,
+		  const struct encode_settings *settings, struct encode_sequence *sequence,
 		  int64_t client_time, encode_message_fn message, void *userdata)
 {
 	_cleanup_(encoder_deinit) struct encoder encoder = {
@@ -371,8 +320,9 @@ int encode_window(struct aggregate *aggregate, const struct record_window *windo
 		.settings = settings,
 		.sequence = sequence,
 		.client_time = client_time,
-		.limit = MAX(settings->max_message_size, (uint64_t)MESSAGE_SIZE_MIN),
+		.limit = MAX(settings->max_message_size, (uint64_t)ENCODE_MESSAGE_MIN),
 	};
+	const struct entries *entries = &aggregate->entries;
 	struct entry_order *order;
 	int r;
 
@@ -381,30 +331,44 @@ int encode_window(struct aggregate *aggregate, const struct record_window *windo
 	r = encoder_init(&encoder, aggregate);
 	if (r < 0)
 		return r;
-	r = entries_sort(&aggregate->entries, &aggregate->order, &order);
+	r = entries_sort(entries, &aggregate->order, &order);
 	if (r < 0)
 		return r;
-	return make_messages(&encoder, &aggregate->entries, order, message, userdata);
+
+	message_begin(&encoder);
+	for (size_t i = 0; i < entries->n; i++) {
+		const struct entry *entry = &entries->items[order[i].index];
+
+		if (i + AHEAD < entries->n) {
+			const struct entry *ahead = &entries->items[order[i + AHEAD].index];
+
+			/* It is longer than a cache line. */
+			__builtin_prefetch(ahead);
+			__builtin_prefetch((const char *)(ahead + 1) - 1);
+		}
+		if (message_add(&encoder, entry))
+			continue;
+		r = message_finish(&encoder, message, userdata);
+		if (r < 0)
+			return r;
+		message_begin(&encoder);
+		if (!message_add(&encoder, entry))
+			return -EMSGSIZE;
+	}
+	return message_finish(&encoder, message, userdata);
 }
 
-/* The length of the text, cut between characters. */
-static size_t text_length(const char *text)
-{
-	size_t n = strnlen(text, ENCODE_TEXT_MAX + 1);
-
-	if (n <= ENCODE_TEXT_MAX)
-		return n;
-	for (n = ENCODE_TEXT_MAX; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
-		n--;
-	return n;
-}
-
-int encode_text(struct buffer *message, struct record_sequence *sequence, int64_t client_time,
+int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_t client_time,
 		const char *text)
 {
 	char whole[sizeof("netlogd: ") + ENCODE_TEXT_MAX] = {"netlogd: "};
+	size_t n = strnlen(text, ENCODE_TEXT_MAX + 1);
 
-	memcpy(whole + strlen(whole), text, text_length(text));
+	/* Cut between characters. */
+	if (n > ENCODE_TEXT_MAX)
+		for (n = ENCODE_TEXT_MAX; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
+			n--;
+	memcpy(whole + strlen(whole), text, n);
 	append_logtail(message, sequence, client_time);
 	buffer_append_text(message, ",\"text\":");
 	buffer_append_json_string(message, whole);

@@ -8,8 +8,7 @@
  */
 
 #include "common/connection.h"
-#include "daemon/record/region.h"
-#include "daemon/routes/routing.h"
+#include "common/hash_index.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,8 +16,8 @@
 
 #define ENTRY_KEY_SIZE 40
 
-/* Where what begins in a key; ports are big-endian. An address is its family and its sixteen bytes, as in
- * struct address. */
+/* Offsets in a key; ports are big-endian. An address is its family and its sixteen bytes, as in struct
+ * address. */
 enum {
 	ENTRY_CLASS = 0,
 	ENTRY_SRC = 1,
@@ -40,7 +39,7 @@ struct entry {
 	struct counts counts;
 };
 
-/* The key of a connection: a port without an address counts for nothing. */
+/* The key of a connection. The port of an endpoint without an address is left out. */
 void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const struct connection *connection);
 
 /* Zero-initialised but for the seed is empty. */
@@ -48,10 +47,9 @@ struct entries {
 	struct entry *items;
 	size_t n;
 	struct region item_region;
-	struct region slot_region; /* hash table of indices into the items */
-	size_t n_slots;		   /* power of two, or 0 */
-	size_t usual;		   /* entries that windows have had lately */
-	uint64_t seed[4];	   /* random: whoever sends packets must not choose the collisions */
+	struct hash_index index;
+	size_t usual;	  /* entries that windows have had lately */
+	uint64_t seed[4]; /* random: who sends packets must not choose the collisions */
 };
 
 /* 0, or -errno when the kernel has no random numbers. */
@@ -61,24 +59,12 @@ void entries_deinit(struct entries *entries);
 void entries_reset(struct entries *entries);
 /* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */
 int entries_reserve(struct entries *entries, size_t n);
-/* The hash of a key, for adding. Begins to fetch the memory where the entry is looked for, so that adding a
- * few keys later needn't wait for it. Room must have been reserved, and is not reserved in between. */
+/* The hash of a key, for adding. Begins to fetch the memory where the search for the entry starts, so that
+ * adding a few keys later need not wait for it. Room must have been reserved; do not reserve in between. */
 uint32_t entries_hash(const struct entries *entries, const struct entry_key *key);
 /* Adds to the entry with this key, or makes it. */
 void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
 		 const struct counts *counts);
-/* Adds to the entry with this key if there is one; tells whether there is. */
+/* Adds to the entry with this key; false if there is none. */
 bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
 		       const struct counts *counts);
-
-/* A place in the sorted order. */
-struct entry_order {
-	uint64_t part; /* of the key, while sorting */
-	uint32_t index;
-};
-
-/*
- * Sorts: ret_order takes entries->n places in order, which live in the work region. 0 or -ENOMEM. The entries
- * stay where they are.
- */
-int entries_sort(const struct entries *entries, struct region *work, struct entry_order **ret_order);

@@ -7,7 +7,7 @@
  * differing bytes. Every such step uses up eight of forty bytes, so there are at most five.
  */
 
-#include "daemon/record/entries.h"
+#include "daemon/record/entry_sort.h"
 
 #include "common/cleanup.h"
 

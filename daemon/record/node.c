@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading node identities. They come from operators, by hand or by a program, and end up in every message:
+ * Reading a node identity. They come from operators, by hand or by a program, and end up in every message:
  * so they are checked once, bounded, and turned into the text that is logged.
  */
 
+#include "daemon/record/node.h"
+
 #include "common/buffer.h"
-#include "common/file.h"
 #include "common/invalid_value.h"
-#include "daemon/record/nodes_internal.h"
+#include "common/parse.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,8 +41,18 @@ static int read_text(const json_t *value, char **ret_text, char **ret_value)
 	text = strdup(json_string_value(value));
 	if (!text)
 		return -ENOMEM;
-	free(*ret_text);
 	*ret_text = text;
+	return 0;
+}
+
+/* The length of a member that is a list; missing or null is 0. */
+static int read_list(const json_t *array, size_t max, size_t *ret_n, char **ret_value)
+{
+	size_t n = json_array_size(array);
+
+	if (array && !json_is_null(array) && (!json_is_array(array) || n > max))
+		return invalid_value_json(array, ret_value);
+	*ret_n = n;
 	return 0;
 }
 
@@ -51,97 +61,103 @@ static int text_compare(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void sort_unique(char **list, size_t *n)
-{
-	size_t kept = 0;
-
-	if (*n > 1)
-		qsort(list, *n, sizeof(*list), text_compare);
-	for (size_t i = 0; i < *n; i++) {
-		if (kept && strcmp(list[kept - 1], list[i]) == 0)
-			free(list[i]);
-		else
-			list[kept++] = list[i];
-	}
-	for (size_t i = kept; i < *n; i++)
-		list[i] = NULL;
-	*n = kept;
-}
-
+/* Sorted, each once. */
 static int read_tags(const json_t *array, struct node *node, char **ret_value)
 {
-	const json_t *value;
-	size_t i, n = 0;
+	char **tags;
+	size_t n = 0, kept = 0;
+	int r;
 
-	if (!array || json_is_null(array) || (json_is_array(array) && json_array_size(array) == 0))
-		return 0;
-	if (!json_is_array(array) || json_array_size(array) > NODE_TAGS_MAX)
-		return invalid_value_json(array, ret_value);
-	node->tags = calloc(json_array_size(array) + 1, sizeof(*node->tags));
-	if (!node->tags)
+	r = read_list(array, NODE_TAGS_MAX, &n, ret_value);
+	if (r < 0 || n == 0)
+		return r;
+	tags = node->tags = calloc(n + 1, sizeof(*tags));
+	if (!tags)
 		return -ENOMEM;
-	json_array_foreach (array, i, value) {
+	for (size_t i = 0; i < n; i++) {
+		const json_t *value = json_array_get(array, i);
+
 		if (!is_plain_text(value) || json_string_length(value) == 0)
 			return invalid_value_json(value, ret_value);
-		node->tags[n] = strdup(json_string_value(value));
-		if (!node->tags[n++])
+		tags[i] = strdup(json_string_value(value));
+		if (!tags[i])
 			return -ENOMEM;
 	}
-	sort_unique(node->tags, &n);
-	return 0;
-}
+	qsort(tags, n, sizeof(*tags), text_compare);
+	for (size_t i = 0; i < n; i++) {
+		char *tag = tags[i];
 
-static int read_address(const json_t *value, struct node *node, char **ret_value)
-{
-	struct prefix prefix;
-
-	if (!is_plain_text(value))
-		return invalid_value_json(value, ret_value);
-	if (prefix_parse(json_string_value(value), &prefix) < 0 || !prefix_is_single(&prefix))
-		return invalid_value(json_string_value(value), ret_value);
-	for (size_t i = 0; i < node->n_addresses; i++)
-		if (address_compare(&node->addresses[i], &prefix.address) == 0)
-			return 0;
-	node->addresses[node->n_addresses++] = prefix.address;
-	return 0;
-}
-
-static int read_addresses(const json_t *array, struct node *node, char **ret_value)
-{
-	const json_t *value;
-	size_t i;
-
-	if (!array || json_is_null(array) || (json_is_array(array) && json_array_size(array) == 0))
-		return 0;
-	if (!json_is_array(array) || json_array_size(array) > NODE_ADDRESSES_MAX)
-		return invalid_value_json(array, ret_value);
-	node->addresses = calloc(json_array_size(array), sizeof(*node->addresses));
-	if (!node->addresses)
-		return -ENOMEM;
-	json_array_foreach (array, i, value) {
-		int r = read_address(value, node, ret_value);
-
-		if (r < 0)
-			return r;
+		tags[i] = NULL;
+		if (kept && strcmp(tags[kept - 1], tag) == 0)
+			free(tag);
+		else
+			tags[kept++] = tag;
 	}
 	return 0;
 }
 
-static int check_members(const json_t *object, char **ret_value)
+/* In the order given, each once. */
+static int read_addresses(const json_t *array, struct node *node, char **ret_value)
+{
+	size_t n = 0;
+	int r;
+
+	r = read_list(array, NODE_ADDRESSES_MAX, &n, ret_value);
+	if (r < 0 || n == 0)
+		return r;
+	node->addresses = calloc(n, sizeof(*node->addresses));
+	if (!node->addresses)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *value = json_array_get(array, i);
+		struct prefix prefix;
+		size_t j = 0;
+
+		if (!is_plain_text(value))
+			return invalid_value_json(value, ret_value);
+		if (prefix_parse(json_string_value(value), &prefix) < 0 || !prefix_is_single(&prefix))
+			return invalid_value(json_string_value(value), ret_value);
+		while (j < node->n_addresses && address_compare(&node->addresses[j], &prefix.address) != 0)
+			j++;
+		if (j == node->n_addresses)
+			node->addresses[node->n_addresses++] = prefix.address;
+	}
+	return 0;
+}
+
+static int read_members(const json_t *object, struct node *node, char **ret_value)
 {
 	static const char *const known[] = {"nodeId", "name", "addresses", "os", "user", "tags"};
 	const char *key;
 	json_t *value;
+	int r;
 
 	json_object_foreach ((json_t *)object, key, value) {
-		bool found = false;
+		size_t i = 0;
 
-		for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-			found = found || strcmp(key, known[i]) == 0;
-		if (!found)
+		while (i < ARRAY_SIZE(known) && strcmp(key, known[i]) != 0)
+			i++;
+		if (i == ARRAY_SIZE(known))
 			return invalid_value(key, ret_value);
 	}
-	return 0;
+	r = read_text(json_object_get(object, "nodeId"), &node->id, ret_value);
+	if (r < 0)
+		return r;
+	if (!node->id)
+		return invalid_value_json(object, ret_value);
+	r = read_text(json_object_get(object, "name"), &node->name, ret_value);
+	if (r < 0)
+		return r;
+	r = read_addresses(json_object_get(object, "addresses"), node, ret_value);
+	if (r < 0)
+		return r;
+	r = read_text(json_object_get(object, "os"), &node->os, ret_value);
+	if (r < 0)
+		return r;
+	r = read_text(json_object_get(object, "user"), &node->user, ret_value);
+	if (r < 0)
+		return r;
+	return read_tags(json_object_get(object, "tags"), node, ret_value);
 }
 
 static void append_member(struct buffer *json, const char *name, const char *value)
@@ -179,61 +195,29 @@ static int make_json(struct node *node)
 	return node->json ? 0 : -ENOMEM;
 }
 
-static int read_members(const json_t *object, struct node *node, char **ret_value)
-{
-	int r;
-
-	r = read_text(json_object_get(object, "nodeId"), &node->id, ret_value);
-	if (r < 0)
-		return r;
-	if (!node->id)
-		return invalid_value_json(object, ret_value);
-	r = read_text(json_object_get(object, "name"), &node->name, ret_value);
-	if (r < 0)
-		return r;
-	r = read_addresses(json_object_get(object, "addresses"), node, ret_value);
-	if (r < 0)
-		return r;
-	r = read_text(json_object_get(object, "os"), &node->os, ret_value);
-	if (r < 0)
-		return r;
-	r = read_text(json_object_get(object, "user"), &node->user, ret_value);
-	if (r < 0)
-		return r;
-	return read_tags(json_object_get(object, "tags"), node, ret_value);
-}
-
-static void tidy(struct node *node)
-{
-	size_t n = node->name ? strlen(node->name) : 0;
-
-	while (n && node->name[n - 1] == '.')
-		node->name[--n] = '\0';
-	if (node->name && !*node->name) {
-		free(node->name);
-		node->name = NULL;
-	}
-	/* A tagged node belongs to nobody. */
-	if (node->tags) {
-		free(node->user);
-		node->user = NULL;
-	}
-}
-
 int node_from_json(const json_t *object, struct node *ret_node, char **ret_value)
 {
 	_cleanup_(node_deinit) struct node node = {};
+	size_t n;
 	int r;
 
 	if (!json_is_object(object))
 		return invalid_value_json(object, ret_value);
-	r = check_members(object, ret_value);
-	if (r < 0)
-		return r;
 	r = read_members(object, &node, ret_value);
 	if (r < 0)
 		return r;
-	tidy(&node);
+	n = node.name ? strlen(node.name) : 0;
+	while (n && node.name[n - 1] == '.')
+		node.name[--n] = '\0';
+	if (n == 0) {
+		free(node.name);
+		node.name = NULL;
+	}
+	/* A tagged node belongs to nobody. */
+	if (node.tags) {
+		free(node.user);
+		node.user = NULL;
+	}
 	r = make_json(&node);
 	if (r < 0)
 		return r;
@@ -244,9 +228,7 @@ int node_from_json(const json_t *object, struct node *ret_node, char **ret_value
 
 void node_deinit(struct node *node)
 {
-	for (char **tag = node->tags; tag && *tag; tag++)
-		free(*tag);
-	free(node->tags);
+	strv_free(node->tags);
 	free(node->id);
 	free(node->name);
 	free(node->os);
@@ -254,38 +236,4 @@ void node_deinit(struct node *node)
 	free(node->addresses);
 	free(node->json);
 	*node = (struct node){};
-}
-
-/* Takes the reason. */
-static int fail(const char *path, unsigned int line, char *reason, struct config_error *ret_error)
-{
-	*ret_error = (struct config_error){.file = strdup(path), .line = line, .reason = reason};
-	return ret_error->file && reason ? -EINVAL : -ENOMEM;
-}
-
-static char *describe(const char *value)
-{
-	char *reason;
-
-	return value && asprintf(&reason, "not a valid node: %s", value) >= 0 ? reason : NULL;
-}
-
-int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error)
-{
-	_cleanup_free_ char *text = NULL, *value = NULL;
-	json_error_t error;
-	json_t *object;
-	size_t n = 0;
-	int r;
-
-	r = file_read(AT_FDCWD, path, NODES_FILE_MAX, &text, &n, NULL);
-	if (r < 0)
-		return fail(path, 0, strdup(strerror(-r)), ret_error) == -ENOMEM ? -ENOMEM : r;
-
-	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
-	if (!object)
-		return fail(path, (unsigned int)MAX(error.line, 0), strdup(error.text), ret_error);
-	r = nodes_new_json(object, ret_nodes, &value);
-	json_decref(object);
-	return r < 0 ? fail(path, 0, r == -EINVAL ? describe(value) : NULL, ret_error) : 0;
 }

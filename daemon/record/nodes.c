@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The set of known nodes: sorted by id, with a hash table from addresses. Every entry of every message asks
- * for both its ends, so a lookup must cost next to nothing.
+ * The set of known nodes: sorted by id, with an index of addresses. Both ends of every entry of every message
+ * are looked up, so a lookup must cost next to nothing.
  */
 
 #include "daemon/record/nodes.h"
 
+#include "common/file.h"
+#include "common/hash_index.h"
 #include "common/invalid_value.h"
-#include "daemon/record/nodes_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct nodes {
+	struct node *items;
+	size_t n;
+	struct hash_index by_address; /* a slot for each address of each node */
+};
 
 static uint32_t hash(const struct address *address)
 {
@@ -25,33 +33,14 @@ static uint32_t hash(const struct address *address)
 	return (uint32_t)(a ^ a >> 32);
 }
 
-static bool owns(const struct node *node, const struct address *address)
+static bool owns(const void *nodes, size_t item, const void *address)
 {
+	const struct node *node = &((const struct nodes *)nodes)->items[item];
+
 	for (size_t i = 0; i < node->n_addresses; i++)
-		if (memcmp(&node->addresses[i], address, sizeof(*address)) == 0)
+		if (memcmp(&node->addresses[i], address, sizeof(struct address)) == 0)
 			return true;
 	return false;
-}
-
-/* The slot of the node that owns the address, or the free one where it would be. */
-static struct node_slot *find_slot(const struct nodes *nodes, const struct address *address,
-				   uint32_t hash_value)
-{
-	size_t i = hash_value & (nodes->n_slots - 1);
-
-	for (; nodes->by_address[i].node; i = (i + 1) & (nodes->n_slots - 1))
-		if (nodes->by_address[i].hash == hash_value &&
-		    owns(&nodes->items[nodes->by_address[i].node - 1], address))
-			break;
-	return &nodes->by_address[i];
-}
-
-static int invalid_address(const struct address *address, char **ret_value)
-{
-	char text[ADDRESS_TEXT_MAX];
-
-	address_format(address, text);
-	return invalid_value(text, ret_value);
 }
 
 static int index_addresses(struct nodes *nodes, char **ret_value)
@@ -60,22 +49,25 @@ static int index_addresses(struct nodes *nodes, char **ret_value)
 
 	for (size_t i = 0; i < nodes->n; i++)
 		n += nodes->items[i].n_addresses;
-	for (nodes->n_slots = 16; nodes->n_slots < 2 * n;)
-		nodes->n_slots *= 2;
-	nodes->by_address = calloc(nodes->n_slots, sizeof(*nodes->by_address));
-	if (!nodes->by_address)
+	if (hash_index_reserve(&nodes->by_address, n) < 0)
 		return -ENOMEM;
 
 	for (size_t i = 0; i < nodes->n; i++) {
 		const struct node *node = &nodes->items[i];
 
 		for (size_t j = 0; j < node->n_addresses; j++) {
-			uint32_t hash_value = hash(&node->addresses[j]);
-			struct node_slot *slot = find_slot(nodes, &node->addresses[j], hash_value);
+			const struct address *address = &node->addresses[j];
+			uint32_t hash_value = hash(address);
+			struct hash_slot *slot =
+				hash_index_find(&nodes->by_address, hash_value, owns, nodes, address);
 
-			if (slot->node)
-				return invalid_address(&node->addresses[j], ret_value);
-			*slot = (struct node_slot){.hash = hash_value, .node = (uint32_t)i + 1};
+			if (slot->item) {
+				char text[ADDRESS_TEXT_MAX];
+
+				address_format(address, text);
+				return invalid_value(text, ret_value);
+			}
+			hash_slot_take(slot, hash_value, i);
 		}
 	}
 	return 0;
@@ -88,59 +80,71 @@ static int node_compare(const void *a, const void *b)
 	return strcmp(left->id, right->id);
 }
 
-static int sort_by_id(struct nodes *nodes, char **ret_value)
-{
-	if (nodes->n > 1)
-		qsort(nodes->items, nodes->n, sizeof(*nodes->items), node_compare);
-	for (size_t i = 1; i < nodes->n; i++) {
-		if (strcmp(nodes->items[i - 1].id, nodes->items[i].id) == 0)
-			return invalid_value(nodes->items[i].id, ret_value);
-	}
-	return 0;
-}
-
-static int read_nodes(struct nodes *nodes, const json_t *array, char **ret_value)
-{
-	size_t n = json_array_size(array);
-
-	nodes->items = calloc(n ? n : 1, sizeof(*nodes->items));
-	if (!nodes->items)
-		return -ENOMEM;
-	for (; nodes->n < n; nodes->n++) {
-		int r = node_from_json(json_array_get(array, nodes->n), &nodes->items[nodes->n], ret_value);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
 	const json_t *array = json_object_get(object, "nodes");
+	size_t n = json_array_size(array);
 	int r;
 
 	if (!json_is_array(array) || json_object_size(object) != 1)
 		return invalid_value("an object with the one member \"nodes\", a list, is expected",
 				     ret_value);
-	if (json_array_size(array) > NODES_MAX)
+	if (n > NODES_MAX)
 		return invalid_value("too many nodes", ret_value);
 
 	nodes = calloc(1, sizeof(*nodes));
 	if (!nodes)
 		return -ENOMEM;
-	r = read_nodes(nodes, array, ret_value);
-	if (r < 0)
-		return r;
-	r = sort_by_id(nodes, ret_value);
-	if (r < 0)
-		return r;
+	nodes->items = calloc(MAX(n, (size_t)1), sizeof(*nodes->items));
+	if (!nodes->items)
+		return -ENOMEM;
+	for (; nodes->n < n; nodes->n++) {
+		r = node_from_json(json_array_get(array, nodes->n), &nodes->items[nodes->n], ret_value);
+		if (r < 0)
+			return r;
+	}
+	qsort(nodes->items, n, sizeof(*nodes->items), node_compare);
+	for (size_t i = 1; i < n; i++)
+		if (node_compare(&nodes->items[i - 1], &nodes->items[i]) == 0)
+			return invalid_value(nodes->items[i].id, ret_value);
 	r = index_addresses(nodes, ret_value);
 	if (r < 0)
 		return r;
 	*ret_nodes = TAKE_PTR(nodes);
 	return 0;
+}
+
+/* Takes the reason. */
+static int fail(const char *path, unsigned int line, char *reason, struct config_error *ret_error)
+{
+	*ret_error = (struct config_error){.file = strdup(path), .line = line, .reason = reason};
+	return ret_error->file && reason ? -EINVAL : -ENOMEM;
+}
+
+int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error)
+{
+	_cleanup_free_ char *text = NULL, *value = NULL;
+	char *reason = NULL;
+	json_error_t error;
+	json_t *object;
+	size_t n = 0;
+	int r;
+
+	r = file_read(AT_FDCWD, path, NODES_FILE_MAX, &text, &n, NULL);
+	if (r < 0)
+		return fail(path, 0, strdup(strerror(-r)), ret_error) == -ENOMEM ? -ENOMEM : r;
+
+	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+	if (!object)
+		return fail(path, (unsigned int)MAX(error.line, 0), strdup(error.text), ret_error);
+	r = nodes_new_json(object, ret_nodes, &value);
+	json_decref(object);
+	if (r == 0)
+		return 0;
+	if (r == -EINVAL && asprintf(&reason, "not a valid node: %s", value) < 0)
+		reason = NULL;
+	return fail(path, 0, reason, ret_error);
 }
 
 void nodes_free(struct nodes *nodes)
@@ -150,18 +154,18 @@ void nodes_free(struct nodes *nodes)
 	for (size_t i = 0; i < nodes->n; i++)
 		node_deinit(&nodes->items[i]);
 	free(nodes->items);
-	free(nodes->by_address);
+	hash_index_deinit(&nodes->by_address);
 	free(nodes);
 }
 
 const struct node *nodes_find_address(const struct nodes *nodes, const struct address *address)
 {
-	uint32_t found;
+	uint32_t item;
 
 	if (!nodes || address->family == ADDRESS_NONE)
 		return NULL;
-	found = find_slot(nodes, address, hash(address))->node;
-	return found ? &nodes->items[found - 1] : NULL;
+	item = hash_index_find(&nodes->by_address, hash(address), owns, nodes, address)->item;
+	return item ? &nodes->items[item - 1] : NULL;
 }
 
 const struct node *nodes_find_id(const struct nodes *nodes, const char *id)

@@ -1,36 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Node identities: who stands behind an address of the tailnet, as the operator named them (a nodes file, or
- * SetNodes). */
+/* The known node identities, from a nodes file or SetNodes. */
 
-#include "common/address.h"
 #include "common/cleanup.h"
 #include "common/config/config.h"
+#include "daemon/record/node.h"
 
-#include <jansson.h>
-#include <stddef.h>
+#define NODES_MAX      100000
+#define NODES_FILE_MAX (64 << 20)
 
-struct node {
-	char *id;
-	char *name; /* no trailing dot; members may be NULL */
-	char *os;
-	char *user;  /* only where there are no tags */
-	char **tags; /* sorted, each once; NULL-terminated or NULL */
-	struct address *addresses;
-	size_t n_addresses;
-	char *json; /* the node as it stands in a message: compact, empty members left out */
-	size_t json_length;
-};
-
-/* Bounds, in bytes of UTF-8: whatever is beyond is refused. */
-#define NODES_MAX	   100000
-#define NODE_TEXT_MAX	   256
-#define NODE_ADDRESSES_MAX 64
-#define NODE_TAGS_MAX	   64
-#define NODES_FILE_MAX	   (64 << 20)
-
-/* Known nodes, sorted by id. Never changes after it was made. */
+/* Sorted by id. Never changes after it was made. */
 struct nodes;
 
 /*
@@ -40,8 +20,8 @@ struct nodes;
  * count as left out; a user beside tags is dropped.
  */
 int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value);
-/* From a file of that form; *ret_error says what is wrong, with the line where it is JSON that can't be read.
- * -EINVAL, -ENOMEM, or -errno when the file can't be read, -EFBIG when it is beyond NODES_FILE_MAX. */
+/* From a file of that form. -EINVAL, -ENOMEM, or -errno when the file cannot be read, -EFBIG when it is
+ * beyond NODES_FILE_MAX; *ret_error says what is wrong, with the line of a JSON syntax error. */
 int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error);
 void nodes_free(struct nodes *nodes);
 DEFINE_CLEANUP(struct nodes *, nodes_free);

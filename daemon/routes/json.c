@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The control interface's Routes object: read strictly, since routes that were dropped silently would put
- * traffic into the wrong class. */
+/* Reads the control interface's Routes object strictly: routes that were dropped silently would put traffic
+ * into the wrong class. */
 
-#include "daemon/routes/routes.h"
+#include "daemon/routes/json.h"
 
 #include "common/invalid_value.h"
+#include "daemon/routes/routes.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static int read_prefix(const json_t *value, struct prefix_list *list, char **ret_value)
-{
-	struct prefix prefix;
-
-	if (!json_is_string(value))
-		return invalid_value_json(value, ret_value);
-	if (prefix_parse(json_string_value(value), &prefix) < 0)
-		return invalid_value(json_string_value(value), ret_value);
-	return prefix_list_add(list, &prefix);
-}
 
 static int read_list(const char *name, const json_t *array, struct prefix_list *list, char **ret_value)
 {
@@ -31,10 +21,12 @@ static int read_list(const char *name, const json_t *array, struct prefix_list *
 	if (!json_is_array(array) || json_array_size(array) > ROUTES_MAX)
 		return invalid_value(name, ret_value);
 	json_array_foreach (array, i, value) {
-		int r = read_prefix(value, list, ret_value);
+		struct prefix prefix;
 
-		if (r < 0)
-			return r;
+		if (!json_is_string(value) || prefix_parse(json_string_value(value), &prefix) < 0)
+			return invalid_value_json(value, ret_value);
+		if (prefix_list_add(list, &prefix) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }

@@ -7,6 +7,8 @@
 
 #include "daemon/routes/routes.h"
 
+#include "daemon/routes/routing.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

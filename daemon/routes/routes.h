@@ -10,9 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/config/config.h"
-#include "daemon/routes/routing.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -34,6 +32,7 @@ const char *route_list_name(enum route_list_kind kind);
 #define ROUTE_ORIGIN_FOUND_PEER	  8U /* among the peers' allowed IPs */
 
 struct routes;
+struct routing;
 
 /* Begins with the configured lists and tailnet ranges. 0 or -ENOMEM. */
 int routes_new(const struct config *config, struct routes **ret_routes);
@@ -80,12 +79,3 @@ struct route_entry {
 void routes_foreach(const struct routes *routes,
 		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata);
 size_t routes_count(const struct routes *routes);
-
-#define ROUTES_MAX 200000 /* prefixes in one Routes object */
-
-/*
- * From the control interface's Routes object. A list that is missing or null is empty. 0, -ENOMEM, or -EINVAL
- * with the text of what is wrong in *ret_value (owned by the caller; for InvalidRoute): not a prefix, an
- * unknown member, a member that is no list of texts.
- */
-int routes_from_json(const json_t *object, struct route_lists *ret_lists, char **ret_value);

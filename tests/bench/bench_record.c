@@ -5,9 +5,10 @@
  */
 
 #include "common/cleanup.h"
-#include "daemon/record/aggregate.h"
-#include "daemon/record/entries.h"
+#include "daemon/record/encode.h"
+#include "daemon/record/entry_sort.h"
 #include "daemon/record/nodes.h"
+#include "daemon/routes/routing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,9 +154,9 @@ static int count_message(const struct buffer *message, void *userdata)
 }
 
 /* The device's part: flows in slices, made while the clock stands still. */
-static double add_all(struct aggregate *aggregate, size_t n, const struct routing *routing,
-		      const struct record_settings *settings)
+static double add_all(struct aggregate *aggregate, size_t n, const struct routing *routing)
 {
+	struct aggregate_settings settings = {.exit_traffic = EXIT_TRAFFIC_FULL};
 	static struct flow slice[SLICE];
 	uint64_t state = 3;
 	double seconds = 0;
@@ -167,7 +168,7 @@ static double add_all(struct aggregate *aggregate, size_t n, const struct routin
 		for (size_t i = 0; i < flows.n; i++)
 			slice[i] = random_flow(&state);
 		begin = cpu_seconds();
-		if (aggregate_add_tun(aggregate, &flows, routing, settings, NULL, NULL) < 0)
+		if (aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, NULL) < 0)
 			abort();
 		seconds += cpu_seconds() - begin;
 		done += flows.n;
@@ -229,14 +230,14 @@ static double sort_alone(size_t n, double *ret_by_library)
 }
 
 static struct figures run_window(struct aggregate *aggregate, size_t n, const struct routing *routing,
-				 const struct record_settings *settings)
+				 const struct encode_settings *settings)
 {
-	struct record_window window = {.start = 1, .end = 5000000001};
-	struct record_sequence sequence = {.proc_id = 1};
+	struct encode_times window = {.start = 1, .end = 5000000001};
+	struct encode_sequence sequence = {.proc_id = 1};
 	struct figures figures = {};
 	double begin;
 
-	figures.add = add_all(aggregate, n, routing, settings);
+	figures.add = add_all(aggregate, n, routing);
 	begin = cpu_seconds();
 	if (encode_window(aggregate, &window, settings, &sequence, 1, count_message, &figures) < 0)
 		abort();
@@ -266,8 +267,7 @@ static struct nodes *make_nodes(unsigned int n)
 
 static void bench_window(size_t n, const struct routing *routing, const struct nodes *nodes)
 {
-	struct record_settings settings = {
-		.exit_traffic = EXIT_TRAFFIC_FULL, .max_message_size = MAX_MESSAGE, .nodes = nodes};
+	struct encode_settings settings = {.max_message_size = MAX_MESSAGE, .nodes = nodes};
 	_cleanup_(aggregate_freep) struct aggregate *aggregate = NULL;
 	struct figures best = {.add = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
 	long before, after;

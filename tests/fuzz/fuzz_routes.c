@@ -3,7 +3,9 @@
 
 #include "common/cleanup.h"
 #include "common/invalid_value.h"
+#include "daemon/routes/json.h"
 #include "daemon/routes/routes.h"
+#include "daemon/routes/routing.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static void count_entry(const struct route_entry *entry, void *userdata)

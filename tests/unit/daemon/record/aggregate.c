@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From flows to the exact text of messages: classes, exit traffic, merging, order, sums, overflow, texts. */
 
-#include "daemon/record/aggregate.h"
+#include "daemon/record/encode.h"
+#include "daemon/routes/routing.h"
 
 #include "common/time_text.h"
 #include "tests/unit/daemon/record/messages.h"
@@ -16,9 +17,10 @@
 static struct aggregate *aggregate;
 static struct routing *routing;
 static struct prefix_list ignore;
-static struct record_settings settings;
-static struct record_sequence sequence;
-static struct record_window window;
+static struct aggregate_settings gathering;
+static struct encode_settings settings;
+static struct encode_sequence sequence;
+static struct encode_times window;
 static int64_t client_time;
 static struct messages messages;
 
@@ -36,9 +38,10 @@ static void setup(void)
 	prefix_list_deinit(&tailnet);
 
 	ck_assert_int_eq(aggregate_new(&aggregate), 0);
-	settings = (struct record_settings){
-		.exit_traffic = EXIT_TRAFFIC_AGGREGATE, .ignore_addrs = &ignore, .max_message_size = 262144};
-	sequence = (struct record_sequence){.proc_id = 353457853, .proc_seq = 6};
+	gathering =
+		(struct aggregate_settings){.exit_traffic = EXIT_TRAFFIC_AGGREGATE, .ignore_addrs = &ignore};
+	settings = (struct encode_settings){.max_message_size = 262144};
+	sequence = (struct encode_sequence){.proc_id = 353457853, .proc_seq = 6};
 	ck_assert_int_eq(time_parse("2022-10-13T20:23:09.644Z", &window.start), 0);
 	ck_assert_int_eq(time_parse("2022-10-13T20:23:14.644Z", &window.end), 0);
 	ck_assert_int_eq(time_parse("2022-10-13T20:23:14.7Z", &client_time), 0);
@@ -58,7 +61,7 @@ static struct counts add(const char *src, const char *dst, uint8_t proto, struct
 	struct flows flows = {.items = &flow, .n = 1};
 	struct counts ignored = {99, 99, 99, 99};
 
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, &ignored, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, &ignored, NULL), 0);
 	return ignored;
 }
 
@@ -180,7 +183,7 @@ START_TEST(equal_connections_of_a_class_are_one_entry)
 	};
 	struct flows flows = {.items = flows_items, .n = 3};
 
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL), 0);
 	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){3, 30, 0, 0});
 	/* The same text in another class is another entry. */
 	add_sock("100.64.0.1:1", "100.64.0.2:2", (struct counts){1, 1, 1, 1});
@@ -208,7 +211,7 @@ START_TEST(beyond_the_bound_is_overflow)
 	struct counts overflow, tun, sock;
 
 	aggregate_set_bound(aggregate, 2);
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, &overflow), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, &overflow), 0);
 	ck_assert(counts_equal(&overflow, &(struct counts){5, 50, 6, 60}));
 	aggregate_get_sums(aggregate, &tun, &sock);
 	ck_assert(counts_equal(&tun, &(struct counts){3, 30, 0, 0}));
@@ -224,7 +227,7 @@ START_TEST(beyond_the_bound_is_overflow)
 		       ",\"overflow\":{\"tun\":{\"txPkts\":5,\"txBytes\":50,\"rxPkts\":6,\"rxBytes\":60}}}");
 	/* The next window begins with room. */
 	aggregate_reset(aggregate);
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, &overflow), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, &overflow), 0);
 	ck_assert(counts_equal(&overflow, &(struct counts){5, 50, 6, 60}));
 }
 END_TEST
@@ -238,9 +241,9 @@ START_TEST(a_connection_may_be_in_two_classes)
 	struct flows flows = {.items = &flow, .n = 1};
 
 	ck_assert_int_eq(routing_new(&none, NULL, NULL, &after), 0);
-	settings.exit_traffic = EXIT_TRAFFIC_FULL;
+	gathering.exit_traffic = EXIT_TRAFFIC_FULL;
 	add("100.64.0.1:1", "100.64.0.2:2", 6, (struct counts){1, 10, 0, 0});
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, after, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, after, &gathering, NULL, NULL), 0);
 	expect_message(LOGTAIL WINDOW
 		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
 		       "\"txPkts\":1,\"txBytes\":10}]"
@@ -283,7 +286,7 @@ END_TEST
 
 START_TEST(exit_anonymize)
 {
-	settings.exit_traffic = EXIT_TRAFFIC_ANONYMIZE;
+	gathering.exit_traffic = EXIT_TRAFFIC_ANONYMIZE;
 	add_exit_traffic();
 	expect_message(LOGTAIL WINDOW
 		       ",\"exitTraffic\":["
@@ -296,7 +299,7 @@ END_TEST
 
 START_TEST(exit_full)
 {
-	settings.exit_traffic = EXIT_TRAFFIC_FULL;
+	gathering.exit_traffic = EXIT_TRAFFIC_FULL;
 	add_exit_traffic();
 	expect_message(
 		LOGTAIL WINDOW
@@ -389,7 +392,7 @@ START_TEST(sorted_as_numbers)
 	};
 	json_t *json, *list;
 
-	settings.exit_traffic = EXIT_TRAFFIC_FULL;
+	gathering.exit_traffic = EXIT_TRAFFIC_FULL;
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		size_t at = i * 7 % ARRAY_SIZE(ends);
 
@@ -487,7 +490,7 @@ START_TEST(long_text_messages_are_cut_between_characters)
 	text[sizeof(text) - 1] = '\0';
 	buffer_reset(&message);
 	ck_assert_int_eq(encode_text(&message, &sequence, client_time, text), 0);
-	ck_assert_uint_le(message.length, MESSAGE_SIZE_MIN);
+	ck_assert_uint_le(message.length, ENCODE_MESSAGE_MIN);
 }
 END_TEST
 

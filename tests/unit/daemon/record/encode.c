@@ -4,8 +4,9 @@
  * no entry is lost, none comes twice, and they stay in order. With and without node identities.
  */
 
-#include "daemon/record/aggregate.h"
+#include "daemon/record/encode.h"
 #include "daemon/record/nodes.h"
+#include "daemon/routes/routing.h"
 #include "tests/unit/daemon/record/messages.h"
 #include "tests/unit/daemon/record/support.h"
 
@@ -14,8 +15,9 @@
 static struct aggregate *aggregate;
 static struct routing *routing;
 static struct nodes *nodes;
-static struct record_settings settings;
-static struct record_sequence sequence;
+static struct aggregate_settings gathering;
+static struct encode_settings settings;
+static struct encode_sequence sequence;
 static struct messages messages;
 
 static void setup(void)
@@ -29,9 +31,9 @@ static void setup(void)
 	test_lists_deinit(&lists);
 	prefix_list_deinit(&tailnet);
 	ck_assert_int_eq(aggregate_new(&aggregate), 0);
-	settings = (struct record_settings){.exit_traffic = EXIT_TRAFFIC_FULL,
-					    .max_message_size = MESSAGE_SIZE_MIN};
-	sequence = (struct record_sequence){.proc_id = 1};
+	gathering = (struct aggregate_settings){.exit_traffic = EXIT_TRAFFIC_FULL};
+	settings = (struct encode_settings){.max_message_size = ENCODE_MESSAGE_MIN};
+	sequence = (struct encode_sequence){.proc_id = 1};
 	nodes = NULL;
 }
 
@@ -93,7 +95,7 @@ static void add_random(size_t n, uint64_t *state)
 
 		ck_assert_int_eq(flows_add(i % 7 ? &tun : &sock, &connection, &counts), 0);
 	}
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &tun, routing, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &tun, routing, &gathering, NULL, NULL), 0);
 	ck_assert_int_eq(aggregate_add_sock(aggregate, &sock, NULL), 0);
 	flows_deinit(&tun);
 	flows_deinit(&sock);
@@ -101,7 +103,7 @@ static void add_random(size_t n, uint64_t *state)
 
 static void encode(void)
 {
-	struct record_window window = {.start = 1, .end = 5};
+	struct encode_times window = {.start = 1, .end = 5};
 
 	messages_deinit(&messages);
 	ck_assert_int_eq(encode_window(aggregate, &window, &settings, &sequence, 9, messages_take, &messages),
@@ -197,7 +199,7 @@ static void try_random_window(uint64_t state, bool overflow)
 	size_t n = test_random(&state) % 400 + 1;
 
 	aggregate_reset(aggregate);
-	settings.max_message_size = MESSAGE_SIZE_MIN + test_random(&state) % 5000;
+	settings.max_message_size = ENCODE_MESSAGE_MIN + test_random(&state) % 5000;
 	add_random(n, &state);
 	if (overflow)
 		aggregate_add_overflow(aggregate, &(struct counts){1, 2, 3, 4},
@@ -225,7 +227,7 @@ START_TEST(every_size_around_the_limit)
 		flow.connection.dst.port = (uint16_t)(1000 + i * 100);
 		ck_assert_int_eq(
 			i % 10 == 9 ? aggregate_add_sock(aggregate, &flows, NULL)
-				    : aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, NULL),
+				    : aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL),
 			0);
 	}
 	aggregate_add_overflow(aggregate, &(struct counts){1, 2, 3, 4}, NULL);
@@ -234,13 +236,13 @@ START_TEST(every_size_around_the_limit)
 	encode();
 	ck_assert_uint_eq(messages.n, 1);
 	whole = messages.sizes[0];
-	/* The smallest limit is MESSAGE_SIZE_MIN, so the window must be around that. */
-	for (; whole < MESSAGE_SIZE_MIN + 200; n++) {
+	/* The smallest limit is ENCODE_MESSAGE_MIN, so the window must be around that. */
+	for (; whole < ENCODE_MESSAGE_MIN + 200; n++) {
 		struct flow flow = {test_connection("100.64.0.1:1", "100.64.0.2:1000", 6), small_counts(n)};
 		struct flows flows = {.items = &flow, .n = 1};
 
 		flow.connection.dst.port = (uint16_t)(1000 + n * 100);
-		ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, NULL), 0);
+		ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL), 0);
 		encode();
 		whole = messages.sizes[0];
 	}
@@ -248,7 +250,7 @@ START_TEST(every_size_around_the_limit)
 	settings.max_message_size = whole;
 	encode();
 	ck_assert_uint_eq(messages.n, 1);
-	for (size_t limit = whole - 1; limit >= MESSAGE_SIZE_MIN; limit--) {
+	for (size_t limit = whole - 1; limit >= ENCODE_MESSAGE_MIN; limit--) {
 		settings.max_message_size = limit;
 		encode();
 		ck_assert_uint_eq(messages.n, 2);
@@ -279,7 +281,7 @@ START_TEST(the_default_limit)
 	for (size_t i = 0; i < flows.n; i += 512) {
 		struct flows slice = {.items = flows.items + i, .n = MIN(flows.n - i, (size_t)512)};
 
-		ck_assert_int_eq(aggregate_add_tun(aggregate, &slice, routing, &settings, NULL, NULL), 0);
+		ck_assert_int_eq(aggregate_add_tun(aggregate, &slice, routing, &gathering, NULL, NULL), 0);
 	}
 	flows_deinit(&flows);
 	aggregate_get_sums(aggregate, &tun, &sock);
@@ -295,7 +297,7 @@ END_TEST
 
 START_TEST(a_message_that_is_refused_ends_it)
 {
-	struct record_window window = {.start = 1, .end = 5};
+	struct encode_times window = {.start = 1, .end = 5};
 	uint64_t state = 4;
 
 	add_random(300, &state);
@@ -328,7 +330,7 @@ static void add_tun(const char *src, const char *dst)
 	struct flow flow = {test_connection(src, dst, 6), {1, 40, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
 
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL), 0);
 }
 
 static const char *const three_nodes =
@@ -478,7 +480,7 @@ static void try_random_nodes(uint64_t state)
 	nodes_free(nodes);
 	set_many_nodes(1 + state % 83 * 3);
 	settings.node_id = "n1";
-	settings.max_message_size = MESSAGE_SIZE_MIN + test_random(&state) % 5000;
+	settings.max_message_size = ENCODE_MESSAGE_MIN + test_random(&state) % 5000;
 	add_random(test_random(&state) % 400 + 1, &state);
 	aggregate_add_overflow(aggregate, &(struct counts){1, 2, 3, 4}, NULL);
 	encode();

@@ -4,7 +4,7 @@
 #include "common/cleanup.h"
 #include "common/message.h"
 #include "common/time_text.h"
-#include "daemon/record/aggregate.h"
+#include "daemon/record/encode.h"
 #include "daemon/routes/routing.h"
 #include "tests/unit/daemon/record/messages.h"
 #include "tests/unit/daemon/record/support.h"
@@ -75,7 +75,7 @@ static int compare(const void *a, const void *b)
 	return connection_compare(&x->flow.connection, &y->flow.connection);
 }
 
-static void assert_messages(const struct messages *messages, const struct record_window *window,
+static void assert_messages(const struct messages *messages, const struct encode_times *window,
 			    const struct expected *expected, size_t n)
 {
 	size_t at = 0;
@@ -129,12 +129,10 @@ START_TEST(test_round_trip)
 {
 	struct route_lists lists = test_lists("100.64.0.1", "100.64.0.0/10 10.0.0.0/8 8000::/1", "");
 	struct prefix_list tailnet = {}, none = {};
-	struct record_settings settings = {.exit_traffic = EXIT_TRAFFIC_FULL,
-					   .ignore_addrs = &none,
-					   .max_message_size = 4096 << _i,
-					   .node_id = "a \"node\""};
-	struct record_window window = {1665692589644000000, 1665692594700000001};
-	struct record_sequence sequence = {.proc_id = 12345};
+	struct aggregate_settings gathering = {.exit_traffic = EXIT_TRAFFIC_FULL, .ignore_addrs = &none};
+	struct encode_settings settings = {.max_message_size = 4096 << _i, .node_id = "a \"node\""};
+	struct encode_times window = {1665692589644000000, 1665692594700000001};
+	struct encode_sequence sequence = {.proc_id = 12345};
 	uint64_t state = UINT64_C(88172645463325252) + (uint64_t)_i;
 	static struct expected expected[FLOWS];
 	static struct messages messages;
@@ -146,7 +144,7 @@ START_TEST(test_round_trip)
 	ck_assert_int_eq(routing_new(&lists, &tailnet, &none, &routing), 0);
 	ck_assert_int_eq(aggregate_new(&aggregate), 0);
 	make_flows(&state, routing, &tun, &sock, expected);
-	ck_assert_int_eq(aggregate_add_tun(aggregate, &tun, routing, &settings, NULL, NULL), 0);
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &tun, routing, &gathering, NULL, NULL), 0);
 	ck_assert_int_eq(aggregate_add_sock(aggregate, &sock, NULL), 0);
 	aggregate_add_overflow(aggregate, &(struct counts){.rx_bytes = 7}, &(struct counts){});
 	ck_assert_int_eq(encode_window(aggregate, &window, &settings, &sequence, window.end + 1,
@@ -167,7 +165,7 @@ END_TEST
 
 START_TEST(test_text)
 {
-	struct record_sequence sequence = {.proc_id = UINT32_MAX, .proc_seq = 41};
+	struct encode_sequence sequence = {.proc_id = UINT32_MAX, .proc_seq = 41};
 	_cleanup_buffer_ struct buffer buffer = {};
 	static const char text[] = "\"\u00e4\" \\ \x01";
 	struct message message;

@@ -4,7 +4,7 @@
  * for mapping them rises with each), and the daemon must be small again after a large window.
  */
 
-#include "daemon/record/region.h"
+#include "common/region.h"
 
 #include <errno.h>
 #include <stdint.h>

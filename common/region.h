@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A growing piece of memory straight from the kernel: for arrays that are large in one window and small in
- * the next. What is given back is given back at once, growing copies nothing, and new memory is zero.
+ * A growing piece of memory straight from the kernel, for arrays that are large in one window and small in
+ * the next: what is given back is free at once, growing copies nothing, and new memory is zero.
  */
 
 #include <stddef.h>
@@ -14,7 +14,7 @@ struct region {
 	size_t size; /* bytes, whole pages */
 };
 
-/* Makes it at least so large; 0 or -ENOMEM, the region unchanged. The data may move. */
+/* Makes it at least this large. The data may move. 0 or -ENOMEM, the region unchanged. */
 int region_grow(struct region *region, size_t size);
 /* Gives back what lies beyond a size; the data stays where it is. */
 void region_shrink(struct region *region, size_t size);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * The messages of a window, sorted and cut so that none is larger than allowed, and text messages. Everything
+ * that a reader of the log sees is written here.
+ */
+
+#include "common/buffer.h"
+#include "daemon/record/aggregate.h"
+
+#include <stdint.h>
+
+struct nodes;
+
+#define ENCODE_MESSAGE_MIN 4096 /* the smallest limit of a message's size, bytes */
+
+struct encode_settings {
+	uint64_t max_message_size; /* bytes, whole message; at least ENCODE_MESSAGE_MIN */
+	const char *node_id;	   /* NULL: none */
+	const struct nodes *nodes; /* NULL: none is known */
+	/* This machine's addresses (routes_local_addrs()): when no known node has the node_id, this node is
+	 * the one that owns the first of these that a node owns. May be NULL. */
+	const struct prefix_list *local_addrs;
+};
+
+/* A window. Wall clock, ns. */
+struct encode_times {
+	int64_t start;
+	int64_t end;
+};
+
+/* Identity of the run and the running number: each message takes the next. */
+struct encode_sequence {
+	uint32_t proc_id;
+	uint64_t proc_seq; /* of the last message made; 0 before the first */
+};
+
+/* Takes one finished message (one line of JSON, no newline). The buffer is borrowed. 0 or -errno, which ends
+ * the encoding. */
+typedef int (*encode_message_fn)(const struct buffer *message, void *userdata);
+
+/*
+ * Sorts, and hands out the window's messages in order. An empty window makes none. client_time: wall clock
+ * now. 0; -ENOMEM before the first message was handed out, so that it can be tried again; or what message()
+ * returned. The entries stay until aggregate_reset().
+ *
+ * srcNode and dstNodes are a help for the reader: the identity of a node that is so large that it might leave
+ * no room for an entry is left out, never the entry.
+ */
+int encode_window(struct aggregate *aggregate, const struct encode_times *window,
+		  const struct encode_settings *settings, struct encode_sequence *sequence,
+		  int64_t client_time, encode_message_fn message, void *userdata);
+
+/* A text message, {"logtail":{...},"text":"netlogd: ..."}, appended to the buffer. The text is given without
+ * the "netlogd: ", and is cut at ENCODE_TEXT_MAX bytes. 0 or -ENOMEM, the sequence unchanged. */
+int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_t client_time,
+		const char *text);
+#define ENCODE_TEXT_MAX 600 /* escaped, it still fits into the smallest message */

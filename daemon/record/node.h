@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* One node identity: who is behind an address of the tailnet, as the operator named it. */
+
+#include "common/address.h"
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct node {
+	char *id;
+	char *name; /* no trailing dot; members may be NULL */
+	char *os;
+	char *user;  /* only where there are no tags */
+	char **tags; /* sorted, each once; NULL-terminated or NULL */
+	struct address *addresses;
+	size_t n_addresses;
+	char *json; /* the node as written in a message: compact, empty members left out */
+	size_t json_length;
+};
+
+/* Bounds, in bytes of UTF-8: what is beyond is refused. */
+#define NODE_TEXT_MAX	   256
+#define NODE_ADDRESSES_MAX 64
+#define NODE_TAGS_MAX	   64
+
+/* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with the offending value's text in *ret_value
+ * (owned by the caller). */
+int node_from_json(const json_t *object, struct node *ret_node, char **ret_value);
+void node_deinit(struct node *node);
