@@ -3,7 +3,7 @@
 
 #include "control/daemon_call.h"
 
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "control/ctl.h"
 #include "control/varlink/client.h"
 

@@ -3,7 +3,7 @@
 
 #include "control/spool_source.h"
 
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "common/spool/reader.h"
 #include "control/ctl.h"
 #include "control/varlink/client.h"

@@ -9,6 +9,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/config/error.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"

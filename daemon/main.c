@@ -3,7 +3,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "common/core_dump.h"
 #include "common/log.h"
 #include "daemon/daemon.h"

@@ -7,6 +7,8 @@
 #include "daemon/methods.h"
 
 #include "common/cleanup.h"
+#include "common/config/keys.h"
+#include "common/config/load.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/interfaces.h"

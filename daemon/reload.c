@@ -7,6 +7,7 @@
 #include "daemon/reload.h"
 
 #include "common/cleanup.h"
+#include "common/config/load.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"

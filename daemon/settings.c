@@ -3,6 +3,7 @@
 
 #include "daemon/settings.h"
 
+#include "common/config/error.h"
 #include "common/log.h"
 #include "common/parse.h"
 #include "daemon/state.h"

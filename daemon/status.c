@@ -6,6 +6,7 @@
 #include "daemon/status.h"
 
 #include "build-config.h"
+#include "common/config/keys.h"
 #include "common/json_set.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"

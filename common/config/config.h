@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/*
- * The configuration file: read, checked and turned into one structure. Everything that can be known to be
- * wrong before the daemon acts on it is found here, with file, line and what was expected.
- */
+/* The configuration as the programs use it, with every default filled in. */
 
 #include "common/address.h"
-#include "common/buffer.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #include <stdbool.h>
@@ -42,7 +39,7 @@ struct device_config {
 	char *stats_socket;
 };
 
-/* The three lists of prefixes that classify traffic; each sorted or not, as it came. */
+/* The three lists of prefixes that classify traffic, in any order. */
 struct route_lists {
 	struct prefix_list local_addrs;
 	struct prefix_list routes;
@@ -85,7 +82,7 @@ struct config {
 	char *upload_directory;
 	char *control_socket;
 	char *control_group;
-	bool control_group_named; /* written in the file, so it must exist */
+	bool control_group_named; /* set in the file, so it must exist */
 	char **operators;
 	enum log_level log_level;
 	bool autostart;
@@ -107,7 +104,7 @@ struct config {
 	struct prefix_list tailnet;
 	struct prefix_list tailnet_exclude;
 	struct route_lists routes;
-	bool subnet_route_connected; /* subnet-route=connected stood in the list */
+	bool subnet_route_connected; /* the list holds the word connected */
 
 	int64_t period; /* ns */
 	enum exit_traffic exit_traffic;
@@ -126,47 +123,12 @@ struct config {
 	size_t n_sinks;
 };
 
-/* What is wrong, where. The file and reason are owned. */
-struct config_error {
-	char *file;
-	unsigned int line; /* 0: the file as a whole */
-	char *reason;
-};
-
-void config_error_deinit(struct config_error *error);
-/* "file:line: reason", without the line when it is the file as a whole; owned by the caller, NULL without
- * memory. */
-char *config_error_text(const struct config_error *error);
-
-/*
- * Reads and checks a file. 0; -EINVAL with *ret_error filled in when the content is wrong; another -errno
- * (also with *ret_error) when the file can't be read. *ret_config is untouched unless 0 is returned.
- */
-int config_load(const char *file, struct config **ret_config, struct config_error *ret_error);
-/* The same for a text that was read from it; the name is only for messages. */
-int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
-		 struct config_error *ret_error);
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);
 
-/* Text of a source, as in the file and in status ("ebpf"); the other way 0 or -EINVAL. */
-const char *device_source_name(enum device_source source);
-int device_source_parse(const char *text, enum device_source *ret_source);
-/* What may stand in the file as an interface's name, and as a socket's path. */
-bool config_is_interface(const char *text);
-bool config_is_socket_path(const char *text);
-/*
- * Whether a device that did not come from the file could stand in its section ("tun" or "sock"). 0; -EINVAL
- * with *ret_reason for people, owned by the caller; -ENOMEM.
- */
-int device_config_check(const char *section, const struct device_config *device, char **ret_reason);
-/* Texts as in the file and in status. */
-const char *sink_type_name(enum sink_type type);
-const char *exit_traffic_name(enum exit_traffic exit_traffic);
-
-/* For a reload: whether two say the same. */
+/* For a reload. */
 bool device_config_equal(const struct device_config *a, const struct device_config *b);
 bool route_lists_equal(const struct route_lists *a, const struct route_lists *b);
 bool sink_config_equal(const struct sink_config *a, const struct sink_config *b);
-/* The key of the first difference that takes a restart ("[spool] directory"), or NULL. */
+/* The key of the first difference that needs a restart ("[spool] directory"), or NULL. */
 const char *config_restart_needed(const struct config *running, const struct config *wanted);

@@ -2,17 +2,17 @@
 #pragma once
 
 /*
- * The form of the configuration file, without its meaning: sections, keys and values with the lines they
- * stand in. INI as inih reads it: "key = value", comments begin with '#' or ';' (a ';' after a blank also
- * behind a value), and a line that begins with a blank goes on with the value of the line before, as a list's
- * further items.
+ * The form of the configuration file, without its meaning: sections, keys and values, with their lines. INI:
+ * "[kind name]", "key = value" or "key: value"; a line that begins with '#' or ';' is a comment, and so is
+ * what follows a ';' after a blank. An indented line continues the value of the line before, as further items
+ * of a list.
  */
 
-#include "common/config/config.h"
+#include "common/config/error.h"
 
 #include <stddef.h>
 
-/* What is read and what stands in a line, in bytes; beyond is an error. */
+/* Of the file, and of a line that is not a comment, in bytes; beyond is an error. */
 #define CONFIG_FILE_SIZE_MAX (1024 * 1024)
 #define CONFIG_LINE_MAX	     65536
 
@@ -39,11 +39,8 @@ struct config_sections {
 void config_sections_deinit(struct config_sections *sections);
 
 /*
- * Reads the text of a file. Each section and, within it, each key is there at most once. 0; -EINVAL with the
- * error's line and reason set (its file is not touched); -ENOMEM.
+ * Reads the text of a file. Each section and, within it, each key occurs at most once. 0; -EINVAL with the
+ * error's line and reason set (its file is left alone); -ENOMEM.
  */
 int config_sections_parse(const char *text, size_t size, struct config_sections *ret_sections,
 			  struct config_error *ret_error);
-
-/* Sets line and reason, once: the first error is the one that is told. Returns -EINVAL or -ENOMEM. */
-int config_fail(struct config_error *error, unsigned int line, const char *format, ...) _printf_(3, 4);

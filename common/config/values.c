@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The values of the configuration file, by type. Each reader fills in its place only if all of it
- * is right. */
+/* The values of the configuration file, by type. Each reader fills in its place only if all of it is right.
+ */
 
-#include "common/cleanup.h"
-#include "common/config/keys.h"
+#include "common/config/values.h"
+
 #include "common/parse.h"
 #include "common/time_text.h"
 
@@ -67,7 +67,7 @@ int config_read_name(const struct config_key *key, const char *text, void *secti
 	return store_text(key, text, section);
 }
 
-/* As the kernel's dev_valid_name(): what could be read as a path or a list is none. */
+/* As the kernel's dev_valid_name(): nothing that could be read as a path or a list. */
 bool config_is_interface(const char *text)
 {
 	if (!*text || strlen(text) >= IFNAMSIZ || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
@@ -103,7 +103,7 @@ int config_read_socket_path(const struct config_key *key, const char *text, void
 	return config_is_socket_path(text) ? store_text(key, text, section) : -EINVAL;
 }
 
-/* What is served there is neither encrypted nor asks who reads it. */
+/* Metrics are neither encrypted nor protected by a password. */
 int config_read_loopback(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
 	static const uint8_t ipv6_loopback[16] = {[15] = 1};
@@ -166,8 +166,8 @@ static bool is_port(const char *text, size_t n)
 }
 
 /*
- * A base URL (RFC 3986), to which a sink appends its own path and query: so it has none, and no fragment.
- * User and password have keys of their own and are not repeated in errors and status, as URLs are.
+ * A base URL (RFC 3986), to which a sink appends its own path and query; it has no query and no fragment.
+ * User and password have keys of their own, since URLs are repeated in errors and status.
  */
 int config_read_url(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
@@ -327,7 +327,7 @@ int config_read_settings(const struct config_key *key, const char *text, void *s
 	return read_list(key, text, section, ret_wrong, is_setting);
 }
 
-/* With a word that may stand among the prefixes, and whether it did. */
+/* *ret_word: whether the word, which may stand among the prefixes, does. */
 static int read_prefixes(const char *text, const char *word, bool *ret_word, struct prefix_list *ret_list,
 			 char *ret_wrong)
 {

@@ -8,6 +8,7 @@
 #include "daemon/logger/layer.h"
 
 #include "common/cleanup.h"
+#include "common/config/keys.h"
 #include "common/json_set.h"
 #include "common/parse.h"
 #include "daemon/device/wireguard/wireguard.h"

@@ -5,6 +5,7 @@
 
 #include "daemon/logger/status.h"
 
+#include "common/config/keys.h"
 #include "common/json_set.h"
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"

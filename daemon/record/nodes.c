@@ -6,6 +6,7 @@
 
 #include "daemon/record/nodes.h"
 
+#include "common/config/error.h"
 #include "common/file.h"
 #include "common/hash_index.h"
 #include "common/invalid_value.h"

@@ -4,11 +4,12 @@
 /* The known node identities, from a nodes file or SetNodes. */
 
 #include "common/cleanup.h"
-#include "common/config/config.h"
 #include "daemon/record/node.h"
 
 #define NODES_MAX      100000
 #define NODES_FILE_MAX (64 << 20)
+
+struct config_error;
 
 /* Sorted by id. Never changes after it was made. */
 struct nodes;

@@ -7,7 +7,7 @@
 #include "daemon/upload/uploader.h"
 
 #include "common/cleanup.h"
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file: any bytes give a configuration or an error with a line that is there. */
 
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "tests/fuzz/fuzz_support.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,6 +7,7 @@
  */
 
 #include "common/cleanup.h"
+#include "common/config/keys.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/wireguard/wireguard.h"

@@ -8,7 +8,7 @@
 #include "daemon/upload/broker/serve.h"
 
 #include "common/cleanup.h"
-#include "common/config/config.h"
+#include "common/config/load.h"
 #include "common/core_dump.h"
 #include "common/fd_pass.h"
 #include "common/file.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sums of many messages. */
 
+#include "common/buffer.h"
 #include "control/flow_sum.h"
 
 #include "common/message.h"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file: values, defaults, and every error with its line. */
 
+#include "common/buffer.h"
 #include "common/config/config.h"
 #include "common/cleanup.h"
 #include "common/config/keys.h"
+#include "common/config/load.h"
 #include "common/file.h"
 #include "common/time_text.h"
 #include "tests/unit/common/support.h"
@@ -262,17 +264,16 @@ static const struct {
 } errors[] = {
 	/* the form */
 	{"[tun\n", 1, "expected ] at the end of the section's name"},
-	{"[tun] x\n", 1, "expected nothing behind ]"},
+	{"[tun] x\n", 1, "expected nothing after ]"},
 	{" [tun]\n", 1, "expected [ at the beginning of the line"},
 	{"\ninterface=wg0\n", 2, "expected a [section] before \"interface\""},
 	{TUN "source\n", 3, "expected \"key = value\""},
 	{TUN "source\nmax-flows=0\n", 3, "expected \"key = value\""},
-	{TUN "[record]\n[tun]\n", 4, "section [tun] is already there in line 1"},
+	{TUN "[record]\n[tun]\n", 4, "section [tun] already begins in line 1"},
 	{TUN "[upload a]\ntype=file\npath=/a\n[upload a]\n", 6,
-	 "section [upload a] is already there in line 3"},
+	 "section [upload a] already begins in line 3"},
 	{TUN "max-flows=5\ninterface=wg1\n", 4, "interface is already set in line 2"},
-	{TUN " source=ebpf\n", 3,
-	 "only lists go on in a next line that begins with a blank, and interface is none"},
+	{TUN " source=ebpf\n", 3, "only a list continues on an indented line, and interface is not one"},
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\nname\n", 5, "expected \"key = value\""},
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\n\n", 4,
 	 "id = " HUNDRED HUNDRED HUNDRED ": expected a text of at most 255 bytes"},
@@ -291,7 +292,7 @@ static const struct {
 	{"[spool]\nMax-Size=1M\n", 2,
 	 "unknown key \"Max-Size\": expected in [spool] one of directory, max-size, sync, sync-interval, retain"},
 	{"[upload]\n", 1,
-	 "[upload ]: expected a name of 1 to 64 letters, digits, '_', '.' and '-', beginning with none of '.', and "
+	 "[upload ]: expected a name of 1 to 64 letters, digits, '_', '.' and '-', not beginning with '.', and "
 	 "not \"ids\" or \"node.logid\""},
 	/* values */
 	{TUN "[record]\nperiod=99ms\n", 4, "period = 99ms: expected a duration from 100ms to 1h"},
@@ -350,7 +351,7 @@ static const struct {
 	{TUN "[netlogd]\nupload-directory=/x/y/z\n[spool]\ndirectory=/x/y\n", 6,
 	 "expected the spool and the uploader in different directories, neither within the other"},
 	{TUN "[netlogd]\nupload-directory=/x\nstate-directory=/x/y\n[spool]\ndirectory=/z\n", 4,
-	 "expected a directory that does not hold the state directory"},
+	 "expected a directory that does not contain the state directory"},
 	/* what is needed */
 	{"\n[tun]\nmax-flows=5\n", 2, "[tun] needs interface for source = auto"},
 	{"[tun]\nmax-flows=5\nsource=packet\n", 3, "[tun] needs interface for source = packet"},
@@ -369,7 +370,7 @@ static const struct {
 	 "[upload a] needs table for type = clickhouse"},
 	{TUN "[upload a]\ntype=file\n", 3, "[upload a] needs path for type = file"},
 	{TUN "[upload a]\ntype=file\npath=/x\n[upload b]\npath=/x\ntype=file\n", 7,
-	 "path = /x: expected another one than that of [upload a]"},
+	 "path = /x: [upload a] writes there already"},
 	{TUN "[upload a]\npath=/a\nurl=https://a\ntype=file\n", 5, "url is not for type = file"},
 	{LOGTAIL "url=https://a\ntable=t\n", 7, "table is not for type = logtail"},
 	{LOGTAIL "url=https://a\ncompression=gzip\n", 7,
@@ -435,16 +436,16 @@ START_TEST(test_given_devices)
 		{"sock", {SOURCE_STATS, NULL, (char *)"/s"}, NULL},
 		{"tun",
 		 {SOURCE_EBPF, NULL, (char *)"/s"},
-		 "source ebpf needs interface: none is given, none is configured"},
+		 "source ebpf needs interface, neither given nor configured"},
 		{"sock",
 		 {SOURCE_STATS, (char *)"wg0", NULL},
-		 "source stats needs stats-socket: none is given, none is configured"},
+		 "source stats needs stats-socket, neither given nor configured"},
 		{"tun",
 		 {SOURCE_WIREGUARD, (char *)"wg0", NULL},
-		 "source wireguard is none of auto, ebpf, packet, stats or none"},
+		 "source wireguard: expected auto, ebpf, packet, stats or none"},
 		{"sock",
 		 {SOURCE_PACKET, (char *)"wg0", NULL},
-		 "source packet is none of auto, wireguard, stats or none"},
+		 "source packet: expected auto, wireguard, stats or none"},
 		{"sock", {SOURCE_TAILSCALE, (char *)"wg0", NULL}, "source tailscale is not yet supported"},
 	};
 
@@ -494,7 +495,7 @@ START_TEST(test_nul)
 {
 	static const char text[] = TUN "[node]\nid=a\0b\n";
 
-	assert_error(text, sizeof(text) - 1, 4, "a NUL byte: this is no text file");
+	assert_error(text, sizeof(text) - 1, 4, "NUL byte: not a text file");
 }
 END_TEST
 
@@ -590,7 +591,7 @@ START_TEST(test_files)
 	ck_assert_int_eq(config_load(path, &config, &error), -ENOENT);
 	ck_assert_str_eq(error.file, path);
 	ck_assert_uint_eq(error.line, 0);
-	ck_assert_str_eq(error.reason, "can't be read: No such file or directory");
+	ck_assert_str_eq(error.reason, "cannot be read: No such file or directory");
 	config_error_deinit(&error);
 	ck_assert_int_eq(config_load(test_directory(), &config, &error), -EISDIR);
 	config_error_deinit(&error);
@@ -599,7 +600,7 @@ START_TEST(test_files)
 	huge[1024 * 1024 + 1] = '\0';
 	make_file(path, huge, 0600);
 	ck_assert_int_eq(config_load(path, &config, &error), -EFBIG);
-	ck_assert_str_eq(error.reason, "more than 1048576 bytes");
+	ck_assert_str_eq(error.reason, "larger than 1048576 bytes");
 	config_error_deinit(&error);
 
 	make_file(path, TUN, 0600);

@@ -3,6 +3,7 @@
 
 #include "tests/unit/daemon/logger/support.h"
 
+#include "common/config/load.h"
 #include "common/spool/reader.h"
 #include "daemon/logger/status.h"
 

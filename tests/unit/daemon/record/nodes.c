@@ -2,6 +2,7 @@
 /* Node identities: what is accepted, what is refused and how it is named, and how they are found. */
 
 #include "daemon/record/nodes.h"
+#include "common/config/error.h"
 
 #include "tests/unit/daemon/record/support.h"
 

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From the file's sections to one structure. What a key may hold is in keys.c; here are defaults that depend
+ * on other keys, and what has to fit together.
+ */
+
+#include "common/config/load.h"
+
+#include "common/buffer.h"
+#include "common/config/file.h"
+#include "common/config/keys.h"
+#include "common/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define SINKS_MAX 64
+
+/* The line of each key that is set; 0: it is not. Of one sink, or of all other sections. */
+struct written {
+	unsigned int lines[CONFIG_KEYS_MAX];
+};
+
+struct loader {
+	struct config *config;
+	struct config_error *error;
+	struct written written;
+	unsigned int tun_line, sock_line; /* of the sections */
+};
+
+static unsigned int line_of(const struct written *written, const char *section, const char *name)
+{
+	int key = config_key_find(section, name);
+
+	return key < 0 ? 0 : written->lines[key];
+}
+
+static int read_value(const struct config_key *key, const char *value, unsigned int line, void *section,
+		      struct config_error *error)
+{
+	char wrong[CONFIG_WRONG_MAX] = "";
+	int r;
+
+	r = key->read(key, value, section, wrong);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (r == -EACCES)
+		return config_fail(error, line,
+				   "%s: http:// is only for loopback addresses: expected https://",
+				   key->name);
+	if (key->flags & CONFIG_KEY_SECRET)
+		return config_fail(error, line, "%s: expected %s", key->name, key->expected);
+	if (r == -EOPNOTSUPP)
+		return config_fail(error, line, "%s = %s: not yet supported (expected %s)", key->name, value,
+				   key->expected);
+	return config_fail(error, line, "%s = %s: expected %s", key->name, *wrong ? wrong : value,
+			   key->expected);
+}
+
+static int unknown_key(const struct config_section *section, const struct config_entry *entry,
+		       struct config_error *error)
+{
+	_cleanup_buffer_ struct buffer names = {};
+	_cleanup_free_ char *text = NULL;
+
+	for (size_t i = 0; i < config_keys_n; i++)
+		if (strcmp(config_keys[i].section, section->kind) == 0)
+			buffer_printf(&names, "%s%s", names.length ? ", " : "", config_keys[i].name);
+	text = buffer_take(&names, NULL);
+	if (!text)
+		return -ENOMEM;
+	return config_fail(error, entry->line, "unknown key \"%s\": expected in [%s] one of %s", entry->key,
+			   section->kind, text);
+}
+
+/* Reads what is written in a section into its structure. */
+static int read_entries(const struct config_section *section, void *target, struct written *written,
+			struct config_error *error)
+{
+	for (size_t i = 0; i < section->n_entries; i++) {
+		const struct config_entry *entry = &section->entries[i];
+		int index = config_key_find(section->kind, entry->key);
+		const struct config_key *key;
+		int r;
+
+		if (index < 0)
+			return unknown_key(section, entry, error);
+		key = &config_keys[index];
+		written->lines[index] = entry->line;
+		if (entry->n_lines > 1 && !(key->flags & CONFIG_KEY_LIST))
+			return config_fail(error, entry->line + 1,
+					   "only a list continues on an indented line, and %s is not one",
+					   key->name);
+		if (!*entry->value) {
+			if (key->flags & CONFIG_KEY_OPTIONAL)
+				continue;
+			return config_fail(error, entry->line, "%s has no value: expected %s", key->name,
+					   key->expected);
+		}
+		r = read_value(key, entry->value, entry->line, target, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Gives a sink its defaults, and refuses keys that its type does not use. */
+static int finish_keys(struct sink_config *sink, const struct written *written, struct config_error *error)
+{
+	for (size_t i = 0; i < config_keys_n; i++) {
+		const struct config_key *key = &config_keys[i];
+		const char *fallback = key->fallback;
+		int r;
+
+		if (!key->sinks)
+			continue;
+		if (!(key->sinks & 1U << sink->type)) {
+			if (written->lines[i])
+				return config_fail(error, written->lines[i], "%s is not for type = %s",
+						   key->name, sink_type_name(sink->type));
+			continue;
+		}
+		if (key->fallback_bulk &&
+		    (sink->type == SINK_TYPE_CLICKHOUSE || sink->type == SINK_TYPE_OTLP))
+			fallback = key->fallback_bulk;
+		if (written->lines[i] || !fallback)
+			continue;
+		r = read_value(key, fallback, sink->line, sink, error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The last sink, by itself and against the others. */
+static int check_sink(const struct config *config, const struct written *written, struct config_error *error)
+{
+	const struct sink_config *sink = &config->sinks[config->n_sinks - 1];
+	const struct {
+		enum sink_type type;
+		const char *key;
+		const char *value;
+	} needs[] = {
+		{SINK_TYPE_LOGTAIL, "url", sink->url},	  {SINK_TYPE_LOGTAIL, "collection", sink->collection},
+		{SINK_TYPE_CLICKHOUSE, "url", sink->url}, {SINK_TYPE_CLICKHOUSE, "table", sink->table},
+		{SINK_TYPE_OTLP, "url", sink->url},	  {SINK_TYPE_FILE, "path", sink->path},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
+		if (sink->type == needs[i].type && !needs[i].value)
+			return config_fail(error, sink->line, "[upload %s] needs %s for type = %s",
+					   sink->name, needs[i].key, sink_type_name(sink->type));
+	if (sink->type == SINK_TYPE_LOGTAIL && sink->compression == SINK_COMPRESSION_GZIP)
+		return config_fail(error, line_of(written, "upload", "compression"),
+				   "compression = gzip: expected auto, zstd or none for type = logtail");
+	if (sink->password_file && !sink->user)
+		return config_fail(error, line_of(written, "upload", "password-file"),
+				   "password-file needs user");
+	if (sink->bearer_token_file && sink->user)
+		return config_fail(error, line_of(written, "upload", "bearer-token-file"),
+				   "expected either bearer-token-file or user, not both");
+	if (sink->key_file && !sink->cert_file)
+		return config_fail(error, line_of(written, "upload", "key-file"), "key-file needs cert-file");
+	/* Two that write one file would rename it under each other's feet. */
+	for (size_t i = 0; sink->path && i + 1 < config->n_sinks; i++)
+		if (config->sinks[i].path && strcmp(config->sinks[i].path, sink->path) == 0)
+			return config_fail(error, line_of(written, "upload", "path"),
+					   "path = %s: [upload %s] writes there already", sink->path,
+					   config->sinks[i].name);
+	return 0;
+}
+
+/* A sink's name names its directory, beside which there are others. */
+static bool is_sink_name(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+
+	return n >= 1 && n <= 64 && !name[n] && name[0] != '.' && strcmp(name, "ids") != 0 &&
+	       strcmp(name, "node.logid") != 0;
+}
+
+static int read_sink(struct loader *loader, const struct config_section *section)
+{
+	struct config *config = loader->config;
+	struct written written = {};
+	struct sink_config *sinks, *sink;
+	int r;
+
+	if (!is_sink_name(section->name))
+		return config_fail(
+			loader->error, section->line,
+			"[upload %s]: expected a name of 1 to 64 letters, digits, '_', '.' and '-', "
+			"not beginning with '.', and not \"ids\" or \"node.logid\"",
+			section->name);
+	if (config->n_sinks == SINKS_MAX)
+		return config_fail(loader->error, section->line, "expected at most %d [upload] sections",
+				   SINKS_MAX);
+	sinks = reallocarray(config->sinks, config->n_sinks + 1, sizeof(*sinks));
+	if (!sinks)
+		return -ENOMEM;
+	config->sinks = sinks;
+	sink = &sinks[config->n_sinks++];
+	*sink = (struct sink_config){.line = section->line};
+	sink->name = strdup(section->name);
+	if (!sink->name)
+		return -ENOMEM;
+
+	r = read_entries(section, sink, &written, loader->error);
+	if (r < 0)
+		return r;
+	if (!line_of(&written, "upload", "type"))
+		return config_fail(loader->error, section->line, "[upload %s] needs type: expected %s",
+				   section->name, config_keys[config_key_find("upload", "type")].expected);
+	r = finish_keys(sink, &written, loader->error);
+	return r < 0 ? r : check_sink(config, &written, loader->error);
+}
+
+static int read_section(struct loader *loader, const struct config_section *section)
+{
+	size_t i = 0;
+
+	if (strcmp(section->kind, "upload") == 0)
+		return read_sink(loader, section);
+	while (i < config_keys_n && strcmp(config_keys[i].section, section->kind) != 0)
+		i++;
+	if (i == config_keys_n || *section->name)
+		return config_fail(loader->error, section->line,
+				   "unknown section [%s%s%s]: expected one of netlogd, node, tun, sock, "
+				   "routes, record, spool, upload NAME",
+				   section->kind, *section->name ? " " : "", section->name);
+	if (strcmp(section->kind, "tun") == 0)
+		loader->tun_line = section->line;
+	if (strcmp(section->kind, "sock") == 0)
+		loader->sock_line = section->line;
+	return read_entries(section, loader->config, &loader->written, loader->error);
+}
+
+/* Default texts are read like written ones. */
+static int apply_fallbacks(struct loader *loader)
+{
+	for (size_t i = 0; i < config_keys_n; i++) {
+		const struct config_key *key = &config_keys[i];
+		int r;
+
+		if (key->sinks || !key->fallback || loader->written.lines[i])
+			continue;
+		r = read_value(key, key->fallback, 0, loader->config, loader->error);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int derive_path(char **path, const char *directory, const char *name)
+{
+	if (*path)
+		return 0;
+	if (asprintf(path, "%s/%s", directory, name) < 0) {
+		*path = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Defaults made from other values. */
+static int derive(struct loader *loader)
+{
+	struct config *config = loader->config;
+	int r;
+
+	r = derive_path(&config->upload_directory, config->state_directory, "upload");
+	if (r == 0)
+		r = derive_path(&config->spool_directory, config->state_directory, "spool");
+	if (r == 0)
+		r = derive_path(&config->log_id_file, config->upload_directory, "node.logid");
+	if (r < 0)
+		return r;
+	config->control_group_named =
+		config->control_group && line_of(&loader->written, "netlogd", "control-group");
+	if (!config->sock.interface && config->tun.interface &&
+	    !line_of(&loader->written, "sock", "interface")) {
+		config->sock.interface = strdup(config->tun.interface);
+		if (!config->sock.interface)
+			return -ENOMEM;
+	}
+	/* Without a section there is no tun device. */
+	if (loader->tun_line == 0)
+		config->tun.source = SOURCE_NONE;
+	if (config->sock.source == SOURCE_AUTO && !config->sock.interface)
+		config->sock.source = SOURCE_NONE;
+	return 0;
+}
+
+/* The key that a device needs and lacks, or NULL. */
+static const char *missing_key(const struct device_config *device)
+{
+	switch (device->source) {
+	case SOURCE_NONE:
+		return NULL;
+	case SOURCE_STATS:
+		return device->stats_socket ? NULL : "stats-socket";
+	default:
+		return device->interface ? NULL : "interface";
+	}
+}
+
+int device_config_check(const char *section, const struct device_config *device, char **ret_reason)
+{
+	const struct config_key *key = &config_keys[config_key_find(section, "source")];
+	const char *source = device_source_name(device->source), *missing = missing_key(device);
+	char wrong[CONFIG_WRONG_MAX], *reason = NULL;
+	struct config unused;
+	int n = 0, r;
+
+	r = key->read(key, source, &unused, wrong);
+	if (r == -EOPNOTSUPP)
+		n = asprintf(&reason, "source %s is not yet supported", source);
+	else if (r < 0)
+		n = asprintf(&reason, "source %s: expected %s", source, key->expected);
+	else if (missing)
+		n = asprintf(&reason, "source %s needs %s, neither given nor configured", source, missing);
+	if (n < 0)
+		return -ENOMEM;
+	if (!reason)
+		return 0;
+	*ret_reason = reason;
+	return -EINVAL;
+}
+
+static int check_device(const struct loader *loader, const char *section, const struct device_config *device,
+			unsigned int section_line)
+{
+	unsigned int line = line_of(&loader->written, section, "source");
+	const char *key = missing_key(device);
+
+	if (!key)
+		return 0;
+	return config_fail(loader->error, line ? line : section_line, "[%s] needs %s for source = %s",
+			   section, key, device_source_name(device->source));
+}
+
+/* Whether a path is the directory or below it. */
+static bool is_within(const char *path, const char *directory)
+{
+	size_t n = strlen(directory);
+
+	while (n > 0 && directory[n - 1] == '/')
+		n--;
+	return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+static int check(const struct loader *loader)
+{
+	const struct config *config = loader->config;
+	const char *slash = strrchr(config->control_socket, '/');
+	int r;
+
+	if (strcmp(slash, "/upload.sock") == 0 || strcmp(slash, "/") == 0)
+		return config_fail(loader->error, line_of(&loader->written, "netlogd", "control-socket"),
+				   "control-socket: expected a file name other than upload.sock, which is "
+				   "the uploader's");
+	/* The upload directory belongs to the uploader's user, with all that the daemon makes in it. */
+	if (is_within(config->spool_directory, config->upload_directory) ||
+	    is_within(config->upload_directory, config->spool_directory))
+		return config_fail(loader->error, line_of(&loader->written, "spool", "directory"),
+				   "expected the spool and the uploader in different directories, neither "
+				   "within the other");
+	if (is_within(config->state_directory, config->upload_directory))
+		return config_fail(loader->error, line_of(&loader->written, "netlogd", "upload-directory"),
+				   "expected a directory that does not contain the state directory");
+	r = check_device(loader, "tun", &config->tun, loader->tun_line);
+	return r < 0 ? r : check_device(loader, "sock", &config->sock, loader->sock_line);
+}
+
+int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
+		 struct config_error *ret_error)
+{
+	_cleanup_(config_freep) struct config *config = calloc(1, sizeof(*config));
+	struct config_error error = {.file = strdup(file)};
+	struct loader loader = {.config = config, .error = &error};
+	struct config_sections sections = {};
+	int r = -ENOMEM;
+
+	if (config && error.file)
+		config->file = strdup(file);
+	if (config && config->file)
+		r = config_sections_parse(text, size, &sections, &error);
+	for (size_t i = 0; r == 0 && i < sections.n; i++)
+		r = read_section(&loader, &sections.items[i]);
+	config_sections_deinit(&sections);
+	if (r == 0)
+		r = apply_fallbacks(&loader);
+	if (r == 0)
+		r = derive(&loader);
+	if (r == 0)
+		r = check(&loader);
+	if (r < 0) {
+		if (!error.reason)
+			error.reason = strdup(strerror(-r));
+		*ret_error = error;
+		return r;
+	}
+	config_error_deinit(&error);
+	*ret_config = TAKE_PTR(config);
+	return 0;
+}
+
+int config_load(const char *file, struct config **ret_config, struct config_error *ret_error)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	int r;
+
+	r = file_read(AT_FDCWD, file, CONFIG_FILE_SIZE_MAX, &text, &size, NULL);
+	if (r < 0) {
+		struct config_error error = {.file = strdup(file)};
+
+		if (r == -EFBIG)
+			config_fail(&error, 0, "larger than %d bytes", CONFIG_FILE_SIZE_MAX);
+		else
+			config_fail(&error, 0, "cannot be read: %s",
+				    r == -EINVAL ? "not a regular file" : strerror(-r));
+		*ret_error = error;
+		return r;
+	}
+	return config_parse(file, text, size, ret_config, ret_error);
+}
