@@ -56,7 +56,7 @@ int read_at(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size)
 	return 0;
 }
 
-/* Opens a new file beside the path, under a name that nobody else has. */
+/* Opens a new file beside the path, under a name that no other process uses. */
 static int open_temporary(int directory_fd, const char *path, char **ret_name)
 {
 	_cleanup_free_ char *name = NULL;
@@ -76,19 +76,6 @@ static int open_temporary(int directory_fd, const char *path, char **ret_name)
 	return fd;
 }
 
-static int fill(int fd, const void *data, size_t size, mode_t mode, bool sync)
-{
-	int r;
-
-	if (fchmod(fd, mode) < 0)
-		return -errno;
-	r = write_all(fd, data, size);
-	if (r < 0)
-		return r;
-	return sync && fsync(fd) < 0 ? -errno : 0;
-}
-
-/* The new name is only safe from a power cut when its directory is synced. */
 int file_sync_directory(int directory_fd, const char *path)
 {
 	_cleanup_free_ char *directory = NULL;
@@ -113,7 +100,7 @@ static int rename_noreplace(int directory_fd, const char *from, const char *to)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -errno;
-	/* A file system that can't do it (NFS): a second name fails if there is one. */
+	/* A file system that cannot do it (NFS): making a second name fails if it exists. */
 	if (linkat(directory_fd, from, directory_fd, to, 0) < 0)
 		return -errno;
 	unlinkat(directory_fd, from, 0);
@@ -130,7 +117,9 @@ static int write_file(int directory_fd, const char *path, const void *data, size
 	fd = open_temporary(directory_fd, path, &temporary);
 	if (fd < 0)
 		return fd;
-	r = fill(fd, data, size, mode, sync);
+	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, data, size);
+	if (r == 0 && sync && fsync(fd) < 0)
+		r = -errno;
 	if (r == 0 && replace)
 		r = renameat(directory_fd, temporary, directory_fd, path) < 0 ? -errno : 0;
 	else if (r == 0)
@@ -171,7 +160,7 @@ int file_lock(int fd)
 	return 0;
 }
 
-/* Whether a name is "<of>.tmp-<16 hex digits>", or that of any file. */
+/* "<of>.tmp-<16 hex digits>"; of NULL: of any name. */
 static bool is_temporary(const char *name, const char *of)
 {
 	size_t length = strlen(name);
@@ -199,12 +188,17 @@ void file_remove_temporary(int directory_fd, const char *name)
 	closedir(directory);
 }
 
-/* Reads to the end, which may be elsewhere than fstat() says: the file may be growing, or be in /proc. */
-static int read_bounded(int fd, size_t max, char **ret_data, size_t *ret_size)
+int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode)
 {
 	_cleanup_free_ char *data = NULL;
 	size_t size = 0, allocated = 0;
+	struct stat status;
 
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+	/* To the end, which may not be where fstat() says: the file may be growing, or be in /proc. */
 	for (;;) {
 		ssize_t n;
 
@@ -218,11 +212,10 @@ static int read_bounded(int fd, size_t max, char **ret_data, size_t *ret_size)
 			data = larger;
 		}
 		n = read(fd, data + size, allocated - size - 1);
-		if (n < 0) {
-			if (errno == EINTR)
-				continue;
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
 			return -errno;
-		}
 		if (n == 0)
 			break;
 		size += (size_t)n;
@@ -231,23 +224,6 @@ static int read_bounded(int fd, size_t max, char **ret_data, size_t *ret_size)
 	}
 	data[size] = '\0';
 	*ret_data = TAKE_PTR(data);
-	*ret_size = size;
-	return 0;
-}
-
-int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode)
-{
-	struct stat status;
-	size_t size = 0;
-	int r;
-
-	if (fstat(fd, &status) < 0)
-		return -errno;
-	if (!S_ISREG(status.st_mode))
-		return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
-	r = read_bounded(fd, max, ret_data, &size);
-	if (r < 0)
-		return r;
 	if (ret_size)
 		*ret_size = size;
 	if (ret_mode)

@@ -15,10 +15,10 @@
  * directory. The mode does not depend on the umask. 0 or -errno; on failure the old file is as it was.
  */
 int file_write_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
-/* The same without syncing, for what need not outlive a power cut: a reader sees the old content or
- * the new. */
+/* The same without syncing, for what need not survive a power cut: a reader sees the old content or the
+ * new. */
 int file_replace(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
-/* The same as the first, but never replaces: -EEXIST if the path is there, whatever it is. */
+/* As the first, but never replaces: -EEXIST if the path exists, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
 /* Opens a directory for reading. Below another one (`at`), a symbolic link is refused. The descriptor or
@@ -26,12 +26,13 @@ int file_create_atomic(int directory_fd, const char *path, const void *data, siz
 int open_directory(const char *path);
 int open_directory_at(int directory_fd, const char *name);
 
-/* Syncs the directory that holds the path, after a new name in it. 0 or -errno. */
+/* Syncs the directory that holds the path: only then is a new name in it safe from a power cut. 0 or
+ * -errno. */
 int file_sync_directory(int directory_fd, const char *path);
 
 /*
- * Removes temporary files of the above that runs which were killed have left in a directory: those beside
- * this name, or of all names (NULL). Only for a directory that nobody else writes to.
+ * Removes the temporary files that killed runs left in a directory: those of this name, or of all names
+ * (NULL). Only for a directory that no other process writes to.
  */
 void file_remove_temporary(int directory_fd, const char *name);
 
@@ -47,13 +48,12 @@ int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *
 
 /*
  * Takes a write lock on a file for this open file description (fcntl(2) F_OFD_SETLK), as long as that lives.
- * Where somebody else has it, it waits a moment: a process that was killed just when it started another
- * leaves its descriptors to that one until it executes its program. 0, -EWOULDBLOCK, or another -errno.
+ * Waits half a second for another holder: a process that was killed while it started another leaves its
+ * descriptors to that one until it executes its program. 0, -EWOULDBLOCK, or another -errno.
  */
 int file_lock(int fd);
 
 /* Writes everything, over short writes and EINTR, to a descriptor that blocks. 0 or -errno. */
 int write_all(int fd, const void *data, size_t size);
-/* Reads from an offset on, over short reads and EINTR: size bytes, or fewer where the file ends. 0
- * or -errno. */
+/* Reads size bytes from an offset, fewer where the file ends, over short reads and EINTR. 0 or -errno. */
 int read_at(int fd, void *data, size_t size, uint64_t offset, size_t *ret_size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Log IDs: made, read, written, hashed. */
+/* Log IDs: made, read, written and hashed, and wiped where they are secret. */
 
 #include "common/log_id.h"
 #include "common/cleanup.h"
@@ -70,31 +70,13 @@ int log_id_parse(const char *text, struct log_id *ret_id)
 	return parse_hex(text, ret_id->bytes, sizeof(ret_id->bytes));
 }
 
-static int parse_file(char *text, size_t size, struct log_id *ret_private)
-{
-	struct log_id id;
-	int r;
-
-	if (memchr(text, '\0', size))
-		return -EINVAL;
-	while (size > 0 && strchr(" \t\r\n", text[size - 1]))
-		text[--size] = '\0';
-	r = log_id_parse(text, &id);
-	if (r < 0)
-		return r;
-	if (log_id_is_private(&id))
-		*ret_private = id;
-	else
-		r = -EINVAL;
-	log_id_wipe(&id);
-	return r;
-}
-
 int log_id_read_fd(int fd, struct log_id *ret_private)
 {
 	_cleanup_free_ char *text = NULL;
-	size_t size = 0;
+	struct log_id id = {};
+	size_t size = 0, n;
 	mode_t mode = 0;
+	bool has_nul;
 	int r;
 
 	r = file_read_fd(fd, FILE_SIZE_MAX, &text, &size, &mode);
@@ -102,14 +84,24 @@ int log_id_read_fd(int fd, struct log_id *ret_private)
 		return -EINVAL;
 	if (r < 0)
 		return r;
-	r = mode & 077 ? -EPERM : parse_file(text, size, ret_private);
+	n = strlen(text);
+	has_nul = n < size;
+	while (n > 0 && strchr(" \t\r\n", text[n - 1]))
+		text[--n] = '\0';
+	if (mode & 077)
+		r = -EPERM;
+	else if (has_nul || log_id_parse(text, &id) < 0 || !log_id_is_private(&id))
+		r = -EINVAL;
+	else
+		*ret_private = id;
+	log_id_wipe(&id);
 	explicit_bzero(text, size);
 	return r;
 }
 
 int log_id_read_file(const char *path, struct log_id *ret_private)
 {
-	/* As file_read() opens it. */
+	/* Without O_NONBLOCK, opening a FIFO would wait for a writer. */
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
 	return fd < 0 ? -errno : log_id_read_fd(fd, ret_private);

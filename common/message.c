@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading a message back. Only what is rare and may hold any text (nodes, texts) goes through jansson; the
- * entries are read from the text as it stands.
+ * Reading a message back. Only what is rare and may hold any text (nodes, texts) goes through jansson;
+ * entries are read in place.
  */
 
 #include "common/message.h"
@@ -13,7 +13,7 @@
 
 typedef int (*read_fn)(struct json_scan *scan, void *target);
 
-/* A known member of an object: its name, how to read it, and where to. */
+/* A known member of an object: its name, its reader, and where its value goes. */
 struct member {
 	const char *name;
 	read_fn read;
@@ -244,7 +244,7 @@ static int read_list(struct json_scan *scan, void *target)
 	return 0;
 }
 
-static int read_message(struct json_scan *scan, struct message *message)
+int message_parse(const char *data, size_t length, struct message *ret_message)
 {
 	static const struct member members[] = {
 		{"logtail", read_logtail, 0},
@@ -260,18 +260,12 @@ static int read_message(struct json_scan *scan, struct message *message)
 		{"physicalTraffic", read_list, offsetof(struct message, lists[CLASS_PHYSICAL])},
 		{"overflow", read_overflow, 0},
 	};
-
-	return read_object(scan, members, ARRAY_SIZE(members), message);
-}
-
-int message_parse(const char *data, size_t length, struct message *ret_message)
-{
-	/* No time is before the year 1678, so this stands for "not there". */
+	/* No time is before the year 1678, so this means "not set". */
 	struct message message = {.start = INT64_MIN, .end = INT64_MIN};
 	struct json_scan scan = {data, data + length};
 	int r;
 
-	r = read_message(&scan, &message);
+	r = read_object(&scan, members, ARRAY_SIZE(members), &message);
 	if (r == 0 && !json_scan_at_end(&scan))
 		r = -EBADMSG;
 	if (r == 0 && (message.start == INT64_MIN) != (message.end == INT64_MIN))
@@ -310,18 +304,8 @@ static int read_endpoint(struct json_scan *scan, struct endpoint *ret_endpoint)
 	r = json_scan_string(scan, &content, &plain);
 	if (r < 0)
 		return r;
-	/* An address with escapes has a backslash, which no address has. */
+	/* One with escapes fails here: no address has a backslash. */
 	return endpoint_parse_n(content.data, content.length, ret_endpoint) < 0 ? -EBADMSG : 0;
-}
-
-static int read_proto(struct json_scan *scan, uint8_t *ret_proto)
-{
-	uint64_t value;
-
-	if (json_scan_count(scan, &value) < 0 || value > UINT8_MAX)
-		return -EBADMSG;
-	*ret_proto = (uint8_t)value;
-	return 0;
 }
 
 enum { SEEN_PROTO = 1, SEEN_SRC = 2, SEEN_DST = 4, SEEN_NEEDED = 7, SEEN_COUNTS = 8 };
@@ -351,6 +335,7 @@ static uint64_t *count_of(const struct json_slice *name, struct counts *counts, 
 static int read_entry_member(struct json_scan *scan, const struct json_slice *name, struct flow *flow,
 			     unsigned int *seen)
 {
+	uint64_t proto = 0;
 	unsigned int bit;
 	uint64_t *count = count_of(name, &flow->counts, &bit);
 	int r;
@@ -359,7 +344,10 @@ static int read_entry_member(struct json_scan *scan, const struct json_slice *na
 		r = json_scan_count(scan, count);
 	} else if (slice_is(name, "proto")) {
 		bit = SEEN_PROTO;
-		r = read_proto(scan, &flow->connection.proto);
+		r = json_scan_count(scan, &proto);
+		if (proto > UINT8_MAX)
+			return -EBADMSG;
+		flow->connection.proto = (uint8_t)proto;
 	} else if (slice_is(name, "src")) {
 		bit = SEEN_SRC;
 		r = read_endpoint(scan, &flow->connection.src);

@@ -137,7 +137,7 @@ int parse_duration(const char *text, int64_t *ret_ns)
 	}
 	unit = duration_unit(end);
 	if (unit == 0) {
-		/* Nothing is nothing in any unit. */
+		/* Only 0 needs no unit. */
 		if (*end || value || decimals)
 			return -EINVAL;
 		*ret_ns = 0;
@@ -174,16 +174,6 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Trims [start, end); false if nothing is left. */
-static bool trim(const char **start, const char **end)
-{
-	while (*start < *end && is_blank(**start))
-		(*start)++;
-	while (*start < *end && is_blank((*end)[-1]))
-		(*end)--;
-	return *start < *end;
-}
-
 int parse_list(const char *text, char ***ret_list)
 {
 	char **list = NULL;
@@ -193,7 +183,11 @@ int parse_list(const char *text, char ***ret_list)
 		const char *comma = strchrnul(text, ',');
 		const char *start = text, *end = comma;
 
-		if (trim(&start, &end)) {
+		while (start < end && is_blank(*start))
+			start++;
+		while (start < end && is_blank(end[-1]))
+			end--;
+		if (start < end) {
 			char **longer = reallocarray(list, n + 2, sizeof(*list));
 
 			if (!longer)
@@ -215,6 +209,34 @@ int parse_list(const char *text, char ***ret_list)
 no_memory:
 	strv_free(list);
 	return -ENOMEM;
+}
+
+int text_copy(const char *text, char **ret_copy)
+{
+	*ret_copy = text ? strdup(text) : NULL;
+	return text && !*ret_copy ? -ENOMEM : 0;
+}
+
+int strv_copy(char *const *list, char ***ret_copy)
+{
+	char **copy;
+	size_t n = 0;
+
+	*ret_copy = NULL;
+	while (list && list[n])
+		n++;
+	if (n == 0)
+		return 0;
+	copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = strdup(list[i]);
+		if (!copy[i]) {
+			strv_free(copy);
+			return -ENOMEM;
+		}
+	}
+	*ret_copy = copy;
+	return copy ? 0 : -ENOMEM;
 }
 
 void strv_free(char **list)

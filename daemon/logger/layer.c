@@ -60,45 +60,14 @@ const char *layer_state_name(enum layer_state state)
 	return names[state];
 }
 
-static int copy_text(const char *text, char **ret_copy)
-{
-	*ret_copy = NULL;
-	if (!text)
-		return 0;
-	*ret_copy = strdup(text);
-	return *ret_copy ? 0 : -ENOMEM;
-}
-
-static int copy_list(char *const *list, char ***ret_copy)
-{
-	size_t n = 0;
-	char **copy;
-
-	*ret_copy = NULL;
-	if (!list)
-		return 0;
-	while (list[n])
-		n++;
-	copy = calloc(n + 1, sizeof(*copy));
-	if (!copy)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (copy_text(list[i], &copy[i]) < 0) {
-			strv_free(copy);
-			return -ENOMEM;
-		}
-	*ret_copy = copy;
-	return 0;
-}
-
 int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device)
 {
 	_cleanup_free_ char *interface = NULL, *stats_socket = NULL;
 	char **devices;
 
-	if (copy_text(device->interface, &interface) < 0 ||
-	    copy_text(device->stats_socket, &stats_socket) < 0 ||
-	    copy_list(config->underlay_devices, &devices) < 0)
+	if (text_copy(device->interface, &interface) < 0 ||
+	    text_copy(device->stats_socket, &stats_socket) < 0 ||
+	    strv_copy(config->underlay_devices, &devices) < 0)
 		return -ENOMEM;
 	free(layer->config.interface);
 	free(layer->config.stats_socket);

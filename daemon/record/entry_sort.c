@@ -2,9 +2,9 @@
 /*
  * Sorting a window's entries. Most bytes of the keys are the same in all entries of a window (the class, the
  * family, the node's own address, the empty rest of an IPv4 address), and the few that are not decide. So the
- * first eight bytes at which the keys differ are drawn together into one number, the numbers are sorted
- * byte by byte (least significant first), and only what is still equal is looked at again, by its own
- * differing bytes. Every such step uses up eight of forty bytes, so there are at most five.
+ * first eight bytes at which the keys differ are packed into one number, the numbers are sorted byte by byte
+ * (least significant first), and only runs that are still equal are sorted again, by their own differing
+ * bytes. Each such step uses up eight of forty bytes, so there are at most five.
  */
 
 #include "daemon/record/entry_sort.h"
@@ -16,13 +16,14 @@
 
 #define COLUMNS_MAX 8
 
-/* Below this, counting 256 buckets costs more than comparing. */
-#define RADIX_MIN 256
+/* Below these, comparing costs less than a call for each comparison, and than counting 256 buckets. */
+#define INSERTION_MAX 16
+#define RADIX_MIN     256
 
 struct columns {
 	uint8_t at[COLUMNS_MAX]; /* offsets in the key, ascending */
 	size_t n;
-	bool more; /* there are others behind them */
+	bool more; /* there are others after them */
 };
 
 /* The bytes at which the entries of a run differ. */
@@ -48,19 +49,6 @@ static struct columns find_columns(const struct entry *items, const struct entry
 		columns.at[columns.n++] = (uint8_t)i;
 	}
 	return columns;
-}
-
-static void draw_parts(const struct entry *items, struct entry_order *run, size_t n,
-		       const struct columns *columns)
-{
-	for (size_t i = 0; i < n; i++) {
-		const uint8_t *key = items[run[i].index].key.bytes;
-		uint64_t part = 0;
-
-		for (size_t column = 0; column < columns->n; column++)
-			part = part << 8 | key[columns->at[column]];
-		run[i].part = part;
-	}
 }
 
 static int part_compare(const void *a, const void *b)
@@ -111,16 +99,6 @@ static void radix_sort(struct entry_order *run, struct entry_order *spare, size_
 		memcpy(run, from, n * sizeof(*run));
 }
 
-static void sort_parts(struct entry_order *run, struct entry_order *spare, size_t n, size_t bytes)
-{
-	if (n < 16)
-		insertion_sort(run, n);
-	else if (n < RADIX_MIN)
-		qsort(run, n, sizeof(*run), part_compare);
-	else
-		radix_sort(run, spare, n, bytes);
-}
-
 /* NOLINTNEXTLINE(misc-no-recursion): at most five deep, see above */
 static void sort_run(const struct entry *items, struct entry_order *run, struct entry_order *spare, size_t n)
 {
@@ -131,8 +109,20 @@ static void sort_run(const struct entry *items, struct entry_order *run, struct 
 	columns = find_columns(items, run, n);
 	if (columns.n == 0)
 		return;
-	draw_parts(items, run, n, &columns);
-	sort_parts(run, spare, n, columns.n);
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *key = items[run[i].index].key.bytes;
+		uint64_t part = 0;
+
+		for (size_t column = 0; column < columns.n; column++)
+			part = part << 8 | key[columns.at[column]];
+		run[i].part = part;
+	}
+	if (n < INSERTION_MAX)
+		insertion_sort(run, n);
+	else if (n < RADIX_MIN)
+		qsort(run, n, sizeof(*run), part_compare);
+	else
+		radix_sort(run, spare, n, columns.n);
 	if (!columns.more)
 		return;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Entries as JSON. Everything is written straight to where it stays; names of members are copied with a
- * length that the compiler knows, and the text of a source address is kept for the next entry.
+ * Entries as JSON. Everything is written straight to its place; names of members are copied with a length
+ * that the compiler knows, and the text of a source address is kept for the next entry.
  */
 
 #include "daemon/record/entry_text.h"
@@ -16,7 +16,6 @@
 		(p) + sizeof(text) - 1;                                                                      \
 	})
 
-/* "tx_packets" and the others in the order of the message. */
 char *counts_text_write(const struct counts *counts, char *p)
 {
 	if (counts->tx_packets) {
@@ -38,48 +37,40 @@ char *counts_text_write(const struct counts *counts, char *p)
 	return p;
 }
 
-static struct endpoint read_endpoint(const uint8_t *key)
+static unsigned int get_port(const uint8_t *p)
 {
-	struct endpoint endpoint;
-
-	memcpy(&endpoint.address, key, sizeof(endpoint.address));
-	endpoint.port = (uint16_t)(key[sizeof(endpoint.address)] << 8 | key[sizeof(endpoint.address) + 1]);
-	return endpoint;
-}
-
-static void remember_source(struct entry_text *last, const uint8_t *key)
-{
-	struct address address;
-	char *p = last->text;
-
-	memcpy(&address, key, sizeof(address));
-	memcpy(last->address, key, sizeof(last->address));
-	if (address.family == ADDRESS_IPV6)
-		*p++ = '[';
-	p += address_format(&address, p);
-	if (address.family == ADDRESS_IPV6)
-		*p++ = ']';
-	last->length = (size_t)(p - last->text);
+	return (unsigned int)p[0] << 8 | p[1];
 }
 
 static char *write_source(struct entry_text *last, const uint8_t *key, char *p)
 {
 	if (key[0] == ADDRESS_NONE)
 		return p;
-	if (memcmp(last->address, key, sizeof(last->address)) != 0)
-		remember_source(last, key);
+	if (memcmp(last->address, key, sizeof(last->address)) != 0) {
+		struct address address;
+		char *end = last->text;
+
+		memcpy(&address, key, sizeof(address));
+		memcpy(last->address, key, sizeof(last->address));
+		if (address.family == ADDRESS_IPV6)
+			*end++ = '[';
+		end += address_format(&address, end);
+		if (address.family == ADDRESS_IPV6)
+			*end++ = ']';
+		last->length = (size_t)(end - last->text);
+	}
 	memcpy(p, last->text, sizeof(last->text));
 	p += last->length;
 	*p++ = ':';
-	return p +
-	       decimal_format((uint64_t)key[sizeof(last->address)] << 8 | key[sizeof(last->address) + 1], p);
+	return p + decimal_format(get_port(key + sizeof(last->address)), p);
 }
 
 char *entry_text_write(struct entry_text *last, const struct entry *entry, char *p)
 {
 	const uint8_t *key = entry->key.bytes;
-	struct endpoint dst = read_endpoint(key + ENTRY_DST);
+	struct endpoint dst = {.port = (uint16_t)get_port(key + ENTRY_DST_PORT)};
 
+	memcpy(&dst.address, key + ENTRY_DST, sizeof(dst.address));
 	p = PUT(p, "{\"proto\":");
 	p += decimal_format(key[ENTRY_PROTO], p);
 	p = PUT(p, ",\"src\":\"");

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* Room that an entry needs at most: {"proto":255,"src":"...","dst":"...", four members with 19 digits each},
- * and what the text of an address may write beyond its end. */
+/* The room that an entry needs: {"proto":255,"src":"...","dst":"...", four members with 19 digits each}, and
+ * what the text of an address may write beyond its end. */
 #define ENTRY_TEXT_MAX 320
 
 /* The text of the last source address: sorted entries mostly share it. Zero-initialised is valid. */

@@ -2,7 +2,7 @@
 /*
  * Ranges of addresses with flags. Every prefix is two edges, where it begins and where it has ended; a walk
  * over the sorted edges knows at each point which sets it is in, and begins a new range only where the flags
- * change, so that adjoining and nested prefixes melt together.
+ * change, so that adjacent and nested prefixes merge.
  */
 
 #include "daemon/routes/ranges.h"
@@ -55,52 +55,41 @@ static int edges_add(struct range_edges *edges, const struct wide *at, unsigned 
 	return 0;
 }
 
-/* IPv4 uses the low half alone, so that one walk serves both families. */
-static void prefix_bounds(const struct prefix *prefix, struct wide *ret_first, struct wide *ret_last)
+int ranges_builder_add(struct ranges_builder *builder, unsigned int set, const struct prefix *prefix)
 {
 	struct prefix masked = prefix_masked(prefix);
 	unsigned int host = address_bits(&masked.address) - masked.length;
-	struct wide first = {}, last;
-
-	if (masked.address.family == ADDRESS_IPV4) {
-		first.low = load_be32(masked.address.bytes);
-	} else {
-		first.high = load_be64(masked.address.bytes);
-		first.low = load_be64(masked.address.bytes + 8);
-	}
-	last = first;
-	if (host >= 64) {
-		last.low = UINT64_MAX;
-		last.high |= host == 128 ? UINT64_MAX : (UINT64_C(1) << (host - 64)) - 1;
-	} else {
-		last.low |= (UINT64_C(1) << host) - 1;
-	}
-	*ret_first = first;
-	*ret_last = last;
-}
-
-int ranges_builder_add(struct ranges_builder *builder, unsigned int set, const struct prefix *prefix)
-{
 	bool ipv4 = prefix->address.family == ADDRESS_IPV4;
 	struct range_edges *edges = ipv4 ? &builder->edges4 : &builder->edges6;
-	struct wide first, last;
+	struct wide first = {}, end;
 	int r;
 
 	if (prefix->address.family == ADDRESS_NONE || set >= RANGES_SETS)
 		return 0;
 
-	prefix_bounds(prefix, &first, &last);
+	/* IPv4 uses the low half alone, so that one walk serves both families. */
+	if (ipv4) {
+		first.low = load_be32(masked.address.bytes);
+	} else {
+		first.high = load_be64(masked.address.bytes);
+		first.low = load_be64(masked.address.bytes + 8);
+	}
 	r = edges_add(edges, &first, set, +1);
 	if (r < 0)
 		return r;
 
-	/* A prefix that reaches the end of the address space has no edge behind it. */
-	if (ipv4 ? last.low == UINT32_MAX : last.low == UINT64_MAX && last.high == UINT64_MAX)
+	/* A prefix that reaches the end of the address space has no edge after it. */
+	end = first;
+	if (host >= 64) {
+		if (host == 128 || __builtin_add_overflow(end.high, UINT64_C(1) << (host - 64), &end.high))
+			return 0;
+	} else if (__builtin_add_overflow(end.low, UINT64_C(1) << host, &end.low)) {
+		if (__builtin_add_overflow(end.high, UINT64_C(1), &end.high))
+			return 0;
+	}
+	if (ipv4 && end.low > UINT32_MAX)
 		return 0;
-	last.low++;
-	if (last.low == 0)
-		last.high++;
-	return edges_add(edges, &last, set, -1);
+	return edges_add(edges, &end, set, -1);
 }
 
 void ranges_builder_deinit(struct ranges_builder *builder)
@@ -117,7 +106,7 @@ static int edge_compare(const void *a, const void *b)
 	return wide_compare(&left->at, &right->at);
 }
 
-/* Calls back where the flags change. Returns the number of ranges. */
+/* Calls range() where the flags change. Returns the number of ranges. */
 static size_t edges_walk(const struct range_edges *edges, uint8_t (*resolve)(unsigned int sets),
 			 void (*range)(struct ranges *ranges, size_t i, const struct wide *at, uint8_t flags),
 			 struct ranges *ranges)
@@ -199,7 +188,7 @@ void ranges_deinit(struct ranges *ranges)
 }
 
 /* The last range that begins at or before the address: there always is one, since the first begins at zero.
- * The steps do not depend on what is compared, so that the processor needn't guess. */
+ * The steps do not depend on the result of comparing, so there are no branches to mispredict. */
 static uint8_t lookup4(const struct ranges *ranges, uint32_t address)
 {
 	const uint32_t *base = ranges->start4;

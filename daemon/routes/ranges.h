@@ -3,7 +3,7 @@
 
 /*
  * A map from addresses to flags, made once from prefixes: sorted ranges that never overlap, IPv4 and IPv6
- * apart, so that a lookup is one binary search however many prefixes stood behind them.
+ * apart, so that a lookup is one binary search however many prefixes they came from.
  */
 
 #include "common/address.h"
@@ -52,7 +52,7 @@ struct ranges_builder {
 
 #define RANGES_SETS 8
 
-/* Adds a prefix (its host bits do not matter) to a set; nothing for no address. 0 or -ENOMEM. */
+/* Adds a prefix to a set, without its host bits; one without an address is ignored. 0 or -ENOMEM. */
 int ranges_builder_add(struct ranges_builder *builder, unsigned int set, const struct prefix *prefix);
 void ranges_builder_deinit(struct ranges_builder *builder);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Each of the lists is a sorted set of prefixes, and each prefix knows where it comes from. A change is a
- * merge of two sorted lists; what has lost its last origin stays for two ends of a window: that of the window
- * in which it went, and that of the next.
+ * Each list is a sorted set of prefixes, and each prefix knows where it comes from. A change merges two
+ * sorted lists; a prefix that has lost its last origin stays for two ends of a window: that of the window in
+ * which it went, and that of the next.
  */
 
 #include "daemon/routes/routes.h"
@@ -17,7 +17,7 @@
 
 struct route_state {
 	uint8_t origins;
-	uint8_t lingers; /* without origins: ends of windows until it goes */
+	uint8_t lingers; /* without origins: how many windows end until it goes */
 };
 
 /* states[i] belongs to prefixes.items[i]. */
@@ -53,7 +53,7 @@ static void route_set_deinit(struct route_set *set)
 	*set = (struct route_set){};
 }
 
-/* One way of change: which origins end in each list, and what the given prefixes get. */
+/* A change: which origins end in each list, and which one the given prefixes get. */
 struct change {
 	const struct prefix_list *given[N_ROUTE_LISTS]; /* may be NULL */
 	uint8_t ends[N_ROUTE_LISTS];
@@ -84,54 +84,13 @@ static int normalize(const struct prefix_list *given, enum route_list_kind kind,
 	return 0;
 }
 
-static struct route_state state_after(struct route_state state, uint8_t ends, uint8_t begins)
-{
-	uint8_t origins = (uint8_t)((state.origins & ~ends) | begins);
-	uint8_t lingers = state.lingers;
-
-	if (!origins && state.origins)
-		lingers = LINGER_WINDOWS;
-	return (struct route_state){.origins = origins, .lingers = lingers};
-}
-
-/* Merges the old set with the given prefixes. *changed is set if prefixes came. */
-static void merge_into(struct route_set *merged, const struct route_set *old, const struct prefix_list *given,
-		       uint8_t ends, uint8_t begins, bool *changed)
-{
-	size_t i = 0, j = 0;
-
-	while (i < old->prefixes.n || j < given->n) {
-		struct route_state state = {};
-		uint8_t gets = 0;
-		int order;
-
-		if (i == old->prefixes.n)
-			order = 1;
-		else if (j == given->n)
-			order = -1;
-		else
-			order = prefix_compare(&old->prefixes.items[i], &given->items[j]);
-
-		merged->prefixes.items[merged->prefixes.n] =
-			order <= 0 ? old->prefixes.items[i] : given->items[j];
-		if (order <= 0)
-			state = old->states[i++];
-		else
-			*changed = true;
-		if (order >= 0) {
-			gets = begins;
-			j++;
-		}
-		merged->states[merged->prefixes.n++] = state_after(state, ends, gets);
-	}
-}
-
+/* The old set with the given prefixes. *changed is set if prefixes came. */
 static int merge(const struct route_set *old, const struct prefix_list *given, enum route_list_kind kind,
 		 const struct change *change, struct route_set *ret_merged, bool *changed)
 {
 	_cleanup_(prefix_list_deinit) struct prefix_list sorted = {};
-	struct route_set merged = {};
-	size_t room;
+	_cleanup_(route_set_deinit) struct route_set merged = {};
+	size_t i = 0, j = 0, room;
 	int r;
 
 	r = normalize(given, kind, &sorted);
@@ -140,12 +99,34 @@ static int merge(const struct route_set *old, const struct prefix_list *given, e
 	room = old->prefixes.n + sorted.n + 1;
 	merged.prefixes.items = calloc(room, sizeof(*merged.prefixes.items));
 	merged.states = calloc(room, sizeof(*merged.states));
-	if (!merged.prefixes.items || !merged.states) {
-		route_set_deinit(&merged);
+	if (!merged.prefixes.items || !merged.states)
 		return -ENOMEM;
+
+	while (i < old->prefixes.n || j < sorted.n) {
+		struct route_state before = {}, after;
+		bool is_old = i < old->prefixes.n, is_given = j < sorted.n;
+		int order =
+			is_old && is_given ? prefix_compare(&old->prefixes.items[i], &sorted.items[j]) : 0;
+
+		is_old = is_old && order <= 0;
+		is_given = is_given && order >= 0;
+		merged.prefixes.items[merged.prefixes.n] = is_old ? old->prefixes.items[i] : sorted.items[j];
+		if (is_old)
+			before = old->states[i];
+		else
+			*changed = true;
+		after = before;
+		after.origins &= (uint8_t)~change->ends[kind];
+		if (is_given)
+			after.origins |= change->begins;
+		if (!after.origins && before.origins)
+			after.lingers = LINGER_WINDOWS;
+		merged.states[merged.prefixes.n++] = after;
+		i += is_old;
+		j += is_given;
 	}
-	merge_into(&merged, old, &sorted, change->ends[kind], change->begins, changed);
 	*ret_merged = merged;
+	merged = (struct route_set){};
 	return 0;
 }
 
@@ -221,31 +202,27 @@ int routes_reconfigure(struct routes *routes, const struct route_lists *lists)
 	return apply(routes, &change);
 }
 
-static int set_allowed_ips(struct routes *routes, const struct prefix_list *allowed_ips)
-{
-	struct change change = {.begins = ROUTE_ORIGIN_FOUND_PEER,
-				.ends[ROUTE_LIST_ROUTES] = ROUTE_ORIGIN_FOUND_PEER};
-
-	change.given[ROUTE_LIST_ROUTES] = allowed_ips;
-	return apply(routes, &change);
-}
-
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
 		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet)
 {
-	struct change change = {.begins = ROUTE_ORIGIN_FOUND};
+	bool automatic = routes->mode == ROUTES_MODE_AUTO;
+	struct change peers = {.begins = ROUTE_ORIGIN_FOUND_PEER}, others = {.begins = ROUTE_ORIGIN_FOUND};
 	int r;
 
-	if (routes->mode == ROUTES_MODE_AUTO) {
-		give_lists(&change, lists);
-		change.given[ROUTE_LIST_TAILNET] = tailnet;
+	peers.ends[ROUTE_LIST_ROUTES] = ROUTE_ORIGIN_FOUND_PEER;
+	peers.given[ROUTE_LIST_ROUTES] = automatic ? allowed_ips : NULL;
+	r = apply(routes, &peers);
+	if (r < 0)
+		return r;
+	memset(others.ends, ROUTE_ORIGIN_FOUND, sizeof(others.ends));
+	if (automatic) {
+		give_lists(&others, lists);
+		others.given[ROUTE_LIST_TAILNET] = tailnet;
 	} else {
 		/* "connected" is a word of the configured list. */
-		change.given[ROUTE_LIST_SUBNET_ROUTES] = &lists->subnet_routes;
+		others.given[ROUTE_LIST_SUBNET_ROUTES] = &lists->subnet_routes;
 	}
-	memset(change.ends, ROUTE_ORIGIN_FOUND, sizeof(change.ends));
-	r = set_allowed_ips(routes, routes->mode == ROUTES_MODE_AUTO ? allowed_ips : NULL);
-	return r < 0 ? r : apply(routes, &change);
+	return apply(routes, &others);
 }
 
 static int rebuild(struct routes *routes, struct routing **ret_routing)
@@ -289,31 +266,28 @@ void routes_free(struct routes *routes)
 	free(routes);
 }
 
-/* Counts down, and drops what has lingered long enough. Returns whether something went. */
-static bool set_age(struct route_set *set, unsigned int windows)
-{
-	size_t kept = 0, n = set->prefixes.n;
-
-	for (size_t i = 0; i < n; i++) {
-		struct route_state state = set->states[i];
-
-		if (!state.origins) {
-			if (state.lingers <= windows)
-				continue;
-			state.lingers = (uint8_t)(state.lingers - windows);
-		}
-		set->prefixes.items[kept] = set->prefixes.items[i];
-		set->states[kept++] = state;
-	}
-	set->prefixes.n = kept;
-	return kept < n;
-}
-
+/* Counts down, and drops what has lingered long enough. */
 static void routes_age(struct routes *routes, unsigned int windows)
 {
-	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
-		if (set_age(&routes->sets[kind], windows))
+	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
+		struct route_set *set = &routes->sets[kind];
+		size_t kept = 0, n = set->prefixes.n;
+
+		for (size_t i = 0; i < n; i++) {
+			struct route_state state = set->states[i];
+
+			if (!state.origins) {
+				if (state.lingers <= windows)
+					continue;
+				state.lingers = (uint8_t)(state.lingers - windows);
+			}
+			set->prefixes.items[kept] = set->prefixes.items[i];
+			set->states[kept++] = state;
+		}
+		set->prefixes.n = kept;
+		if (kept < n)
 			routes->changed = true;
+	}
 }
 
 void routes_end_window(struct routes *routes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Which class a connection belongs to. "Within the routes" and "in the tailnet" are worked out for all
- * addresses at once when the routing is made; what is left for each connection is to look up its two ends.
+ * Which class a connection belongs to. "Within the routes" and "in the tailnet" are computed for all
+ * addresses at once when the routing is made; what remains for each connection is to look up its two ends.
  */
 
 #include "daemon/routes/routing.h"
@@ -34,7 +34,7 @@ static uint8_t resolve(unsigned int sets)
 	return flags;
 }
 
-/* Which halves of a default route are there: bit 0 the lower, bit 1 the upper one. */
+/* Which halves of a default route exist: bit 0 the lower, bit 1 the upper one. */
 struct halves {
 	unsigned int ipv4;
 	unsigned int ipv6;
@@ -55,37 +55,18 @@ static void find_halves(const struct prefix_list *list, struct halves *halves)
 	}
 }
 
-static bool is_default_route(const struct prefix *prefix, const struct halves *halves)
-{
-	if (prefix->length == 0)
-		return true;
-	return prefix->length == 1 &&
-	       (prefix->address.family == ADDRESS_IPV4 ? halves->ipv4 : halves->ipv6) == 3;
-}
-
+/* All but default routes, which say nothing of what is within the VPN. */
 static int add_routes(struct ranges_builder *builder, const struct prefix_list *list,
 		      const struct halves *halves)
 {
 	for (size_t i = 0; i < list->n; i++) {
+		const struct prefix *prefix = &list->items[i];
+		bool ipv4 = prefix->address.family == ADDRESS_IPV4;
 		int r;
 
-		if (is_default_route(&list->items[i], halves))
+		if (prefix->length == 0 || (prefix->length == 1 && (ipv4 ? halves->ipv4 : halves->ipv6) == 3))
 			continue;
-		r = ranges_builder_add(builder, SET_WITHIN, &list->items[i]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int add_local_addrs(struct ranges_builder *builder, const struct prefix_list *list)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		struct prefix single = list->items[i];
-		int r;
-
-		single.length = (uint8_t)address_bits(&single.address);
-		r = ranges_builder_add(builder, SET_WITHIN, &single);
+		r = ranges_builder_add(builder, SET_WITHIN, prefix);
 		if (r < 0)
 			return r;
 	}
@@ -103,50 +84,42 @@ static int add_ranges(struct ranges_builder *builder, unsigned int set, const st
 	return 0;
 }
 
-static int gather(struct ranges_builder *builder, const struct route_lists *lists,
-		  const struct prefix_list *tailnet, const struct prefix_list *tailnet_exclude)
-{
-	struct halves halves = {};
-	int r;
-
-	find_halves(&lists->routes, &halves);
-	find_halves(&lists->subnet_routes, &halves);
-
-	r = add_local_addrs(builder, &lists->local_addrs);
-	if (r < 0)
-		return r;
-	r = add_routes(builder, &lists->routes, &halves);
-	if (r < 0)
-		return r;
-	r = add_routes(builder, &lists->subnet_routes, &halves);
-	if (r < 0)
-		return r;
-	r = add_ranges(builder, SET_TAILNET, tailnet);
-	if (r < 0)
-		return r;
-	return add_ranges(builder, SET_EXCLUDE, tailnet_exclude);
-}
-
 int routing_new(const struct route_lists *lists, const struct prefix_list *tailnet,
 		const struct prefix_list *tailnet_exclude, struct routing **ret_routing)
 {
 	_cleanup_(ranges_builder_deinit) struct ranges_builder builder = {};
-	struct routing *routing;
+	_cleanup_(routing_freep) struct routing *routing = calloc(1, sizeof(*routing));
+	struct halves halves = {};
 	int r;
 
-	r = gather(&builder, lists, tailnet, tailnet_exclude);
-	if (r < 0)
-		return r;
-
-	routing = calloc(1, sizeof(*routing));
 	if (!routing)
 		return -ENOMEM;
-	r = ranges_build(&builder, resolve, &routing->ranges);
-	if (r < 0) {
-		free(routing);
-		return r;
+	for (size_t i = 0; i < lists->local_addrs.n; i++) {
+		struct prefix single = lists->local_addrs.items[i];
+
+		single.length = (uint8_t)address_bits(&single.address);
+		r = ranges_builder_add(&builder, SET_WITHIN, &single);
+		if (r < 0)
+			return r;
 	}
-	*ret_routing = routing;
+	find_halves(&lists->routes, &halves);
+	find_halves(&lists->subnet_routes, &halves);
+	r = add_routes(&builder, &lists->routes, &halves);
+	if (r < 0)
+		return r;
+	r = add_routes(&builder, &lists->subnet_routes, &halves);
+	if (r < 0)
+		return r;
+	r = add_ranges(&builder, SET_TAILNET, tailnet);
+	if (r < 0)
+		return r;
+	r = add_ranges(&builder, SET_EXCLUDE, tailnet_exclude);
+	if (r < 0)
+		return r;
+	r = ranges_build(&builder, resolve, &routing->ranges);
+	if (r < 0)
+		return r;
+	*ret_routing = TAKE_PTR(routing);
 	return 0;
 }
 

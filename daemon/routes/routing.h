@@ -3,7 +3,7 @@
 
 /*
  * The routes as one lookup structure, and the class of a connection by it. A routing is built once from
- * lists, never changes afterwards, and answers in logarithmic time whatever the number of prefixes.
+ * lists, never changes, and a lookup takes logarithmic time in the number of prefixes.
  */
 
 #include "common/cleanup.h"
@@ -14,14 +14,14 @@
 
 struct routing;
 
-/* Builds from lists, which are copied. The two halves of a default route, when both are there, count as the
- * default route. 0 or -ENOMEM. */
+/* Built from lists, which are not kept; the last two may be NULL. Default routes are ignored, also as two
+ * halves. 0 or -ENOMEM. */
 int routing_new(const struct route_lists *lists, const struct prefix_list *tailnet,
 		const struct prefix_list *tailnet_exclude, struct routing **ret_routing);
 void routing_free(struct routing *routing);
 DEFINE_CLEANUP(struct routing *, routing_free);
 
-/* What routing_lookup() tells of an address. A node address is always within the routes. */
+/* The flags of an address. A node address is always within the routes. */
 #define ROUTING_WITHIN 1U
 #define ROUTING_NODE   2U
 

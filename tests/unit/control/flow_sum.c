@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sums of many messages. */
 
-#include "common/buffer.h"
 #include "control/flow_sum.h"
+#include "common/buffer.h"
 
 #include "common/message.h"
 #include "tests/unit/control/support.h"

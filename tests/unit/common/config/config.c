@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The configuration file: values, defaults, and every error with its line. */
 
-#include "common/buffer.h"
 #include "common/config/config.h"
+#include "common/buffer.h"
 #include "common/cleanup.h"
 #include "common/config/keys.h"
 #include "common/config/load.h"
