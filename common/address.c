@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Addresses, endpoints and prefixes as values. A struct address has no padding and keeps unused bytes zero,
- * so that comparing its bytes is comparing family, then number.
+ * Addresses, endpoints and prefixes as values. A struct address has no padding and its unused bytes are zero,
+ * so that comparing bytes compares family, then number.
  */
 
 #include "common/address.h"
@@ -96,8 +96,8 @@ bool prefix_equal(const struct prefix *a, const struct prefix *b)
 }
 
 /*
- * The array's size is not kept: it is always at least the count rounded up to a power of two, so that it has
- * to grow exactly when the count is one.
+ * The array's size is not kept: it is at least the count rounded up to a power of two, so that it has to grow
+ * exactly when the count is a power of two.
  */
 static size_t round_up(size_t n)
 {

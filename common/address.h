@@ -17,7 +17,7 @@ enum address_family {
 	ADDRESS_IPV6 = 6,
 };
 
-/* An IPv4 address stands in the first four bytes; all unused bytes are zero. Network byte order. */
+/* Network byte order; an IPv4 address is in the first four bytes, all others are zero. */
 struct address {
 	uint8_t family;
 	uint8_t bytes[16];
@@ -51,23 +51,23 @@ unsigned int address_bits(const struct address *address);
 
 /*
  * Write the text and a final NUL; return its length without the NUL. Without an address: "" (for an
- * endpoint too, whatever its port). The buffer must have room for *_TEXT_MAX bytes.
+ * endpoint too, whatever its port). The buffer has room for *_TEXT_MAX bytes.
  */
 size_t address_format(const struct address *address, char *ret_text);
 size_t endpoint_format(const struct endpoint *endpoint, char *ret_text);
 size_t prefix_format(const struct prefix *prefix, char *ret_text);
 
 /*
- * Read a text. An endpoint and an address may be "" (none). A prefix without "/length" is a single address.
- * No zone, no leading zeros in IPv4, nothing before or after. Return 0 or -EINVAL.
+ * Read a whole text, without zone and without leading zeros in IPv4. An endpoint and an address may be "" (no
+ * address). A prefix without "/length" is a single address. 0 or -EINVAL.
  */
 int address_parse(const char *text, struct address *ret_address);
 int endpoint_parse(const char *text, struct endpoint *ret_endpoint);
-/* The same for the first n characters of a text that need not end there. */
+/* The first n characters of a longer text. */
 int endpoint_parse_n(const char *text, size_t n, struct endpoint *ret_endpoint);
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 
-/* The same with the bits beyond the length set to zero. */
+/* A copy with the bits beyond the length set to zero. */
 struct prefix prefix_masked(const struct prefix *prefix);
 bool prefix_contains(const struct prefix *prefix, const struct address *address);
 bool prefix_is_single(const struct prefix *prefix);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The text of addresses. Written by hand where it is written (a message holds two per entry, and the form is
- * part of the contract) and where IPv4 is read; IPv6 is read by the C library.
+ * The text of addresses. Own code writes them (a message holds two per entry, and the form is part of the
+ * contract) and reads IPv4; the C library reads IPv6.
  */
 
 #include "common/address.h"
@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Each number of an IPv4 address with the dot behind it: always four bytes to copy, one to four to keep. */
+/* Each number of an IPv4 address with the dot after it: four bytes to copy, two to four to keep. */
 #define DIGIT(n, unit)	('0' + (n) / (unit) % 10)
 #define OCTET_FIRST(n)	((n) >= 100 ? DIGIT(n, 100) : (n) >= 10 ? DIGIT(n, 10) : DIGIT(n, 1))
 #define OCTET_SECOND(n) ((n) >= 100 ? DIGIT(n, 10) : (n) >= 10 ? DIGIT(n, 1) : '.')
@@ -152,7 +152,7 @@ size_t prefix_format(const struct prefix *prefix, char *ret_text)
 	return (size_t)(p - ret_text);
 }
 
-/* Four numbers without leading zeros, and nothing else. */
+/* Exactly four numbers, without leading zeros. */
 static bool read_ipv4(const char *text, size_t n, uint8_t *ret_bytes)
 {
 	const char *end = text + n;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The growing buffer, and JSON strings into it. */
+/* The growing buffer, which doubles, and JSON strings, whose plain stretches are copied as a whole. */
 
 #include "common/buffer.h"
 #include "common/decimal.h"
@@ -128,7 +128,7 @@ char *buffer_take(struct buffer *buffer, size_t *ret_length)
 
 /*
  * Length of the well-formed UTF-8 sequence at p (Unicode 15, table 3-7: no overlong forms, no surrogates,
- * nothing above U+10FFFF), 0 if there is none. Ends at the NUL, which never continues a sequence.
+ * nothing above U+10FFFF), 0 if it is malformed. Stops at the NUL, which never continues a sequence.
  */
 static size_t utf8_length(const uint8_t *p)
 {

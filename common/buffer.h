@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * A growing byte buffer, and the JSON writing that goes straight into it: messages are encoded without a
- * tree in between. Errors stick: after a failed allocation every further write does nothing, and
- * buffer_error() tells at the end.
+ * A growing byte buffer, and JSON strings written straight into it: messages are encoded without a tree in
+ * between. Errors stick: after a failed allocation further writes do nothing, and buffer_error() reports it
+ * at the end.
  */
 
 #include "common/cleanup.h"
@@ -31,8 +31,8 @@ static inline int buffer_error(const struct buffer *buffer)
 	return buffer->error;
 }
 
-/* Makes room for n more bytes and returns where they begin, or NULL. The caller adds to length what
- * it wrote. */
+/* Makes room for n more bytes and returns where they begin, or NULL. The caller adds what it wrote to
+ * length. */
 char *buffer_reserve(struct buffer *buffer, size_t n);
 void buffer_append(struct buffer *buffer, const void *data, size_t n);
 void buffer_append_text(struct buffer *buffer, const char *text);

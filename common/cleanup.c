@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The cleanup helpers that are too large to be inline. */
+/* The cleanup helpers that need not be inline. */
 
 #include "common/cleanup.h"
 

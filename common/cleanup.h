@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Cleanup attributes: a local that owns something says so where it is declared, and is released on every
- * way out of the function. TAKE_PTR() and TAKE_FD() mark where ownership passes on.
+ * Cleanup attributes: a local that owns something says so where it is declared, and is released on every way
+ * out of the function. TAKE_PTR() and TAKE_FD() mark where ownership passes on.
  */
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ static inline void cleanup_free(void *pointer)
 	free(*(void **)pointer);
 }
 
-/* Closes a descriptor if it is one; errno is kept. Returns -1, to be stored in its place. */
+/* Closes a descriptor unless it is negative; keeps errno. Returns -1, to be stored in its place. */
 int safe_close(int fd);
 
 static inline void cleanup_close(int *fd)
@@ -34,9 +34,9 @@ static inline void cleanup_close(int *fd)
 	safe_close(*fd);
 }
 
-/* Overwrites a secret where it lies; NULL is nothing. */
+/* Overwrites a secret in place; does nothing with NULL. */
 void wipe_text(char *text);
-/* The same, and releases it. Returns NULL, to be stored in its place. */
+/* Overwrites and frees it. Returns NULL, to be stored in its place. */
 char *wipe_free(char *text);
 
 static inline void cleanup_fclose(FILE **file)

@@ -24,7 +24,7 @@ static uint64_t system_random(void *userdata)
 	uint64_t value;
 
 	(void)userdata;
-	/* It only spreads retries: the clock's low bits do where the kernel has nothing to give yet. */
+	/* It only spreads retries: the clock's low bits will do before the kernel's pool is ready. */
 	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != sizeof(value))
 		value = (uint64_t)time_now_boot() * UINT64_C(0x9e3779b97f4a7c15);
 	return value;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Connections and counts: comparing, adding up, and growing lists of them. */
+/* Connections and counts: comparing, adding, and growing lists of flows. */
 
 #include "common/connection.h"
 
@@ -40,7 +40,7 @@ int connection_compare(const struct connection *a, const struct connection *b)
 	return order ? order : (int)a->proto - (int)b->proto;
 }
 
-/* Also bounds what came in too large. */
+/* Saturates, also where a summand is beyond the bound. */
 static uint64_t add(uint64_t a, uint64_t b)
 {
 	uint64_t sum;
@@ -112,7 +112,7 @@ void flows_discard(struct flows *flows, size_t n)
 	uintptr_t begin = ((uintptr_t)flows->items + page - 1) & ~(page - 1);
 	uintptr_t end = (uintptr_t)(flows->items + n) & ~(page - 1);
 
-	/* A refusal costs nothing but the memory, until the list is freed. */
+	/* A failure only keeps the memory until the list is freed. */
 	if (end > begin)
 		madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * A connection and its counts: what every device hands over and every message holds. Nothing else is
- * known of traffic in this program.
+ * A connection and its counts: what every device hands over and every message holds. The programs know
+ * nothing else about traffic.
  */
 
 #include "common/address.h"
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct connection {
-	/* In the node's own view: the node's side first, whatever the packet's direction. */
+	/* As the node sees it: its own side is the source, in both directions. */
 	struct endpoint src;
 	struct endpoint dst;
 	uint8_t proto; /* IANA number; 0 unknown, 255 a later fragment */
@@ -43,7 +43,7 @@ struct flows {
 /* What a device counts: the connections in the tunnel, or the physical layer, the tunnel's own datagrams. */
 enum device_layer { LAYER_TUN, LAYER_SOCK, N_LAYERS };
 
-/* The four kinds of traffic that a message tells apart, in the order of its lists. */
+/* The four classes of traffic, in the order of a message's lists. */
 enum traffic_class { CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT, CLASS_PHYSICAL, N_CLASSES };
 
 /* "virtual", "subnet", "exit", "physical" */
@@ -55,7 +55,7 @@ int traffic_class_parse(const char *text, enum traffic_class *ret_class);
 int connection_compare(const struct connection *a, const struct connection *b);
 
 void counts_add(struct counts *sum, const struct counts *more);
-/* a without b, of which it must not have less. */
+/* a minus b, each count of which is at most that of a. */
 struct counts counts_difference(const struct counts *a, const struct counts *b);
 bool counts_is_zero(const struct counts *counts);
 bool counts_equal(const struct counts *a, const struct counts *b);
@@ -65,8 +65,8 @@ int flows_reserve(struct flows *flows, size_t n);
 /* Appends a copy; 0 or -ENOMEM. */
 int flows_add(struct flows *flows, const struct connection *connection, const struct counts *counts);
 /*
- * Gives the memory of the items before n back to the kernel, where they fill whole pages: they have been read
- * and must not be read again. The list stays as long as it is.
+ * Gives the memory of the items before n, which must not be read again, back to the kernel as far as they
+ * fill whole pages. The list keeps its length.
  */
 void flows_discard(struct flows *flows, size_t n);
 void flows_deinit(struct flows *flows);

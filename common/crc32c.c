@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The checksum of the spool: at the pace of a fast disk it must not be what limits, so SSE4.2's instruction
- * is used when the CPU has it; a table serves everywhere else.
+ * The checksum of the spool: it must keep up with a fast disk, so SSE4.2's instruction is used when the CPU
+ * has it, and a table everywhere else.
  */
 
 #include "common/crc32c.h"

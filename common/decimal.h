@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Decimal text of numbers, as cheap as it gets: a message of a hundred thousand entries holds half a million
- * numbers. Inline, because the encoder's inner loop is made of it.
+ * Decimal text of numbers, fast: a message of a hundred thousand entries holds half a million numbers.
+ * Inline, because it makes up the encoder's inner loop.
  */
 
 #include <stddef.h>
@@ -26,8 +26,7 @@ static inline unsigned int decimal_digits(uint64_t value)
 	return n + (value >= 10) + (value >= 100) + (value >= 1000);
 }
 
-/* Writes the digits, without a NUL, and returns how many. Room for DECIMAL_TEXT_MAX is not needed, only for
- * the digits. */
+/* Writes the digits, and nothing beyond them (no NUL). Returns their number. */
 static inline size_t decimal_format(uint64_t value, char *ret_text)
 {
 	unsigned int n = decimal_digits(value);

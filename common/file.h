@@ -43,7 +43,7 @@ void file_remove_temporary(int directory_fd, const char *name);
  */
 int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,
 	      mode_t *ret_mode);
-/* The same for a file that is open, from where its descriptor stands. */
+/* The same for an open file, from its current offset. */
 int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode);
 
 /*

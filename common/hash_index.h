@@ -3,9 +3,8 @@
 
 /*
  * A hash table over items that lie in an array elsewhere: open addressing with linear probing, at most three
- * quarters full. A slot holds the hash beside the item's index, so that most other items are told apart, and
- * the table grows, without a look at the items. Hashing is the owner's, who knows what an attacker may
- * choose.
+ * quarters full. Slots hold the hash beside the item's index: most other items are ruled out, and the table
+ * grows, without touching the items. The owner hashes, since it knows what an attacker may choose.
  */
 
 #include "common/region.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What was refused goes back to whoever sent it, and into the log: never more of it than tells which one. */
+/* A refused value goes back to its sender and into the log: only as much as identifies it. */
 
 #include "common/invalid_value.h"
 

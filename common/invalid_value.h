@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The text of a value that was refused, for the errors InvalidRoute and InvalidNode: valid UTF-8, bounded. */
+/* The text of a refused value, for the errors InvalidRoute and InvalidNode: valid UTF-8, bounded. */
 
 #include <jansson.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Going through a JSON text in place. */
+/* Scanning a JSON text in place: strict, without recursion. */
 
 #include "common/json_scan.h"
 
@@ -20,7 +20,7 @@ static bool is_hex(const char *p, size_t n)
 	return true;
 }
 
-/* Behind a backslash. Returns what the escape takes from there, 0 if it is none. */
+/* The length of an escape after its backslash, 0 if it is malformed. */
 static size_t escape_length(const char *p, const char *end)
 {
 	if (p == end)
@@ -150,7 +150,7 @@ static int skip_scalar(struct json_scan *scan)
 	}
 }
 
-/* Before a value: in an object its name has to be taken first. */
+/* In an object a value's name comes first. */
 static int skip_name(struct json_scan *scan)
 {
 	struct json_slice name;
@@ -164,8 +164,8 @@ static int skip_name(struct json_scan *scan)
 }
 
 /*
- * Not recursive: what is open stands in a string of the closing brackets. Each turn takes one scalar or one
- * opening bracket, and then whatever ends behind it.
+ * Not recursive: the closing brackets of what is open are kept as a string. Each turn takes one scalar or one
+ * opening bracket, and then all that closes after it.
  */
 int json_scan_value(struct json_scan *scan, struct json_slice *ret_text)
 {

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Going through a JSON text (RFC 8259) in place, for what is read by the million: no tree, no copies. A scan
- * is a cursor; every function skips white space first and leaves the cursor behind what it read. Where the
- * text is not what was expected they say so, and the cursor is anywhere.
+ * Scanning a JSON text (RFC 8259) in place, for what is read by the million: no tree, no copies. A scan is a
+ * cursor; every function skips white space first and leaves the cursor after what it read, or anywhere on
+ * -EBADMSG.
  *
- * Strings are handed out as they stand between their quotes. Whoever needs them unescaped, or to know that
- * they are UTF-8, gives the value to jansson.
+ * Strings are handed out as written between their quotes. To unescape them, or to check that they are UTF-8,
+ * give the value to jansson.
  */
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct json_scan {
 	const char *end;
 };
 
-/* Part of the text; the text's owner keeps it. */
+/* A part of the text, borrowed from its owner. */
 struct json_slice {
 	const char *data;
 	size_t length;
@@ -34,7 +34,7 @@ static inline void json_scan_blanks(struct json_scan *scan)
 		scan->next++;
 }
 
-/* Takes this character if it is next. Inline: it is half of all that a scan does. */
+/* Takes this character if it is next. Inline: half of scanning is this. */
 static inline bool json_scan_char(struct json_scan *scan, char c)
 {
 	if (scan->next < scan->end && *scan->next <= ' ')
@@ -45,9 +45,9 @@ static inline bool json_scan_char(struct json_scan *scan, char c)
 	return true;
 }
 
-/* Whether nothing but white space is left. */
+/* Nothing but white space is left. */
 bool json_scan_at_end(struct json_scan *scan);
-/* What stands between the quotes, and whether it holds no escapes. 0 or -EBADMSG. */
+/* What is between the quotes; plain: without escapes. 0 or -EBADMSG. */
 int json_scan_string(struct json_scan *scan, struct json_slice *ret_content, bool *ret_plain);
 /* A whole number from 0 to 2^63-1, without fraction and exponent. 0 or -EBADMSG. */
 int json_scan_count(struct json_scan *scan, uint64_t *ret_value);

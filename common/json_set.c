@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The three kinds of members that status is made of. */
+/* The three kinds of members that make up status. */
 
 #include "common/json_set.h"
 

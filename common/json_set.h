@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Members of a JSON object that are left out when there is nothing to say: most of what status shows. Without
- * memory a member is left out too.
+ * Members of a JSON object that are left out when empty: most of what status shows. Without memory a member
+ * is left out too.
  */
 
 #include <jansson.h>

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How often the wanted point was passed: of the process, like the environment that names it. */
+/* How often the wanted point was passed. Global, like the environment that names it. */
 static atomic_ulong passed;
 
-/* The Nth time that is wanted of this point; 0 when another or none is. */
+/* Which passing of this point ends the process; 0: none. */
 static unsigned long wanted_time(const char *name)
 {
 	const char *wanted = getenv("NETLOGD_KILL_POINT");
@@ -34,7 +34,7 @@ void kill_point(const char *name)
 		kill(getpid(), SIGKILL);
 	else
 		return;
-	/* A filter may not allow that. Files look the same after this: nothing is flushed or cleaned up. */
+	/* Where a seccomp filter forbids that. Files look the same: nothing is flushed or cleaned up. */
 	_exit(128 + SIGKILL);
 }
 
@@ -44,6 +44,6 @@ size_t kill_point_cut(const char *name, size_t n)
 
 	if (time == 0 || atomic_load(&passed) + 1 != time || n < 2)
 		return n;
-	/* Not where the halves are likely to meet. */
+	/* Away from the middle, where a boundary is likely. */
 	return n / 2 + 100 < n ? n / 2 + 100 : n / 2;
 }

@@ -11,6 +11,6 @@
 
 /* Ends the process here, if this is the point and the time. */
 void kill_point(const char *name);
-/* How much of a write of n bytes is done before the point kill_point(name) that follows it: half when this
- * time is the one, else n. */
+/* How much of n bytes to write before the kill_point(name) that follows: about half if that will end the
+ * process, else n. */
 size_t kill_point_cut(const char *name, size_t n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Numbers as they stand in our files: little-endian at any address, whatever the machine. */
+/* Numbers as written in our files: little-endian, at any address, on any machine. */
 
 #include <endian.h>
 #include <stdint.h>

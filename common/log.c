@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The daemon's own log: one write() per line, so that lines of several threads and processes never mix. */
+/* The log: one write() per line, so that lines of several threads and processes never mix. */
 
 #include "common/log.h"
 #include "common/cleanup.h"
@@ -53,8 +53,8 @@ const char *log_level_name(enum log_level level)
 }
 
 /*
- * Whether standard error is the journal: JOURNAL_STREAM holds its device and inode (systemd.exec(5)). Looked
- * up at each line, since a program that was started with it may redirect standard error later.
+ * JOURNAL_STREAM holds the device and inode of the journal (systemd.exec(5)). Checked for each line, since
+ * standard error may be redirected later.
  */
 static bool stderr_is_journal(void)
 {

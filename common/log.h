@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The daemon's own log: to the journal's native priority prefix ("<3>") when standard error is the journal
- * (JOURNAL_STREAM), else plain lines with program and level ("netlogd: warning: ") on standard error. Only
- * whoever decides what an error means logs it; library code returns errors and logs nothing above debug.
+ * The programs' own log, on standard error: lines with the journal's priority prefix ("<3>") when that is the
+ * journal (JOURNAL_STREAM), else with program and level ("netlogd: warning: "). An error is logged once,
+ * where its meaning is decided; library code returns errors and logs nothing above debug.
  */
 
 #include "common/cleanup.h"
@@ -20,8 +20,7 @@ enum log_level log_get_level(void);
 int log_level_parse(const char *text, enum log_level *ret_level);
 const char *log_level_name(enum log_level level);
 
-/* One line, at most 1024 bytes, written at once (safe from any thread); control characters are replaced by
- * '?'. */
+/* One line of at most 1024 bytes, written at once, from any thread; control characters become '?'. */
 void log_write(enum log_level level, const char *format, ...) _printf_(2, 3);
 
 #define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Reading a message back. Only what is rare and may hold any text (nodes, texts) goes through jansson;
+ * Reading a message back. Only rare members that may hold any text (nodes, texts) go through jansson;
  * entries are read in place.
  */
 
@@ -88,7 +88,7 @@ static int read_u32(struct json_scan *scan, void *target)
 	return 0;
 }
 
-/* Any value as a tree, for what is rare. */
+/* Any value as a tree, for rare members. */
 static int read_tree(struct json_scan *scan, json_t **ret_value)
 {
 	struct json_slice text;

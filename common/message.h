@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Reading a message back: the head as values, the entries one after another straight from the text, which
- * makes neither a tree nor copies of strings (a tree of jansson costs 3 us per entry, this 0.3). For the
- * tables of netlogctl and for sinks that send something else than the message itself.
+ * Reading a message back: the head as values, the entries one after another straight from the text, without a
+ * tree and without copies of strings (a tree of jansson costs 3 us per entry, this 0.3). For the tables of
+ * netlogctl, and for sinks that send something other than the message itself.
  *
- * Members that are not known are stepped over; a known one of another type, or that is there twice, is an
- * error. Text is JSON as in RFC 8259; names and addresses with escapes in them are not recognised.
+ * Unknown members are skipped; a known one of another type, or that occurs twice, is an error. Text is JSON
+ * as in RFC 8259; names and addresses with escapes in them are not recognised.
  */
 
 #include "common/connection.h"
@@ -19,14 +19,14 @@
 #include <stdint.h>
 
 struct message {
-	/* of "logtail", zero where it is not there */
+	/* of "logtail"; zero if missing */
 	int64_t client_time; /* wall clock, ns */
 	uint32_t proc_id;
-	uint64_t proc_seq; /* 0 also for messages about losses, which have none */
+	uint64_t proc_seq; /* 0 in messages about losses too, which have none */
 
 	char *text;	   /* of a text message, unescaped; NULL in a message of a window */
 	char *node_id;	   /* NULL: none */
-	bool has_window;   /* start and end are there */
+	bool has_window;   /* has start and end */
 	int64_t start;	   /* wall clock, ns, inclusive */
 	int64_t end;	   /* the same */
 	json_t *src_node;  /* object, or NULL */
@@ -34,19 +34,19 @@ struct message {
 	struct counts overflow_tun;
 	struct counts overflow_sock;
 
-	/* The text of each list of entries; data is NULL where there is none. */
+	/* The text of each list of entries; data is NULL for a missing one. */
 	struct json_slice lists[N_CLASSES];
 };
 
 /*
- * Reads the head of one message and finds its lists. The text has to outlive the message, which borrows its
- * entries from it. 0; -EBADMSG if it is no JSON object or a known member is wrong (entries are looked at
+ * Reads the head of one message and finds its lists. The text must outlive the message, which borrows the
+ * entries from it. 0; -EBADMSG if it is not a JSON object or a known member is wrong (entries are checked
  * only when they are taken); -ENOMEM. *ret_message is untouched on failure.
  */
 int message_parse(const char *data, size_t length, struct message *ret_message);
 void message_deinit(struct message *message);
 
-/* Whether it is one of ours at all: a window or a text. */
+/* It is one of ours: a window or a text. */
 bool message_is_known(const struct message *message);
 
 /* A place in a message's entries. Copyable. */
@@ -58,12 +58,12 @@ struct message_entries {
 };
 
 struct message_entries message_entries(const struct message *message);
-/* The next entry: 1; 0 after the last; -EBADMSG if it is wrong, and then again each time. */
+/* The next entry: 1; 0 after the last; -EBADMSG if it is malformed, then and in further calls. */
 int message_entries_next(struct message_entries *entries, enum traffic_class *ret_class,
 			 struct flow *ret_flow);
 
 /*
- * The name of the node that has an address, or its nodeId if it has no name, as the message tells it; NULL if
- * it does not. Valid as long as the message.
+ * The name, or else the nodeId, of the node that has an address, as far as the message knows it; NULL
+ * otherwise. Valid as long as the message.
  */
 const char *message_node_name(const struct message *message, const struct address *address);

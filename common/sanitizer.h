@@ -3,7 +3,7 @@
 
 /*
  * Whether this is a build with the address sanitizer, whose leak checker traces its own process at the end:
- * that must stay possible there and nowhere else.
+ * that must be allowed there and nowhere else.
  */
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZER_BUILD 1

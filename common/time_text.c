@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Times and their text. Own arithmetic instead of gmtime_r() and strftime(): two per message are cheap either
- * way, but these depend on no locale and no time zone file, and reading is strict. Days are counted in years
- * that begin in March, which puts the leap day last.
+ * Times and their text. Own arithmetic instead of gmtime_r() and strftime(): it depends on neither locale nor
+ * time zone files, and reading is strict. Days are counted in years that begin in March, which puts the leap
+ * day last.
  */
 
 #include "common/time_text.h"
@@ -104,7 +104,7 @@ size_t time_format(int64_t wall, char *ret_text)
 	return (size_t)(p - ret_text);
 }
 
-/* Exactly n digits and then the given character; NULL if it is not so. */
+/* Exactly n digits, then the given character unless it is 0; else NULL. Returns the rest. */
 static const char *read_digits(const char *p, unsigned int n, char after, unsigned int *ret_value)
 {
 	unsigned int value = 0;
@@ -192,7 +192,7 @@ int time_parse(const char *text, int64_t *ret_wall)
 	p = p ? read_fraction(p, &ns) : NULL;
 	if (!p || read_offset(p, &offset) < 0)
 		return -EINVAL;
-	/* Leap seconds have no number in Unix time, so there is none to return. */
+	/* A leap second has no number in Unix time. */
 	if (!date_is_valid(year, month, day) || hour > 23 || minute > 59 || second > 59)
 		return -EINVAL;
 	if (year < 1)

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Clocks and the text of times: RFC 3339 in UTC with up to nine decimals, trailing zeros and a bare dot
- * removed. Times are nanoseconds in int64_t everywhere; wall times count from 1970-01-01T00:00:00Z.
+ * Clocks and the text of times: RFC 3339 in UTC with up to nine decimals, without trailing zeros. Times are
+ * nanoseconds in int64_t everywhere; wall times count from 1970-01-01T00:00:00Z.
  */
 
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #define TIME_TEXT_MAX 36 /* with the final NUL */
 
 int64_t time_now_wall(void); /* CLOCK_REALTIME */
-int64_t time_now_boot(void); /* CLOCK_BOOTTIME: goes on during suspend, never steps */
+int64_t time_now_boot(void); /* CLOCK_BOOTTIME: never steps, counts suspend */
 
 /* Writes e.g. "2022-10-13T20:23:14.7Z" and a NUL; returns the length. Years 1678 to 2262. */
 size_t time_format(int64_t wall, char *ret_text);

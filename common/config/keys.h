@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What may stand in the configuration file: every section and key with its default and range, in one table
- * from which reading, defaults, error texts and the documentation's test are made.
+ * Every section and key of the configuration file with its default and range, in one table that serves
+ * reading, defaults, error texts and the test of the documentation.
  */
 
 #include "common/config/values.h"

@@ -74,7 +74,7 @@ static int unknown_key(const struct config_section *section, const struct config
 			   section->kind, text);
 }
 
-/* Reads what is written in a section into its structure. */
+/* Reads a section's entries into its structure. */
 static int read_entries(const struct config_section *section, void *target, struct written *written,
 			struct config_error *error)
 {

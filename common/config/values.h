@@ -33,8 +33,8 @@ enum {
 struct config_key {
 	const char *section; /* "upload" for every sink */
 	const char *name;
-	const char *fallback;	   /* the value if it is not written; NULL: none, or made from others */
-	const char *fallback_bulk; /* the same for sinks that gather (clickhouse, otlp), where it differs */
+	const char *fallback;	   /* the value when unset; NULL: none, or derived from others */
+	const char *fallback_bulk; /* for sinks that send in bulk (clickhouse, otlp), where it differs */
 	config_read_fn read;
 	size_t offset; /* in struct config or struct sink_config */
 	unsigned int flags;
@@ -44,7 +44,7 @@ struct config_key {
 	const char *expected;		     /* in words, for errors */
 };
 
-/* What may stand in the file as an interface's name, and as a socket's path. */
+/* What the file accepts as an interface's name, and as a socket's path. */
 bool config_is_interface(const char *text);
 bool config_is_socket_path(const char *text);
 

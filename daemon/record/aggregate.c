@@ -52,7 +52,7 @@ void aggregate_reset(struct aggregate *aggregate)
 	region_shrink(&aggregate->order, 4 * aggregate->entries.usual * sizeof(struct entry_order));
 }
 
-/* Looks up one end of flow after flow. Flows come in no order, yet a node's own end rarely changes. */
+/* Looks up one end of flow after flow. Flows are unordered, but a node's own end rarely changes. */
 struct lookup {
 	const struct routing *routing;
 	struct address address;
@@ -196,7 +196,7 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 		add_flow(&adding, flow);
 	}
 	add_waiting(&adding);
-	/* The one entry that is not a connection; it stands outside the bound. */
+	/* The one entry that is not a connection; the bound does not apply. */
 	if (!counts_is_zero(&adding.exit)) {
 		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){});
 		entries_add(&aggregate->entries, &exit_key, entries_hash(&aggregate->entries, &exit_key),

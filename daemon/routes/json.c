@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reads the control interface's Routes object strictly: routes that were dropped silently would put traffic
+/* Reads the control interface's Routes object, strictly: routes that were dropped silently would put traffic
  * into the wrong class. */
 
 #include "daemon/routes/json.h"

@@ -14,7 +14,7 @@
 
 enum {
 	SET_WITHIN,  /* a single address of any list, or in a prefix of routes or subnetRoutes */
-	SET_TAILNET, /* in the ranges that the VPN assigns to its nodes */
+	SET_TAILNET, /* in the ranges from which nodes get their addresses */
 	SET_EXCLUDE, /* but not in these */
 };
 
@@ -55,7 +55,7 @@ static void find_halves(const struct prefix_list *list, struct halves *halves)
 	}
 }
 
-/* All but default routes, which say nothing of what is within the VPN. */
+/* All but default routes, which do not say what is within the VPN. */
 static int add_routes(struct ranges_builder *builder, const struct prefix_list *list,
 		      const struct halves *halves)
 {
