@@ -165,6 +165,30 @@ START_TEST(test_list_equal)
 }
 END_TEST
 
+START_TEST(test_copies)
+{
+	char a[] = "a", b[] = "b", *none[] = {NULL}, *two[] = {a, b, NULL};
+	char *text = a, **list = two;
+
+	ck_assert_int_eq(text_copy(NULL, &text), 0);
+	ck_assert_ptr_null(text);
+	ck_assert_int_eq(text_copy(a, &text), 0);
+	ck_assert_ptr_ne(text, a);
+	ck_assert_str_eq(text, "a");
+	free(text);
+
+	ck_assert_int_eq(strv_copy(NULL, &list), 0);
+	ck_assert_ptr_null(list);
+	ck_assert_int_eq(strv_copy(none, &list), 0);
+	ck_assert_ptr_null(list);
+	ck_assert_int_eq(strv_copy(two, &list), 0);
+	ck_assert_ptr_ne(list, two);
+	ck_assert_ptr_ne(list[0], a);
+	ck_assert(strv_equal(list, two));
+	strv_free(list);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("parse");
@@ -177,6 +201,7 @@ int main(void)
 	tcase_add_test(test_case, test_bool);
 	tcase_add_test(test_case, test_list);
 	tcase_add_test(test_case, test_list_equal);
+	tcase_add_test(test_case, test_copies);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
 }
