@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a window costs between the device and the spool, per connection: classify, merge, sort, encode; and
- * how a lookup grows with the number of prefixes. Prints figures and judges none.
+ * how a lookup grows with the number of prefixes. Prints figures, without a verdict.
  */
 
 #include "common/cleanup.h"
@@ -197,7 +197,7 @@ static double sort_by_library(const struct entries *entries)
 	return cpu_seconds() - begin;
 }
 
-/* As encode_window() does it first: what of its time is sorting. */
+/* The part of encode_window()'s time that is sorting. */
 static double sort_alone(size_t n, double *ret_by_library)
 {
 	struct entries entries;

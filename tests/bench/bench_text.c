@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What texts cost: addresses written, beside the C library's way, and messages read back, beside jansson's
- * tree. Prints figures and judges none.
+ * tree. Prints figures, without a verdict.
  */
 
 #include "common/address.h"
@@ -28,13 +28,13 @@ static double cpu_seconds(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Nanoseconds per thing since a time. */
+/* Nanoseconds since a time, for each of n. */
 static double each(double since, size_t n)
 {
 	return (cpu_seconds() - since) * 1e9 / (double)n;
 }
 
-/* Different ones in turn, so that no branch is learnt by heart. */
+/* Different ones in turn, so that branches are not learnt by heart. */
 static void fill(struct endpoint *endpoints, bool ipv6)
 {
 	uint32_t random = 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The configuration file: any bytes give a configuration or an error with a line that is there. */
+/* The configuration file: any bytes give a configuration or an error in an existing line. */
 
 #include "common/config/load.h"
 #include "tests/fuzz/fuzz_support.h"

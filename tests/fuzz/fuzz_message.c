@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Messages: any text is read or refused; what jansson accepts as a value, the scanner steps over whole. */
+/* Messages: any text is read or refused; the scanner skips the whole of what jansson accepts as a value. */
 
 #include "common/message.h"
 #include "tests/fuzz/fuzz_support.h"
@@ -18,7 +18,7 @@ static void check_scan(const char *data, size_t size)
 	struct json_scan scan = {data, data + size};
 	json_t *value;
 
-	/* jansson takes a NUL for the end, even in a text with a length. */
+	/* jansson stops at a NUL, even in a text with a length. */
 	if (memchr(data, '\0', size))
 		return;
 	value = json_loadb(data, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);

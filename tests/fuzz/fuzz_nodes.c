@@ -12,7 +12,7 @@ static void check_tags(const struct node *node)
 	REQUIRE(!node->tags || !node->user);
 }
 
-/* The text of a node, put into a list again, makes the same text. */
+/* The text of a node, read again, makes the same text. */
 static void check_text(const struct node *node)
 {
 	json_t *json = json_loadb(node->json, node->json_length, JSON_REJECT_DUPLICATES, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Routes objects: what is accepted can be put in force, and what is refused is named by a bounded text. */
+/* Routes objects: what is accepted can be put into force, and a refusal has a bounded text. */
 
 #include "common/cleanup.h"
 #include "common/invalid_value.h"

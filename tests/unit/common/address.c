@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <string.h>
 
-/* What is read, and what is written of it: SPEC 7's rules one by one. */
+/* What is read, and how it is written: SPEC 7's rules one by one. */
 static const struct {
 	const char *text;
 	const char *canonical;
@@ -186,7 +186,7 @@ START_TEST(test_no_address)
 }
 END_TEST
 
-/* Every address in the packets' vectors is read and written as it stands there. */
+/* Every address in the packets' vectors is read and written unchanged. */
 START_TEST(test_vectors)
 {
 	json_t *vectors = json_load_file(VECTORS, 0, NULL), *vector;
@@ -336,7 +336,7 @@ START_TEST(test_lists)
 	}
 	ck_assert_int_eq(prefix_list_copy(&list, &copy), 0);
 	ck_assert(prefix_list_equal(&list, &copy));
-	/* Both grow independently, whatever their sizes were. */
+	/* Both grow independently. */
 	for (unsigned int i = 0; i < 100; i++) {
 		struct prefix prefix = prefix_of("1.0.0.0/8");
 

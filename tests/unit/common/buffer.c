@@ -61,7 +61,7 @@ START_TEST(test_error)
 	buffer_append_u64(&buffer, 5);
 	ck_assert_uint_eq(buffer.length, 3);
 	ck_assert_ptr_null(buffer_take(&buffer, NULL));
-	/* and the buffer is as new */
+	/* and the buffer is like a new one */
 	buffer_append_text(&buffer, "x");
 	ck_assert_int_eq(buffer_error(&buffer), 0);
 	ck_assert_uint_eq(buffer.length, 1);

@@ -74,7 +74,7 @@ START_TEST(test_write_failure)
 	_cleanup_free_ char *path = path_in("directory");
 	_cleanup_free_ char *missing = path_in("missing/file");
 
-	/* A directory can't be replaced: it stays, and so does nothing else. */
+	/* A directory cannot be replaced: it stays, and nothing else is left. */
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, path, "x", 1, 0600), -EISDIR);
 	ck_assert_int_eq(file_write_atomic(AT_FDCWD, missing, "x", 1, 0600), -ENOENT);
@@ -173,7 +173,7 @@ START_TEST(test_remove_temporary)
 	file_remove_temporary(fd, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		ck_assert_int_eq(faccessat(fd, names[i], F_OK, 0), i == 1 || i == 6 ? -1 : 0);
-	/* Not a directory, or none at all: no matter. */
+	/* Not a directory, or a bad descriptor: nothing happens. */
 	file_remove_temporary(-1, NULL);
 }
 END_TEST

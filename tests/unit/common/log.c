@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The daemon's own log: what stands on standard error. */
+/* The log: what is written to standard error. */
 
 #include "common/log.h"
 #include "common/cleanup.h"

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* As SPEC-conforming as can be, with every member. */
+/* A message with every member of SPEC. */
 static const char whole[] =
 	"{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":353457853,\"proc_seq\":7},"
 	"\"nodeId\":\"n123\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14.644Z\","

@@ -32,7 +32,7 @@ START_TEST(grows_and_shrinks)
 	ck_assert_uint_eq(part.size, 2 * page);
 	ck_assert_ptr_eq(part.data, data);
 	ck_assert_int_eq(data[0], 'x');
-	/* Nothing is mapped behind it any more. */
+	/* Nothing is mapped after it any more. */
 	ck_assert_int_eq(mincore(data + 2 * page, page, &resident), -1);
 	ck_assert_int_eq(errno, ENOMEM);
 	region_shrink(&part, 0);

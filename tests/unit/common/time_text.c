@@ -39,7 +39,7 @@ START_TEST(test_text)
 }
 END_TEST
 
-/* The C library says the same, over all days of some centuries. */
+/* The C library agrees, over all days of some centuries. */
 START_TEST(test_days)
 {
 	for (int64_t day = -100000; day < 100000; day += 17) {
@@ -126,7 +126,7 @@ START_TEST(test_clocks)
 
 	ck_assert_int_ge(time_now_boot(), boot);
 	ck_assert_int_gt(boot, 0);
-	/* The clock is the one that time() tells. */
+	/* It is the clock of time(). */
 	ck_assert_int_le(wall / NSEC_PER_SEC - time(NULL), 1);
 	ck_assert_int_ge(wall / NSEC_PER_SEC - time(NULL), -2);
 }

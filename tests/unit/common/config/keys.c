@@ -16,7 +16,7 @@ static bool is_fallback(const char *line)
 	return line[0] == '#' && line[1] >= 'a' && line[1] <= 'z';
 }
 
-/* The example with its "#key = value" lines, or its "# " lines behind the sinks' heading, made effective. */
+/* The example with its "#key = value" lines, or its "# " lines after the sinks' heading, uncommented. */
 static char *uncomment(const char *text, bool fallbacks, bool sinks)
 {
 	_cleanup_buffer_ struct buffer result = {};
@@ -40,7 +40,7 @@ static char *uncomment(const char *text, bool fallbacks, bool sinks)
 	return buffer_take(&result, NULL);
 }
 
-/* Every key is explained, and each default that stands in the example is the default. */
+/* Every key is explained, and the defaults in the example are the defaults. */
 START_TEST(the_example_has_every_key)
 {
 	_cleanup_free_ char *text = NULL, *written = NULL, *sinks = NULL;

@@ -178,7 +178,7 @@ START_TEST(refused)
 }
 END_TEST
 
-/* A device that is not configured is the none device. */
+/* A device that is not configured has the source none. */
 START_TEST(no_devices)
 {
 	struct config *config = parse_config("");
@@ -198,7 +198,7 @@ START_TEST(given_devices)
 	static const struct {
 		const char *section;
 		struct device_config device;
-		const char *reason; /* NULL: it can be */
+		const char *reason; /* NULL: valid */
 	} cases[] = {
 		{"tun", {SOURCE_AUTO, (char *)"wg0", NULL}, NULL},
 		{"tun", {SOURCE_NONE, NULL, NULL}, NULL},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Every type of value: what is read from it, and what is refused with which words. */
+/* Every type of value: what is read from it, and the text of each error. */
 
 #include "common/config/values.h"
 
@@ -100,7 +100,7 @@ START_TEST(more_values)
 }
 END_TEST
 
-/* Written empty: no value, whatever the default. */
+/* Set but empty: no value, whatever the default. */
 START_TEST(empty_values)
 {
 	struct config *config = parse_config("[netlogd]\ncontrol-group=\nmetrics-listen = \n"

@@ -56,7 +56,7 @@ START_TEST(nodes_of_a_message)
 	add_tun("100.64.0.1:6", "100.64.0.4:22");
 	ck_assert_int_eq(aggregate_add_sock(aggregate, &flows, NULL), 0);
 	encode();
-	/* The physical endpoint 192.0.2.9 is a place, not node nD. */
+	/* The physical endpoint 192.0.2.9 is an address in another network, not node nD. */
 	expect_beginning(HEAD ",\"nodeId\":\"nA\"" TIMES SRC_NODE ",\"dstNodes\":[" NODE_B "," NODE_C
 			      "],\"virtualTraffic\":[{");
 }
@@ -185,7 +185,7 @@ START_TEST(random_windows_with_nodes)
 }
 END_TEST
 
-/* Identities that leave no room: they go, the entries stay. */
+/* Identities that leave no room are left out, the entries stay. */
 START_TEST(nodes_that_are_too_large)
 {
 	json_t *tags = json_array(), *object;

@@ -89,7 +89,7 @@ START_TEST(the_default_limit)
 		connection.src.port = (uint16_t)(i * 7919);
 		connection.dst.address.bytes[2] = (uint8_t)(i >> 8);
 		connection.dst.address.bytes[3] = (uint8_t)i;
-		/* Once per processor. */
+		/* As two CPUs do. */
 		ck_assert_int_eq(flows_add(&flows, &connection, &counts), 0);
 		ck_assert_int_eq(flows_add(&flows, &connection, &counts), 0);
 	}
@@ -120,14 +120,12 @@ START_TEST(a_message_that_is_refused_ends_it)
 	ck_assert_int_eq(encode_window(aggregate, &window, &settings, &sequence, 9, messages_take, &messages),
 			 -EIO);
 	ck_assert_uint_eq(messages.n, 2);
-	/* Its number is used up: whoever reads the log sees that something is missing. */
+	/* Its number is used: a reader of the log sees that something is missing. */
 	ck_assert_uint_eq(sequence.proc_seq, 3);
 	encode();
 	read_back();
 }
 END_TEST
-
-/* --- nodes --- */
 
 int main(void)
 {

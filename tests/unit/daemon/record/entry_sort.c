@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The order of entries is that of the bytes of their keys, whatever they are. */
+/* Entries are sorted by the bytes of their keys, whatever they are. */
 
 #include "daemon/record/entry_sort.h"
 

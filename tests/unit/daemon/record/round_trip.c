@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What the encoder writes, the reader reads: any connections and counts, whatever way messages are cut. */
+/* The reader reads what the encoder writes: any connections and counts, wherever messages are cut. */
 
 #include "common/cleanup.h"
 #include "common/message.h"
@@ -110,7 +110,7 @@ static void assert_messages(const struct messages *messages, const struct encode
 	ck_assert_uint_eq(at, n);
 }
 
-/* The flows of a window, as the record gets them and as they have to come back. */
+/* The flows of a window, as they are added and as they must come back. */
 static void make_flows(uint64_t *state, const struct routing *routing, struct flows *ret_tun,
 		       struct flows *ret_sock, struct expected *expected)
 {

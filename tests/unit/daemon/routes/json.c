@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The Routes object: what is taken, and what is refused with which text. */
+/* The Routes object: what is accepted, what is refused, and with which text. */
 
 #include "daemon/routes/json.h"
 

@@ -165,7 +165,7 @@ START_TEST(a_peer_that_comes_back_stays)
 	for (int i = 0; i < 5; i++)
 		routes_end_window(routes);
 	ck_assert(is_node("100.64.0.7"));
-	/* And it lingers anew when it goes again. */
+	/* And it lingers again when it goes again. */
 	found("", "", "");
 	routes_end_window(routes);
 	ck_assert(is_node("100.64.0.7"));
@@ -250,7 +250,7 @@ START_TEST(static_mode_finds_nothing)
 }
 END_TEST
 
-/* What the kernel and a peer both give is gone when neither does. */
+/* A route that both the kernel and a peer have is gone when neither has it. */
 START_TEST(found_by_the_kernel_and_by_a_peer)
 {
 	struct route_lists kernel = test_lists("", "10.7.0.0/16", "");
@@ -310,7 +310,7 @@ START_TEST(a_half_that_comes_makes_a_default_route)
 }
 END_TEST
 
-/* --- random sequences of changes against a plain account of the last windows --- */
+/* --- random sequences of changes against a simple model of the last windows --- */
 
 #define PREFIXES 12
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The classifier against every sentence of the contract, and against a plain model with random prefixes. */
+/* Routing against every sentence of the contract, and against a simple model with random prefixes. */
 
 #include "daemon/routes/routing.h"
 
@@ -224,7 +224,7 @@ START_TEST(nothing_is_within_nothing)
 }
 END_TEST
 
-/* --- a plain model: the sentences of the contract, one after the other --- */
+/* --- a simple model: the sentences of the contract, one after the other --- */
 
 struct model {
 	struct route_lists lists;
