@@ -126,7 +126,7 @@ END_TEST
 
 START_TEST(lines_are_bounded)
 {
-	static char text[2 * CONFIG_LINE_MAX];
+	static char text[3 * CONFIG_LINE_MAX];
 	struct config_sections sections;
 	struct config_error error = {};
 
