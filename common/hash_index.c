@@ -20,14 +20,12 @@ static size_t slots_for(size_t n)
 	return n_slots;
 }
 
-int hash_index_reserve(struct hash_index *index, size_t n)
+int hash_index_grow(struct hash_index *index, size_t n)
 {
 	const struct hash_slot *old = index->slots.data;
 	struct hash_index larger = {};
 	int r;
 
-	if (index->n_slots && n <= index->n_slots / 4 * 3)
-		return 0;
 	if (n > UINT32_MAX - 1)
 		return -ENOMEM;
 	larger.n_slots = slots_for(n);

@@ -23,8 +23,15 @@ struct hash_index {
 	size_t n_slots; /* a power of two, or 0 */
 };
 
+/* What hash_index_reserve() does when there is no room. */
+int hash_index_grow(struct hash_index *index, size_t n);
+
 /* Makes room for n items in all, at most UINT32_MAX - 1. Slots may move. 0 or -ENOMEM, nothing changed. */
-int hash_index_reserve(struct hash_index *index, size_t n);
+static inline int hash_index_reserve(struct hash_index *index, size_t n)
+{
+	return index->n_slots && n <= index->n_slots / 4 * 3 ? 0 : hash_index_grow(index, n);
+}
+
 /* Empties it; the memory stays, unless it is more than `keep` items need. */
 void hash_index_clear(struct hash_index *index, size_t keep);
 void hash_index_deinit(struct hash_index *index);

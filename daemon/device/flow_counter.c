@@ -60,9 +60,10 @@ bool flow_counter_add(struct flow_counter *table, const struct connection *conne
 		      const struct counts *counts)
 {
 	uint32_t hash = hash_connection(table, connection);
-	struct hash_slot *slot;
+	size_t n_slots = table->index.n_slots;
+	struct hash_slot *slot = NULL;
 
-	if (table->index.n_slots > 0) {
+	if (n_slots > 0) {
 		slot = hash_index_find(&table->index, hash, has_connection, table, connection);
 		if (slot->item > 0) {
 			counts_add(&table->flows.items[slot->item - 1].counts, counts);
@@ -72,8 +73,8 @@ bool flow_counter_add(struct flow_counter *table, const struct connection *conne
 	if (table->flows.n >= table->max_flows || hash_index_reserve(&table->index, table->flows.n + 1) < 0 ||
 	    flows_add(&table->flows, connection, counts) < 0)
 		return false;
-	/* The slots may have moved. */
-	slot = hash_index_find(&table->index, hash, has_connection, table, connection);
+	if (table->index.n_slots != n_slots)
+		slot = hash_index_find(&table->index, hash, has_connection, table, connection);
 	hash_slot_take(slot, hash, table->flows.n - 1);
 	return true;
 }
