@@ -7,7 +7,7 @@ Apart from tests/run because results are JSON and XML, which a shell reads badly
 usage: report.py meson TALLY TESTLOG.JSON        one line per suite of a meson test run
        report.py pytest TALLY NAME JUNIT.XML     one line for one file of integration tests
        report.py vm TALLY NAME CONSOLE.TXT       one line for one virtual machine
-       report.py total TALLY                     the last line; exit status 1 when it is no success
+       report.py total TALLY                     the last line; exit status 1 unless all passed
 
 TALLY is a file to which every line's counts are appended. With CI=true in the environment a skipped test is a
 failure, unless its reason says what the running kernel lacks ("kernel: ...", "this kernel has no ..."): anything else

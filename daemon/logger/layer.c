@@ -222,7 +222,7 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	return r;
 }
 
-/* A userspace VPN has only one set of counts, whoever reads them. */
+/* A userspace VPN has only one set of counts, however many read them. */
 static bool same_counts(const struct layer *a, const struct layer *b)
 {
 	const char *ours = a->config.stats_socket, *theirs = b->config.stats_socket;

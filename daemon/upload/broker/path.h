@@ -14,7 +14,7 @@ struct sandbox_user;
 /*
  * What a path leads to: an entry (path) of a directory. Untrusted: the uploader's user can write to a
  * directory before it, so the rest of the path, which may have several parts, must be followed with that
- * user's rights. Otherwise it is a single part that is no symbolic link.
+ * user's rights. Otherwise it is a single part that is not a symbolic link.
  */
 struct broker_place {
 	int directory_fd;

@@ -14,7 +14,7 @@ START_TEST(test_device_that_is_gone)
 	log_text[0] = '\0';
 	pass(SECOND);
 	logger_end_window(logger);
-	/* What came since the window's end is taken before it is closed; then it is made anew. */
+	/* Traffic since the window's end is counted before the device is closed; then it is opened again. */
 	ck_assert_str_eq(log_text, "tun.extract sock.extract tun.extract sock.extract tun.enable");
 	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
 	ck_assert_ptr_nonnull(strstr(messages(), "device lost: tun /x"));

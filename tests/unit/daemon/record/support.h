@@ -12,7 +12,7 @@ static inline struct prefix test_prefix(const char *text)
 {
 	struct prefix prefix;
 
-	ck_assert_msg(prefix_parse(text, &prefix) == 0, "%s is no prefix", text);
+	ck_assert_msg(prefix_parse(text, &prefix) == 0, "%s is not a prefix", text);
 	return prefix;
 }
 
@@ -20,7 +20,7 @@ static inline struct address test_address(const char *text)
 {
 	struct address address;
 
-	ck_assert_msg(address_parse(text, &address) == 0, "%s is no address", text);
+	ck_assert_msg(address_parse(text, &address) == 0, "%s is not an address", text);
 	return address;
 }
 
@@ -28,7 +28,7 @@ static inline struct endpoint test_endpoint(const char *text)
 {
 	struct endpoint endpoint;
 
-	ck_assert_msg(endpoint_parse(text, &endpoint) == 0, "%s is no endpoint", text);
+	ck_assert_msg(endpoint_parse(text, &endpoint) == 0, "%s is not an endpoint", text);
 	return endpoint;
 }
 

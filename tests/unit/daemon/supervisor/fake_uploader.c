@@ -5,6 +5,7 @@
  * SIGTERM from then on.
  */
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,15 +44,17 @@ int main(int argc, char *argv[])
 	if (write(3, text, (size_t)n) != n)
 		return 102;
 	for (;;) {
-		/* The socket does not block. */
-		ssize_t got = read(3, &command, 1);
+		struct pollfd socket = {.fd = 3, .events = POLLIN};
+		ssize_t got;
+
+		if (poll(&socket, 1, -1) < 0)
+			continue;
+		got = read(3, &command, 1);
 
 		if (got == 0)
 			return 103;
-		if (got < 0) {
-			usleep(1000);
+		if (got < 0)
 			continue;
-		}
 		if (command == 'k')
 			kill(getpid(), SIGKILL);
 		if (command == 'i') {

@@ -134,7 +134,7 @@ START_TEST(test_spool)
 }
 END_TEST
 
-/* A reply whose descriptor could not be taken is no reply to the next request. */
+/* A reply whose descriptor could not be taken is not taken for the reply to the next request. */
 START_TEST(test_no_room_for_a_descriptor)
 {
 	struct rlimit limit, none;
