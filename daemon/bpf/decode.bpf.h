@@ -3,13 +3,11 @@
 
 /*
  * From a packet to its connection and to the packets and bytes it stands for, inside the kernel.
- *
- * Headers are read in place where they lie in the linear part, which they nearly always do; the rest, and
- * all that is rare (IPv4 options, IPv6 extension headers), goes through bpf_skb_load_bytes().
  */
 
 #include "daemon/bpf/flow.h"
 #include "daemon/bpf/kernel_types.h"
+#include "daemon/bpf/read.bpf.h"
 
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -20,26 +18,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-typedef struct __sk_buff packet_source;
-
-#define APART __noinline
-
-static __always_inline const void *packet_at(const struct __sk_buff *skb, __u32 offset)
-{
-	return (void *)(long)skb->data + offset;
-}
-
-static __always_inline bool packet_holds(const struct __sk_buff *skb, const void *place, __u32 size)
-{
-	return place + size <= (void *)(long)skb->data_end;
-}
-
-static __always_inline long packet_load(struct __sk_buff *skb, __u32 offset, void *to, __u32 size)
-{
-	return bpf_skb_load_bytes(skb, offset, to, size);
-}
-
-#include "daemon/bpf/decode.h"
+/* After the readers that it takes. */
+#include "daemon/bpf/headers.h"
 
 /* Bytes in front of the IP header: 0 on a tunnel, 14 on Ethernet; set before loading. */
 const volatile __u32 l2_length = 0;

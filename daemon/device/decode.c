@@ -38,7 +38,7 @@ static int packet_load(packet_source *input, uint32_t offset, void *to, uint32_t
 	return 0;
 }
 
-#include "daemon/bpf/decode.h"
+#include "daemon/bpf/headers.h"
 
 /* Bytes of headers that every packet of a large segment brings; 0 where they are not known. */
 static uint32_t repeated_headers(const struct decode_input *input, const struct packet *packet)

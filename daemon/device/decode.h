@@ -3,7 +3,7 @@
 
 /*
  * From a packet to its connection and to the packets and bytes it stands for, in user space: for the sources
- * that see packets themselves. The decoder is the counting programs' (daemon/bpf/decode.h).
+ * that see packets themselves. The decoder is the counting programs' (daemon/bpf/headers.h).
  */
 
 #include "common/connection.h"

@@ -5,7 +5,7 @@
  * From a packet to its connection: the decoder, for the counting programs and for the sources that see
  * packets in user space. Headers: RFC 791, 8200, 9293, 768, 9260.
  *
- * The including file (decode.bpf.h, daemon/device/decode.c) first defines how to read a packet:
+ * The including file first says how to read a packet (read.bpf.h; daemon/device/decode.c):
  *
  * - `packet_source`, the type to read from; its member gso_size is not 0 for a large segment;
  * - packet_at(source, offset): where the bytes lie;
