@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The window timer runs on the boot-time clock, so that neither a step of the wall clock nor a suspend moves
- * it. Windows shorter than the heartbeat's interval need a timer of their own for it.
+ * it. Windows longer than the heartbeat's interval need a timer of their own for it.
  */
 
 #include "daemon/schedule.h"

@@ -23,7 +23,8 @@ import sys
 ROOTS = ("common", "control", "daemon")
 ROW = re.compile(r"^\| `((?:%s)/[\w/]*)` \|.*\|([^|]*)\|$" % "|".join(ROOTS), re.M)
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
-STEP = re.compile(r"^\d+\. `([\w/.]+)`, `(\w+)\(\)`", re.M)
+WALK = re.compile(r"^1\. `[\w/.]+`, `\w+\(\)`.*?(?=\n\n|\Z)", re.M | re.S)
+NAME = re.compile(r"`(?:(\w+)\(\)|([\w/.]+\.[ch]))`")
 
 
 def read_table(text):
@@ -136,9 +137,14 @@ def check_table(table):
 
 
 def check_walk(text, source):
-    steps = STEP.findall(text)
-    faults = [] if steps else ["CONTRIBUTING.md follows no packet's count"]
-    for name, function in steps:
+    """Each function is defined in the file that was named last before it."""
+    walk, name, faults = WALK.search(text), None, []
+    if not walk:
+        return ["CONTRIBUTING.md follows no packet's count"]
+    for function, file in NAME.findall(walk[0]):
+        if file:
+            name = file
+            continue
         path = source / name
         # A definition: the name begins a parameter list, on a line that is not indented.
         if not path.is_file() or not re.search(rf"^\w[^;\n]*\b{function}\(", path.read_text(), re.M):

@@ -52,6 +52,11 @@ class Walk(unittest.TestCase):
     def test_no_such_file(self):
         self.assertEqual(len(self.check("1. `b.c`, `there()`: does it.\n")), 1)
 
+    def test_second_function_of_a_line(self):
+        self.assertEqual(self.check("1. `a.c`, `there()`: calls\n   `elsewhere()`.\n2. `b.c`, `more()`.\n"),
+                         ["CONTRIBUTING.md: there is no elsewhere() in a.c",
+                          "CONTRIBUTING.md: there is no more() in b.c"])
+
     def test_no_walk(self):
         self.assertEqual(len(self.check("")), 1)
 

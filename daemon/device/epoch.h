@@ -4,8 +4,7 @@
 /*
  * The switch that moves both layers to the next window at once. Every counting program reads the epoch once
  * per packet and so selects the side (0 or 1) of all its maps; flipping it is one store. epoch_flip() marks
- * the end of a window for tun and sock alike; the first to drain then waits until no program still uses the
- * old side.
+ * the same moment for tun and sock; the first to drain then waits until no program still uses the old side.
  */
 
 #include "common/cleanup.h"
@@ -23,8 +22,8 @@ DEFINE_CLEANUP(struct epoch *, epoch_free);
 int epoch_map_fd(const struct epoch *epoch);
 
 /*
- * Ends the window: the programs use the other side from now on. Called by the logger's thread, once per
- * window, before it extracts tun and sock.
+ * The programs use the other side from now on. Called by the logger's thread before each extraction of tun
+ * and sock: at a window's end, and in the middle of one when a map runs full or the routes change.
  */
 void epoch_flip(struct epoch *epoch);
 /* The side to drain: the one in use before the last flip. 0 or 1. */

@@ -9,7 +9,6 @@
 
 #include "common/cleanup.h"
 #include "common/config/keys.h"
-#include "common/json_set.h"
 #include "common/parse.h"
 #include "daemon/device/wireguard/wireguard.h"
 
@@ -409,45 +408,4 @@ char *layer_describe(const struct layer *layer)
 			     device_source_name(info.source), info.attachment ? " (" : "",
 			     info.attachment ? info.attachment : "", info.attachment ? ")" : "");
 	return r < 0 ? NULL : text;
-}
-
-json_t *layer_counts_status(const struct counts *counts)
-{
-	return json_pack("{sI sI sI sI}", "txPkts", (json_int_t)counts->tx_packets, "txBytes",
-			 (json_int_t)counts->tx_bytes, "rxPkts", (json_int_t)counts->rx_packets, "rxBytes",
-			 (json_int_t)counts->rx_bytes);
-}
-
-json_t *layer_status(const struct layer *layer)
-{
-	struct device_info info = {.source = layer->config.source};
-	json_t *status = json_object();
-
-	if (layer->device)
-		layer->device->ops->get_info(layer->device, &info);
-	json_set_text(status, "configured", device_source_name(layer->config.source));
-	json_set_text(status, "source",
-		      device_source_name(layer->device ? info.source : layer->config.source));
-	json_set_text(status, "state", layer_state_name(layer->state));
-	json_set_text(status, "interface", layer->config.interface);
-	json_set_text(status, "statsSocket", layer->config.stats_socket);
-	json_set_text(status, "attachment", info.attachment);
-	json_set_text(status, "reason", info.reason ? info.reason : layer->reason);
-	if (info.ifindex)
-		json_set_number(status, "ifindex", info.ifindex);
-	json_set_number(status, "memory", info.memory);
-	json_set_number(status, "maxFlows", layer->max_flows);
-	json_set_number(status, "lastConnections", layer->last_connections);
-	json_set_number(status, "errors", layer->errors);
-	json_set_number(status, "conservationFailures", layer->conservation_failures);
-	json_set_number(status, "deviceDropsRx", info.device_drops_rx);
-	json_set_number(status, "deviceDropsTx", info.device_drops_tx);
-	json_set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
-	if (info.warning)
-		json_object_set_new(status, "warnings", json_pack("[s]", info.warning));
-	json_object_set_new(status, "totals", layer_counts_status(&layer->totals));
-	json_object_set_new(status, "overflow", layer_counts_status(&layer->overflow));
-	json_object_set_new(status, "unknown", layer_counts_status(&layer->unknown));
-	json_object_set_new(status, "inexact", layer_counts_status(&layer->inexact));
-	return status;
 }

@@ -9,8 +9,6 @@
 
 #include "daemon/device/device.h"
 
-#include <jansson.h>
-
 enum layer_state {
 	LAYER_STATE_STOPPED,  /* no device is open */
 	LAYER_STATE_COUNTING, /* a device is open (and counts while it is enabled) */
@@ -111,7 +109,3 @@ bool layer_wants_retry(const struct layer *layer);
 const char *layer_target(const struct layer *layer);
 /* "tun wg0 by ebpf (tcx)", for a text message; owned by the caller, NULL without memory. */
 char *layer_describe(const struct layer *layer);
-/* The layer's part of Status; NULL without memory. */
-json_t *layer_status(const struct layer *layer);
-/* {"txPkts", "txBytes", "rxPkts", "rxBytes"} */
-json_t *layer_counts_status(const struct counts *counts);

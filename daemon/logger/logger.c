@@ -81,6 +81,15 @@ static void tell_step(struct logger *logger, int64_t step)
 	messages_tell(logger, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
 }
 
+static void tell_heartbeat(struct logger *logger)
+{
+	int64_t silent = clock_boot(logger->clock) - logger->last_message;
+
+	if (logger->config->heartbeat > 0 && silent >= logger->config->heartbeat)
+		messages_tell(logger, "running, nothing logged for %lld s",
+			      (long long)(silent / NSEC_PER_SEC));
+}
+
 /* Events are taken even when they are not wanted, so that they are not reported late when they are. */
 static void take_event(const char *text, void *userdata)
 {
@@ -135,16 +144,11 @@ static void check_layer(struct logger *logger, struct layer *layer)
 
 void logger_check_devices(struct logger *logger)
 {
-	int64_t silent;
-
 	if (!logger->running)
 		return;
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
-	silent = clock_boot(logger->clock) - logger->last_message;
-	if (logger->config->heartbeat > 0 && silent >= logger->config->heartbeat)
-		messages_tell(logger, "running, nothing logged for %lld s",
-			      (long long)(silent / NSEC_PER_SEC));
+	tell_heartbeat(logger);
 	logger_publish(logger);
 }
 

@@ -33,7 +33,7 @@ struct request {
 	bool is_last;
 	const bool *cancelled; /* atomic; NULL: cannot be cancelled */
 
-	/* Arguments, owned. */
+	/* Arguments; all but the configuration are owned. */
 	struct device_config tun, sock;
 	bool has_tun, has_sock;
 	struct log_id public_id;

@@ -28,7 +28,8 @@ void logger_thread_free(struct logger_thread *thread);
 
 /*
  * Of all calls below: done may be NULL. 0, or -ENOMEM or -EAGAIN, and then done is not called. Device
- * configurations and lists are copied; nodes are taken, whatever the call returns.
+ * configurations and lists are copied; nodes are taken, whatever the call returns; a struct config is
+ * borrowed.
  */
 /*
  * public_id: the log of the run's messages (zeros: the configured one). If *cancelled is set (atomically; it
