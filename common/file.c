@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* Half a second in all. */
+/* Half a second in total. */
 #define LOCK_TRIES    50
 #define LOCK_PAUSE_MS 10
 /* Of ".tmp-" and the random part. */

@@ -26,7 +26,7 @@ struct hash_index {
 /* What hash_index_reserve() does when there is no room. */
 int hash_index_grow(struct hash_index *index, size_t n);
 
-/* Makes room for n items in all, at most UINT32_MAX - 1. Slots may move. 0 or -ENOMEM, nothing changed. */
+/* Makes room for n items in total, at most UINT32_MAX - 1. Slots may move. 0 or -ENOMEM, nothing changed. */
 static inline int hash_index_reserve(struct hash_index *index, size_t n)
 {
 	return index->n_slots && n <= index->n_slots / 4 * 3 ? 0 : hash_index_grow(index, n);

@@ -147,7 +147,7 @@ void html_chart(FILE *file, const struct html_bar *bars, size_t n, int64_t from,
 	time_format(to - to % NSEC_PER_SEC, end);
 	fprintf(file,
 		"<h2>Over time</h2>\n<p><span class=\"virtual\">■</span> virtual <span class=\"subnet\">■</span> "
-		"subnet <span class=\"exit\">■</span> exit; each bar is %s, the highest %s</p>\n",
+		"subnet <span class=\"exit\">■</span> exit; each bar covers %s, the highest %s</p>\n",
 		units_duration(to / (int64_t)n - from / (int64_t)n, step), units_bytes(max, top));
 	fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"bytes over time\">\n",
 		CHART_WIDTH, CHART_HEIGHT + 20);

@@ -20,7 +20,7 @@ static const char *scaled(double value, double step, const char *const *names, s
 		i++;
 	}
 	if (i > 0)
-		decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0; /* three digits in all */
+		decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0; /* three digits in total */
 	snprintf(ret_text, UNITS_TEXT_MAX, "%.*f %s%s", decimals, value, names[i], suffix);
 	return ret_text;
 }

@@ -223,7 +223,7 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	if (daemon->stopping && time_now_boot() - daemon->stopping_since < SAME_SIGNAL)
 		return;
 	if (daemon->stopping) {
-		log_info("signal %d again: not waiting for deliveries", (int)signal_number);
+		log_info("signal %d again: stopping without waiting for deliveries", (int)signal_number);
 		event_base_loopbreak(daemon->base);
 		return;
 	}
@@ -378,7 +378,8 @@ static int make_uploader(struct daemon *daemon)
 		return paths_open_upload_socket(daemon);
 	r = uploader_process_new(daemon->base, &options, &daemon->uploader_process);
 	if (r == -ENOENT) {
-		log_error("netlogd-upload not found beside netlogd: messages stay in the spool");
+		log_error(
+			"netlogd-upload not found beside netlogd: messages stay in the spool until it is installed and netlogd restarted");
 		return 0;
 	}
 	return r;
@@ -453,7 +454,7 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
 		return -ENOMEM;
 	r = make_parts(daemon);
 	if (r < 0) {
-		log_error("netlogd cannot start: %s", strerror(-r));
+		log_error("cannot start: %s", strerror(-r));
 		return r;
 	}
 	*ret_daemon = TAKE_PTR(daemon);

@@ -22,8 +22,8 @@
 static const char usage[] =
 	"usage: netlogd [--config FILE] [--no-uploader] [--check-config] [--version] [--help]\n"
 	"\n"
-	"Counts every connection that crosses a VPN tunnel of this machine, stores the counts\n"
-	"of each window as a message on disk, and has netlogd-upload deliver them to collectors.\n"
+	"Counts every connection that crosses a VPN tunnel on this machine, stores the counts\n"
+	"of each window as a message on disk, and has netlogd-upload deliver them to the configured sinks.\n"
 	"\n"
 	"  --config FILE    configuration (default " CONFIG_DEFAULT ")\n"
 	"  --no-uploader    do not start netlogd-upload: it runs as a separate service\n"

@@ -103,8 +103,8 @@ static const struct metric device_metrics[] = {
 static const struct metric device_counts[] = {
 	{"totals", "netlogd_device", "counter", "counted by the device", 0},
 	{"overflow", "netlogd_device_overflow", "counter", "that did not fit into the window", 0},
-	{"unknown", "netlogd_device_unknown", "counter", "of unknown peers", 0},
-	{"inexact", "netlogd_device_inexact", "counter", "whose size is not exact", 0},
+	{"unknown", "netlogd_device_unknown", "counter", "from or to unknown peers", 0},
+	{"inexact", "netlogd_device_inexact", "counter", "that are not known exactly", 0},
 };
 
 static const struct metric sink_metrics[] = {
@@ -116,7 +116,8 @@ static const struct metric sink_metrics[] = {
 	{"retries", "netlogd_sink_retries_total", "counter", "Failed attempts.", 0},
 	{"lostMessages", "netlogd_sink_lost_messages_total", "counter", "Messages lost to the sink.", 0},
 	{"lostBytes", "netlogd_sink_lost_bytes_total", "counter", "Bytes of these messages.", 0},
-	{"quarantined", "netlogd_sink_quarantined_total", "counter", "Messages that the sink refused.", 0},
+	{"quarantined", "netlogd_sink_quarantined_total", "counter",
+	 "Refused messages that were put into quarantine.", 0},
 	{"sentMessages", "netlogd_sink_sent_messages_total", "counter", "Messages that the sink accepted.",
 	 0},
 	{"sentBytes", "netlogd_sink_sent_bytes_total", "counter", "Bytes of these messages.", 0},

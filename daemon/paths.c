@@ -45,7 +45,7 @@ static int lock_state_directory(struct daemon *daemon)
 	}
 	r = file_lock(daemon->lock_fd);
 	if (r == -EWOULDBLOCK)
-		log_error("another netlogd uses the state directory %s", directory);
+		log_error("another netlogd is using the state directory %s", directory);
 	else if (r < 0)
 		log_error("%s: cannot lock: %s", path, strerror(-r));
 	return r;
@@ -114,7 +114,7 @@ int paths_open_control_socket(struct daemon *daemon)
 	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
 	if (r < 0)
 		log_error("%s: %s", config->control_socket,
-			  r == -EADDRINUSE ? "another daemon listens on it"
+			  r == -EADDRINUSE ? "another daemon is listening on it"
 			  : r == -EEXIST   ? "exists and is not a socket"
 					   : strerror(-r));
 	daemon->control_bound = r >= 0;

@@ -113,9 +113,8 @@ static int begin(struct daemon *daemon, reload_done done, void *userdata, struct
 	key = config_restart_needed(daemon->config, request->config);
 	if (key)
 		return fail(request->config->file,
-			    asprintf(&reason, "%s cannot change while netlogd runs: restart it", key) < 0
-				    ? NULL
-				    : reason,
+			    asprintf(&reason, "%s changes only with a restart of netlogd", key) < 0 ? NULL
+												    : reason,
 			    ret_error);
 	r = settings_load_nodes(request->config, &nodes, ret_error);
 	if (r < 0)

@@ -35,7 +35,7 @@ static void on_window_timer(evutil_socket_t fd, short what, void *userdata)
 	if (logger_thread_window_pending(daemon->logger))
 		return; /* the window under way becomes longer instead */
 	if (logger_thread_end_window(daemon->logger, on_window_ended, daemon) < 0)
-		log_warning("out of memory: this window becomes longer");
+		log_warning("out of memory: this window will be longer");
 }
 
 static void on_heartbeat_timer(evutil_socket_t fd, short what, void *userdata)
@@ -57,7 +57,7 @@ int schedule_set_period(struct daemon *daemon)
 
 	event_del(daemon->heartbeat_timer);
 	if (heartbeat > 0 && heartbeat < period && event_add(daemon->heartbeat_timer, &interval) < 0)
-		log_warning("out of memory: heartbeats come at windows' ends only");
+		log_warning("out of memory: heartbeats come only at the end of a window");
 	return timerfd_settime(daemon->window_timer_fd, 0, &timer, NULL) < 0 ? -errno : 0;
 }
 

@@ -177,7 +177,9 @@ static void write_page(struct report *report, const char *path, FILE *file)
 	fprintf(file, "<p>%llu messages from %s to %s, spool <code>", (unsigned long long)report->n_messages,
 		report->n_messages ? first : "–", report->n_messages ? last : "–");
 	html_text(file, path);
-	fprintf(file, "</code>; written %s. Physical traffic carries the other classes again.</p>\n", now);
+	fprintf(file,
+		"</code>; written %s. Physical traffic carries the other classes: do not add it to them.</p>\n",
+		now);
 	if (report->n_bad > 0)
 		fprintf(file, "<p class=\"note\">%llu messages could not be read.</p>\n",
 			(unsigned long long)report->n_bad);

@@ -209,7 +209,7 @@ static void print_device_notes(struct ctl *ctl, const char *name, const json_t *
 		fputc('\n', ctl->out);
 	}
 	if (refused > 0)
-		fprintf(ctl->out, "  %s: the tunnel rejected %s of received data\n", name,
+		fprintf(ctl->out, "  %s: the tunnel dropped %s of received data\n", name,
 			units_bytes((uint64_t)refused, bytes));
 }
 
@@ -273,7 +273,7 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 	}
 	if (json_number(spool, "damagedFrames") > 0) {
 		start_line(ctl, "damaged");
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld frames were skipped",
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld damaged parts were skipped",
 			    json_number(spool, "damagedFrames"));
 		fputc('\n', ctl->out);
 	}

@@ -47,7 +47,7 @@ struct varlink_server_options {
 /* What the server has seen since it began, for status and metrics. */
 struct varlink_server_counters {
 	size_t clients;	   /* now */
-	uint64_t accepted; /* clients in all */
+	uint64_t accepted; /* clients in total */
 	uint64_t refused;  /* clients beyond the cap, closed at once */
 	uint64_t cut_off;  /* clients cut off for what they did, not those that went by themselves */
 	uint64_t accept_errors;

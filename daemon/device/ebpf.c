@@ -171,9 +171,10 @@ static void ebpf_get_info(struct device *device, struct device_info *ret_info)
 		info.attachment = hook_kind(ebpf->hooks[HOOK_INGRESS]);
 		info.reason = hook_reason(ebpf->hooks[HOOK_INGRESS]);
 		if (ingress)
-			info.warning = "a program runs ahead of ours on ingress and may hide packets";
+			info.warning =
+				"another program runs before netlogd's on ingress and may hide packets";
 		else if (egress)
-			info.warning = "a program runs ahead of ours on egress and may hide packets";
+			info.warning = "another program runs before netlogd's on egress and may hide packets";
 	}
 	interface_get_drops(ebpf->interface.index, &info.device_drops_rx, &info.device_drops_tx);
 	*ret_info = info;

@@ -196,7 +196,7 @@ int device_stats_new(const struct device_options *options, struct device **ret_d
 
 	return device_explain(r,
 			      r == -EINVAL   ? "no stats-socket is configured"
-			      : r == -ENODEV ? "nobody listens on the stats socket"
+			      : r == -ENODEV ? "nothing is listening on the stats socket"
 					     : "cannot connect to the stats socket",
 			      ret_reason);
 }

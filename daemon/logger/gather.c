@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Both layers are read first, right after the other, and only then worked on: the tun device, then the sock
- * device. What each device counted in all must be what its entries, ignored traffic, overflow and unknown
+ * device. The total that each device counted must be what its entries, ignored traffic, overflow and unknown
  * peers add up to; this is checked in every window. Errors of devices are counted and logged and never stop a
  * window.
  */
@@ -77,7 +77,9 @@ void gather_routes(struct logger *logger)
 	if (r >= 0)
 		r = routes_set_found(logger->routes, &lists, &allowed_ips, &tailnet);
 	if (r < 0 && r != -ENODEV)
-		log_warning("cannot read the machine's routes: %s; keeping those found before", strerror(-r));
+		log_warning(
+			"cannot read the routes or the peers' allowed IPs: %s; keeping those found before",
+			strerror(-r));
 	prefix_list_deinit(&allowed_ips);
 	prefix_list_deinit(&tailnet);
 	route_lists_deinit(&lists);

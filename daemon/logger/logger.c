@@ -214,7 +214,9 @@ static void mark_running(struct logger *logger, bool running)
 	int r = run_mark_set(logger->config->state_directory, running);
 
 	if (r < 0)
-		log_warning("%s: cannot write: %s", logger->config->state_directory, strerror(-r));
+		log_warning(
+			"%s: cannot record that this run %s: %s; the next start may misjudge the shutdown",
+			logger->config->state_directory, running ? "started" : "stopped", strerror(-r));
 }
 
 /* The devices count: begins the first window. */

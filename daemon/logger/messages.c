@@ -17,7 +17,7 @@ void messages_store(struct logger *logger, const struct buffer *message, int64_t
 	int r = spool_writer_append(logger->spool, message->data, message->length, time);
 
 	if (r < 0)
-		log_warning("cannot store a message: %s", strerror(-r));
+		log_warning("cannot store a message in the spool: %s; it is lost", strerror(-r));
 	logger->messages++;
 	logger->bytes += message->length;
 	logger->last_message = clock_boot(logger->clock);

@@ -19,13 +19,13 @@ struct spool_writer_options {
 	int64_t retain;		      /* ns that delivered messages are kept */
 	const char *upload_directory; /* where each sink's cursor is: <upload>/<sink>/ */
 	char *const *sinks;	      /* names, NULL-terminated or NULL */
-	uint64_t memory_max;	      /* bytes that wait while the disk refuses; 0: 16 MiB */
+	uint64_t memory_max;	      /* bytes that wait while writes fail; 0: 16 MiB */
 	mode_t file_mode;	      /* 0600 by hand, 0640 with a shared group */
 
 	/* For tests to change; zeros: the defaults. */
 	uint64_t segment_size;		 /* 16 MiB; never more than an eighth of what the cap leaves */
 	uint64_t sync_bytes;		 /* 4 MiB: unsynced at most */
-	int64_t retry_interval;		 /* 1 s: between tries while the disk refuses, ns */
+	int64_t retry_interval;		 /* 1 s: between tries while writes fail, ns */
 	const char *machine_id_file;	 /* /etc/machine-id */
 	const char *boot_id_file;	 /* /proc/sys/kernel/random/boot_id */
 	const struct spool_files *files; /* the system's calls */

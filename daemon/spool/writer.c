@@ -249,7 +249,7 @@ static void sync_segment(struct spool_writer *writer)
 		writer->settled += spool_queue_settle(&writer->queue);
 		writer->unsynced = 0;
 		writer->status.synced_sequence = writer->written_sequence;
-		/* A write from before the disk refused does not show that it works now. */
+		/* A write from before the failure does not show that the disk works now. */
 		if (!writer->error || writer->trying) {
 			writer->error = 0;
 			writer->failures = 0;
@@ -464,7 +464,7 @@ void spool_writer_close(struct spool_writer *writer, struct spool_loss *ret_loss
 	if (writer->has_thread) {
 		pthread_mutex_lock(&writer->lock);
 		writer->stop = true;
-		/* One last try, if the disk refuses. */
+		/* One last try, if writes fail. */
 		writer->want_retry = writer->error < 0;
 		pthread_cond_signal(&writer->work);
 		pthread_cond_broadcast(&writer->progress);

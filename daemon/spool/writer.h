@@ -22,7 +22,7 @@ struct spool_status {
 	uint64_t bytes;	   /* on disk */
 	uint64_t first_sequence, last_sequence;
 	uint64_t synced_sequence;
-	uint64_t waiting_messages, waiting_bytes; /* in memory, while the disk refuses */
+	uint64_t waiting_messages, waiting_bytes; /* in memory, while writes fail */
 	uint64_t lost_messages, lost_bytes;	  /* before the spool */
 	/* By the cap, delivered or not; readers see it as a gap. */
 	uint64_t removed_messages, removed_bytes;

@@ -175,7 +175,7 @@ static void try_to_start(struct uploader_process *process)
 	int r = start(process, &what);
 
 	if (r < 0) {
-		log_warning("cannot start the uploader: %s: %s; retrying", what, strerror(-r));
+		log_warning("cannot start the uploader: %s: %s; trying again", what, strerror(-r));
 		start_later(process);
 	}
 }

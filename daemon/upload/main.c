@@ -17,7 +17,7 @@
 static const char usage[] =
 	"usage: netlogd-upload [--config FILE] [--fd N] [--spool-fd N] [--version] [--help]\n"
 	"\n"
-	"Delivers the messages of netlogd's spool to the configured collectors.\n"
+	"Delivers the messages of netlogd's spool to the configured sinks.\n"
 	"\n"
 	"  --config FILE   configuration (default " DEFAULT_CONFIG ")\n"
 	"  --fd N          socket connected to netlogd; without it, connect to upload.sock\n"

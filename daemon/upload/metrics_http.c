@@ -346,7 +346,7 @@ static void on_accept(evutil_socket_t fd, short what, void *userdata)
 		if (metrics->n_connections >= CONNECTIONS_MAX) {
 			if (!oldest->answered) {
 				metrics->dropped++;
-				warn(metrics, "too many clients send no request");
+				warn(metrics, "too many clients that send no request");
 			}
 			connection_free(oldest);
 		}

@@ -245,7 +245,7 @@ static void check_etc(struct uploader *uploader)
 {
 	if (!can_restart(uploader) || !(landlock_unreadable_files() & ~uploader->unreadable))
 		return;
-	log_info("restarting to read the files that are in /etc now");
+	log_info("restarting: files in /etc were replaced, and the confinement allows only the old ones");
 	event_base_loopbreak(uploader->base);
 }
 
@@ -256,7 +256,7 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 	(void)fd;
 	(void)what;
 	if (!broker_is_alive(uploader->broker)) {
-		log_error("stopping: the process that opens files for the uploader has ended");
+		log_error("stopping: netlogd-files, which opens files for the uploader, has exited");
 		event_base_loopbreak(uploader->base);
 		return;
 	}
@@ -332,7 +332,8 @@ static bool must_restart(const struct uploader *uploader, const struct config *c
 	if (!landlock_needs_restart(uploader->config->config, config))
 		return false;
 	if (can_restart(uploader)) {
-		log_info("restarting to allow another port");
+		log_info(
+			"restarting: the new configuration needs a port that the confinement does not allow");
 		return true;
 	}
 	log_warning("the configuration names a port that is allowed only after a restart");

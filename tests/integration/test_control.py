@@ -377,7 +377,7 @@ def test_a_socket_path_that_is_taken(network, netlogd, daemon):
     second = netlogd(network.namespace(), {"netlogd": {"control-socket": daemon.control_socket}}).launch()
     assert second.process.wait() == 1
     second.notify.close()
-    assert f"{daemon.control_socket}: another daemon listens on it" in second.log()
+    assert f"{daemon.control_socket}: another daemon is listening on it" in second.log()
     assert daemon.status()["running"]
     path = second.directory / "file"
     path.write_text("precious")

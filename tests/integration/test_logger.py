@@ -307,7 +307,7 @@ def test_another_vpn_takes_over(daemon, vpns, directory):
         daemon.reload()
         assert other.enabled is False
         status = daemon.status()["tun"]
-        assert status["state"] == "waiting" and "nobody listens" in status["reason"]
+        assert status["state"] == "waiting" and "nothing is listening" in status["reason"]
         daemon.stop()
     assert [entry["txPkts"] for _, entry in traffic.entries(windows(daemon), ["virtualTraffic"])] == [3, 4]
 

@@ -125,7 +125,7 @@ def test_a_vpn_that_comes_back(provider, probe):
 def test_not_there_yet(probe):
     device = probe()
     assert device.made["result"] == -19
-    assert "nobody listens" in device.made["reason"]
+    assert "nothing is listening" in device.made["reason"]
 
 
 def test_enabling_one_that_hangs(provider, probe):

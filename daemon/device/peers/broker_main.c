@@ -18,7 +18,7 @@
 static const char usage[] =
 	"usage: netlogd-wg-broker [--version] [--help] < CONNECTION\n"
 	"\n"
-	"Asks a userspace WireGuard for its peers on behalf of netlogd, and leaves out the keys. systemd starts\n"
+	"Asks a userspace WireGuard for its peers on behalf of netlogd, and passes on no keys but public ones. systemd starts\n"
 	"it for each connection to " WG_BROKER_SOCKET ", which is its standard input.\n"
 	"\n"
 	"  --version       print the version and exit\n"

@@ -200,7 +200,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 static const char *describe_missing(struct wireguard *wireguard, int follow_error)
 {
 	if (wireguard->blind)
-		return "bytes only, from the tunnel's own counters: its datagrams pass no device that netlogd "
+		return "bytes only, from the tunnel's own counters: its datagrams pass through no interface that netlogd "
 		       "watches";
 	if (follow_error < 0) {
 		free(wireguard->reason);

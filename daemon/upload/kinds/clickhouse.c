@@ -93,7 +93,7 @@ static int add_settings(struct clickhouse *clickhouse)
 		r = add_setting(clickhouse, own_settings[i]);
 	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
 		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
-			log_warning("sink %s: wait_for_async_insert=0 is not sent: rows would be lost",
+			log_warning("sink %s: ignoring wait_for_async_insert=0: rows could be lost",
 				    config->name);
 		else
 			r = add_setting(clickhouse, config->settings[i]);
