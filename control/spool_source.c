@@ -4,12 +4,12 @@
 #include "control/spool_source.h"
 
 #include "common/config/load.h"
+#include "common/file.h"
 #include "common/spool/reader.h"
 #include "control/ctl.h"
 #include "control/varlink/client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 
 #define DEFAULT_SPOOL "/var/lib/netlogd/spool"
@@ -69,9 +69,9 @@ int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *
 	r = find_path(ctl, given, &path);
 	if (r != CTL_OK)
 		return r;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = open_directory(path);
 	if (fd < 0)
-		return ctl_error(ctl, "spool %s: %s (another one: --spool DIR)", path, strerror(errno));
+		return ctl_error(ctl, "spool %s: %s (use --spool DIR for another one)", path, strerror(-fd));
 	*ret_path = TAKE_PTR(path);
 	*ret_fd = fd;
 	return CTL_OK;

@@ -22,12 +22,10 @@
 int spool_damaged_open(const struct spool_store *store)
 {
 	mode_t mode = store->options->file_mode & 040 ? 0750 : 0700;
-	int fd;
 
 	if (mkdirat(store->directory_fd, SPOOL_DAMAGED_NAME, mode) < 0 && errno != EEXIST)
 		return -errno;
-	fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return fd < 0 ? -errno : fd;
+	return open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
 }
 
 /* Keeps a part for a person to look at. The spool does not need it, so failures do not matter. */
@@ -111,8 +109,7 @@ static int is_kept(const struct dirent *entry)
 /* Measures the files, then removes the oldest while their sum is larger than max. */
 static bool shrink(struct spool_store *store, uint64_t max)
 {
-	_cleanup_close_ int fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME,
-					O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd = open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
 	struct dirent **entries = NULL;
 	bool removed = false;
 	struct stat st;
@@ -137,8 +134,7 @@ static bool shrink(struct spool_store *store, uint64_t max)
 
 void spool_damaged_measure(struct spool_store *store)
 {
-	_cleanup_close_ int fd = openat(store->directory_fd, SPOOL_DAMAGED_NAME,
-					O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	_cleanup_close_ int fd = open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
 
 	if (fd >= 0)
 		file_remove_temporary(fd, NULL);

@@ -8,6 +8,7 @@
 #include "daemon/spool/writer.h"
 
 #include "common/cleanup.h"
+#include "common/file.h"
 #include "common/thread.h"
 #include "common/time_text.h"
 #include "daemon/spool/chunk.h"
@@ -577,12 +578,14 @@ int spool_writer_open_directory(struct spool_writer *writer)
 
 	pthread_mutex_lock(&writer->lock);
 	/* Before it is opened there is only the path. */
-	if (writer->opened)
+	if (!writer->opened) {
+		fd = open_directory(writer->options->directory);
+	} else {
 		fd = fcntl(writer->store.directory_fd, F_DUPFD_CLOEXEC, 0);
-	else
-		fd = open(writer->options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = fd < 0 ? -errno : fd;
+	}
 	pthread_mutex_unlock(&writer->lock);
-	return fd < 0 ? -errno : fd;
+	return fd;
 }
 
 int64_t spool_writer_last_time(const struct spool_writer *writer)

@@ -492,7 +492,7 @@ static int open_upload_directory(struct uploader *uploader, char **ret_reason)
 
 	if (!copy)
 		return -ENOMEM;
-	uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uploader->upload_fd = open_directory(path);
 	if (uploader->upload_fd >= 0) {
 		/* A log ID may be in one. */
 		file_remove_temporary(uploader->upload_fd, NULL);
@@ -500,8 +500,8 @@ static int open_upload_directory(struct uploader *uploader, char **ret_reason)
 	}
 	r = make_directories(copy);
 	if (r == 0) {
-		uploader->upload_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		r = uploader->upload_fd < 0 ? -errno : 0;
+		uploader->upload_fd = open_directory(path);
+		r = MIN(uploader->upload_fd, 0);
 	}
 	if (r < 0 && asprintf(ret_reason, "upload-directory %s: %s", path, strerror(-r)) < 0)
 		*ret_reason = NULL;

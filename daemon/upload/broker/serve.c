@@ -144,9 +144,9 @@ static int open_spool(struct server *server)
 	const char *path = server->config->spool_directory;
 
 	if (server->spool_fd < 0)
-		server->spool_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		server->spool_fd = open_directory(path);
 	if (server->spool_fd < 0)
-		return -errno;
+		return server->spool_fd;
 	return server->inotify_fd >= 0 &&
 	       inotify_add_watch(server->inotify_fd, path,
 				 IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR) >= 0;
