@@ -4,6 +4,7 @@
 
 #include "control/ctl.h"
 
+#include "common/config/error.h"
 #include "common/log_id.h"
 #include "control/table.h"
 
@@ -52,6 +53,13 @@ int ctl_usage(struct ctl *ctl, const char *format, ...)
 	fprintf(ctl->err, "Try \"netlogctl%s%s --help\".\n", ctl->command ? " " : "",
 		ctl->command ? ctl->command->name : "");
 	return CTL_USAGE;
+}
+
+int ctl_config_error(struct ctl *ctl, const struct config_error *error, const char *after)
+{
+	_cleanup_free_ char *text = config_error_text(error);
+
+	return ctl_error(ctl, "%s%s", text ? text : "out of memory", text ? after : "");
 }
 
 int ctl_print_json(struct ctl *ctl, const json_t *value)

@@ -20,6 +20,7 @@
 /* Exit statuses. */
 enum { CTL_OK = 0, CTL_FAILED = 1, CTL_USAGE = 2 };
 
+struct config_error;
 struct log_id;
 struct ctl;
 
@@ -56,6 +57,9 @@ struct ctl {
 void ctl_note(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 int ctl_error(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 int ctl_usage(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
+
+/* The same for what is wrong with a file, with its line if it has one; "after" follows the reason. */
+int ctl_config_error(struct ctl *ctl, const struct config_error *error, const char *after);
 
 /* Prints a value as one compact line. CTL_OK, or CTL_FAILED if it cannot be written. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);

@@ -23,7 +23,7 @@ static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 
 	if (ctl->config_given && !ctl->socket_given) {
 		if (config_load(ctl->config, &config, &error) < 0)
-			return ctl_error(ctl, "%s:%u: %s", error.file, error.line, error.reason);
+			return ctl_config_error(ctl, &error, "");
 		path = config->control_socket;
 	}
 	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
@@ -70,6 +70,11 @@ static int service_error(struct ctl *ctl, const char *error, const json_t *param
 static int reply_error(struct ctl *ctl, const char *error, const json_t *parameters)
 {
 	const char *value = json_text(parameters, "value"), *id = json_text(parameters, "publicId");
+	const struct config_error invalid = {
+		.file = (char *)json_text(parameters, "file"),
+		.line = (unsigned int)json_number(parameters, "line"),
+		.reason = (char *)json_text(parameters, "reason"),
+	};
 
 	if (is_error(error, INTERFACE, "AlreadyRunning"))
 		return ctl_error(ctl, "already running%s%s", *id ? ", for log ID " : "", id);
@@ -83,8 +88,7 @@ static int reply_error(struct ctl *ctl, const char *error, const json_t *paramet
 		return ctl_error(ctl, "the %s device is not available: %s", json_text(parameters, "device"),
 				 json_text(parameters, "reason"));
 	if (is_error(error, INTERFACE, "ConfigurationInvalid"))
-		return ctl_error(ctl, "%s:%lld: %s; nothing was changed", json_text(parameters, "file"),
-				 json_number(parameters, "line"), json_text(parameters, "reason"));
+		return ctl_config_error(ctl, &invalid, "; nothing was changed");
 	if (is_error(error, INTERFACE, "Failed"))
 		return ctl_error(ctl, "the daemon could not do that: %s", json_text(parameters, "reason"));
 	return service_error(ctl, error, parameters);

@@ -52,8 +52,7 @@ static int find_path(struct ctl *ctl, const char *given, char **ret_path)
 		ctl_note(ctl, "no daemon answers at %s; using the configured spool", ctl->socket);
 	r = config_load(ctl->config, &config, &error);
 	if (r < 0 && (r != -ENOENT || ctl->config_given))
-		return ctl_error(ctl, "%s:%u: %s", error.file ? error.file : ctl->config, error.line,
-				 error.reason ? error.reason : strerror(-r));
+		return ctl_config_error(ctl, &error, "");
 	path = strdup(config ? config->spool_directory : DEFAULT_SPOOL);
 	if (!path)
 		return ctl_error(ctl, "out of memory");

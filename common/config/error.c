@@ -26,7 +26,7 @@ int config_fail(struct config_error *error, unsigned int line, const char *forma
 
 char *config_error_text(const struct config_error *error)
 {
-	const char *file = error->file ? error->file : "",
+	const char *file = error->file ? error->file : "configuration",
 		   *reason = error->reason ? error->reason : "out of memory";
 	char *text;
 	int n = error->line ? asprintf(&text, "%s:%u: %s", file, error->line, reason)

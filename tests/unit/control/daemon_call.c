@@ -49,11 +49,22 @@ START_TEST(test_errors)
 }
 END_TEST
 
+/* The socket is that of a configuration that cannot be read: the file as a whole is wrong, no line of it. */
+START_TEST(test_no_configuration)
+{
+	_cleanup_run_ struct run run = run_line(NULL, "status --config /nowhere/n.conf", NULL);
+
+	ck_assert_int_eq(run.status, CTL_FAILED);
+	ck_assert_str_eq(run.err, "netlogctl: /nowhere/n.conf: cannot be read: No such file or directory\n");
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		test_no_daemon,
 		test_errors,
+		test_no_configuration,
 	};
 
 	return run_suite("daemon_call", tests, ARRAY_SIZE(tests));

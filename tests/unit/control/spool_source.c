@@ -46,9 +46,18 @@ START_TEST(test_where)
 }
 END_TEST
 
+START_TEST(test_no_configuration)
+{
+	_cleanup_run_ struct run run = run_line(NULL, "flows --config /nowhere/n.conf", NULL);
+
+	ck_assert_int_eq(run.status, CTL_FAILED);
+	ck_assert_str_eq(run.err, "netlogctl: /nowhere/n.conf: cannot be read: No such file or directory\n");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_where};
+	const TTest *const tests[] = {test_where, test_no_configuration};
 
 	return run_suite("spool_source", tests, ARRAY_SIZE(tests));
 }

@@ -78,13 +78,18 @@ START_TEST(test_reload)
 	const struct fake_answer good[] = {{"Reload", "{}"}};
 	const struct fake_answer bad[] = {{"Reload", "{'file':'/x.conf','line':7,'reason':'no such key'}",
 					   "org.netlogd.control.ConfigurationInvalid"}};
+	const struct fake_answer whole[] = {{"Reload",
+					     "{'file':'/x.conf','line':0,'reason':'cannot be read'}",
+					     "org.netlogd.control.ConfigurationInvalid"}};
 	_cleanup_run_ struct run run = run_with(good, 1, "reload", ASKED("Reload"));
 	_cleanup_run_ struct run failed = run_with(bad, 1, "reload", ASKED("Reload"));
+	_cleanup_run_ struct run failed_whole = run_with(whole, 1, "reload", ASKED("Reload"));
 
 	ck_assert_int_eq(run.status, CTL_OK);
 	ck_assert_str_eq(run.out, "configuration reloaded\n");
 	ck_assert_int_eq(failed.status, CTL_FAILED);
 	ck_assert_str_eq(failed.err, "netlogctl: /x.conf:7: no such key; nothing was changed\n");
+	ck_assert_str_eq(failed_whole.err, "netlogctl: /x.conf: cannot be read; nothing was changed\n");
 }
 END_TEST
 
