@@ -14,6 +14,7 @@
 
 #define CHART_WIDTH  960
 #define CHART_HEIGHT 220
+#define CHART_BARS   96
 
 void html_text(FILE *file, const char *text)
 {
@@ -111,7 +112,7 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 		fprintf(file, "<p class=\"note\">… and %zu more</p>\n", hidden);
 }
 
-static void write_bar(FILE *file, const struct html_bar *bar, double x, double width, uint64_t max)
+static void write_bar(FILE *file, const struct chart_bar *bar, double x, double width, uint64_t max)
 {
 	static const enum traffic_class stacked[] = {CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT};
 	double y = CHART_HEIGHT;
@@ -132,26 +133,29 @@ static void write_bar(FILE *file, const struct html_bar *bar, double x, double w
 	}
 }
 
-void html_chart(FILE *file, const struct html_bar *bars, size_t n, int64_t from, int64_t to)
+void html_chart(FILE *file, const struct chart *chart)
 {
 	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX], top[UNITS_TEXT_MAX], step[UNITS_TEXT_MAX];
-	double width = (double)CHART_WIDTH / (double)n;
+	const double width = (double)CHART_WIDTH / CHART_BARS;
+	struct chart_bar bars[CHART_BARS];
 	uint64_t max = 0;
 
-	for (size_t i = 0; i < n; i++)
+	chart_spread(chart, bars, CHART_BARS);
+	for (size_t i = 0; i < CHART_BARS; i++)
 		max = MAX(max, bars[i].bytes[CLASS_VIRTUAL] + bars[i].bytes[CLASS_SUBNET] +
 				       bars[i].bytes[CLASS_EXIT]);
 	if (max == 0)
 		return;
-	time_format(from - from % NSEC_PER_SEC, start);
-	time_format(to - to % NSEC_PER_SEC, end);
+	time_format(chart->first - chart->first % NSEC_PER_SEC, start);
+	time_format(chart->last - chart->last % NSEC_PER_SEC, end);
 	fprintf(file,
 		"<h2>Over time</h2>\n<p><span class=\"virtual\">■</span> virtual <span class=\"subnet\">■</span> "
 		"subnet <span class=\"exit\">■</span> exit; each bar covers %s, the highest %s</p>\n",
-		units_duration(to / (int64_t)n - from / (int64_t)n, step), units_bytes(max, top));
+		units_duration(chart->last / CHART_BARS - chart->first / CHART_BARS, step),
+		units_bytes(max, top));
 	fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"bytes over time\">\n",
 		CHART_WIDTH, CHART_HEIGHT + 20);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < CHART_BARS; i++)
 		write_bar(file, &bars[i], (double)i * width, width, max);
 	fprintf(file,
 		"<text x=\"0\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n</svg>\n",

@@ -3,6 +3,7 @@
 
 /* The page that `netlogctl report` writes: one file that loads nothing from elsewhere. */
 
+#include "control/chart.h"
 #include "control/flow_sum.h"
 
 #include <stdio.h>
@@ -17,9 +18,6 @@ void html_end(FILE *file);
 void html_rows(FILE *file, const char *heading, enum flow_group group, const struct flow_row *rows, size_t n,
 	       size_t limit);
 
-/* Bytes by class; the bars split the time into equal parts, oldest first. */
-struct html_bar {
-	uint64_t bytes[N_CLASSES];
-};
-/* A chart of stacked bars, without physical traffic, which carries the other classes again. */
-void html_chart(FILE *file, const struct html_bar *bars, size_t n, int64_t from, int64_t to);
+/* Stacked bars, which split the chart's time into equal parts; without physical traffic, which carries the
+ * other classes again. */
+void html_chart(FILE *file, const struct chart *chart);

@@ -15,23 +15,13 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define BARS	   96
 #define EVENTS_MAX 500
-#define POINTS_MAX 4000000
-
-/* What one message adds to the chart. */
-struct point {
-	int64_t time;
-	struct html_bar bar;
-};
 
 struct report {
 	struct ctl *ctl;
 	struct flow_filter filter;
 	struct flow_sum *sums[5]; /* by enum flow_group */
-	struct point *points;
-	size_t n_points, allocated;
-	int64_t first, last;
+	struct chart chart;
 	char *events[EVENTS_MAX]; /* the newest, as a ring */
 	uint64_t n_events;
 	uint64_t n_messages, n_bad;
@@ -51,29 +41,17 @@ static const struct {
 };
 
 /* The bytes of a window, for the chart. */
-static int add_point(struct report *report, const struct message *message)
+static int add_to_chart(struct report *report, const struct message *message)
 {
 	struct message_entries entries = message_entries(message);
-	size_t more = report->allocated ? report->allocated * 2 : 1024;
-	struct point point = {.time = message->end};
+	uint64_t bytes[N_CLASSES] = {};
 	enum traffic_class class;
 	struct flow flow;
 
 	while (message_entries_next(&entries, &class, &flow) > 0)
 		if (flow_filter_takes(&report->filter, class, &flow.connection))
-			point.bar.bytes[class] += flow.counts.tx_bytes + flow.counts.rx_bytes;
-	if (report->n_points == POINTS_MAX)
-		return 0;
-	if (report->n_points == report->allocated) {
-		struct point *points = reallocarray(report->points, more, sizeof(*points));
-
-		if (!points)
-			return -ENOMEM;
-		report->points = points;
-		report->allocated = more;
-	}
-	report->points[report->n_points++] = point;
-	return 0;
+			bytes[class] += flow.counts.tx_bytes + flow.counts.rx_bytes;
+	return chart_add(&report->chart, message->start, message->end, bytes);
 }
 
 /* A text message. */
@@ -108,10 +86,8 @@ static int take_message(struct report *report, const struct message *message)
 		if (r < 0)
 			return r;
 	}
-	report->first = report->n_messages == 0 ? message->start : MIN(report->first, message->start);
-	report->last = report->n_messages == 0 ? message->end : MAX(report->last, message->end);
 	report->n_messages++;
-	return add_point(report, message);
+	return add_to_chart(report, message);
 }
 
 static bool on_message(const struct spool_message *spooled, void *userdata)
@@ -128,22 +104,6 @@ static bool on_message(const struct spool_message *spooled, void *userdata)
 	report->n_bad += r == -EBADMSG;
 	report->no_memory = r == -ENOMEM;
 	return !report->no_memory;
-}
-
-static void write_chart(const struct report *report, FILE *file)
-{
-	/* With a broken clock, times may be further apart than 2^63 ns. */
-	double length = (double)report->last - (double)report->first + 1;
-	struct html_bar bars[BARS] = {};
-
-	for (size_t i = 0; i < report->n_points; i++) {
-		const struct point *point = &report->points[i];
-		size_t bar = (size_t)(((double)point->time - (double)report->first) / length * BARS);
-
-		for (int class = 0; class < N_CLASSES; class ++)
-			bars[MIN(bar, BARS - 1)].bytes[class] += point->bar.bytes[class];
-	}
-	html_chart(file, bars, BARS, report->first, report->last);
 }
 
 static void write_events(const struct report *report, FILE *file)
@@ -170,8 +130,8 @@ static void write_page(struct report *report, const char *path, FILE *file)
 	const struct flow_row *rows;
 	size_t n;
 
-	time_format(report->first, first);
-	time_format(report->last, last);
+	time_format(report->chart.first, first);
+	time_format(report->chart.last, last);
 	time_format(time_now_wall(), now);
 	html_begin(file, "netlogd report");
 	fprintf(file, "<p>%llu messages from %s to %s, spool <code>", (unsigned long long)report->n_messages,
@@ -184,7 +144,7 @@ static void write_page(struct report *report, const char *path, FILE *file)
 		fprintf(file, "<p class=\"note\">%llu messages could not be read.</p>\n",
 			(unsigned long long)report->n_bad);
 	if (report->n_messages > 0)
-		write_chart(report, file);
+		html_chart(file, &report->chart);
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
 		rows = flow_sum_sorted(report->sums[sections[i].group], &n);
 		html_rows(file, sections[i].heading, sections[i].group, rows, n, sections[i].limit);
@@ -226,7 +186,7 @@ static void report_deinit(struct report *report)
 		flow_sum_free(report->sums[i]);
 	for (size_t i = 0; i < EVENTS_MAX; i++)
 		free(report->events[i]);
-	free(report->points);
+	chart_deinit(&report->chart);
 }
 
 int cmd_report(struct ctl *ctl, int argc, char **argv)

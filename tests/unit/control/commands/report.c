@@ -30,8 +30,11 @@ START_TEST(test_report)
 				     "B</td><td>11</td><td>6</td></tr>");
 	assert_contains(printed.out, "<td class=\"t\">tcp 100.64.0.1:40000 &gt; server:22</td>");
 	assert_contains(printed.out, "<td class=\"t\">tcp/22</td>");
-	/* Of 96 bars for 300 s: windows that end after 5 s and 10 s, and at the end. */
+	/* Bars of 3.1 s: the first window of 5 s is spread over two of them, and so is the last one. */
+	assert_contains(printed.out, "<rect class=\"virtual\" x=\"0.00\" y=\"0.00\"");
+	assert_contains(printed.out, "<title>virtual 937 B</title>");
 	assert_contains(printed.out, "<rect class=\"virtual\" x=\"10.00\"");
+	assert_contains(printed.out, "<rect class=\"exit\" x=\"940.00\"");
 	assert_contains(printed.out, "<rect class=\"exit\" x=\"950.00\"");
 	assert_contains(printed.out, "<li>2026-11-22T20:00:12Z  netlogd: stopped</li>");
 	/* Nothing from elsewhere, nothing that runs. */

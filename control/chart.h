@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Bytes over time, for a chart. How they were spread within a window is not known: they are taken as even. So
+ * bars shorter than a window share its bytes, and whatever the bars' width, their sum is that of the windows.
+ */
+
+#include "common/cleanup.h"
+#include "common/connection.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* So many windows are kept as they are; of more, neighbours are joined to one. */
+#define CHART_WINDOWS_MAX (UINT32_C(1) << 20)
+
+struct chart_window;
+
+struct chart {
+	struct chart_window *windows;
+	size_t n, allocated;
+	int64_t first, last; /* wall clock, ns, both inclusive; once there is a window */
+};
+
+/* One of the equal parts of a chart's time. */
+struct chart_bar {
+	uint64_t bytes[N_CLASSES];
+};
+
+void chart_deinit(struct chart *chart);
+/* Adds the bytes of a window, both ends inclusive. 0 or -ENOMEM. */
+int chart_add(struct chart *chart, int64_t start, int64_t end, const uint64_t bytes[static N_CLASSES]);
+/* Splits the time from first to last into n > 0 bars, oldest first. Without windows all are empty. */
+void chart_spread(const struct chart *chart, struct chart_bar *ret_bars, size_t n);
