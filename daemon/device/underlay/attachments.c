@@ -152,16 +152,20 @@ int attachments_follow_addresses(struct attachments *attachments)
 
 /* --- devices --- */
 
+static int program_for(const struct attachments *attachments, const struct watched_device *device,
+		       enum hook_direction direction)
+{
+	return direction == HOOK_INGRESS ? attachments->options.ingress[device->ethernet]
+					 : attachments->options.egress[device->ethernet];
+}
+
 static int attach(struct attachments *attachments, struct watched_device *device)
 {
-	int programs[2] = {[HOOK_INGRESS] = attachments->options.ingress[device->ethernet],
-			   [HOOK_EGRESS] = attachments->options.egress[device->ethernet]};
-
-	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(device->hooks); i++) {
 		struct hook_options options = {
 			.ifindex = device->link.index,
 			.direction = (enum hook_direction)i,
-			.program_fd = programs[i],
+			.program_fd = program_for(attachments, device, (enum hook_direction)i),
 			.without_tcx = attachments->options.without_tcx,
 		};
 		int r = hook_attach(&options, &device->hooks[i]);
@@ -292,6 +296,39 @@ int attachments_follow(struct attachments *attachments, const struct wg_peers *p
 	drop_unwanted(attachments);
 	update_devices_map(attachments);
 	return error;
+}
+
+int attachments_take_over(struct attachments *attachments, struct attachments *from)
+{
+	const size_t places = from->n_devices * ARRAY_SIZE(from->devices->hooks);
+	size_t done = 0;
+	int r = 0;
+
+	memcpy(attachments->devices, from->devices, from->n_devices * sizeof(*from->devices));
+	attachments->n_devices = from->n_devices;
+	update_devices_map(attachments);
+	for (; done < places && r == 0; done++) {
+		const struct watched_device *device = &attachments->devices[done / 2];
+		enum hook_direction direction = (enum hook_direction)(done % 2);
+
+		r = hook_replace(device->hooks[direction], program_for(attachments, device, direction));
+		/* The interface is gone; attachments_follow() will see that. */
+		if (r == -ENOLINK)
+			r = 0;
+	}
+	if (r == 0) {
+		from->n_devices = 0;
+		return 0;
+	}
+	/* All or none. */
+	for (size_t i = 0; i < done; i++) {
+		const struct watched_device *device = &from->devices[i / 2];
+		enum hook_direction direction = (enum hook_direction)(i % 2);
+
+		hook_replace(device->hooks[direction], program_for(from, device, direction));
+	}
+	attachments->n_devices = 0;
+	return r;
 }
 
 size_t attachments_count(const struct attachments *attachments)

@@ -38,6 +38,11 @@ DEFINE_CLEANUP(struct attachments *, attachments_free);
 int attachments_follow(struct attachments *attachments, const struct wg_peers *peers, bool changed);
 /* Reads the machine's addresses again, for the programs too. 0 or -errno. */
 int attachments_follow_addresses(struct attachments *attachments);
+/*
+ * Every place of `from` runs the programs of these from now on, each packet one of the two; nothing may be
+ * attached yet. Then attachments_follow(). 0; or -errno, and both are as before.
+ */
+int attachments_take_over(struct attachments *attachments, struct attachments *from);
 /* Detaches everywhere. */
 void attachments_detach(struct attachments *attachments);
 /* Whether this is an address of the machine, by the last reading or the one before. */

@@ -41,7 +41,8 @@ struct underlay {
 	uint32_t max_endpoints;
 	uint16_t port, port_before;
 	bool enabled;
-	int follow_error; /* of the last attempt to follow peers and devices */
+	struct underlay *before; /* took over from it: until its last counts are handed over; or NULL */
+	int follow_error;	 /* of the last attempt to follow peers and devices */
 	uint64_t memory;
 	int changes_fd; /* the kernel's changes */
 	int pause_fd;	/* a timer */
@@ -99,6 +100,7 @@ void underlay_free(struct underlay *underlay)
 {
 	if (!underlay)
 		return;
+	underlay_free(underlay->before);
 	attachments_free(underlay->attachments);
 	physical__destroy(underlay->programs);
 	for (size_t i = 0; i < FLOW_SIDES; i++)
@@ -244,22 +246,27 @@ static int follow_endpoints(struct underlay *underlay, unsigned int side, const 
 	return r;
 }
 
+static int write_ports(const struct underlay *underlay)
+{
+	struct underlay_settings settings = {{htons(underlay->port), htons(underlay->port_before)}};
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(bpf_map__fd(underlay->programs->maps.settings), &zero, &settings,
+				   BPF_ANY) < 0
+		       ? -errno
+		       : 0;
+}
+
 static int follow(struct underlay *underlay, const struct wg_peers *peers, bool changed)
 {
 	unsigned int old_side = epoch_old_side(underlay->epoch);
 	int error = 0, r;
 
 	if (peers->listen_port != underlay->port || underlay->port_before) {
-		struct underlay_settings settings;
-		uint32_t zero = 0;
-
 		/* The previous port counts for one more window: datagrams on their way may still have it. */
 		underlay->port_before = underlay->port == peers->listen_port ? 0 : underlay->port;
 		underlay->port = peers->listen_port;
-		settings = (struct underlay_settings){{htons(underlay->port), htons(underlay->port_before)}};
-		if (bpf_map_update_elem(bpf_map__fd(underlay->programs->maps.settings), &zero, &settings,
-					BPF_ANY) < 0)
-			error = -errno;
+		error = write_ports(underlay);
 	}
 	r = follow_endpoints(underlay, old_side, peers, false);
 	error = error < 0 ? error : r;
@@ -286,6 +293,30 @@ int underlay_enable(struct underlay *underlay, const struct wg_peers *peers)
 		return r;
 	}
 	underlay->enabled = true;
+	return 0;
+}
+
+int underlay_take_over(struct underlay *underlay, struct underlay *from, const struct wg_peers *peers)
+{
+	int error, r;
+
+	take_changes(underlay);
+	attachments_follow_addresses(underlay->attachments);
+	underlay->port = from->port;
+	underlay->port_before = from->port_before;
+	error = follow_endpoints(underlay, 0, peers, false);
+	r = follow_endpoints(underlay, 1, peers, false);
+	error = error < 0 ? error : r;
+	r = write_ports(underlay);
+	if (r == 0)
+		r = attachments_take_over(underlay->attachments, from->attachments);
+	if (r < 0)
+		return r;
+	underlay->enabled = true;
+	from->enabled = false;
+	underlay->before = from;
+	r = attachments_follow(underlay->attachments, peers, true);
+	underlay->follow_error = error < 0 ? error : r;
 	return 0;
 }
 
@@ -458,8 +489,8 @@ static int drain_side(struct drain *drain, unsigned int side, struct counts *han
 	return r;
 }
 
-int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
-		     struct extraction *extraction)
+static int extract_own(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
+		       struct extraction *extraction)
 {
 	_cleanup_(endpoint_owners_deinit) struct endpoint_owners owners = {};
 	struct drain drain = {.underlay = underlay, .extraction = extraction};
@@ -478,9 +509,29 @@ int underlay_extract(struct underlay *underlay, const struct wg_peers *before, c
 	if (after && after->listen_port != underlay->port)
 		drain.new_port = after->listen_port;
 	r = drain_side(&drain, old_side, &underlay->handed_over[old_side]);
+	/* Nothing counts any more, and there may be no other extraction. */
+	if (r == 0 && !underlay->enabled)
+		r = drain_side(&drain, !old_side, &underlay->handed_over[!old_side]);
 	extraction->has_totals = r == 0;
 	if (underlay->enabled && r == 0)
 		follow(underlay, after ? after : before, changed);
+	return r;
+}
+
+int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
+		     struct extraction *extraction)
+{
+	struct extraction last = {};
+	int r = extract_own(underlay, before, after, extraction), r_last;
+
+	if (!underlay->before)
+		return r;
+	/* If this fails now, what remains is handed over next time. */
+	r_last = underlay_extract(underlay->before, before, after, &last);
+	extraction_merge(extraction, &last);
+	if (r_last < 0)
+		return r < 0 ? r : r_last;
+	underlay_free(TAKE_PTR(underlay->before));
 	return r;
 }
 

@@ -33,6 +33,12 @@ DEFINE_CLEANUP(struct underlay *, underlay_free);
 /* Starts counting, with these peers' endpoints, listen port and mark. 0, also when no device leads to a peer;
  * or -errno when devices do but none can be watched (then nothing is attached). */
 int underlay_enable(struct underlay *underlay, const struct wg_peers *peers);
+/*
+ * As underlay_enable(), but in the places of `from`, which is enabled and has the same tunnel: of both,
+ * exactly one counts each datagram. Takes `from`; its last counts are part of the next extraction. 0; or
+ * -errno, and both are as before.
+ */
+int underlay_take_over(struct underlay *underlay, struct underlay *from, const struct wg_peers *peers);
 /* Stops counting, and waits until the last program has finished. */
 void underlay_disable(struct underlay *underlay);
 

@@ -281,6 +281,41 @@ static void wireguard_get_events(struct device *device, void (*event)(const char
 	wg_account_events(wireguard->account, event, userdata);
 }
 
+static const struct device_ops wireguard_ops;
+
+/*
+ * The tunnel's counters go on from the last reading, so the account moves, with what depends on it. The other
+ * device keeps nothing to hand over: the underlay hands over both programs' counts.
+ */
+static int wireguard_take_over(struct device *device, struct device *from)
+{
+	struct wireguard *wireguard = (struct wireguard *)device, *other = (struct wireguard *)from;
+	struct wg_account *account = wireguard->account;
+	int r = 0;
+
+	if (from->ops != &wireguard_ops || !from->enabled || device->enabled ||
+	    wireguard->ifindex != other->ifindex || !wireguard->underlay != !other->underlay)
+		return -EINVAL;
+	if (other->underlay)
+		r = underlay_take_over(wireguard->underlay, other->underlay,
+				       wg_account_peers(other->account));
+	if (r < 0)
+		return r;
+	other->underlay = NULL;
+	wireguard->account = other->account;
+	other->account = account;
+	wireguard->underlay_rx = other->underlay_rx;
+	wireguard->tunnel_rx = other->tunnel_rx;
+	wireguard->fresh = other->fresh;
+	wireguard->blind = other->blind;
+	flows_deinit(&wireguard->pending);
+	wireguard->pending = other->pending;
+	other->pending = (struct flows){};
+	device->enabled = true;
+	from->enabled = false;
+	return 0;
+}
+
 static const struct device_ops wireguard_ops = {
 	.name = "wireguard",
 	.source = SOURCE_WIREGUARD,
@@ -290,6 +325,7 @@ static const struct device_ops wireguard_ops = {
 	.get_info = wireguard_get_info,
 	.get_allowed_ips = wireguard_get_allowed_ips,
 	.get_events = wireguard_get_events,
+	.take_over = wireguard_take_over,
 	.get_pressure_fd = wireguard_get_pressure_fd,
 };
 

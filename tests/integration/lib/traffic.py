@@ -142,6 +142,10 @@ class Flood:
                 "/usr/bin/python3", "-B", path, cpu, seconds, size, source_address, destination, first, ports, change,
                 name="flood"))
 
+    @property
+    def running(self):
+        return any(sender.running for sender in self.senders)
+
     def result(self, timeout=120.0):
         sent = 0
         for sender in self.senders:
