@@ -10,6 +10,7 @@
 #include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -30,7 +31,9 @@ struct sinks {
 	struct sinks_options options;
 	struct entry **entries;
 	size_t n;
-	size_t max; /* that the list has room for */
+	size_t max;		 /* that the list has room for */
+	struct entry **reserved; /* the next list, empty */
+	size_t n_reserved;
 };
 
 struct config_ref *config_ref(struct config_ref *config)
@@ -229,13 +232,24 @@ static void free_entries(struct sinks *sinks)
 	free(sinks->entries);
 }
 
-int sinks_configure(struct sinks *sinks, struct config_ref *config)
+int sinks_reserve(struct sinks *sinks, size_t n)
 {
-	size_t n = config->config->n_sinks, made = 0;
-	struct entry **entries = calloc(n + 1, sizeof(*entries));
+	struct entry **reserved = calloc(n + 1, sizeof(*reserved));
 
-	if (!entries)
+	if (!reserved)
 		return -ENOMEM;
+	free(sinks->reserved);
+	sinks->reserved = reserved;
+	sinks->n_reserved = n;
+	return 0;
+}
+
+void sinks_configure(struct sinks *sinks, struct config_ref *config)
+{
+	struct entry **entries = TAKE_PTR(sinks->reserved);
+	size_t n = config->config->n_sinks, made = 0;
+
+	assert(entries && n <= sinks->n_reserved);
 	for (size_t i = 0; i < n; i++) {
 		const struct sink_config *wanted = &config->config->sinks[i];
 		struct entry **running = find_running(sinks, wanted->name);
@@ -259,7 +273,6 @@ int sinks_configure(struct sinks *sinks, struct config_ref *config)
 	sinks->n = made;
 	sinks->max = n;
 	remove_unconfigured(sinks->options.upload_fd, config->config);
-	return 0;
 }
 
 void sinks_start_missing(struct sinks *sinks, struct config_ref *config)
@@ -304,5 +317,6 @@ void sinks_free(struct sinks *sinks)
 	if (!sinks)
 		return;
 	free_entries(sinks);
+	free(sinks->reserved);
 	free(sinks);
 }

@@ -47,12 +47,14 @@ struct sinks_options {
 int sinks_new(const struct sinks_options *options, struct sinks **ret_sinks);
 void sinks_free(struct sinks *sinks);
 
+/* Makes room for this many, so that sinks_configure() cannot fail. 0 or -ENOMEM, with nothing changed. */
+int sinks_reserve(struct sinks *sinks, size_t n);
 /*
- * Makes the sinks those of a configuration: unchanged ones keep running, changed ones restart from their
- * cursors, and the state of those that are gone is removed. A sink that cannot start is logged. 0 or -ENOMEM,
- * with nothing changed.
+ * Makes the sinks those of a configuration, for which room has been made: unchanged ones keep running,
+ * changed ones restart from their cursors, and the state of those that are gone is removed. A sink that
+ * cannot start is logged.
  */
-int sinks_configure(struct sinks *sinks, struct config_ref *config);
+void sinks_configure(struct sinks *sinks, struct config_ref *config);
 /* Tries again to start those of the configuration that could not start (a full disk, no descriptors). */
 void sinks_start_missing(struct sinks *sinks, struct config_ref *config);
 

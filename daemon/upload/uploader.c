@@ -352,6 +352,14 @@ static void reload(struct uploader *uploader)
 		log_error("%s; the previous configuration stays in use", reason ? reason : strerror(-r));
 		return;
 	}
+	/* All of the new configuration is used, or nothing of it. */
+	r = sinks_reserve(uploader->sinks, config->config->n_sinks);
+	if (r < 0) {
+		log_error("cannot change the sinks: %s; the previous configuration stays in use",
+			  strerror(-r));
+		config_unref(config);
+		return;
+	}
 	log_set_level(config->config->log_level);
 	r = credentials_new(config->config, uploader->upload_fd, uploader->broker, &credentials, &reason);
 	if (r < 0)
@@ -366,9 +374,7 @@ static void reload(struct uploader *uploader)
 	}
 	config_unref(uploader->config);
 	uploader->config = config;
-	r = sinks_configure(uploader->sinks, config);
-	if (r < 0)
-		log_error("cannot change the sinks: %s; the previous ones stay in use", strerror(-r));
+	sinks_configure(uploader->sinks, config);
 	set_metrics_listen(uploader);
 	link_identify(uploader->link, &uploader->credentials->public_id,
 		      &uploader->credentials->domain_public_id);
@@ -605,15 +611,15 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	options.upload_fd = uploader->upload_fd;
 	r = sinks_new(&options, &uploader->sinks);
 	if (r == 0)
+		r = sinks_reserve(uploader->sinks, uploader->config->config->n_sinks);
+	if (r == 0)
 		r = link_new(uploader->base, TAKE_FD(fd), uploader->broker, &link_ops, uploader,
 			     &uploader->link);
 	if (r < 0)
 		return r;
 	if (link_is_connected(uploader->link))
 		on_connected(uploader);
-	r = sinks_configure(uploader->sinks, uploader->config);
-	if (r < 0)
-		return r;
+	sinks_configure(uploader->sinks, uploader->config);
 	set_metrics_listen(uploader);
 	return 0;
 }

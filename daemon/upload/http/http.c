@@ -357,7 +357,7 @@ static void fail(struct http_client *client, int error)
 									   : CURLE_SSL_CERTPROBLEM,
 		.retry_after = -1,
 		.body = "",
-		.reason = client->reason,
+		.reason = client->reason ? client->reason : strerror(-error),
 	};
 
 	client->done(&answer, client->userdata);
@@ -396,6 +396,7 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	client->retry_after = -1;
 	client->has_watched = false;
 	client->error[0] = '\0';
+	free(TAKE_PTR(client->reason)); /* of an earlier request */
 	r = make_headers(client, request);
 	if (r == 0)
 		r = set_certificates(client);

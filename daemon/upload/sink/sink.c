@@ -155,8 +155,6 @@ static int open_reader(struct sink *sink)
 {
 	int r;
 
-	if (*sink->options.spool_fd < 0)
-		return -ENOENT;
 	r = spool_reader_new(*sink->options.spool_fd, &sink->reader);
 	if (r < 0)
 		return r;
@@ -208,14 +206,14 @@ static void run_gather(struct sink *sink)
 		sink_wake_at(sink, sink->read_not_before);
 		return;
 	}
-	r = sink->reader ? 0 : open_reader(sink);
-	if (r == 0)
-		r = sink_gather(sink);
-	if (r == -ENOENT) {
+	if (*sink->options.spool_fd < 0) {
 		/* There is no spool yet. */
 		sink_wake_at(sink, sink_now(sink) + SINK_RETRY);
 		return;
 	}
+	r = sink->reader ? 0 : open_reader(sink);
+	if (r == 0)
+		r = sink_gather(sink);
 	if (r < 0 && r != -EAGAIN && r != -EBADMSG) {
 		spool_failed(sink, r);
 		return;

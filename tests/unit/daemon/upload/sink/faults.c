@@ -79,6 +79,26 @@ START_TEST(test_each_call_in_its_turn)
 }
 END_TEST
 
+/* A spool that is gone is a fault; only one that was never opened is waited for in silence. */
+START_TEST(test_spool_that_is_gone)
+{
+	struct sink_status status;
+
+	setup_scenario();
+	ck_assert_int_eq(make_sink(), 0);
+	fault.kind = FAULT_OPEN;
+	fault.error = ENOENT;
+	fault.lasting = true;
+	fault.at = 1;
+	run_for(2 * SECOND);
+	ck_assert(fault.hit);
+	sink_get_status(scenario.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
+	ck_assert_str_eq(status.last_error, "spool: No such file or directory");
+	teardown_scenario();
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = make_case("faults");
@@ -86,6 +106,7 @@ int main(void)
 	/* The same warnings come thousands of times. */
 	log_set_level(LOG_LEVEL_ERROR);
 	tcase_set_timeout(tcase, 240);
+	tcase_add_test(tcase, test_spool_that_is_gone);
 	tcase_add_loop_test(tcase, test_each_call_in_its_turn, 0, ARRAY_SIZE(cases));
 	return run_case(tcase);
 }
