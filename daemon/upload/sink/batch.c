@@ -192,6 +192,11 @@ static bool is_beyond_limits(struct sink *sink)
 		return true;
 	if (sink->limit > 0 && sink->batch.bounds.messages >= sink->limit)
 		return true;
+	/* The parts of a halved batch are as many messages, so that none is left over. */
+	if (sink->fit.bytes > 0 &&
+	    (sink->n_splits > 0 ? sink->batch.bounds.messages >= sink->fit.messages
+				: sink->batch.bounds.bytes + message->length > sink->fit.bytes))
+		return true;
 	/* A loss is always reported at the beginning of a batch; a batch is of one spool. */
 	if (sink->gap.messages > 0 || sink->new_spool)
 		return true;

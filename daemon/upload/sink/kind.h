@@ -34,6 +34,7 @@ enum verdict {
 struct answer {
 	enum verdict verdict;
 	int64_t retry_after;	    /* ns that the server asks to wait; -1: did not say */
+	bool too_large;		    /* with VERDICT_RETRY: a smaller batch may go through */
 	char text[ANSWER_TEXT_MAX]; /* for people: "HTTP 503 Service Unavailable: too busy"; no secrets */
 };
 

@@ -17,6 +17,10 @@
 #define SINK_SPLITS_MAX 40
 /* After so many refused in a row, none accepted, the messages are not to blame. */
 #define SINK_REFUSED_MAX 10
+/* After so many answers that a batch may be too large, it is halved. */
+#define SINK_TOO_LARGE_MAX 3
+/* How long batches stay as small as the one that went through. */
+#define SINK_FIT_KEPT (INT64_C(600) * NSEC_PER_SEC)
 /* Time between tries to read a spool that cannot be read, or to write a quarantine that cannot be written. */
 #define SINK_RETRY (INT64_C(1) * NSEC_PER_SEC)
 
@@ -102,6 +106,19 @@ struct sink {
 	uint64_t splits[SINK_SPLITS_MAX];
 	size_t n_splits;
 	uint64_t limit; /* messages in the next batch, at most; 0 none */
+
+	/*
+	 * The size of batches that a server can take, found by halving: a matter of its memory, or of the
+	 * patience of a gateway before it. Kept for a while; then it grows again, up to what was too large.
+	 */
+	struct {
+		uint64_t bytes;	    /* of the messages in a batch, at most; 0: no limit */
+		uint64_t messages;  /* in the parts of the batch that was halved, at most */
+		uint64_t too_large; /* the largest that failed */
+		int64_t kept_until; /* boot time */
+	} fit;
+	struct cursor_batch large; /* the last batch that may be too large */
+	unsigned int n_large;	   /* times that an answer said so */
 
 	struct refused_message refused[SINK_REFUSED_MAX]; /* set aside, none accepted since */
 	size_t n_refused;

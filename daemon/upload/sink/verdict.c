@@ -12,7 +12,19 @@
 #include "daemon/upload/sink/account.h"
 #include "daemon/upload/sink/batch.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+
+/* A batch went through: after a while the next ones may be larger again. */
+static void grow(struct sink *sink)
+{
+	if (sink->fit.bytes == 0 || sink_now(sink) < sink->fit.kept_until)
+		return;
+	sink->fit.bytes *= 2;
+	sink->fit.messages *= 2;
+	if (sink->fit.bytes >= sink->fit.too_large)
+		sink->fit.bytes = 0;
+}
 
 static enum sink_phase deliver(struct sink *sink)
 {
@@ -21,6 +33,7 @@ static enum sink_phase deliver(struct sink *sink)
 
 	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
+	grow(sink);
 	sink->health = SINK_STATE_OK;
 	sink->last_error[0] = '\0';
 	sink->probing = false;
@@ -90,6 +103,24 @@ static void begin_probing(struct sink *sink)
 	sink->health = SINK_STATE_MISCONFIGURED;
 }
 
+/* The batch's first half next; the rest follows within the same end. */
+static enum sink_phase halve(struct sink *sink)
+{
+	const struct sink_batch batch = sink->batch;
+	uint64_t last = batch.bounds.last;
+
+	kill_point("upload-refused");
+	if (sink->n_splits == 0 || sink->splits[sink->n_splits - 1] != last) {
+		if (sink->n_splits == SINK_SPLITS_MAX)
+			sink->n_splits--;
+		sink->splits[sink->n_splits++] = last;
+	}
+	sink_restart_at(sink, &batch.start);
+	sink_next_batch(sink);
+	sink->limit = batch.bounds.messages / 2;
+	return PHASE_GATHER;
+}
+
 static enum sink_phase refuse(struct sink *sink)
 {
 	const struct sink_batch batch = sink->batch;
@@ -98,19 +129,8 @@ static enum sink_phase refuse(struct sink *sink)
 	backoff_reset(&sink->backoff);
 	if (sink->probing)
 		return wait_misconfigured(sink);
-	if (batch.bounds.messages > 1) {
-		/* Its first half next; the rest follows within the same end. */
-		kill_point("upload-refused");
-		if (sink->n_splits == 0 || sink->splits[sink->n_splits - 1] != last) {
-			if (sink->n_splits == SINK_SPLITS_MAX)
-				sink->n_splits--;
-			sink->splits[sink->n_splits++] = last;
-		}
-		sink_restart_at(sink, &batch.start);
-		sink_next_batch(sink);
-		sink->limit = batch.bounds.messages / 2;
-		return PHASE_GATHER;
-	}
+	if (batch.bounds.messages > 1)
+		return halve(sink);
 	sink->refused[sink->n_refused++] = (struct refused_message){
 		.sequence = last,
 		.bytes = batch.bounds.bytes,
@@ -131,6 +151,38 @@ static enum sink_phase refuse(struct sink *sink)
 	return PHASE_GATHER;
 }
 
+/* Counts an answer that the batch may be too large: whether it is time to halve it. */
+static bool is_too_large(struct sink *sink)
+{
+	const struct batch_bounds *bounds = &sink->batch.bounds;
+
+	if (sink->large.first != bounds->first || sink->large.last != bounds->last)
+		sink->n_large = 0;
+	sink->large.first = bounds->first;
+	sink->large.last = bounds->last;
+	sink->n_large++;
+	return sink->n_large >= SINK_TOO_LARGE_MAX && bounds->messages > 1;
+}
+
+/* Nothing is refused: only the size of batches changes, for this one and for those that follow. */
+static enum sink_phase send_less(struct sink *sink, int64_t retry_after)
+{
+	const struct batch_bounds *bounds = &sink->batch.bounds;
+
+	log_warning("sink %s: %s, %u times for the same %" PRIu64 " messages: sending half as many",
+		    sink->context.config->name, sink->last_error, sink->n_large, bounds->messages);
+	if (sink->fit.bytes == 0)
+		sink->fit.too_large = bounds->bytes;
+	sink->fit.bytes = MAX(bounds->bytes / 2, UINT64_C(1));
+	sink->fit.messages = (bounds->messages + 1) / 2;
+	sink->fit.kept_until = sink_now(sink) + SINK_FIT_KEPT;
+	sink->health = SINK_STATE_RETRYING;
+	backoff_reset(&sink->backoff);
+	if (retry_after >= 0)
+		sink->send_not_before = sink_now(sink) + MIN(retry_after, BACKOFF_RETRY_AFTER);
+	return halve(sink);
+}
+
 enum sink_phase sink_apply_verdict(struct sink *sink, const struct answer *answer)
 {
 	int64_t delay;
@@ -144,6 +196,8 @@ enum sink_phase sink_apply_verdict(struct sink *sink, const struct answer *answe
 		return refuse(sink);
 	if (answer->verdict == VERDICT_MISCONFIGURED)
 		return wait_misconfigured(sink);
+	if (answer->too_large && is_too_large(sink))
+		return send_less(sink, answer->retry_after);
 	delay = backoff_fail(&sink->backoff, sink->context.clock);
 	if (answer->retry_after >= 0)
 		delay = MAX(MIN(answer->retry_after, BACKOFF_RETRY_AFTER), BACKOFF_LEAST);

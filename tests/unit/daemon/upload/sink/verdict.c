@@ -145,6 +145,136 @@ START_TEST(test_refused_ones_are_found_by_halves)
 }
 END_TEST
 
+static uint64_t takes_at_most;
+
+/* A server without the memory for more, or behind a gateway that gives up. */
+static struct answer take_little(const struct batch_bounds *bounds, size_t attempt)
+{
+	struct answer answer = say(bounds->messages > takes_at_most ? VERDICT_RETRY : VERDICT_DELIVERED, -1);
+
+	(void)attempt;
+	answer.too_large = answer.verdict == VERDICT_RETRY;
+	return answer;
+}
+
+/* The cursor on disk holds the bounds of each batch before it is sent. */
+static struct answer take_little_and_check(const struct batch_bounds *bounds, size_t attempt)
+{
+	struct cursor_state state;
+
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &state), 0);
+	ck_assert_uint_eq(state.batch.first, bounds->first);
+	ck_assert_uint_eq(state.batch.last, bounds->last);
+	return take_little(bounds, attempt);
+}
+
+START_TEST(test_batch_that_never_fits_is_halved)
+{
+	static const uint64_t sizes[] = {96, 96, 96, 48, 48, 48, 24, 24, 24, 24};
+	struct sink_status status;
+
+	fill(96);
+	takes_at_most = 25;
+	world.server = take_little_and_check;
+	make_sink();
+	run_until(boot_now + 60 * SECOND);
+	ck_assert_uint_eq(world.n_tries, ARRAY_SIZE(sizes));
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+		ck_assert_uint_eq(world.tries[i].messages, sizes[i]);
+	/* Three tries as after any failure, then the half at once. */
+	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, SECOND);
+	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 2 * SECOND);
+	ck_assert_int_eq(world.tries[3].at, world.tries[2].at);
+	ck_assert_int_eq(world.tries[9].at, world.tries[6].at);
+	sink_get_status(world.sink, &status);
+	ck_assert_uint_eq(status.sent_messages, 96);
+	ck_assert_uint_eq(status.quarantined, 0);
+	ck_assert_uint_eq(status.retries, 4);
+	ck_assert_str_eq(status.last_error, "");
+}
+END_TEST
+
+/* The size that went through is kept for ten minutes; then it grows, up to what was too large. */
+START_TEST(test_fitting_size_is_kept_for_a_while)
+{
+	size_t before;
+
+	fill(96);
+	takes_at_most = 25;
+	world.server = take_little;
+	make_sink();
+	run_until(boot_now + 60 * SECOND);
+	before = world.n_tries;
+	fill(96);
+	sink_wake(world.sink);
+	run_until(boot_now + 300 * SECOND);
+	ck_assert_uint_ge(world.n_tries, before + 4);
+	for (size_t i = before; i < world.n_tries; i++)
+		ck_assert_uint_le(world.tries[i].messages, 24);
+	run_until(boot_now + 300 * SECOND);
+	/* As small as before first, then twice that: which still fails. */
+	before = world.n_tries;
+	fill(96);
+	sink_wake(world.sink);
+	run_until(boot_now + 300 * SECOND);
+	ck_assert_uint_le(world.tries[before].messages, 24);
+	for (size_t i = 1; i <= 3; i++)
+		ck_assert_uint_gt(world.tries[before + i].messages, 25);
+	ck_assert_uint_le(world.tries[before + 4].messages, 25);
+	/* Later the server takes everything. */
+	takes_at_most = 1000;
+	run_until(boot_now + 600 * SECOND);
+	for (int i = 0; i < 3; i++) {
+		fill(80);
+		sink_wake(world.sink);
+		run_until(boot_now + 60 * SECOND);
+	}
+	before = world.n_tries;
+	fill(90);
+	sink_wake(world.sink);
+	run_until(boot_now + 60 * SECOND);
+	check_try(before, 96 * 3 + 240 + 1, 96 * 3 + 240 + 90);
+}
+END_TEST
+
+/* A killed uploader sends the same half again, and only it is known to be one. */
+START_TEST(test_half_keeps_its_bounds)
+{
+	fill(96);
+	takes_at_most = 0;
+	world.server = take_little;
+	make_sink();
+	run_until(boot_now + 3 * SECOND);
+	check_try(3, 1, 48);
+	sink_free(world.sink);
+	takes_at_most = 1000;
+	make_sink();
+	run_until(boot_now + SECOND);
+	check_try(5, 49, 96);
+	ck_assert_uint_eq(world.tries[4].first, 1);
+	ck_assert_uint_eq(world.tries[4].last, 48);
+}
+END_TEST
+
+/* A message alone cannot be made smaller: it waits like any, and is never refused for that. */
+START_TEST(test_message_alone_is_not_halved)
+{
+	struct sink_status status;
+
+	fill(1);
+	takes_at_most = 0;
+	world.server = take_little;
+	make_sink();
+	run_until(boot_now + 3600 * SECOND);
+	for (size_t i = 7; i < world.n_tries; i++)
+		ck_assert_int_eq(world.tries[i].at - world.tries[i - 1].at, 60 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
+	ck_assert_uint_eq(status.quarantined, 0);
+	ck_assert_uint_eq(status.backlog_messages, 1);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = make_case("verdict");
@@ -156,5 +286,9 @@ int main(void)
 	tcase_add_test(tcase, test_all_refused_for_an_hour);
 	tcase_add_test(tcase, test_misconfigured_each_minute);
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
+	tcase_add_test(tcase, test_batch_that_never_fits_is_halved);
+	tcase_add_test(tcase, test_fitting_size_is_kept_for_a_while);
+	tcase_add_test(tcase, test_half_keeps_its_bounds);
+	tcase_add_test(tcase, test_message_alone_is_not_halved);
 	return run_case(tcase);
 }
