@@ -40,6 +40,12 @@ int endpoint_compare(const struct endpoint *a, const struct endpoint *b)
 	return order ? order : (int)a->port - (int)b->port;
 }
 
+bool address_is_link_local(const struct address *address)
+{
+	return address->family == ADDRESS_IPV6 && address->bytes[0] == 0xfe &&
+	       (address->bytes[1] & 0xc0) == 0x80;
+}
+
 unsigned int address_bits(const struct address *address)
 {
 	switch (address->family) {

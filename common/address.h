@@ -46,6 +46,9 @@ int address_compare(const struct address *a, const struct address *b);
 /* By address, then port as a number. */
 int endpoint_compare(const struct endpoint *a, const struct endpoint *b);
 
+/* fe80::/10 (RFC 4291, 2.5.6). */
+bool address_is_link_local(const struct address *address);
+
 /* 32 or 128; 0 without an address. */
 unsigned int address_bits(const struct address *address);
 

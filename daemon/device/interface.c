@@ -11,8 +11,8 @@
 
 #define ETHERNET_HEADER 14
 
-/* Newer than some headers. */
-enum { LINK_RAWIP = 519, LINK_NONE = 0xfffe };
+/* Newer than some headers (include/uapi/linux/if_arp.h). */
+enum { LINK_RAWIP = 519, LINK_IP6GRE = 823, LINK_NONE = 0xfffe };
 
 static int get_link(const char *name, unsigned int index, struct rtnl_link *ret_link)
 {
@@ -34,6 +34,17 @@ int interface_find(const char *name, struct interface *ret_interface)
 	case LINK_NONE:
 	case LINK_RAWIP:
 	case ARPHRD_PPP:
+	case ARPHRD_SLIP:
+	case ARPHRD_CSLIP:
+	case ARPHRD_SLIP6:
+	case ARPHRD_CSLIP6:
+	/* Tunnels of IP in IP, of their own kinds: the kernel hands on their packets from the IP header on.
+	 */
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case LINK_IP6GRE:
 		l2_length = 0;
 		break;
 	case ARPHRD_ETHER:

@@ -12,22 +12,25 @@
 #include <netinet/in.h>
 #include <string.h>
 
-static int read_endpoint(const struct nlattr *attr, struct endpoint *ret_endpoint)
+static int read_endpoint(const struct nlattr *attr, struct wg_peer *peer)
 {
+	struct endpoint endpoint;
+	unsigned int link = 0;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 
 	if (netlink_attribute_get(attr, &in, sizeof(in)) == 0 && in.sin_family == AF_INET) {
-		ret_endpoint->address = address_ipv4((const uint8_t *)&in.sin_addr);
-		ret_endpoint->port = ntohs(in.sin_port);
-		return 0;
+		endpoint.address = address_ipv4((const uint8_t *)&in.sin_addr);
+		endpoint.port = ntohs(in.sin_port);
+	} else if (netlink_attribute_get(attr, &in6, sizeof(in6)) == 0 && in6.sin6_family == AF_INET6) {
+		endpoint.address = address_ipv6(in6.sin6_addr.s6_addr);
+		endpoint.port = ntohs(in6.sin6_port);
+		link = in6.sin6_scope_id;
+	} else {
+		return -EBADMSG;
 	}
-	if (netlink_attribute_get(attr, &in6, sizeof(in6)) == 0 && in6.sin6_family == AF_INET6) {
-		ret_endpoint->address = address_ipv6(in6.sin6_addr.s6_addr);
-		ret_endpoint->port = ntohs(in6.sin6_port);
-		return 0;
-	}
-	return -EBADMSG;
+	wg_peer_set_endpoint(peer, &endpoint, link);
+	return 0;
 }
 
 static int read_handshake(const struct nlattr *attr, int64_t *ret_time)
@@ -126,7 +129,7 @@ static int read_peer(const struct nlattr *outer, struct wg_peers *peers)
 	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
 		switch (mnl_attr_get_type(attr)) {
 		case WGPEER_A_ENDPOINT:
-			r = read_endpoint(attr, &peer->endpoint);
+			r = read_endpoint(attr, peer);
 			break;
 		case WGPEER_A_RX_BYTES:
 			r = netlink_attribute_get(attr, &peer->rx_bytes, sizeof(peer->rx_bytes));

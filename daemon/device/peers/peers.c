@@ -47,6 +47,18 @@ int wg_peers_add_allowed_ip(struct wg_peers *peers, struct wg_peer *peer, const 
 	return prefix_list_add(&peer->allowed_ips, prefix);
 }
 
+void wg_peer_set_endpoint(struct wg_peer *peer, const struct endpoint *endpoint, unsigned int link)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	peer->endpoint = *endpoint;
+	peer->link = address_is_link_local(&endpoint->address) ? link : 0;
+	peer->zone[0] = '\0';
+	if (endpoint->address.family == ADDRESS_IPV6 &&
+	    memcmp(endpoint->address.bytes, mapped, sizeof(mapped)) == 0)
+		peer->endpoint.address = address_ipv4(endpoint->address.bytes + sizeof(mapped));
+}
+
 static int compare_keys(const void *a, const void *b)
 {
 	return memcmp(((const struct wg_peer *)a)->public_key, ((const struct wg_peer *)b)->public_key,

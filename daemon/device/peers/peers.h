@@ -9,6 +9,7 @@
 #include "common/address.h"
 #include "common/cleanup.h"
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,10 @@
 struct wg_peer {
 	uint8_t public_key[WG_PEERS_KEY_SIZE];
 	struct endpoint endpoint; /* none: not known yet */
-	uint64_t rx_bytes;	  /* UDP payload, with handshakes and keepalives */
+	/* Of a link-local endpoint: the index of the interface behind which it is; 0: not known. */
+	unsigned int link;
+	char zone[IFNAMSIZ]; /* its name, until a reader has looked up the index */
+	uint64_t rx_bytes;   /* UDP payload, with handshakes and keepalives */
 	uint64_t tx_bytes;
 	int64_t last_handshake; /* wall clock, ns; 0: never */
 	struct prefix_list allowed_ips;
@@ -40,6 +44,12 @@ struct wg_peers {
 
 void wg_peers_deinit(struct wg_peers *peers);
 #define _cleanup_wg_peers_ _cleanup_(wg_peers_deinit)
+
+/*
+ * Takes over the endpoint. An IPv4-mapped address is written as IPv4, since that is what its datagrams are; a
+ * link-local one may be on the link of this index (0: not known).
+ */
+void wg_peer_set_endpoint(struct wg_peer *peer, const struct endpoint *endpoint, unsigned int link);
 
 /* Appends an empty peer. NULL on failure, with -ENOMEM or -E2BIG in *ret_error. */
 struct wg_peer *wg_peers_add(struct wg_peers *peers, int *ret_error);

@@ -34,6 +34,7 @@ struct wg_reader {
 	int broker_fd;	   /* stays connected between readings */
 	bool brokered;	   /* the last reading came from the broker */
 	char *source;
+	struct rtnl *rtnl; /* for the names of links; made when it is needed */
 	struct netlink *netlink;
 	uint16_t family;
 };
@@ -43,6 +44,7 @@ void wg_reader_free(struct wg_reader *reader)
 	if (!reader)
 		return;
 	netlink_free(reader->netlink);
+	rtnl_free(reader->rtnl);
 	safe_close(reader->broker_fd);
 	free(reader->socket_path);
 	free(reader->broker_path);
@@ -187,6 +189,34 @@ static int read_kernel(struct wg_reader *reader, struct wg_peers *peers)
 
 /* --- both --- */
 
+/* From the names of links to their indexes. An unknown name is none of this network namespace. */
+static int look_up_zones(struct wg_reader *reader, struct wg_peers *peers)
+{
+	const struct wg_peer *last = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < peers->n && r == 0; ++i) {
+		struct wg_peer *peer = &peers->items[i];
+		struct rtnl_link link = {};
+
+		if (!peer->zone[0])
+			continue;
+		if (last && strcmp(last->zone, peer->zone) == 0) {
+			peer->link = last->link;
+			continue;
+		}
+		if (!reader->rtnl)
+			r = rtnl_new(&reader->rtnl);
+		if (r == 0)
+			r = rtnl_get_link(reader->rtnl, peer->zone, 0, &link);
+		if (r == -ENODEV)
+			r = 0;
+		peer->link = link.index;
+		last = peer;
+	}
+	return r;
+}
+
 int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
 {
 	_cleanup_wg_peers_ struct wg_peers peers = {};
@@ -200,6 +230,9 @@ int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
 		if (!peers.interrupted)
 			break;
 	}
+	r = look_up_zones(reader, &peers);
+	if (r < 0)
+		return r;
 	wg_peers_sort(&peers);
 	*ret_peers = peers;
 	peers = (struct wg_peers){};

@@ -27,16 +27,32 @@ static int parse_number(const char *text, uint64_t max, uint64_t *ret_value)
 	return 0;
 }
 
-/* As endpoint_parse(), but a link-local address may name its interface: "[fe80::1%eth0]:51820". */
-static int parse_endpoint(char *text, struct endpoint *ret_endpoint)
+/* As endpoint_parse(), but a link-local address may name its interface, or give its index:
+ * "[fe80::1%eth0]:51820". */
+static int read_endpoint(struct wg_peer *peer, char *text)
 {
-	char *zone = strchr(text, '%'), *end = zone ? strchr(zone, ']') : NULL;
+	char *zone = strchr(text, '%'), *end = zone ? strchr(zone, ']') : NULL, name[IFNAMSIZ] = "";
+	struct endpoint endpoint;
+	uint64_t index = 0;
 
 	if (zone && !end)
 		return -EBADMSG;
-	if (zone)
+	if (zone) {
+		size_t n = (size_t)(end - zone) - 1;
+
+		/* A longer one is no interface of this system: then the link is not known. */
+		if (n < sizeof(name))
+			memcpy(name, zone + 1, n);
 		memmove(zone, end, strlen(end) + 1);
-	return endpoint_parse(text, ret_endpoint) < 0 ? -EBADMSG : 0;
+	}
+	if (endpoint_parse(text, &endpoint) < 0)
+		return -EBADMSG;
+	if (parse_u64(name, &index) < 0 || index > INT32_MAX)
+		index = 0;
+	wg_peer_set_endpoint(peer, &endpoint, (unsigned int)index);
+	if (index == 0 && address_is_link_local(&endpoint.address))
+		memcpy(peer->zone, name, sizeof(name));
+	return 0;
 }
 
 /* Unknown keys are skipped: the protocol may grow. */
@@ -47,7 +63,7 @@ static int read_peer_line(struct wg_peers *peers, struct wg_peer *peer, const ch
 	int r = 0;
 
 	if (strcmp(key, "endpoint") == 0)
-		return parse_endpoint(value, &peer->endpoint);
+		return read_endpoint(peer, value);
 	if (strcmp(key, "rx_bytes") == 0)
 		return parse_number(value, UINT64_MAX, &peer->rx_bytes);
 	if (strcmp(key, "tx_bytes") == 0)

@@ -97,12 +97,6 @@ static int look_up_routes(struct route_lookup *lookup, struct rtnl *rtnl, const 
 	return 0;
 }
 
-static bool is_link_local(const struct address *address)
-{
-	return address->family == ADDRESS_IPV6 && address->bytes[0] == 0xfe &&
-	       (address->bytes[1] & 0xc0) == 0x80;
-}
-
 /* Whether a datagram with this source address can leave by the address's device to one of the endpoints. A
  * link-local endpoint does not say on which link it is, so all of those are tried. */
 static bool leads_to_an_endpoint(const struct route_lookup *lookup, struct rtnl *rtnl,
@@ -116,7 +110,7 @@ static bool leads_to_an_endpoint(const struct route_lookup *lookup, struct rtnl 
 		unsigned int device;
 
 		if (endpoint->address.family != address->local.family ||
-		    (i % step && !is_link_local(&endpoint->address)))
+		    (i % step && !address_is_link_local(&endpoint->address)))
 			continue;
 		datagram.source = address->local;
 		datagram.device = address->index;

@@ -10,6 +10,7 @@
 #include <linux/genetlink.h>
 #include <linux/wireguard.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void build_device(struct built *built)
@@ -98,6 +99,39 @@ START_TEST(peer_in_two_messages)
 }
 END_TEST
 
+/* "endpoint link" of a peer at this IPv6 address. */
+static const char *endpoint_at(const char *address, uint32_t scope)
+{
+	struct sockaddr_in6 in6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(51820), .sin6_scope_id = scope};
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	static char text[128];
+	struct nlattr *list, *peer;
+	char endpoint[ENDPOINT_TEXT_MAX];
+	struct built built;
+
+	inet_pton(AF_INET6, address, &in6.sin6_addr);
+	build_device(&built);
+	list = mnl_attr_nest_start(built.message, WGDEVICE_A_PEERS);
+	peer = build_peer(&built, 1);
+	mnl_attr_put(built.message, WGPEER_A_ENDPOINT, sizeof(in6), &in6);
+	mnl_attr_nest_end(built.message, peer);
+	mnl_attr_nest_end(built.message, list);
+	ck_assert_int_eq(wg_netlink_read(built.message, &peers), 0);
+	endpoint_format(&peers.items[0].endpoint, endpoint);
+	snprintf(text, sizeof(text), "%s %u", endpoint, peers.items[0].link);
+	return text;
+}
+
+START_TEST(endpoints_of_ipv6)
+{
+	ck_assert_str_eq(endpoint_at("2001:db8::1", 0), "[2001:db8::1]:51820 0");
+	ck_assert_str_eq(endpoint_at("2001:db8::1", 7), "[2001:db8::1]:51820 0");
+	ck_assert_str_eq(endpoint_at("fe80::1", 7), "[fe80::1]:51820 7");
+	ck_assert_str_eq(endpoint_at("::ffff:192.0.2.2", 0), "192.0.2.2:51820 0");
+}
+END_TEST
+
 static void build_whole(struct built *built)
 {
 	struct nlattr *list, *peer, *ips;
@@ -181,6 +215,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, peer_in_two_messages);
+	tcase_add_test(tcase, endpoints_of_ipv6);
 	tcase_add_test(tcase, cut_and_changed_anywhere);
 	tcase_add_test(tcase, values_of_the_wrong_size);
 	suite_add_tcase(suite, tcase);

@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,44 @@ START_TEST(an_errno)
 }
 END_TEST
 
+/* "endpoint link zone" as they are read. */
+static const char *endpoint_of(const char *value)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	static char text[128];
+	char line[256], endpoint[ENDPOINT_TEXT_MAX];
+
+	snprintf(line, sizeof(line), "public_key=" KEY_A "\nendpoint=%s\n", value);
+	if (read_text(line, &peers) < 0)
+		return "refused";
+	endpoint_format(&peers.items[0].endpoint, endpoint);
+	snprintf(text, sizeof(text), "%s %u %s", endpoint, peers.items[0].link, peers.items[0].zone);
+	return text;
+}
+
+START_TEST(endpoints)
+{
+	/* A socket for both families shows IPv4 peers like this; their datagrams are IPv4. */
+	ck_assert_str_eq(endpoint_of("[::ffff:192.0.2.2]:51820"), "192.0.2.2:51820 0 ");
+	ck_assert_str_eq(endpoint_of("[::FFFF:c000:202]:51820"), "192.0.2.2:51820 0 ");
+	ck_assert_str_eq(endpoint_of("[::ffff:0:192.0.2.2]:1"), "[::ffff:0:c000:202]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[::192.0.2.2]:1"), "[::c000:202]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[fe80::1%eth0]:51820"), "[fe80::1]:51820 0 eth0");
+	ck_assert_str_eq(endpoint_of("[fe80::1%7]:51820"), "[fe80::1]:51820 7 ");
+	ck_assert_str_eq(endpoint_of("[fe80::1]:51820"), "[fe80::1]:51820 0 ");
+	ck_assert_str_eq(endpoint_of("[febf::1%123456789012345]:1"), "[febf::1]:1 0 123456789012345");
+	/* Names that no interface can have. */
+	ck_assert_str_eq(endpoint_of("[fe80::1%1234567890123456]:1"), "[fe80::1]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[fe80::1%]:1"), "[fe80::1]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[fe80::1%4294967295]:1"), "[fe80::1]:1 0 4294967295");
+	/* Other addresses have no zone. */
+	ck_assert_str_eq(endpoint_of("[2001:db8::1%eth0]:1"), "[2001:db8::1]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[fec0::1%3]:1"), "[fec0::1]:1 0 ");
+	ck_assert_str_eq(endpoint_of("[fe80::1%eth0:1"), "refused");
+	ck_assert_str_eq(endpoint_of("fe80::1%eth0]:1"), "refused");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("uapi_format");
@@ -145,6 +184,7 @@ int main(void)
 	tcase_add_test(tcase, is_bounded);
 	tcase_add_test(tcase, invalid_text);
 	tcase_add_test(tcase, an_errno);
+	tcase_add_test(tcase, endpoints);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
