@@ -20,6 +20,9 @@
 #include <string.h>
 
 #define SLICE 8192 /* flows that are classified before their memory is released */
+/* Connections, in multiples of max-flows, that early extractions of one window may leave to its end. Each
+ * takes 88 bytes. */
+#define HELD_MAX 4
 
 /* entries + ignored + overflow + unknown = totals, for devices that see packets. */
 static void check_conservation(struct logger *logger, struct layer *layer,
@@ -96,14 +99,14 @@ static struct counts flows_sum(const struct flows *flows)
 	return sum;
 }
 
-/* In slices, each released when it has been added, so that a large window is never in memory twice. */
-static void add_tun(struct logger *logger, struct extraction *extraction)
+/* In slices, each released when it has been added, so that a large window is never in memory twice. Without a
+ * routing, the flows are held. */
+static void add_tun(struct logger *logger, struct extraction *extraction, const struct routing *routing)
 {
 	struct aggregate_settings settings = {
 		.exit_traffic = logger->config->exit_traffic,
 		.ignore_addrs = &logger->config->ignore_addrs,
 	};
-	const struct routing *routing = routes_current(logger->routes);
 	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
 	struct flows *flows = &extraction->flows;
 
@@ -111,9 +114,14 @@ static void add_tun(struct logger *logger, struct extraction *extraction)
 	for (size_t done = 0; done < flows->n; done += SLICE) {
 		struct flows slice = {.items = flows->items + done, .n = MIN(flows->n - done, (size_t)SLICE)};
 		struct counts slice_ignored = {}, slice_overflow = {};
+		int r;
 
-		if (aggregate_add_tun(logger->aggregate, &slice, routing, &settings, &slice_ignored,
-				      &slice_overflow) < 0) {
+		if (routing)
+			r = aggregate_add_tun(logger->aggregate, &slice, routing, &settings, &slice_ignored,
+					      &slice_overflow);
+		else
+			r = aggregate_hold_tun(logger->aggregate, &slice, &settings, &slice_ignored);
+		if (r < 0) {
 			slice_overflow = flows_sum(&slice);
 			aggregate_add_overflow(logger->aggregate, &slice_overflow, NULL);
 		}
@@ -146,7 +154,36 @@ static void add_sock(struct logger *logger, const struct extraction *extraction)
 	check_conservation(logger, &logger->sock, extraction, entries);
 }
 
-void gather_counts(struct logger *logger)
+/* Decides the class of what early extractions took. */
+static void classify_held(struct logger *logger)
+{
+	struct counts before, after, sock, overflow;
+
+	aggregate_get_sums(logger->aggregate, &before, &sock);
+	aggregate_classify(logger->aggregate, routes_current(logger->routes), logger->config->exit_traffic,
+			   &overflow);
+	counts_add(&logger->tun.overflow, &overflow);
+	aggregate_get_sums(logger->aggregate, &after, &sock);
+	counts_add(&after, &overflow);
+	if (counts_equal(&before, &after))
+		return;
+	logger->tun.conservation_failures++;
+	logger->conservation_failures++;
+	log_error("tun: what was extracted early does not add up after it was classified");
+}
+
+/* Whether routes may be found before the window ends, and there is room for what waits for them. */
+static bool may_hold(struct logger *logger, const struct extraction *tun)
+{
+	if (logger->config->routes_mode == ROUTES_MODE_STATIC && !logger->config->subnet_route_connected)
+		return false;
+	if (aggregate_held(logger->aggregate) + tun->flows.n <= (size_t)HELD_MAX * logger->config->max_flows)
+		return true;
+	logger->classified_early++;
+	return false;
+}
+
+static void gather(struct logger *logger, bool early)
 {
 	struct extraction tun, sock;
 
@@ -156,10 +193,25 @@ void gather_counts(struct logger *logger)
 		epoch_flip(logger->epoch);
 	layer_extract(&logger->tun, &tun);
 	layer_extract(&logger->sock, &sock);
-	gather_routes(logger);
-	add_tun(logger, &tun);
+	if (early && may_hold(logger, &tun)) {
+		add_tun(logger, &tun, NULL);
+	} else {
+		gather_routes(logger);
+		classify_held(logger);
+		add_tun(logger, &tun, routes_current(logger->routes));
+	}
 	add_sock(logger, &sock);
 	aggregate_add_overflow(logger->aggregate, &tun.overflow, &sock.overflow);
 	extraction_deinit(&tun);
 	extraction_deinit(&sock);
+}
+
+void gather_counts(struct logger *logger)
+{
+	gather(logger, false);
+}
+
+void gather_early(struct logger *logger)
+{
+	gather(logger, true);
 }

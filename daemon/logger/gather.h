@@ -7,9 +7,14 @@ struct logger;
 
 /*
  * Takes what both devices have counted, classifies it by the current routes, and adds it to the window's
- * aggregate. May be called several times in a window: before a change of the routes, or when a device runs
- * full. Nothing while the logger is stopped.
+ * aggregate: at the window's end, and before Reconfig changes the routes. Nothing while the logger is
+ * stopped.
  */
 void gather_counts(struct logger *logger);
+/*
+ * The same in the middle of a window, when a device runs full or is exchanged: what was counted is classified
+ * by the next gather_counts(), since routes that are found later in the window hold for it too.
+ */
+void gather_early(struct logger *logger);
 /* Reads the routes that the machine has now, as far as the configuration asks for that. */
 void gather_routes(struct logger *logger);

@@ -124,7 +124,7 @@ static void check_layer(struct logger *logger, struct layer *layer)
 	_cleanup_free_ char *what = NULL;
 
 	if (layer_is_lost(layer)) {
-		gather_counts(logger); /* what the kernel still holds */
+		gather_early(logger); /* what the kernel still holds */
 		layer_lose(layer);
 		log_warning("%s: %s disappeared; waiting for it", layer_name(layer), layer_target(layer));
 		messages_tell(logger, "device lost: %s %s", layer_name(layer), layer_target(layer));
@@ -379,7 +379,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	logger->config = config;
 	aggregate_set_bound(logger->aggregate, config->max_flows);
 	if (logger->tun.next || logger->sock.next)
-		gather_counts(logger);
+		gather_early(logger);
 	exchange(logger, &logger->tun);
 	exchange(logger, &logger->sock);
 	gather_routes(logger);

@@ -38,6 +38,7 @@ struct logger {
 	int64_t started; /* wall */
 	uint64_t windows, messages, bytes, conservation_failures, clock_steps;
 	struct counts ignored;
+	uint64_t classified_early; /* early extractions that could not wait for the window's routes */
 	int64_t last_end;
 	int64_t last_cpu, last_delay; /* ns of the last window's end: CPU time, and time passed */
 	size_t last_connections;

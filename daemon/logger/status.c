@@ -78,6 +78,7 @@ static json_t *record_status(const struct logger *logger)
 	json_object_set_new(record, "conservationFailures",
 			    json_integer((json_int_t)logger->conservation_failures));
 	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
+	json_object_set_new(record, "classifiedEarly", json_integer((json_int_t)logger->classified_early));
 	json_object_set_new(record, "exitTraffic",
 			    json_string(exit_traffic_name(logger->config->exit_traffic)));
 	json_object_set_new(record, "procId", json_integer(logger->sequence.proc_id));

@@ -73,7 +73,7 @@ static void on_pressure(void *data)
 {
 	struct logger_thread *thread = data;
 
-	gather_counts(thread->logger);
+	gather_early(thread->logger);
 }
 
 static void watch_devices(struct logger_thread *thread)

@@ -22,6 +22,8 @@ int aggregate_new(struct aggregate **ret_aggregate)
 	if (!aggregate)
 		return -ENOMEM;
 	r = entries_init(&aggregate->entries);
+	if (r >= 0)
+		r = entries_init(&aggregate->held);
 	if (r < 0)
 		return r;
 	*ret_aggregate = TAKE_PTR(aggregate);
@@ -33,6 +35,7 @@ void aggregate_free(struct aggregate *aggregate)
 	if (!aggregate)
 		return;
 	entries_deinit(&aggregate->entries);
+	entries_deinit(&aggregate->held);
 	region_deinit(&aggregate->order);
 	region_deinit(&aggregate->message);
 	free(aggregate);
@@ -43,9 +46,20 @@ void aggregate_set_bound(struct aggregate *aggregate, size_t entries)
 	aggregate->bound = entries;
 }
 
+/* Most windows hold nothing, so its memory is given back at once. */
+static void forget_held(struct aggregate *aggregate)
+{
+	region_deinit(&aggregate->held.item_region);
+	hash_index_deinit(&aggregate->held.index);
+	aggregate->held.items = NULL;
+	aggregate->held.n = 0;
+	aggregate->held_sum = (struct counts){};
+}
+
 void aggregate_reset(struct aggregate *aggregate)
 {
 	entries_reset(&aggregate->entries);
+	forget_held(aggregate);
 	memset(aggregate->n, 0, sizeof(aggregate->n));
 	memset(aggregate->sums, 0, sizeof(aggregate->sums));
 	memset(aggregate->overflow, 0, sizeof(aggregate->overflow));
@@ -115,9 +129,10 @@ static void add_waiting(struct adding *adding)
 	adding->n_waiting = 0;
 }
 
-static void add_flow(struct adding *adding, const struct flow *flow)
+/* The counts must stay where they are until add_waiting(). */
+static void add_connection(struct adding *adding, const struct connection *connection,
+			   const struct counts *counts)
 {
-	const struct connection *connection = &flow->connection;
 	unsigned int src = lookup(&adding->src, &connection->src.address);
 	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
 	enum traffic_class class = routing_class(src, dst);
@@ -125,7 +140,7 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	struct waiting *one;
 
 	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_AGGREGATE) {
-		counts_add(&adding->exit, &flow->counts);
+		counts_add(&adding->exit, counts);
 		return;
 	}
 	/* Only the node's address, nothing of the other end. */
@@ -139,9 +154,27 @@ static void add_flow(struct adding *adding, const struct flow *flow)
 	one = &adding->waiting[adding->n_waiting++];
 	entry_key_make(&one->key, class, connection);
 	one->hash = entries_hash(&adding->aggregate->entries, &one->key);
-	one->counts = &flow->counts;
+	one->counts = counts;
 	if (adding->n_waiting == WAITING_MAX)
 		add_waiting(adding);
+}
+
+/* Adds what waits, the sum of aggregated exit traffic, and what was beyond the bound. Room for one entry has
+ * been reserved. */
+static void finish_adding(struct adding *adding)
+{
+	struct aggregate *aggregate = adding->aggregate;
+	struct entry_key exit_key;
+
+	add_waiting(adding);
+	/* The one entry that is not a connection; the bound does not apply. */
+	if (!counts_is_zero(&adding->exit)) {
+		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){});
+		entries_add(&aggregate->entries, &exit_key, entries_hash(&aggregate->entries, &exit_key),
+			    &adding->exit);
+		counts_add(&aggregate->sums[LAYER_TUN], &adding->exit);
+	}
+	counts_add(&aggregate->overflow[LAYER_TUN], &adding->overflow);
 }
 
 static uint8_t resolve_ignored(unsigned int sets)
@@ -174,7 +207,6 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 		.dst.routing = routing,
 	};
 	struct counts ignored_sum = {};
-	struct entry_key exit_key;
 	int r;
 
 	r = make_ignored(settings->ignore_addrs, &ignored);
@@ -193,22 +225,84 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 			counts_add(&ignored_sum, &flow->counts);
 			continue;
 		}
-		add_flow(&adding, flow);
+		add_connection(&adding, &flow->connection, &flow->counts);
 	}
-	add_waiting(&adding);
-	/* The one entry that is not a connection; the bound does not apply. */
-	if (!counts_is_zero(&adding.exit)) {
-		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){});
-		entries_add(&aggregate->entries, &exit_key, entries_hash(&aggregate->entries, &exit_key),
-			    &adding.exit);
-		counts_add(&aggregate->sums[LAYER_TUN], &adding.exit);
-	}
-	counts_add(&aggregate->overflow[LAYER_TUN], &adding.overflow);
+	finish_adding(&adding);
 	if (ret_overflow)
 		*ret_overflow = adding.overflow;
 	if (ret_ignored)
 		*ret_ignored = ignored_sum;
 	return 0;
+}
+
+int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
+		       const struct aggregate_settings *settings, struct counts *ret_ignored)
+{
+	_cleanup_(ranges_deinit) struct ranges ignored = {};
+	struct counts ignored_sum = {};
+	int r = make_ignored(settings->ignore_addrs, &ignored);
+
+	if (r >= 0)
+		r = entries_reserve(&aggregate->held, flows->n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+		struct entry_key key;
+
+		if (counts_is_zero(&flow->counts))
+			continue;
+		if (ranges_lookup(&ignored, &flow->connection.dst.address)) {
+			counts_add(&ignored_sum, &flow->counts);
+			continue;
+		}
+		/* The class is not known yet: any will do, as long as it is always the same. */
+		entry_key_make(&key, CLASS_EXIT, &flow->connection);
+		entries_add(&aggregate->held, &key, entries_hash(&aggregate->held, &key), &flow->counts);
+		counts_add(&aggregate->held_sum, &flow->counts);
+		counts_add(&aggregate->sums[LAYER_TUN], &flow->counts);
+	}
+	if (ret_ignored)
+		*ret_ignored = ignored_sum;
+	return 0;
+}
+
+void aggregate_classify(struct aggregate *aggregate, const struct routing *routing,
+			enum exit_traffic exit_traffic, struct counts *ret_overflow)
+{
+	struct adding adding = {
+		.aggregate = aggregate,
+		.exit_traffic = exit_traffic,
+		.src.routing = routing,
+		.dst.routing = routing,
+	};
+	struct counts *sum = &aggregate->sums[LAYER_TUN];
+
+	*sum = counts_difference(sum, &aggregate->held_sum);
+	for (size_t i = 0; i < aggregate->held.n; i++) {
+		const struct entry *entry = &aggregate->held.items[i];
+		struct connection connection = entry_key_connection(&entry->key);
+
+		/* In steps, since a reservation for all would take memory for what is exit traffic. */
+		if (i % WAITING_MAX == 0) {
+			add_waiting(&adding);
+			if (entries_reserve(&aggregate->entries, WAITING_MAX + 1) < 0) {
+				for (; i < aggregate->held.n; i++)
+					counts_add(&adding.overflow, &aggregate->held.items[i].counts);
+				break;
+			}
+		}
+		add_connection(&adding, &connection, &entry->counts);
+	}
+	if (aggregate->held.n > 0)
+		finish_adding(&adding);
+	forget_held(aggregate);
+	*ret_overflow = adding.overflow;
+}
+
+size_t aggregate_held(const struct aggregate *aggregate)
+{
+	return aggregate->held.n;
 }
 
 int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, struct counts *ret_overflow)

@@ -3,7 +3,8 @@
 
 /*
  * The classified entries of one window, gathered over one or more extractions (a route change extracts in the
- * middle). Equal connections of a class are merged as they are added.
+ * middle). Equal connections of a class are merged as they are added. What is extracted before the window's
+ * routes are all known is held without a class until they are.
  */
 
 #include "common/cleanup.h"
@@ -15,7 +16,9 @@ struct routing;
 /* encode.c reads it; the logger uses the functions below. */
 struct aggregate {
 	struct entries entries;
-	struct counts sums[N_LAYERS]; /* of the entries */
+	struct entries held; /* of the tun device: connections without a class so far */
+	struct counts held_sum;
+	struct counts sums[N_LAYERS]; /* of the entries, and of what is held */
 	struct counts overflow[N_LAYERS];
 	size_t n[N_LAYERS];    /* entries */
 	size_t bound;	       /* of each layer; 0: none */
@@ -53,10 +56,21 @@ struct aggregate_settings {
 int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, const struct routing *routing,
 		      const struct aggregate_settings *settings, struct counts *ret_ignored,
 		      struct counts *ret_overflow);
+/*
+ * The same for the tun device, but the flows are held: aggregate_classify() decides their class. Connections
+ * that are held do not count towards the bound.
+ */
+int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
+		       const struct aggregate_settings *settings, struct counts *ret_ignored);
+/* Classifies what is held. What finds no memory, or is beyond the bound, becomes overflow. */
+void aggregate_classify(struct aggregate *aggregate, const struct routing *routing,
+			enum exit_traffic exit_traffic, struct counts *ret_overflow);
+/* Connections that are held. */
+size_t aggregate_held(const struct aggregate *aggregate);
 int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, struct counts *ret_overflow);
 /* Adds to the window's overflow; either may be NULL. */
 void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock);
-/* Sum of everything added as entries, per layer: one side of the conservation check. */
+/* Sum of everything added as entries or held, per layer: one side of the conservation check. */
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock);
 /* Neither entries nor overflow. */
 bool aggregate_is_empty(const struct aggregate *aggregate);

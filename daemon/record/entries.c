@@ -36,6 +36,24 @@ void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const s
 	ret_key->bytes[ENTRY_PROTO] = connection->proto;
 }
 
+static struct endpoint get_endpoint(const uint8_t *key)
+{
+	struct endpoint endpoint = {
+		.port = (uint16_t)(key[sizeof(struct address)] << 8 | key[sizeof(struct address) + 1])};
+
+	memcpy(&endpoint.address, key, sizeof(endpoint.address));
+	return endpoint;
+}
+
+struct connection entry_key_connection(const struct entry_key *key)
+{
+	return (struct connection){
+		.src = get_endpoint(key->bytes + ENTRY_SRC),
+		.dst = get_endpoint(key->bytes + ENTRY_DST),
+		.proto = key->bytes[ENTRY_PROTO],
+	};
+}
+
 int entries_init(struct entries *entries)
 {
 	*entries = (struct entries){};

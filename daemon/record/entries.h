@@ -42,6 +42,9 @@ struct entry {
 /* The key of a connection. The port of an endpoint without an address is left out. */
 void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const struct connection *connection);
 
+/* The connection of a key. */
+struct connection entry_key_connection(const struct entry_key *key);
+
 /* Zero-initialised but for the seed is empty. */
 struct entries {
 	struct entry *items;

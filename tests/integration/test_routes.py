@@ -54,6 +54,25 @@ def test_a_route_classifies_with_its_first_and_its_last_packets(daemon, tun):
     daemon.stop()
 
 
+def test_a_route_holds_for_what_was_read_before_it(daemon, tun):
+    """More connections than the device holds, so that it is read early; the route comes after that."""
+    daemon.configure({"tun": {"max-flows": 400}})
+    daemon.start()
+    with traffic.udp_socket(tun.namespace, tun.address, 40000) as sock:
+        for port in range(700):
+            sock.sendto(bytes(100), ("10.1.2.3", 1000 + port))
+            if port % 50 == 0:
+                # Answered by the thread that reads early, after it has done so.
+                daemon.call("SetNodes", nodes=[])
+    assert daemon.status()["tun"]["totals"]["txPkts"] >= 600
+    tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)
+    daemon.flush()
+    (message,) = windows(daemon)
+    assert set(classes(message)) == {"10.1.2.3"} and len(message["subnetTraffic"]) == 400, message.keys()
+    assert message["overflow"]["tun"]["txPkts"] == 300
+    daemon.stop()
+
+
 def test_what_was_found_before_a_stop(daemon, tun):
     """A route removed while nothing was counted no longer classifies."""
     tun.namespace.ip("route", "add", "10.1.0.0/16", "dev", tun.interface)

@@ -4,6 +4,7 @@
 #include "tests/unit/daemon/logger/support.h"
 
 #include "daemon/logger/gather.h"
+#include "daemon/logger/state.h"
 
 #include <string.h>
 
@@ -112,7 +113,7 @@ END_TEST
 START_TEST(test_connections_beyond_the_bound)
 {
 	start();
-	reload(1);
+	reload(1, ROUTES_MODE_STATIC);
 	pass(SECOND);
 	for (int half = 0; half < 2; half++) {
 		will_extract(LAYER_TUN, "100.64.0.1:1", half ? "100.64.0.2:3" : "100.64.0.2:2", 5, 500);
@@ -129,6 +130,101 @@ START_TEST(test_connections_beyond_the_bound)
 }
 END_TEST
 
+/* An early extraction, and what came with and without a route that is known at one of the window's ends. */
+static void check_union(const char *at_start, const char *at_end, uint32_t max_flows, const char *expected)
+{
+	reload(max_flows, ROUTES_MODE_AUTO);
+	allowed_ip = at_start;
+	start();
+	for (int part = 0; part < 3; part++) {
+		will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:2", 5, 500);
+		will_extract(LAYER_TUN, "100.64.0.1:1", "100.100.100.100:53", 1, 100); /* ignored */
+		if (part == 2)
+			break;
+		gather_early(logger);
+		allowed_ip = at_end;
+	}
+	pass(SECOND);
+	logger_end_window(logger);
+	ck_assert_msg(strstr(messages(), expected) != NULL, "%s", messages());
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+	ck_assert_int_eq(status_packets("record", "ignored", "txPkts"), 3);
+}
+
+#define ALL_SUBNET                                                                                           \
+	"\"end\":\"2023-11-14T22:13:21Z\",\"subnetTraffic\":["                                               \
+	"{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"172.16.0.9:2\",\"txPkts\":15,\"txBytes\":1500}]}\n"
+
+START_TEST(test_a_later_route_holds_for_an_early_extraction)
+{
+	check_union(NULL, "172.16.0.0/12", 100, ALL_SUBNET);
+	ck_assert_int_eq(status_number("record", "classifiedEarly"), 0);
+}
+END_TEST
+
+START_TEST(test_a_removed_route_holds_for_a_window_with_early_extractions)
+{
+	check_union("172.16.0.0/12", NULL, 100, ALL_SUBNET);
+}
+END_TEST
+
+/* Reconfig comes between an early extraction and the window's end. */
+START_TEST(test_reconfig_after_an_early_extraction)
+{
+	reload(100, ROUTES_MODE_AUTO);
+	start();
+	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:2", 5, 500);
+	gather_early(logger);
+	reconfigure("172.16.0.0/12");
+	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:2", 3, 300);
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"dst\":\"172.16.0.9:2\",\"txPkts\":3,\"txBytes\":300}],"
+						 "\"exitTraffic\":[{\"proto\":0,\"src\":\"\",\"dst\":\"\","
+						 "\"txPkts\":5,\"txBytes\":500}]"));
+}
+END_TEST
+
+/* More than may wait: four times the bound. The rest is exact, and the last of it has the later route. */
+START_TEST(test_more_early_connections_than_may_wait)
+{
+	char text[32];
+
+	reload(1, ROUTES_MODE_AUTO);
+	start();
+	for (int i = 0; i < 5; i++) {
+		snprintf(text, sizeof(text), "172.16.0.9:%d", i);
+		will_extract(LAYER_TUN, "100.64.0.1:1", text, 5, 500);
+		gather_early(logger);
+	}
+	ck_assert_int_eq(aggregate_held(logger->aggregate), 0);
+	allowed_ip = "172.16.0.0/12";
+	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:9", 7, 700);
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(),
+				     "172.16.0.9:9\",\"txPkts\":7,\"txBytes\":700}],\"exitTraffic\":"
+				     "[{\"proto\":0,\"src\":\"\",\"dst\":\"\",\"txPkts\":25,"
+				     "\"txBytes\":2500}]"));
+	ck_assert_int_eq(status_number("record", "classifiedEarly"), 1);
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+}
+END_TEST
+
+/* What is held is bound by max-flows once it has a class. */
+START_TEST(test_held_connections_beyond_the_bound)
+{
+	check_union(NULL, "172.16.0.0/12", 1, ALL_SUBNET);
+	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:1", 5, 500);
+	will_extract(LAYER_TUN, "100.64.0.1:1", "172.16.0.9:2", 6, 600);
+	gather_early(logger);
+	allowed_ip = "172.16.0.0/12";
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5,\"txBytes\":500}],"
+						 "\"overflow\":{\"tun\":{\"txPkts\":6,\"txBytes\":600}}}"));
+	ck_assert_int_eq(status_packets("tun", "overflow", "txPkts"), 6);
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -138,6 +234,11 @@ int main(void)
 		test_unknown_counts_for_conservation,
 		test_conservation_in_packets_only,
 		test_connections_beyond_the_bound,
+		test_a_later_route_holds_for_an_early_extraction,
+		test_a_removed_route_holds_for_a_window_with_early_extractions,
+		test_reconfig_after_an_early_extraction,
+		test_more_early_connections_than_may_wait,
+		test_held_connections_beyond_the_bound,
 		NULL,
 	};
 

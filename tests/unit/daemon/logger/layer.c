@@ -104,7 +104,7 @@ START_TEST(test_reload_asks_the_same_vpn)
 	will_extract(LAYER_TUN, "100.64.0.1:1", "100.64.0.2:2", 5, 500);
 	log_text[0] = '\0';
 	pass(SECOND);
-	reload(100);
+	reload(100, ROUTES_MODE_STATIC);
 	ck_assert_str_eq(log_text,
 			 "tun.enable sock.enable tun.extract sock.extract tun.extract sock.extract");
 	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
@@ -117,7 +117,7 @@ START_TEST(test_reload_tries_again_without_the_old_device)
 	start();
 	make_error[LAYER_TUN] = -ENOMEM;
 	make_error_once = true;
-	reload(100);
+	reload(100, ROUTES_MODE_STATIC);
 	ck_assert_ptr_nonnull(strstr(messages(), "device changed: tun /x by stats (test)"));
 	ck_assert_int_eq(status_number("tun", "maxFlows"), 100);
 }

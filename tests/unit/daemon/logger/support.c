@@ -26,6 +26,7 @@ struct extraction next[2];
 unsigned int state_changes[2];
 int make_error[2], extract_error[2];
 bool make_error_once;
+const char *allowed_ip;
 
 static void note(enum device_layer layer, const char *what)
 {
@@ -63,6 +64,17 @@ static void fake_info(struct device *device, struct device_info *ret_info)
 	*ret_info = (struct device_info){.source = SOURCE_STATS, .attachment = "test"};
 }
 
+static int fake_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
+{
+	struct prefix prefix;
+
+	(void)device;
+	if (!allowed_ip)
+		return 0;
+	ck_assert_int_eq(prefix_parse(allowed_ip, &prefix), 0);
+	return prefix_list_add(allowed_ips, &prefix);
+}
+
 static const struct device_ops fake_ops = {
 	.name = "stats",
 	.source = SOURCE_STATS,
@@ -70,6 +82,7 @@ static const struct device_ops fake_ops = {
 	.set_statistics_enabled = fake_enable,
 	.extract_statistics = fake_extract,
 	.get_info = fake_info,
+	.get_allowed_ips = fake_allowed_ips,
 };
 
 static int fake_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
@@ -190,6 +203,7 @@ void logger_setup(void)
 	memset(state_changes, 0, sizeof(state_changes));
 	memset(make_error, 0, sizeof(make_error));
 	make_error_once = false;
+	allowed_ip = NULL;
 	memset(extract_error, 0, sizeof(extract_error));
 	wall = START;
 	boot = 1000 * SECOND;
@@ -281,12 +295,13 @@ json_int_t status_packets(const char *layer, const char *counts, const char *mem
 	return value;
 }
 
-void reload(uint32_t max_flows)
+void reload(uint32_t max_flows, enum routes_mode mode)
 {
 	struct config *old = config;
 
 	config = make_config("");
 	config->max_flows = max_flows;
+	config->routes_mode = mode;
 	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
 	config_free(old);
 }

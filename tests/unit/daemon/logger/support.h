@@ -20,6 +20,7 @@ extern struct extraction next[2]; /* by layer: the next extraction */
 extern unsigned int state_changes[2];
 extern int make_error[2], extract_error[2];
 extern bool make_error_once;
+extern const char *allowed_ip; /* of a peer, as the sock device knows it; NULL: none */
 extern int64_t wall, boot;
 extern char directory[64], spool_directory[96];
 extern struct config *config;
@@ -39,8 +40,8 @@ struct config *make_config(const char *more);
 /* Moves both clocks. */
 void pass(int64_t time);
 void start(void);
-/* Applies the fixture's configuration with another bound. */
-void reload(uint32_t max_flows);
+/* Applies the fixture's configuration with another bound and mode. */
+void reload(uint32_t max_flows, enum routes_mode mode);
 /* All messages in the spool, one per line, without the first "logtail" member. */
 char *messages(void);
 /* A number in the logger's part of Status. */
