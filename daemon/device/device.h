@@ -98,6 +98,12 @@ struct device_ops {
 	 * time. -1 or NULL: never.
 	 */
 	int (*get_pressure_fd)(struct device *device);
+
+	/*
+	 * Whether that descriptor, which is readable, asks for an extraction. If not, it is no longer
+	 * readable. May be NULL: it does.
+	 */
+	bool (*wants_extraction)(struct device *device);
 };
 
 /* Every source embeds this first. */

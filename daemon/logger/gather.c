@@ -53,39 +53,106 @@ static void check_conservation(struct logger *logger, struct layer *layer,
 		  (unsigned long long)totals->rx_packets, (unsigned long long)totals->rx_bytes);
 }
 
-void gather_routes(struct logger *logger)
+/* The peers' allowed IPs. The sock device knows them, or else the tunnel itself, if it is WireGuard and lets
+ * us ask. */
+static int get_allowed_ips(struct logger *logger, struct prefix_list *ret_allowed_ips)
 {
 	const char *interface = logger->tun.config.interface;
-	bool automatic = logger->config->routes_mode == ROUTES_MODE_AUTO;
 	struct device *sock = logger->sock.device;
-	struct prefix_list tailnet = {}, allowed_ips = {};
-	struct route_lists lists = {};
 	int r = 0;
 
-	if (!automatic && !logger->config->subnet_route_connected)
+	*ret_allowed_ips = (struct prefix_list){};
+	if (logger->config->routes_mode != ROUTES_MODE_AUTO)
+		return 0;
+	if (sock && sock->ops->get_allowed_ips)
+		return sock->ops->get_allowed_ips(sock, ret_allowed_ips);
+	if (interface)
+		r = device_wireguard_get_allowed_ips(interface, ret_allowed_ips);
+	return r == -ENODEV || r == -EPERM || r == -EACCES ? 0 : r;
+}
+
+/* All that was found, in place of what was found before. */
+static int set_found(struct logger *logger, struct prefix_list *allowed_ips)
+{
+	struct prefix_list tailnet = {};
+	struct route_lists lists = {};
+	int r = discovery_get(logger->discovery, &lists, &tailnet);
+
+	for (size_t i = 0; r >= 0 && i < allowed_ips->n; i++)
+		if (prefix_is_single(&allowed_ips->items[i]))
+			r = prefix_list_add(&tailnet, &allowed_ips->items[i]);
+	if (r >= 0)
+		r = routes_set_found(logger->routes, &lists, allowed_ips, &tailnet);
+	prefix_list_deinit(&tailnet);
+	route_lists_deinit(&lists);
+	return r;
+}
+
+static int follow_routes(struct logger *logger, struct prefix_list *allowed_ips)
+{
+	const char *interface = logger->tun.config.interface;
+	bool connected = logger->config->subnet_route_connected;
+	struct discovery_changes changes = {};
+	int r = 0;
+
+	if (logger->discovery && !discovery_is_of(logger->discovery, interface, connected))
+		discovery_free(TAKE_PTR(logger->discovery));
+	if (!logger->discovery) {
+		logger->found_all = false;
+		r = discovery_new(interface, connected, &logger->discovery);
+	}
+	if (r >= 0)
+		r = discovery_follow(logger->discovery, &changes);
+	if (r == -ENODEV)
+		discovery_free(TAKE_PTR(logger->discovery));
+	if (r < 0)
+		return r;
+	logger->found_all =
+		logger->found_all && !changes.all && prefix_list_equal(allowed_ips, &logger->allowed_ips);
+	if (!logger->found_all)
+		r = set_found(logger, allowed_ips);
+	else if (changes.came.n > 0 || changes.went.n > 0)
+		r = routes_change_found(logger->routes, &changes.came, &changes.went);
+	/* After an error, all of it next time. */
+	logger->found_all = r >= 0;
+	discovery_changes_deinit(&changes);
+	prefix_list_deinit(&logger->allowed_ips);
+	logger->allowed_ips = *allowed_ips;
+	*allowed_ips = (struct prefix_list){};
+	return r;
+}
+
+void gather_routes(struct logger *logger)
+{
+	struct prefix_list allowed_ips = {};
+	int r;
+
+	if (logger->config->routes_mode != ROUTES_MODE_AUTO && !logger->config->subnet_route_connected) {
+		gather_forget_routes(logger);
 		return;
-	/* The sock device knows the allowed IPs, or else the tunnel itself, if it is WireGuard and lets us
-	 * ask. */
-	if (automatic && sock && sock->ops->get_allowed_ips) {
-		r = sock->ops->get_allowed_ips(sock, &allowed_ips);
-	} else if (automatic && interface) {
-		r = device_wireguard_get_allowed_ips(interface, &allowed_ips);
-		if (r == -ENODEV || r == -EPERM || r == -EACCES)
-			r = 0;
 	}
 	/* A tunnel that does not answer still has its peers: the routes found before stay. */
+	r = get_allowed_ips(logger, &allowed_ips);
 	if (r >= 0)
-		r = discover_routes(interface, &allowed_ips, logger->config->subnet_route_connected, &lists,
-				    &tailnet);
-	if (r >= 0)
-		r = routes_set_found(logger->routes, &lists, &allowed_ips, &tailnet);
+		r = follow_routes(logger, &allowed_ips);
 	if (r < 0 && r != -ENODEV)
 		log_warning(
 			"cannot read the routes or the peers' allowed IPs: %s; keeping those found before",
 			strerror(-r));
 	prefix_list_deinit(&allowed_ips);
-	prefix_list_deinit(&tailnet);
-	route_lists_deinit(&lists);
+}
+
+void gather_listen(struct logger *logger)
+{
+	if (logger->discovery)
+		discovery_listen(logger->discovery);
+}
+
+void gather_forget_routes(struct logger *logger)
+{
+	discovery_free(TAKE_PTR(logger->discovery));
+	prefix_list_deinit(&logger->allowed_ips);
+	logger->found_all = false;
 }
 
 /* Without memory for their entries, connections count as overflow. */

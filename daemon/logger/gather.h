@@ -16,5 +16,9 @@ void gather_counts(struct logger *logger);
  * by the next gather_counts(), since routes that are found later in the window hold for it too.
  */
 void gather_early(struct logger *logger);
-/* Reads the routes that the machine has now, as far as the configuration asks for that. */
+/* Follows the routes that the machine has now, as far as the configuration asks for that. */
 void gather_routes(struct logger *logger);
+/* Takes the kernel's notifications of routes, so that they do not become too many to keep. */
+void gather_listen(struct logger *logger);
+/* Stops following the machine's routes; those that were found stay. */
+void gather_forget_routes(struct logger *logger);

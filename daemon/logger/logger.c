@@ -17,6 +17,7 @@
 #include "daemon/logger/run_mark.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
+#include "daemon/net/discover.h"
 #include "daemon/routes/routes.h"
 #include "daemon/spool/writer.h"
 
@@ -305,6 +306,7 @@ void logger_stop(struct logger *logger)
 	finish_window(logger);
 	layer_set_enabled(&logger->sock, false);
 	close_layers(logger);
+	gather_forget_routes(logger);
 	logger->running = false;
 	messages_tell(logger, "stopped");
 	mark_running(logger, false);
@@ -373,6 +375,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 		layer_drop_next(&logger->sock);
 		return r;
 	}
+	logger->found_all = false; /* mode static has dropped what was found */
 	/* The nodes of a SetNodes call stay, unless there is a nodes file. */
 	if (config->nodes_file || logger->config->nodes_file)
 		logger_set_nodes(logger, TAKE_PTR(new_nodes));
@@ -396,6 +399,18 @@ int logger_set_public_id(struct logger *logger, const struct log_id *public_id)
 bool logger_is_running(const struct logger *logger)
 {
 	return logger->running;
+}
+
+int logger_routes_fd(const struct logger *logger)
+{
+	return logger->discovery ? discovery_fd(logger->discovery) : -1;
+}
+
+bool logger_wants_extraction(const struct logger *logger, enum device_layer layer)
+{
+	struct device *device = layer == LAYER_TUN ? logger->tun.device : logger->sock.device;
+
+	return device && (!device->ops->wants_extraction || device->ops->wants_extraction(device));
 }
 
 int logger_pressure_fd(const struct logger *logger, enum device_layer layer)
@@ -448,6 +463,7 @@ void logger_free(struct logger *logger)
 		return;
 	layer_deinit(&logger->tun);
 	layer_deinit(&logger->sock);
+	gather_forget_routes(logger);
 	aggregate_free(logger->aggregate);
 	routes_free(logger->routes);
 	nodes_free(logger->nodes);

@@ -63,6 +63,11 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 void logger_set_nodes(struct logger *logger, struct nodes *nodes);
 /* Takes up devices that appeared, closes those that disappeared, and logs a heartbeat if one is due. */
 void logger_check_devices(struct logger *logger);
-/* A descriptor that becomes readable when the layer's device runs full, so that gather_counts() is due; -1
- * for none. */
+/* A descriptor that becomes readable when the kernel reports a change of routes, so that gather_listen() is
+ * due; -1 for none. */
+int logger_routes_fd(const struct logger *logger);
+/* Whether the layer's device, whose pressure descriptor is readable, wants an extraction. */
+bool logger_wants_extraction(const struct logger *logger, enum device_layer layer);
+/* A descriptor that becomes readable when the layer's device runs full, so that gather_early() is due; -1 for
+ * none. */
 int logger_pressure_fd(const struct logger *logger, enum device_layer layer);

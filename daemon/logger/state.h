@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <pthread.h>
 
+struct discovery;
 struct epoch;
 struct routes;
 struct spool_writer;
@@ -24,6 +25,9 @@ struct logger {
 	const struct config *config;
 	struct nodes *nodes;
 	struct routes *routes;
+	struct discovery *discovery;	/* of the machine's routes; NULL: not followed */
+	struct prefix_list allowed_ips; /* of the peers, as given to the routes */
+	bool found_all;			/* the routes have all that was found until then */
 	struct aggregate *aggregate;
 	struct encode_sequence sequence;
 	struct buffer text; /* of text messages; reused */

@@ -18,10 +18,10 @@
 struct logger_thread {
 	struct worker *worker;
 	struct logger *logger;
-	size_t windows_pending; /* the loop's */
-	bool check_pending;	/* the loop's */
-	bool ending;		/* atomic: only the last stop is still run */
-	int watched[2];		/* the thread's: by layer, -1 none */
+	size_t windows_pending;	   /* the loop's */
+	bool check_pending;	   /* the loop's */
+	bool ending;		   /* atomic: only the last stop is still run */
+	int watched[N_LAYERS + 1]; /* the thread's: by layer, and the routes; -1 none */
 };
 
 struct request {
@@ -69,26 +69,56 @@ static void request_free(struct request *request)
 
 DEFINE_CLEANUP(struct request *, request_free);
 
-static void on_pressure(void *data)
+static void watch_devices(struct logger_thread *thread);
+
+static void on_pressure(struct logger_thread *thread, enum device_layer layer)
+{
+	if (!logger_wants_extraction(thread->logger, layer))
+		return;
+	gather_early(thread->logger);
+	watch_devices(thread);
+}
+
+static void on_tun_pressure(void *data)
+{
+	on_pressure(data, LAYER_TUN);
+}
+
+static void on_sock_pressure(void *data)
+{
+	on_pressure(data, LAYER_SOCK);
+}
+
+static void on_routes(void *data)
 {
 	struct logger_thread *thread = data;
 
-	gather_early(thread->logger);
+	gather_listen(thread->logger);
 }
 
 static void watch_devices(struct logger_thread *thread)
 {
-	for (int layer = LAYER_TUN; layer <= LAYER_SOCK; layer++) {
-		int fd = logger_pressure_fd(thread->logger, layer);
+	const struct {
+		int fd;
+		worker_fn readable;
+	} wanted[] = {
+		[LAYER_TUN] = {logger_pressure_fd(thread->logger, LAYER_TUN), on_tun_pressure},
+		[LAYER_SOCK] = {logger_pressure_fd(thread->logger, LAYER_SOCK), on_sock_pressure},
+		[N_LAYERS] = {logger_routes_fd(thread->logger), on_routes},
+	};
 
-		if (fd == thread->watched[layer])
+	/* One may have the number now that another had before: first, all old ones go. */
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		if (wanted[i].fd == thread->watched[i])
 			continue;
-		if (thread->watched[layer] >= 0)
-			worker_unwatch(thread->worker, thread->watched[layer]);
-		thread->watched[layer] = -1;
-		if (fd >= 0 && worker_watch(thread->worker, fd, on_pressure, thread) >= 0)
-			thread->watched[layer] = fd;
+		if (thread->watched[i] >= 0)
+			worker_unwatch(thread->worker, thread->watched[i]);
+		thread->watched[i] = -1;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (wanted[i].fd >= 0 && thread->watched[i] < 0 &&
+		    worker_watch(thread->worker, wanted[i].fd, wanted[i].readable, thread) >= 0)
+			thread->watched[i] = wanted[i].fd;
 }
 
 static void run_request(void *data)
@@ -362,7 +392,8 @@ int logger_thread_new(struct event_base *base, const struct logger_options *opti
 		nodes_free(options->nodes);
 		return -ENOMEM;
 	}
-	thread->watched[LAYER_TUN] = thread->watched[LAYER_SOCK] = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(thread->watched); i++)
+		thread->watched[i] = -1;
 	r = logger_new(options, &thread->logger);
 	if (r >= 0)
 		r = worker_new(base, "logger", 0, &thread->worker);

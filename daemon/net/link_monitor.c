@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* changes.h on a libevent loop. */
+/* changes.h on a libevent loop. Routes are left out: who uses them follows them. */
 
 #include "daemon/net/link_monitor.h"
 
@@ -21,7 +21,7 @@ static void on_readable(int fd, short what, void *userdata)
 	struct link_monitor *monitor = userdata;
 
 	(void)what;
-	if (net_changes_read(fd))
+	if (net_changes_read(fd, NULL, NULL))
 		monitor->changed(monitor->userdata);
 }
 
@@ -47,7 +47,7 @@ int link_monitor_new(struct event_base *base, void (*changed)(void *userdata), v
 	monitor->changed = changed;
 	monitor->userdata = userdata;
 	monitor->fd = -1;
-	r = net_changes_open(&monitor->fd);
+	r = net_changes_open(NET_CHANGES_LINKS, &monitor->fd);
 	if (r < 0)
 		return r;
 	monitor->event = event_new(base, monitor->fd, EV_READ | EV_PERSIST, on_readable, monitor);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 struct rtnl {
 	struct netlink *netlink;
+	uint64_t route_dumps;
 };
 
 int rtnl_new(struct rtnl **ret_rtnl)
@@ -83,18 +85,27 @@ static void *put_request(char *buffer, uint16_t type, uint16_t flags, size_t hea
 }
 
 /* Reads a whole list; starts over, after `empty`, when it changed meanwhile. After the last try the list is
- * kept all the same: one that changes all the time is better than none. */
+ * kept, and *ret_interrupted (may be NULL) says that something may be missing. */
 static int dump(struct rtnl *rtnl, struct nlmsghdr *request, netlink_message_fn message,
-		void (*empty)(void *), void *list)
+		void (*empty)(void *), void *list, bool *ret_interrupted)
 {
 	bool interrupted = true;
 	int r = 0;
 
 	for (unsigned int i = 0; i < TRIES && interrupted && r == 0; ++i) {
 		empty(list);
+		if (request->nlmsg_type == RTM_GETROUTE)
+			rtnl->route_dumps++;
 		r = netlink_request(rtnl->netlink, request, TIMEOUT_MS, message, list, &interrupted);
 	}
+	if (r == 0 && ret_interrupted)
+		*ret_interrupted = *ret_interrupted || interrupted;
 	return r;
+}
+
+uint64_t rtnl_route_dumps(const struct rtnl *rtnl)
+{
+	return rtnl->route_dumps;
 }
 
 /* --- links --- */
@@ -145,26 +156,170 @@ static int add_address(const struct nlmsghdr *message, void *userdata)
 	return r;
 }
 
-int rtnl_get_addresses(struct rtnl *rtnl, struct rtnl_addresses *ret_addresses)
+int rtnl_get_addresses(struct rtnl *rtnl, unsigned int index, struct rtnl_addresses *ret_addresses)
 {
 	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
 	_cleanup_(rtnl_addresses_deinit) struct rtnl_addresses addresses = {};
 	struct nlmsghdr *request;
+	struct ifaddrmsg *info = put_request(buffer, RTM_GETADDR, NLM_F_DUMP, sizeof(*info), &request);
+	size_t kept = 0;
 	int r;
 
-	put_request(buffer, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg), &request);
-	r = dump(rtnl, request, add_address, empty_addresses, &addresses);
+	if (netlink_is_strict(rtnl->netlink))
+		info->ifa_index = index;
+	r = dump(rtnl, request, add_address, empty_addresses, &addresses, NULL);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < addresses.n; i++)
+		if (index == 0 || addresses.items[i].index == index)
+			addresses.items[kept++] = addresses.items[i];
+	addresses.n = kept;
 	*ret_addresses = addresses;
 	addresses = (struct rtnl_addresses){};
 	return 0;
 }
 
+/* --- nexthop objects --- */
+
+void rtnl_nexthop_ids_deinit(struct rtnl_nexthop_ids *ids)
+{
+	free(ids->items);
+	*ids = (struct rtnl_nexthop_ids){};
+}
+
+/* The place of an ID, or where it belongs. */
+static size_t find_nexthop(const struct rtnl_nexthop_ids *ids, uint32_t id)
+{
+	size_t low = 0, high = ids->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ids->items[middle] < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool rtnl_nexthop_ids_hold(const struct rtnl_nexthop_ids *ids, uint32_t id)
+{
+	size_t i = find_nexthop(ids, id);
+
+	return i < ids->n && ids->items[i] == id;
+}
+
+int rtnl_nexthop_ids_add(struct rtnl_nexthop_ids *ids, uint32_t id)
+{
+	size_t i = find_nexthop(ids, id);
+	int r;
+
+	if (i < ids->n && ids->items[i] == id)
+		return 0;
+	r = reserve((void **)&ids->items, ids->n, &ids->allocated, sizeof(*ids->items));
+	if (r < 0)
+		return r;
+	memmove(&ids->items[i + 1], &ids->items[i], (ids->n - i) * sizeof(*ids->items));
+	ids->items[i] = id;
+	ids->n++;
+	return 0;
+}
+
+void rtnl_nexthop_ids_remove(struct rtnl_nexthop_ids *ids, uint32_t id)
+{
+	size_t i = find_nexthop(ids, id);
+
+	if (i == ids->n || ids->items[i] != id)
+		return;
+	ids->n--;
+	memmove(&ids->items[i], &ids->items[i + 1], (ids->n - i) * sizeof(*ids->items));
+}
+
+struct nexthop_query {
+	unsigned int index;
+	struct rtnl_nexthop_ids *ids;
+	bool groups; /* the second dump looks for groups of what the first one found */
+};
+
+/* What a try before this one has added stays: an ID too many costs nothing but time. */
+static void empty_nexthops(void *userdata)
+{
+	(void)userdata;
+}
+
+static int add_nexthop(const struct nlmsghdr *message, void *userdata)
+{
+	struct nexthop_query *query = userdata;
+	struct rtnl_nexthop nexthop;
+	int r = message->nlmsg_type == RTM_NEWNEXTHOP ? rtnl_read_nexthop(message, &nexthop) : -EBADMSG;
+
+	if (r < 0)
+		return r;
+	if (!query->groups)
+		return nexthop.index == query->index ? rtnl_nexthop_ids_add(query->ids, nexthop.id) : 0;
+	for (size_t i = 0; i < nexthop.n_members; i++)
+		if (rtnl_nexthop_ids_hold(query->ids, rtnl_nexthop_member(&nexthop, i)))
+			return rtnl_nexthop_ids_add(query->ids, nexthop.id);
+	return 0;
+}
+
+int rtnl_get_nexthops(struct rtnl *rtnl, unsigned int index, struct rtnl_nexthop_ids *ret_ids,
+		      bool *ret_interrupted)
+{
+	_cleanup_(rtnl_nexthop_ids_deinit) struct rtnl_nexthop_ids ids = {};
+	struct nexthop_query query = {.index = index, .ids = &ids};
+
+	/* Members first: a group may have a lower ID than they. */
+	for (int pass = 0; pass < 2 && (pass == 0 || ids.n > 0); pass++) {
+		char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+		struct nlmsghdr *request;
+		int r;
+
+		query.groups = pass == 1;
+		put_request(buffer, RTM_GETNEXTHOP, NLM_F_DUMP, sizeof(struct nhmsg), &request);
+		if (query.groups)
+			mnl_attr_put(request, NHA_GROUPS, 0, NULL);
+		else
+			mnl_attr_put_u32(request, NHA_OIF, index);
+		r = dump(rtnl, request, add_nexthop, empty_nexthops, &query, ret_interrupted);
+		if (r == -EOPNOTSUPP)
+			break;
+		if (r < 0)
+			return r;
+	}
+	*ret_ids = ids;
+	ids = (struct rtnl_nexthop_ids){};
+	return 0;
+}
+
 /* --- routes --- */
+
+int rtnl_route_is_by(const struct nlmsghdr *message, unsigned int index,
+		     const struct rtnl_nexthop_ids *nexthops, struct rtnl_route *ret_route)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	int r;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return -EBADMSG;
+	/* Cloned routes are the kernel's cache; bridges and others have routes in families of their own. */
+	*ret_route = (struct rtnl_route){};
+	if (info->rtm_flags & RTM_F_CLONED || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6))
+		return 0;
+	r = rtnl_read_route(message, index, ret_route);
+	if (r < 0)
+		return r;
+	if (ret_route->table == RT_TABLE_LOCAL || ret_route->type != RTN_UNICAST)
+		return 0;
+	return ret_route->index == index ||
+	       (ret_route->nexthop && nexthops && rtnl_nexthop_ids_hold(nexthops, ret_route->nexthop));
+}
 
 struct route_query {
 	unsigned int index;
+	unsigned char family;
+	const struct rtnl_nexthop_ids *nexthops;
 	struct rtnl_routes *routes;
 	size_t before; /* routes of the other family, which has been read already */
 };
@@ -182,17 +337,14 @@ static int add_route(const struct nlmsghdr *message, void *userdata)
 	struct rtnl_routes *routes = query->routes;
 	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
 	struct rtnl_route route;
-	int r;
+	int r = message->nlmsg_type == RTM_NEWROUTE
+			? rtnl_route_is_by(message, query->index, query->nexthops, &route)
+			: -EBADMSG;
 
-	if (message->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(message) < sizeof(*info))
-		return -EBADMSG;
-	/* Cloned routes are the kernel's cache; bridges and others have routes in families of their own. */
-	if (info->rtm_flags & RTM_F_CLONED || (info->rtm_family != AF_INET && info->rtm_family != AF_INET6))
-		return 0;
-	r = rtnl_read_route(message, query->index, &route);
-	if (r < 0)
+	if (r <= 0)
 		return r;
-	if (route.index != query->index || route.table == RT_TABLE_LOCAL || route.type != RTN_UNICAST)
+	/* Asked for a family that it lacks, the kernel answers with all that it has. */
+	if (info->rtm_family != query->family)
 		return 0;
 	r = reserve((void **)&routes->items, routes->n, &routes->allocated, sizeof(*routes->items));
 	if (r == 0)
@@ -200,29 +352,32 @@ static int add_route(const struct nlmsghdr *message, void *userdata)
 	return r;
 }
 
-static int get_routes(struct rtnl *rtnl, int family, struct route_query *query)
+static int get_routes(struct rtnl *rtnl, unsigned char family, struct route_query *query,
+		      bool *ret_interrupted)
 {
 	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
 	struct nlmsghdr *request;
 	struct rtmsg *info = put_request(buffer, RTM_GETROUTE, NLM_F_DUMP, sizeof(*info), &request);
 
-	info->rtm_family = (unsigned char)family;
+	info->rtm_family = query->family = family;
 	query->before = query->routes->n;
+	/* The kernel looks into nexthop objects, too. */
 	if (netlink_is_strict(rtnl->netlink)) {
 		info->rtm_type = RTN_UNICAST;
 		mnl_attr_put_u32(request, RTA_OIF, query->index);
 	}
-	return dump(rtnl, request, add_route, empty_routes, query);
+	return dump(rtnl, request, add_route, empty_routes, query, ret_interrupted);
 }
 
-int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, struct rtnl_routes *ret_routes)
+int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, const struct rtnl_nexthop_ids *nexthops,
+		    struct rtnl_routes *ret_routes, bool *ret_interrupted)
 {
 	_cleanup_(rtnl_routes_deinit) struct rtnl_routes routes = {};
-	struct route_query query = {.index = index, .routes = &routes};
-	int r = index ? get_routes(rtnl, AF_INET, &query) : -EINVAL;
+	struct route_query query = {.index = index, .nexthops = nexthops, .routes = &routes};
+	int r = index ? get_routes(rtnl, AF_INET, &query, ret_interrupted) : -EINVAL;
 
 	if (r == 0)
-		r = get_routes(rtnl, AF_INET6, &query);
+		r = get_routes(rtnl, AF_INET6, &query, ret_interrupted);
 	/* A kernel without IPv6. */
 	if (r == -EAFNOSUPPORT || r == -EOPNOTSUPP)
 		r = 0;

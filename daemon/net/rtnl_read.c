@@ -7,6 +7,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -148,8 +149,10 @@ static int read_next_hops(const struct nlattr *attr, unsigned int wanted, struct
 		size = MNL_ALIGN((size_t)hop.rtnh_len);
 		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > left)
 			return -EBADMSG;
-		if (wanted && (unsigned int)hop.rtnh_ifindex == wanted)
+		if (wanted && (unsigned int)hop.rtnh_ifindex == wanted) {
 			route->index = wanted;
+			route->hops += route->hops < UINT8_MAX;
+		}
 		if (size >= left)
 			break;
 		data += size;
@@ -171,6 +174,7 @@ int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct 
 		return r;
 	route.table = info->rtm_table;
 	route.type = info->rtm_type;
+	route.tos = info->rtm_tos;
 	route.destination.length = info->rtm_dst_len;
 	/* A default route has no destination. */
 	if (info->rtm_family == AF_INET)
@@ -191,6 +195,15 @@ int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct 
 		case RTA_MULTIPATH:
 			r = read_next_hops(attr, wanted, &route);
 			break;
+		case RTA_PRIORITY:
+			r = netlink_attribute_get(attr, &route.priority, sizeof(route.priority));
+			break;
+		case RTA_NH_ID:
+			r = netlink_attribute_get(attr, &route.nexthop, sizeof(route.nexthop));
+			break;
+		case RTA_PREFSRC:
+			route.has_source = true;
+			break;
 		}
 		if (r < 0)
 			return r;
@@ -198,6 +211,55 @@ int rtnl_read_route(const struct nlmsghdr *message, unsigned int wanted, struct 
 	if (r < 0 || !route.destination.address.family ||
 	    route.destination.length > address_bits(&route.destination.address))
 		return -EBADMSG;
+	if (wanted && route.index == wanted && route.hops == 0)
+		route.hops = 1;
 	*ret_route = route;
 	return 0;
+}
+
+int rtnl_read_nexthop(const struct nlmsghdr *message, struct rtnl_nexthop *ret_nexthop)
+{
+	struct netlink_attributes attributes;
+	const struct nlattr *attr;
+	struct rtnl_nexthop nexthop = {};
+	bool carries = true;
+	int r = netlink_attributes_of(message, sizeof(struct nhmsg), &attributes);
+
+	if (r < 0)
+		return r;
+	while ((r = netlink_attributes_next(&attributes, &attr)) > 0) {
+		switch (mnl_attr_get_type(attr)) {
+		case NHA_ID:
+			r = netlink_attribute_get(attr, &nexthop.id, sizeof(nexthop.id));
+			break;
+		case NHA_OIF:
+			r = netlink_attribute_get(attr, &nexthop.index, sizeof(nexthop.index));
+			break;
+		case NHA_GROUP:
+			nexthop.is_group = true;
+			nexthop.members = mnl_attr_get_payload(attr);
+			nexthop.n_members = mnl_attr_get_payload_len(attr) / sizeof(struct nexthop_grp);
+			break;
+		case NHA_BLACKHOLE:
+		case NHA_FDB:
+			carries = false;
+			break;
+		}
+		if (r < 0)
+			return r;
+	}
+	if (r < 0 || !nexthop.id)
+		return -EBADMSG;
+	if (!carries || nexthop.is_group)
+		nexthop.index = 0;
+	*ret_nexthop = nexthop;
+	return 0;
+}
+
+uint32_t rtnl_nexthop_member(const struct rtnl_nexthop *nexthop, size_t i)
+{
+	struct nexthop_grp member;
+
+	memcpy(&member, (const struct nexthop_grp *)nexthop->members + i, sizeof(member));
+	return member.id;
 }

@@ -31,7 +31,8 @@ struct routes {
 	struct prefix_list tailnet_exclude;
 	enum routes_mode mode;
 	struct routing *routing;
-	bool changed; /* since routing was made */
+	bool changed;	/* since routing was made */
+	bool lingering; /* some prefixes have no origin any more */
 };
 
 const char *route_list_name(enum route_list_kind kind)
@@ -84,9 +85,10 @@ static int normalize(const struct prefix_list *given, enum route_list_kind kind,
 	return 0;
 }
 
-/* The old set with the given prefixes. *changed is set if prefixes came. */
+/* The old set with the given prefixes. *changed is set if prefixes came, *lingering if some lost their last
+ * origin. */
 static int merge(const struct route_set *old, const struct prefix_list *given, enum route_list_kind kind,
-		 const struct change *change, struct route_set *ret_merged, bool *changed)
+		 const struct change *change, struct route_set *ret_merged, bool *changed, bool *lingering)
 {
 	_cleanup_(prefix_list_deinit) struct prefix_list sorted = {};
 	_cleanup_(route_set_deinit) struct route_set merged = {};
@@ -119,8 +121,10 @@ static int merge(const struct route_set *old, const struct prefix_list *given, e
 		after.origins &= (uint8_t)~change->ends[kind];
 		if (is_given)
 			after.origins |= change->begins;
-		if (!after.origins && before.origins)
+		if (!after.origins && before.origins) {
 			after.lingers = LINGER_WINDOWS;
+			*lingering = true;
+		}
 		merged.states[merged.prefixes.n++] = after;
 		i += is_old;
 		j += is_given;
@@ -133,11 +137,11 @@ static int merge(const struct route_set *old, const struct prefix_list *given, e
 static int apply(struct routes *routes, const struct change *change)
 {
 	struct route_set merged[N_ROUTE_LISTS] = {};
-	bool changed = false;
+	bool changed = false, lingering = false;
 
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
 		int r = merge(&routes->sets[kind], change->given[kind], (enum route_list_kind)kind, change,
-			      &merged[kind], &changed);
+			      &merged[kind], &changed, &lingering);
 
 		if (r < 0) {
 			for (size_t i = 0; i < kind; i++)
@@ -150,6 +154,7 @@ static int apply(struct routes *routes, const struct change *change)
 		routes->sets[kind] = merged[kind];
 	}
 	routes->changed = routes->changed || changed;
+	routes->lingering = routes->lingering || lingering;
 	return 0;
 }
 
@@ -225,6 +230,55 @@ int routes_set_found(struct routes *routes, const struct route_lists *lists,
 	return apply(routes, &others);
 }
 
+/* The place of a prefix, or where it belongs. */
+static size_t find_prefix(const struct prefix_list *list, const struct prefix *prefix)
+{
+	size_t low = 0, high = list->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (prefix_compare(&list->items[middle], prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+int routes_change_found(struct routes *routes, const struct prefix_list *came, const struct prefix_list *went)
+{
+	struct route_set *set = &routes->sets[ROUTE_LIST_ROUTES], merged;
+	struct change change = {.begins = ROUTE_ORIGIN_FOUND};
+	bool changed = false;
+	int r;
+
+	if (routes->mode != ROUTES_MODE_AUTO)
+		return 0;
+	if (came->n > 0) {
+		r = merge(set, came, ROUTE_LIST_ROUTES, &change, &merged, &changed, &routes->lingering);
+		if (r < 0)
+			return r;
+		route_set_deinit(set);
+		*set = merged;
+		routes->changed = routes->changed || changed;
+	}
+	for (size_t i = 0; i < went->n; i++) {
+		size_t at = find_prefix(&set->prefixes, &went->items[i]);
+		struct route_state *state = &set->states[at];
+
+		if (at == set->prefixes.n || !prefix_equal(&set->prefixes.items[at], &went->items[i]) ||
+		    !(state->origins & ROUTE_ORIGIN_FOUND))
+			continue;
+		state->origins &= (uint8_t)~ROUTE_ORIGIN_FOUND;
+		if (state->origins)
+			continue;
+		state->lingers = LINGER_WINDOWS;
+		routes->lingering = true;
+	}
+	return 0;
+}
+
 static int rebuild(struct routes *routes, struct routing **ret_routing)
 {
 	struct route_lists lists = {
@@ -269,6 +323,9 @@ void routes_free(struct routes *routes)
 /* Counts down, and drops what has lingered long enough. */
 static void routes_age(struct routes *routes, unsigned int windows)
 {
+	if (!routes->lingering)
+		return;
+	routes->lingering = false;
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
 		struct route_set *set = &routes->sets[kind];
 		size_t kept = 0, n = set->prefixes.n;
@@ -280,6 +337,7 @@ static void routes_age(struct routes *routes, unsigned int windows)
 				if (state.lingers <= windows)
 					continue;
 				state.lingers = (uint8_t)(state.lingers - windows);
+				routes->lingering = true;
 			}
 			set->prefixes.items[kept] = set->prefixes.items[i];
 			set->states[kept++] = state;

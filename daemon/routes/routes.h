@@ -55,6 +55,11 @@ int routes_reconfigure(struct routes *routes, const struct route_lists *lists);
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
 		     const struct prefix_list *allowed_ips, const struct prefix_list *tailnet);
 
+/* Of what is on the machine, only single routes by the tunnel came and went; sorted. In mode static nothing.
+ */
+int routes_change_found(struct routes *routes, const struct prefix_list *came,
+			const struct prefix_list *went);
+
 /* A window has ended and is classified: what was removed in the window before it is dropped. */
 void routes_end_window(struct routes *routes);
 /* The logger starts: what was removed cannot matter to any window. */

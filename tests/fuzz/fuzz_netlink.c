@@ -13,6 +13,7 @@ static int take(const struct nlmsghdr *message, void *userdata)
 {
 	struct wg_peers *peers = userdata;
 	struct rtnl_address address;
+	struct rtnl_nexthop nexthop;
 	struct rtnl_route route;
 	struct rtnl_link link;
 
@@ -27,6 +28,10 @@ static int take(const struct nlmsghdr *message, void *userdata)
 	case RTM_NEWADDR:
 		if (rtnl_read_address(message, &address) == 0)
 			REQUIRE(address.network.length <= address_bits(&address.local));
+		return 0;
+	case RTM_NEWNEXTHOP:
+		if (rtnl_read_nexthop(message, &nexthop) == 0 && nexthop.n_members > 0)
+			rtnl_nexthop_member(&nexthop, nexthop.n_members - 1);
 		return 0;
 	case RTM_NEWROUTE:
 		if (rtnl_read_route(message, 5, &route) == 0)

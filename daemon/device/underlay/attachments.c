@@ -128,7 +128,7 @@ static struct underlay_local local_key(const struct address *address)
 int attachments_follow_addresses(struct attachments *attachments)
 {
 	struct rtnl_addresses addresses = {};
-	int r = rtnl_get_addresses(attachments->rtnl, &addresses);
+	int r = rtnl_get_addresses(attachments->rtnl, 0, &addresses);
 
 	if (r < 0)
 		return r;
@@ -329,6 +329,12 @@ int attachments_take_over(struct attachments *attachments, struct attachments *f
 	}
 	attachments->n_devices = 0;
 	return r;
+}
+
+bool attachments_route_matters(const struct attachments *attachments, const struct prefix *destination)
+{
+	return attachments->options.mode == UNDERLAY_AUTO &&
+	       route_lookup_matters(&attachments->lookup, destination);
 }
 
 size_t attachments_count(const struct attachments *attachments)

@@ -43,6 +43,8 @@ int attachments_follow_addresses(struct attachments *attachments);
  * attached yet. Then attachments_follow(). 0; or -errno, and both are as before.
  */
 int attachments_take_over(struct attachments *attachments, struct attachments *from);
+/* Whether a route to this destination may lead to an endpoint. */
+bool attachments_route_matters(const struct attachments *attachments, const struct prefix *destination);
 /* Detaches everywhere. */
 void attachments_detach(struct attachments *attachments);
 /* Whether this is an address of the machine, by the last reading or the one before. */

@@ -151,3 +151,22 @@ int route_lookup_follow(struct route_lookup *lookup, struct rtnl *rtnl, const st
 	}
 	return 0;
 }
+
+bool route_lookup_matters(const struct route_lookup *lookup, const struct prefix *destination)
+{
+	struct prefix masked = prefix_masked(destination);
+	size_t low = 0, high = lookup->n_routes;
+
+	if (destination->length == 0)
+		return true;
+	/* The first endpoint that is not below the destination's first address. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (address_compare(&lookup->routes[middle].endpoint.address, &masked.address) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < lookup->n_routes && prefix_contains(&masked, &lookup->routes[low].endpoint.address);
+}

@@ -36,3 +36,5 @@ void route_lookup_deinit(struct route_lookup *lookup);
  */
 int route_lookup_follow(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
 			const struct rtnl_addresses *addresses, bool changed);
+/* Whether one of the endpoints lies within this destination; so they do all in a default route. */
+bool route_lookup_matters(const struct route_lookup *lookup, const struct prefix *destination);

@@ -47,6 +47,8 @@ struct underlay {
 	int changes_fd; /* the kernel's changes */
 	int pause_fd;	/* a timer */
 	int wait_fd;	/* epoll over whichever of the two matters now */
+	bool changed;	/* something that matters, since the last extraction */
+	bool paused;	/* the timer runs */
 };
 
 /* --- the descriptor that asks for an extraction when the network changes --- */
@@ -60,7 +62,7 @@ static int watch(struct underlay *underlay, int operation, int fd, uint32_t even
 
 static int open_changes(struct underlay *underlay)
 {
-	int r = net_changes_open(&underlay->changes_fd);
+	int r = net_changes_open(NET_CHANGES_ALL, &underlay->changes_fd);
 
 	if (r < 0)
 		return r;
@@ -72,21 +74,48 @@ static int open_changes(struct underlay *underlay)
 	return r < 0 ? r : watch(underlay, EPOLL_CTL_ADD, underlay->pause_fd, EPOLLIN);
 }
 
-/* A routing daemon may change routes all the time. So after a change the descriptor stays quiet for the
- * pause, and then becomes readable once for everything that has come since. */
+static bool route_matters(const struct prefix *destination, void *userdata)
+{
+	const struct underlay *underlay = userdata;
+
+	return attachments_route_matters(underlay->attachments, destination);
+}
+
+/* Takes what has been reported. Routes that lead to no peer cost only this. */
+static void read_changes(struct underlay *underlay)
+{
+	uint64_t expired;
+
+	if (net_changes_read(underlay->changes_fd, route_matters, underlay))
+		underlay->changed = true;
+	if (read(underlay->pause_fd, &expired, sizeof(expired)) > 0) {
+		watch(underlay, EPOLL_CTL_MOD, underlay->changes_fd, EPOLLIN);
+		underlay->paused = false;
+	}
+}
+
+/* A routing daemon may change routes all the time. So after a change that mattered the descriptor stays quiet
+ * for the pause, and then becomes readable once for everything that has come since. */
 static bool take_changes(struct underlay *underlay)
 {
 	const struct itimerspec pause = {.it_value.tv_nsec = CHANGES_PAUSE};
-	bool changed = net_changes_read(underlay->changes_fd);
-	uint64_t expired;
+	bool changed;
 
-	if (read(underlay->pause_fd, &expired, sizeof(expired)) > 0)
-		watch(underlay, EPOLL_CTL_MOD, underlay->changes_fd, EPOLLIN);
+	read_changes(underlay);
+	changed = underlay->changed;
+	underlay->changed = false;
 	if (changed) {
 		watch(underlay, EPOLL_CTL_MOD, underlay->changes_fd, 0);
 		timerfd_settime(underlay->pause_fd, 0, &pause, NULL);
+		underlay->paused = true;
 	}
 	return changed;
+}
+
+bool underlay_wants_extraction(struct underlay *underlay)
+{
+	read_changes(underlay);
+	return underlay->changed && !underlay->paused;
 }
 
 int underlay_changes_fd(const struct underlay *underlay)

@@ -64,3 +64,6 @@ void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info
 /* Readable after changes of routes, devices or addresses, at most four times a second: time for an
  * extraction, which follows them. */
 int underlay_changes_fd(const struct underlay *underlay);
+/* Whether that descriptor, which is readable, asks for an extraction. If not, it is no longer readable: the
+ * routes that changed lead to none of the endpoints. */
+bool underlay_wants_extraction(struct underlay *underlay);

@@ -243,6 +243,13 @@ static int wireguard_get_pressure_fd(struct device *device)
 	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
 }
 
+static bool wireguard_wants_extraction(struct device *device)
+{
+	struct wireguard *wireguard = (struct wireguard *)device;
+
+	return !wireguard->underlay || underlay_wants_extraction(wireguard->underlay);
+}
+
 static int add_allowed_ips(const struct wg_peers *peers, struct prefix_list *allowed_ips)
 {
 	int r = 0;
@@ -327,6 +334,7 @@ static const struct device_ops wireguard_ops = {
 	.get_events = wireguard_get_events,
 	.take_over = wireguard_take_over,
 	.get_pressure_fd = wireguard_get_pressure_fd,
+	.wants_extraction = wireguard_wants_extraction,
 };
 
 static const char *explain(int error)

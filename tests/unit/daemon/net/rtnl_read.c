@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 
@@ -166,26 +167,69 @@ START_TEST(route_message)
 }
 END_TEST
 
+static void build_group(struct built *built)
+{
+	struct nexthop_grp members[2] = {{.id = 4}, {.id = 9}};
+
+	build(built, RTM_NEWNEXTHOP, sizeof(struct nhmsg));
+	mnl_attr_put_u32(built->message, NHA_ID, 7);
+	mnl_attr_put(built->message, NHA_GROUP, sizeof(members), members);
+}
+
+START_TEST(nexthop_message)
+{
+	struct rtnl_nexthop nexthop;
+	struct built built;
+
+	build_group(&built);
+	ck_assert_int_eq(rtnl_read_nexthop(built.message, &nexthop), 0);
+	ck_assert_uint_eq(nexthop.id, 7);
+	ck_assert(nexthop.is_group);
+	ck_assert_uint_eq(nexthop.n_members, 2);
+	ck_assert_uint_eq(rtnl_nexthop_member(&nexthop, 1), 9);
+	build(&built, RTM_NEWNEXTHOP, sizeof(struct nhmsg));
+	mnl_attr_put_u32(built.message, NHA_OIF, 3);
+	ck_assert_int_eq(rtnl_read_nexthop(built.message, &nexthop), -EBADMSG);
+	mnl_attr_put_u32(built.message, NHA_ID, 8);
+	ck_assert_int_eq(rtnl_read_nexthop(built.message, &nexthop), 0);
+	ck_assert_uint_eq(nexthop.index, 3);
+	ck_assert(!nexthop.is_group);
+	/* A bridge's entry carries no routes. */
+	mnl_attr_put(built.message, NHA_FDB, 0, NULL);
+	ck_assert_int_eq(rtnl_read_nexthop(built.message, &nexthop), 0);
+	ck_assert_uint_eq(nexthop.index, 0);
+	mnl_attr_put_u16(built.message, NHA_OIF, 3);
+	ck_assert_int_eq(rtnl_read_nexthop(built.message, &nexthop), -EBADMSG);
+}
+END_TEST
+
 /* Cut at every byte: no byte beyond the message is read, which the sanitizers would report. */
 START_TEST(cut_anywhere)
 {
 	struct rtnl_address address;
 	struct rtnl_route route;
+	struct rtnl_nexthop nexthop;
 	struct rtnl_link link;
 	struct built built;
 
-	for (int kind = 0; kind < 2; kind++) {
+	for (int kind = 0; kind < 3; kind++) {
 		size_t refused = 0, length;
 
-		kind ? build_next_hops(&built, 8) : build_link(&built);
+		if (kind == 2)
+			build_group(&built);
+		else
+			kind ? build_next_hops(&built, 8) : build_link(&built);
 		length = built.message->nlmsg_len;
 		for (size_t i = sizeof(struct nlmsghdr); i < length; i++) {
 			struct nlmsghdr *copy = malloc(i);
 
 			memcpy(copy, built.data, i);
 			copy->nlmsg_len = (uint32_t)i;
-			refused +=
-				(kind ? rtnl_read_route(copy, 5, &route) : rtnl_read_link(copy, &link)) < 0;
+			if (kind == 2)
+				refused += rtnl_read_nexthop(copy, &nexthop) < 0;
+			else
+				refused += (kind ? rtnl_read_route(copy, 5, &route)
+						 : rtnl_read_link(copy, &link)) < 0;
 			rtnl_read_address(copy, &address);
 			free(copy);
 		}
@@ -205,6 +249,7 @@ int main(void)
 	tcase_add_test(tcase, invalid_link_message);
 	tcase_add_test(tcase, address_message);
 	tcase_add_test(tcase, route_message);
+	tcase_add_test(tcase, nexthop_message);
 	tcase_add_test(tcase, cut_anywhere);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);

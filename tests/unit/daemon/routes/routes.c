@@ -277,6 +277,40 @@ START_TEST(found_by_the_kernel_and_by_a_peer)
 }
 END_TEST
 
+static void change_found(const char *came_text, const char *went_text)
+{
+	struct prefix_list came = {}, went = {};
+
+	test_list_add(&came, came_text);
+	test_list_add(&went, went_text);
+	ck_assert_int_eq(routes_change_found(routes, &came, &went), 0);
+	prefix_list_deinit(&came);
+	prefix_list_deinit(&went);
+}
+
+START_TEST(single_routes_come_and_go)
+{
+	found("100.64.0.1/32", "10.7.0.0/16 10.8.0.0/16", "");
+	change_found("10.9.0.0/16 10.9.0.0/24", "10.7.0.0/16 10.77.0.0/16");
+	ck_assert(within("10.7.0.1") && within("10.8.0.1") && within("10.9.0.1"));
+	for (int i = 0; i < 2; i++)
+		routes_end_window(routes);
+	ck_assert(!within("10.7.0.1") && within("10.8.0.1") && within("10.9.0.1"));
+	/* Back before it is forgotten; what else has it keeps it. */
+	reconfigure("", "10.9.0.0/16", "");
+	change_found("", "10.8.0.0/16 10.9.0.0/16 10.9.0.0/24");
+	routes_end_window(routes);
+	change_found("10.8.0.0/16", "");
+	for (int i = 0; i < 3; i++)
+		routes_end_window(routes);
+	ck_assert(within("10.8.0.1") && within("10.9.0.1"));
+	config.routes_mode = ROUTES_MODE_STATIC;
+	ck_assert_int_eq(routes_set_configured(routes, &config), 0);
+	change_found("10.10.0.0/16", "");
+	ck_assert(!within("10.10.0.1"));
+}
+END_TEST
+
 /* subnet-route=connected */
 START_TEST(static_mode_takes_the_connected_networks)
 {
@@ -370,6 +404,7 @@ int main(void)
 	tcase_add_test(cases, reload_changes_the_tailnet);
 	tcase_add_test(cases, static_mode_finds_nothing);
 	tcase_add_test(cases, found_by_the_kernel_and_by_a_peer);
+	tcase_add_test(cases, single_routes_come_and_go);
 	tcase_add_test(cases, static_mode_takes_the_connected_networks);
 	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
 	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);

@@ -53,7 +53,7 @@ static const char *found(bool changed)
 	static char text[256];
 	char name[IFNAMSIZ];
 
-	ck_assert_int_eq(rtnl_get_addresses(rtnl, &addresses), 0);
+	ck_assert_int_eq(rtnl_get_addresses(rtnl, 0, &addresses), 0);
 	ck_assert_int_eq(route_lookup_follow(&lookup, rtnl, &peers, &addresses, changed), 0);
 	text[0] = '\0';
 	for (size_t i = 0; i < lookup.n_devices; i++) {
@@ -87,6 +87,29 @@ START_TEST(not_by_the_tunnel)
 	ck_assert_str_eq(found(true), "lan0");
 	ip("route del default");
 	ck_assert_str_eq(found(true), "");
+}
+END_TEST
+
+static bool matters(const char *text)
+{
+	struct prefix prefix;
+
+	ck_assert_int_eq(prefix_parse(text, &prefix), 0);
+	return route_lookup_matters(&lookup, &prefix);
+}
+
+/* Only routes to endpoints concern the tunnel. */
+START_TEST(routes_that_matter)
+{
+	ck_assert(matters("0.0.0.0/0") && !matters("203.0.113.0/24"));
+	peer("203.0.113.5:51820");
+	peer("198.51.100.5:1");
+	peer("[2001:db8::5]:51820");
+	found(true);
+	ck_assert(matters("203.0.113.0/24") && matters("203.0.113.5") && matters("200.0.0.0/5"));
+	ck_assert(matters("198.51.100.0/22") && matters("2001:db8::/32") && matters("::/0"));
+	ck_assert(!matters("203.0.113.6") && !matters("203.0.113.4") && !matters("204.0.0.0/8"));
+	ck_assert(!matters("198.51.101.0/24") && !matters("2001:db8::6") && !matters("2001:db8:1::/48"));
 }
 END_TEST
 
@@ -147,6 +170,7 @@ int main(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, by_each_endpoints_route);
 	tcase_add_test(tcase, not_by_the_tunnel);
+	tcase_add_test(tcase, routes_that_matter);
 	tcase_add_test(tcase, by_every_next_hop);
 	tcase_add_test(tcase, by_source_address);
 	tcase_add_test(tcase, known_routes_are_kept_until_something_changes);
