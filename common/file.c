@@ -94,6 +94,17 @@ int file_sync_directory(int directory_fd, const char *path)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+int make_directory_at(int directory_fd, const char *path, mode_t mode)
+{
+	int r;
+
+	if (mkdirat(directory_fd, path, mode) < 0 && errno != EEXIST)
+		return -errno;
+	/* Also if it is there: who made it may have been killed before. */
+	r = file_sync_directory(directory_fd, path);
+	return r == -EACCES || r == -EPERM || r == -EINVAL ? 0 : r;
+}
+
 static int rename_noreplace(int directory_fd, const char *from, const char *to)
 {
 	if (renameat2(directory_fd, from, directory_fd, to, RENAME_NOREPLACE) == 0)

@@ -21,6 +21,12 @@ int file_replace(int directory_fd, const char *path, const void *data, size_t si
 /* As the first, but never replaces: -EEXIST if the path exists, whatever it is. */
 int file_create_atomic(int directory_fd, const char *path, const void *data, size_t size, mode_t mode);
 
+/*
+ * Makes a directory unless it is there, and syncs the one that holds it: what is synced within is safe only
+ * then. 0 or -errno; a parent that may not be opened is not synced.
+ */
+int make_directory_at(int directory_fd, const char *path, mode_t mode);
+
 /* Opens a directory for reading. Below another one (`at`), a symbolic link is refused. The descriptor or
  * -errno. */
 int open_directory(const char *path);

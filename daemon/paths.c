@@ -20,11 +20,11 @@
 
 static int make_directory(const char *path, mode_t mode)
 {
-	if (mkdir(path, mode) < 0 && errno != EEXIST) {
-		log_error("%s: cannot create: %s", path, strerror(errno));
-		return -errno;
-	}
-	return 0;
+	int r = make_directory_at(AT_FDCWD, path, mode);
+
+	if (r < 0)
+		log_error("%s: cannot create: %s", path, strerror(-r));
+	return r;
 }
 
 /* One daemon per state directory: the lock ends with the process, however it ends. */

@@ -186,7 +186,7 @@ static int load(int fd, struct cursor_state *ret_state, uint64_t *ret_generation
 	return cursor_decode(data, n, ret_state, ret_generation, ret_slot);
 }
 
-int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state)
+static int read_state(int directory_fd, const char *path, bool safe, struct cursor_state *ret_state)
 {
 	_cleanup_close_ int fd = -1;
 	struct cursor_state state;
@@ -198,9 +198,22 @@ int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_sta
 	if (fd < 0)
 		return -errno;
 	r = load(fd, &state, &generation, &slot);
+	/* Afterwards: what is written later only moves it on. */
+	if (r == 0 && safe)
+		r = fdatasync(fd) < 0 ? -errno : file_sync_directory(directory_fd, path);
 	if (r == 0)
 		*ret_state = state;
 	return r;
+}
+
+int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state)
+{
+	return read_state(directory_fd, path, false, ret_state);
+}
+
+int cursor_read_safe(int directory_fd, const char *path, struct cursor_state *ret_state)
+{
+	return read_state(directory_fd, path, true, ret_state);
 }
 
 /* Makes a new file, of full size, with this state in its first slot. */

@@ -76,6 +76,10 @@ int cursor_write(struct cursor *cursor, const struct cursor_state *state);
  * when both slots are damaged; -EPROTONOSUPPORT; or the -errno of opening or reading. */
 int cursor_read(int directory_fd, const char *path, struct cursor_state *ret_state);
 
+/* The same, and what was read is on the disk for good: a power cut can't bring back an older state. Also
+ * -errno of syncing. */
+int cursor_read_safe(int directory_fd, const char *path, struct cursor_state *ret_state);
+
 /* The bytes of one slot; the rest of it is zeros. */
 void cursor_encode(const struct cursor_state *state, uint64_t generation,
 		   uint8_t ret_data[static CURSOR_SLOT_SIZE]);

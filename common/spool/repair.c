@@ -32,10 +32,10 @@ struct repair {
 static int open_damaged(const struct repair *repair)
 {
 	struct stat st;
-	int fd;
+	int fd = make_directory_at(repair->directory_fd, SPOOL_DAMAGED_NAME, 0700);
 
-	if (mkdirat(repair->directory_fd, SPOOL_DAMAGED_NAME, 0700) < 0 && errno != EEXIST)
-		return -errno;
+	if (fd < 0)
+		return fd;
 	fd = openat(repair->directory_fd, SPOOL_DAMAGED_NAME,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

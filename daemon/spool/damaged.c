@@ -23,9 +23,9 @@ int spool_damaged_open(const struct spool_store *store)
 {
 	mode_t mode = store->options->file_mode & 040 ? 0750 : 0700;
 
-	if (mkdirat(store->directory_fd, SPOOL_DAMAGED_NAME, mode) < 0 && errno != EEXIST)
-		return -errno;
-	return open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
+	int r = make_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME, mode);
+
+	return r < 0 ? r : open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
 }
 
 /* Keeps a part for a person to look at. The spool does not need it, so failures do not matter. */

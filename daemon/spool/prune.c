@@ -24,10 +24,13 @@ static bool is_ours(const struct spool_store *store, const struct spool_id *id)
 	return false;
 }
 
-/* The sequence up to which every sink has everything; 0 when one has nothing, or when there are none: then
- * messages stay for local readers. */
-static uint64_t delivered(const struct spool_store *store)
+/*
+ * The sequence up to which every sink has everything; 0 when one has nothing, or when there are none: then
+ * messages stay for local readers. Before anything is removed, a power cut must not be able to take it back.
+ */
+static uint64_t delivered(const struct spool_store *store, bool safe)
 {
+	int (*read_cursor)(int, const char *, struct cursor_state *) = safe ? cursor_read_safe : cursor_read;
 	const struct spool_writer_options *options = store->options;
 	uint64_t least = UINT64_MAX;
 
@@ -39,7 +42,7 @@ static uint64_t delivered(const struct spool_store *store)
 
 		if (asprintf(&path, "%s/%s/" CURSOR_NAME, options->upload_directory, options->sinks[i]) < 0)
 			return 0;
-		if (cursor_read(AT_FDCWD, path, &state) < 0 || !is_ours(store, &state.delivered.spool_id))
+		if (read_cursor(AT_FDCWD, path, &state) < 0 || !is_ours(store, &state.delivered.spool_id))
 			return 0;
 		least = MIN(least, state.delivered.sequence);
 	}
@@ -61,9 +64,13 @@ void spool_prune_repeated(struct spool_store *store)
 
 size_t spool_prune_delivered(struct spool_store *store, int64_t until)
 {
-	uint64_t upto = delivered(store);
+	uint64_t upto;
 	size_t removed = 0;
 
+	if (store->n_segments <= 1 || store->segments[0].last_time > until ||
+	    store->segments[0].last_sequence > delivered(store, false))
+		return 0;
+	upto = delivered(store, true);
 	while (store->n_segments > 1 && store->segments[0].last_sequence <= upto &&
 	       store->segments[0].last_time <= until) {
 		spool_damaged_keep_of(store, &store->segments[0]);
@@ -81,7 +88,7 @@ bool spool_prune_is_delivered(const struct spool_store *store)
 	if (store->n_segments == 0)
 		return false;
 	last = &store->segments[store->n_segments - 1];
-	return last->messages > 0 && delivered(store) >= last->last_sequence;
+	return last->messages > 0 && delivered(store, false) >= last->last_sequence;
 }
 
 size_t spool_prune_to_cap(struct spool_store *store, uint64_t more)
@@ -109,6 +116,7 @@ size_t spool_prune(struct spool_store *store)
 
 	if (store->directory_fd < 0)
 		return 0;
+	store->prune_waits = false;
 	if (store->options->retain > 0)
 		until = store->files->now(store->files->userdata) - store->options->retain;
 	return spool_prune_delivered(store, until) + spool_prune_to_cap(store, 0);

@@ -174,13 +174,17 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 		recovery->unread = true;
 		return 0;
 	}
-	if (r < 0 || next || end >= previous->size)
+	if (r < 0 || next)
 		return r;
 	/* The torn tail of a run that was killed. */
 	fd = openat(store->directory_fd, previous->name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd >= 0 && store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0)
+	if (end < previous->size && fd >= 0 &&
+	    store->files->ftruncate(fd, (off_t)end, store->files->userdata) == 0)
 		spool_segments_resize(store, store->n_segments - 1, end);
 	kill_point("spool-tail-cut");
+	/* What a killed run had not synced, this one builds on. */
+	if (fd >= 0)
+		(void)store->files->fdatasync(fd, store->files->userdata);
 	safe_close(fd);
 	return 0;
 }
@@ -222,12 +226,14 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
 }
 
 /*
- * Whether a sink has got further in this spool than the spool now reaches: what it saw is gone. A cursor that
- * can't be read counts as ahead: a sequence must never be given to two messages.
+ * The highest sequence of this spool that a sink has delivered, or has in the batch under way: whether or not
+ * the spool still has it, it must never be given to another message. 0: none; UINT64_MAX when a cursor can't
+ * be read.
  */
-static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
+static uint64_t sinks_reach(const struct spool_store *store)
 {
 	const struct spool_writer_options *options = store->options;
+	uint64_t reach = 0;
 
 	for (size_t i = 0; options->sinks && options->sinks[i]; i++) {
 		struct cursor_state state;
@@ -235,16 +241,18 @@ static bool sink_is_ahead(const struct spool_store *store, uint64_t last)
 		int r;
 
 		if (asprintf(&path, "%s/%s/" CURSOR_NAME, options->upload_directory, options->sinks[i]) < 0)
-			return true;
+			return UINT64_MAX;
 		r = cursor_read(AT_FDCWD, path, &state);
 		if (r == -ENOENT)
 			continue;
 		if (r < 0)
-			return true;
-		if (spool_id_equal(&state.delivered.spool_id, &store->id) && state.delivered.sequence > last)
-			return true;
+			return UINT64_MAX;
+		/* A spool that continues another also continues its sequences. */
+		if (spool_id_equal(&state.delivered.spool_id, &store->id) ||
+		    spool_id_equal(&state.delivered.spool_id, &store->previous_id))
+			reach = MAX(reach, MAX(state.delivered.sequence, state.batch.last));
 	}
-	return false;
+	return reach;
 }
 
 static int new_id(struct spool_store *store)
@@ -260,8 +268,8 @@ static int begin_run(struct recovery *recovery)
 	static const uint8_t unknown[16];
 	struct spool_store *store = recovery->store;
 	const struct spool_segment *last;
-	uint64_t end;
-	bool jump;
+	uint64_t end, reach;
+	bool jump, is_new;
 
 	if (store->n_segments == 0) {
 		store->next_sequence =
@@ -285,16 +293,20 @@ static int begin_run(struct recovery *recovery)
 		store->run_messages = MAX(store->run_messages, recovery->seen_messages);
 		store->next_bytes = MAX(store->next_bytes, recovery->seen_bytes);
 	}
+	reach = sinks_reach(store);
 	jump = recovery->end_sequence > 0 || recovery->unread || end > last->last_sequence ||
 	       memcmp(store->boot_id, last->header.boot_id, 16) != 0 ||
-	       memcmp(store->boot_id, unknown, 16) == 0 || sink_is_ahead(store, end);
-	if (memcmp(store->machine, last->header.machine, 32) != 0) {
+	       memcmp(store->boot_id, unknown, 16) == 0 || reach > end;
+	/* Also where a cursor leaves no sequence to jump to. */
+	is_new = memcmp(store->machine, last->header.machine, 32) != 0 ||
+		 (reach > UINT64_MAX / 2 && reach != UINT64_MAX);
+	if (is_new)
 		store->previous_id = store->id;
-		jump = true;
-	}
-	store->next_sequence = end + 1 + (jump ? SPOOL_SEQUENCE_JUMP : 0);
+	else if (reach > end + SPOOL_SEQUENCE_JUMP / 2 && reach != UINT64_MAX)
+		end = reach;
+	store->next_sequence = end + 1 + (jump || is_new ? SPOOL_SEQUENCE_JUMP : 0);
 	store->run_sequence = store->next_sequence;
-	return memcmp(store->machine, last->header.machine, 32) != 0 ? new_id(store) : 0;
+	return is_new ? new_id(store) : 0;
 }
 
 int spool_recover(struct spool_store *store, char **ret_reason)
@@ -311,6 +323,10 @@ int spool_recover(struct spool_store *store, char **ret_reason)
 	r = find_segments(&recovery, ret_reason);
 	if (r < 0)
 		return r;
+	/* Names that a killed run had not synced. */
+	if (store->n_segments > 0 && store->files->fsync(store->directory_fd, store->files->userdata) == 0)
+		for (size_t i = 0; i < store->n_segments; i++)
+			store->segments[i].safe = true;
 	spool_damaged_measure(store);
 	return begin_run(&recovery);
 }

@@ -52,7 +52,14 @@ void spool_segments_resize(struct spool_store *store, size_t i, uint64_t size)
 int spool_segments_remove(struct spool_store *store, size_t i)
 {
 	const struct spool_segment *segment = &store->segments[i];
+	bool other_safe = false;
 
+	for (size_t j = 0; j < store->n_segments; j++)
+		other_safe |= j != i && store->segments[j].safe;
+	if (!other_safe) {
+		store->prune_waits = true;
+		return -EBUSY;
+	}
 	kill_point("spool-before-remove");
 	if (store->files->unlinkat(store->directory_fd, segment->name, store->files->userdata) < 0 &&
 	    errno != ENOENT)

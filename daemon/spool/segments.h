@@ -27,6 +27,7 @@ struct spool_segment {
 	uint64_t last_sequence; /* first - 1 when empty */
 	int64_t last_time;
 	bool scanned; /* its damaged parts are known */
+	bool safe;    /* its name and its header are synced */
 };
 
 struct spool_store {
@@ -38,12 +39,14 @@ struct spool_store {
 	size_t n_segments, allocated;
 	int fd;
 	bool directory_dirty; /* a segment's name is not synced */
+	bool prune_waits;     /* for a segment that is synced, until others may go */
 	struct spool_id id, previous_id;
 	uint8_t machine[32], boot_id[16];
 	/* Of the next new message. */
 	uint64_t next_sequence, next_bytes;
 	/* Messages before a sequence of this run: run_messages + sequence - run_sequence. */
 	uint64_t run_sequence, run_messages;
+	bool run_safe;	       /* a segment of this run is */
 	uint64_t total_size;   /* that all segments take of the disk */
 	uint64_t damaged_size; /* that what is kept of damage takes */
 	uint64_t removed_messages, removed_bytes;
@@ -60,5 +63,8 @@ int spool_segments_reserve(struct spool_store *store);
 int spool_segments_add(struct spool_store *store, const struct spool_segment *segment);
 /* Segment i has this size now. */
 void spool_segments_resize(struct spool_store *store, size_t i, uint64_t size);
-/* Removes segment i, which is not the open one, from the disk and the list. 0 or -errno. */
+/*
+ * Removes segment i, which is not the open one, from the disk and the list. 0 or -errno; -EBUSY when no other
+ * is safe: a power cut could bring back none of them, and with them the spool id would be gone.
+ */
 int spool_segments_remove(struct spool_store *store, size_t i);

@@ -90,8 +90,9 @@ int spool_store_open(struct spool_store *store, char **ret_reason)
 	const struct spool_writer_options *options = store->options;
 	int r;
 
-	if (mkdir(options->directory, options->file_mode & 040 ? 0750 : 0700) < 0 && errno != EEXIST)
-		return -errno;
+	r = make_directory_at(AT_FDCWD, options->directory, options->file_mode & 040 ? 0750 : 0700);
+	if (r < 0)
+		return r;
 	r = open_directory(options->directory);
 	if (r < 0)
 		return r;
@@ -198,7 +199,6 @@ static void count_once(struct spool_store *store, const struct spool_header *nex
 int spool_store_begin(struct spool_store *store, const struct spool_frame *first,
 		      const struct log_id *public_id)
 {
-	uint64_t size = SPOOL_HEADER_SIZE + SPOOL_FRAME_SIZE + (uint64_t)first->stored;
 	struct spool_segment segment = {
 		.header =
 			{
@@ -216,6 +216,7 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 		.last_sequence = first->sequence - 1,
 		.last_time = first->time,
 	};
+	uint64_t most;
 	int fd, r;
 
 	spool_store_leave(store);
@@ -223,7 +224,8 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 	count_once(store, &segment.header);
 	memcpy(segment.header.machine, store->machine, sizeof(store->machine));
 	memcpy(segment.header.boot_id, store->boot_id, sizeof(store->boot_id));
-	spool_prune_to_cap(store, spool_blocks(MAX(size, segment_limit(store))));
+	most = MAX(SPOOL_HEADER_SIZE + SPOOL_FRAME_SIZE + (uint64_t)first->stored, segment_limit(store));
+	spool_prune_to_cap(store, spool_blocks(most));
 	r = spool_segments_reserve(store);
 	if (r < 0)
 		return r;
@@ -238,7 +240,22 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 	kill_point("spool-segment-named");
 	store->fd = fd;
 	store->directory_dirty = true;
-	return spool_segments_add(store, &segment);
+	r = spool_segments_add(store, &segment);
+	/*
+	 * A run's first header is safe before a message follows it: after a power cut that leaves none of the
+	 * messages it still tells that their sequences may have been seen. And what was kept only until
+	 * another was safe can go now.
+	 */
+	if (r == 0 && (!store->run_safe || store->prune_waits)) {
+		r = spool_store_sync(store);
+		if (r == 0 && store->prune_waits) {
+			spool_prune(store);
+			spool_prune_to_cap(store, spool_blocks(most) - spool_blocks(segment.size));
+		}
+	}
+	if (r < 0)
+		spool_store_leave(store);
+	return r;
 }
 
 int spool_store_write(struct spool_store *store, const void *data, size_t n, size_t *ret_written)
@@ -308,6 +325,8 @@ int spool_store_sync(struct spool_store *store)
 			return -errno;
 		store->directory_dirty = false;
 	}
+	spool_segments_current(store)->safe = true;
+	store->run_safe = true;
 	return 0;
 }
 

@@ -239,6 +239,8 @@ static void sync_segment(struct spool_writer *writer)
 
 	pthread_mutex_unlock(&writer->lock);
 	r = spool_store_sync(&writer->store);
+	if (r == 0 && writer->store.prune_waits)
+		spool_prune(&writer->store);
 	if (is_full(r))
 		spool_store_make_room(&writer->store);
 	pthread_mutex_lock(&writer->lock);

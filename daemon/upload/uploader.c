@@ -484,10 +484,10 @@ static int make_directories(char *path)
 {
 	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
 		*slash = '\0';
-		(void)mkdir(path, 0700);
+		(void)make_directory_at(AT_FDCWD, path, 0700);
 		*slash = '/';
 	}
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	return make_directory_at(AT_FDCWD, path, 0700);
 }
 
 static int open_upload_directory(struct uploader *uploader, char **ret_reason)

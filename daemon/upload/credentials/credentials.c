@@ -50,8 +50,8 @@ int credentials_new(const struct config *config, int upload_fd, struct broker *b
 		return -ENOMEM;
 	node = &credentials->node;
 	credentials->ids_fd = -1;
-	if (mkdirat(upload_fd, IDS_DIRECTORY, 0700) < 0 && errno != EEXIST) {
-		r = -errno;
+	r = make_directory_at(upload_fd, IDS_DIRECTORY, 0700);
+	if (r < 0) {
 		if (asprintf(ret_reason, "directory for log IDs: %s", strerror(-r)) < 0)
 			*ret_reason = NULL;
 		return r;

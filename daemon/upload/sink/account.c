@@ -76,8 +76,10 @@ static void check_cursor(struct sink *sink)
 	/* A batch under way reports it. */
 	if (sink->state.batch.last <= delivered->sequence)
 		sink->state.loss = sink->owed;
+	/* By sequence: of messages it may have seen more than are left after a power cut. */
 	if (!spool_id_equal(&delivered->spool_id, &sink->accounted.spool_id) ||
-	    delivered->messages <= sink->accounted.messages)
+	    delivered->messages <= sink->accounted.messages ||
+	    delivered->sequence <= sink->accounted.sequence)
 		return;
 	/* The next span does not follow what is accounted for, so the sink will go back. */
 	sink->violations++;

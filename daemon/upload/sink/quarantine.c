@@ -81,8 +81,9 @@ int quarantine_add(int directory_fd, const struct spool_message *message, uint64
 	size_t n = message->length;
 	int r;
 
-	if (mkdirat(directory_fd, QUARANTINE_DIRECTORY, 0700) < 0 && errno != EEXIST)
-		return -errno;
+	r = make_directory_at(directory_fd, QUARANTINE_DIRECTORY, 0700);
+	if (r < 0)
+		return r;
 	fd = open_directory_at(directory_fd, QUARANTINE_DIRECTORY);
 	if (fd < 0)
 		return fd;

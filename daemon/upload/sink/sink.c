@@ -56,8 +56,9 @@ static int open_cursor(struct sink *sink)
 		mode = 0750;
 		cursor_mode = 0640;
 	}
-	if (mkdirat(upload_fd, name, mode) < 0 && errno != EEXIST)
-		return -errno;
+	r = make_directory_at(upload_fd, name, mode);
+	if (r < 0)
+		return r;
 	sink->directory_fd = open_directory_at(upload_fd, name);
 	if (sink->directory_fd < 0)
 		return sink->directory_fd;

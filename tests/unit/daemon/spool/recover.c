@@ -5,7 +5,10 @@
  */
 
 #include "daemon/spool/recover.h"
+#include "common/spool/cursor.h"
 #include "tests/unit/common/spool/support.h"
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +75,50 @@ START_TEST(a_sink_that_may_be_ahead_makes_it_jump)
 	spool_test_append(5, 50);
 	spool_test_sync();
 	ck_assert_uint_eq(spool_test_status().last_sequence, 5 + 2 * SPOOL_SEQUENCE_JUMP);
+	spool_test_close();
+}
+END_TEST
+
+/* The batch under way counts like what was delivered: its sequences are not given to others. */
+START_TEST(a_batch_that_may_be_ahead_makes_it_jump)
+{
+	static char sink[] = "a";
+	_cleanup_free_ char *directory = path_join(spool_test.upload, sink);
+	_cleanup_(cursor_freep) struct cursor *cursor = NULL;
+	_cleanup_close_ int fd = -1;
+	struct cursor_state state = {};
+
+	spool_test.options.sinks = (char *const[]){sink, NULL};
+	spool_test_open();
+	spool_test_append(1, 50);
+	spool_test_sync();
+	state.delivered = spool_test_position(1);
+	spool_test_close();
+	state.batch = (struct cursor_batch){.first = 2, .last = 4, .messages = 3};
+	ck_assert_int_eq(mkdir(directory, 0700), 0);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(cursor_open(fd, 0600, &cursor), 0);
+	ck_assert_int_eq(cursor_write(cursor, &state), 0);
+	spool_test_open();
+	spool_test_append(5, 50);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_status().last_sequence, 2 + SPOOL_SEQUENCE_JUMP);
+	spool_test_close();
+	/* Further than a jump: from there on. */
+	state.batch.last = 10 * SPOOL_SEQUENCE_JUMP;
+	ck_assert_int_eq(cursor_write(cursor, &state), 0);
+	spool_test_open();
+	spool_test_append(6, 50);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_status().last_sequence, 11 * SPOOL_SEQUENCE_JUMP + 1);
+	spool_test_close();
+	/* To where no sequence is left: another spool. */
+	state.batch.last = UINT64_MAX - 1;
+	ck_assert_int_eq(cursor_write(cursor, &state), 0);
+	spool_test_open();
+	spool_test_append(7, 50);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_status().last_sequence, 12 * SPOOL_SEQUENCE_JUMP + 2);
 	spool_test_close();
 }
 END_TEST
@@ -295,6 +342,7 @@ int main(void)
 		a_new_run_goes_on_in_a_new_segment,
 		another_boot_jumps,
 		a_sink_that_may_be_ahead_makes_it_jump,
+		a_batch_that_may_be_ahead_makes_it_jump,
 		another_machine_begins_another_spool,
 		cut_at_every_byte_of_the_last_frame,
 		every_prefix_is_a_start,
