@@ -2,7 +2,8 @@
 /*
  * The tun source `packet`: counts in user space what eBPF counts in the kernel, where eBPF is not permitted.
  * One packet socket for each direction, so that each has its own number of dropped packets, and one thread
- * that reads both and counts. An extraction waits until the thread has read what was captured before.
+ * that reads both and counts. An extraction waits until the thread has read what was captured before. The
+ * sockets are as old as the device; enabled, they capture.
  */
 
 #include "common/cleanup.h"
@@ -31,7 +32,7 @@ struct packet_source {
 	struct interface interface;
 
 	pthread_t thread;
-	int stop_fd; /* tells the thread to end */
+	int stop_fd; /* tells the thread to end; -1: there is none */
 
 	pthread_mutex_t lock;		       /* for the rest */
 	pthread_cond_t read;		       /* the thread has read a block */
@@ -156,6 +157,19 @@ static int packet_catch_up(struct packet_source *source)
 	return 0;
 }
 
+static int packet_start_thread(struct packet_source *source)
+{
+	int r;
+
+	if (source->stop_fd >= 0)
+		return 0;
+	source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = source->stop_fd < 0 ? -errno : thread_start(&source->thread, "packet", 0, packet_run, source);
+	if (r < 0)
+		source->stop_fd = safe_close(source->stop_fd);
+	return r;
+}
+
 static int packet_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct packet_source *source = PACKET(device);
@@ -163,29 +177,16 @@ static int packet_set_statistics_enabled(struct device *device, bool enabled)
 
 	if (device->enabled == enabled)
 		return 0;
-	if (enabled) {
-		r = packet_open_sockets(source);
-		if (r < 0)
-			return r;
-		source->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		r = source->stop_fd < 0 ? -errno
-					: thread_start(&source->thread, "packet", 0, packet_run, source);
-		if (r < 0) {
-			source->stop_fd = safe_close(source->stop_fd);
-			packet_close_sockets(source);
-			return r;
-		}
-	} else {
-		for (size_t i = 0; i < SOCKETS; i++)
-			packet_socket_stop(&source->sockets[i]);
-		pthread_mutex_lock(&source->lock);
-		packet_catch_up(source);
-		pthread_mutex_unlock(&source->lock);
-		packet_end_thread(source);
-		packet_close_sockets(source);
-	}
-	device->enabled = enabled;
-	return 0;
+	if (enabled)
+		r = packet_start_thread(source);
+	for (size_t i = 0; i < SOCKETS && r == 0 && enabled; i++)
+		r = packet_socket_start(&source->sockets[i]);
+	/* What is in the rings is counted until the next extraction. */
+	for (size_t i = 0; i < SOCKETS && (r < 0 || !enabled); i++)
+		packet_socket_stop(&source->sockets[i]);
+	if (r == 0)
+		device->enabled = enabled;
+	return r;
 }
 
 static int packet_extract_statistics(struct device *device, struct extraction *ret_extraction)
@@ -195,7 +196,7 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	int r = 0;
 
 	pthread_mutex_lock(&source->lock);
-	if (device->enabled)
+	if (source->stop_fd >= 0)
 		r = packet_catch_up(source);
 	flow_counter_take(&source->table, &extraction.flows);
 	extraction.totals = source->totals;
@@ -223,7 +224,7 @@ static void packet_get_info(struct device *device, struct device_info *ret_info)
 		.attachment = "AF_PACKET ring",
 		.interface = source->name,
 		.ifindex = source->interface.index,
-		.memory = device->enabled ? SOCKETS * (uint64_t)PACKET_SOCKET_RING : 0,
+		.memory = SOCKETS * (uint64_t)PACKET_SOCKET_RING,
 	};
 
 	interface_get_drops(source->interface.index, &info.device_drops_rx, &info.device_drops_tx);
@@ -244,6 +245,34 @@ static void packet_free(struct device *device)
 }
 DEFINE_CLEANUP(struct device *, packet_free);
 
+static const struct device_ops packet_ops;
+
+/* The sockets themselves change hands, and go on capturing. What the old thread has counted stays there. */
+static int packet_take_over(struct device *device, struct device *from)
+{
+	struct packet_source *source = PACKET(device), *other = PACKET(from);
+	int r;
+
+	if (from->ops != &packet_ops || !from->enabled || device->enabled ||
+	    source->interface.index != other->interface.index)
+		return -EINVAL;
+	packet_end_thread(other);
+	packet_close_sockets(source);
+	memcpy(source->sockets, other->sockets, sizeof(source->sockets));
+	r = packet_start_thread(source);
+	if (r < 0) {
+		for (size_t i = 0; i < SOCKETS; i++)
+			source->sockets[i] = (struct packet_socket){.fd = -1};
+		packet_start_thread(other);
+		return r;
+	}
+	for (size_t i = 0; i < SOCKETS; i++)
+		other->sockets[i] = (struct packet_socket){.fd = -1};
+	device->enabled = true;
+	from->enabled = false;
+	return 0;
+}
+
 static const struct device_ops packet_ops = {
 	.name = "packet",
 	.source = SOURCE_PACKET,
@@ -251,6 +280,7 @@ static const struct device_ops packet_ops = {
 	.set_statistics_enabled = packet_set_statistics_enabled,
 	.extract_statistics = packet_extract_statistics,
 	.get_info = packet_get_info,
+	.take_over = packet_take_over,
 };
 
 static int packet_make(const struct device_options *options, struct device **ret_device)
@@ -277,12 +307,10 @@ static int packet_make(const struct device_options *options, struct device **ret
 	r = flow_counter_init(&source->table, options->max_flows);
 	if (r == 0)
 		r = interface_find(options->interface, &source->interface);
-	/* Fail now, not when counting starts, if it is not permitted. */
 	if (r == 0)
 		r = packet_open_sockets(source);
 	if (r < 0)
 		return r;
-	packet_close_sockets(source);
 	*ret_device = TAKE_PTR(device);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The ring of one packet socket. It is opened such that no foreign packet gets in: a socket of protocol 0
- * captures nothing; it gets its filter and ring first, and then the interface and the protocol. The filter
- * passes one direction, and of each packet only what the decoder reads.
+ * captures nothing; it gets its filter and ring first, and then the interface and the protocol. Its first
+ * filter passes nothing. Capturing begins with one that passes one direction, and of each packet only what
+ * the decoder reads; it ends with one that passes nothing again. Both are a matter of microseconds.
  */
 
 #include "daemon/device/packet_socket.h"
@@ -31,7 +32,7 @@
 #define GSO_UDP_L4 5
 
 /* IPv6 packets with extension headers and tagged ones are captured whole, of others the beginning. */
-static int packet_socket_filter(const struct packet_socket *packet)
+int packet_socket_start(struct packet_socket *packet)
 {
 	const unsigned int ip = packet->l2_length;
 	/* Jumps count from the next instruction on. The last three are: the beginning, all, nothing. */
@@ -63,6 +64,14 @@ static int packet_socket_filter(const struct packet_socket *packet)
 	return setsockopt(packet->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
+int packet_socket_stop(struct packet_socket *packet)
+{
+	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+
+	return setsockopt(packet->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
+}
+
 static int packet_socket_bind(const struct packet_socket *packet, unsigned int ifindex, uint16_t protocol)
 {
 	struct sockaddr_ll address = {
@@ -88,7 +97,7 @@ int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsig
 	packet->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (packet->fd < 0)
 		return -errno;
-	r = packet_socket_filter(packet);
+	r = packet_socket_stop(packet);
 	if (r == 0 && (setsockopt(packet->fd, SOL_PACKET, PACKET_VERSION, &version, sizeof(version)) ||
 		       setsockopt(packet->fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) ||
 		       setsockopt(packet->fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(request))))
@@ -113,18 +122,6 @@ void packet_socket_close(struct packet_socket *packet)
 		munmap(packet->ring, PACKET_SOCKET_RING);
 	packet->ring = NULL;
 	packet->fd = safe_close(packet->fd);
-}
-
-int packet_socket_stop(struct packet_socket *packet)
-{
-	/* The filter is certain; unbinding spares the kernel the work, but fails without the interface. */
-	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-	struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
-
-	if (setsockopt(packet->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)))
-		return -errno;
-	packet_socket_bind(packet, 0, 0);
-	return 0;
 }
 
 int packet_socket_update(struct packet_socket *packet)

@@ -24,7 +24,7 @@ struct packet_socket {
 
 #define PACKET_SOCKET_RING (8U * 1024 * 1024) /* bytes */
 
-/* Captures from now on. 0; -EPERM; -ENODEV; or another -errno. */
+/* Makes the ring, but captures nothing yet. 0; -EPERM; -ENODEV; or another -errno. */
 int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
 		       bool received);
 /* Accepts a socket that was never opened, if its fd is -1. */
@@ -34,7 +34,9 @@ void packet_socket_close(struct packet_socket *packet);
  * has come back. */
 bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex);
 
-/* Stops capturing; what is in the ring stays there. */
+/* Captures from now on. 0 or -errno. */
+int packet_socket_start(struct packet_socket *packet);
+/* Stops capturing at once; what is in the ring stays there. 0 or -errno. */
 int packet_socket_stop(struct packet_socket *packet);
 
 /* Brings `captured` and `dropped` up to this moment. 0 or -errno. */

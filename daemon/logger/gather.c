@@ -250,14 +250,11 @@ static bool may_hold(struct logger *logger, const struct extraction *tun)
 	return false;
 }
 
+/* After the flip of the epoch. */
 static void gather(struct logger *logger, bool early)
 {
 	struct extraction tun, sock;
 
-	if (!logger->running)
-		return;
-	if (logger->epoch)
-		epoch_flip(logger->epoch);
 	layer_extract(&logger->tun, &tun);
 	layer_extract(&logger->sock, &sock);
 	if (early && may_hold(logger, &tun)) {
@@ -275,10 +272,32 @@ static void gather(struct logger *logger, bool early)
 
 void gather_counts(struct logger *logger)
 {
+	if (!logger->running)
+		return;
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
 	gather(logger, false);
 }
 
 void gather_early(struct logger *logger)
 {
+	if (!logger->running)
+		return;
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
+	gather(logger, true);
+}
+
+void gather_last_counts(struct logger *logger)
+{
+	if (!logger->running)
+		return;
+	/* The tun device's end and begin enclose the flip, so that next to nothing is missed between them. */
+	layer_end_current(&logger->sock);
+	layer_end_current(&logger->tun);
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
+	layer_begin_next(&logger->tun);
+	layer_begin_next(&logger->sock);
 	gather(logger, true);
 }

@@ -12,10 +12,13 @@ struct logger;
  */
 void gather_counts(struct logger *logger);
 /*
- * The same in the middle of a window, when a device runs full or is exchanged: what was counted is classified
+ * The same in the middle of a window, when a device runs full: what was counted is classified
  * by the next gather_counts(), since routes that are found later in the window hold for it too.
  */
 void gather_early(struct logger *logger);
+/* The same as gather_early(), when devices are about to be replaced: with it, they end and the next ones
+ * begin. */
+void gather_last_counts(struct logger *logger);
 /* Follows the routes that the machine has now, as far as the configuration asks for that. */
 void gather_routes(struct logger *logger);
 /* Takes the kernel's notifications of routes, so that they do not become too many to keep. */

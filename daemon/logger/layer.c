@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/config/keys.h"
 #include "common/parse.h"
+#include "common/time_text.h"
 #include "daemon/device/wireguard/wireguard.h"
 
 #include <errno.h>
@@ -204,7 +205,9 @@ bool layer_improve(struct layer *layer)
 
 void layer_close(struct layer *layer)
 {
-	device_free(TAKE_PTR(layer->leaving));
+	for (size_t i = 0; i < LAYER_LEAVING_MAX; i++)
+		device_free(TAKE_PTR(layer->leaving[i]));
+	extraction_deinit(&layer->last);
 	device_free(TAKE_PTR(layer->device));
 	layer->gone = false;
 	layer->state = LAYER_STATE_STOPPED;
@@ -221,6 +224,50 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	return r;
 }
 
+static int extract_from(struct device *device, struct extraction *extraction)
+{
+	int r = device->ops->extract_statistics(device, extraction);
+
+	if (r < 0 && r != -ENODEV && extraction->errors == 0)
+		extraction->errors = 1;
+	return r;
+}
+
+/* The last counts of a device that another one took over from; if they cannot be read now, then next time. */
+static void extract_leaving(struct layer *layer, struct extraction *extraction)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < LAYER_LEAVING_MAX && layer->leaving[i]; i++) {
+		struct device *device = TAKE_PTR(layer->leaving[i]);
+		struct extraction last = {};
+		int r = extract_from(device, &last);
+
+		extraction_merge(extraction, &last);
+		if (r >= 0 || r == -ENODEV)
+			device_free(device);
+		else
+			layer->leaving[kept++] = device;
+	}
+}
+
+static void extract(struct layer *layer, struct extraction *extraction)
+{
+	if (!layer->device)
+		return;
+	if (extract_from(layer->device, extraction) == -ENODEV)
+		layer->gone = true;
+	extract_leaving(layer, extraction);
+	if (layer->last.flows.n > 0 || !counts_is_zero(&layer->last.totals) || layer->last.errors)
+		extraction_merge(extraction, &layer->last);
+	counts_add(&layer->totals, &extraction->totals);
+	counts_add(&layer->overflow, &extraction->overflow);
+	counts_add(&layer->unknown, &extraction->unknown);
+	counts_add(&layer->inexact, &extraction->inexact);
+	layer->errors += extraction->errors;
+	layer->last_connections = extraction->flows.n;
+}
+
 /* A userspace VPN has only one set of counts, however many read them. */
 static bool same_counts(const struct layer *a, const struct layer *b)
 {
@@ -230,18 +277,30 @@ static bool same_counts(const struct layer *a, const struct layer *b)
 	       (ours == theirs || (ours && theirs && strcmp(ours, theirs) == 0));
 }
 
-/* Two programs on one interface would read the epoch one after the other, and a flip in between would lose
- * the packet or count it twice: so the new device counts only once it has taken over. */
-static bool can_follow(const struct layer *layer, const struct layer *next)
+/* Whether both devices see the same packets. */
+static bool same_traffic(const struct layer *layer, const struct layer *next)
 {
 	struct device_info ours = {}, theirs = {};
 
-	if (!layer->device || !next->device || !layer->enabled || layer->device->ops != next->device->ops ||
-	    !next->device->ops->take_over)
+	if (!layer->device || !next->device || !layer->enabled)
 		return false;
 	layer->device->ops->get_info(layer->device, &ours);
 	next->device->ops->get_info(next->device, &theirs);
 	return ours.ifindex != 0 && ours.ifindex == theirs.ifindex;
+}
+
+/* Two programs on one interface would read the epoch one after the other, and a flip in between would lose
+ * the packet or count it twice: so the new device counts only once it has taken over. */
+static bool can_follow(const struct layer *layer, const struct layer *next)
+{
+	return same_traffic(layer, next) && layer->device->ops == next->device->ops &&
+	       next->device->ops->take_over;
+}
+
+/* Whether a flip of the epoch alone ends a device's counting, or begins it, exactly. */
+static bool by_epoch(const struct device *device)
+{
+	return device->ops->source == SOURCE_EBPF;
 }
 
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device)
@@ -258,16 +317,57 @@ int layer_prepare(struct layer *layer, const struct config *config, const struct
 		free(next);
 		return r;
 	}
-	next->enabled = !layer->device || !layer->device->ops->take_over;
 	layer_open(next);
-	next->follows = !next->enabled && can_follow(layer, next);
-	if (!next->enabled && !next->follows) {
+	next->follows = can_follow(layer, next);
+	layer->next = next;
+	if (next->follows)
+		return 0;
+	/* The one that counts only when the other has ended, since the epoch does not separate them. */
+	if (same_traffic(layer, next) && next->device->ops->source == SOURCE_PACKET)
+		return 0;
+	if (layer_set_enabled(next, true) < 0) {
+		/* `auto` may know another source. */
 		layer_close(next);
 		next->enabled = true;
 		layer_open(next);
 	}
-	layer->next = next;
 	return 0;
+}
+
+void layer_end_current(struct layer *layer)
+{
+	struct layer *next = layer->next;
+
+	if (!next || next->follows || same_counts(layer, next))
+		return;
+	layer->ended = time_now_boot();
+	if (layer->device && !(by_epoch(layer->device) && same_traffic(layer, next)))
+		layer->device->ops->set_statistics_enabled(layer->device, false);
+}
+
+void layer_begin_next(struct layer *layer)
+{
+	struct layer *next = layer->next;
+	int64_t begun = time_now_boot();
+
+	if (!next || next->follows || same_counts(layer, next))
+		return;
+	if (next->device && !next->device->enabled) {
+		if (layer_set_enabled(next, true) < 0) {
+			layer_close(next);
+			next->state = LAYER_STATE_FAILED;
+		}
+		begun = time_now_boot();
+	} else if (next->device) {
+		struct extraction discarded = {};
+
+		extract(next, &discarded);
+		extraction_deinit(&discarded);
+		if (!by_epoch(next->device))
+			begun = time_now_boot();
+	}
+	next->enabled = next->begun = true;
+	layer->gap = same_traffic(layer, next) ? begun - layer->ended : 0;
 }
 
 void layer_drop_next(struct layer *layer)
@@ -276,10 +376,44 @@ void layer_drop_next(struct layer *layer)
 
 	if (!next)
 		return;
-	if (!same_counts(layer, next))
+	if (!same_counts(layer, next) && next->device && next->device->enabled)
 		layer_set_enabled(next, false);
 	layer_deinit(next);
 	free(next);
+}
+
+/* Its last counts are still to be extracted. */
+static void let_go(struct layer *layer, struct device *device)
+{
+	size_t n = 0;
+
+	while (n < LAYER_LEAVING_MAX && layer->leaving[n])
+		n++;
+	if (n == LAYER_LEAVING_MAX) {
+		layer->errors++;
+		device_free(layer->leaving[0]);
+		memmove(layer->leaving, layer->leaving + 1, --n * sizeof(*layer->leaving));
+	}
+	layer->leaving[n] = device;
+}
+
+/* What was to take over from the old device cannot: it begins after the other one's end. */
+static void begin_after(struct layer *layer, struct device *old)
+{
+	int64_t ended = time_now_boot();
+	struct extraction last = {};
+	int r;
+
+	old->ops->set_statistics_enabled(old, false);
+	r = extract_from(old, &last);
+	layer_set_enabled(layer, true);
+	layer->gap = time_now_boot() - ended;
+	layer->last.has_totals = last.has_totals;
+	extraction_merge(&layer->last, &last);
+	if (r < 0)
+		let_go(layer, old);
+	else
+		device_free(old);
 }
 
 void layer_take_next(struct layer *layer)
@@ -294,61 +428,32 @@ void layer_take_next(struct layer *layer)
 	layer->state = next->state;
 	layer->gone = next->gone;
 	layer->reason = next->reason;
-	if (!next->follows)
+	if (next->follows) {
+		layer->gap = 0;
+		if (layer->device->ops->take_over(layer->device, old.device) < 0)
+			begin_after(layer, old.device);
+		else
+			let_go(layer, old.device);
+		old.device = NULL;
+	} else {
 		layer->enabled = next->enabled;
-	else if (layer->device->ops->take_over(layer->device, old.device) == 0)
-		layer->leaving = TAKE_PTR(old.device);
-	else
-		layer_set_enabled(layer, true);
+	}
 	*next = old;
 	next->next = NULL;
+	/* These stay with the layer. */
+	memset(next->leaving, 0, sizeof(next->leaving));
+	next->last = (struct extraction){};
 	layer_drop_next(layer);
 	/* Without the old device there may be room for the new one now. */
 	if (layer->state == LAYER_STATE_FAILED)
 		layer_open(layer);
 }
 
-static int extract_from(struct device *device, struct extraction *extraction)
-{
-	int r = device->ops->extract_statistics(device, extraction);
-
-	if (r < 0 && r != -ENODEV && extraction->errors == 0)
-		extraction->errors = 1;
-	return r;
-}
-
-/* The last counts of a device that another one took over from; if they cannot be read now, then next time. */
-static void extract_leaving(struct layer *layer, struct extraction *extraction)
-{
-	struct extraction last = {};
-
-	if (!layer->leaving)
-		return;
-	if (extract_from(layer->leaving, &last) >= 0)
-		device_free(TAKE_PTR(layer->leaving));
-	extraction_merge(extraction, &last);
-}
-
-static void extract(struct layer *layer, struct extraction *extraction)
-{
-	if (!layer->device)
-		return;
-	if (extract_from(layer->device, extraction) == -ENODEV)
-		layer->gone = true;
-	extract_leaving(layer, extraction);
-	counts_add(&layer->totals, &extraction->totals);
-	counts_add(&layer->overflow, &extraction->overflow);
-	counts_add(&layer->unknown, &extraction->unknown);
-	counts_add(&layer->inexact, &extraction->inexact);
-	layer->errors += extraction->errors;
-	layer->last_connections = extraction->flows.n;
-}
-
 void layer_extract(struct layer *layer, struct extraction *ret_extraction)
 {
 	*ret_extraction = (struct extraction){};
 	extract(layer, ret_extraction);
-	if (layer->next && !same_counts(layer, layer->next)) {
+	if (layer->next && !layer->next->begun && !same_counts(layer, layer->next)) {
 		struct extraction discarded = {};
 
 		extract(layer->next, &discarded);

@@ -31,6 +31,9 @@ struct layer_source {
 	enum layer_use use[2]; /* by layer */
 };
 
+/* Beyond these, the oldest one is given up: an error is counted, and its last counts are lost. */
+#define LAYER_LEAVING_MAX 4
+
 struct layer {
 	enum device_layer which;
 	const struct layer_source *sources; /* the real ones; tests have their own */
@@ -42,12 +45,17 @@ struct layer {
 
 	struct device *device; /* NULL unless counting */
 	enum layer_state state;
-	bool gone;		/* the device reported that its interface or socket is gone */
-	bool enabled;		/* as requested; also for a device that appears later */
-	char *reason;		/* why there is no better source, or none */
-	struct layer *next;	/* replaces this one soon; or NULL */
-	bool follows;		/* of a next one: it counts only after it has taken over */
-	struct device *leaving; /* the previous device, until its last counts are extracted; or NULL */
+	bool gone;	    /* the device reported that its interface or socket is gone */
+	bool enabled;	    /* as requested; also for a device that appears later */
+	char *reason;	    /* why there is no better source, or none */
+	struct layer *next; /* replaces this one soon; or NULL */
+	bool follows;	    /* of a next one: it counts only after it has taken over */
+	bool begun;	    /* of a next one: what it counts from now on is logged */
+	int64_t ended;	    /* boot time, ns: when the current device stopped in favour of the next one */
+	int64_t gap;	    /* ns between that and the next one's first count; 0: none */
+	/* Previous devices until their last counts are extracted, oldest first; the rest NULL. */
+	struct device *leaving[LAYER_LEAVING_MAX];
+	struct extraction last; /* of one that has been freed; part of the next extraction */
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, inexact;
@@ -84,13 +92,23 @@ void layer_close(struct layer *layer);
 /* 0 or the device's -errno. Without a device: remembered. */
 int layer_set_enabled(struct layer *layer, bool enabled);
 /*
- * Replacing the device without a gap. layer_prepare() makes the device for new settings; layer_take_next(),
- * right after an extraction, puts it in place. If it can take over from the current device, it does so then,
- * and the last counts of that device are part of the next extraction. Otherwise it counts beside the current
- * device from the start, and each extraction discards its counts. 0, also when the new device is missing or
- * fails (then the layer waits or has failed); -ENOMEM.
+ * Replacing the device: layer_prepare() makes the device for new settings; layer_take_next() puts it in
+ * place, right after an extraction that began with layer_end_current(), the flip of the epoch, and
+ * layer_begin_next().
+ *
+ * If the next device can take over from the current one, it does so in layer_take_next(), and the last counts
+ * of the current one are part of the next extraction. Otherwise the current one's last counts are taken by
+ * the extraction in between. A next device of other traffic then counts beside it from the start (what it
+ * counts before is thrown away); one of the same interface begins when the other has ended, so that no packet
+ * counts twice, and layer->gap says what it may have missed in between.
+ *
+ * layer_prepare(): 0, also when the new device is missing or fails (then the layer waits or has failed);
+ * -ENOMEM.
  */
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device);
+/* These two do nothing if none was prepared, or if it takes over. */
+void layer_end_current(struct layer *layer);
+void layer_begin_next(struct layer *layer);
 void layer_take_next(struct layer *layer);
 /* Keeps the current device. Nothing if none was prepared. */
 void layer_drop_next(struct layer *layer);

@@ -354,7 +354,14 @@ static void exchange(struct logger *logger, struct layer *layer)
 	if (layer->state == LAYER_STATE_FAILED)
 		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : "no source works");
 	what = layer_describe(layer);
-	messages_tell(logger, "device changed: %s", what ? what : layer_name(layer));
+	if (layer->gap == 0) {
+		messages_tell(logger, "device changed: %s", what ? what : layer_name(layer));
+		return;
+	}
+	log_warning("%s: nothing was counted for %.3f ms while the device was exchanged", layer_name(layer),
+		    (double)layer->gap / NSEC_PER_MSEC);
+	messages_tell(logger, "device changed: %s; nothing was counted for %.3f ms in between",
+		      what ? what : layer_name(layer), (double)layer->gap / NSEC_PER_MSEC);
 }
 
 /* The window ends under the old configuration. What the old devices count until the new ones take over is
@@ -382,7 +389,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	logger->config = config;
 	aggregate_set_bound(logger->aggregate, config->max_flows);
 	if (logger->tun.next || logger->sock.next)
-		gather_early(logger);
+		gather_last_counts(logger);
 	exchange(logger, &logger->tun);
 	exchange(logger, &logger->sock);
 	gather_routes(logger);

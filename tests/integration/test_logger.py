@@ -294,6 +294,41 @@ def test_devices_replaced_under_load(network, netlogd, wireguard):
     assert len([text for text in traffic.texts(messages) if "device changed" in text]) == 2 * reloads
 
 
+@pytest.mark.parametrize("sources", [["packet"], ["packet", "ebpf"]], ids=["packet", "both"])
+def test_tun_sources_exchanged_under_load(network, netlogd, wireguard, sources):
+    """The packet source hands its sockets over to the next one, so that nothing is missed. Between packet and ebpf there
+    is a gap, which is told with its length; what the old device had counted is never dropped."""
+    left, right = wireguard
+    daemon = netlogd(left.namespace, {
+        "tun": {"source": "packet", "interface": left.interface}, "sock": {"source": "none"},
+        "record": {"period": "1h"}}).start()
+    flood = traffic.Flood(left.namespace, left.address, right.address, 3, [0])
+    reloads = 0
+    while flood.running:
+        reloads += 1
+        source = sources[reloads % len(sources)]
+        daemon.configure({"tun": {"source": source, "max-flows": 1000 + reloads}})
+        daemon.reload()
+        assert daemon.status()["tun"]["source"] == source
+    sent = flood.result()
+    daemon.flush()
+    status = daemon.status()
+    daemon.stop()
+    messages = daemon.spool_messages()
+    counted = traffic.total(messages, ["virtualTraffic"]).txPkts + status["tun"]["overflow"]["txPkts"]
+    texts = [text for text in traffic.texts(messages) if "device changed: tun" in text]
+    gaps = [float(text.split("nothing was counted for ")[1].split(" ms")[0]) for text in texts if "nothing" in text]
+    print(f"{reloads} exchanges, {sent} packets, {sent - counted} missed, gaps {gaps} ms")
+    assert len(texts) == reloads >= 4
+    assert status["record"]["conservationFailures"] == 0
+    if len(sources) == 1:
+        assert (counted, gaps) == (sent, [])
+    else:
+        # In a gap, and what was between the two places where the sources count.
+        assert len(gaps) == reloads and all(gap > 0 for gap in gaps)
+        assert abs(sent - counted) <= sum(gaps) / 3000 * sent * 2 + 10 * reloads
+
+
 def test_one_vpn_with_other_settings(daemon, vpns):
     """Another max-flows for the same stats socket: the VPN keeps counting, and what it holds meanwhile is logged."""
     daemon.start()

@@ -31,6 +31,7 @@ struct wireguard {
 	char *reason;		   /* why the underlay, or a part of it, is not watched; or NULL */
 	uint64_t underlay_rx;	   /* bytes since it was enabled */
 	uint64_t tunnel_rx;
+	bool ended;	      /* disabled, and its last counts were not handed over yet */
 	bool fresh;	      /* nothing has been extracted since it was enabled */
 	bool blind;	      /* the tunnel's datagrams pass no device that is watched */
 	struct flows pending; /* from the tunnel's counters, for a window in which the underlay saw nothing */
@@ -73,6 +74,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 		if (wireguard->underlay)
 			underlay_disable(wireguard->underlay);
 		device->enabled = false;
+		wireguard->ended = true;
 		return 0;
 	}
 	r = wg_reader_read(wireguard->reader, &peers);
@@ -90,6 +92,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	if (r < 0 && wireguard->underlay)
 		underlay_disable(wireguard->underlay);
 	wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->ended = false;
 	wireguard->fresh = true;
 	wireguard->blind = false;
 	flows_deinit(&wireguard->pending);
@@ -167,7 +170,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	int reading, r = 0;
 
 	*ret_extraction = extraction;
-	if (!device->enabled)
+	if (!device->enabled && !wireguard->ended)
 		return 0;
 	/* This reading ends the window for the tunnel's counters. */
 	reading = wg_reader_read(wireguard->reader, &peers);
@@ -191,6 +194,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
 	wireguard->fresh = false;
 	r = reading < 0 ? reading : r;
+	wireguard->ended = !device->enabled && r < 0;
 	extraction.errors += r < 0;
 	*ret_extraction = extraction;
 	return r;

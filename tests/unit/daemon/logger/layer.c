@@ -88,10 +88,11 @@ START_TEST(test_reload_exchanges_a_changed_device_at_a_windows_end)
 	pass(SECOND);
 	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
 	config_free(old);
-	/* The new one counts before the old one ends. Each of the two ends of counting takes the old one's
-	 * counts and throws away the new one's. */
+	/* The new one counts before the old one ends. The window's end takes the old one's counts and throws
+	 * away the new one's. Then the old one ends, the new one begins, and the old one's last counts are
+	 * taken. */
 	ck_assert_str_eq(log_text, "tun.enable tun.extract tun.extract sock.extract "
-				   "tun.extract tun.extract sock.extract tun.disable");
+				   "tun.disable tun.extract tun.extract sock.extract");
 	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
 	ck_assert_ptr_nonnull(strstr(messages(), "device changed: tun /z by stats (test)"));
 }
@@ -123,6 +124,52 @@ START_TEST(test_reload_tries_again_without_the_old_device)
 }
 END_TEST
 
+/* Counts that cannot be read at once stay with the layer, whatever replaces the device meanwhile. */
+START_TEST(test_last_counts_are_taken_when_they_can_be_read)
+{
+	struct config *old;
+
+	takes_over[LAYER_TUN] = true;
+	start();
+	reload(100, ROUTES_MODE_STATIC);
+	extract_error[LAYER_TUN] = -EIO;
+	pass(SECOND);
+	logger_end_window(logger);
+	/* One that takes over, and one that does not. */
+	reload(200, ROUTES_MODE_STATIC);
+	takes_over[LAYER_TUN] = false;
+	old = config;
+	config = make_config("[record]\nperiod=1s\n");
+	free(config->tun.stats_socket);
+	config->tun.stats_socket = strdup("/z");
+	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
+	config_free(old);
+	extract_error[LAYER_TUN] = 0;
+	log_text[0] = '\0';
+	logger_end_window(logger);
+	/* The current one, and the two that others took over from. */
+	ck_assert_str_eq(log_text, "tun.extract tun.extract tun.extract sock.extract");
+	log_text[0] = '\0';
+	logger_end_window(logger);
+	ck_assert_str_eq(log_text, "tun.extract sock.extract");
+}
+END_TEST
+
+/* They do not pile up. */
+START_TEST(test_last_counts_that_can_never_be_read_are_given_up)
+{
+	takes_over[LAYER_TUN] = true;
+	start();
+	extract_error[LAYER_TUN] = -EIO;
+	for (uint32_t i = 0; i < 10; i++)
+		reload(100 + i, ROUTES_MODE_STATIC);
+	log_text[0] = '\0';
+	logger_end_window(logger);
+	ck_assert_str_eq(log_text,
+			 "tun.extract tun.extract tun.extract tun.extract tun.extract sock.extract");
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -133,6 +180,8 @@ int main(void)
 		test_reload_exchanges_a_changed_device_at_a_windows_end,
 		test_reload_asks_the_same_vpn,
 		test_reload_tries_again_without_the_old_device,
+		test_last_counts_are_taken_when_they_can_be_read,
+		test_last_counts_that_can_never_be_read_are_given_up,
 		NULL,
 	};
 

@@ -25,7 +25,7 @@ char log_text[4096];
 struct extraction next[2];
 unsigned int state_changes[2];
 int make_error[2], extract_error[2];
-bool make_error_once;
+bool make_error_once, takes_over[2];
 const char *allowed_ip;
 
 static void note(enum device_layer layer, const char *what)
@@ -60,8 +60,16 @@ static int fake_extract(struct device *device, struct extraction *ret_extraction
 
 static void fake_info(struct device *device, struct device_info *ret_info)
 {
-	(void)device;
-	*ret_info = (struct device_info){.source = SOURCE_STATS, .attachment = "test"};
+	*ret_info = (struct device_info){
+		.source = SOURCE_STATS, .attachment = "test", .ifindex = device->ops->take_over ? 7 : 0};
+}
+
+static int fake_take_over(struct device *device, struct device *from)
+{
+	device->enabled = true;
+	from->enabled = false;
+	note(device->layer, "take_over");
+	return 0;
 }
 
 static int fake_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
@@ -85,6 +93,16 @@ static const struct device_ops fake_ops = {
 	.get_allowed_ips = fake_allowed_ips,
 };
 
+static const struct device_ops fake_ops_that_take_over = {
+	.name = "stats",
+	.source = SOURCE_STATS,
+	.free = fake_free,
+	.set_statistics_enabled = fake_enable,
+	.extract_statistics = fake_extract,
+	.get_info = fake_info,
+	.take_over = fake_take_over,
+};
+
 static int fake_new(const struct device_options *options, struct device **ret_device, char **ret_reason)
 {
 	int error = make_error[options->layer];
@@ -98,7 +116,7 @@ static int fake_new(const struct device_options *options, struct device **ret_de
 	}
 	device = calloc(1, sizeof(*device));
 	ck_assert_ptr_nonnull(device);
-	device->ops = &fake_ops;
+	device->ops = takes_over[options->layer] ? &fake_ops_that_take_over : &fake_ops;
 	device->layer = options->layer;
 	*ret_device = device;
 	return 0;

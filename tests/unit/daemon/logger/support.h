@@ -21,6 +21,8 @@ extern unsigned int state_changes[2];
 extern int make_error[2], extract_error[2];
 extern bool make_error_once;
 extern const char *allowed_ip; /* of a peer, as the sock device knows it; NULL: none */
+/* The devices that are made from now on take over from others of their kind on the same interface. */
+extern bool takes_over[2];
 extern int64_t wall, boot;
 extern char directory[64], spool_directory[96];
 extern struct config *config;
