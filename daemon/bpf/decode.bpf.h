@@ -21,9 +21,6 @@
 /* After the readers that it takes. */
 #include "daemon/bpf/headers.h"
 
-/* Bytes in front of the IP header: 0 on a tunnel, 14 on Ethernet; set before loading. */
-const volatile __u32 l2_length = 0;
-
 /* What a packet stands for. */
 struct segments {
 	__u64 packets;
@@ -132,23 +129,26 @@ static __always_inline __be16 read_type(struct __sk_buff *skb, __u32 offset)
 	return type;
 }
 
-/* Where the IP header begins; false on Ethernet when the frame holds something else. */
-static __always_inline bool find_ip(struct __sk_buff *skb, struct packet *packet)
-{
-	__be16 type;
+/* VLAN tags in a frame that are stepped over; the kernel keeps one more beside it. */
+#define MAX_TAGS 2
 
-	packet->start = l2_length;
-	if (l2_length != ETH_HLEN)
-		return true;
-	type = read_type(skb, 12);
-	if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
+/* Where the IP header begins; false where the frame holds something else. */
+static __always_inline bool find_ip(struct __sk_buff *skb, bool ethernet, struct packet *packet)
+{
+	__be16 type = ethernet ? read_type(skb, 12) : (__be16)skb->protocol;
+
+	packet->start = ethernet ? ETH_HLEN : 0;
+#pragma unroll
+	for (int i = 0; i < MAX_TAGS && ethernet; i++) {
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
 		packet->start += 4;
-		type = read_type(skb, 16);
+		type = read_type(skb, packet->start - 2);
 	}
 	return type == bpf_htons(ETH_P_IP) || type == bpf_htons(ETH_P_IPV6);
 }
 
-static __always_inline void decode(struct __sk_buff *skb, bool received, struct flow_key *key,
+static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool received, struct flow_key *key,
 				   struct segments *ret_segments)
 {
 	struct packet packet = {};
@@ -156,7 +156,7 @@ static __always_inline void decode(struct __sk_buff *skb, bool received, struct 
 	__u8 version = 0;
 	bool ip;
 
-	ip = find_ip(skb, &packet);
+	ip = find_ip(skb, ethernet, &packet);
 	packet.length = skb->len > packet.start ? skb->len - packet.start : 0;
 	first = (void *)(long)skb->data + packet.start;
 	if ((void *)(first + 1) <= (void *)(long)skb->data_end)

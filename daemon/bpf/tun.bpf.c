@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 /*
  * Counts every connection that crosses the tunnel's interface: one program for each direction, on the
- * interface's ingress and egress. It counts, and lets every packet pass on to the next program.
+ * interface's ingress and egress, and for each kind of link layer. It counts, and lets every packet pass on
+ * to the next program.
  *
  * Exactness rests on three things: the epoch is read once, so that a packet's totals, entry and overflow
  * belong to the same window; a program writes only to its own CPU's memory (flow_table.bpf.h); and what
@@ -34,7 +35,7 @@ static __always_inline void add_own(struct flow_counts *counts, const struct seg
 	}
 }
 
-static __always_inline int count(struct __sk_buff *skb, bool received)
+static __always_inline int count(struct __sk_buff *skb, bool received, bool ethernet)
 {
 	struct flow_key key = {};
 	struct segments segments;
@@ -42,7 +43,7 @@ static __always_inline int count(struct __sk_buff *skb, bool received)
 	struct flow_entry *entry;
 	__u32 zero = 0, side, *now;
 
-	decode(skb, received, &key, &segments);
+	decode(skb, ethernet, received, &key, &segments);
 	key.cpu = bpf_get_smp_processor_id();
 
 	now = bpf_map_lookup_elem(&epoch, &zero);
@@ -61,13 +62,25 @@ static __always_inline int count(struct __sk_buff *skb, bool received)
 }
 
 SEC("tc")
-int count_ingress(struct __sk_buff *skb)
+int count_ingress_raw(struct __sk_buff *skb)
 {
-	return count(skb, true);
+	return count(skb, true, false);
 }
 
 SEC("tc")
-int count_egress(struct __sk_buff *skb)
+int count_ingress_ethernet(struct __sk_buff *skb)
 {
-	return count(skb, false);
+	return count(skb, true, true);
+}
+
+SEC("tc")
+int count_egress_raw(struct __sk_buff *skb)
+{
+	return count(skb, false, false);
+}
+
+SEC("tc")
+int count_egress_ethernet(struct __sk_buff *skb)
+{
+	return count(skb, false, true);
 }

@@ -76,8 +76,14 @@ DEFINE_CLEANUP(struct device *, ebpf_free);
 
 static int ebpf_program(const struct ebpf *ebpf, enum hook_direction direction)
 {
-	return bpf_program__fd(direction == HOOK_INGRESS ? ebpf->programs->progs.count_ingress
-							 : ebpf->programs->progs.count_egress);
+	const struct tun *programs = ebpf->programs;
+	bool ethernet = ebpf->interface.l2_length > 0;
+
+	if (direction == HOOK_INGRESS)
+		return bpf_program__fd(ethernet ? programs->progs.count_ingress_ethernet
+						: programs->progs.count_ingress_raw);
+	return bpf_program__fd(ethernet ? programs->progs.count_egress_ethernet
+					: programs->progs.count_egress_raw);
 }
 
 static int ebpf_attach(struct ebpf *ebpf)
@@ -240,7 +246,6 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 	if (!programs)
 		return -errno;
 	ebpf->programs = programs;
-	programs->rodata->l2_length = ebpf->interface.l2_length;
 	r = tun_drain_prepare(programs, entries);
 	if (r == 0)
 		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));

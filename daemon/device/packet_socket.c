@@ -146,6 +146,9 @@ bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifi
 	       address.sll_ifindex == (int)ifindex;
 }
 
+/* VLAN tags in a frame that are stepped over; the kernel keeps one more beside it. */
+#define MAX_TAGS 2
+
 static unsigned int read_type(const uint8_t *type)
 {
 	return (unsigned int)type[0] << 8 | type[1];
@@ -158,18 +161,20 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 	const uint8_t *data = (const uint8_t *)frame + frame->tp_mac;
 	size_t skipped = packet->l2_length, captured = frame->tp_snaplen, length = frame->tp_len;
 	struct virtio_net_hdr header;
-	unsigned int type;
-	bool ip = true;
+	const struct sockaddr_ll *address =
+		(const void *)((const uint8_t *)frame + TPACKET_ALIGN(sizeof(*frame)));
+	unsigned int type = ntohs(address->sll_protocol);
+	bool ip;
 
-	if (skipped > 0 && captured >= skipped) {
-		type = read_type(data + 12);
-		/* A tag that the kernel left in the frame: the second of two. */
-		if ((type == ETH_P_8021Q || type == ETH_P_8021AD) && captured >= skipped + 4) {
-			skipped += 4;
-			type = read_type(data + 16);
-		}
-		ip = type == ETH_P_IP || type == ETH_P_IPV6;
+	if (skipped > 0)
+		type = captured >= skipped ? read_type(data + 12) : 0;
+	for (unsigned int i = 0; i < MAX_TAGS && skipped > 0; i++) {
+		if ((type != ETH_P_8021Q && type != ETH_P_8021AD) || captured < skipped + 4)
+			break;
+		skipped += 4;
+		type = read_type(data + skipped - 2);
 	}
+	ip = type == ETH_P_IP || type == ETH_P_IPV6;
 	skipped = MIN(skipped, MIN(captured, length));
 	*ret_input = (struct decode_input){
 		.data = data + skipped,

@@ -198,7 +198,7 @@ static void send_packets(const struct tunnel *tunnel, uint32_t connections, uint
 static void measure_packets(const struct tunnel *tunnel, uint32_t connections, enum load load)
 {
 	uint64_t state = connections;
-	static const char *const names[] = {"count_ingress", "idle"};
+	static const char *const names[] = {"count_ingress_r", "idle"};
 	uint32_t per_packet[ARRAY_SIZE(names)][9];
 	const size_t rounds = ARRAY_SIZE(per_packet[0]);
 

@@ -238,7 +238,7 @@ def row_program():
         try:
             for connections in ("1", "100000"):
                 figures = [program_run(connections) for _ in range(ROUNDS)]
-                print(f"\ncount_ingress by the kernel's program statistics, {connections} connections in turn: "
+                print(f"\ncount_ingress_raw by the kernel's program statistics, {connections} connections in turn: "
                       f"{statistics.median(figures):.0f} ns per packet (median of {ROUNDS})")
         finally:
             switch.seek(0)
@@ -252,7 +252,7 @@ def program_run(connections):
         counter = OurOwn(stage)
         counter.start()
         stage.blast(connections)
-        programs = json.loads(run(["bpftool", "-j", "prog", "show", "name", "count_ingress"]).stdout)
+        programs = json.loads(run(["bpftool", "-j", "prog", "show", "name", "count_ingress_r"]).stdout)
         programs = programs if isinstance(programs, list) else [programs]
         busiest = max(programs, key=lambda program: program.get("run_cnt", 0))
         counter.stop()

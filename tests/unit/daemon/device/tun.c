@@ -12,11 +12,15 @@
 #include "tests/unit/daemon/device/support/tun_device.h"
 #include "tests/unit/daemon/device/support/vectors.h"
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void check_vector(const struct vector *vector, bool received)
@@ -155,16 +159,24 @@ START_TEST(ethernet_header_is_not_counted)
 }
 END_TEST
 
-/* The kernel removes the first tag of incoming frames, and none of those a packet socket sends. */
-START_TEST(a_tag_that_stays_in_the_frame)
+/* A frame with tags in front of IPv6 with 256 bytes of destination options, and UDP from port 0 to 7. Its
+ * length. */
+static size_t tagged_frame(uint8_t frame[static 400], unsigned int tags, bool service)
 {
-	/* Two tags; IPv6 with 256 bytes of destination options, and UDP behind. */
-	uint8_t frame[22 + 40 + 256 + 8] = {[12] = 0x81, [15] = 5, [19] = 6, [20] = 0x86, [21] = 0xdd};
-	uint8_t *ip = frame + 22;
-	struct extraction extraction = {};
+	size_t at = 12;
+	uint8_t *ip;
 
-	frame[16] = _i == 0 ? 0x81 : 0x88;
-	frame[17] = _i == 0 ? 0x00 : 0xa8;
+	memset(frame, 0, 400);
+	for (unsigned int i = 0; i < tags; i++, at += 4) {
+		bool last = i + 1 == tags;
+
+		frame[at] = service && !last ? 0x88 : 0x81;
+		frame[at + 1] = service && !last ? 0xa8 : 0x00;
+		frame[at + 3] = (uint8_t)(5 + i);
+	}
+	frame[at] = 0x86;
+	frame[at + 1] = 0xdd;
+	ip = frame + at + 2;
 	ip[0] = 0x60;
 	ip[4] = 1;
 	ip[5] = 8;
@@ -172,25 +184,64 @@ START_TEST(a_tag_that_stays_in_the_frame)
 	ip[40] = 17;
 	ip[41] = 31;
 	ip[40 + 256 + 3] = 7;
-	tun_start(&(struct tunnel_options){.ethernet = true}, 1024);
-	ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, frame, sizeof(frame)), 0);
-	tun_extract(&extraction);
-	ck_assert_uint_eq(extraction.flows.n, 1);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.src.port, 7);
-	ck_assert_uint_eq(extraction.flows.items[0].counts.rx_bytes, sizeof(frame) - 22);
-	extraction_deinit(&extraction);
+	return at + 2 + 40 + 256 + 8;
+}
 
-	/* With only the second. */
-	memmove(frame + 12, frame + 16, sizeof(frame) - 16);
-	ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, frame, sizeof(frame) - 4), 0);
+/* The kernel removes the first tag of incoming frames, and none of those a packet socket sends. */
+START_TEST(tags_that_stay_in_the_frame)
+{
+	const bool service = _i == 1;
+	struct extraction extraction = {};
+	uint8_t frame[400];
+
+	tun_start(&(struct tunnel_options){.ethernet = true}, 1024);
+	for (unsigned int tags = 0; tags <= 3; tags++) {
+		size_t n = tagged_frame(frame, tags, service);
+
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, frame, n), 0);
+		if (tags <= 2)
+			ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, frame, n), 0);
+		tun_extract(&extraction);
+		for (size_t i = 0; i < extraction.flows.n; i++) {
+			const struct flow *flow = &extraction.flows.items[i];
+
+			ck_assert_uint_eq(flow->connection.proto, 17);
+			ck_assert_uint_eq(flow->connection.src.port + flow->connection.dst.port, 7);
+		}
+		ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+		ck_assert_uint_eq(extraction.totals.rx_bytes, 40 + 256 + 8);
+		ck_assert_uint_eq(extraction.totals.tx_packets, tags <= 2);
+		ck_assert_uint_eq(extraction.totals.tx_bytes, tags <= 2 ? 40 + 256 + 8 : 0);
+		extraction_deinit(&extraction);
+	}
+	tun_stop();
+}
+END_TEST
+
+/* An MPLS label may begin like an IP header; the kernel knows better what a packet without a link header is.
+ */
+START_TEST(a_label_that_looks_like_ip)
+{
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_MPLS_UC)};
+	struct extraction extraction = {};
+	uint8_t packet[28];
+	int fd;
+
+	tun_start(&(struct tunnel_options){}, 1024);
+	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	address.sll_ifindex = (int)tun_tunnel.ifindex;
+	tun_packet(packet, 7);
+	ck_assert_int_eq(sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&address, sizeof(address)),
+			 sizeof(packet));
 	tun_extract(&extraction);
 	ck_assert_uint_eq(extraction.flows.n, 1);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 17);
-	ck_assert_uint_eq(extraction.flows.items[0].connection.dst.port, 7);
-	ck_assert_uint_eq(extraction.flows.items[0].counts.tx_bytes, sizeof(frame) - 22);
+	ck_assert_uint_eq(extraction.flows.items[0].connection.proto, 0);
+	ck_assert_int_eq(extraction.flows.items[0].connection.src.address.family, ADDRESS_NONE);
+	ck_assert_uint_eq(extraction.flows.items[0].counts.tx_bytes, sizeof(packet));
 	extraction_deinit(&extraction);
 	tun_stop();
+	close(fd);
 }
 END_TEST
 
@@ -271,7 +322,8 @@ static void add_tests(TCase *tcase)
 	tcase_add_loop_test(tcase, vectors_through_the_device, 0, 2);
 	tcase_add_test(tcase, random_packets_agree_with_the_model);
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
-	tcase_add_loop_test(tcase, a_tag_that_stays_in_the_frame, 0, 2);
+	tcase_add_loop_test(tcase, tags_that_stay_in_the_frame, 0, 2);
+	tcase_add_test(tcase, a_label_that_looks_like_ip);
 	tcase_add_test(tcase, starts_and_stops_leak_nothing);
 	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
 }

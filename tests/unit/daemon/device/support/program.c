@@ -45,7 +45,6 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		program_free(program);
 		return error < 0 ? error : -errno;
 	}
-	program->skeleton->rodata->l2_length = ETHERNET_HEADER;
 	error = tun_drain_prepare(program->skeleton, max_flows);
 	if (error == 0)
 		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
@@ -71,8 +70,8 @@ void program_free(struct program *program)
 
 int program_fd(const struct program *program, bool received)
 {
-	return bpf_program__fd(received ? program->skeleton->progs.count_ingress
-					: program->skeleton->progs.count_egress);
+	return bpf_program__fd(received ? program->skeleton->progs.count_ingress_ethernet
+					: program->skeleton->progs.count_egress_ethernet);
 }
 
 int program_run(struct program *program, const struct program_run *run, uint32_t *ret_ns)

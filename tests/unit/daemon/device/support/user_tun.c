@@ -41,7 +41,7 @@ void user_tun_count(const struct user_packet *packet, bool received)
 	struct __sk_buff *skb = (struct __sk_buff *)packet;
 
 	if (received)
-		count_ingress(skb);
+		count_ingress_raw(skb);
 	else
-		count_egress(skb);
+		count_egress_raw(skb);
 }

@@ -17,11 +17,12 @@ struct segments {
 	__u64 inexact;
 };
 
-static __always_inline void decode(struct __sk_buff *skb, bool received, struct flow_key *key,
+static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool received, struct flow_key *key,
 				   struct segments *ret_segments)
 {
 	const struct user_packet *packet = (const void *)skb;
 
+	(void)ethernet;
 	(void)received;
 	*key = packet->key;
 	*ret_segments = (struct segments){packet->packets, packet->bytes, 0};
