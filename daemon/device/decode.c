@@ -40,17 +40,43 @@ static int packet_load(packet_source *input, uint32_t offset, void *to, uint32_t
 
 #include "daemon/bpf/headers.h"
 
+/*
+ * Whether the header of this protocol at `offset` lies inside another encapsulation: right in front of it an
+ * IP header ends that names the protocol and whose packet ends where the segment does. The offset is the
+ * sender's claim (where its checksum begins), so the headers themselves must bear it out.
+ */
+static bool is_encapsulated(const struct decode_input *input, const struct packet *packet, uint32_t offset,
+			    uint8_t proto)
+{
+	if (packet->proto == IPPROTO_TCP || offset > input->captured)
+		return false;
+	for (uint32_t size = 20; size <= 60 && packet->transport + size <= offset; size += 4) {
+		const uint8_t *ip = input->data + offset - size;
+		uint32_t length = (uint32_t)ip[2] << 8 | ip[3];
+
+		if (ip[0] == (0x40 | size / 4) && ip[9] == proto &&
+		    (length == 0 || offset - size + length == input->length))
+			return true;
+		length = (uint32_t)ip[4] << 8 | ip[5];
+		if (size == 40 && ip[0] >> 4 == 6 && ip[6] == proto &&
+		    (length == 0 || offset + length == input->length))
+			return true;
+	}
+	return false;
+}
+
 /* Bytes of headers that every packet of a large segment brings; 0 where they are not known. */
 static uint32_t repeated_headers(const struct decode_input *input, const struct packet *packet)
 {
 	uint8_t proto = input->gso_tcp ? IPPROTO_TCP : IPPROTO_UDP;
-	uint32_t offset, length;
+	uint32_t offset = packet->transport, length;
 
 	if (!packet->understood || (!input->gso_tcp && !input->gso_udp))
 		return 0;
 	/* With another encapsulation, it is the inner payload that is cut. */
-	offset = MAX(input->inner, packet->transport);
-	if (offset == packet->transport && packet->proto != proto)
+	if (is_encapsulated(input, packet, input->inner, proto))
+		offset = input->inner;
+	else if (packet->proto != proto)
 		return 0;
 	if (proto == IPPROTO_UDP)
 		return offset + 8;

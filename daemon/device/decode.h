@@ -22,7 +22,9 @@ struct decode_input {
 	uint16_t gso_size; /* payload of each packet but the last; 0: this is one packet */
 	bool gso_tcp;	   /* what is cut into packets: TCP, */
 	bool gso_udp;	   /* or UDP datagrams; neither: something else */
-	uint16_t inner;	   /* offset of the header whose payload is cut, 0: unknown */
+	/* Offset of the header whose payload is cut, by the sender's claim, which may be false; 0: unknown.
+	 */
+	uint16_t inner;
 };
 
 struct decoded {

@@ -211,8 +211,10 @@ bool packet_socket_read(struct packet_socket *packet,
 		next += frame->tp_next_offset;
 		/* A large segment of a kind that the header has no number for: the kernel left the frame as
 		 * it was, and counted it as dropped. */
-		if (!(frame->tp_status & TP_STATUS_USER))
+		if (!(frame->tp_status & TP_STATUS_USER)) {
+			packet->refused++;
 			continue;
+		}
 		frame_read(packet, frame, &input);
 		take(&input, userdata);
 		packet->read++;

@@ -20,6 +20,7 @@ struct packet_socket {
 	uint64_t captured; /* packets put into the ring, as of the last packet_socket_update() */
 	uint64_t dropped;  /* packets that found no room in it, likewise */
 	uint64_t read;	   /* packets read from it */
+	uint64_t refused;  /* of the dropped ones: large segments of a kind that a ring cannot express */
 };
 
 #define PACKET_SOCKET_RING (8U * 1024 * 1024) /* bytes */

@@ -96,6 +96,13 @@ START_TEST(large_segments)
 	ck_assert(!decoded.inexact);
 	ck_assert_uint_eq(decoded.connection.src.port, 4000);
 
+	/* The sender's claim about where the checksum begins is false. */
+	packet.header.csum_start = (uint16_t)(packet.headers + 80);
+	decoded = decode_large(&packet, !options->udp, options->udp);
+	ck_assert_uint_eq(decoded.packets, packets);
+	ck_assert_uint_eq(decoded.bytes, options->payload + packets * packet.headers);
+	ck_assert(!decoded.inexact);
+
 	/* Of a kind that is not understood. */
 	decoded = decode_large(&packet, false, false);
 	ck_assert(decoded.inexact);
