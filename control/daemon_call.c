@@ -160,3 +160,41 @@ int ctl_stream(struct ctl *ctl, const char *method, int idle_ms,
 	}
 	return CTL_OK;
 }
+
+int ctl_list(struct ctl *ctl, const char *method, const char *member, json_t **ret_list)
+{
+	_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+	json_auto_t *list = json_array();
+	bool continues = true;
+	char name[128];
+	int r = connect_daemon(ctl, &client);
+
+	if (r != CTL_OK)
+		return r;
+	snprintf(name, sizeof(name), INTERFACE "%s", method);
+	r = varlink_client_send(client, name, NULL, true, CTL_CALL_TIMEOUT_MS);
+	while (r >= 0 && continues) {
+		_cleanup_free_ char *error = NULL;
+		json_auto_t *parameters = NULL;
+		json_t *part;
+
+		r = varlink_client_receive(client, CTL_CALL_TIMEOUT_MS, &parameters, &error, &continues);
+		if (r < 0)
+			break;
+		if (error && is_error(error, SERVICE, "MethodNotFound")) {
+			*ret_list = NULL;
+			return CTL_OK;
+		}
+		if (error)
+			return reply_error(ctl, error, parameters);
+		part = json_object_get(parameters, member);
+		if (!json_is_array(part))
+			return ctl_error(ctl, "the daemon's answer to %s has no \"%s\"", method, member);
+		if (json_array_extend(list, part) < 0)
+			return ctl_error(ctl, "out of memory");
+	}
+	if (r < 0)
+		return call_error(ctl, r);
+	*ret_list = json_incref(list);
+	return CTL_OK;
+}

@@ -22,3 +22,9 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, int timeou
  */
 int ctl_stream(struct ctl *ctl, const char *method, int idle_ms,
 	       bool (*reply)(json_t *parameters, void *userdata), void *userdata);
+
+/*
+ * A long list that comes in parts, all in one array: the member of a method's replies. CTL_OK, also with NULL
+ * from an older daemon, which does not know the method; or CTL_FAILED with a message printed.
+ */
+int ctl_list(struct ctl *ctl, const char *method, const char *member, json_t **ret_list);

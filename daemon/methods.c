@@ -13,6 +13,7 @@
 #include "common/time_text.h"
 #include "control/varlink/interfaces.h"
 #include "control/varlink/server.h"
+#include "daemon/lists.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
 #include "daemon/routes/json.h"
@@ -530,12 +531,13 @@ static int method_reload(struct varlink_call *call, json_t *parameters, void *us
 	return 0;
 }
 
-/* ---- Status, Metrics, Tail ------------------------------------------------------------------------- */
+/* ---- Status, lists, Metrics, Tail -------------------------------------------------------------------------
+ */
 
 /* The answer's parameters as text; owned by the caller, NULL without memory. */
-static char *make_status(struct daemon *daemon, bool privileged)
+static char *make_status(struct daemon *daemon)
 {
-	json_t *status = status_new(daemon, privileged);
+	json_t *status = status_new(daemon);
 	json_t *parameters = status ? json_pack("{so}", "status", status) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
@@ -543,13 +545,12 @@ static char *make_status(struct daemon *daemon, bool privileged)
 	return text;
 }
 
-static char *make_metrics(struct daemon *daemon, bool privileged)
+static char *make_metrics(struct daemon *daemon)
 {
 	_cleanup_free_ char *metrics = metrics_new(daemon);
 	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
-	(void)privileged; /* numbers only */
 	json_decref(parameters);
 	return text;
 }
@@ -564,17 +565,17 @@ void methods_changed(struct daemon *daemon)
  * second old and newer than the last change by an operator.
  */
 static int reply_made(struct varlink_call *call, struct daemon *daemon, struct made_text *made,
-		      char *(*make)(struct daemon *daemon, bool privileged))
+		      char *(*make)(struct daemon *daemon))
 {
 	int64_t now = time_now_boot();
 
 	if (varlink_call_is_privileged(call)) {
-		_cleanup_free_ char *text = make(daemon, true);
+		_cleanup_free_ char *text = make(daemon);
 
 		return text ? varlink_call_reply_text(call, text, strlen(text)) : -ENOMEM;
 	}
 	if (made->made_at == 0 || now - made->made_at >= NSEC_PER_SEC) {
-		char *text = make(daemon, false);
+		char *text = make(daemon);
 
 		if (!text)
 			return -ENOMEM;
@@ -610,6 +611,24 @@ static int method_tail(struct varlink_call *call, json_t *parameters, void *user
 	return tail_add(daemon->tail, call, status.last_sequence);
 }
 
+static int method_get_routes(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	(void)parameters;
+	return lists_answer(userdata, call, LOGGER_LIST_ROUTES);
+}
+
+static int method_get_peers(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	(void)parameters;
+	return lists_answer(userdata, call, LOGGER_LIST_PEERS);
+}
+
+static int method_get_nodes(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	(void)parameters;
+	return lists_answer(userdata, call, LOGGER_LIST_NODES);
+}
+
 static const struct varlink_method methods[] = {
 	{"Start", VARLINK_PRIVILEGED, method_start},
 	{"Stop", VARLINK_PRIVILEGED, method_stop},
@@ -618,6 +637,9 @@ static const struct varlink_method methods[] = {
 	{"Flush", VARLINK_PRIVILEGED, method_flush},
 	{"SetNodes", VARLINK_PRIVILEGED, method_set_nodes},
 	{"Status", VARLINK_PUBLIC, method_status},
+	{"GetRoutes", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_get_routes},
+	{"GetPeers", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_get_peers},
+	{"GetNodes", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_get_nodes},
 	{"Metrics", VARLINK_PUBLIC, method_metrics},
 	{"Tail", VARLINK_PRIVILEGED | VARLINK_NEEDS_MORE, method_tail},
 };

@@ -45,6 +45,10 @@ static const struct metric metrics[] = {
 	{"record.conservationFailures", "netlogd_conservation_failures_total", "counter",
 	 "Windows in which entries and totals differed.", 0},
 	{"record.clockSteps", "netlogd_clock_steps_total", "counter", "Steps of the wall clock.", 0},
+	{"routes.kernelReads", "netlogd_route_reads_total", "counter",
+	 "Times that the kernel's routes of one family were read in full.", 0},
+	{"routes.kernelChanges", "netlogd_route_changes_total", "counter",
+	 "Notifications of changes that may concern the tunnel.", 0},
 	{"window.lastConnections", "netlogd_window_connections", "gauge", "Connections of the last window.",
 	 0},
 	{"window.lastCpuUs", "netlogd_window_cpu_seconds", "gauge", "CPU time of the last window's end.",
@@ -307,7 +311,7 @@ static void write_sinks(struct buffer *text, const json_t *status)
 char *metrics_new(struct daemon *daemon)
 {
 	_cleanup_buffer_ struct buffer text = {};
-	json_t *status = status_new(daemon, false);
+	json_t *status = status_new(daemon);
 
 	if (!status)
 		return NULL;

@@ -66,6 +66,7 @@ struct daemon {
 	bool control_bound;
 	char *upload_socket; /* NULL: none is bound */
 	struct tail *tail;
+	size_t n_answering; /* lists that are being sent */
 	struct link_monitor *links;
 
 	struct event *window_timer; /* on a timer of the boot-time clock */

@@ -159,43 +159,13 @@ static void set_identity(json_t *status, const struct daemon *daemon)
 	json_set_number(status, "cpuMs", cpu_ms());
 }
 
-/* Replaces the lists of routes, which may be long and show the network, by their lengths. */
-static void count_routes(json_t *status)
-{
-	static const char *const lists[][2] = {{"localAddrs", "localAddrsTotal"},
-					       {"routes", "routesTotal"},
-					       {"subnetRoutes", "subnetRoutesTotal"},
-					       {"tailnet", NULL},
-					       {"tailnetExclude", NULL}};
-	/* Published objects are never modified: the lists are removed from a copy. */
-	json_t *routes = json_copy(json_object_get(status, "routes"));
-
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		size_t n = json_array_size(json_object_get(routes, lists[i][0]));
-
-		if (lists[i][1] && n > 0 && !json_object_get(routes, lists[i][1]))
-			json_set_number(routes, lists[i][1], n);
-		json_object_set_new(routes, lists[i][0], json_array());
-	}
-	json_object_set_new(status, "routes", routes);
-}
-
-json_t *status_new(struct daemon *daemon, bool lists)
+json_t *status_new(struct daemon *daemon)
 {
 	json_t *status = logger_thread_status(daemon->logger);
 
 	if (!status)
 		return NULL;
 	set_identity(status, daemon);
-	if (lists) {
-		json_t *nodes = logger_thread_nodes(daemon->logger);
-
-		if (json_array_size(json_object_get(nodes, "nodes")) > 0)
-			json_object_set(status, "nodeList", json_object_get(nodes, "nodes"));
-		json_decref(nodes);
-	} else {
-		count_routes(status);
-	}
 	json_object_set_new(status, "spool", spool_status(daemon));
 	json_object_set_new(status, "uploader", uploader_status(daemon));
 	json_object_set_new(status, "sinks", sinks_status(daemon));

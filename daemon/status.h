@@ -4,9 +4,8 @@
 /* The Status of the control interface. */
 
 #include <jansson.h>
-#include <stdbool.h>
 
 struct daemon;
 
-/* A new object, with the lists of nodes and routes or only their lengths. NULL without memory. */
-json_t *status_new(struct daemon *daemon, bool lists);
+/* A new object: numbers, no lists of nodes, routes or peers (see lists.h). NULL without memory. */
+json_t *status_new(struct daemon *daemon);

@@ -18,6 +18,7 @@ int cmd_routes_show(struct ctl *ctl, int argc, char **argv);
 int cmd_routes_set(struct ctl *ctl, int argc, char **argv);
 int cmd_nodes_set(struct ctl *ctl, int argc, char **argv);
 int cmd_nodes_show(struct ctl *ctl, int argc, char **argv);
+int cmd_peers(struct ctl *ctl, int argc, char **argv);
 int cmd_tail(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_flows(struct ctl *ctl, int argc, char **argv);

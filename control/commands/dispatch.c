@@ -57,6 +57,8 @@ const struct ctl_command ctl_commands[] = {
 	 "FILE holds {\"nodes\":[{\"nodeId\":...,\"name\":...,\"addresses\":[...],\"os\":...,\"user\":...,"
 	 "\"tags\":[...]}]};\n\"-\" is standard input.\n",
 	 cmd_nodes_set},
+	{"peers", "[--keys]", "show the tunnel's peers: where each is, its last handshake, its bytes",
+	 "  --keys          show their public keys\n", cmd_peers},
 	{"tail", "[--resolve]", "show messages as they are logged, as tables or (--json) as lines",
 	 RESOLVE_HELP, cmd_tail},
 	{"top", "[OPTION]...", "show live connections by rate, window by window",

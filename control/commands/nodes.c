@@ -52,15 +52,13 @@ static int print_nodes(struct ctl *ctl, const json_t *nodes)
 	return CTL_OK;
 }
 
-int cmd_nodes_show(struct ctl *ctl, int argc, char **argv)
+/* The list that an older daemon has in its Status. */
+static int get_nodes_from_status(struct ctl *ctl, json_t **ret_nodes)
 {
-	json_auto_t *reply = NULL, *file = NULL;
+	json_auto_t *reply = NULL;
 	json_t *status, *nodes;
-	int r;
+	int r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 
-	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
-	if (r == CTL_OK)
-		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	status = json_object_get(reply, "status");
@@ -70,13 +68,25 @@ int cmd_nodes_show(struct ctl *ctl, int argc, char **argv)
 	if (json_number(status, "nodes") > (long long)json_array_size(nodes))
 		ctl_note(ctl, "%lld nodes are known; the daemon lists %zu", json_number(status, "nodes"),
 			 json_array_size(nodes));
+	*ret_nodes = nodes ? json_incref(nodes) : json_array();
+	return CTL_OK;
+}
+
+int cmd_nodes_show(struct ctl *ctl, int argc, char **argv)
+{
+	json_auto_t *nodes = NULL, *file = NULL;
+	int r;
+
+	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
+	if (r == CTL_OK)
+		r = ctl_list(ctl, "GetNodes", "nodes", &nodes);
+	if (r == CTL_OK && !nodes)
+		r = get_nodes_from_status(ctl, &nodes);
+	if (r != CTL_OK)
+		return r;
 	if (!ctl->json)
 		return print_nodes(ctl, nodes);
-	file = json_object(); /* as for "nodes set" */
-	if (nodes)
-		json_object_set(file, "nodes", nodes);
-	else
-		json_object_set_new(file, "nodes", json_array());
+	file = json_pack("{sO}", "nodes", nodes); /* as for "nodes set" */
 	return ctl_print_json(ctl, file);
 }
 

@@ -55,27 +55,51 @@ static int print_routes(struct ctl *ctl, const json_t *routes)
 	return CTL_OK;
 }
 
-/* Whether a list has entries, but the daemon lists none of them. */
+/* Whether a list has entries, but an older daemon lists none of them. */
 static bool is_left_out(const json_t *routes, const char *list, const char *total)
 {
 	return json_number(routes, total) > 0 && json_array_size(json_object_get(routes, list)) == 0;
 }
 
+/* Puts each entry of GetRoutes into its list. Ranges of the tailnet are texts, as they always were. */
+static void fill_lists(json_t *routes, const json_t *entries)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach ((json_t *)entries, i, entry) {
+		const char *list = json_text(entry, "list");
+		json_t *to = json_object_get(routes, list);
+
+		if (strncmp(list, "tailnet", strlen("tailnet")) == 0) {
+			json_array_append(to, json_object_get(entry, "prefix"));
+		} else if (to) {
+			json_object_del(entry, "list");
+			json_array_append(to, entry);
+		}
+	}
+}
+
 int cmd_routes_show(struct ctl *ctl, int argc, char **argv)
 {
-	json_auto_t *reply = NULL;
+	json_auto_t *reply = NULL, *entries = NULL;
 	json_t *routes;
 	int r;
 
 	r = ctl_options(ctl, argc, argv, NULL, 0, 0, 0, NULL);
 	if (r == CTL_OK)
+		r = ctl_list(ctl, "GetRoutes", "routes", &entries);
+	/* The mode, and the lists of a daemon that does not know GetRoutes. */
+	if (r == CTL_OK)
 		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;
 	routes = json_object_get(json_object_get(reply, "status"), "routes");
-	if (is_left_out(routes, "localAddrs", "localAddrsTotal") ||
-	    is_left_out(routes, "routes", "routesTotal") ||
-	    is_left_out(routes, "subnetRoutes", "subnetRoutesTotal"))
+	if (entries)
+		fill_lists(routes, entries);
+	else if (is_left_out(routes, "localAddrs", "localAddrsTotal") ||
+		 is_left_out(routes, "routes", "routesTotal") ||
+		 is_left_out(routes, "subnetRoutes", "subnetRoutesTotal"))
 		return ctl_error(ctl, "the routes are shown to operators only");
 	return ctl->json ? ctl_print_json(ctl, routes) : print_routes(ctl, routes);
 }

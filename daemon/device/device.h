@@ -52,6 +52,18 @@ struct device_info {
 		tunnel_dropped_rx; /* sock: datagrams that the tunnel refused (bytes: underlay less tunnel) */
 };
 
+#define DEVICE_PEER_KEY_SIZE 32
+
+/* A peer of the tunnel, as of the last extraction. Borrowed. */
+struct device_peer {
+	uint8_t public_key[DEVICE_PEER_KEY_SIZE];
+	struct endpoint endpoint; /* none: not known */
+	int64_t last_handshake;	  /* wall clock, ns; 0: never */
+	uint64_t tx_bytes;	  /* the tunnel's own counters */
+	uint64_t rx_bytes;
+	const struct prefix_list *allowed_ips;
+};
+
 struct device_ops {
 	const char *name; /* as in the configuration */
 	enum device_source source;
@@ -77,6 +89,10 @@ struct device_ops {
 	 * a WireGuard tunnel). May be NULL.
 	 */
 	int (*get_allowed_ips)(struct device *device, struct prefix_list *allowed_ips);
+
+	/* Calls back for each peer (sock devices of a WireGuard tunnel). May be NULL. */
+	void (*foreach_peer)(struct device *device,
+			     void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);
 
 	/*
 	 * Calls back for each change of a peer since the last call, oldest first, with a line of text for the

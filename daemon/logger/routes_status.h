@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* Routes and nodes as the control interface shows them. */
+/* Routes and nodes as Status and the lists show them. */
 
 #include <jansson.h>
 
 struct config;
+struct discovery;
 struct nodes;
 struct routes;
 
-#define STATUS_LIST_MAX 10000 /* entries shown of one list */
+#define NODES_SHOWN_MAX 10000
 
-/* RoutesStatus: every prefix with its origin. */
-json_t *routes_status(const struct routes *routes, const struct config *config);
-/* {"nodes":[Node...]} */
+/* RoutesStatus: numbers. The discovery may be NULL. */
+json_t *routes_status(const struct routes *routes, const struct config *config,
+		      const struct discovery *discovery);
+/* {"nodes":[Node...]}, NODES_SHOWN_MAX at most. */
 json_t *nodes_status(const struct nodes *nodes);

@@ -97,7 +97,8 @@ void logger_publish(struct logger *logger)
 	json_object_set_new(status, "window", window_status(logger));
 	json_object_set_new(status, "tun", layer_status(&logger->tun));
 	json_object_set_new(status, "sock", layer_status(&logger->sock));
-	json_object_set_new(status, "routes", routes_status(logger->routes, logger->config));
+	json_object_set_new(status, "routes",
+			    routes_status(logger->routes, logger->config, logger->discovery));
 	json_object_set_new(status, "record", record_status(logger));
 
 	pthread_mutex_lock(&logger->mutex);

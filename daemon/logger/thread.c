@@ -46,6 +46,8 @@ struct request {
 	int error;
 	const char *layer;
 	char *reason;
+	enum logger_list_kind kind;
+	struct logger_list *list;
 };
 
 static void device_config_deinit(struct device_config *config)
@@ -137,7 +139,7 @@ static void run_request(void *data)
 static void finish_request(void *data)
 {
 	_cleanup_(request_freep) struct request *request = data;
-	struct logger_thread_result result = {request->error, request->layer, request->reason};
+	struct logger_thread_result result = {request->error, request->layer, request->reason, request->list};
 
 	if (request->is_window)
 		request->thread->windows_pending--;
@@ -324,6 +326,21 @@ int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, l
 		return -ENOMEM;
 	}
 	request->nodes = nodes;
+	return post(request);
+}
+
+static void run_list(struct request *request)
+{
+	request->error = logger_list_new(request->thread->logger, request->kind, &request->list);
+}
+
+int logger_thread_list(struct logger_thread *thread, enum logger_list_kind kind, logger_thread_done done,
+		       void *userdata)
+{
+	struct request *request = request_new(thread, run_list, done, userdata);
+
+	if (request)
+		request->kind = kind;
 	return post(request);
 }
 

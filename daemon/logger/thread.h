@@ -6,15 +6,17 @@
  * outcome arrives by callback on the loop. Requests run in the order of the calls.
  */
 
+#include "daemon/logger/lists.h"
 #include "daemon/logger/logger.h"
 
 struct event_base;
 struct logger_thread;
 
 struct logger_thread_result {
-	int error;	    /* 0 or -errno */
-	const char *layer;  /* of a failed start: "tun", "sock"; else NULL */
-	const char *reason; /* for people; may be NULL */
+	int error;		  /* 0 or -errno */
+	const char *layer;	  /* of a failed start: "tun", "sock"; else NULL */
+	const char *reason;	  /* for people; may be NULL */
+	struct logger_list *list; /* of logger_thread_list(): taken; NULL after an error */
 };
 
 /* Called on the loop. What the result points to is valid until it returns. */
@@ -38,6 +40,9 @@ void logger_thread_free(struct logger_thread *thread);
 int logger_thread_start(struct logger_thread *thread, const struct log_id *public_id,
 			const struct device_config *tun, const struct device_config *sock,
 			const bool *cancelled, logger_thread_done done, void *userdata);
+/* A list for the control interface. done must not be NULL. */
+int logger_thread_list(struct logger_thread *thread, enum logger_list_kind kind, logger_thread_done done,
+		       void *userdata);
 /* logger_start_anyway() */
 int logger_thread_start_anyway(struct logger_thread *thread, logger_thread_done done, void *userdata);
 /* Stops the logger, if it runs, and waits until its messages are on disk or writes fail. */

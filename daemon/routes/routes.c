@@ -31,7 +31,8 @@ struct routes {
 	struct prefix_list tailnet_exclude;
 	enum routes_mode mode;
 	struct routing *routing;
-	bool changed;	/* since routing was made */
+	bool changed; /* since routing was made */
+	bool reconfigured;
 	bool lingering; /* some prefixes have no origin any more */
 };
 
@@ -193,18 +194,22 @@ int routes_set_configured(struct routes *routes, const struct config *config)
 	prefix_list_deinit(&routes->tailnet_exclude);
 	routes->tailnet_exclude = exclude;
 	routes->mode = config->routes_mode;
+	routes->reconfigured = false;
 	return 0;
 }
 
 int routes_reconfigure(struct routes *routes, const struct route_lists *lists)
 {
 	struct change change = {.begins = ROUTE_ORIGIN_RECONFIGURED};
+	int r;
 
 	give_lists(&change, lists);
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
 		if (kind != ROUTE_LIST_TAILNET)
 			change.ends[kind] = ROUTE_ORIGIN_CONFIGURED | ROUTE_ORIGIN_RECONFIGURED;
-	return apply(routes, &change);
+	r = apply(routes, &change);
+	routes->reconfigured = routes->reconfigured || r == 0;
+	return r;
 }
 
 int routes_set_found(struct routes *routes, const struct route_lists *lists,
@@ -400,4 +405,14 @@ size_t routes_count(const struct routes *routes)
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
 		n += routes->sets[kind].prefixes.n;
 	return n;
+}
+
+size_t routes_count_of(const struct routes *routes, enum route_list_kind kind)
+{
+	return routes->sets[kind].prefixes.n;
+}
+
+bool routes_are_reconfigured(const struct routes *routes)
+{
+	return routes->reconfigured;
 }

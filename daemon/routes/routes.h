@@ -83,3 +83,7 @@ struct route_entry {
 void routes_foreach(const struct routes *routes,
 		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata);
 size_t routes_count(const struct routes *routes);
+/* In one list. */
+size_t routes_count_of(const struct routes *routes, enum route_list_kind kind);
+/* Whether the lists of Reconfig are in place of the configured ones. */
+bool routes_are_reconfigured(const struct routes *routes);

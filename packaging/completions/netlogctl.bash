@@ -32,6 +32,7 @@ _netlogctl_options() {
 		--sock-stats-socket --log-id-file --domain-log-id-file ;;
 	stop | flush) echo --deadline ;;
 	"routes set") echo --local-addr --route --subnet-route --file ;;
+	peers) echo --keys ;;
 	tail | format) echo --resolve ;;
 	top) echo --by --class --addr --limit --count ;;
 	flows) echo --since --until --class --addr --by --limit --spool ;;

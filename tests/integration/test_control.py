@@ -139,7 +139,8 @@ def test_who_may_do_what(network, netlogd, directory):
     for path in (directory, daemon.directory):
         os.chmod(path, 0o755)
     denied = "org.varlink.service.PermissionDenied"
-    for method in ("Start", "Stop", "Reload", "Flush", "Reconfig", "SetNodes", "Tail"):
+    for method in ("Start", "Stop", "Reload", "Flush", "Reconfig", "SetNodes", "Tail", "GetRoutes", "GetPeers",
+                   "GetNodes"):
         assert call_as(4321, daemon, method) == denied, method
     for method in ("Status", "Metrics"):
         assert call_as(4321, daemon, method) is None, method
@@ -226,7 +227,7 @@ def test_a_log_id_given_to_start(daemon, directory):
 
 def test_routes_stay_until_reload_and_may_be_set_while_stopped(daemon):
     def configured():
-        return [route["prefix"] for route in daemon.status()["routes"]["routes"]]
+        return [route["prefix"] for route in daemon.routes("routes")]
 
     daemon.call("Stop")
     daemon.call("Reconfig", routes={"localAddrs": ["100.64.0.7"], "routes": ["10.0.0.0/8"], "subnetRoutes": []})
@@ -239,13 +240,37 @@ def test_routes_stay_until_reload_and_may_be_set_while_stopped(daemon):
 
 def test_nodes_and_metrics(daemon):
     daemon.call("SetNodes", nodes=[{"nodeId": "n1", "name": "one.example.", "addresses": ["100.64.0.1"]}])
-    status = daemon.status()
-    assert status["nodes"] == 1
-    assert status["nodeList"][0]["name"] == "one.example"
+    assert daemon.status()["nodes"] == 1
+    with daemon.client() as client:
+        assert [part["nodes"] for part in client.stream("GetNodes")] == [
+            [{"nodeId": "n1", "name": "one.example", "addresses": ["100.64.0.1"], "tags": []}]]
     text = daemon.call("Metrics")["text"]
     assert "netlogd_running 1\n" in text
     for line in text.splitlines():
         assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2
+
+
+def test_long_lists_come_in_parts(daemon):
+    """Status tells only how long they are; a list of the moment comes in parts, also to one who reads slowly."""
+    routes = [f"10.{i // 250}.{i % 250}.0/24" for i in range(20000)]
+    daemon.call("Reconfig", routes={"localAddrs": [], "routes": routes, "subnetRoutes": []})
+    status = daemon.status()
+    assert status["routes"]["routesTotal"] >= 20000 and status["routes"]["routes"] == []
+    assert len(json.dumps(status)) < 16384
+    with daemon.client() as client, daemon.client() as slow:
+        slow.send("GetRoutes", {}, more=True)
+        parts = [part["routes"] for part in client.stream("GetRoutes")]
+        assert len(parts) > 10
+        listed = [entry["prefix"] for part in parts for entry in part if entry["origin"] == "reconfigured"]
+        assert sorted(listed) == sorted(routes)
+        # One that goes in the middle of it.
+        slow.receive()
+    with daemon.client() as client:
+        with pytest.raises(VarlinkError) as error:
+            client.call("GetRoutes")
+        assert error.value.name == "org.varlink.service.ExpectedMore"
+    assert daemon.ctl("routes", "show").stdout.count("reconfigured") >= 20000
+    daemon.call("Reload")
 
 
 SAMPLE = re.compile(r'([a-z_]+)((?:\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})?) (\S+)')

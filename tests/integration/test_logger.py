@@ -146,7 +146,7 @@ def test_a_stop_lasts_over_a_reload(daemon, asked):
     daemon.call("Start")
     status = daemon.status()
     assert status["record"]["exitTraffic"] == "full"
-    assert [route["prefix"] for route in status["routes"]["routes"]] == ["100.64.0.2"]
+    assert [route["prefix"] for route in daemon.routes("routes")] == ["100.64.0.2"]
     daemon.stop()
     daemon.start()
     assert daemon.status()["running"] is True
@@ -244,7 +244,7 @@ def test_a_nodes_file_with_an_error_changes_nothing(daemon, vpns, directory):
         daemon.call("Reload")
     assert "n1" in error.value.parameters["reason"]
     assert logged_nodes(daemon, vpns) == before
-    assert "100.64.0.0/16" in str(daemon.status()["routes"])
+    assert "100.64.0.0/16" in str(daemon.routes())
     assert daemon.status()["configurationError"]
     daemon.stop()
 

@@ -90,15 +90,55 @@ def test_connected_networks(network, daemon, tun, mode):
     Tun(network, tun.namespace, "192.168.7.1/24")
     daemon.configure({"routes": {"mode": mode, "subnet-route": "connected,172.20.0.0/16"}})
     daemon.start()
-    shown = {route["prefix"]: route for route in daemon.status()["routes"]["subnetRoutes"]}
+    shown = {route["prefix"]: route for route in daemon.routes("subnetRoutes")}
     assert shown == {"192.168.7.0/24": {"prefix": "192.168.7.0/24", "origin": "found", "foundBy": "connected"},
                      "172.20.0.0/16": {"prefix": "172.20.0.0/16", "origin": "configured"}}
-    assert [route["prefix"] for route in daemon.status()["routes"]["localAddrs"]] == ["100.64.0.1"] * (mode == "auto")
+    assert [route["prefix"] for route in daemon.routes("localAddrs")] == ["100.64.0.1"] * (mode == "auto")
     tun.write(udp_packet("100.64.0.9", "192.168.7.77"))
     daemon.flush()
     (message,) = windows(daemon)
     assert message["subnetTraffic"] == [{"proto": 17, "src": "192.168.7.77:40001", "dst": "100.64.0.9:40000",
                                          "rxPkts": 1, "rxBytes": 28}]
+    daemon.stop()
+
+
+@pytest.mark.parametrize("mode", ["auto", "static"])
+def test_connected_networks_after_reconfig(network, daemon, tun, mode):
+    """Reconfig replaces the configured prefixes; the networks of the word "connected" stay, and follow the machine."""
+    Tun(network, tun.namespace, "192.168.7.1/24")
+    daemon.configure({"routes": {"mode": mode, "subnet-route": "connected,172.20.0.0/16"}})
+    daemon.start()
+    daemon.call("Reconfig", routes={"localAddrs": [], "routes": [], "subnetRoutes": ["172.21.0.0/16"]})
+    Tun(network, tun.namespace, "192.168.8.1/24")
+
+    def shown():
+        for _ in range(2):
+            daemon.flush()
+        return {route["prefix"]: route["origin"] for route in daemon.routes("subnetRoutes")}
+
+    assert shown() == {"192.168.7.0/24": "found", "192.168.8.0/24": "found", "172.21.0.0/16": "reconfigured"}
+    daemon.call("Reload")
+    assert shown() == {"192.168.7.0/24": "found", "192.168.8.0/24": "found", "172.20.0.0/16": "configured"}
+    daemon.stop()
+
+
+def test_other_routes_cost_nothing(daemon, tun, network):
+    """Thousands of routes that come, and some that flap, make the daemon read nothing and wake it for nothing."""
+    other = Tun(network, tun.namespace, "192.168.7.1/24")
+    daemon.start()
+    before = daemon.status()["routes"]
+    lines = [f"route add 10.{i // 250}.{i % 250}.0/24 dev {other.interface}\n" for i in range(5000)]
+    tun.namespace.run("ip", "-batch", "-", stdin="".join(lines))
+    for _ in range(20):
+        tun.namespace.ip("route", "del", "10.0.7.0/24", "dev", other.interface)
+        tun.namespace.ip("route", "add", "10.0.7.0/24", "dev", other.interface)
+    daemon.flush()
+    after = daemon.status()["routes"]
+    assert (after["kernelReads"], after["kernelChanges"]) == (before["kernelReads"], before["kernelChanges"])
+    tun.namespace.ip("route", "add", "10.200.0.0/16", "dev", tun.interface)
+    daemon.flush()
+    assert "10.200.0.0/16" in [route["prefix"] for route in daemon.routes("routes")]
+    assert daemon.status()["routes"]["kernelReads"] == before["kernelReads"]
     daemon.stop()
 
 
@@ -125,10 +165,17 @@ def test_peers_of_a_tunnel(network, netlogd, wireguard, sock):
         for destination in "10.9.0.2", "10.1.2.3":
             socket.sendto(bytes(100), (destination, 40001))
     daemon.flush()
-    routes = {route["prefix"]: route.get("foundBy") for route in daemon.status()["routes"]["routes"]}
+    routes = {route["prefix"]: route.get("foundBy") for route in daemon.routes("routes")}
     assert routes == {"10.0.0.0/8": "kernel", "10.1.0.0/16": "peer", "10.9.0.2": "peer"}
     found = {dst: name for dst, name in classes(windows(daemon)[-1]).items() if name != "physicalTraffic"}
     assert found == {"10.9.0.2": "virtualTraffic", "10.1.2.3": "subnetTraffic"}
+    if sock == "auto":
+        with daemon.client() as client:
+            (peer,) = [peer for part in client.stream("GetPeers") for peer in part["peers"]]
+        assert (peer["addresses"], peer["allowedIps"], peer["publicKey"]) == (["10.9.0.2"], 2, right.public_key)
+        assert peer["endpoint"] and peer["txBytes"] > 0
+        assert right.public_key in daemon.ctl("peers", "--keys").stdout
+        assert right.public_key not in daemon.ctl("peers").stdout
     table = daemon.ctl("routes", "show").stdout
     assert any(line.split() == ["route", "10.1.0.0/16", "found", "peer"] for line in table.splitlines()), table
     daemon.stop()

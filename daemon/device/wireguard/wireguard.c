@@ -273,6 +273,28 @@ static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *
 	return add_allowed_ips(wg_account_peers(wireguard->account), allowed_ips);
 }
 
+static void wireguard_foreach_peer(struct device *device,
+				   void (*peer)(const struct device_peer *peer, void *userdata),
+				   void *userdata)
+{
+	const struct wg_peers *peers = wg_account_peers(((struct wireguard *)device)->account);
+
+	_Static_assert(DEVICE_PEER_KEY_SIZE == WG_PEERS_KEY_SIZE, "the key is copied as it is");
+	for (size_t i = 0; i < peers->n; i++) {
+		const struct wg_peer *from = &peers->items[i];
+		struct device_peer to = {
+			.endpoint = from->endpoint,
+			.last_handshake = from->last_handshake,
+			.tx_bytes = from->tx_bytes,
+			.rx_bytes = from->rx_bytes,
+			.allowed_ips = &from->allowed_ips,
+		};
+
+		memcpy(to.public_key, from->public_key, sizeof(to.public_key));
+		peer(&to, userdata);
+	}
+}
+
 int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
@@ -335,6 +357,7 @@ static const struct device_ops wireguard_ops = {
 	.extract_statistics = wireguard_extract_statistics,
 	.get_info = wireguard_get_info,
 	.get_allowed_ips = wireguard_get_allowed_ips,
+	.foreach_peer = wireguard_foreach_peer,
 	.get_events = wireguard_get_events,
 	.take_over = wireguard_take_over,
 	.get_pressure_fd = wireguard_get_pressure_fd,

@@ -154,6 +154,15 @@ class Netlogd:
     def status(self):
         return self.call("Status")["status"]
 
+    def routes(self, name=None):
+        """The routes as GetRoutes lists them, or those of one list, without its name."""
+        with self.client() as client:
+            entries = [entry for part in client.stream("GetRoutes") for entry in part["routes"]]
+        if name is None:
+            return entries
+        return [{key: value for key, value in entry.items() if key != "list"} for entry in entries
+                if entry["list"] == name]
+
     def ctl(self, *arguments, check=True, **options):
         """netlogctl with this daemon's socket."""
         return run([program("netlogctl"), "--socket", self.control_socket, *arguments], check=check, **options)

@@ -75,6 +75,9 @@ METHOD(SetNodes)
 METHOD(Status)
 METHOD(Metrics)
 METHOD(Tail)
+METHOD(GetRoutes)
+METHOD(GetPeers)
+METHOD(GetNodes)
 
 static const struct varlink_method methods[] = {
 	{.name = "Start", .run = run_Start},
@@ -85,6 +88,9 @@ static const struct varlink_method methods[] = {
 	{.name = "SetNodes", .run = run_SetNodes},
 	{.name = "Status", .run = run_Status},
 	{.name = "Metrics", .run = run_Metrics},
+	{.name = "GetRoutes", .flags = VARLINK_NEEDS_MORE, .run = run_GetRoutes},
+	{.name = "GetPeers", .flags = VARLINK_NEEDS_MORE, .run = run_GetPeers},
+	{.name = "GetNodes", .flags = VARLINK_NEEDS_MORE, .run = run_GetNodes},
 	{.name = "Tail", .flags = VARLINK_NEEDS_MORE, .run = run_Tail},
 };
 

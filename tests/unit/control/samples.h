@@ -27,6 +27,18 @@
 	"'sinks':[{'name':'main','type':'logtail','state':'retrying','backlogMessages':9,"                    \
 	"'backlogBytes':1536,'lastError':'503 \\u001b[31mbusy','retries':4}]}}"
 
+/* Of routes, what Status has when GetRoutes has the lists. */
+#define SAMPLE_STATUS_WITHOUT_LISTS                                                                          \
+	"{'status':{'running':true,'version':'0.1.0','pid':4711,'startedAt':'2026-11-22T20:00:00Z',"         \
+	"'window':{'periodMs':5000},'tun':{'state':'stopped','configured':'none','source':'none'},"          \
+	"'sock':{'state':'stopped','configured':'none','source':'none'},"                                    \
+	"'routes':{'mode':'auto','reconfigured':false,'localAddrs':[],'routes':[],'subnetRoutes':[],"        \
+	"'localAddrsTotal':1,'routesTotal':1,'tailnet':[],'tailnetExclude':[]},"                             \
+	"'record':{'messages':0,'bytes':0,'windows':0,'conservationFailures':0},"                            \
+	"'spool':{'directory':'/nowhere/spool','messages':0,'bytes':0,'maxSize':1,'firstSequence':0,"        \
+	"'lastSequence':0,'waitingMessages':0,'waitingBytes':0,'lostMessages':0,'lostBytes':0,"              \
+	"'removedMessages':0,'removedBytes':0,'damagedFrames':0},'sinks':[]}}"
+
 #define SAMPLE_MESSAGE                                                                                       \
 	"{'logtail':{'client_time':'2022-10-13T20:23:14.7Z','proc_id':5,'proc_seq':7},'nodeId':'n123',"      \
 	"'start':'2022-10-13T20:23:09.644Z','end':'2022-10-13T20:23:14.644Z',"                               \

@@ -6,18 +6,59 @@
 #include "tests/unit/control/run_line.h"
 #include "tests/unit/control/samples.h"
 
+#define ROUTES_SHOWN                                                                                         \
+	"mode auto\n"                                                                                        \
+	"LIST             PREFIX           ORIGIN      FOUND BY\n"                                           \
+	"local-addr       100.64.0.1       found       interface\n"                                          \
+	"route            10.0.0.0/8       configured\n"                                                     \
+	"tailnet          100.64.0.0/10\n"                                                                   \
+	"tailnet-exclude  100.115.92.0/23\n"
+
+/* In two parts. */
 START_TEST(test_routes_show)
 {
-	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
-	_cleanup_run_ struct run run = run_with(answers, 1, "routes show", ASKED("Status"));
+	const struct fake_answer answers[] = {
+		{"GetRoutes",
+		 "{'routes':[{'list':'localAddrs','prefix':'100.64.0.1','origin':'found','foundBy':'interface'}]}\n"
+		 "{'routes':[{'list':'routes','prefix':'10.0.0.0/8','origin':'configured'},"
+		 "{'list':'tailnet','prefix':'100.64.0.0/10','origin':'configured'},"
+		 "{'list':'tailnetExclude','prefix':'100.115.92.0/23','origin':'configured'}]}"},
+		{"Status", SAMPLE_STATUS_WITHOUT_LISTS}};
+	struct fake_daemon *daemon = fake_daemon_start(answers, 2);
+	_cleanup_run_ struct run run = run_line(fake_daemon_socket(daemon), "routes show", NULL);
+	_cleanup_run_ struct run json = run_line(fake_daemon_socket(daemon), "--json routes show", NULL);
+
+	json_decref(fake_daemon_stop(daemon));
+	ck_assert_str_eq(run.err, "");
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_str_eq(run.out, ROUTES_SHOWN);
+	assert_contains(json.out, "\"routes\":[{\"prefix\":\"10.0.0.0/8\",\"origin\":\"configured\"}]");
+	assert_contains(json.out, "\"tailnet\":[\"100.64.0.0/10\"]");
+}
+END_TEST
+
+/* Of a daemon without GetRoutes: its Status has the lists. */
+START_TEST(test_routes_show_of_an_older_daemon)
+{
+	const struct fake_answer answers[] = {
+		{"GetRoutes", "{'method':'GetRoutes'}", "org.varlink.service.MethodNotFound"},
+		{"Status", SAMPLE_STATUS}};
+	_cleanup_run_ struct run run = run_with(answers, 2, "routes show",
+						"[{'method':'GetRoutes','parameters':{}},"
+						"{'method':'Status','parameters':{}}]");
 
 	ck_assert_int_eq(run.status, CTL_OK);
-	ck_assert_str_eq(run.out, "mode auto\n"
-				  "LIST             PREFIX           ORIGIN      FOUND BY\n"
-				  "local-addr       100.64.0.1       found       interface\n"
-				  "route            10.0.0.0/8       configured\n"
-				  "tailnet          100.64.0.0/10\n"
-				  "tailnet-exclude  100.115.92.0/23\n");
+	ck_assert_str_eq(run.out, ROUTES_SHOWN);
+}
+END_TEST
+
+START_TEST(test_routes_show_to_others)
+{
+	const struct fake_answer answers[] = {{"GetRoutes", "{}", "org.varlink.service.PermissionDenied"}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "routes show", ASKED("GetRoutes"));
+
+	ck_assert_int_eq(run.status, CTL_FAILED);
+	assert_contains(run.err, "its operators may do this");
 }
 END_TEST
 
@@ -69,8 +110,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_routes_show,
-		test_routes_set,
+		test_routes_show,	    test_routes_show_of_an_older_daemon,
+		test_routes_show_to_others, test_routes_set,
 		test_routes_set_file,
 	};
 

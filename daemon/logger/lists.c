@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Routes, which may be hundreds of thousands, are copied as they are and written later; peers are written at
+ * once, nodes are there as JSON. */
+
+#include "daemon/logger/lists.h"
+
+#include "common/buffer.h"
+#include "common/json_set.h"
+#include "common/time_text.h"
+#include "daemon/logger/state.h"
+#include "daemon/logger/status.h"
+#include "daemon/routes/routes.h"
+
+#include <errno.h>
+#include <nettle/base64.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct logger_list {
+	enum logger_list_kind kind;
+	size_t n;
+	struct route_entry *routes;
+	size_t n_found_routes; /* the rest are the configured ranges that do not belong to the tailnet */
+	json_t *objects;       /* of peers and nodes: an array */
+};
+
+void logger_list_free(struct logger_list *list)
+{
+	if (!list)
+		return;
+	free(list->routes);
+	json_decref(list->objects);
+	free(list);
+}
+
+/* --- routes --- */
+
+static void copy_route(const struct route_entry *entry, void *userdata)
+{
+	struct logger_list *list = userdata;
+
+	list->routes[list->n++] = *entry;
+}
+
+static int copy_routes(struct logger *logger, struct logger_list *list)
+{
+	const struct prefix_list *exclude = &logger->config->tailnet_exclude;
+	list->routes = calloc(routes_count(logger->routes) + exclude->n + 1, sizeof(*list->routes));
+	if (!list->routes)
+		return -ENOMEM;
+	routes_foreach(logger->routes, copy_route, list);
+	list->n_found_routes = list->n;
+	for (size_t i = 0; i < exclude->n; i++)
+		list->routes[list->n++] = (struct route_entry){
+			.prefix = exclude->items[i],
+			.origins = ROUTE_ORIGIN_CONFIGURED,
+		};
+	return 0;
+}
+
+static const char *origin_name(unsigned int origins)
+{
+	if (origins & ROUTE_ORIGIN_RECONFIGURED)
+		return "reconfigured";
+	if (origins & ROUTE_ORIGIN_CONFIGURED)
+		return "configured";
+	return origins & (ROUTE_ORIGIN_FOUND | ROUTE_ORIGIN_FOUND_PEER) ? "found" : "removed";
+}
+
+/* NULL unless the route was found, in a way that has a name. */
+static const char *finder_name(const struct route_entry *entry)
+{
+	static const char *const names[N_ROUTE_LISTS] = {[ROUTE_LIST_LOCAL_ADDRS] = "interface",
+							 [ROUTE_LIST_ROUTES] = "kernel",
+							 [ROUTE_LIST_SUBNET_ROUTES] = "connected"};
+
+	if (entry->origins & ROUTE_ORIGIN_FOUND)
+		return names[entry->list];
+	return entry->origins & ROUTE_ORIGIN_FOUND_PEER ? "peer" : NULL;
+}
+
+static void write_route(const struct logger_list *list, size_t i, struct buffer *text)
+{
+	const struct route_entry *entry = &list->routes[i];
+	char prefix[PREFIX_TEXT_MAX];
+	const char *finder = finder_name(entry);
+
+	if (prefix_is_single(&entry->prefix))
+		address_format(&entry->prefix.address, prefix);
+	else
+		prefix_format(&entry->prefix, prefix);
+	buffer_printf(text, "{\"list\":\"%s\",\"prefix\":\"%s\",\"origin\":\"%s\"",
+		      i < list->n_found_routes ? route_list_name(entry->list) : "tailnetExclude", prefix,
+		      origin_name(entry->origins));
+	if (finder)
+		buffer_printf(text, ",\"foundBy\":\"%s\"", finder);
+	buffer_append_char(text, '}');
+}
+
+/* --- peers --- */
+
+struct peer_listing {
+	struct logger *logger;
+	json_t *peers;
+};
+
+static void add_peer(const struct device_peer *peer, void *userdata)
+{
+	struct peer_listing *listing = userdata;
+	json_t *status = json_object(), *addresses = json_array();
+	char key[BASE64_ENCODE_RAW_LENGTH(DEVICE_PEER_KEY_SIZE) + 1] = "", endpoint[ENDPOINT_TEXT_MAX];
+	const struct node *node = NULL;
+
+	for (size_t i = 0; i < peer->allowed_ips->n; i++) {
+		const struct prefix *prefix = &peer->allowed_ips->items[i];
+		char address[ADDRESS_TEXT_MAX];
+
+		if (!prefix_is_single(prefix))
+			continue;
+		address_format(&prefix->address, address);
+		json_array_append_new(addresses, json_string(address));
+		if (!node)
+			node = nodes_find_address(listing->logger->nodes, &prefix->address);
+	}
+	base64_encode_raw(key, DEVICE_PEER_KEY_SIZE, peer->public_key);
+	endpoint_format(&peer->endpoint, endpoint);
+	json_set_text(status, "name", node ? (node->name ? node->name : node->id) : NULL);
+	json_object_set_new(status, "addresses", addresses);
+	json_set_number(status, "allowedIps", peer->allowed_ips->n);
+	json_set_text(status, "endpoint", endpoint);
+	json_set_time(status, "lastHandshake", peer->last_handshake);
+	json_set_number(status, "txBytes", peer->tx_bytes);
+	json_set_number(status, "rxBytes", peer->rx_bytes);
+	json_object_set_new(status, "publicKey", json_string(key));
+	json_array_append_new(listing->peers, status);
+}
+
+static int copy_peers(struct logger *logger, struct logger_list *list)
+{
+	struct device *sock = logger->sock.device;
+	struct peer_listing listing = {.logger = logger, .peers = json_array()};
+
+	if (!listing.peers)
+		return -ENOMEM;
+	list->objects = listing.peers;
+	if (sock && sock->ops->foreach_peer)
+		sock->ops->foreach_peer(sock, add_peer, &listing);
+	list->n = json_array_size(list->objects);
+	return 0;
+}
+
+/* --- all --- */
+
+static int copy_nodes(struct logger *logger, struct logger_list *list)
+{
+	json_t *nodes = logger_nodes(logger);
+
+	list->objects = json_incref(json_object_get(nodes, "nodes"));
+	json_decref(nodes);
+	list->n = json_array_size(list->objects);
+	return list->objects ? 0 : -ENOMEM;
+}
+
+int logger_list_new(struct logger *logger, enum logger_list_kind kind, struct logger_list **ret_list)
+{
+	_cleanup_(logger_list_freep) struct logger_list *list = calloc(1, sizeof(*list));
+	int r = -ENOMEM;
+
+	if (!list)
+		return r;
+	list->kind = kind;
+	switch (kind) {
+	case LOGGER_LIST_ROUTES:
+		r = copy_routes(logger, list);
+		break;
+	case LOGGER_LIST_PEERS:
+		r = copy_peers(logger, list);
+		break;
+	case LOGGER_LIST_NODES:
+		r = copy_nodes(logger, list);
+		break;
+	}
+	if (r < 0)
+		return r;
+	*ret_list = TAKE_PTR(list);
+	return 0;
+}
+
+size_t logger_list_length(const struct logger_list *list)
+{
+	return list->n;
+}
+
+void logger_list_write(const struct logger_list *list, size_t i, struct buffer *text)
+{
+	_cleanup_free_ char *object = NULL;
+
+	if (list->kind == LOGGER_LIST_ROUTES) {
+		write_route(list, i, text);
+		return;
+	}
+	object = json_dumps(json_array_get(list->objects, i), JSON_COMPACT);
+	buffer_append_text(text, object ? object : "{}");
+}
