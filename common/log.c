@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/cleanup.h"
+#include "common/plain_text.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -91,9 +92,9 @@ void log_write(enum log_level level, const char *format, ...)
 	r = vsnprintf(line + prefix, sizeof(line) - prefix, format, arguments);
 	va_end(arguments);
 	n = prefix + (r < 0 ? 0 : MIN((size_t)r, sizeof(line) - prefix - 1));
-	for (size_t i = prefix; i < n; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-			line[i] = '?';
+	/* What clients, servers and files say is in it. */
+	line[n] = '\0';
+	n = prefix + plain_text_clean(line + prefix);
 	line[n++] = '\n';
 	while (write(STDERR_FILENO, line, n) < 0 && errno == EINTR)
 		;

@@ -20,7 +20,8 @@ enum log_level log_get_level(void);
 int log_level_parse(const char *text, enum log_level *ret_level);
 const char *log_level_name(enum log_level level);
 
-/* One line of at most 1024 bytes, written at once, from any thread; control characters become '?'. */
+/* One line of at most 1024 bytes, written at once, from any thread; control characters, marks of
+ * direction and what is not UTF-8 become '?'. */
 void log_write(enum log_level level, const char *format, ...) _printf_(2, 3);
 
 #define log_error(...)	 log_write(LOG_LEVEL_ERROR, __VA_ARGS__)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The text may quote a file or the daemon: its control characters must not reach the terminal. */
 _printf_(2, 0) static void print_message(struct ctl *ctl, const char *format, va_list arguments)
@@ -64,7 +65,10 @@ int ctl_config_error(struct ctl *ctl, const struct config_error *error, const ch
 
 int ctl_print_json(struct ctl *ctl, const json_t *value)
 {
-	if (json_dumpf(value, ctl->out, JSON_COMPACT | JSON_ENCODE_ANY) < 0 || fputc('\n', ctl->out) == EOF)
+	/* A terminal gets no marks of direction and no control characters. */
+	size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | (isatty(fileno(ctl->out)) ? JSON_ENSURE_ASCII : 0);
+
+	if (json_dumpf(value, ctl->out, flags) < 0 || fputc('\n', ctl->out) == EOF)
 		return ctl_error(ctl, "cannot write: %s", strerror(errno));
 	return CTL_OK;
 }

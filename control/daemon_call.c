@@ -83,7 +83,9 @@ static int reply_error(struct ctl *ctl, const char *error, const json_t *paramet
 	if (is_error(error, INTERFACE, "InvalidRoute"))
 		return ctl_error(ctl, "\"%s\" is not a prefix (like 10.0.0.0/8 or fd00::1)", value);
 	if (is_error(error, INTERFACE, "InvalidNode"))
-		return ctl_error(ctl, "invalid node: \"%s\"", value);
+		return ctl_error(ctl, "invalid node: \"%s\"%s%s", value,
+				 *json_text(parameters, "reason") ? " " : "",
+				 json_text(parameters, "reason"));
 	if (is_error(error, INTERFACE, "DeviceUnavailable"))
 		return ctl_error(ctl, "the %s device is not available: %s", json_text(parameters, "device"),
 				 json_text(parameters, "reason"));

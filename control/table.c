@@ -3,6 +3,8 @@
 
 #include "control/table.h"
 
+#include "common/plain_text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -47,55 +49,12 @@ void table_free(struct table *table)
 	free(table);
 }
 
-/* Bytes of the UTF-8 character at text (RFC 3629); 0 if it is none. */
-static size_t character_size(const char *text)
-{
-	const unsigned char *c = (const unsigned char *)text;
-	size_t n = *c < 0x80 ? 1 : *c < 0xc2 ? 0 : *c < 0xe0 ? 2 : *c < 0xf0 ? 3 : *c < 0xf5 ? 4 : 0;
-
-	for (size_t i = 1; i < n; i++)
-		if ((c[i] & 0xc0) != 0x80)
-			return 0;
-	if ((*c == 0xe0 && c[1] < 0xa0) || (*c == 0xed && c[1] > 0x9f) || (*c == 0xf0 && c[1] < 0x90) ||
-	    (*c == 0xf4 && c[1] > 0x8f))
-		return 0;
-	return n;
-}
-
-/* C0, DEL, C1, and the characters that change the direction of the text. */
-static bool is_control(const char *text, size_t n)
-{
-	const unsigned char *c = (const unsigned char *)text;
-
-	if (n == 1)
-		return *c < 0x20 || *c == 0x7f;
-	if (n == 2)
-		return *c == 0xc2 && c[1] < 0xa0;
-	if (n != 3 || c[0] != 0xe2)
-		return false;
-	return (c[1] == 0x80 && ((c[2] >= 0xaa && c[2] <= 0xae) || c[2] == 0x8e || c[2] == 0x8f)) ||
-	       (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9);
-}
-
 char *text_for_terminal(const char *text)
 {
-	char *clean = malloc(strlen(text) + 1), *to = clean;
+	char *clean = strdup(text);
 
-	if (!clean)
-		return NULL;
-	while (*text) {
-		size_t n = character_size(text);
-
-		if (n == 0 || is_control(text, n)) {
-			*to++ = '?';
-			text += n == 0 ? 1 : n;
-			continue;
-		}
-		memcpy(to, text, n);
-		to += n;
-		text += n;
-	}
-	*to = '\0';
+	if (clean)
+		plain_text_clean(clean);
 	return clean;
 }
 
@@ -121,7 +80,7 @@ static size_t text_width(const char *text)
 	size_t width = 0, n;
 
 	for (; *text; text += n) {
-		n = character_size(text);
+		n = plain_text_character(text);
 		width += character_width(text, n);
 	}
 	return width;
@@ -222,7 +181,7 @@ static void print_text(struct line *line, const char *text, enum table_color col
 	if (line->color && color != TABLE_PLAIN)
 		fputs(color_codes[color], line->file);
 	while (text[n]) {
-		size_t size = character_size(text + n), width = character_width(text + n, size);
+		size_t size = plain_text_character(text + n), width = character_width(text + n, size);
 
 		if (width > line->left) {
 			line->left = 0;

@@ -7,6 +7,8 @@
 #include "common/core_dump.h"
 #include "common/log.h"
 #include "daemon/daemon.h"
+#include "daemon/record/nodes.h"
+#include "daemon/settings.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -27,7 +29,7 @@ static const char usage[] =
 	"\n"
 	"  --config FILE    configuration (default " CONFIG_DEFAULT ")\n"
 	"  --no-uploader    do not start netlogd-upload: it runs as a separate service\n"
-	"  --check-config   read the configuration, report errors, and exit\n"
+	"  --check-config   read the configuration and its nodes file, report errors, and exit\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
@@ -92,6 +94,22 @@ static int load(const char *file, struct config **ret_config)
 	return EX_CONFIG;
 }
 
+/* What a start reads beside the configuration, and refuses: the nodes file. */
+static int check(const struct config *config)
+{
+	_cleanup_free_ char *text = NULL;
+	struct config_error error = {};
+	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
+	int r = settings_load_nodes(config, &nodes, &error);
+
+	if (r >= 0)
+		return EXIT_SUCCESS;
+	text = config_error_text(&error);
+	log_error("%s", text ? text : strerror(-r));
+	config_error_deinit(&error);
+	return EX_CONFIG;
+}
+
 static int run(struct config *config, bool no_uploader)
 {
 	struct daemon_options options = {.config = config, .external_uploader = no_uploader};
@@ -128,8 +146,9 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	if (arguments.check_config) {
+		status = check(config);
 		config_free(config);
-		return EXIT_SUCCESS;
+		return status;
 	}
 	return run(config, arguments.no_uploader);
 }

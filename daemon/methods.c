@@ -482,17 +482,21 @@ static int method_reconfig(struct varlink_call *call, json_t *parameters, void *
 static int method_set_nodes(struct varlink_call *call, json_t *parameters, void *userdata)
 {
 	struct daemon *daemon = userdata;
-	_cleanup_free_ char *value = NULL;
+	struct node_refusal refusal = {};
 	struct pending *pending;
 	struct nodes *nodes;
 	int r;
 
 	if (!json_is_array(json_object_get(parameters, "nodes")))
 		return varlink_call_invalid_parameter(call, "nodes");
-	r = nodes_new_json(parameters, &nodes, &value);
-	if (r == -EINVAL)
-		return varlink_call_error(call, CONTROL "InvalidNode",
-					  json_pack("{ss}", "value", value ? value : ""));
+	r = nodes_new_json(parameters, &nodes, &refusal);
+	if (r == -EINVAL) {
+		r = varlink_call_error(
+			call, CONTROL "InvalidNode",
+			json_pack("{ss ss}", "value", refusal.value, "reason", refusal.reason));
+		free(refusal.value);
+		return r;
+	}
 	if (r < 0)
 		return r;
 	r = pending_new(daemon, call, &pending);

@@ -9,35 +9,45 @@
 #include "common/buffer.h"
 #include "common/invalid_value.h"
 #include "common/parse.h"
+#include "common/plain_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_plain_text(const json_t *value)
+static int refuse(const json_t *value, const char *reason, struct node_refusal *ret_refusal)
+{
+	ret_refusal->reason = reason;
+	return invalid_value_json(value, &ret_refusal->value);
+}
+
+/* 0, or refused. Marks of direction would make a log or a table show another text than the one that is meant.
+ */
+static int check_text(const json_t *value, struct node_refusal *ret_refusal)
 {
 	const char *text = json_string_value(value);
-	size_t n = json_string_length(value);
 
-	if (!text || n > NODE_TEXT_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			return false;
-	return true;
+	if (!text)
+		return refuse(value, "is not a text", ret_refusal);
+	if (json_string_length(value) > NODE_TEXT_MAX)
+		return refuse(value, "is longer than 256 bytes", ret_refusal);
+	if (strlen(text) != json_string_length(value) || !plain_text_is(text))
+		return refuse(value, "has control characters or marks of direction", ret_refusal);
+	return 0;
 }
 
 /* A member that may be missing, null or empty: NULL then. */
-static int read_text(const json_t *value, char **ret_text, char **ret_value)
+static int read_text(const json_t *value, char **ret_text, struct node_refusal *ret_refusal)
 {
+	int r;
+
 	char *text;
 
 	if (!value || json_is_null(value))
 		return 0;
-	if (!is_plain_text(value))
-		return invalid_value_json(value, ret_value);
-	if (json_string_length(value) == 0)
-		return 0;
+	r = check_text(value, ret_refusal);
+	if (r < 0 || json_string_length(value) == 0)
+		return r;
 	text = strdup(json_string_value(value));
 	if (!text)
 		return -ENOMEM;
@@ -46,12 +56,14 @@ static int read_text(const json_t *value, char **ret_text, char **ret_value)
 }
 
 /* The length of a member that is a list; missing or null is 0. */
-static int read_list(const json_t *array, size_t max, size_t *ret_n, char **ret_value)
+static int read_list(const json_t *array, size_t max, size_t *ret_n, struct node_refusal *ret_refusal)
 {
 	size_t n = json_array_size(array);
 
-	if (array && !json_is_null(array) && (!json_is_array(array) || n > max))
-		return invalid_value_json(array, ret_value);
+	if (array && !json_is_null(array) && !json_is_array(array))
+		return refuse(array, "is not a list", ret_refusal);
+	if (n > max)
+		return refuse(array, "has more than 64 items", ret_refusal);
 	*ret_n = n;
 	return 0;
 }
@@ -62,13 +74,13 @@ static int text_compare(const void *a, const void *b)
 }
 
 /* Sorted, each once. */
-static int read_tags(const json_t *array, struct node *node, char **ret_value)
+static int read_tags(const json_t *array, struct node *node, struct node_refusal *ret_refusal)
 {
 	char **tags;
 	size_t n = 0, kept = 0;
 	int r;
 
-	r = read_list(array, NODE_TAGS_MAX, &n, ret_value);
+	r = read_list(array, NODE_TAGS_MAX, &n, ret_refusal);
 	if (r < 0 || n == 0)
 		return r;
 	tags = node->tags = calloc(n + 1, sizeof(*tags));
@@ -77,8 +89,11 @@ static int read_tags(const json_t *array, struct node *node, char **ret_value)
 	for (size_t i = 0; i < n; i++) {
 		const json_t *value = json_array_get(array, i);
 
-		if (!is_plain_text(value) || json_string_length(value) == 0)
-			return invalid_value_json(value, ret_value);
+		r = check_text(value, ret_refusal);
+		if (r == 0 && json_string_length(value) == 0)
+			r = refuse(value, "is an empty tag", ret_refusal);
+		if (r < 0)
+			return r;
 		tags[i] = strdup(json_string_value(value));
 		if (!tags[i])
 			return -ENOMEM;
@@ -97,12 +112,12 @@ static int read_tags(const json_t *array, struct node *node, char **ret_value)
 }
 
 /* In the order given, each once. */
-static int read_addresses(const json_t *array, struct node *node, char **ret_value)
+static int read_addresses(const json_t *array, struct node *node, struct node_refusal *ret_refusal)
 {
 	size_t n = 0;
 	int r;
 
-	r = read_list(array, NODE_ADDRESSES_MAX, &n, ret_value);
+	r = read_list(array, NODE_ADDRESSES_MAX, &n, ret_refusal);
 	if (r < 0 || n == 0)
 		return r;
 	node->addresses = calloc(n, sizeof(*node->addresses));
@@ -113,10 +128,12 @@ static int read_addresses(const json_t *array, struct node *node, char **ret_val
 		struct prefix prefix;
 		size_t j = 0;
 
-		if (!is_plain_text(value))
-			return invalid_value_json(value, ret_value);
-		if (prefix_parse(json_string_value(value), &prefix) < 0 || !prefix_is_single(&prefix))
-			return invalid_value(json_string_value(value), ret_value);
+		r = check_text(value, ret_refusal);
+		if (r == 0 &&
+		    (prefix_parse(json_string_value(value), &prefix) < 0 || !prefix_is_single(&prefix)))
+			r = refuse(value, "is not an address", ret_refusal);
+		if (r < 0)
+			return r;
 		while (j < node->n_addresses && address_compare(&node->addresses[j], &prefix.address) != 0)
 			j++;
 		if (j == node->n_addresses)
@@ -125,7 +142,7 @@ static int read_addresses(const json_t *array, struct node *node, char **ret_val
 	return 0;
 }
 
-static int read_members(const json_t *object, struct node *node, char **ret_value)
+static int read_members(const json_t *object, struct node *node, struct node_refusal *ret_refusal)
 {
 	static const char *const known[] = {"nodeId", "name", "addresses", "os", "user", "tags"};
 	const char *key;
@@ -137,27 +154,29 @@ static int read_members(const json_t *object, struct node *node, char **ret_valu
 
 		while (i < ARRAY_SIZE(known) && strcmp(key, known[i]) != 0)
 			i++;
-		if (i == ARRAY_SIZE(known))
-			return invalid_value(key, ret_value);
+		if (i == ARRAY_SIZE(known)) {
+			ret_refusal->reason = "is not a member of a node";
+			return invalid_value(key, &ret_refusal->value);
+		}
 	}
-	r = read_text(json_object_get(object, "nodeId"), &node->id, ret_value);
+	r = read_text(json_object_get(object, "nodeId"), &node->id, ret_refusal);
 	if (r < 0)
 		return r;
 	if (!node->id)
-		return invalid_value_json(object, ret_value);
-	r = read_text(json_object_get(object, "name"), &node->name, ret_value);
+		return refuse(object, "has no nodeId", ret_refusal);
+	r = read_text(json_object_get(object, "name"), &node->name, ret_refusal);
 	if (r < 0)
 		return r;
-	r = read_addresses(json_object_get(object, "addresses"), node, ret_value);
+	r = read_addresses(json_object_get(object, "addresses"), node, ret_refusal);
 	if (r < 0)
 		return r;
-	r = read_text(json_object_get(object, "os"), &node->os, ret_value);
+	r = read_text(json_object_get(object, "os"), &node->os, ret_refusal);
 	if (r < 0)
 		return r;
-	r = read_text(json_object_get(object, "user"), &node->user, ret_value);
+	r = read_text(json_object_get(object, "user"), &node->user, ret_refusal);
 	if (r < 0)
 		return r;
-	return read_tags(json_object_get(object, "tags"), node, ret_value);
+	return read_tags(json_object_get(object, "tags"), node, ret_refusal);
 }
 
 static void append_member(struct buffer *json, const char *name, const char *value)
@@ -195,15 +214,15 @@ static int make_json(struct node *node)
 	return node->json ? 0 : -ENOMEM;
 }
 
-int node_from_json(const json_t *object, struct node *ret_node, char **ret_value)
+int node_from_json(const json_t *object, struct node *ret_node, struct node_refusal *ret_refusal)
 {
 	_cleanup_(node_deinit) struct node node = {};
 	size_t n;
 	int r;
 
 	if (!json_is_object(object))
-		return invalid_value_json(object, ret_value);
-	r = read_members(object, &node, ret_value);
+		return refuse(object, "is not an object", ret_refusal);
+	r = read_members(object, &node, ret_refusal);
 	if (r < 0)
 		return r;
 	n = node.name ? strlen(node.name) : 0;

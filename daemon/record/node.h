@@ -25,7 +25,12 @@ struct node {
 #define NODE_ADDRESSES_MAX 64
 #define NODE_TAGS_MAX	   64
 
-/* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with the offending value's text in *ret_value
- * (owned by the caller). */
-int node_from_json(const json_t *object, struct node *ret_node, char **ret_value);
+/* What was refused, and why. */
+struct node_refusal {
+	char *value;	    /* the offending text; owned by the caller */
+	const char *reason; /* "has no nodeId"; constant */
+};
+
+/* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with what was refused. */
+int node_from_json(const json_t *object, struct node *ret_node, struct node_refusal *ret_refusal);
 void node_deinit(struct node *node);

@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/hash_index.h"
 #include "common/invalid_value.h"
+#include "common/plain_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +45,13 @@ static bool owns(const void *nodes, size_t item, const void *address)
 	return false;
 }
 
-static int index_addresses(struct nodes *nodes, char **ret_value)
+static int refuse(const char *value, const char *reason, struct node_refusal *ret_refusal)
+{
+	ret_refusal->reason = reason;
+	return invalid_value(value, &ret_refusal->value);
+}
+
+static int index_addresses(struct nodes *nodes, struct node_refusal *ret_refusal)
 {
 	size_t n = 0;
 
@@ -66,7 +73,7 @@ static int index_addresses(struct nodes *nodes, char **ret_value)
 				char text[ADDRESS_TEXT_MAX];
 
 				address_format(address, text);
-				return invalid_value(text, ret_value);
+				return refuse(text, "is an address of two nodes", ret_refusal);
 			}
 			hash_slot_take(slot, hash_value, i);
 		}
@@ -81,7 +88,7 @@ static int node_compare(const void *a, const void *b)
 	return strcmp(left->id, right->id);
 }
 
-int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value)
+int nodes_new_json(const json_t *object, struct nodes **ret_nodes, struct node_refusal *ret_refusal)
 {
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
 	const json_t *array = json_object_get(object, "nodes");
@@ -89,10 +96,9 @@ int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_va
 	int r;
 
 	if (!json_is_array(array) || json_object_size(object) != 1)
-		return invalid_value("an object with the one member \"nodes\", a list, is expected",
-				     ret_value);
+		return refuse("nodes", "must be a list, and the only member", ret_refusal);
 	if (n > NODES_MAX)
-		return invalid_value("too many nodes", ret_value);
+		return refuse("nodes", "has more than 100000 items", ret_refusal);
 
 	nodes = calloc(1, sizeof(*nodes));
 	if (!nodes)
@@ -101,15 +107,15 @@ int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_va
 	if (!nodes->items)
 		return -ENOMEM;
 	for (; nodes->n < n; nodes->n++) {
-		r = node_from_json(json_array_get(array, nodes->n), &nodes->items[nodes->n], ret_value);
+		r = node_from_json(json_array_get(array, nodes->n), &nodes->items[nodes->n], ret_refusal);
 		if (r < 0)
 			return r;
 	}
 	qsort(nodes->items, n, sizeof(*nodes->items), node_compare);
 	for (size_t i = 1; i < n; i++)
 		if (node_compare(&nodes->items[i - 1], &nodes->items[i]) == 0)
-			return invalid_value(nodes->items[i].id, ret_value);
-	r = index_addresses(nodes, ret_value);
+			return refuse(nodes->items[i].id, "is the nodeId of two nodes", ret_refusal);
+	r = index_addresses(nodes, ret_refusal);
 	if (r < 0)
 		return r;
 	*ret_nodes = TAKE_PTR(nodes);
@@ -125,7 +131,8 @@ static int fail(const char *path, unsigned int line, char *reason, struct config
 
 int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error)
 {
-	_cleanup_free_ char *text = NULL, *value = NULL;
+	_cleanup_free_ char *text = NULL;
+	struct node_refusal refusal = {};
 	char *reason = NULL;
 	json_error_t error;
 	json_t *object;
@@ -139,12 +146,16 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
 	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	if (!object)
 		return fail(path, (unsigned int)MAX(error.line, 0), strdup(error.text), ret_error);
-	r = nodes_new_json(object, ret_nodes, &value);
+	r = nodes_new_json(object, ret_nodes, &refusal);
 	json_decref(object);
 	if (r == 0)
 		return 0;
-	if (r == -EINVAL && asprintf(&reason, "not a valid node: %s", value) < 0)
+	if (r == -EINVAL &&
+	    asprintf(&reason, "not a valid node: \"%s\" %s", refusal.value, refusal.reason) < 0)
 		reason = NULL;
+	free(refusal.value);
+	if (reason)
+		plain_text_clean(reason);
 	return fail(path, 0, reason, ret_error);
 }
 

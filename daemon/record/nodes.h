@@ -15,12 +15,12 @@ struct config_error;
 struct nodes;
 
 /*
- * From {"nodes":[Node...]}. 0, -ENOMEM, or -EINVAL with the offending value's text in *ret_value (owned by
- * the caller): a node without a nodeId, one nodeId or one address given twice, a text that is too long or
- * has control characters, an unknown member, a member of the wrong type. Members that are null or empty
+ * From {"nodes":[Node...]}. 0, -ENOMEM, or -EINVAL with what was refused: a node without a nodeId, one nodeId
+ * or one address given twice, a text that is too long or has control characters or marks of direction, an
+ * unknown member, a member of the wrong type. Members that are null or empty
  * count as left out; a user beside tags is dropped.
  */
-int nodes_new_json(const json_t *object, struct nodes **ret_nodes, char **ret_value);
+int nodes_new_json(const json_t *object, struct nodes **ret_nodes, struct node_refusal *ret_refusal);
 /* From a file of that form. -EINVAL, -ENOMEM, or -errno when the file cannot be read, -EFBIG when it is
  * beyond NODES_FILE_MAX; *ret_error says what is wrong, with the line of a JSON syntax error. */
 int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *ret_error);

@@ -250,7 +250,7 @@ static struct nodes *make_nodes(unsigned int n)
 {
 	json_t *array = json_array(), *object = json_pack("{s:o}", "nodes", array);
 	struct nodes *nodes = NULL;
-	char *value = NULL;
+	struct node_refusal refusal = {};
 
 	for (unsigned int i = 0; i < n; i++) {
 		char id[16], address[ADDRESS_TEXT_MAX];
@@ -259,7 +259,7 @@ static struct nodes *make_nodes(unsigned int n)
 		snprintf(address, sizeof(address), "100.64.%u.%u", i >> 8 & 255, i & 255);
 		json_array_append_new(array, json_pack("{s:s, s:[s]}", "nodeId", id, "addresses", address));
 	}
-	if (nodes_new_json(object, &nodes, &value) < 0)
+	if (nodes_new_json(object, &nodes, &refusal) < 0)
 		abort();
 	json_decref(object);
 	return nodes;

@@ -18,10 +18,10 @@ static void check_text(const struct node *node)
 	json_t *json = json_loadb(node->json, node->json_length, JSON_REJECT_DUPLICATES, NULL);
 	json_t *object = json_pack("{s:[o]}", "nodes", json);
 	struct nodes *again = NULL;
-	char *value = NULL;
+	struct node_refusal refusal = {};
 
 	REQUIRE(json && object);
-	REQUIRE(nodes_new_json(object, &again, &value) == 0);
+	REQUIRE(nodes_new_json(object, &again, &refusal) == 0);
 	REQUIRE(strcmp(nodes_get(again, 0)->json, node->json) == 0);
 	nodes_free(again);
 	json_decref(object);
@@ -47,18 +47,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	json_t *json = json_loadb((const char *)data, size, JSON_DECODE_ANY, NULL);
 	struct nodes *nodes = NULL;
-	char *value = NULL;
+	struct node_refusal refusal = {};
 	int r;
 
 	if (!json)
 		return 0;
-	r = nodes_new_json(json, &nodes, &value);
+	r = nodes_new_json(json, &nodes, &refusal);
 	REQUIRE((r == 0) == !!nodes);
-	REQUIRE((r < 0) == !!value);
+	REQUIRE((r < 0) == !!refusal.value);
 	if (r == 0)
 		check_nodes(nodes);
 	nodes_free(nodes);
-	free(value);
+	free(refusal.value);
 	json_decref(json);
 	return 0;
 }

@@ -161,6 +161,7 @@ def test_errors_have_names(daemon):
     assert error("Reconfig", routes=routes) == ("InvalidRoute", {"value": "10.0.0.0/33"})
     name, parameters = error("SetNodes", nodes=[{"nodeId": "n1", "addresses": ["nowhere"]}])
     assert (name, parameters["value"]) == ("InvalidNode", "nowhere")
+    assert parameters["reason"] == "is not an address"
     daemon.call("Stop")
     assert error("Flush") == ("NotRunning", {})
     assert daemon.call("Stop") == {"pendingMessages": 0, "pendingBytes": 0}

@@ -244,5 +244,16 @@ def test_version_help_and_check(tun, netlogd):
     assert "--config" in run([program("netlogd"), "--help"]).stdout
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}})
     run([program("netlogd"), "--check-config", "--config", daemon.config])
+    # A start would refuse these, too.
+    nodes = daemon.directory / "nodes.json"
+    daemon.configure({"node": {"nodes-file": nodes}})
+    for text, reason in (None, f"{nodes}: No such file"), ('{"nodes": [\n}', f"{nodes}:2: "), (
+            '{"nodes": [{"nodeId": "a\\u202eb"}]}', f'{nodes}: not a valid node: "a?b" has control characters'):
+        if text is not None:
+            nodes.write_text(text)
+        result = run([program("netlogd"), "--check-config", "--config", daemon.config], check=False)
+        assert result.returncode == 78 and reason in result.stderr, result.stderr
+    nodes.write_text('{"nodes": [{"nodeId": "a"}]}')
+    run([program("netlogd"), "--check-config", "--config", daemon.config])
     daemon.configure({"tun": {"source": "magic"}})
     assert run([program("netlogd"), "--check-config", "--config", daemon.config], check=False).returncode == 78

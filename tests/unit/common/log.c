@@ -80,9 +80,9 @@ START_TEST(test_lines)
 
 	program_invocation_short_name = (char *)"prog";
 	errno = ENOENT;
-	log_error("a\nb\x1b[31m: %m");
+	log_error("a\nb\x1b[31m\u202ec\u2028\xff: %m");
 	ck_assert_int_eq(errno, ENOENT);
-	assert_written(path, "prog: error: a?b?[31m: No such file or directory\n");
+	assert_written(path, "prog: error: a?b?[31m?c??: No such file or directory\n");
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	ck_assert_int_eq(ftruncate(STDERR_FILENO, 0), 0);

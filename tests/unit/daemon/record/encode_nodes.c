@@ -5,11 +5,11 @@
 
 static void set_nodes(const char *text)
 {
-	_cleanup_free_ char *value = NULL;
+	struct node_refusal refusal = {};
 	json_t *json = json_loads(text, 0, NULL);
 
 	ck_assert_ptr_nonnull(json);
-	ck_assert_int_eq(nodes_new_json(json, &nodes, &value), 0);
+	ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), 0);
 	json_decref(json);
 	settings.nodes = nodes;
 }

@@ -12,26 +12,28 @@
 
 static struct nodes *make(const char *text)
 {
-	_cleanup_free_ char *value = NULL;
+	struct node_refusal refusal = {};
 	json_t *json = json_loads(text, 0, NULL);
 	struct nodes *nodes = NULL;
 
 	ck_assert_ptr_nonnull(json);
-	ck_assert_msg(nodes_new_json(json, &nodes, &value) == 0, "%s refused: %s", text, value);
+	ck_assert_msg(nodes_new_json(json, &nodes, &refusal) == 0, "%s refused: %s", text, refusal.value);
 	json_decref(json);
 	return nodes;
 }
 
 static void refused(const char *text, const char *expected)
 {
-	_cleanup_free_ char *value = NULL;
+	struct node_refusal refusal = {};
 	json_t *json = json_loads(text, 0, NULL);
 	struct nodes *nodes = (struct nodes *)0x1;
 
 	ck_assert_ptr_nonnull(json);
-	ck_assert_int_eq(nodes_new_json(json, &nodes, &value), -EINVAL);
+	ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), -EINVAL);
 	ck_assert_ptr_eq(nodes, (struct nodes *)0x1);
-	ck_assert_str_eq(value, expected);
+	ck_assert_str_eq(refusal.value, expected);
+	ck_assert_ptr_nonnull(refusal.reason);
+	free(refusal.value);
 	json_decref(json);
 }
 
@@ -119,9 +121,50 @@ START_TEST(no_nodes)
 }
 END_TEST
 
+static void check_reason(const char *text, const char *reason)
+{
+	struct node_refusal refusal = {};
+	json_t *json = json_loads(text, 0, NULL);
+	struct nodes *nodes;
+
+	ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), -EINVAL);
+	ck_assert_str_eq(refusal.reason, reason);
+	free(refusal.value);
+	json_decref(json);
+}
+
+/* An operator must see what is wrong, above all with a text that looks right. */
+START_TEST(reasons)
+{
+	static const char *const marks[] = {"\\u202e", "\\u2066", "\\u200f", "\\u061c",
+					    "\\u0085", "\\u2028", "\\u001b", "\\u007f"};
+	static const char *const before[] = {"\"nodeId\":\"", "\"nodeId\":\"a\",\"name\":\"",
+					     "\"nodeId\":\"a\",\"os\":\"", "\"nodeId\":\"a\",\"user\":\"",
+					     "\"nodeId\":\"a\",\"tags\":[\"t\",\""};
+	static const char *const after[] = {"\"", "\"", "\"", "\"", "\"]"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
+		char text[128];
+
+		for (size_t j = 0; j < ARRAY_SIZE(before); j++) {
+			snprintf(text, sizeof(text), "{\"nodes\":[{%sa%sb%s}]}", before[j], marks[i],
+				 after[j]);
+			check_reason(text, "has control characters or marks of direction");
+		}
+	}
+	check_reason("{\"nodes\":[{\"name\":\"a\"}]}", "has no nodeId");
+	check_reason("{\"nodes\":[{\"nodeId\":\"a\",\"nam\":\"b\"}]}", "is not a member of a node");
+	check_reason("{\"nodes\":[{\"nodeId\":\"a\",\"addresses\":[\"1.2.3\"]}]}", "is not an address");
+	check_reason("{\"nodes\":[{\"nodeId\":\"a\"},{\"nodeId\":\"a\"}]}", "is the nodeId of two nodes");
+	/* Other scripts are no reason. */
+	nodes_free(make(
+		"{\"nodes\":[{\"nodeId\":\"\\u05d0\\u05d1 \\u00fc \\u4e2d\",\"name\":\"\\ud83d\\ude00\"}]}"));
+}
+END_TEST
+
 START_TEST(what_is_refused)
 {
-	static const char *const shape = "an object with the one member \"nodes\", a list, is expected";
+	static const char *const shape = "nodes";
 
 	refused("[]", shape);
 	refused("{}", shape);
@@ -166,11 +209,11 @@ START_TEST(what_is_too_large)
 	for (int i = 0; i <= NODE_TAGS_MAX; i++)
 		json_array_append_new(list, json_sprintf("%d", i));
 	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *value = NULL;
+		struct node_refusal refusal = {};
 		json_t *json = json_pack("{s:[{s:s, s:O}]}", "nodes", "nodeId", "a", "tags", list);
 		struct nodes *nodes = NULL;
 
-		ck_assert_int_eq(nodes_new_json(json, &nodes, &value), i == 0 ? -EINVAL : 0);
+		ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), i == 0 ? -EINVAL : 0);
 		nodes_free(nodes);
 		json_decref(json);
 		json_array_remove(list, 0);
@@ -217,7 +260,9 @@ START_TEST(files)
 	load("{\"nodes\":[\n{\"nodeId\":\"a\"},\n}]}", -EINVAL, ":3: ");
 	load("{\"nodes\":[],\n\"nodes\":[]}", -EINVAL, ":2: ");
 	load("", -EINVAL, ":");
-	load("{\"nodes\":[{\"nodeId\":\"a\",\"os\":9}]}", -EINVAL, ": not a valid node: 9");
+	load("{\"nodes\":[{\"nodeId\":\"a\\u202eb\"}]}", -EINVAL,
+	     ": not a valid node: \"a?b\" has control characters or marks of direction");
+	load("{\"nodes\":[{\"nodeId\":\"a\",\"os\":9}]}", -EINVAL, ": not a valid node: \"9\" is not a text");
 	ck_assert_int_eq(nodes_load("/nonexistent/nodes", &nodes, &error), -ENOENT);
 	ck_assert_str_eq(error.file, "/nonexistent/nodes");
 	ck_assert_uint_eq(error.line, 0);
@@ -230,7 +275,7 @@ START_TEST(many_nodes)
 {
 	json_t *array = json_array(), *json = json_pack("{s:o}", "nodes", array);
 	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	_cleanup_free_ char *value = NULL;
+	struct node_refusal refusal = {};
 
 	for (int i = 0; i < 10000; i++) {
 		char id[16], address[ADDRESS_TEXT_MAX];
@@ -239,7 +284,7 @@ START_TEST(many_nodes)
 		snprintf(address, sizeof(address), "100.64.%d.%d", i / 256, i % 256);
 		json_array_append_new(array, json_pack("{s:s, s:[s]}", "nodeId", id, "addresses", address));
 	}
-	ck_assert_int_eq(nodes_new_json(json, &nodes, &value), 0);
+	ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), 0);
 	json_decref(json);
 	for (int i = 0; i < 12000; i++) {
 		struct address address = address_ipv4((uint8_t[4]){100, 64, (uint8_t)(i / 256), (uint8_t)i});
@@ -267,6 +312,7 @@ int main(void)
 	tcase_add_test(cases, texts_are_escaped);
 	tcase_add_test(cases, found_by_address_and_id);
 	tcase_add_test(cases, no_nodes);
+	tcase_add_test(cases, reasons);
 	tcase_add_test(cases, what_is_refused);
 	tcase_add_test(cases, what_is_too_large);
 	tcase_add_test(cases, files);
