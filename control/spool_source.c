@@ -5,8 +5,11 @@
 
 #include "common/config/load.h"
 #include "common/file.h"
+#include "common/spool/directory.h"
 #include "common/spool/reader.h"
+#include "common/time_text.h"
 #include "control/ctl.h"
+#include "control/units.h"
 #include "control/varlink/client.h"
 
 #include <errno.h>
@@ -71,6 +74,15 @@ int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *
 	fd = open_directory(path);
 	if (fd < 0)
 		return ctl_error(ctl, "spool %s: %s (use --spool DIR for another one)", path, strerror(-fd));
+	r = spool_is_spool(fd);
+	if (r <= 0) {
+		safe_close(fd);
+		if (r < 0)
+			return spool_source_error(ctl, path, r);
+		return ctl_error(ctl,
+				 "%s is not a spool: it holds no segments (use --spool DIR for another one)",
+				 path);
+	}
 	*ret_path = TAKE_PTR(path);
 	*ret_fd = fd;
 	return CTL_OK;
@@ -85,11 +97,25 @@ int spool_source_error(struct ctl *ctl, const char *path, int error)
 	return ctl_error(ctl, "spool %s: %s", path, strerror(-error));
 }
 
+/* What is asked for may begin before the first message that is still there. */
+static void note_reach(struct ctl *ctl, const struct spool_message *first, int64_t since)
+{
+	uint64_t messages = first->position.messages - MIN(first->position.messages, UINT64_C(1));
+	uint64_t bytes = first->position.bytes - MIN(first->position.bytes, (uint64_t)first->length);
+	char time[TIME_TEXT_MAX], size[UNITS_TEXT_MAX];
+
+	if (since >= first->time || messages == 0)
+		return;
+	time_format(first->time, time);
+	ctl_note(ctl, "the spool reaches back to %s: %llu earlier messages (%s) are no longer in it", time,
+		 (unsigned long long)messages, units_bytes(bytes, size));
+}
+
 int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
 		      bool (*message)(const struct spool_message *message, void *userdata), void *userdata)
 {
 	struct spool_reader *reader;
-	bool go_on = true;
+	bool go_on = true, first = true;
 	int r;
 
 	r = spool_reader_new(directory_fd, &reader);
@@ -106,6 +132,10 @@ int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64
 		if (r == SPOOL_READ_GAP)
 			ctl_note(ctl, "%llu messages are missing here%s", (unsigned long long)gap.messages,
 				 gap.damaged ? " (damaged)" : "");
+		if (r == SPOOL_READ_MESSAGE && first) {
+			note_reach(ctl, &spooled, since);
+			first = false;
+		}
 		if (r == SPOOL_READ_MESSAGE && spooled.time >= since)
 			go_on = message(&spooled, userdata);
 	}

@@ -20,6 +20,7 @@
 #include "daemon/reload.h"
 #include "daemon/schedule.h"
 #include "daemon/settings.h"
+#include "daemon/spool_log.h"
 #include "daemon/state.h"
 #include "daemon/tail.h"
 
@@ -100,33 +101,27 @@ static int autostart(struct daemon *daemon)
 static void on_stored(uint64_t sequence, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	struct spool_status spool;
 
-	if (daemon->loss_told)
-		spool_loss_note_remove(daemon->config->state_directory);
-	daemon->loss_told = false;
+	spool_log_stored(daemon);
+	spool_writer_get_status(daemon->spool, &spool);
+	uploader_link_set_written(daemon->uploader, spool.written_messages, spool.written_bytes);
 	uploader_link_wake(daemon->uploader, sequence);
 	tail_wake(daemon->tail, sequence);
 }
 
 static void on_lost(const struct spool_loss *loss, void *userdata)
 {
-	struct daemon *daemon = userdata;
-	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX], text[256];
-
-	time_format(loss->from, from);
-	time_format(loss->to, to);
-	snprintf(text, sizeof(text),
-		 "lost %llu message%s (%llu bytes) from %s to %s: the spool could not be written",
-		 (unsigned long long)loss->messages, loss->messages == 1 ? "" : "s",
-		 (unsigned long long)loss->bytes, from, to);
-	log_warning("%s", text);
-	if (logger_thread_tell(daemon->logger, text) < 0)
-		log_warning("out of memory: cannot log this loss");
-	else
-		daemon->loss_told = true;
+	spool_log_lost(userdata, loss);
 }
 
-static const struct spool_events_ops spool_events_ops = {.stored = on_stored, .lost = on_lost};
+static void on_spool_changed(void *userdata)
+{
+	spool_log_changed(userdata);
+}
+
+static const struct spool_events_ops spool_events_ops = {
+	.stored = on_stored, .lost = on_lost, .changed = on_spool_changed};
 
 static void on_identified(void *userdata)
 {
@@ -197,9 +192,18 @@ static void on_links_changed(void *userdata)
 static void on_final_flush(const struct uploader_pending *pending, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	struct spool_status spool;
 	uint64_t messages, bytes;
 
 	daemon_backlog(daemon, pending, &messages, &bytes);
+	spool_writer_get_status(daemon->spool, &spool);
+	if (spool.waiting_messages > 0)
+		log_warning(
+			"%llu messages (%llu bytes) wait in memory: the spool cannot be written (%s); one last try follows",
+			(unsigned long long)spool.waiting_messages, (unsigned long long)spool.waiting_bytes,
+			strerror(-spool.error));
+	messages -= MIN(messages, spool.waiting_messages);
+	bytes -= MIN(bytes, spool.waiting_bytes);
 	if (messages > 0)
 		log_info("%llu messages (%llu bytes) remain in the spool", (unsigned long long)messages,
 			 (unsigned long long)bytes);
@@ -489,8 +493,12 @@ static void close_spool(struct daemon *daemon)
 	spool_writer_close(daemon->spool, &loss);
 	spool_events_take_loss(daemon->spool_events, &late);
 	spool_loss_add(&loss, &late);
-	if (loss.messages == 0)
+	if (loss.messages == 0) {
+		/* What an earlier one lost is told, and all is synced. */
+		if (r == 0 && daemon->spool_log.loss_told)
+			spool_loss_note_remove(daemon->config->state_directory);
 		return;
+	}
 	log_error("%llu messages (%llu bytes) could not be written and are lost: %s",
 		  (unsigned long long)loss.messages, (unsigned long long)loss.bytes,
 		  r < 0 ? strerror(-r) : "writes to the disk failed for a while");

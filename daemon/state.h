@@ -45,6 +45,16 @@ struct made_text {
 /* A call of Start that is answered once the uploader has named the log ID. */
 struct start_wait;
 
+/* What was told of the spool so far (spool_log.h). */
+struct spool_log {
+	int error; /* as it was last logged */
+	uint64_t undelivered, vanished_segments, vanished_messages;
+	int64_t undelivered_at; /* boot time of the last line about it */
+	bool told_cap;		/* that the cap removes what is delivered, or what no sink waits for */
+	bool loss_told;		/* a text message tells a loss, */
+	uint64_t loss_ticket;	/* and is safe once the spool has settled so much */
+};
+
 struct daemon {
 	struct event_base *base;
 	struct config *config;
@@ -57,7 +67,7 @@ struct daemon {
 	struct epoch *epoch; /* NULL: no eBPF here */
 	struct spool_writer *spool;
 	struct spool_events *spool_events;
-	bool loss_told; /* remove the note of an earlier run's loss once the message about it is stored */
+	struct spool_log spool_log;
 	struct logger_thread *logger;
 	struct uploader_link *uploader;
 	struct uploader_process *uploader_process;

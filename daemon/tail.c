@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 #define SLICE_MAX (512 * 1024)
 #define PAUSE_MS  20
@@ -123,13 +124,17 @@ static void on_closed(struct varlink_call *call, void *userdata)
 int tail_add(struct tail *tail, struct varlink_call *call, uint64_t after_sequence)
 {
 	struct client *client = calloc(1, sizeof(*client));
+	struct stat st;
 	int r = -ENOMEM;
 
 	if (!client)
 		return -ENOMEM;
 	*client = (struct client){.tail = tail, .call = call, .last = after_sequence};
 	client->again = evtimer_new(tail->base, on_again, client);
-	/* A spool that could not be made at the start may exist by now. */
+	/* A spool that could not be made at the start may exist by now, or another in place of one that was
+	 * removed. */
+	if (tail->directory_fd >= 0 && fstat(tail->directory_fd, &st) == 0 && st.st_nlink == 0)
+		tail->directory_fd = safe_close(tail->directory_fd);
 	if (client->again && tail->directory_fd < 0)
 		tail->directory_fd = open_directory(tail->spool_directory);
 	if (client->again)

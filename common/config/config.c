@@ -132,3 +132,19 @@ const char *config_restart_needed(const struct config *running, const struct con
 		return "[netlogd] control-group";
 	return NULL;
 }
+
+#define RESERVE_MIN (UINT64_C(16) << 10)
+#define RESERVE_MAX (UINT64_C(2) << 20)
+
+uint64_t config_spool_reserve(uint64_t max_size)
+{
+	return MIN(MAX(max_size / 64, RESERVE_MIN), RESERVE_MAX);
+}
+
+uint64_t config_spool_usable(uint64_t max_size)
+{
+	/* As much again for damaged parts. */
+	uint64_t reserve = 2 * config_spool_reserve(max_size);
+
+	return max_size > reserve ? max_size - reserve : max_size / 2;
+}

@@ -126,6 +126,11 @@ struct config {
 void config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);
 
+/* Of a spool's max-size: bytes held in reserve for the state of sinks; bytes left for segments and what is
+ * kept of damage. */
+uint64_t config_spool_reserve(uint64_t max_size);
+uint64_t config_spool_usable(uint64_t max_size);
+
 /* For a reload. */
 bool device_config_equal(const struct device_config *a, const struct device_config *b);
 bool route_lists_equal(const struct route_lists *a, const struct route_lists *b);

@@ -165,7 +165,7 @@ const struct config_key config_keys[] = {
 	  .expected = "interval or always" },
 	{ "spool", "sync-interval", "1s", NULL, config_read_duration, IN(spool_sync_interval), .min = SECOND / 1000,
 	  .max = HOUR, .expected = "a duration from 1ms to 1h" },
-	{ "spool", "retain", "0", NULL, config_read_duration, IN(spool_retain), CONFIG_KEY_OPTIONAL, .min = 0,
+	{ "spool", "retain", "7d", NULL, config_read_duration, IN(spool_retain), CONFIG_KEY_OPTIONAL, .min = 0,
 	  .max = 3650 * DAY, .expected = "a duration up to 3650d, 0 for none" },
 
 	{ "upload", "type", NULL, NULL, config_read_choice, IN_SINK(type), .sinks = ANY, .choices = sink_types,

@@ -13,9 +13,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define SINKS_MAX 64
+/* What the spool needs beside a message's own bytes: less than a block of the disk. */
+#define MESSAGE_OVERHEAD UINT64_C(4096)
 
 /* The line of each key that is set; 0: it is not. Of one sink, or of all other sections. */
 struct written {
@@ -350,6 +353,25 @@ static bool is_within(const char *path, const char *directory)
 	return strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+/* The spool never splits a message, and a window that needs more than one is split before. */
+static int check_message_size(const struct loader *loader)
+{
+	const struct config *config = loader->config;
+	uint64_t usable = config_spool_usable(config->spool_max_size);
+	unsigned int line = line_of(&loader->written, "record", "max-message-size");
+
+	if (config->max_message_size + MESSAGE_OVERHEAD <= usable)
+		return 0;
+	if (line == 0)
+		line = line_of(&loader->written, "spool", "max-size");
+	return config_fail(loader->error, line,
+			   "max-message-size = %" PRIu64
+			   "K does not fit into the spool: with [spool] max-size = "
+			   "%" PRIu64 "K expected at most %" PRIu64 "K",
+			   config->max_message_size / 1024, config->spool_max_size / 1024,
+			   (usable - MESSAGE_OVERHEAD) / 1024);
+}
+
 static int check(const struct loader *loader)
 {
 	const struct config *config = loader->config;
@@ -369,6 +391,9 @@ static int check(const struct loader *loader)
 	if (is_within(config->state_directory, config->upload_directory))
 		return config_fail(loader->error, line_of(&loader->written, "netlogd", "upload-directory"),
 				   "expected a directory that does not contain the state directory");
+	r = check_message_size(loader);
+	if (r < 0)
+		return r;
 	r = check_device(loader, "tun", &config->tun, loader->tun_line);
 	return r < 0 ? r : check_device(loader, "sock", &config->sock, loader->sock_line);
 }

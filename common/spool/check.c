@@ -85,6 +85,8 @@ static void count_frame(struct check *check, const struct spool_header *header,
 		report(check, &gap);
 	}
 	if (counts->messages == 0) {
+		counts->removed_messages = before;
+		counts->removed_bytes = frame->bytes_before;
 		counts->first_sequence = frame->sequence;
 		counts->first_time = frame->time;
 	}

@@ -36,6 +36,8 @@ struct spool_report {
 	uint64_t file_bytes;	    /* of segments */
 	uint64_t messages, bytes;   /* sound messages, each counted once, before compression */
 	uint64_t repeated_messages; /* written again after a failed sync */
+	uint64_t removed_messages,
+		removed_bytes; /* before the first: the spool does not reach further back */
 	uint64_t first_sequence, last_sequence;
 	int64_t first_time, last_time;
 	uint64_t damaged_segments, damaged_regions, damaged_bytes;

@@ -107,6 +107,18 @@ int spool_list(int directory_fd, struct spool_listing *ret_listing)
 	return 0;
 }
 
+int spool_is_spool(int directory_fd)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	int r = spool_list(directory_fd, &listing);
+
+	if (r < 0 || listing.n > 0)
+		return r < 0 ? r : 1;
+	/* A writer makes both before its first segment. */
+	return faccessat(directory_fd, SPOOL_LOCK_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       faccessat(directory_fd, SPOOL_RESERVE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int spool_segment_open(int directory_fd, const char *name, struct spool_header *ret_header,
 		       uint64_t *ret_size, int *ret_fd)
 {

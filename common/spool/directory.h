@@ -32,6 +32,8 @@ void spool_listing_deinit(struct spool_listing *listing);
 int spool_directory_open(int directory_fd);
 /* Lists the segments, sorted by name. 0 or -errno. The descriptor's position does not change. */
 int spool_list(int directory_fd, struct spool_listing *ret_listing);
+/* Whether a directory is a spool, be it empty: 1, 0 or -errno. */
+int spool_is_spool(int directory_fd);
 /*
  * Opens a segment for reading and decodes its header. 0 with a descriptor that the caller owns; -EBADMSG,
  * -EPROTONOSUPPORT as spool_header_decode(); -ENOENT and others. ret_size (may be NULL) is the file's size.

@@ -56,7 +56,7 @@ static void on_finding(const struct spool_finding *finding, void *userdata)
 static int print_report_json(struct spool_run *run, const char *path, const struct spool_report *report)
 {
 	json_auto_t *object = json_pack(
-		"{ss ss sb sb sI sI sI sI sI sI sI sI sI sI sI sI sI sI sO}", "directory", path, "id",
+		"{ss ss sb sb sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sO}", "directory", path, "id",
 		report->spool_id, "sound", spool_report_is_sound(report), "inUse", report->in_use, "segments",
 		(json_int_t)report->segments, "fileBytes", (json_int_t)report->file_bytes, "messages",
 		(json_int_t)report->messages, "bytes", (json_int_t)report->bytes, "repeatedMessages",
@@ -66,7 +66,8 @@ static int print_report_json(struct spool_run *run, const char *path, const stru
 		"damagedBytes", (json_int_t)report->damaged_bytes, "missingMessages",
 		(json_int_t)report->missing_messages, "missingBytes", (json_int_t)report->missing_bytes,
 		"tornTails", (json_int_t)report->torn_tails, "leftovers", (json_int_t)report->leftovers,
-		"findings", run->findings);
+		"removedMessages", (json_int_t)report->removed_messages, "removedBytes",
+		(json_int_t)report->removed_bytes, "findings", run->findings);
 
 	if (!object)
 		return ctl_error(run->ctl, "out of memory");
@@ -87,6 +88,12 @@ static void print_report(struct spool_run *run, const char *path, const struct s
 		fprintf(out, ", from %s to %s", first, last);
 	}
 	fputs(report->in_use ? "; in use by a daemon\n" : "\n", out);
+	if (report->removed_messages > 0)
+		fprintf(out,
+			"%llu earlier messages (%s) are no longer in it: removed after \"retain\", or for "
+			"\"max-size\"\n",
+			(unsigned long long)report->removed_messages,
+			units_bytes(report->removed_bytes, bytes));
 	if (report->gaps > 0)
 		fprintf(out, "%llu messages (%s) are missing\n", (unsigned long long)report->missing_messages,
 			units_bytes(report->missing_bytes, bytes));

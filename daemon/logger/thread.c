@@ -373,9 +373,10 @@ static void run_tell(struct request *request)
 	messages_tell(request->thread->logger, "%s", request->text);
 }
 
-int logger_thread_tell(struct logger_thread *thread, const char *text)
+int logger_thread_tell(struct logger_thread *thread, const char *text, logger_thread_done told,
+		       void *userdata)
 {
-	_cleanup_(request_freep) struct request *request = request_new(thread, run_tell, NULL, NULL);
+	_cleanup_(request_freep) struct request *request = request_new(thread, run_tell, told, userdata);
 
 	if (!request || !(request->text = strdup(text)))
 		return -ENOMEM;

@@ -62,7 +62,9 @@ int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, l
 			    void *userdata);
 /* A check that waits already serves this call, too. */
 int logger_thread_check_devices(struct logger_thread *thread);
-int logger_thread_tell(struct logger_thread *thread, const char *text);
+/* Logs a text message; told (may be NULL) is called once the spool has taken it. 0 or -errno. */
+int logger_thread_tell(struct logger_thread *thread, const char *text, logger_thread_done told,
+		       void *userdata);
 
 /* Whether a window's end is waiting or under way; another one would only queue up behind it. */
 bool logger_thread_window_pending(const struct logger_thread *thread);

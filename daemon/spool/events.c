@@ -18,6 +18,7 @@ struct spool_events {
 	pthread_mutex_t mutex;
 	uint64_t stored;	/* under the mutex */
 	struct spool_loss loss; /* under the mutex */
+	bool changed;		/* under the mutex */
 };
 
 static void signal_loop(struct spool_events *events)
@@ -48,24 +49,40 @@ static void on_lost(const struct spool_loss *loss, void *userdata)
 	signal_loop(events);
 }
 
-const struct spool_writer_ops spool_events_writer_ops = {.stored = on_stored, .lost = on_lost};
+static void on_changed(void *userdata)
+{
+	struct spool_events *events = userdata;
+
+	pthread_mutex_lock(&events->mutex);
+	events->changed = true;
+	pthread_mutex_unlock(&events->mutex);
+	signal_loop(events);
+}
+
+const struct spool_writer_ops spool_events_writer_ops = {
+	.stored = on_stored, .lost = on_lost, .changed = on_changed};
 
 static void on_event(evutil_socket_t fd, short what, void *userdata)
 {
 	struct spool_events *events = userdata;
 	struct spool_loss loss;
 	uint64_t count, stored;
+	bool changed;
 
 	(void)what;
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		return;
 	pthread_mutex_lock(&events->mutex);
 	stored = events->stored;
+	changed = events->changed;
+	events->changed = false;
 	pthread_mutex_unlock(&events->mutex);
 	spool_events_take_loss(events, &loss);
 	events->ops->stored(stored, events->userdata);
 	if (loss.messages > 0)
 		events->ops->lost(&loss, events->userdata);
+	if (changed && events->ops->changed)
+		events->ops->changed(events->userdata);
 }
 
 DEFINE_CLEANUP(struct spool_events *, spool_events_free);

@@ -12,6 +12,8 @@ struct spool_events;
 struct spool_events_ops {
 	void (*stored)(uint64_t sequence, void *userdata);
 	void (*lost)(const struct spool_loss *loss, void *userdata);
+	/* As struct spool_writer_ops says. */
+	void (*changed)(void *userdata);
 };
 
 /* Calls ops on the loop. 0 or -errno. */

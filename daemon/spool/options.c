@@ -12,8 +12,6 @@
 #define MEMORY_MAX     (UINT64_C(16) << 20)
 #define SYNC_BYTES     (UINT64_C(4) << 20)
 #define RETRY_INTERVAL NSEC_PER_SEC
-#define RESERVE_MIN    (UINT64_C(16) << 10)
-#define RESERVE_MAX    (UINT64_C(2) << 20)
 
 static size_t text_size(const char *text)
 {
@@ -68,13 +66,10 @@ int spool_options_copy(const struct spool_writer_options *options, struct spool_
 
 uint64_t spool_options_reserve(const struct spool_writer_options *options)
 {
-	return MIN(MAX(options->max_size / 64, RESERVE_MIN), RESERVE_MAX);
+	return config_spool_reserve(options->max_size);
 }
 
 uint64_t spool_options_usable(const struct spool_writer_options *options)
 {
-	/* As much again for damaged parts. */
-	uint64_t reserve = 2 * spool_options_reserve(options);
-
-	return options->max_size > reserve ? options->max_size - reserve : options->max_size / 2;
+	return config_spool_usable(options->max_size);
 }

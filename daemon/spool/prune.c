@@ -100,11 +100,15 @@ size_t spool_prune_to_cap(struct spool_store *store, uint64_t more)
 		spool_damaged_shrink(store, usable - MIN(usable, store->total_size + more));
 	while (store->n_segments > stays && store->total_size + store->damaged_size + more > usable) {
 		uint64_t messages = store->segments[0].messages, bytes = store->segments[0].bytes;
+		bool missed = store->options->sinks && store->options->sinks[0] &&
+			      store->segments[0].last_sequence > delivered(store, false);
 
 		if (spool_segments_remove(store, 0) < 0)
 			break;
 		store->removed_messages += messages;
 		store->removed_bytes += bytes;
+		store->undelivered_messages += missed ? messages : 0;
+		store->undelivered_bytes += missed ? bytes : 0;
 		removed++;
 	}
 	return removed;

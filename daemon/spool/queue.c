@@ -118,6 +118,15 @@ static void remove_block(struct spool_queue *queue, struct spool_block *previous
 	}
 }
 
+uint64_t spool_queue_written(const struct spool_queue *queue)
+{
+	uint64_t written = 0;
+
+	for (const struct spool_block *block = queue->head; block; block = block->next)
+		written += block->written_messages;
+	return written;
+}
+
 uint64_t spool_queue_settle(struct spool_queue *queue)
 {
 	struct spool_block *block = queue->head, *previous = NULL;

@@ -51,6 +51,8 @@ int spool_queue_append(struct spool_queue *queue, const struct log_id *public_id
 		       size_t n, int64_t time);
 /* The first block with something to write; NULL when there is none. */
 struct spool_block *spool_queue_unwritten(struct spool_queue *queue);
+/* Messages that are written and not synced. */
+uint64_t spool_queue_written(const struct spool_queue *queue);
 /* What was written is synced: forgets it, and returns how many messages that was. */
 uint64_t spool_queue_settle(struct spool_queue *queue);
 /* What was written can't be trusted: it will be written again. */

@@ -34,7 +34,8 @@ struct spool_store {
 	const struct spool_writer_options *options; /* borrowed; may be replaced between calls */
 	const struct spool_files *files;
 	int directory_fd, lock_fd, reserve_fd;
-	bool reserve_held;		/* or the file system can't hold one */
+	bool reserve_held; /* or the file system can't hold one */
+	uint64_t reserve_size, disk_size;
 	struct spool_segment *segments; /* oldest first; the last is the open one if fd >= 0 */
 	size_t n_segments, allocated;
 	int fd;
@@ -50,9 +51,12 @@ struct spool_store {
 	uint64_t total_size;   /* that all segments take of the disk */
 	uint64_t damaged_size; /* that what is kept of damage takes */
 	uint64_t removed_messages, removed_bytes;
-	uint64_t damaged;   /* regions found by this run */
-	uint64_t set_aside; /* bytes of them that it kept */
-	int64_t last_time;  /* of the last message at start; 0 none */
+	uint64_t undelivered_messages, undelivered_bytes; /* of those: a sink did not have them */
+	uint64_t vanished_segments, vanished_messages,
+		vanished_bytes; /* of those: somebody else removed them */
+	uint64_t damaged;	/* regions found by this run */
+	uint64_t set_aside;	/* bytes of them that it kept */
+	int64_t last_time;	/* of the last message at start; 0 none */
 };
 
 /* The open segment; NULL when there is none. */

@@ -20,9 +20,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define SEGMENT_SIZE (UINT64_C(16) << 20)
 #define SEGMENTS_MIN 8
+/* On the smallest of disks: a block for a sink's state, and one for its quarantine. */
+#define RESERVE_LEAST (UINT64_C(8) << 10)
 
 void spool_store_init(struct spool_store *store, const struct spool_writer_options *options)
 {
@@ -49,20 +52,45 @@ void spool_store_deinit(struct spool_store *store)
 static uint64_t segment_limit(const struct spool_store *store)
 {
 	uint64_t wanted = store->options->segment_size ?: SEGMENT_SIZE;
+	uint64_t usable = spool_options_usable(store->options);
 
-	return MIN(wanted, spool_options_usable(store->options) / SEGMENTS_MIN);
+	/* What is delivered goes in whole segments: a small disk needs small ones. */
+	if (store->disk_size > 0)
+		usable = MIN(usable, store->disk_size);
+	return MIN(wanted, usable / SEGMENTS_MIN);
+}
+
+/* Of a small disk, or of one with little room, the reserve is a small part. */
+static void measure_disk(struct spool_store *store)
+{
+	uint64_t size = spool_options_reserve(store->options), room;
+	struct statvfs disk;
+	struct stat held;
+
+	store->reserve_size = size;
+	store->disk_size = 0;
+	if (fstatvfs(store->directory_fd, &disk) < 0 || disk.f_blocks == 0)
+		return;
+	store->disk_size = disk.f_blocks * disk.f_frsize;
+	room = disk.f_bavail * disk.f_frsize;
+	if (fstatat(store->directory_fd, SPOOL_RESERVE_NAME, &held, AT_SYMLINK_NOFOLLOW) == 0)
+		room += (uint64_t)held.st_blocks * 512;
+	size = MIN(size, MIN(store->disk_size / 16, room / 4));
+	store->reserve_size = MAX(size & ~UINT64_C(4095), RESERVE_LEAST);
 }
 
 void spool_store_set_options(struct spool_store *store, const struct spool_writer_options *options)
 {
 	store->options = options;
 	store->reserve_held = false;
+	if (store->directory_fd >= 0)
+		measure_disk(store);
 }
 
 int spool_store_take_reserve(struct spool_store *store)
 {
 	const struct spool_files *files = store->files;
-	off_t size = (off_t)spool_options_reserve(store->options);
+	off_t size = (off_t)store->reserve_size;
 	struct stat st;
 
 	if (store->reserve_held)
@@ -107,7 +135,91 @@ int spool_store_open(struct spool_store *store, char **ret_reason)
 		spool_store_deinit(store);
 		return r;
 	}
+	measure_disk(store);
 	(void)spool_store_take_reserve(store);
+	return 0;
+}
+
+/* Forgets a segment whose file somebody else has removed. */
+static void forget(struct spool_store *store, size_t i, struct spool_segment *sum)
+{
+	const struct spool_segment *segment = &store->segments[i];
+
+	store->vanished_segments++;
+	sum->messages += segment->messages;
+	sum->bytes += segment->bytes;
+	store->total_size -= spool_blocks(segment->size);
+	store->n_segments--;
+	memmove(&store->segments[i], &store->segments[i + 1],
+		(store->n_segments - i) * sizeof(*store->segments));
+}
+
+/* The directory itself was removed: makes it again, under the same spool id. */
+static int make_again(struct spool_store *store)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	mode_t mode = store->options->file_mode & 040 ? 0750 : 0700;
+	int r = make_directory_at(AT_FDCWD, store->options->directory, mode), fd, lock_fd;
+
+	if (r < 0)
+		return r;
+	fd = open_directory(store->options->directory);
+	if (fd < 0)
+		return fd;
+	r = spool_list(fd, &listing);
+	/* Another spool in its place is not ours to write to: it is recovered at the next start. */
+	if (r == 0 && listing.n > 0)
+		r = -EEXIST;
+	r = r ?: spool_lock(fd, &lock_fd);
+	if (r < 0) {
+		safe_close(fd);
+		return r;
+	}
+	/* In its place: another thread may be about to duplicate it. */
+	r = dup3(fd, store->directory_fd, O_CLOEXEC) < 0 ? -errno : 0;
+	safe_close(fd);
+	if (r < 0) {
+		safe_close(lock_fd);
+		return r;
+	}
+	safe_close(store->lock_fd);
+	store->reserve_fd = safe_close(store->reserve_fd);
+	store->lock_fd = lock_fd;
+	store->damaged_size = 0;
+	store->run_safe = false;
+	store->reserve_held = false;
+	measure_disk(store);
+	return 0;
+}
+
+bool spool_store_is_gone(const struct spool_store *store)
+{
+	struct stat st;
+
+	return fstat(store->directory_fd, &st) == 0 && st.st_nlink == 0;
+}
+
+int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes)
+{
+	struct spool_segment sum = {};
+	bool gone = spool_store_is_gone(store);
+	int r = gone ? make_again(store) : 0;
+
+	if (r < 0)
+		return r;
+	for (size_t i = store->n_segments; i > 0; i--) {
+		/* Only the kernel's own word that it is not there. */
+		if (gone || (faccessat(store->directory_fd, store->segments[i - 1].name, F_OK,
+				       AT_SYMLINK_NOFOLLOW) < 0 &&
+			     errno == ENOENT))
+			forget(store, i - 1, &sum);
+	}
+	sum.messages -= MIN(sum.messages, kept_messages);
+	sum.bytes -= MIN(sum.bytes, kept_bytes);
+	store->removed_messages += sum.messages;
+	store->removed_bytes += sum.bytes;
+	store->vanished_messages += sum.messages;
+	store->vanished_bytes += sum.bytes;
 	return 0;
 }
 

@@ -33,6 +33,14 @@ int spool_store_cut(struct spool_store *store);
 /* Syncs the open segment, and the directory if a name in it is new. On -errno the segment must be abandoned:
  * after a failed sync nobody knows what is in it. */
 int spool_store_sync(struct spool_store *store);
+/* Whether the directory is no longer there. */
+bool spool_store_is_gone(const struct spool_store *store);
+/*
+ * Somebody has removed files of the spool, or all of it: makes the directory again if it is gone, and counts
+ * what was in the files that are no longer there, except what memory still holds and will be written again.
+ * No segment may be open. 0 or -errno; -EEXIST when another spool is in its place.
+ */
+int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes);
 /* Abandons the open segment for good, with what is in the file, whole frames or not. */
 void spool_store_leave(struct spool_store *store);
 

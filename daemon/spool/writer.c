@@ -36,6 +36,8 @@ struct spool_writer {
 	uint64_t unsynced; /* bytes in the open segment */
 	int64_t sync_at;   /* when they must be synced */
 	int64_t prune_at;
+	int told_error;
+	uint64_t told_removed;
 
 	/* Under the lock. */
 	pthread_mutex_t lock;
@@ -140,8 +142,15 @@ static void publish(struct spool_writer *writer)
 
 	status->bytes = store->total_size + store->damaged_size;
 	status->damaged_frames = store->damaged;
+	status->written_messages = store->run_messages + store->next_sequence - store->run_sequence;
+	status->written_bytes = store->next_bytes;
 	status->removed_messages = store->removed_messages;
 	status->removed_bytes = store->removed_bytes;
+	status->undelivered_messages = store->undelivered_messages;
+	status->undelivered_bytes = store->undelivered_bytes;
+	status->vanished_segments = store->vanished_segments;
+	status->vanished_messages = store->vanished_messages;
+	status->vanished_bytes = store->vanished_bytes;
 	status->messages = status->first_sequence = status->last_sequence = 0;
 	status->oldest = 0;
 	spool_id_format(&store->id, status->spool_id);
@@ -182,6 +191,15 @@ static void abandon(struct spool_writer *writer)
 	spool_store_leave(&writer->store);
 	writer->unsynced = 0;
 	spool_queue_unwrite(&writer->queue);
+}
+
+/* Files are not where they were: what memory still holds goes into a new segment. Called without the lock,
+ * when no segment is open. */
+static int look_after(struct spool_writer *writer, uint64_t messages, uint64_t unsynced)
+{
+	uint64_t headers = messages * SPOOL_FRAME_SIZE;
+
+	return spool_store_look_after(&writer->store, messages, unsynced - MIN(unsynced, headers));
 }
 
 /* Calls back without the lock, as callbacks may take their time. */
@@ -234,11 +252,16 @@ static void prune(struct spool_writer *writer)
 
 static void sync_segment(struct spool_writer *writer)
 {
+	uint64_t messages = spool_queue_written(&writer->queue), unsynced = writer->unsynced;
 	struct spool_loss loss = {};
 	int r;
 
 	pthread_mutex_unlock(&writer->lock);
 	r = spool_store_sync(&writer->store);
+	if (r == -ESTALE) {
+		spool_store_leave(&writer->store);
+		(void)look_after(writer, messages, unsynced);
+	}
 	if (r == 0 && writer->store.prune_waits)
 		spool_prune(&writer->store);
 	if (is_full(r))
@@ -316,6 +339,9 @@ static void write_block(struct spool_writer *writer, struct spool_block *block)
 		spool_store_renew(store, &first, &block->public_id);
 	}
 	r = spool_store_take_reserve(store);
+	/* A directory that is gone can't take a new segment; one that is not can. */
+	if ((r == 0 || r == -ENOENT) && !spool_segments_current(store) && spool_store_is_gone(store))
+		r = look_after(writer, 0, 0);
 	if (r == 0) {
 		r = write_frames(writer, block, end, &chunk);
 		room = is_full(r) && spool_store_make_room(store);
@@ -391,6 +417,25 @@ static bool work(struct spool_writer *writer)
 	return block != NULL;
 }
 
+/* Reports a change that the daemon's log is to tell. */
+static void tell_changes(struct spool_writer *writer)
+{
+	uint64_t removed =
+		writer->status.removed_messages + writer->dropped_messages + writer->status.vanished_segments;
+	/* Not while a try is under way, nor that a file is gone: another follows at once. */
+	int error = writer->trying || writer->error == -ESTALE ? writer->told_error : writer->error;
+
+	if (error == writer->told_error && removed == writer->told_removed)
+		return;
+	writer->told_error = error;
+	writer->told_removed = removed;
+	if (!writer->ops.changed)
+		return;
+	pthread_mutex_unlock(&writer->lock);
+	writer->ops.changed(writer->userdata);
+	pthread_mutex_lock(&writer->lock);
+}
+
 static void *run(void *userdata)
 {
 	struct spool_writer *writer = userdata;
@@ -398,8 +443,10 @@ static void *run(void *userdata)
 	pthread_mutex_lock(&writer->lock);
 	for (;;) {
 		int64_t until;
+		bool worked = work(writer);
 
-		if (work(writer))
+		tell_changes(writer);
+		if (worked)
 			continue;
 		if (writer->stop)
 			break;
@@ -558,6 +605,26 @@ int spool_writer_sync(struct spool_writer *writer, int timeout_ms)
 	}
 	pthread_mutex_unlock(&writer->lock);
 	return r;
+}
+
+uint64_t spool_writer_ticket(struct spool_writer *writer)
+{
+	uint64_t ticket;
+
+	pthread_mutex_lock(&writer->lock);
+	ticket = writer->appended;
+	pthread_mutex_unlock(&writer->lock);
+	return ticket;
+}
+
+bool spool_writer_is_settled(struct spool_writer *writer, uint64_t ticket)
+{
+	bool settled;
+
+	pthread_mutex_lock(&writer->lock);
+	settled = writer->settled >= ticket;
+	pthread_mutex_unlock(&writer->lock);
+	return settled;
 }
 
 void spool_writer_get_status(struct spool_writer *writer, struct spool_status *ret_status)

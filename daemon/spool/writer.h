@@ -11,6 +11,7 @@
 #include "daemon/spool/loss.h"
 #include "daemon/spool/options.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,10 +23,14 @@ struct spool_status {
 	uint64_t bytes;	   /* on disk */
 	uint64_t first_sequence, last_sequence;
 	uint64_t synced_sequence;
+	uint64_t written_messages, written_bytes; /* ever, since the spool was made: what positions count */
 	uint64_t waiting_messages, waiting_bytes; /* in memory, while writes fail */
 	uint64_t lost_messages, lost_bytes;	  /* before the spool */
 	/* By the cap, delivered or not; readers see it as a gap. */
 	uint64_t removed_messages, removed_bytes;
+	uint64_t undelivered_messages, undelivered_bytes; /* of those: a sink did not have them */
+	uint64_t vanished_segments, vanished_messages,
+		vanished_bytes;	 /* of those: somebody else removed them */
 	uint64_t damaged_frames; /* or runs of them, found at start or when their segment is removed */
 	int error;		 /* 0, or the -errno of the last failure while it lasts */
 	char spool_id[33];
@@ -39,6 +44,9 @@ struct spool_writer_ops {
 	/* Called on the writer's thread when the spool works again and messages were lost before it: to be
 	 * reported by a text message. */
 	void (*lost)(const struct spool_loss *loss, void *userdata);
+	/* Called on the writer's thread when the status has another error, or more messages were removed that
+	 * nobody asked to go: by the cap, or by somebody else. */
+	void (*changed)(void *userdata);
 };
 
 /*
@@ -72,6 +80,9 @@ void spool_writer_prune(struct spool_writer *writer);
 /* Waits until all that was appended before is written and synced: 0; -ETIMEDOUT; or -errno when the disk
  * refuses. */
 int spool_writer_sync(struct spool_writer *writer, int timeout_ms);
+/* What was appended so far, and whether that much is synced or dropped by now. Any thread. */
+uint64_t spool_writer_ticket(struct spool_writer *writer);
+bool spool_writer_is_settled(struct spool_writer *writer, uint64_t ticket);
 /* A descriptor of the directory that is written to, wherever its path leads by now, owned by the caller; or
  * -errno. */
 int spool_writer_open_directory(struct spool_writer *writer);

@@ -40,6 +40,7 @@ struct uploader_link {
 	json_t *sinks;
 	bool reported;
 	uint64_t woken;
+	uint64_t written_messages, written_bytes;
 	char *node_id, *domain_id; /* private; kept until an uploader connects */
 	bool ids_pending;	   /* the last Start's IDs, or that it has none, are yet to be sent */
 	char *metrics;		   /* the newest, for the next uploader */
@@ -75,6 +76,12 @@ static void push_log_ids(struct uploader_link *link)
 	push(link, json_pack("{so}", "logId", ids));
 	link->node_id = wipe_free(link->node_id);
 	link->domain_id = wipe_free(link->domain_id);
+}
+
+void uploader_link_set_written(struct uploader_link *link, uint64_t messages, uint64_t bytes)
+{
+	link->written_messages = messages;
+	link->written_bytes = bytes;
 }
 
 void uploader_link_wake(struct uploader_link *link, uint64_t sequence)
@@ -219,10 +226,18 @@ bool uploader_link_get_pending(const struct uploader_link *link, struct uploader
 	json_array_foreach (link->sinks, i, sink) {
 		json_int_t messages = json_integer_value(json_object_get(sink, "backlogMessages"));
 		json_int_t bytes = json_integer_value(json_object_get(sink, "backlogBytes"));
-		json_int_t delivered = json_integer_value(json_object_get(sink, "deliveredSequence"));
+		json_t *passed = json_object_get(sink, "deliveredMessages");
+		json_int_t delivered = json_integer_value(passed);
 
 		/* What was spooled since the report counts as undelivered. */
-		if (delivered >= 0 && link->woken > (uint64_t)delivered)
+		if (passed && (json_int_t)link->written_messages - delivered > messages) {
+			messages = (json_int_t)link->written_messages - delivered;
+			delivered = json_integer_value(json_object_get(sink, "deliveredBytes"));
+			bytes = MAX(bytes, (json_int_t)link->written_bytes - delivered);
+		}
+		/* An uploader of an earlier version tells only its sequence, and sequences jump. */
+		delivered = json_integer_value(json_object_get(sink, "deliveredSequence"));
+		if (!passed && delivered >= 0 && link->woken > (uint64_t)delivered)
 			messages = MAX(messages, (json_int_t)(link->woken - (uint64_t)delivered));
 		if (messages < 0 || (uint64_t)messages < pending.messages)
 			continue;

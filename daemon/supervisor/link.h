@@ -60,6 +60,8 @@ bool uploader_link_get_pending(const struct uploader_link *link, struct uploader
 
 /* Messages up to this sequence are in the spool. */
 void uploader_link_wake(struct uploader_link *link, uint64_t sequence);
+/* So many messages and bytes were ever written to it: sequences jump, and do not tell how many there are. */
+void uploader_link_set_written(struct uploader_link *link, uint64_t messages, uint64_t bytes);
 /* Asks the uploader to read the configuration again. */
 void uploader_link_reload(struct uploader_link *link);
 /* Text for the metrics port. */

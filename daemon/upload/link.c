@@ -198,6 +198,10 @@ void link_report(struct link *link, const struct sink_status *sinks, size_t n)
 
 		if (!object)
 			continue;
+		if (sink->has_delivered) {
+			json_set_number(object, "deliveredMessages", sink->delivered_messages);
+			json_set_number(object, "deliveredBytes", sink->delivered_bytes);
+		}
 		json_set_time(object, "oldest", sink->oldest);
 		json_set_time(object, "lastSuccess", sink->last_success);
 		if (sink->last_error[0])

@@ -394,3 +394,71 @@ def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
                  messages[0]["logtail"]["proc_id"])
     assert before < first < last < clocks[-1]
     assert len(collector.accepted) > got
+
+
+def test_small_disk(netlogd, namespace, collector, provider, disk):
+    """1.2 MB with the default cap: everything is delivered, what is delivered makes room, and the log tells of it."""
+    vpn = provider(400)
+    room = disk("1200K")
+    daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    # Of about 38 kB each: the disk several times over.
+    windows(vpn, 100)
+    assert daemon.status()["spool"].get("error") is None
+    finish(daemon)
+    messages = once(collector.accepted)
+    assert losses(messages) == []
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
+
+
+def test_full_disk_in_the_log(netlogd, namespace, provider, disk):
+    """The log says when the disk fills up and when there is room again, and at the end what is not on the disk."""
+    vpn = provider(100)
+    room = disk("4M")
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"}})
+    daemon.start()
+    windows(vpn, 2)
+    fill_up(room)
+    wait_until(lambda: "the spool cannot be written: No space left on device" in daemon.log(), "a line of the log", 30)
+    (room / "ballast").unlink()
+    wait_until(lambda: "the spool can be written again" in daemon.log(), "a line of the log", 30)
+    fill_up(room)
+    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] > 0, "messages that wait", 30)
+    fill_up(room)
+    daemon.stop()
+    assert re.search(r"warning: \d+ messages \(\d+ bytes\) wait in memory: the spool cannot be written "
+                     r"\(No space left on device\); one last try follows", daemon.log())
+    assert "remain in the spool" not in daemon.log()
+
+
+@pytest.mark.parametrize("what", ["directory", "segment"])
+def test_removed_by_another_program(netlogd, namespace, collector, provider, directory, what):
+    """The spool is made again at the next sync: what was in memory is delivered, the rest is told as lost."""
+    vpn = provider(10)
+    collector.stop()
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": directory / "spool"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 5)
+    wait_until(lambda: daemon.status()["spool"]["syncedSequence"] >= 4, "a sync")
+    if what == "directory":
+        run(["rm", "-rf", directory / "spool"])
+    else:
+        for segment in (directory / "spool").glob("*.seg"):
+            segment.unlink()
+    wait_until(lambda: "files of the spool were removed by another program" in daemon.log(), "a line of the log", 30)
+    wait_until(lambda: list((directory / "spool").glob("*.seg")), "a new segment", 30)
+    gone = int(re.search(r"removed by another program: (\d+) messages are gone", daemon.log())[1])
+    assert gone >= 3
+    with namespace.inside():
+        collector.start()
+    daemon.flush(20000)
+    windows(vpn, 2)
+    finish(daemon)
+    messages = once(collector.accepted)
+    numbers = vpn.numbers(messages)
+    assert set(range(vpn.handed - 2, vpn.handed + 1)) <= numbers
+    # Nothing in between is missing without a word: neither window nor text.
+    missing = set(range(1, vpn.handed + 1)) - numbers
+    assert len(missing) <= sum(loss[0] for loss in losses(messages)) <= gone

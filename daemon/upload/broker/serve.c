@@ -30,6 +30,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -247,10 +248,20 @@ static int handle_spool(struct server *server, const char *name, int ret_fds[sta
 {
 	int flags = strcmp(name, ".") == 0 ? O_DIRECTORY : O_NOFOLLOW, fd;
 	unsigned int attempt;
+	struct stat st;
 	uint64_t first;
 
 	if (strcmp(name, ".") != 0 && spool_name_parse(name, &first, &attempt) < 0)
 		return -EPERM;
+	/* Somebody removed it, and the daemon makes it again. */
+	if (server->spool_fd >= 0 && fstat(server->spool_fd, &st) == 0 && st.st_nlink == 0)
+		server->spool_fd = safe_close(server->spool_fd);
+	if (server->spool_fd < 0) {
+		int r = open_spool(server);
+
+		if (r < 0)
+			return r;
+	}
 	fd = openat(server->spool_fd, name, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;

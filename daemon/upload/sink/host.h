@@ -5,6 +5,7 @@
 
 #include "daemon/upload/sink/kind.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sink_host_ops {
@@ -32,6 +33,8 @@ struct sink_status {
 	uint64_t backlog_messages, backlog_bytes;
 	int64_t oldest; /* wall time of the oldest message that is not delivered; 0 none */
 	uint64_t delivered_sequence;
+	bool has_delivered; /* the position of something: then how much of the spool it has passed */
+	uint64_t delivered_messages, delivered_bytes;
 	int64_t last_success;		  /* wall time; 0 never */
 	char last_error[ANSWER_TEXT_MAX]; /* "" for none since the last success */
 	uint64_t retries;

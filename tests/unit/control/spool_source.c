@@ -13,7 +13,7 @@ START_TEST(test_where)
 	_cleanup_free_ char *status = NULL, *file = NULL, *text = NULL, *line = NULL;
 	struct fake_answer answers[] = {{"Status", NULL}};
 	struct fake_daemon *daemon;
-	struct run asked, configured, nowhere;
+	struct run asked, configured, nowhere, other;
 	FILE *config;
 
 	ck_assert_int_gt(asprintf(&text, "{'directory':'%s'}", place.spool), 0);
@@ -32,6 +32,7 @@ START_TEST(test_where)
 	ck_assert_int_gt(asprintf(&line, "flows --by class --class exit --config %s", file), 0);
 	configured = run_line(NULL, line, NULL);
 	nowhere = run_line(NULL, "flows --spool /nowhere/spool", NULL);
+	other = run_line(NULL, "spool check /etc", NULL);
 	sample_spool_remove(&place);
 
 	ck_assert_int_eq(asked.status, CTL_OK);
@@ -40,6 +41,10 @@ START_TEST(test_where)
 	ck_assert_str_eq(configured.out, asked.out);
 	ck_assert_int_eq(nowhere.status, CTL_FAILED);
 	assert_contains(nowhere.err, "spool /nowhere/spool: No such file or directory");
+	ck_assert_int_eq(other.status, CTL_FAILED);
+	ck_assert_str_eq(other.out, "");
+	assert_contains(other.err, "/etc is not a spool: it holds no segments");
+	run_deinit(&other);
 	run_deinit(&asked);
 	run_deinit(&configured);
 	run_deinit(&nowhere);

@@ -51,7 +51,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(config->spool_max_size, 512 << 20);
 	ck_assert_int_eq(config->spool_sync, SPOOL_SYNC_INTERVAL);
 	ck_assert_int_eq(config->spool_sync_interval, NSEC_PER_SEC);
-	ck_assert_int_eq(config->spool_retain, 0);
+	ck_assert_int_eq(config->spool_retain, 7 * 86400 * NSEC_PER_SEC);
 	ck_assert_uint_eq(config->n_sinks, 0);
 	config_free(config);
 }
@@ -128,6 +128,13 @@ static const struct error_case errors[] = {
 	 "unknown key \"size\": expected in [spool] one of directory, max-size, sync, sync-interval, retain"},
 	{"[spool]\nMax-Size=1M\n", 2,
 	 "unknown key \"Max-Size\": expected in [spool] one of directory, max-size, sync, sync-interval, retain"},
+	/* a message that the spool could never hold */
+	{TUN "[record]\nmax-message-size=2M\n[spool]\nmax-size=2M\n", 4,
+	 "max-message-size = 2048K does not fit into the spool: with [spool] max-size = 2048K expected at most "
+	 "1980K"},
+	{TUN "[record]\nmax-message-size=1M\n[spool]\nmax-size=1M\n", 4,
+	 "max-message-size = 1024K does not fit into the spool: with [spool] max-size = 1024K expected at most "
+	 "988K"},
 	{"[upload]\n", 1,
 	 "[upload ]: expected a name of 1 to 64 letters, digits, '_', '.' and '-', not beginning with '.', and "
 	 "not \"ids\" or \"node.logid\""},

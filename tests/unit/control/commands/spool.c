@@ -3,6 +3,7 @@
 
 #include "control/commands/commands.h"
 
+#include "daemon/spool/writer.h"
 #include "tests/unit/control/sample_spool.h"
 
 #include <dirent.h>
@@ -86,6 +87,45 @@ START_TEST(test_check_and_repair)
 }
 END_TEST
 
+/* A spool whose first messages are gone says so: to a check, and to who asks for the time before. */
+START_TEST(test_removed_by_the_cap)
+{
+	struct sample_spool place = sample_spool_make();
+	struct spool_writer_options options = {
+		.directory = place.spool, .max_size = 1 << 20, .file_mode = 0600};
+	_cleanup_free_ char *text = malloc(200001);
+	struct run check, json, flows, later;
+	struct spool_writer *writer;
+
+	ck_assert_int_eq(spool_writer_new(&options, NULL, NULL, &writer, NULL), 0);
+	memset(text, ' ', 200000);
+	memcpy(text, "{\"text\":\"", 9);
+	memcpy(text + 199998, "\"}", 2);
+	for (int64_t i = 0; i < 8; i++)
+		ck_assert_int_eq(spool_writer_append(writer, text, 200000,
+						     INT64_C(1800000000000000000) + i * 1000000000),
+				 0);
+	ck_assert_int_eq(spool_writer_sync(writer, 10000), 0);
+	spool_writer_free(writer);
+	check = sample_spool_run(&place, "spool check");
+	json = sample_spool_run(&place, "spool check --json");
+	flows = sample_spool_run(&place, "flows");
+	later = sample_spool_run(&place, "flows --since 2027-01-15T08:00:30Z");
+	sample_spool_remove(&place);
+
+	ck_assert_int_eq(check.status, CTL_OK);
+	assert_contains(check.out, " earlier messages (");
+	assert_contains(check.out, "are no longer in it: removed after \"retain\", or for \"max-size\"\n");
+	assert_contains(json.out, "\"removedMessages\":7,");
+	assert_contains(flows.err, "the spool reaches back to 2027-01-15T08:00:03Z: 7 earlier messages (");
+	ck_assert_ptr_null(strstr(later.err, "reaches back"));
+	run_deinit(&check);
+	run_deinit(&json);
+	run_deinit(&flows);
+	run_deinit(&later);
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -107,6 +147,7 @@ int main(void)
 	const TTest *const tests[] = {
 		test_export,
 		test_check_and_repair,
+		test_removed_by_the_cap,
 		test_usage,
 	};
 

@@ -286,6 +286,12 @@ START_TEST(test_public_ids)
 }
 END_TEST
 
+/* The same, and how much of all that was ever written it has passed. */
+#define SINK_PASSED(messages, bytes, delivered, passed, passed_bytes)                                        \
+	"{'name':'a','type':'file','state':'ok','backlogMessages':" #messages ",'backlogBytes':" #bytes      \
+	",'deliveredSequence':" #delivered ",'deliveredMessages':" #passed                                   \
+	",'deliveredBytes':" #passed_bytes                                                                   \
+	",'retries':0,'lostMessages':0,'lostBytes':0,'quarantined':0,'sentMessages':0,'sentBytes':0}"
 #define SINK(messages, bytes, delivered)                                                                     \
 	"{'name':'a','type':'file','state':'ok','backlogMessages':" #messages ",'backlogBytes':" #bytes      \
 	",'deliveredSequence':" #delivered ",'retries':0,'lostMessages':0,'lostBytes':0,'quarantined':0,"    \
@@ -300,6 +306,22 @@ static void assert_pending(uint64_t messages, uint64_t bytes)
 	ck_assert_uint_eq(pending.messages, messages);
 	ck_assert_uint_eq(pending.bytes, bytes);
 }
+
+/* After a power cut sequences jump; three messages are three. */
+START_TEST(test_backlog_is_counted_in_messages)
+{
+	expect_answer(METHOD("Report"), "{'sinks':[" SINK_PASSED(1, 100, 40, 40, 4000) "]}", NULL, "{}");
+	uploader_link_set_written(link_, 41, 4100);
+	uploader_link_wake(link_, 1048617);
+	assert_pending(1, 100);
+	uploader_link_set_written(link_, 43, 4350);
+	uploader_link_wake(link_, 1048619);
+	assert_pending(3, 350);
+	/* It may have seen more than the power cut left. */
+	expect_answer(METHOD("Report"), "{'sinks':[" SINK_PASSED(2, 200, 45, 45, 4500) "]}", NULL, "{}");
+	assert_pending(2, 200);
+}
+END_TEST
 
 START_TEST(test_backlog_is_that_of_the_slowest_sink)
 {
@@ -446,6 +468,7 @@ int main(void)
 	tcase_add_test(tcase, test_others_are_refused);
 	tcase_add_test(tcase, test_public_ids);
 	tcase_add_test(tcase, test_backlog_is_that_of_the_slowest_sink);
+	tcase_add_test(tcase, test_backlog_is_counted_in_messages);
 	tcase_add_test(tcase, test_flush_without_an_uploader_ends_at_once);
 	tcase_add_test(tcase, test_flush_is_answered);
 	tcase_add_test(tcase, test_flush_that_nobody_answers_ends_after_its_deadline);

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A lasting state is one line when it begins and one when it ends; what goes on is summed up now and then. */
+
+#include "daemon/spool_log.h"
+
+#include "common/log.h"
+#include "common/time_text.h"
+#include "daemon/state.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define UNDELIVERED_INTERVAL (600 * NSEC_PER_SEC)
+
+static void on_told(const struct logger_thread_result *result, void *userdata)
+{
+	struct daemon *daemon = userdata;
+
+	(void)result;
+	daemon->spool_log.loss_told = true;
+	daemon->spool_log.loss_ticket = spool_writer_ticket(daemon->spool);
+}
+
+void spool_log_lost(struct daemon *daemon, const struct spool_loss *loss)
+{
+	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX], text[256];
+
+	time_format(loss->from, from);
+	time_format(loss->to, to);
+	snprintf(text, sizeof(text),
+		 "lost %" PRIu64 " message%s (%" PRIu64
+		 " bytes) from %s to %s: the spool could not be written",
+		 loss->messages, loss->messages == 1 ? "" : "s", loss->bytes, from, to);
+	log_warning("%s", text);
+	if (logger_thread_tell(daemon->logger, text, on_told, daemon) < 0)
+		log_warning("out of memory: cannot log this loss");
+}
+
+void spool_log_stored(struct daemon *daemon)
+{
+	struct spool_log *log = &daemon->spool_log;
+
+	if (!log->loss_told || !spool_writer_is_settled(daemon->spool, log->loss_ticket))
+		return;
+	spool_loss_note_remove(daemon->config->state_directory);
+	log->loss_told = false;
+}
+
+static void tell_error(struct daemon *daemon, const struct spool_status *spool)
+{
+	const char *directory = daemon->config->spool_directory;
+	struct spool_log *log = &daemon->spool_log;
+
+	/* A file that is gone is followed by another at once. */
+	if (spool->error == log->error || spool->error == -ESTALE)
+		return;
+	if (spool->error == 0)
+		log_info("%s: the spool can be written again", directory);
+	else
+		log_warning(
+			"%s: the spool cannot be written: %s; messages wait in memory (16 MiB), then the oldest are lost",
+			directory, strerror(-spool->error));
+	log->error = spool->error;
+}
+
+static void tell_cap(struct daemon *daemon, const struct spool_status *spool)
+{
+	const char *directory = daemon->config->spool_directory;
+	struct spool_log *log = &daemon->spool_log;
+	uint64_t max_kib = daemon->config->spool_max_size / 1024;
+	char oldest[TIME_TEXT_MAX] = "now";
+	int64_t now = time_now_boot();
+
+	if (spool->oldest > 0)
+		time_format(spool->oldest, oldest);
+	if (spool->undelivered_messages > log->undelivered &&
+	    (log->undelivered_at == 0 || now - log->undelivered_at >= UNDELIVERED_INTERVAL)) {
+		log_warning("%s: the spool is full (max-size %" PRIu64 "K): %" PRIu64 " messages (%" PRIu64
+			    " bytes) were removed before every sink had them; what is left begins at %s",
+			    directory, max_kib, spool->undelivered_messages, spool->undelivered_bytes,
+			    oldest);
+		log->undelivered = spool->undelivered_messages;
+		log->undelivered_at = now;
+		log->told_cap = true;
+	} else if (!log->told_cap && spool->removed_messages > spool->vanished_messages) {
+		log_info("%s: the spool is full (max-size %" PRIu64
+			 "K): the oldest messages go; what is left begins at %s",
+			 directory, max_kib, oldest);
+		log->told_cap = true;
+	}
+}
+
+static void tell_vanished(struct daemon *daemon, const struct spool_status *spool)
+{
+	struct spool_log *log = &daemon->spool_log;
+	char text[256];
+
+	if (spool->vanished_segments <= log->vanished_segments)
+		return;
+	snprintf(text, sizeof(text),
+		 "files of the spool were removed by another program: %" PRIu64 " messages are gone",
+		 spool->vanished_messages - log->vanished_messages);
+	log_error("%s: %s; writing to new ones", daemon->config->spool_directory, text);
+	log->vanished_segments = spool->vanished_segments;
+	log->vanished_messages = spool->vanished_messages;
+	if (logger_thread_tell(daemon->logger, text, NULL, NULL) < 0)
+		log_warning("out of memory: cannot log this loss");
+}
+
+void spool_log_changed(struct daemon *daemon)
+{
+	struct spool_status spool;
+
+	spool_writer_get_status(daemon->spool, &spool);
+	tell_error(daemon, &spool);
+	tell_cap(daemon, &spool);
+	tell_vanished(daemon, &spool);
+}
