@@ -14,6 +14,7 @@
 #include "common/time_text.h"
 #include "control/varlink/server.h"
 #include "daemon/device/epoch.h"
+#include "daemon/memory_limit.h"
 #include "daemon/methods.h"
 #include "daemon/net/link_monitor.h"
 #include "daemon/paths.h"
@@ -391,8 +392,10 @@ static int make_uploader(struct daemon *daemon)
 
 static int make_parts(struct daemon *daemon)
 {
-	int r = paths_prepare(daemon);
+	int r = memory_fit(daemon->config, !daemon->external_uploader);
 
+	if (r >= 0)
+		r = paths_prepare(daemon);
 	if (r >= 0)
 		r = catch_signals(daemon);
 	if (r >= 0)

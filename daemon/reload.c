@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"
+#include "daemon/memory_limit.h"
 #include "daemon/schedule.h"
 #include "daemon/settings.h"
 #include "daemon/state.h"
@@ -110,6 +111,9 @@ static int begin(struct daemon *daemon, reload_done done, void *userdata, struct
 	r = config_load(file, &request->config, ret_error);
 	if (r < 0)
 		return r;
+	if (memory_fit(request->config, !daemon->external_uploader) < 0)
+		return fail(file, strdup("max-flows needs more memory than the control group may use"),
+			    ret_error);
 	key = config_restart_needed(daemon->config, request->config);
 	if (key)
 		return fail(request->config->file,

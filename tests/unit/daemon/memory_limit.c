@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Limits of control groups, of both versions, at any level above the process; and what fits into them. */
+
+#include "daemon/memory_limit.h"
+
+#include "tests/unit/common/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static void put(const char *name, const char *text)
+{
+	char *path = path_in(name);
+
+	make_file(path, text, 0600);
+	free(path);
+}
+
+static void directory(const char *name)
+{
+	char *path = path_in(name);
+
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	free(path);
+}
+
+static uint64_t limit(const char *groups)
+{
+	char *file = path_in("groups");
+	uint64_t found;
+
+	put("groups", groups);
+	found = memory_limit(file, test_directory());
+	free(file);
+	return found;
+}
+
+START_TEST(limits)
+{
+	directory("a");
+	directory("a/b");
+	directory("memory");
+	directory("memory/c");
+	put("a/b/memory.max", "max\n");
+	put("memory/memory.limit_in_bytes", "9223372036854771712\n");
+	ck_assert_uint_eq(limit("0::/a/b\n"), UINT64_MAX);
+	ck_assert_uint_eq(limit("4:memory:/c\n"), UINT64_MAX);
+	put("a/memory.max", "50000000\n");
+	ck_assert_uint_eq(limit("0::/a/b\n"), 50000000);
+	put("a/b/memory.max", "33554432\n");
+	ck_assert_uint_eq(limit("0::/a/b\n"), 33554432);
+	put("memory/c/memory.limit_in_bytes", "40000000\n");
+	ck_assert_uint_eq(limit("1:cpu:/x\n5:hugetlb,memory:/c\n0::/none\n"), 40000000);
+	/* Nothing that can be read is no limit. */
+	ck_assert_uint_eq(limit(""), UINT64_MAX);
+	ck_assert_uint_eq(limit("0::\n:\nmemory\n"), UINT64_MAX);
+	put("a/b/memory.max", "-5\n");
+	ck_assert_uint_eq(limit("0::/a/b\n"), 50000000);
+	put("a/b/memory.max", "99999999999999999999\n");
+	ck_assert_uint_eq(limit("0::/a/b\n"), 50000000);
+	ck_assert_uint_eq(memory_limit("/nowhere", "/nowhere"), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(flows)
+{
+	const uint64_t mib = 1 << 20;
+
+	ck_assert_uint_eq(memory_flows(UINT64_MAX, 65536, true, true), 65536);
+	ck_assert_uint_eq(memory_flows(64 * mib, 65536, true, false), 65536);
+	for (uint64_t limit_mib = 12; limit_mib <= 128; limit_mib++) {
+		uint32_t n = memory_flows(limit_mib * mib, 65536, true, false);
+
+		ck_assert_uint_ge(n, 1024);
+		ck_assert_uint_le(memory_needed(n, true, false), limit_mib * mib);
+		ck_assert(n == 65536 || memory_needed(n + 1, true, false) > limit_mib * mib);
+	}
+	/* Not even a few; but what was asked for may be fewer. */
+	ck_assert_uint_eq(memory_flows(10 * mib + 1000, 65536, true, false), 0);
+	ck_assert_uint_eq(memory_flows(10 * mib, 65536, true, false), 0);
+	ck_assert_uint_eq(memory_flows(10 * mib + 8000, 10, true, false), 10);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("memory_limit");
+	TCase *test_case = tcase_create("memory_limit");
+
+	add_directory(test_case);
+	tcase_add_test(test_case, limits);
+	tcase_add_test(test_case, flows);
+	suite_add_tcase(suite, test_case);
+	return run_suite(suite);
+}
