@@ -230,7 +230,7 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
  * the spool still has it, it must never be given to another message. 0: none; UINT64_MAX when a cursor can't
  * be read.
  */
-static uint64_t sinks_reach(const struct spool_store *store)
+static uint64_t sinks_reach(const struct spool_store *store, struct spool_position *ret_furthest)
 {
 	const struct spool_writer_options *options = store->options;
 	uint64_t reach = 0;
@@ -251,6 +251,10 @@ static uint64_t sinks_reach(const struct spool_store *store)
 		if (spool_id_equal(&state.delivered.spool_id, &store->id) ||
 		    spool_id_equal(&state.delivered.spool_id, &store->previous_id))
 			reach = MAX(reach, MAX(state.delivered.sequence, state.batch.last));
+		else
+			continue;
+		if (state.delivered.sequence > ret_furthest->sequence)
+			*ret_furthest = state.delivered;
 	}
 	return reach;
 }
@@ -268,6 +272,7 @@ static int begin_run(struct recovery *recovery)
 	static const uint8_t unknown[16];
 	struct spool_store *store = recovery->store;
 	const struct spool_segment *last;
+	struct spool_position furthest = {};
 	uint64_t end, reach;
 	bool jump, is_new;
 
@@ -293,10 +298,16 @@ static int begin_run(struct recovery *recovery)
 		store->run_messages = MAX(store->run_messages, recovery->seen_messages);
 		store->next_bytes = MAX(store->next_bytes, recovery->seen_bytes);
 	}
-	reach = sinks_reach(store);
+	reach = sinks_reach(store, &furthest);
 	jump = recovery->end_sequence > 0 || recovery->unread || end > last->last_sequence ||
 	       memcmp(store->boot_id, last->header.boot_id, 16) != 0 ||
 	       memcmp(store->boot_id, unknown, 16) == 0 || reach > end;
+	/* What a sink has seen and the spool has lost counts, or a later loss of as many would not be one to
+	 * it. */
+	if (furthest.sequence > end) {
+		store->run_messages = MAX(store->run_messages, furthest.messages);
+		store->next_bytes = MAX(store->next_bytes, furthest.bytes);
+	}
 	/* Also where a cursor leaves no sequence to jump to. */
 	is_new = memcmp(store->machine, last->header.machine, 32) != 0 ||
 		 (reach > UINT64_MAX / 2 && reach != UINT64_MAX);

@@ -462,3 +462,20 @@ def test_removed_by_another_program(netlogd, namespace, collector, provider, dir
     # Nothing in between is missing without a word: neither window nor text.
     missing = set(range(1, vpn.handed + 1)) - numbers
     assert len(missing) <= sum(loss[0] for loss in losses(messages)) <= gone
+
+
+def test_note_of_a_loss(netlogd, namespace, provider, directory):
+    """What an earlier run lost and noted is told; the note goes only when the text about it is on the disk."""
+    vpn = provider(10)
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": directory / "spool", "sync-interval": "3s"}})
+    daemon.state.mkdir(mode=0o700, exist_ok=True)
+    note = daemon.state / "lost"
+    note.write_text('{"version":1,"messages":3,"bytes":300,"from":1700000000000000000,"to":1700000001000000000}',
+                    encoding="ascii")
+    daemon.start()
+    wait_until(lambda: not note.exists(), "the note's end", 30)
+    synced = daemon.status()["spool"]["syncedSequence"]
+    lines = run([program("netlogctl"), "spool", "export", "--spool", directory / "spool"]).stdout.splitlines()
+    told = [number for number, line in enumerate(lines, 1) if "lost 3 messages (300 bytes)" in str(line)]
+    assert len(told) == 1 and told[0] <= synced
+    daemon.stop()

@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 #define NUMBERS_MAX  2000
-#define MESSAGE_MAX  60000
+#define MESSAGE_MAX  70000
 #define BATCH_MAX    8
 #define REFUSED_EACH 23 /* every so many-th message is refused */
 #define STATES	     400
@@ -138,7 +138,7 @@ static size_t make_text(uint64_t number, char *text)
 	size_t length = 40 + number * 7919 % 900;
 
 	if (run.plan->large && number % 40 == 39)
-		length = 50000;
+		length = 66000;
 	memset(text, 'a' + (int)(number % 26), length);
 	text[snprintf(text, length, "{\"number\":%llu,\"x\":\"", (unsigned long long)number)] = '-';
 	memcpy(text + length - 2, "\"}", 2);
