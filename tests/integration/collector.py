@@ -169,7 +169,8 @@ class Collector:
     def start(self):
         """Starts listening; after a stop, on the same port as before."""
         self._stopping.clear()
-        self._listener = socket.create_server((self.host, self.port), backlog=64)
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        self._listener = socket.create_server((self.host, self.port), family=family, backlog=64)
         self.port = self._listener.getsockname()[1]
         thread = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
         thread.start()

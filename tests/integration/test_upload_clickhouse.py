@@ -2,62 +2,14 @@
 """The ClickHouse sink: against Debian's server, and against one that the test plays."""
 import json
 import re
-import shutil
 import urllib.parse
-from pathlib import Path
 
 import pytest
 
 from collector import Answer, Collector
-from lib.clickhouse import ClickHouse, queries, statements
-from lib.uploader import DaemonSide, Uploader, wait_until
-
-SCHEMAS = Path(__file__).parents[2] / "packaging" / "clickhouse"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    if not shutil.which("clickhouse-server"):
-        pytest.skip("no clickhouse-server")
-    made = ClickHouse(tmp_path_factory.mktemp("clickhouse"))
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-@pytest.fixture
-def tables(server):
-    """The old servers' schema, empty."""
-    server.query("DROP DATABASE IF EXISTS netlogd")
-    for statement in statements(SCHEMAS / "old.sql"):
-        server.query(statement)
-    return server
-
-
-@pytest.fixture
-def run(directory):
-    """Makes an uploader and the daemon's side of its link."""
-    made = []
-
-    def make(url, name="u", **keys):
-        path = directory / name
-        path.mkdir()
-        sink = {"type": "clickhouse", "url": url, "database": "netlogd", "table": "flows", "flush-interval": "0",
-                **{key.replace("_", "-"): value for key, value in keys.items()}}
-        uploader = Uploader(path, {"ch": sink})
-        made.append(uploader)
-        side = DaemonSide(path / "upload.sock")
-        made.append(side)
-        return uploader, side
-
-    yield make
-    for one in reversed(made):
-        one.close()
-
-
-def delivered(side, sequence):
-    return side.wait_sink("ch", lambda s: s["deliveredSequence"] == sequence, f"delivery of {sequence}", 60)
+from lib.clickhouse import COLUMNS, MARK, Played, queries, statements
+from lib.clickhouse_fixtures import SCHEMAS, TODAY, delivered, run, server, tables  # noqa: F401
+from lib.wait import wait_until
 
 
 def test_rows_arrive(tables, run):
@@ -202,28 +154,6 @@ def test_wrong_schema(tables, run):
 # --- a server played by the test
 
 
-class Played:
-    """Answers the query for settings, and inserts as the test says."""
-
-    def __init__(self, collector, known):
-        self.known = known
-        self.inserts = []
-        self.asked = 0
-        self.answers = []
-        collector.default = self.answer
-
-    def answer(self, request):
-        query = request.query.get("query", "")
-        if query.startswith("SELECT name FROM system.settings"):
-            self.asked += 1
-            return Answer(200, body="".join(f"{name}\n" for name in self.known))
-        self.inserts.append(request)
-        return self.answers.pop(0) if self.answers else Answer(200)
-
-
-TODAY = ("insert_deduplication_token", "input_format_skip_unknown_fields", "wait_for_async_insert", "max_threads")
-
-
 @pytest.fixture
 def collector():
     with Collector() as made:
@@ -243,8 +173,9 @@ def test_request(collector, run):
     parameters = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(request.target).query))
     token = parameters.pop("insert_deduplication_token")
     assert re.fullmatch(r"[0-9a-f]{32}-1-2-[0-9a-f]{8}", token)
+    columns = ", ".join(f"`{name}`" for name in COLUMNS["flows"])
     assert parameters == {
-        "query": "INSERT INTO `net.log`.`fl\\`ows` FORMAT JSONEachRow", "max_threads": "3",
+        "query": f"INSERT INTO `net.log`.`fl\\`ows` ({columns}) FORMAT JSONEachRow", "max_threads": "3",
         "input_format_skip_unknown_fields": "1", "wait_for_async_insert": "1"}
     assert request.headers["content-encoding"] == "zstd"
     rows = [json.loads(line) for line in request.body.splitlines()]
@@ -293,10 +224,9 @@ def test_refused_row_is_found(collector, run):
     def insert(request):
         played.inserts.append(request)
         bad = any(json.loads(line)["seq"] == 6 for line in request.body.splitlines())
-        return Answer(500, body="Code: 27, e.displayText() = DB::Exception: Cannot parse") if bad else Answer(200)
+        return Answer(500, body="Code: 27, e.displayText() = DB::Exception: Cannot parse") if bad else Answer(200, MARK)
 
-    collector.default = lambda request: (played.answer(request) if "SELECT" in request.query["query"]
-                                         else insert(request))
+    collector.default = lambda request: played.answer(request) if request.method == "GET" else insert(request)
     uploader, side = run(collector.url)
     uploader.fill(10, entries=4)
     uploader.start()

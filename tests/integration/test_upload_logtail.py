@@ -206,6 +206,24 @@ def test_trickled_answer(collector, make_uploader):
     uploader.stop()
 
 
+@pytest.mark.parametrize("body", ["<html><title>Please log in</title></html>", "Welcome to the proxy\n",
+                                  '{"error":"invalid collection name"}'])
+def test_a_page_is_not_an_answer(collector, make_uploader, side, body):
+    """Whatever its status: what does not answer as a log collector has taken nothing."""
+    collector.default = Answer(200, body=body)
+    uploader = make_uploader({"main": logtail(collector)})
+    watch = side(uploader)
+    uploader.fill(2)
+    uploader.start()
+    sink = watch.wait_sink("main", lambda s: s["state"] == "misconfigured")
+    assert sink["lastError"] == "HTTP 200 OK: this is not a log collector (a web page, a portal?): correct url"
+    assert (sink["backlogMessages"], sink["deliveredSequence"]) == (2, 0)
+    collector.default = Answer(200, body='{"ok":true}')
+    uploader.reload()
+    watch.wait_sink("main", lambda s: s["deliveredSequence"] == 2)
+    uploader.stop()
+
+
 def test_interim_answer_is_not_the_answer(collector, make_uploader):
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(1)
@@ -253,7 +271,8 @@ def test_misconfigured(collector, make_uploader, side, status, reason):
     uploader.fill(1)
     uploader.start()
     sink = watch.wait_sink("main", lambda s: s["state"] == "misconfigured")
-    assert sink["lastError"] == f"HTTP {status}{reason}"
+    to = f": redirected to {collector.url}, which is not followed: correct url" if status < 400 else ""
+    assert sink["lastError"] == f"HTTP {status}{reason}{to}"
     assert sink["backlogMessages"] == 1
     assert len(collector.requests) == 1
     collector.default = Answer(200)

@@ -18,6 +18,11 @@
 #include <string.h>
 
 #define TEXT_SHOWN 200
+/* Of another server's address. */
+#define ORIGIN_MAX 100
+#define LABEL_MAX  20
+/* "A timeout occurred", from a gateway that waited in vain (in no RFC). */
+#define CLOUDFLARE_TIMEOUT 524
 
 /* RFC 9110, 6585, 4918 and 2518. */
 static const struct {
@@ -83,6 +88,7 @@ static const char *const harmless[] = {
 	"CONNECT tunnel failed, response ",
 	"Received HTTP code ",
 	"SSL connection timeout",
+	"Received HTTP/0.9 when not allowed",
 	"SSL certificate problem: ",
 	"SSL: no alternative certificate subject name matches target ",
 	"server certificate verification failed",
@@ -234,7 +240,8 @@ static size_t hide_ids(char *text, size_t n)
 	return out;
 }
 
-void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n)
+/* One line of what is shown of n bytes of words. */
+static void clean(const char *words, size_t n, char ret_text[static TEXT_SHOWN + 1])
 {
 	char excerpt[512];
 	size_t length = 0;
@@ -251,20 +258,114 @@ void answer_describe(struct answer *answer, const char *prefix, const char *word
 	length = MIN(length, (size_t)TEXT_SHOWN);
 	while (length > 0 && excerpt[length - 1] == ' ')
 		length--;
-	snprintf(answer->text, sizeof(answer->text), "%s%s%.*s", prefix, length > 0 ? ": " : "", (int)length,
-		 excerpt);
+	memcpy(ret_text, excerpt, length);
+	ret_text[length] = '\0';
 }
 
-void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer)
+void answer_describe(struct answer *answer, const char *prefix, const char *words, size_t n)
+{
+	char text[TEXT_SHOWN + 1];
+
+	clean(words, n, text);
+	snprintf(answer->text, sizeof(answer->text), "%s%s%s", prefix, *text ? ": " : "", text);
+}
+
+void http_answer_advise(const struct http_answer *http, const char *advice, const char *meaning,
+			struct answer *answer)
 {
 	const char *reason = answer_status_reason(http->status);
-	char prefix[64];
+	char prefix[280];
 
-	snprintf(prefix, sizeof(prefix), "HTTP %ld%s%s", http->status, *reason ? " " : "", reason);
+	snprintf(prefix, sizeof(prefix), "HTTP %ld%s%s%s%s", http->status, *reason ? " " : "", reason,
+		 advice ? ": " : "", advice ? advice : "");
 	if (!http->secret && http->length > 0)
 		answer_describe(answer, prefix, http->body, http->length);
 	else
 		answer_describe(answer, prefix, meaning, meaning ? strlen(meaning) : 0);
+}
+
+void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer)
+{
+	http_answer_advise(http, NULL, meaning, answer);
+}
+
+/*
+ * The server that a URL leads to, without user, path and query, in which what it was told might come back;
+ * nor is a label shown that is long enough for most of a secret. NULL if nothing is left.
+ */
+static const char *find_origin(const char *url, int *ret_length)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
+	const char *host = strstr(url, "://");
+	size_t n, label;
+
+	if (!host)
+		return NULL;
+	host += 3;
+	n = strcspn(host, "/?#");
+	if (n == 0 || n > ORIGIN_MAX || memchr(host, '@', n))
+		return NULL;
+	for (size_t at = 0; at < n; at += label + 1) {
+		label = strspn(host + at, plain);
+		if (label > LABEL_MAX || (at + label < n && !strchr(".:[]", host[at + label])))
+			return NULL;
+	}
+	*ret_length = (int)(host + n - url);
+	return url;
+}
+
+/* A redirection is not followed: the rows would go to a server that nobody named. */
+static void describe_redirect(const struct http_answer *http, struct answer *answer)
+{
+	char advice[TEXT_SHOWN + 80], target[TEXT_SHOWN + 1];
+	const char *url = http->redirect;
+	int length = url ? (int)strlen(url) : 0;
+
+	if (url && http->secret)
+		url = find_origin(url, &length);
+	if (url) {
+		clean(url, (size_t)length, target);
+		snprintf(advice, sizeof(advice), "redirected to %s, which is not followed: correct url",
+			 target);
+	} else {
+		snprintf(advice, sizeof(advice), "redirected%s, which is not followed: correct url",
+			 http->redirect ? "" : " without a Location");
+	}
+	http_answer_advise(http, advice, NULL, answer);
+}
+
+static void describe_status(const struct http_answer *http, struct answer *answer)
+{
+	char advice[80];
+
+	switch (http->status) {
+	case 301:
+	case 302:
+	case 303:
+	case 307:
+	case 308:
+		describe_redirect(http, answer);
+		return;
+	case 415:
+		if (!http->encoding)
+			break;
+		snprintf(advice, sizeof(advice), "it does not take bodies in %s: set compression = none",
+			 http->encoding);
+		http_answer_advise(http, advice, NULL, answer);
+		return;
+	}
+	http_answer_describe(http, NULL, answer);
+}
+
+/* Whether a smaller body might have gone through: somebody gave up waiting for this one. */
+static bool was_too_slow(const struct http_answer *http)
+{
+	if (http->wire_bytes == 0)
+		return false;
+	if (http->curl_code == CURLE_OPERATION_TIMEDOUT)
+		return http->connected;
+	return http->curl_code == CURLE_OK &&
+	       (http->status == 408 || http->status == 504 || http->status == CLOUDFLARE_TIMEOUT);
 }
 
 void http_answer_judge(const struct http_answer *http, struct answer *ret_answer)
@@ -272,10 +373,10 @@ void http_answer_judge(const struct http_answer *http, struct answer *ret_answer
 	const char *error = http->error ? http->error : "";
 	size_t shown = 0;
 
-	*ret_answer = (struct answer){.retry_after = http->retry_after};
+	*ret_answer = (struct answer){.retry_after = http->retry_after, .too_large = was_too_slow(http)};
 	if (http->curl_code == CURLE_OK) {
 		ret_answer->verdict = answer_classify_status(http->status);
-		http_answer_describe(http, NULL, ret_answer);
+		describe_status(http, ret_answer);
 		return;
 	}
 	ret_answer->verdict = answer_classify_transfer(http->curl_code);

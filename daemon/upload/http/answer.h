@@ -18,11 +18,17 @@ struct http_answer {
 	int64_t retry_after; /* ns; -1: none */
 	const char *body;    /* not for people: http_answer_describe() decides what is shown */
 	size_t length;
-	bool secret;	     /* the request held one: nothing that the server wrote is shown */
-	const char *watched; /* value of the header that the client watches, or NULL */
-	uint64_t wire_bytes; /* of the body that was sent */
-	const char *error;   /* libcurl's text for a failed transfer, or NULL */
-	const char *reason;  /* ours: an unreadable credential, an endless answer; or NULL */
+	bool secret;	      /* the request held one: nothing that the server wrote is shown */
+	bool truncated;	      /* the body goes on */
+	const char *watched;  /* value of the header that the client watches, or NULL */
+	bool marked;	      /* has a header whose name begins with the client's mark */
+	const char *redirect; /* where it leads (an absolute URL), or NULL */
+	const char *encoding; /* of the body that was sent; NULL: not compressed */
+	bool connected;	      /* the request went out, at least in part */
+	bool untrusted;	      /* nothing was sent: the connection leads to an address that is not trusted */
+	uint64_t wire_bytes;  /* of the body that was sent */
+	const char *error;    /* libcurl's text for a failed transfer, or NULL */
+	const char *reason;   /* ours: an unreadable credential, an endless answer; or NULL */
 };
 
 /* The verdict on an HTTP status (RFC 9110). A status that is not final is VERDICT_RETRY. */
@@ -55,5 +61,11 @@ void answer_describe(struct answer *answer, const char *prefix, const char *word
  * this function.
  */
 void http_answer_describe(const struct http_answer *http, const char *meaning, struct answer *answer);
+/*
+ * The same for an answer that the operator has to do something about: the advice goes first, which is ours.
+ * meaning may be NULL.
+ */
+void http_answer_advise(const struct http_answer *http, const char *advice, const char *meaning,
+			struct answer *answer);
 /* The verdict that HTTP alone gives, with a text for people. */
 void http_answer_judge(const struct http_answer *http, struct answer *ret_answer);

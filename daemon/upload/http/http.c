@@ -16,6 +16,7 @@
 #include "daemon/upload/http/curl_loop.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -29,6 +30,7 @@
 struct http_client {
 	const struct sink_context *context;
 	const char *watched_header;
+	const char *mark;
 	CURL *easy;
 	struct curl_transfer transfer;
 	bool running;
@@ -38,6 +40,12 @@ struct http_client {
 	struct curl_slist *headers;
 	bool secret; /* the request holds one */
 	char *reason;
+	const char *encoding;		    /* of the request's body, or NULL */
+	bool connected;			    /* the request was about to be sent */
+	char address[INET6_ADDRSTRLEN + 8]; /* and port that the last one went to */
+	char trusted[HTTP_TRUSTED_MAX][INET6_ADDRSTRLEN + 8];
+	size_t n_trusted; /* ever; the oldest is replaced */
+	bool trusted_only, untrusted;
 
 	http_done_fn done;
 	void *userdata;
@@ -49,6 +57,7 @@ struct http_client {
 	int64_t retry_after;
 	char watched[64];
 	bool has_watched;
+	bool marked;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -98,7 +107,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 	if (size * n >= 5 && strncmp(line, "HTTP/", 5) == 0) {
 		client->retry_after = -1;
 		client->has_watched = false;
+		client->marked = false;
 	}
+	if (client->mark && size * n > strlen(client->mark) &&
+	    strncasecmp(line, client->mark, strlen(client->mark)) == 0)
+		client->marked = true;
 	value = header_value(line, size * n, "Retry-After", &length);
 	if (value)
 		client->retry_after =
@@ -109,6 +122,27 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 		client->has_watched = true;
 	}
 	return size * n;
+}
+
+static bool is_trusted(const struct http_client *client)
+{
+	for (size_t i = 0; i < MIN(client->n_trusted, (size_t)HTTP_TRUSTED_MAX); i++)
+		if (strcmp(client->trusted[i], client->address) == 0)
+			return true;
+	return false;
+}
+
+/* A connection stands, new or not, and nothing of the request was sent yet. */
+static int on_connection(void *userdata, char *remote, char *local, int remote_port, int local_port)
+{
+	struct http_client *client = userdata;
+
+	(void)local;
+	(void)local_port;
+	snprintf(client->address, sizeof(client->address), "%s %d", remote, remote_port);
+	client->untrusted = client->trusted_only && !is_trusted(client);
+	client->connected = !client->untrusted;
+	return client->untrusted ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static void wipe_headers(struct http_client *client)
@@ -123,10 +157,12 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 {
 	struct http_client *client = userdata;
 	struct http_answer answer = {.retry_after = -1};
+	char *redirect = NULL;
 
 	client->running = false;
-	client->failed = result != CURLE_OK;
+	client->failed = result != CURLE_OK && !client->untrusted;
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
+	curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &redirect);
 	if (client->header_length > HTTP_HEADERS_MAX) {
 		result = CURLE_WRITE_ERROR;
 		answer.reason = "the answer's headers are longer than 64 KiB";
@@ -138,6 +174,12 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 	answer.length = client->answer.length;
 	answer.body = answer.length > 0 ? client->answer.data : "";
 	answer.watched = client->has_watched ? client->watched : NULL;
+	answer.truncated = client->truncated;
+	answer.marked = client->marked;
+	answer.redirect = redirect;
+	answer.encoding = client->encoding;
+	answer.connected = client->connected;
+	answer.untrusted = client->untrusted;
 	answer.wire_bytes = client->request_length;
 	answer.error = client->error;
 	answer.secret = client->secret;
@@ -163,6 +205,8 @@ static void set_options(struct http_client *client)
 	curl_easy_setopt(client->easy, CURLOPT_WRITEDATA, client);
 	curl_easy_setopt(client->easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(client->easy, CURLOPT_HEADERDATA, client);
+	curl_easy_setopt(client->easy, CURLOPT_PREREQFUNCTION, on_connection);
+	curl_easy_setopt(client->easy, CURLOPT_PREREQDATA, client);
 	curl_easy_setopt(client->easy, CURLOPT_ERRORBUFFER, client->error);
 	/* Plain HTTP is for this machine only, so it must not leave it through a proxy. */
 	if (strncasecmp(config->url, "http:", 5) == 0)
@@ -176,7 +220,7 @@ static void set_options(struct http_client *client)
 		curl_easy_setopt(client->easy, CURLOPT_CAPATH, NULL);
 }
 
-int http_client_new(const struct sink_context *context, const char *watched_header,
+int http_client_new(const struct sink_context *context, const char *watched_header, const char *mark,
 		    struct http_client **ret_client)
 {
 	struct http_client *client = calloc(1, sizeof(*client));
@@ -185,6 +229,7 @@ int http_client_new(const struct sink_context *context, const char *watched_head
 		return -ENOMEM;
 	client->context = context;
 	client->watched_header = watched_header;
+	client->mark = mark;
 	client->easy = curl_easy_init();
 	client->transfer = (struct curl_transfer){
 		.easy = client->easy,
@@ -381,6 +426,16 @@ static void choose_connection(struct http_client *client)
 				 MAX((long)((now - client->trusted_since) / NSEC_PER_SEC), 1L));
 }
 
+static const char *find_encoding(const struct http_request *request)
+{
+	static const char name[] = "Content-Encoding: ";
+
+	for (size_t i = 0; request->headers && request->headers[i]; i++)
+		if (strncmp(request->headers[i], name, strlen(name)) == 0)
+			return request->headers[i] + strlen(name);
+	return NULL;
+}
+
 void http_client_send(struct http_client *client, const struct http_request *request, http_done_fn done,
 		      void *userdata)
 {
@@ -395,6 +450,9 @@ void http_client_send(struct http_client *client, const struct http_request *req
 	client->header_length = 0;
 	client->retry_after = -1;
 	client->has_watched = false;
+	client->marked = client->connected = client->untrusted = false;
+	client->trusted_only = request->trusted_only;
+	client->encoding = find_encoding(request);
 	client->error[0] = '\0';
 	free(TAKE_PTR(client->reason)); /* of an earlier request */
 	r = make_headers(client, request);
@@ -432,4 +490,17 @@ void http_client_cancel(struct http_client *client)
 	client->running = false;
 	curl_loop_remove(client->context->curl, &client->transfer);
 	wipe_headers(client);
+}
+
+void http_client_trust(struct http_client *client)
+{
+	if (is_trusted(client))
+		return;
+	memcpy(client->trusted[client->n_trusted++ % HTTP_TRUSTED_MAX], client->address,
+	       sizeof(client->address));
+}
+
+void http_client_distrust(struct http_client *client)
+{
+	client->n_trusted = 0;
 }

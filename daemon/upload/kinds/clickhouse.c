@@ -7,8 +7,9 @@
  * Building a batch takes about half the time that the server needs to accept it, so the next one is built
  * while one is under way.
  *
- * The server is asked once which settings it knows: an unknown one would make it refuse everything, and they
- * also show what it can read.
+ * Before the first insert, and again after a while or when something has changed, the server is asked what it
+ * is, which settings it knows (an unknown one would make it refuse everything) and which columns its tables
+ * have (clickhouse_server.h). Inserts go only to addresses that have answered these questions.
  */
 
 #include "common/buffer.h"
@@ -18,7 +19,9 @@
 #include "daemon/upload/http/compressor.h"
 #include "daemon/upload/http/http.h"
 #include "daemon/upload/kinds/clickhouse_answer.h"
+#include "daemon/upload/kinds/clickhouse_query.h"
 #include "daemon/upload/kinds/clickhouse_rows.h"
+#include "daemon/upload/kinds/clickhouse_server.h"
 #include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
 
@@ -28,10 +31,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EVENTS_SUFFIX	 "_events"
-#define TOKEN_SETTING	 "insert_deduplication_token"
 #define EXCEPTION_HEADER "X-ClickHouse-Exception-Code"
-#define SETTINGS_MAX	 64
+/* Every answer has headers of that name, at least since 2018. */
+#define MARK "X-ClickHouse-"
+/* Questions for one try, when each connection leads to another address. */
+#define ASKED_MAX 24
 /* Nothing is built beside a larger body (usually one that is not compressed). */
 #define AHEAD_BODY_MAX (4 * 1024 * 1024)
 /* With a partition per day, an insert into more than 100 is refused (max_partitions_per_insert_block). */
@@ -58,141 +62,16 @@ struct clickhouse {
 	struct batch *sent; /* the last one sent; the same unless another is built ahead */
 	uint64_t wire_bytes;
 
-	bool asked;		   /* the server has answered which settings it knows */
-	char *names[SETTINGS_MAX]; /* wanted: "name=value", the user's after ours */
-	bool known[SETTINGS_MAX];  /* by the server */
-	size_t n_names;
-	bool knows_tokens; /* since 22.2; such a server reads zstd too */
+	struct clickhouse_server server;
+	bool was_asked;	      /* once at least: knows_tokens means something */
+	unsigned int n_asked; /* questions for this try */
 };
 
-/* The user's follow and so override ours; but an insert that nobody waits for would lose rows. */
-static const char *const own_settings[] = {
-	"input_format_skip_unknown_fields=1",
-	"wait_for_async_insert=1",
-};
+/* ---- sending ---- */
 
-/* ---- settings ---- */
-
-static int add_setting(struct clickhouse *clickhouse, const char *setting)
+static const char *suffix_of(enum part part)
 {
-	if (clickhouse->n_names == SETTINGS_MAX)
-		return 0;
-	clickhouse->names[clickhouse->n_names] = strdup(setting);
-	if (!clickhouse->names[clickhouse->n_names])
-		return -ENOMEM;
-	clickhouse->n_names++;
-	return 0;
-}
-
-static int add_settings(struct clickhouse *clickhouse)
-{
-	const struct sink_config *config = clickhouse->context->config;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own_settings); i++)
-		r = add_setting(clickhouse, own_settings[i]);
-	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
-		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
-			log_warning("sink %s: ignoring wait_for_async_insert=0: rows could be lost",
-				    config->name);
-		else
-			r = add_setting(clickhouse, config->settings[i]);
-	}
-	return r;
-}
-
-/* One name per line. */
-static void read_known(struct clickhouse *clickhouse, const char *body, size_t n)
-{
-	const char *end = body + n;
-
-	clickhouse->knows_tokens = false;
-	memset(clickhouse->known, 0, sizeof(clickhouse->known));
-	while (body < end) {
-		const char *newline = memchr(body, '\n', (size_t)(end - body));
-		const char *stop = newline ? newline : end;
-		size_t length = (size_t)(stop - body);
-
-		if (length == strlen(TOKEN_SETTING) && memcmp(body, TOKEN_SETTING, length) == 0)
-			clickhouse->knows_tokens = true;
-		for (size_t i = 0; i < clickhouse->n_names; i++) {
-			const char *name = clickhouse->names[i];
-
-			if (strncmp(name, body, length) == 0 && name[length] == '=')
-				clickhouse->known[i] = true;
-		}
-		body = stop + 1;
-	}
-	for (size_t i = ARRAY_SIZE(own_settings); i < clickhouse->n_names; i++)
-		if (!clickhouse->known[i])
-			log_warning("sink %s: the server does not know the setting %s",
-				    clickhouse->context->config->name, clickhouse->names[i]);
-	clickhouse->asked = true;
-}
-
-/* ---- URLs ---- */
-
-static void append_escaped(struct buffer *url, const char *text)
-{
-	static const char hex[] = "0123456789ABCDEF";
-
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		    strchr("-_.~", c)) {
-			buffer_append_char(url, (char)c);
-		} else {
-			buffer_append_char(url, '%');
-			buffer_append_char(url, hex[c >> 4]);
-			buffer_append_char(url, hex[c & 15]);
-		}
-	}
-}
-
-/* `name`, escaped. */
-static void append_identifier(struct buffer *query, const char *name, const char *suffix)
-{
-	buffer_append_char(query, '`');
-	for (; *name; name++) {
-		if (*name == '`' || *name == '\\')
-			buffer_append_char(query, '\\');
-		buffer_append_char(query, *name);
-	}
-	buffer_append_text(query, suffix);
-	buffer_append_char(query, '`');
-}
-
-static void begin_url(struct clickhouse *clickhouse, struct buffer *url, struct buffer *query)
-{
-	const char *base = clickhouse->context->config->url;
-	size_t n = strlen(base);
-
-	while (n > 0 && base[n - 1] == '/')
-		n--;
-	buffer_append_char(query, '\0');
-	buffer_append(url, base, n);
-	buffer_append_text(url, "/?query=");
-	if (buffer_error(query) == 0)
-		append_escaped(url, query->data);
-}
-
-static void make_settings_url(struct clickhouse *clickhouse, struct buffer *url)
-{
-	_cleanup_buffer_ struct buffer query = {};
-
-	buffer_append_text(&query, "SELECT name FROM system.settings WHERE name IN ('" TOKEN_SETTING "'");
-	for (size_t i = 0; i < clickhouse->n_names; i++) {
-		const char *name = clickhouse->names[i];
-
-		buffer_append_text(&query, ",'");
-		for (; *name && *name != '='; name++)
-			if (*name != '\'' && *name != '\\')
-				buffer_append_char(&query, *name);
-		buffer_append_char(&query, '\'');
-	}
-	buffer_append_text(&query, ") FORMAT TabSeparated");
-	begin_url(clickhouse, url, &query);
+	return part == PART_EVENTS ? CLICKHOUSE_EVENTS_SUFFIX : "";
 }
 
 static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
@@ -200,31 +79,24 @@ static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
 	const struct sink_config *config = clickhouse->context->config;
 	const struct batch *batch = clickhouse->sent;
 	const struct compressor *body = batch->bodies[batch->part];
+	const char *const *names =
+		batch->part == PART_EVENTS ? clickhouse_event_columns : clickhouse_flow_columns;
 	_cleanup_buffer_ struct buffer query = {};
 
 	buffer_append_text(&query, "INSERT INTO ");
-	append_identifier(&query, config->database ? config->database : "default", "");
-	buffer_append_char(&query, '.');
-	append_identifier(&query, config->table, batch->part == PART_EVENTS ? EVENTS_SUFFIX : "");
-	buffer_append_text(&query, " FORMAT JSONEachRow");
-	begin_url(clickhouse, url, &query);
-	for (size_t i = 0; i < clickhouse->n_names; i++) {
-		const char *equals = strchr(clickhouse->names[i], '=');
-
-		if (!clickhouse->known[i] || !equals)
-			continue;
-		buffer_append_char(url, '&');
-		buffer_append(url, clickhouse->names[i], (size_t)(equals + 1 - clickhouse->names[i]));
-		append_escaped(url, equals + 1);
-	}
+	clickhouse_query_table(&query, config, suffix_of(batch->part));
+	/* By name: a column that the table has lost since is an error then, and not skipped. */
+	for (size_t i = 0; names[i]; i++)
+		buffer_printf(&query, "%s`%s`", i == 0 ? " (" : ", ", names[i]);
+	buffer_append_text(&query, ") FORMAT JSONEachRow");
+	clickhouse_query_url(url, config, &query);
+	clickhouse_server_append_settings(&clickhouse->server, url);
 	/* With the checksum: other bytes with the same token would be taken for a duplicate, and lost. */
-	if (clickhouse->knows_tokens)
-		buffer_printf(url, "&" TOKEN_SETTING "=%s-%" PRIu64 "-%" PRIu64 "-%08" PRIx32,
+	if (clickhouse->server.knows_tokens)
+		buffer_printf(url, "&insert_deduplication_token=%s-%" PRIu64 "-%" PRIu64 "-%08" PRIx32,
 			      batch->bounds.spool_id, batch->bounds.first, batch->bounds.last,
 			      compressor_crc(body));
 }
-
-/* ---- sending ---- */
 
 static void send_next(struct clickhouse *clickhouse);
 
@@ -241,42 +113,77 @@ static void fail(struct clickhouse *clickhouse, int error)
 	answer_with(clickhouse, &answer);
 }
 
-static void on_settings(const struct http_answer *http, void *userdata)
+/* What answered last may not be what it was: nothing is sent before it has proved itself again. */
+static void forget_server(struct clickhouse *clickhouse)
 {
-	struct clickhouse *clickhouse = userdata;
-	struct answer answer;
+	clickhouse_server_forget(&clickhouse->server);
+	http_client_distrust(clickhouse->http);
+}
 
-	clickhouse_judge(http, "SELECT FROM system.settings", &answer);
-	if (answer.verdict == VERDICT_DELIVERED) {
-		read_known(clickhouse, http->body, http->length);
+/* The connection leads to an address that has not proved to be a ClickHouse, and nothing was sent. */
+static void ask_again(struct clickhouse *clickhouse)
+{
+	struct answer answer = {.verdict = VERDICT_RETRY, .retry_after = -1};
+
+	clickhouse_server_forget(&clickhouse->server);
+	if (clickhouse->n_asked < ASKED_MAX) {
 		send_next(clickhouse);
 		return;
 	}
-	/* A query without rows cannot be refused because of them. */
-	if (answer.verdict == VERDICT_REFUSED)
-		answer.verdict = VERDICT_MISCONFIGURED;
+	snprintf(answer.text, sizeof(answer.text), "each connection leads to another address");
+	answer_with(clickhouse, &answer);
+}
+
+static void on_asked(const struct http_answer *http, void *userdata)
+{
+	struct clickhouse *clickhouse = userdata;
+	struct clickhouse_server *server = &clickhouse->server;
+	bool is_first = server->next == CLICKHOUSE_ASK_SETTINGS;
+	struct answer answer;
+
+	if (http->untrusted) {
+		ask_again(clickhouse);
+		return;
+	}
+	clickhouse_server_take(server, http, &answer);
+	if (answer.verdict == VERDICT_DELIVERED) {
+		if (is_first)
+			http_client_trust(clickhouse->http);
+		send_next(clickhouse);
+		return;
+	}
+	forget_server(clickhouse);
 	answer_with(clickhouse, &answer);
 }
 
 static void on_inserted(const struct http_answer *http, void *userdata)
 {
 	struct clickhouse *clickhouse = userdata;
-	const struct sink_config *config = clickhouse->context->config;
+	const struct clickhouse_server *server = &clickhouse->server;
+	_cleanup_buffer_ struct buffer query = {};
 	struct answer answer;
-	char query[128];
 
-	snprintf(query, sizeof(query), "INSERT INTO %s.%s%s", config->database ? config->database : "default",
-		 config->table, clickhouse->sent->part == PART_EVENTS ? EVENTS_SUFFIX : "");
+	if (http->untrusted) {
+		ask_again(clickhouse);
+		return;
+	}
+	buffer_append_text(&query, "INSERT INTO ");
+	clickhouse_query_table_text(&query, clickhouse->context->config, suffix_of(clickhouse->sent->part));
+	buffer_append_char(&query, '\0');
 	clickhouse->wire_bytes += http->wire_bytes;
-	clickhouse_judge(http, query, &answer);
+	clickhouse_judge_insert(http, buffer_error(&query) == 0 ? query.data : "", server->has_mark, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
 		clickhouse->sent->part++;
 		send_next(clickhouse);
 		return;
 	}
-	/* It may be another server by now, or an upgraded one. */
-	if (answer.verdict == VERDICT_MISCONFIGURED)
-		clickhouse->asked = false;
+	if (answer.verdict == VERDICT_MISCONFIGURED || http->curl_code != CURLE_OK || !http->marked)
+		forget_server(clickhouse);
+	/* The table may have changed since it was asked for: what is wrong with it is told better by that. */
+	if (answer.verdict == VERDICT_MISCONFIGURED && clickhouse->n_asked == 0) {
+		send_next(clickhouse);
+		return;
+	}
 	answer_with(clickhouse, &answer);
 }
 
@@ -288,7 +195,11 @@ static int request(struct clickhouse *clickhouse, const struct buffer *url, cons
 		[COMPRESSED_NONE] = NULL,
 	};
 	const char *headers[] = {"Content-Type: application/x-ndjson", NULL, NULL};
-	struct http_request http = {.url = url->data, .headers = headers};
+	struct http_request http = {
+		.url = url->data,
+		.trusted_only = body || clickhouse->server.next != CLICKHOUSE_ASK_SETTINGS,
+		.headers = headers,
+	};
 
 	if (buffer_error(url) < 0)
 		return buffer_error(url);
@@ -297,7 +208,7 @@ static int request(struct clickhouse *clickhouse, const struct buffer *url, cons
 		http.body = compressor_body(body)->data;
 		http.length = compressor_body(body)->length;
 	}
-	http_client_send(clickhouse->http, &http, body ? on_inserted : on_settings, clickhouse);
+	http_client_send(clickhouse->http, &http, body ? on_inserted : on_asked, clickhouse);
 	return 0;
 }
 
@@ -313,10 +224,10 @@ static enum compression wanted_compression(const struct clickhouse *clickhouse)
 	case SINK_COMPRESSION_AUTO:
 		break;
 	}
-	return !clickhouse->asked || clickhouse->knows_tokens ? COMPRESSED_ZSTD : COMPRESSED_GZIP;
+	return !clickhouse->was_asked || clickhouse->server.knows_tokens ? COMPRESSED_ZSTD : COMPRESSED_GZIP;
 }
 
-/* Does what the batch needs next: the server's settings, an insert, or the answer that it is delivered. */
+/* Does what the batch needs next: a question to the server, an insert, or the answer that it is delivered. */
 static void send_next(struct clickhouse *clickhouse)
 {
 	_cleanup_buffer_ struct buffer url = {};
@@ -332,10 +243,12 @@ static void send_next(struct clickhouse *clickhouse)
 		return;
 	}
 	body = batch->bodies[batch->part];
-	if (!clickhouse->asked) {
-		make_settings_url(clickhouse, &url);
+	if (!clickhouse_server_is_known(&clickhouse->server)) {
+		clickhouse_server_ask(&clickhouse->server, &url);
+		clickhouse->n_asked++;
 		body = NULL;
 	} else {
+		clickhouse->was_asked = true;
 		r = compressor_convert(body, wanted_compression(clickhouse));
 		if (r < 0) {
 			fail(clickhouse, r);
@@ -358,6 +271,7 @@ static void clickhouse_send(void *state, const struct batch_bounds *bounds)
 	clickhouse->sent = batch;
 	batch->bounds = *bounds;
 	clickhouse->wire_bytes = 0;
+	clickhouse->n_asked = 0;
 	for (int i = 0; r == 0 && !batch->finished && i < N_PARTS; i++)
 		r = compressor_finish(batch->bodies[i]);
 	if (r < 0) {
@@ -457,8 +371,7 @@ static void clickhouse_free(void *state)
 		for (int part = 0; part < N_PARTS; part++)
 			compressor_free(clickhouse->batches[i].bodies[part]);
 	clickhouse_rows_deinit(&clickhouse->rows);
-	for (size_t i = 0; i < clickhouse->n_names; i++)
-		free(clickhouse->names[i]);
+	clickhouse_server_deinit(&clickhouse->server);
 	free(clickhouse);
 }
 
@@ -470,12 +383,12 @@ static int clickhouse_new(const struct sink_context *context, void **ret_state)
 	if (!clickhouse)
 		return -ENOMEM;
 	clickhouse->context = context;
-	r = add_settings(clickhouse);
+	r = clickhouse_server_init(&clickhouse->server, context->config, context->clock);
 	clickhouse->made = clickhouse->sent = &clickhouse->batches[0];
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clickhouse->batches) * N_PARTS; i++)
 		r = compressor_new(&clickhouse->batches[i / N_PARTS].bodies[i % N_PARTS]);
 	if (r == 0)
-		r = http_client_new(context, EXCEPTION_HEADER, &clickhouse->http);
+		r = http_client_new(context, EXCEPTION_HEADER, MARK, &clickhouse->http);
 	if (r < 0) {
 		clickhouse_free(clickhouse);
 		return r;

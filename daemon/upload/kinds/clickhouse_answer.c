@@ -20,6 +20,7 @@ static const struct error_code {
 	int code;
 	enum verdict verdict;
 	const char *name;
+	bool too_large; /* fewer rows may go through */
 } error_codes[] = {
 	/* Something in the rows cannot be read or stored. */
 	{6, VERDICT_REFUSED, "CANNOT_PARSE_TEXT"},
@@ -75,16 +76,18 @@ static const struct error_code {
 	{33, VERDICT_RETRY, "CANNOT_READ_ALL_DATA"},
 	{49, VERDICT_RETRY, "LOGICAL_ERROR"},
 	{76, VERDICT_RETRY, "CANNOT_OPEN_FILE"},
-	{159, VERDICT_RETRY, "TIMEOUT_EXCEEDED"},
+	{160, VERDICT_RETRY, "TOO_SLOW", true},
+	{173, VERDICT_RETRY, "CANNOT_ALLOCATE_MEMORY", true},
+	{159, VERDICT_RETRY, "TIMEOUT_EXCEEDED", true},
 	{201, VERDICT_RETRY, "QUOTA_EXCEEDED"},
 	{202, VERDICT_RETRY, "TOO_MANY_SIMULTANEOUS_QUERIES"},
 	{203, VERDICT_RETRY, "NO_FREE_CONNECTION"},
-	{209, VERDICT_RETRY, "SOCKET_TIMEOUT"},
+	{209, VERDICT_RETRY, "SOCKET_TIMEOUT", true},
 	{210, VERDICT_RETRY, "NETWORK_ERROR"},
 	{218, VERDICT_RETRY, "TABLE_IS_DROPPED"},
 	{225, VERDICT_RETRY, "NO_ZOOKEEPER"},
 	{236, VERDICT_RETRY, "ABORTED"},
-	{241, VERDICT_RETRY, "MEMORY_LIMIT_EXCEEDED"},
+	{241, VERDICT_RETRY, "MEMORY_LIMIT_EXCEEDED", true},
 	{242, VERDICT_RETRY, "TABLE_IS_READ_ONLY"},
 	{243, VERDICT_RETRY, "NOT_ENOUGH_SPACE"},
 	{252, VERDICT_RETRY, "TOO_MANY_PARTS"},
@@ -150,25 +153,101 @@ int clickhouse_find_code(const char *body, size_t n)
 	return 0;
 }
 
+/* The code of the exception that an answer tells of; 0: of one with an unreadable code; -1: of none. */
+static int exception_code(const struct http_answer *http)
+{
+	int code = http->watched ? parse_code(http->watched, strlen(http->watched)) : 0;
+
+	if (code == 0)
+		code = clickhouse_find_code(http->body, http->length);
+	return code > 0 || http->watched ? code : -1;
+}
+
+/* advice may be NULL. */
+static void judge_exception(const struct http_answer *http, int code, const char *query, const char *advice,
+			    struct answer *answer)
+{
+	const struct error_code *error = find_error(code);
+	char meaning[256];
+	size_t n;
+
+	answer->verdict = clickhouse_classify(code);
+	answer->too_large = error && error->too_large;
+	snprintf(meaning, sizeof(meaning), "Code: %d%s%s%s, %s", code, error ? " (" : "",
+		 error ? error->name : "", error ? ")" : "", query);
+	http_answer_describe(http, meaning, answer);
+	n = strlen(answer->text);
+	if (advice)
+		snprintf(answer->text + n, sizeof(answer->text) - n, "; %s", advice);
+}
+
 void clickhouse_judge(const struct http_answer *http, const char *query, struct answer *ret_answer)
 {
-	const struct error_code *error;
-	char meaning[256];
 	int code;
 
 	http_answer_judge(http, ret_answer);
 	if (http->curl_code != CURLE_OK)
 		return;
-	code = http->watched ? parse_code(http->watched, strlen(http->watched)) : 0;
-	if (code == 0)
-		code = clickhouse_find_code(http->body, http->length);
 	/* Without a trace of an exception, the HTTP status decides. A 200 with one is not a success, even if
 	 * its code is unreadable. */
-	if (code == 0 && !http->watched)
+	code = exception_code(http);
+	if (code >= 0)
+		judge_exception(http, code, query, NULL, ret_answer);
+}
+
+/* Something that the insert names is not there. Yet the table is, with these columns: that was asked. */
+static bool is_absence(int code)
+{
+	switch (code) {
+	case 10:
+	case 16:
+	case 46:
+	case 47:
+	case 60:
+	case 81:
+		return true;
+	}
+	return false;
+}
+
+static bool is_blank(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strchr(" \t\r\n", text[i]) || text[i] == '\0')
+			return false;
+	return true;
+}
+
+void clickhouse_judge_insert(const struct http_answer *http, const char *query, bool marked,
+			     struct answer *ret_answer)
+{
+	static const char view[] = "while pushing to view";
+	const struct error_code *error;
+	int code;
+
+	clickhouse_judge(http, query, ret_answer);
+	if (http->curl_code != CURLE_OK)
 		return;
-	ret_answer->verdict = clickhouse_classify(code);
+	if (ret_answer->verdict == VERDICT_DELIVERED &&
+	    (http->status != 200 || !is_blank(http->body, http->length) || (marked && !http->marked))) {
+		ret_answer->verdict = VERDICT_MISCONFIGURED;
+		http_answer_advise(http, CLICKHOUSE_NOT, NULL, ret_answer);
+		return;
+	}
+	code = exception_code(http);
+	if (code < 0)
+		return;
 	error = find_error(code);
-	snprintf(meaning, sizeof(meaning), "Code: %d%s%s%s, %s", code, error ? " (" : "",
-		 error ? error->name : "", error ? ")" : "", query);
-	http_answer_describe(http, meaning, ret_answer);
+	if (memmem(http->body, http->length, view, strlen(view))) {
+		judge_exception(http, code, query,
+				"a materialized view behind the table fails: correct or drop it", ret_answer);
+		/* The rows are not to blame: the table takes them. */
+		if (!error || error->verdict != VERDICT_RETRY)
+			ret_answer->verdict = VERDICT_MISCONFIGURED;
+	} else if (is_absence(code)) {
+		judge_exception(
+			http, code, query,
+			"the table is right, but not what is behind it (a materialized view, another table)",
+			ret_answer);
+	}
 }

@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+/* Said of an answer that no ClickHouse gives. */
+#define CLICKHOUSE_NOT "this is not ClickHouse (a web page, a portal, a proxy?): correct url"
+
 /* The error code in an answer's body ("Code: 60. DB::Exception: ..."); 0 if there is none. */
 int clickhouse_find_code(const char *body, size_t n);
 /* The verdict on an error code. */
@@ -19,3 +22,10 @@ enum verdict clickhouse_classify(int code);
  * people; where the server's may not be shown, the code, its name and the query are.
  */
 void clickhouse_judge(const struct http_answer *http, const char *query, struct answer *ret_answer);
+/*
+ * The same for an insert. Only an empty 200 means that the rows are stored; marked: with the headers of a
+ * ClickHouse, which the answers of this server have had. What the operator has to correct behind the table is
+ * named.
+ */
+void clickhouse_judge_insert(const struct http_answer *http, const char *query, bool marked,
+			     struct answer *ret_answer);

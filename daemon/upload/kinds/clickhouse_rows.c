@@ -19,6 +19,16 @@
 /* The longest row without its head and the names of two nodes. */
 #define ROW_TEXT_MAX 512
 
+const char *const clickhouse_flow_columns[] = {
+	"node",	    "start",	"end",	   "spool",    "seq",	   "idx",      "proc_id",
+	"proc_seq", "class",	"proto",   "src",      "src_port", "dst",      "dst_port",
+	"src_node", "dst_node", "tx_pkts", "tx_bytes", "rx_pkts",  "rx_bytes", NULL,
+};
+const char *const clickhouse_event_columns[] = {
+	"node", "time", "spool",   "seq",      "idx",	  "proc_id",  "proc_seq",
+	"kind", "text", "tx_pkts", "tx_bytes", "rx_pkts", "rx_bytes", NULL,
+};
+
 void clickhouse_rows_deinit(struct clickhouse_rows *rows)
 {
 	buffer_deinit(&rows->flows);

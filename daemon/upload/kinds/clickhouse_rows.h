@@ -21,6 +21,11 @@ enum clickhouse_event {
 	CLICKHOUSE_EVENT_OVERFLOW_SOCK = 3,
 };
 
+/* The columns that rows may have values for, NULL-terminated. */
+#define CLICKHOUSE_COLUMNS_MAX 32
+extern const char *const clickhouse_flow_columns[];
+extern const char *const clickhouse_event_columns[];
+
 struct clickhouse_rows {
 	struct buffer flows;
 	size_t n_flows;

@@ -10,6 +10,7 @@
 #include "daemon/upload/credentials/secret.h"
 #include "daemon/upload/http/http.h"
 #include "daemon/upload/kinds/kinds.h"
+#include "daemon/upload/kinds/logtail_answer.h"
 #include "daemon/upload/sink/sink.h"
 
 #include <curl/curl.h>
@@ -42,7 +43,7 @@ static int logtail_new(const struct sink_context *context, void **ret_state)
 	if (!logtail)
 		return -ENOMEM;
 	logtail->context = context;
-	r = http_client_new(context, NULL, &logtail->http);
+	r = http_client_new(context, NULL, NULL, &logtail->http);
 	if (r < 0) {
 		free(logtail);
 		return r;
@@ -128,6 +129,11 @@ static void on_answer(const struct http_answer *http, void *userdata)
 	struct answer answer;
 
 	http_answer_judge(http, &answer);
+	if (answer.verdict == VERDICT_DELIVERED && !logtail_is_answer(http->body, http->length)) {
+		answer.verdict = VERDICT_MISCONFIGURED;
+		http_answer_advise(http, "this is not a log collector (a web page, a portal?): correct url",
+				   NULL, &answer);
+	}
 	sink_answered(logtail->context->sink, &answer, http->wire_bytes);
 }
 

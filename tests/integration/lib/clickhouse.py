@@ -5,6 +5,8 @@ import socket
 import urllib.error
 import urllib.request
 
+from collector import Answer
+
 from .process import Process
 from .wait import wait_until
 
@@ -14,6 +16,7 @@ CONFIG = """<yandex>
   <path>{path}/data/</path><tmp_path>{path}/tmp/</tmp_path><user_files_path>{path}/files/</user_files_path>
   <users_config>{path}/users.xml</users_config><default_profile>default</default_profile>
   <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>
+  <remote_servers><one><shard><replica><host>127.0.0.1</host><port>{tcp}</port></replica></shard></one></remote_servers>
 </yandex>
 """
 USERS = """<yandex>
@@ -47,6 +50,47 @@ def queries(path):
         name, text = part.split("\n", 1)
         found[name] = re.sub(r"--.*", "", text).strip().rstrip(";")
     return found
+
+
+COLUMNS = {
+    "flows": ("node", "start", "end", "spool", "seq", "idx", "proc_id", "proc_seq", "class", "proto", "src", "src_port", "dst",
+              "dst_port", "src_node", "dst_node", "tx_pkts", "tx_bytes", "rx_pkts", "rx_bytes"),
+    "events": ("node", "time", "spool", "seq", "idx", "proc_id", "proc_seq", "kind", "text", "tx_pkts", "tx_bytes",
+               "rx_pkts", "rx_bytes"),
+}
+MARK = {"X-ClickHouse-Server-Display-Name": "played"}
+
+
+def answer_question(query, known=(), columns=None):
+    """What a ClickHouse with our tables says to the questions that come before an insert; None for an insert."""
+    if query.startswith("SELECT reverse("):
+        task = re.search(r"reverse\('([^']+)'\)", query)[1]
+        return "".join(f"{name}\n" for name in (task[::-1], *known))
+    if query.startswith("DESCRIBE TABLE "):
+        table = "events" if "_events`" in query else "flows"
+        return "".join(f"{name}\tString\t\t\t\n" for name in (columns or COLUMNS)[table])
+    return None
+
+
+class Played:
+    """A collector that answers as a ClickHouse, and inserts as the test says."""
+
+    def __init__(self, collector, known=(), columns=None):
+        self.known = known
+        self.columns = columns
+        self.inserts = []
+        self.asked = 0
+        self.answers = []
+        collector.default = self.answer
+
+    def answer(self, request):
+        query = request.query.get("query", "")
+        said = answer_question(query, self.known, self.columns)
+        if said is not None:
+            self.asked += query.startswith("SELECT")
+            return Answer(200, MARK, said)
+        self.inserts.append(request)
+        return self.answers.pop(0) if self.answers else Answer(200, MARK)
 
 
 class ClickHouse:

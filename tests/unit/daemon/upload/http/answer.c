@@ -146,6 +146,80 @@ START_TEST(test_text_of_answers)
 }
 END_TEST
 
+static void judge_as(long status, struct http_answer http, const char *expected_text)
+{
+	struct answer answer;
+
+	http.status = status;
+	http.retry_after = -1;
+	http.body = http.body ? http.body : "";
+	http.length = strlen(http.body);
+	http_answer_judge(&http, &answer);
+	ck_assert_str_eq(answer.text, expected_text);
+}
+#define JUDGE(status, text, ...) judge_as(status, (struct http_answer){__VA_ARGS__}, text)
+
+/* The operator has to know where it leads; of an answer to a secret, only to which server. */
+START_TEST(test_text_of_redirections)
+{
+	JUDGE(302,
+	      "HTTP 302 Found: redirected to https://portal.example/login?u=1, which is not followed: correct url",
+	      .redirect = "https://portal.example/login?u=1");
+	JUDGE(302,
+	      "HTTP 302 Found: redirected to https://p.example:8443, which is not followed: correct url: moved",
+	      .redirect = "https://p.example:8443", .body = "moved");
+	JUDGE(307,
+	      "HTTP 307 Temporary Redirect: redirected to https://p.example:8443, which is not followed: correct url",
+	      .redirect = "https://p.example:8443/c/s3cret?copyId=s3cret", .secret = true, .body = "s3cret");
+	JUDGE(308,
+	      "HTTP 308 Permanent Redirect: redirected to http://[2001:db8::1]:80, which is not followed: correct url",
+	      .redirect = "http://[2001:db8::1]:80#s3cret", .secret = true);
+	JUDGE(301, "HTTP 301 Moved Permanently: redirected, which is not followed: correct url",
+	      .redirect = "https://user:s3cret@p.example/", .secret = true);
+	JUDGE(301, "HTTP 301 Moved Permanently: redirected, which is not followed: correct url",
+	      .redirect = "https://aVeryLongSecretInOneLabel.example/", .secret = true);
+	JUDGE(303, "HTTP 303 See Other: redirected without a Location, which is not followed: correct url",
+	      .secret = true);
+	JUDGE(304, "HTTP 304", .secret = true);
+}
+END_TEST
+
+START_TEST(test_text_of_refused_compression)
+{
+	JUDGE(415, "HTTP 415 Unsupported Media Type: it does not take bodies in zstd: set compression = none",
+	      .encoding = "zstd", .secret = true, .body = "s3cret");
+	JUDGE(415,
+	      "HTTP 415 Unsupported Media Type: it does not take bodies in gzip: set compression = none: what?",
+	      .encoding = "gzip", .body = "what?");
+	JUDGE(415, "HTTP 415 Unsupported Media Type", .secret = true);
+}
+END_TEST
+
+static bool too_large(struct http_answer http)
+{
+	struct answer answer;
+
+	http.body = "";
+	http.wire_bytes = 100;
+	http_answer_judge(&http, &answer);
+	ck_assert_int_eq(answer.verdict, VERDICT_RETRY);
+	return answer.too_large;
+}
+
+/* Somebody gave up waiting for the end of this body, or of what is done with it. */
+START_TEST(test_what_may_be_too_large)
+{
+	ck_assert(too_large((struct http_answer){.status = 504}));
+	ck_assert(too_large((struct http_answer){.status = 524}));
+	ck_assert(too_large((struct http_answer){.status = 408}));
+	ck_assert(too_large((struct http_answer){.curl_code = CURLE_OPERATION_TIMEDOUT, .connected = true}));
+	ck_assert(!too_large((struct http_answer){.curl_code = CURLE_OPERATION_TIMEDOUT}));
+	ck_assert(!too_large((struct http_answer){.curl_code = CURLE_COULDNT_CONNECT}));
+	ck_assert(!too_large((struct http_answer){.status = 503}));
+	ck_assert(!too_large((struct http_answer){.status = 500}));
+}
+END_TEST
+
 static void transfer(CURLcode code, const char *error, const char *expected_text)
 {
 	struct http_answer http = {
@@ -190,6 +264,9 @@ int main(void)
 	tcase_add_test(tcase, test_retry_after_nonsense);
 	tcase_add_test(tcase, test_text_hides_ids);
 	tcase_add_test(tcase, test_text_of_answers);
+	tcase_add_test(tcase, test_text_of_redirections);
+	tcase_add_test(tcase, test_text_of_refused_compression);
+	tcase_add_test(tcase, test_what_may_be_too_large);
 	tcase_add_test(tcase, test_text_of_failed_transfers);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -45,7 +45,7 @@ START_TEST(test_reason_of_each_request)
 	struct http_client *client;
 
 	ck_assert_int_eq(curl_loop_new(base, &context.curl), 0);
-	ck_assert_int_eq(http_client_new(&context, NULL, &client), 0);
+	ck_assert_int_eq(http_client_new(&context, NULL, NULL, &client), 0);
 	http_client_send(client, &request, on_answer, NULL);
 	ck_assert_str_eq(reason, "/nonexistent/token: No such file or directory");
 	no_memory = true;

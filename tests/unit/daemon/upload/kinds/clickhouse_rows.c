@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SPOOL "00112233445566778899aabbccddeeff"
@@ -141,6 +142,59 @@ START_TEST(test_nonsense)
 }
 END_TEST
 
+/* Marks the columns that rows have values for; each must be one. */
+static void mark_columns(const struct buffer *rows, const char *const names[], bool used[])
+{
+	const char *at = rows->data, *end = at + rows->length;
+	char name[32];
+
+	while ((at = memmem(at, (size_t)(end - at), "\":", 2))) {
+		const char *begin = at;
+		size_t i = 0;
+
+		while (begin > rows->data && begin[-1] != '"')
+			begin--;
+		/* Not within a text. */
+		if (begin >= rows->data + 2 && strchr("{,", begin[-2])) {
+			snprintf(name, sizeof(name), "%.*s", (int)(at - begin), begin);
+			while (names[i] && strcmp(names[i], name) != 0)
+				i++;
+			ck_assert_msg(names[i] != NULL, "%s is no column", name);
+			used[i] = true;
+		}
+		at += 2;
+	}
+}
+
+/* An insert names these, and the table must have them: no more and no fewer than rows may hold. */
+START_TEST(test_columns)
+{
+	struct clickhouse_rows rows = {};
+	bool flows[CLICKHOUSE_COLUMNS_MAX] = {}, events[CLICKHOUSE_COLUMNS_MAX] = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"nodeId\":\"n1\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		    "\"srcNode\":{\"nodeId\":\"n1\",\"name\":\"a\",\"addresses\":[\"100.64.0.1\"]},"
+		    "\"dstNodes\":[{\"nodeId\":\"n2\",\"name\":\"b\",\"addresses\":[\"100.64.0.2\"]}],"
+		    "\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"100.64.0.2:42912\","
+		    "\"txPkts\":80,\"txBytes\":8140,\"rxPkts\":52,\"rxBytes\":5164},"
+		    "{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"100.64.0.2:42913\",\"txPkts\":1,\"txBytes\":1}],"
+		    "\"overflow\":{\"tun\":{\"txPkts\":1,\"txBytes\":2,\"rxPkts\":3,\"rxBytes\":4},"
+		    "\"sock\":{\"txPkts\":1,\"txBytes\":2,\"rxPkts\":3,\"rxBytes\":4}}}",
+		    NULL),
+		0);
+	mark_columns(&rows.flows, clickhouse_flow_columns, flows);
+	mark_columns(&rows.events, clickhouse_event_columns, events);
+	for (size_t i = 0; clickhouse_flow_columns[i]; i++)
+		ck_assert_msg(flows[i], "%s", clickhouse_flow_columns[i]);
+	for (size_t i = 0; clickhouse_event_columns[i]; i++)
+		ck_assert_msg(events[i], "%s", clickhouse_event_columns[i]);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("clickhouse_rows");
@@ -153,6 +207,7 @@ int main(void)
 	tcase_add_test(tcase, test_names);
 	tcase_add_test(tcase, test_every_message_leaves_a_row);
 	tcase_add_test(tcase, test_nonsense);
+	tcase_add_test(tcase, test_columns);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Answers are TabSeparated: a row per line. The questions are GET requests, which a server treats as
+ * read-only, and need no right but that to insert.
+ */
+
+#include "daemon/upload/kinds/clickhouse_server.h"
+
+#include "common/log.h"
+#include "common/time_text.h"
+#include "daemon/upload/kinds/clickhouse_answer.h"
+#include "daemon/upload/kinds/clickhouse_query.h"
+#include "daemon/upload/kinds/clickhouse_rows.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKEN_SETTING "insert_deduplication_token"
+/* Tables change, and servers are upgraded. */
+#define KNOWN_FOR (INT64_C(600) * NSEC_PER_SEC)
+
+/* The user's follow and so override ours; but an insert that nobody waits for would lose rows. */
+static const char *const own_settings[] = {
+	"input_format_skip_unknown_fields=1",
+	"wait_for_async_insert=1",
+};
+
+/* ---- settings ---- */
+
+static int add_setting(struct clickhouse_server *server, const char *setting)
+{
+	if (server->n_settings == CLICKHOUSE_SETTINGS_MAX)
+		return 0;
+	server->settings[server->n_settings] = strdup(setting);
+	if (!server->settings[server->n_settings])
+		return -ENOMEM;
+	server->n_settings++;
+	return 0;
+}
+
+int clickhouse_server_init(struct clickhouse_server *server, const struct sink_config *config,
+			   const struct clock *clock)
+{
+	int r = 0;
+
+	*server = (struct clickhouse_server){.config = config, .clock = clock};
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own_settings); i++)
+		r = add_setting(server, own_settings[i]);
+	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
+		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
+			log_warning("sink %s: ignoring wait_for_async_insert=0: rows could be lost",
+				    config->name);
+		else
+			r = add_setting(server, config->settings[i]);
+	}
+	return r;
+}
+
+void clickhouse_server_deinit(struct clickhouse_server *server)
+{
+	for (size_t i = 0; i < server->n_settings; i++)
+		free(server->settings[i]);
+	server->n_settings = 0;
+}
+
+void clickhouse_server_append_settings(const struct clickhouse_server *server, struct buffer *url)
+{
+	for (size_t i = 0; i < server->n_settings; i++) {
+		const char *setting = server->settings[i], *equals = strchr(setting, '=');
+
+		if (!server->known[i] || !equals)
+			continue;
+		buffer_append_char(url, '&');
+		buffer_append(url, setting, (size_t)(equals + 1 - setting));
+		clickhouse_query_escape(url, equals + 1);
+	}
+}
+
+/* ---- questions ---- */
+
+void clickhouse_server_forget(struct clickhouse_server *server)
+{
+	server->next = CLICKHOUSE_ASK_SETTINGS;
+}
+
+bool clickhouse_server_is_known(struct clickhouse_server *server)
+{
+	if (clock_boot(server->clock) - server->asked_at >= KNOWN_FOR)
+		clickhouse_server_forget(server);
+	return server->next == CLICKHOUSE_ASKED;
+}
+
+static void ask_settings(struct clickhouse_server *server, struct buffer *query)
+{
+	server->asked_at = clock_boot(server->clock);
+	snprintf(server->task, sizeof(server->task), "netlogd-%016" PRIx64,
+		 clock_random_below(server->clock, UINT64_MAX));
+	buffer_printf(query,
+		      "SELECT reverse('%s') AS name UNION ALL "
+		      "SELECT name FROM system.settings WHERE name IN ('" TOKEN_SETTING "'",
+		      server->task);
+	for (size_t i = 0; i < server->n_settings; i++) {
+		const char *name = server->settings[i];
+
+		buffer_append_text(query, ",'");
+		for (; *name && *name != '='; name++)
+			if (*name != '\'' && *name != '\\')
+				buffer_append_char(query, *name);
+		buffer_append_char(query, '\'');
+	}
+	buffer_append_text(query, ") FORMAT TabSeparated");
+}
+
+static const char *suffix_of(enum clickhouse_question question)
+{
+	return question == CLICKHOUSE_ASK_EVENTS ? CLICKHOUSE_EVENTS_SUFFIX : "";
+}
+
+void clickhouse_server_ask(struct clickhouse_server *server, struct buffer *url)
+{
+	_cleanup_buffer_ struct buffer query = {};
+
+	if (server->next == CLICKHOUSE_ASK_SETTINGS) {
+		ask_settings(server, &query);
+	} else {
+		buffer_append_text(&query, "DESCRIBE TABLE ");
+		clickhouse_query_table(&query, server->config, suffix_of(server->next));
+		buffer_append_text(&query, " FORMAT TabSeparated");
+	}
+	clickhouse_query_url(url, server->config, &query);
+}
+
+/* ---- answers ---- */
+
+/* A part of an answer. */
+struct slice {
+	const char *data;
+	size_t length;
+};
+
+/* The next line of a text: false at its end. */
+static bool next_line(const char **text, const char *end, struct slice *ret_line)
+{
+	const char *newline;
+
+	if (*text >= end)
+		return false;
+	newline = memchr(*text, '\n', (size_t)(end - *text));
+	ret_line->data = *text;
+	ret_line->length = (size_t)((newline ? newline : end) - *text);
+	*text = newline ? newline + 1 : end;
+	return true;
+}
+
+static bool slice_is(const struct slice *slice, const char *text)
+{
+	return slice->length == strlen(text) && memcmp(slice->data, text, slice->length) == 0;
+}
+
+static bool is_solved(const struct clickhouse_server *server, const struct slice *line)
+{
+	size_t n = strlen(server->task);
+
+	for (size_t i = 0; i < n; i++)
+		if (line->length != n || line->data[i] != server->task[n - 1 - i])
+			return false;
+	return true;
+}
+
+/* The task's solution and a name per line, in any order: whether a ClickHouse wrote that. */
+static bool take_settings(struct clickhouse_server *server, const struct http_answer *http)
+{
+	const char *at = http->body, *end = at + http->length;
+	bool solved = false;
+	struct slice line;
+
+	server->knows_tokens = false;
+	memset(server->known, 0, sizeof(server->known));
+	while (next_line(&at, end, &line)) {
+		solved |= is_solved(server, &line);
+		server->knows_tokens |= slice_is(&line, TOKEN_SETTING);
+		for (size_t i = 0; i < server->n_settings; i++) {
+			const char *setting = server->settings[i];
+
+			if (line.length == strcspn(setting, "=") &&
+			    memcmp(setting, line.data, line.length) == 0)
+				server->known[i] = true;
+		}
+	}
+	if (!solved)
+		return false;
+	server->has_mark = http->marked;
+	for (size_t i = ARRAY_SIZE(own_settings); i < server->n_settings; i++)
+		if (!server->known[i])
+			log_warning("sink %s: the server does not know the setting %s", server->config->name,
+				    server->settings[i]);
+	return true;
+}
+
+static struct slice take_field(struct slice *line)
+{
+	const char *tab = memchr(line->data, '\t', line->length);
+	struct slice field = {.data = line->data, .length = tab ? (size_t)(tab - line->data) : line->length};
+	size_t taken = MIN(field.length + 1, line->length);
+
+	line->data += taken;
+	line->length -= taken;
+	return field;
+}
+
+/* The place of a name in a list that ends with NULL; the list's length if it is not there. */
+static size_t find_name(const char *const names[], const struct slice *name)
+{
+	size_t i = 0;
+
+	while (names[i] && !slice_is(name, names[i]))
+		i++;
+	return i;
+}
+
+static void list(struct buffer *text, const char *const names[], const bool named[], bool wanted)
+{
+	const char *comma = "";
+
+	for (size_t i = 0; names[i]; i++)
+		if (named[i] == wanted) {
+			buffer_printf(text, "%s%s", comma, names[i]);
+			comma = ", ";
+		}
+}
+
+/*
+ * A column per line: name, type, kind of default, and more. 0, with what is wrong for our rows, which may be
+ * nothing; or -EBADMSG when no ClickHouse wrote that.
+ */
+static int take_columns(const struct http_answer *http, const char *const names[], struct buffer *wrong)
+{
+	bool found[CLICKHOUSE_COLUMNS_MAX + 1] = {}, computed[CLICKHOUSE_COLUMNS_MAX + 1] = {};
+	bool any_missing = false, any_computed = false, any = false;
+	const char *at = http->body, *end = at + http->length;
+	struct slice line;
+
+	while (next_line(&at, end, &line)) {
+		struct slice name = take_field(&line), type = take_field(&line);
+		struct slice kind = take_field(&line);
+		size_t i = find_name(names, &name);
+
+		/* The last line of a long answer may be cut off. */
+		if (http->truncated && at == end)
+			break;
+		if (name.length == 0 || type.length == 0)
+			return -EBADMSG;
+		any = found[i] = true;
+		computed[i] = slice_is(&kind, "ALIAS") || slice_is(&kind, "MATERIALIZED");
+	}
+	if (!any)
+		return -EBADMSG;
+	for (size_t i = 0; names[i]; i++) {
+		any_missing |= !found[i];
+		any_computed |= computed[i];
+	}
+	/* What lies beyond is unknown; the insert names its columns, and the server says if one is missing.
+	 */
+	if (any_missing && !http->truncated) {
+		buffer_append_text(wrong, "it has no column ");
+		list(wrong, names, found, false);
+	}
+	if (any_computed) {
+		buffer_append_text(wrong, wrong->length > 0 ? "; it computes " : "it computes ");
+		list(wrong, names, computed, true);
+	}
+	return 0;
+}
+
+static void not_clickhouse(const struct http_answer *http, struct answer *answer)
+{
+	answer->verdict = VERDICT_MISCONFIGURED;
+	http_answer_advise(http, CLICKHOUSE_NOT, NULL, answer);
+}
+
+/* Whether the table has all columns, each open to values. */
+static void judge_columns(struct clickhouse_server *server, const struct http_answer *http,
+			  struct answer *answer)
+{
+	const char *const *names =
+		server->next == CLICKHOUSE_ASK_EVENTS ? clickhouse_event_columns : clickhouse_flow_columns;
+	_cleanup_buffer_ struct buffer wrong = {}, table = {};
+
+	if (take_columns(http, names, &wrong) < 0) {
+		not_clickhouse(http, answer);
+		return;
+	}
+	if (wrong.length == 0 && buffer_error(&wrong) == 0) {
+		server->next++;
+		return;
+	}
+	clickhouse_query_table_text(&table, server->config, suffix_of(server->next));
+	answer->verdict = VERDICT_MISCONFIGURED;
+	snprintf(answer->text, sizeof(answer->text),
+		 "table %.*s does not fit: %.*s (the schema is in packaging/clickhouse)", (int)table.length,
+		 table.length > 0 ? table.data : "", (int)wrong.length, wrong.length > 0 ? wrong.data : "");
+}
+
+void clickhouse_server_take(struct clickhouse_server *server, const struct http_answer *http,
+			    struct answer *ret_answer)
+{
+	_cleanup_buffer_ struct buffer query = {};
+
+	if (server->next == CLICKHOUSE_ASK_SETTINGS) {
+		buffer_append_text(&query, "SELECT FROM system.settings");
+	} else {
+		buffer_append_text(&query, "DESCRIBE TABLE ");
+		clickhouse_query_table_text(&query, server->config, suffix_of(server->next));
+	}
+	buffer_append_char(&query, '\0');
+	clickhouse_judge(http, buffer_error(&query) == 0 ? query.data : "", ret_answer);
+	/* A question without rows cannot be refused because of them, nor is it too large. */
+	if (ret_answer->verdict == VERDICT_REFUSED)
+		ret_answer->verdict = VERDICT_MISCONFIGURED;
+	ret_answer->too_large = false;
+	if (ret_answer->verdict != VERDICT_DELIVERED)
+		return;
+	if (server->next != CLICKHOUSE_ASK_SETTINGS)
+		judge_columns(server, http, ret_answer);
+	else if (http->status == 200 && take_settings(server, http))
+		server->next++;
+	else
+		not_clickhouse(http, ret_answer);
+}

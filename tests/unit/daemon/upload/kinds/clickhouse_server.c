@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The questions that come before an insert, and what is no answer to them. */
+
+#include "daemon/upload/kinds/clickhouse_server.h"
+
+#include "daemon/upload/kinds/clickhouse_answer.h"
+#include "daemon/upload/kinds/clickhouse_rows.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+static int64_t now;
+
+static int64_t boot(void *userdata)
+{
+	(void)userdata;
+	return now;
+}
+
+static uint64_t random_bits(void *userdata)
+{
+	(void)userdata;
+	return 0x0123456789abcdef;
+}
+
+static const struct clock test_clock = {.wall = boot, .boot = boot, .random = random_bits};
+#define SOLUTION "fedcba9876543210-dgolten\n"
+
+static char *settings[] = {(char *)"max_threads=3", NULL};
+static struct sink_config config = {
+	.name = (char *)"ch",
+	.url = (char *)"http://127.0.0.1:8123/",
+	.table = (char *)"flows",
+	.settings = settings,
+};
+static struct clickhouse_server server;
+static char text[ANSWER_TEXT_MAX];
+
+static void setup(void)
+{
+	now = 1;
+	ck_assert_int_eq(clickhouse_server_init(&server, &config, &test_clock), 0);
+}
+
+static void teardown(void)
+{
+	clickhouse_server_deinit(&server);
+}
+
+static void ask(const char *expected)
+{
+	struct buffer url = {};
+
+	clickhouse_server_ask(&server, &url);
+	buffer_append_char(&url, '\0');
+	ck_assert_int_eq(buffer_error(&url), 0);
+	ck_assert_ptr_nonnull(strstr(url.data, expected));
+	buffer_deinit(&url);
+}
+
+static enum verdict take_from(struct http_answer http)
+{
+	struct answer answer;
+
+	http.status = http.status ? http.status : 200;
+	http.retry_after = -1;
+	http.length = strlen(http.body);
+	clickhouse_server_take(&server, &http, &answer);
+	snprintf(text, sizeof(text), "%s", answer.text);
+	return answer.verdict;
+}
+#define TAKE(...) take_from((struct http_answer){__VA_ARGS__})
+
+START_TEST(test_proof)
+{
+	static const char *const others[] = {
+		"",
+		"Ok.\n",
+		"<html>",
+		"insert_deduplication_token\n",
+		"netlogd-0123456789abcdef\n",
+
+		"fedcba9876543210-dgolte\n",
+	};
+
+	ask("reverse%28%27netlogd-0123456789abcdef%27%29");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		ck_assert_int_eq(TAKE(.body = others[i], .secret = true), VERDICT_MISCONFIGURED);
+		ck_assert_str_eq(text, "HTTP 200 OK: " CLICKHOUSE_NOT);
+	}
+	ck_assert_int_eq(TAKE(.status = 202, .body = SOLUTION), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(TAKE(.status = 503, .body = ""), VERDICT_RETRY);
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_SETTINGS);
+	ck_assert_int_eq(
+		TAKE(.body = "max_threads\n" SOLUTION "insert_deduplication_token\n", .marked = true),
+		VERDICT_DELIVERED);
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_FLOWS);
+	ck_assert(server.knows_tokens && server.has_mark && server.known[2] && !server.known[0]);
+}
+END_TEST
+
+/* A table with these columns and kinds of default; the first `left_out` of ours are not there. */
+static enum verdict take_table(const char *const names[], size_t left_out, const char *more, bool truncated)
+{
+	static char body[4096];
+	size_t n = 0;
+
+	for (size_t i = left_out; names[i]; i++)
+		n += (size_t)snprintf(body + n, sizeof(body) - n, "%s\tString\t\t\n", names[i]);
+	snprintf(body + n, sizeof(body) - n, "%s", more);
+	return TAKE(.body = body, .truncated = truncated);
+}
+
+START_TEST(test_columns)
+{
+	ck_assert_int_eq(TAKE(.body = SOLUTION), VERDICT_DELIVERED);
+	ask("DESCRIBE%20TABLE%20%60default%60.%60flows%60%20");
+	ck_assert_int_eq(take_table(clickhouse_flow_columns, 2, "", false), VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(text, "table default.flows does not fit: it has no column node, start "
+			       "(the schema is in packaging/clickhouse)");
+	/* What the server computes takes no values. */
+	ck_assert_int_eq(take_table(clickhouse_flow_columns, 2,
+				    "node\tString\tALIAS\tx\t\nstart\tString\tMATERIALIZED\tx\t\n", false),
+			 VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(text, "table default.flows does not fit: it computes node, start "
+			       "(the schema is in packaging/clickhouse)");
+	ck_assert_int_eq(TAKE(.body = "<html>\n"), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(TAKE(.body = ""), VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(TAKE(.status = 404, .body = "Code: 60. DB::Exception: none", .secret = true),
+			 VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(text, "HTTP 404 Not Found: Code: 60 (UNKNOWN_TABLE), DESCRIBE TABLE default.flows");
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_FLOWS);
+	/* More columns than ours, and defaults of any kind, do no harm. */
+	ck_assert_int_eq(take_table(clickhouse_flow_columns, 1,
+				    "x\tDate\tMATERIALIZED\tnow()\nnode\tString\tDEFAULT\t\\'a\\tb\\'\n",
+				    false),
+			 VERDICT_DELIVERED);
+	ask("DESCRIBE%20TABLE%20%60default%60.%60flows_events%60%20");
+	/* Not read to its end: unknown is not missing. */
+	ck_assert_int_eq(take_table(clickhouse_event_columns, 3, "cut of", true), VERDICT_DELIVERED);
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASKED);
+}
+END_TEST
+
+START_TEST(test_asked_again_after_a_while)
+{
+	ask("SELECT");
+	ck_assert_int_eq(TAKE(.body = SOLUTION), VERDICT_DELIVERED);
+	ck_assert_int_eq(take_table(clickhouse_flow_columns, 0, "", false), VERDICT_DELIVERED);
+	ck_assert_int_eq(take_table(clickhouse_event_columns, 0, "", false), VERDICT_DELIVERED);
+	ck_assert(clickhouse_server_is_known(&server));
+	now += INT64_C(599) * 1000000000;
+	ck_assert(clickhouse_server_is_known(&server));
+	now += INT64_C(1) * 1000000000;
+	ck_assert(!clickhouse_server_is_known(&server));
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_SETTINGS);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("clickhouse_server");
+	TCase *tcase = tcase_create("clickhouse_server");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, test_proof);
+	tcase_add_test(tcase, test_columns);
+	tcase_add_test(tcase, test_asked_again_after_a_while);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed > 0;
+}
