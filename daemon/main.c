@@ -84,10 +84,17 @@ static int load(const char *file, struct config **ret_config)
 {
 	_cleanup_free_ char *text = NULL;
 	struct config_error error = {};
-	int r = config_load(file, ret_config, &error);
+	struct config *config;
+	int r = config_load(file, &config, &error);
 
-	if (r >= 0)
-		return 0;
+	if (r >= 0) {
+		r = config_check_files(config, &error);
+		if (r >= 0) {
+			*ret_config = config;
+			return 0;
+		}
+		config_free(config);
+	}
 	text = config_error_text(&error);
 	log_error("%s", text ? text : strerror(-r));
 	config_error_deinit(&error);

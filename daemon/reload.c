@@ -109,6 +109,8 @@ static int begin(struct daemon *daemon, reload_done done, void *userdata, struct
 		return fail(file, strdup("out of memory"), ret_error);
 	*request = (struct request){.daemon = daemon, .done = done, .userdata = userdata};
 	r = config_load(file, &request->config, ret_error);
+	if (r >= 0)
+		r = config_check_files(request->config, ret_error);
 	if (r < 0)
 		return r;
 	if (memory_fit(request->config, !daemon->external_uploader) < 0)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define SINKS_MAX 64
 /* What the spool needs beside a message's own bytes: less than a block of the disk. */
@@ -51,6 +52,15 @@ static int read_value(const struct config_key *key, const char *value, unsigned 
 	if (r == -EACCES)
 		return config_fail(error, line,
 				   "%s: http:// is only for loopback addresses: expected https://",
+				   key->name);
+	if (r == -EILSEQ)
+		return config_fail(error, line,
+				   "%s: the host's name is not in ASCII: expected its xn-- form (RFC 5891)",
+				   key->name);
+	if (r == -EPFNOSUPPORT)
+		return config_fail(error, line,
+				   "%s: an address with a zone (%%) cannot be used: expected a name, or an "
+				   "address that is valid on every link",
 				   key->name);
 	if (key->flags & CONFIG_KEY_SECRET)
 		return config_fail(error, line, "%s: expected %s", key->name, key->expected);
@@ -136,6 +146,35 @@ static int finish_keys(struct sink_config *sink, const struct written *written, 
 	return 0;
 }
 
+/* What keeps lines from being appended to a path, rotated and synced; NULL: nothing that its name tells. */
+static const char *find_path_fault(const char *path)
+{
+	if (path[strlen(path) - 1] == '/')
+		return "a directory";
+	/* /dev/stdout is another file for each process that opens it. */
+	if ((strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0) ||
+	    strncmp(path, "/proc/", 6) == 0)
+		return "not a regular file";
+	return NULL;
+}
+
+#define A_LINES_FILE "expected a file for lines, which is made if it is missing"
+
+int config_check_files(const struct config *config, struct config_error *error)
+{
+	for (size_t i = 0; i < config->n_sinks; i++) {
+		const struct sink_config *sink = &config->sinks[i];
+		struct stat st;
+
+		if (sink->type != SINK_TYPE_FILE || stat(sink->path, &st) < 0 || S_ISREG(st.st_mode))
+			continue;
+		error->file = strdup(config->file);
+		return config_fail(error, sink->line, "[upload %s] path = %s: %s: " A_LINES_FILE, sink->name,
+				   sink->path, S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
+	}
+	return 0;
+}
+
 /* The last sink, by itself and against the others. */
 static int check_sink(const struct config *config, const struct written *written, struct config_error *error)
 {
@@ -149,11 +188,16 @@ static int check_sink(const struct config *config, const struct written *written
 		{SINK_TYPE_CLICKHOUSE, "url", sink->url}, {SINK_TYPE_CLICKHOUSE, "table", sink->table},
 		{SINK_TYPE_OTLP, "url", sink->url},	  {SINK_TYPE_FILE, "path", sink->path},
 	};
+	const char *fault;
 
 	for (size_t i = 0; i < ARRAY_SIZE(needs); i++)
 		if (sink->type == needs[i].type && !needs[i].value)
 			return config_fail(error, sink->line, "[upload %s] needs %s for type = %s",
 					   sink->name, needs[i].key, sink_type_name(sink->type));
+	fault = sink->type == SINK_TYPE_FILE ? find_path_fault(sink->path) : NULL;
+	if (fault)
+		return config_fail(error, line_of(written, "upload", "path"), "path = %s: %s: " A_LINES_FILE,
+				   sink->path, fault);
 	if (sink->type == SINK_TYPE_LOGTAIL && sink->compression == SINK_COMPRESSION_GZIP)
 		return config_fail(error, line_of(written, "upload", "compression"),
 				   "compression = gzip: expected auto, zstd or none for type = logtail");

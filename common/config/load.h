@@ -19,6 +19,11 @@ int config_load(const char *file, struct config **ret_config, struct config_erro
 /* The same for a text that was read from it; the name is only for messages. */
 int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
 		 struct config_error *ret_error);
+/*
+ * Whether the files that it names can be what they are to be, as far as this process can see: what it cannot
+ * look at may still be right for another user. 0; -EINVAL or -ENOMEM, with *error (empty before) filled in.
+ */
+int config_check_files(const struct config *config, struct config_error *error);
 
 /*
  * Whether a device that did not come from the file could stand in its section ("tun" or "sock"). 0; -EINVAL

@@ -165,6 +165,17 @@ static bool is_port(const char *text, size_t n)
 	return port > 0;
 }
 
+/* A fault of the host that is better named: it is not in ASCII, or an address with a zone. */
+static int find_host_fault(const char *host)
+{
+	size_t n = strcspn(host, "/?#");
+
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)host[i] > '~')
+			return -EILSEQ;
+	return host[0] == '[' && memchr(host, '%', strcspn(host, "]/")) ? -EPFNOSUPPORT : 0;
+}
+
 /*
  * A base URL (RFC 3986), to which a sink appends its own path and query; it has no query and no fragment.
  * User and password have keys of their own, since URLs are repeated in errors and status.
@@ -173,6 +184,7 @@ int config_read_url(const struct config_key *key, const char *text, void *sectio
 {
 	const char *host, *end, *port;
 	bool plain;
+	int r;
 
 	(void)ret_wrong;
 	if (strncasecmp(text, "https://", 8) == 0) {
@@ -184,6 +196,9 @@ int config_read_url(const struct config_key *key, const char *text, void *sectio
 	} else {
 		return -EINVAL;
 	}
+	r = find_host_fault(host);
+	if (r < 0)
+		return r;
 	if (!is_printable(text) || strpbrk(text, " ?#@\\\"<>"))
 		return -EINVAL;
 	end = strchrnul(host, '/');

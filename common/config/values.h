@@ -13,7 +13,8 @@ struct config_key;
 /*
  * Reads a text that is not empty into its place in the section's structure. 0; -ENOMEM; -EINVAL if it is not
  * what was expected; -EOPNOTSUPP if nothing implements it yet; -EACCES for http:// to other than loopback
- * addresses. A list puts the item that is wrong into ret_wrong, cut to what fits.
+ * addresses, -EILSEQ for a host that is not in ASCII, -EPFNOSUPPORT for one with a zone. A list puts the item
+ * that is wrong into ret_wrong, cut to what fits.
  */
 typedef int (*config_read_fn)(const struct config_key *key, const char *text, void *section,
 			      char ret_wrong[static CONFIG_WRONG_MAX]);

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from lib.daemon import program
 from lib.process import run
 from lib.uploader import DaemonSide, Uploader, sequences, wait_until
 
@@ -197,6 +198,15 @@ def test_misconfigured(make, directory, what):
     delivered(side, 1)
     uploader.stop()
     assert sequences(read(path)) == [1]
+
+
+@pytest.mark.parametrize("path,reason", [("{directory}", "a directory"), ("/dev/stdout", "not a regular file")],
+                         ids=["directory", "stdout"])
+def test_no_file_is_told_by_the_check(directory, path, reason):
+    config = directory / "netlogd.conf"
+    config.write_text(f"[tun]\nsource=none\n[upload lines]\ntype=file\npath={path.format(directory=directory)}\n")
+    done = run([program("netlogd"), "--check-config", "--config", config], check=False)
+    assert (done.returncode, f"{reason}: expected a file for lines" in done.stderr) == (78, True), done.stderr
 
 
 def test_new_directory_after_a_reload(make, directory):

@@ -7,6 +7,7 @@
 #include "tests/unit/common/config/support.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 START_TEST(defaults)
@@ -160,6 +161,12 @@ static const struct error_case errors[] = {
 	{TUN "[upload a]\nurl=https://a\n", 3, "[upload a] needs type: expected logtail, clickhouse or file"},
 	{TUN "[upload a]\ntype=otlp\n", 4,
 	 "type = otlp: not yet supported (expected logtail, clickhouse or file)"},
+	{TUN "[upload a]\ntype=file\npath=/dev/stdout\n", 5,
+	 "path = /dev/stdout: not a regular file: expected a file for lines, which is made if it is missing"},
+	{TUN "[upload a]\ntype=file\npath=/dev/null\n", 5,
+	 "path = /dev/null: not a regular file: expected a file for lines, which is made if it is missing"},
+	{TUN "[upload a]\ntype=file\npath=/var/none/\n", 5,
+	 "path = /var/none/: a directory: expected a file for lines, which is made if it is missing"},
 	{TUN "[upload a]\ntype=logtail\n", 3, "[upload a] needs url for type = logtail"},
 	{TUN "[upload a]\ntype=logtail\nurl=https://a\n", 3,
 	 "[upload a] needs collection for type = logtail"},
@@ -293,6 +300,31 @@ START_TEST(files)
 }
 END_TEST
 
+/* What is there must be a file; what is not will be. */
+START_TEST(checked_files)
+{
+	static const char *const paths[] = {"/tmp", "/etc/passwd", "/nonexistent/a"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		struct config_error error = {};
+		struct config *config;
+		char text[128];
+		int n = snprintf(text, sizeof(text), TUN "[upload a]\ntype=file\npath=%s\n", paths[i]);
+
+		ck_assert_int_eq(config_parse("f", text, (size_t)n, &config, &error), 0);
+		ck_assert_int_eq(config_check_files(config, &error), i == 0 ? -EINVAL : 0);
+		if (i == 0) {
+			ck_assert_str_eq(error.file, "f");
+			ck_assert_uint_eq(error.line, 3);
+			ck_assert_str_eq(error.reason, "[upload a] path = /tmp: a directory: expected a file "
+						       "for lines, which is made if it is missing");
+		}
+		config_error_deinit(&error);
+		config_free(config);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("load");
@@ -306,6 +338,7 @@ int main(void)
 	tcase_add_test(test_case, given_devices);
 	tcase_add_loop_test(test_case, names_of_sinks, 0, ARRAY_SIZE(sink_names));
 	tcase_add_test(test_case, files);
+	tcase_add_test(test_case, checked_files);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
 }

@@ -172,6 +172,12 @@ static const struct error_case errors[] = {
 	 "header: expected headers as \"Name: value\""},
 	{LOGTAIL "url=https://user:secret@a\n", 6,
 	 "url: expected https://HOST[:PORT][/PATH], without user, query and fragment"},
+	{LOGTAIL "url=https://b\xc3\xbc"
+		 "cher.example\n",
+	 6, "url: the host's name is not in ASCII: expected its xn-- form (RFC 5891)"},
+	{LOGTAIL "url=https://[fe80::1%25eth0]:8443\n", 6,
+	 "url: an address with a zone (%) cannot be used: expected a name, or an address that is valid on every "
+	 "link"},
 	{LOGTAIL "url=http://a\n", 6, "url: http:// is only for loopback addresses: expected https://"},
 };
 
@@ -217,6 +223,14 @@ static const struct {
 	{"https://[::1", -EINVAL},
 	{"https://[1.2.3.4]", -EINVAL},
 	{"https://::1", -EINVAL},
+	{"https://b\xc3\xbc"
+	 "cher.example",
+	 -EILSEQ},
+	{"http://\xe2\x80\x8elocalhost:80/", -EILSEQ},
+	{"https://xn--bcher-kva.example", 0},
+	{"https://[fe80::1%25eth0]", -EPFNOSUPPORT},
+	{"http://[fe80::1%eth0]:80/", -EPFNOSUPPORT},
+	{"https://a%25b", -EINVAL},
 };
 
 START_TEST(url)
