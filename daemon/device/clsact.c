@@ -396,9 +396,11 @@ void clsact_free(struct clsact *clsact)
 	free(clsact);
 }
 
-bool clsact_is_attached(const struct clsact *clsact)
+int clsact_check(const struct clsact *clsact)
 {
-	return clsact_find(clsact) >= 0;
+	int r = clsact_find(clsact);
+
+	return r == -ENOENT ? -ENODEV : MIN(r, 0);
 }
 
 bool clsact_has_filter_ahead(const struct clsact *clsact)

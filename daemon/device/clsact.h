@@ -25,6 +25,7 @@ DEFINE_CLEANUP(struct clsact *, clsact_free);
 /* Makes the filter run another program. 0 or -errno. */
 int clsact_replace(struct clsact *clsact, int program_fd);
 
-bool clsact_is_attached(const struct clsact *clsact);
+/* 0; -ENODEV: the filter is gone; or another -errno: could not ask. */
+int clsact_check(const struct clsact *clsact);
 /* True when another filter runs before ours. */
 bool clsact_has_filter_ahead(const struct clsact *clsact);

@@ -3,6 +3,7 @@
 
 #include "daemon/device/device.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,12 +33,20 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 	extraction->has_totals &= from->has_totals;
 	extraction->packets_only |= from->packets_only;
 	extraction->errors += from->errors;
+	extraction->bypassed += from->bypassed;
 	extraction_deinit(from);
+}
+
+const char *device_load_error(int r)
+{
+	if (r == -ESRCH)
+		return "the kernel has no type information (BTF: CONFIG_DEBUG_INFO_BTF, /sys/kernel/btf/vmlinux)";
+	return strerror(-r);
 }
 
 int device_explain(int r, const char *text, char **ret_reason)
 {
-	if (r < 0 && ret_reason && asprintf(ret_reason, "%s: %s", text, strerror(-r)) < 0)
+	if (r < 0 && ret_reason && asprintf(ret_reason, "%s: %s", text, device_load_error(r)) < 0)
 		*ret_reason = NULL;
 	return r;
 }

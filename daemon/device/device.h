@@ -26,10 +26,11 @@ struct extraction {
 	struct counts totals;	/* counted apart from the flows and before them; entries + ... = totals */
 	struct counts overflow; /* did not fit */
 	struct counts unknown;	/* sock: from or to no known peer */
-	struct counts inexact;	/* in the flows too; large segments whose packets are not known exactly */
-	bool has_totals;	/* the source sees packets, so conservation must hold */
-	bool packets_only;	/* conservation holds only in packets: the size of dropped ones is unknown */
-	uint64_t errors;	/* failed extractions and bad answers */
+	uint64_t bypassed; /* packets that the interface sent, at least, past the place where they count */
+	struct counts inexact; /* in the flows too; large segments whose packets are not known exactly */
+	bool has_totals;       /* the source sees packets, so conservation must hold */
+	bool packets_only;     /* conservation holds only in packets: the size of dropped ones is unknown */
+	uint64_t errors;       /* failed extractions and bad answers */
 };
 
 void extraction_deinit(struct extraction *extraction);
@@ -43,6 +44,8 @@ struct device_info {
 	const char *attachment;
 	const char *reason;  /* why not a better one; or NULL */
 	const char *warning; /* what may hide packets from it (a program ahead of ours); or NULL */
+	/* How often it went ahead of another program that had come before it. */
+	unsigned int went_ahead;
 	const char *interface;
 	unsigned int ifindex;	  /* 0: none */
 	uint64_t memory;	  /* bytes of kernel maps or rings */
@@ -80,6 +83,18 @@ struct device_ops {
 	 * make a new device.
 	 */
 	int (*extract_statistics)(struct device *device, struct extraction *ret_extraction);
+
+	/*
+	 * Right before the flip of the epoch that ends a window, or a part of one: what must not be younger
+	 * than the counts is read now. May be NULL.
+	 */
+	void (*before_flip)(struct device *device);
+
+	/*
+	 * Finds the interface of a disabled device that was made before it existed, or whose interface has
+	 * gone. 0; -ENODEV: there is none; or another -errno. NULL: the source makes no such devices.
+	 */
+	int (*find_interface)(struct device *device);
 
 	/* Fills in every member; cheap enough to call at the end of every window. */
 	void (*get_info)(struct device *device, struct device_info *ret_info);
@@ -137,6 +152,7 @@ struct device_options {
 	uint32_t max_flows;
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
+	bool ahead;	       /* the interface may not exist yet: find_interface() will be called */
 	struct epoch *epoch;   /* shared by both layers; borrowed, outlives the devices */
 	bool without_tcx;      /* tests: attach as on a kernel that has no TCX */
 	const char *wg_broker; /* tests: where it listens; NULL: as installed */
@@ -152,6 +168,8 @@ int device_ebpf_new(const struct device_options *options, struct device **ret_de
 int device_packet_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 int device_stats_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 
+/* What a negative errno means when programs could not be loaded: its text, or libbpf's meaning of -ESRCH. */
+const char *device_load_error(int r);
 /* For constructors: if r is an error, sets *ret_reason (may be NULL) to the text and the error. Returns r. */
 int device_explain(int r, const char *text, char **ret_reason);
 

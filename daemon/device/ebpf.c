@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/bpf/tun.skel.h"
+#include "daemon/device/bypass.h"
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/hook.h"
@@ -16,7 +17,6 @@
 #include "daemon/device/tun_drain.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,10 +32,15 @@ struct ebpf {
 	struct ring_buffer *pressure;
 	struct hook *hooks[2]; /* by enum hook_direction; NULL: not attached */
 	struct interface interface;
+	struct bypass bypass;
 	char *name;
 	bool without_tcx;
+	unsigned int went_ahead;
 	uint64_t memory;
 };
+
+/* Against one that does the same, ours gives up. */
+#define GO_AHEAD_MAX 10
 
 #define EBPF(pointer) ((struct ebpf *)(pointer))
 
@@ -69,6 +74,7 @@ static void ebpf_free(struct device *device)
 	ebpf_detach(ebpf);
 	ring_buffer__free(ebpf->pressure);
 	tun__destroy(ebpf->programs);
+	interface_close(&ebpf->interface);
 	free(ebpf->name);
 	free(ebpf);
 }
@@ -113,9 +119,17 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 	if (device->enabled == enabled)
 		return 0;
 	if (enabled) {
+		uint64_t sent = interface_sent(&ebpf->interface);
+		bool asked = interface_refresh(&ebpf->interface) == 0;
+
+		if (asked)
+			sent = interface_sent(&ebpf->interface);
 		r = ebpf_attach(ebpf);
 		if (r < 0)
 			return r;
+		ebpf->bypass = (struct bypass){};
+		if (asked && interface_refresh(&ebpf->interface) == 0)
+			bypass_begin(&ebpf->bypass, &ebpf->interface, sent);
 	} else {
 		ebpf_detach(ebpf);
 		/* What a running program still counts belongs to the window that ends after this. */
@@ -127,12 +141,44 @@ static int ebpf_set_statistics_enabled(struct device *device, bool enabled)
 	return 0;
 }
 
+static void ebpf_before_flip(struct device *device)
+{
+	struct ebpf *ebpf = EBPF(device);
+
+	if (device->enabled)
+		bypass_note(&ebpf->bypass, &ebpf->interface);
+}
+
+/* 0; -ENODEV: the interface or a program is gone; or another -errno: could not ask. */
+static int ebpf_check(struct ebpf *ebpf)
+{
+	/* By the index too, since a TCX link stays on an interface that moves to another network namespace.
+	 */
+	int error = interface_refresh(&ebpf->interface);
+
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && error != -ENODEV; i++) {
+		int r = hook_check(ebpf->hooks[i]);
+
+		if (r == -ENODEV || error == 0)
+			error = r;
+	}
+	return error;
+}
+
+/* A program that came later may hide packets from ours. */
+static void ebpf_go_ahead(struct ebpf *ebpf)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && ebpf->went_ahead < GO_AHEAD_MAX; i++)
+		if (hook_has_program_ahead(ebpf->hooks[i]) &&
+		    hook_go_ahead(ebpf->hooks[i], ebpf_program(ebpf, (enum hook_direction)i)) == 0)
+			ebpf->went_ahead++;
+}
+
 static int ebpf_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct ebpf *ebpf = EBPF(device);
 	struct extraction extraction = {.has_totals = true};
 	unsigned int old = epoch_old_side(ebpf->epoch);
-	char name[IF_NAMESIZE];
 	int r;
 
 	/* First: a request from now on may be for the side that is in use now. */
@@ -147,17 +193,23 @@ static int ebpf_extract_statistics(struct device *device, struct extraction *ret
 		extraction.errors++;
 		/* They were not read to the end, so the entries cannot be checked against them. */
 		extraction.has_totals = false;
-	}
-	*ret_extraction = extraction;
-	if (r < 0)
+		*ret_extraction = extraction;
 		return r;
-	/* By the index too, since a TCX link stays on an interface that moves to another network namespace.
-	 */
-	if (device->enabled &&
-	    (!if_indextoname(ebpf->interface.index, name) || !hook_is_attached(ebpf->hooks[HOOK_INGRESS]) ||
-	     !hook_is_attached(ebpf->hooks[HOOK_EGRESS])))
-		return -ENODEV;
-	return 0;
+	}
+	extraction.bypassed = bypass_count(&ebpf->bypass, extraction.totals.tx_packets);
+	if (device->enabled) {
+		r = ebpf_check(ebpf);
+		ebpf_go_ahead(ebpf);
+	}
+	/* That could not be asked says nothing about the counts. */
+	extraction.errors += r < 0 && r != -ENODEV;
+	*ret_extraction = extraction;
+	return r == -ENODEV ? r : 0;
+}
+
+static int ebpf_find_interface(struct device *device)
+{
+	return device->enabled ? -EBUSY : interface_bind(&EBPF(device)->interface, EBPF(device)->name);
 }
 
 static void ebpf_get_info(struct device *device, struct device_info *ret_info)
@@ -168,6 +220,9 @@ static void ebpf_get_info(struct device *device, struct device_info *ret_info)
 		.interface = ebpf->name,
 		.ifindex = ebpf->interface.index,
 		.memory = ebpf->memory,
+		.went_ahead = ebpf->went_ahead,
+		.device_drops_rx = ebpf->interface.rx_dropped,
+		.device_drops_tx = ebpf->interface.tx_dropped,
 	};
 
 	if (device->enabled) {
@@ -182,7 +237,6 @@ static void ebpf_get_info(struct device *device, struct device_info *ret_info)
 		else if (egress)
 			info.warning = "another program runs before netlogd's on egress and may hide packets";
 	}
-	interface_get_drops(ebpf->interface.index, &info.device_drops_rx, &info.device_drops_tx);
 	*ret_info = info;
 }
 
@@ -196,11 +250,15 @@ static const struct device_ops ebpf_ops;
 static int ebpf_take_over(struct device *device, struct device *from)
 {
 	struct ebpf *ebpf = EBPF(device), *other = EBPF(from);
+	uint64_t sent;
+	bool asked;
 	int r = 0;
 
 	if (from->ops != &ebpf_ops || !from->enabled || device->enabled ||
 	    ebpf->interface.index != other->interface.index)
 		return -EINVAL;
+	asked = interface_refresh(&ebpf->interface) == 0;
+	sent = interface_sent(&ebpf->interface);
 	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks) && r == 0; i++)
 		r = hook_replace(other->hooks[i], ebpf_program(ebpf, (enum hook_direction)i));
 	/* Both or none. */
@@ -210,6 +268,8 @@ static int ebpf_take_over(struct device *device, struct device *from)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(ebpf->hooks); i++)
 		ebpf->hooks[i] = TAKE_PTR(other->hooks[i]);
+	if (asked && interface_refresh(&ebpf->interface) == 0)
+		bypass_begin(&ebpf->bypass, &ebpf->interface, sent);
 	device->enabled = true;
 	from->enabled = false;
 	return 0;
@@ -221,6 +281,8 @@ static const struct device_ops ebpf_ops = {
 	.free = ebpf_free,
 	.set_statistics_enabled = ebpf_set_statistics_enabled,
 	.extract_statistics = ebpf_extract_statistics,
+	.before_flip = ebpf_before_flip,
+	.find_interface = ebpf_find_interface,
 	.get_info = ebpf_get_info,
 	.take_over = ebpf_take_over,
 	.get_pressure_fd = ebpf_get_pressure_fd,
@@ -271,6 +333,8 @@ static const char *ebpf_explain(int r)
 		return "not enough memory for the maps; lower max-flows";
 	case -ENODEV:
 		return "no such interface";
+	case -ESRCH:
+		return "eBPF programs cannot be loaded";
 	case -EOPNOTSUPP:
 		return "the interface's link layer is neither raw IP nor Ethernet";
 	case -EBUSY:
@@ -295,11 +359,13 @@ static int ebpf_make(const struct device_options *options, struct device **ret_d
 	ebpf->name = strdup(options->interface);
 	if (!ebpf->name)
 		return -ENOMEM;
-	r = interface_find(options->interface, &ebpf->interface);
+	r = interface_open(&ebpf->interface);
+	if (r == 0 && !options->ahead)
+		r = interface_bind(&ebpf->interface, ebpf->name);
 	if (r == 0)
 		r = ebpf_load(ebpf, options->max_flows);
 	/* Fail now, not when counting starts, if the programs cannot be attached. */
-	if (r == 0)
+	if (r == 0 && !options->ahead)
 		r = ebpf_attach(ebpf);
 	if (r < 0)
 		return r;

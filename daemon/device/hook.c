@@ -11,6 +11,7 @@
 #include "daemon/device/clsact.h"
 
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,14 +103,59 @@ static int link_get_info(const struct hook *hook, struct bpf_link_info *ret_info
 	return bpf_obj_get_info_by_fd(hook->link_fd, ret_info, &length) ? -errno : 0;
 }
 
-bool hook_is_attached(const struct hook *hook)
+int hook_check(const struct hook *hook)
 {
 	struct bpf_link_info info;
+	int r;
 
 	if (hook->clsact)
-		return clsact_is_attached(hook->clsact);
+		return clsact_check(hook->clsact);
+	r = link_get_info(hook, &info);
+	if (r < 0)
+		return r;
 	/* The member tcx lies where xdp does. Its index is 0 once the interface is gone. */
-	return link_get_info(hook, &info) == 0 && info.xdp.ifindex == hook->ifindex;
+	return info.xdp.ifindex == hook->ifindex ? 0 : -ENODEV;
+}
+
+/* A program that does nothing, in place of one that counts. A descriptor, or -errno. */
+static int load_idle(void)
+{
+	const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = TC_ACT_UNSPEC},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "netlogd_idle", "Dual BSD/GPL", code,
+			       ARRAY_SIZE(code), NULL);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* A link keeps its place, so there must be a new one. No program can be attached twice to a hook. */
+int hook_go_ahead(struct hook *hook, int program_fd)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = FLAG_BEFORE);
+	_cleanup_close_ int first = -1, idle = -1, idle_too = -1;
+	int r;
+
+	if (hook->clsact)
+		return -EOPNOTSUPP;
+	idle = load_idle();
+	idle_too = load_idle();
+	if (idle < 0 || idle_too < 0)
+		return idle < 0 ? idle : idle_too;
+	first = bpf_link_create(idle, (int)hook->ifindex, tcx_type(hook->direction), &options);
+	if (first < 0)
+		return -errno;
+	if (bpf_link_update(hook->link_fd, idle_too, NULL))
+		return -errno;
+	if (bpf_link_update(first, program_fd, NULL)) {
+		r = -errno;
+		bpf_link_update(hook->link_fd, program_fd, NULL);
+		return r;
+	}
+	close(hook->link_fd);
+	hook->link_fd = TAKE_FD(first);
+	return 0;
 }
 
 bool hook_has_program_ahead(const struct hook *hook)

@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 enum hook_direction { HOOK_INGRESS, HOOK_EGRESS };
@@ -37,7 +38,18 @@ int hook_replace(struct hook *hook, int program_fd);
 const char *hook_kind(const struct hook *hook);
 /* Why it is not TCX; NULL when it is. Valid as long as the hook. */
 const char *hook_reason(const struct hook *hook);
-/* False when the interface is gone, or the program was removed from it. */
-bool hook_is_attached(const struct hook *hook);
+/* 0; -ENODEV: the interface is gone, or the program was removed from it; or another -errno: could not ask. */
+int hook_check(const struct hook *hook);
+/* False only when hook_check() knows that it is not. */
+static inline bool hook_is_attached(const struct hook *hook)
+{
+	return hook_check(hook) != -ENODEV;
+}
+/*
+ * Makes the program, which it is given once more, the first of the TCX programs again. For some microseconds
+ * in between, no packet runs it; none runs it twice. 0; -EOPNOTSUPP: not by TCX; or another -errno, and
+ * nothing has changed.
+ */
+int hook_go_ahead(struct hook *hook, int program_fd);
 /* True when another program (XDP, TCX or a filter) sees packets before this one. */
 bool hook_has_program_ahead(const struct hook *hook);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Over rtnetlink, with a socket for each request: these are rare. */
+/* Over rtnetlink. */
 
 #include "daemon/device/interface.h"
 
@@ -8,25 +8,36 @@
 
 #include <errno.h>
 #include <net/if_arp.h>
+#include <string.h>
 
 #define ETHERNET_HEADER 14
 
 /* Newer than some headers (include/uapi/linux/if_arp.h). */
 enum { LINK_RAWIP = 519, LINK_IP6GRE = 823, LINK_NONE = 0xfffe };
 
-static int get_link(const char *name, unsigned int index, struct rtnl_link *ret_link)
+int interface_open(struct interface *interface)
 {
-	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
-	int r = rtnl_new(&rtnl);
-
-	return r < 0 ? r : rtnl_get_link(rtnl, name, index, ret_link);
+	return rtnl_new(&interface->rtnl);
 }
 
-int interface_find(const char *name, struct interface *ret_interface)
+void interface_close(struct interface *interface)
+{
+	rtnl_free(interface->rtnl);
+	interface->rtnl = NULL;
+}
+
+static void take_counters(struct interface *interface, const struct rtnl_link *link)
+{
+	interface->rx_dropped = link->rx_dropped;
+	interface->tx_dropped = link->tx_dropped;
+	interface->tx_packets = link->tx_packets;
+}
+
+int interface_bind(struct interface *interface, const char *name)
 {
 	unsigned int l2_length;
 	struct rtnl_link link;
-	int r = get_link(name, 0, &link);
+	int r = rtnl_get_link(interface->rtnl, name, 0, &link);
 
 	if (r < 0)
 		return r;
@@ -54,18 +65,32 @@ int interface_find(const char *name, struct interface *ret_interface)
 	default:
 		return -EOPNOTSUPP;
 	}
-	*ret_interface = (struct interface){.index = link.index, .l2_length = l2_length};
+	interface->index = link.index;
+	interface->l2_length = l2_length;
+	memcpy(interface->kind, link.kind, sizeof(interface->kind));
+	take_counters(interface, &link);
 	return 0;
 }
 
-int interface_get_drops(unsigned int index, uint64_t *ret_rx, uint64_t *ret_tx)
+int interface_refresh(struct interface *interface)
 {
 	struct rtnl_link link;
-	int r = get_link(NULL, index, &link);
+	int r = rtnl_get_link(interface->rtnl, NULL, interface->index, &link);
 
-	if (r < 0)
-		return r;
-	*ret_rx = link.rx_dropped;
-	*ret_tx = link.tx_dropped;
-	return 0;
+	if (r == 0)
+		take_counters(interface, &link);
+	return r;
+}
+
+int interface_find(const char *name, struct interface *ret_interface)
+{
+	struct interface interface = {};
+	int r = interface_open(&interface);
+
+	if (r == 0)
+		r = interface_bind(&interface, name);
+	interface_close(&interface);
+	if (r == 0)
+		*ret_interface = interface;
+	return r;
 }

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/thread.h"
 #include "common/time_text.h"
+#include "daemon/device/bypass.h"
 #include "daemon/device/device.h"
 #include "daemon/device/flow_counter.h"
 #include "daemon/device/interface.h"
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #define SOCKETS	 2
 #define WAIT_MAX NSEC_PER_SEC /* for the thread, until an extraction does without the last packets */
@@ -30,6 +32,7 @@ struct packet_source {
 	struct device device;
 	char *name;
 	struct interface interface;
+	struct bypass bypass;
 
 	pthread_t thread;
 	int stop_fd; /* tells the thread to end; -1: there is none */
@@ -75,8 +78,13 @@ static void *packet_run(void *userdata)
 		polls[i] = (struct pollfd){.fd = source->sockets[i].fd, .events = POLLIN};
 	polls[SOCKETS] = (struct pollfd){.fd = source->stop_fd, .events = POLLIN};
 	for (;;) {
-		if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR)
-			return NULL;
+		/* Out of memory, say: what is in the rings is read all the same. */
+		if (poll(polls, ARRAY_SIZE(polls), -1) < 0) {
+			for (size_t i = 0; i <= SOCKETS; i++)
+				polls[i].revents = 0;
+			if (errno != EINTR)
+				nanosleep(&(struct timespec){.tv_nsec = 10 * NSEC_PER_MSEC}, NULL);
+		}
 		for (size_t i = 0; i < SOCKETS; i++) {
 			bool more = true;
 			int error;
@@ -108,8 +116,7 @@ static void packet_close_sockets(struct packet_source *source)
 static int packet_open_sockets(struct packet_source *source)
 {
 	for (size_t i = 0; i < SOCKETS; i++) {
-		int r = packet_socket_open(&source->sockets[i], source->interface.index,
-					   source->interface.l2_length, i == 0);
+		int r = packet_socket_open(&source->sockets[i], i == 0);
 
 		if (r < 0) {
 			packet_close_sockets(source);
@@ -117,6 +124,17 @@ static int packet_open_sockets(struct packet_source *source)
 		}
 	}
 	return 0;
+}
+
+static int packet_find_interface(struct device *device)
+{
+	struct packet_source *source = PACKET(device);
+	int r = device->enabled ? -EBUSY : interface_bind(&source->interface, source->name);
+
+	for (size_t i = 0; i < SOCKETS && r == 0; i++)
+		r = packet_socket_bind(&source->sockets[i], source->interface.index,
+				       source->interface.l2_length);
+	return r;
 }
 
 static void packet_end_thread(struct packet_source *source)
@@ -180,6 +198,8 @@ static int packet_start_thread(struct packet_source *source)
 static int packet_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct packet_source *source = PACKET(device);
+	bool asked = enabled && interface_refresh(&source->interface) == 0;
+	uint64_t sent = interface_sent(&source->interface);
 	int r = 0;
 
 	if (device->enabled == enabled)
@@ -191,9 +211,34 @@ static int packet_set_statistics_enabled(struct device *device, bool enabled)
 	/* What is in the rings is counted until the next extraction. */
 	for (size_t i = 0; i < SOCKETS && (r < 0 || !enabled); i++)
 		packet_socket_stop(&source->sockets[i]);
-	if (r == 0)
-		device->enabled = enabled;
-	return r;
+	if (r < 0)
+		return r;
+	device->enabled = enabled;
+	source->bypass = (struct bypass){};
+	if (asked && interface_refresh(&source->interface) == 0)
+		bypass_begin(&source->bypass, &source->interface, sent);
+	return 0;
+}
+
+static void packet_before_flip(struct device *device)
+{
+	if (device->enabled)
+		bypass_note(&PACKET(device)->bypass, &PACKET(device)->interface);
+}
+
+/* 0; -ENODEV: the interface is gone, or the sockets are no longer bound to it; or another -errno: could not
+ * ask. */
+static int packet_check(struct packet_source *source)
+{
+	int error = interface_refresh(&source->interface);
+
+	for (size_t i = 0; i < SOCKETS && error != -ENODEV; i++) {
+		int r = packet_socket_check(&source->sockets[i], source->interface.index);
+
+		if (r == -ENODEV || error == 0)
+			error = r;
+	}
+	return error;
 }
 
 static int packet_extract_statistics(struct device *device, struct extraction *ret_extraction)
@@ -211,16 +256,19 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	extraction.inexact = source->inexact;
 	source->totals = source->overflow = source->inexact = (struct counts){};
 	pthread_mutex_unlock(&source->lock);
-	/* Late packets are counted in the next window. */
-	if (r < 0)
+	if (r < 0) {
+		/* Late packets are counted in the next window. */
 		extraction.errors++;
-	*ret_extraction = extraction;
-	if (r < 0)
+		*ret_extraction = extraction;
 		return r;
-	for (size_t i = 0; i < SOCKETS && device->enabled; i++)
-		if (!packet_socket_is_bound(&source->sockets[i], source->interface.index))
-			return -ENODEV;
-	return 0;
+	}
+	extraction.bypassed = bypass_count(&source->bypass, extraction.totals.tx_packets);
+	if (device->enabled)
+		r = packet_check(source);
+	/* That could not be asked says nothing about the counts. */
+	extraction.errors += r < 0 && r != -ENODEV;
+	*ret_extraction = extraction;
+	return r == -ENODEV ? r : 0;
 }
 
 static void packet_get_info(struct device *device, struct device_info *ret_info)
@@ -232,9 +280,10 @@ static void packet_get_info(struct device *device, struct device_info *ret_info)
 		.interface = source->name,
 		.ifindex = source->interface.index,
 		.memory = SOCKETS * (uint64_t)PACKET_SOCKET_RING,
+		.device_drops_rx = source->interface.rx_dropped,
+		.device_drops_tx = source->interface.tx_dropped,
 	};
 
-	interface_get_drops(source->interface.index, &info.device_drops_rx, &info.device_drops_tx);
 	*ret_info = info;
 }
 
@@ -247,6 +296,7 @@ static void packet_free(struct device *device)
 	flow_counter_deinit(&source->table);
 	pthread_cond_destroy(&source->read);
 	pthread_mutex_destroy(&source->lock);
+	interface_close(&source->interface);
 	free(source->name);
 	free(source);
 }
@@ -258,11 +308,15 @@ static const struct device_ops packet_ops;
 static int packet_take_over(struct device *device, struct device *from)
 {
 	struct packet_source *source = PACKET(device), *other = PACKET(from);
+	uint64_t sent;
+	bool asked;
 	int r;
 
 	if (from->ops != &packet_ops || !from->enabled || device->enabled ||
 	    source->interface.index != other->interface.index)
 		return -EINVAL;
+	asked = interface_refresh(&source->interface) == 0;
+	sent = interface_sent(&source->interface);
 	packet_end_thread(other);
 	packet_close_sockets(source);
 	memcpy(source->sockets, other->sockets, sizeof(source->sockets));
@@ -275,6 +329,9 @@ static int packet_take_over(struct device *device, struct device *from)
 	}
 	for (size_t i = 0; i < SOCKETS; i++)
 		other->sockets[i] = (struct packet_socket){.fd = -1};
+	source->bypass = (struct bypass){};
+	if (asked && interface_refresh(&source->interface) == 0)
+		bypass_begin(&source->bypass, &source->interface, sent);
 	device->enabled = true;
 	from->enabled = false;
 	return 0;
@@ -286,6 +343,8 @@ static const struct device_ops packet_ops = {
 	.free = packet_free,
 	.set_statistics_enabled = packet_set_statistics_enabled,
 	.extract_statistics = packet_extract_statistics,
+	.before_flip = packet_before_flip,
+	.find_interface = packet_find_interface,
 	.get_info = packet_get_info,
 	.take_over = packet_take_over,
 };
@@ -313,9 +372,11 @@ static int packet_make(const struct device_options *options, struct device **ret
 		return -ENOMEM;
 	r = flow_counter_init(&source->table, options->max_flows);
 	if (r == 0)
-		r = interface_find(options->interface, &source->interface);
+		r = interface_open(&source->interface);
 	if (r == 0)
 		r = packet_open_sockets(source);
+	if (r == 0 && !options->ahead)
+		r = packet_find_interface(device);
 	if (r < 0)
 		return r;
 	*ret_device = TAKE_PTR(device);

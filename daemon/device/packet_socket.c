@@ -72,16 +72,16 @@ int packet_socket_stop(struct packet_socket *packet)
 	return setsockopt(packet->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
-static int packet_socket_bind(const struct packet_socket *packet, unsigned int ifindex, uint16_t protocol)
+int packet_socket_bind(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length)
 {
 	struct sockaddr_ll address = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = (int)ifindex};
+		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)ifindex};
 
+	packet->l2_length = l2_length;
 	return bind(packet->fd, (const struct sockaddr *)&address, sizeof(address)) ? -errno : 0;
 }
 
-int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
-		       bool received)
+int packet_socket_open(struct packet_socket *packet, bool received)
 {
 	struct tpacket_req3 request = {
 		.tp_block_size = BLOCK_SIZE,
@@ -93,7 +93,7 @@ int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsig
 	int version = TPACKET_V3, on = 1, r;
 	void *ring;
 
-	*packet = (struct packet_socket){.l2_length = l2_length, .received = received};
+	*packet = (struct packet_socket){.received = received};
 	packet->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (packet->fd < 0)
 		return -errno;
@@ -109,8 +109,6 @@ int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsig
 		else
 			packet->ring = ring;
 	}
-	if (r == 0)
-		r = packet_socket_bind(packet, ifindex, ETH_P_ALL);
 	if (r < 0)
 		packet_socket_close(packet);
 	return r;
@@ -137,13 +135,14 @@ int packet_socket_update(struct packet_socket *packet)
 	return 0;
 }
 
-bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex)
+int packet_socket_check(const struct packet_socket *packet, unsigned int ifindex)
 {
 	struct sockaddr_ll address;
 	socklen_t length = sizeof(address);
 
-	return getsockname(packet->fd, (struct sockaddr *)&address, &length) == 0 &&
-	       address.sll_ifindex == (int)ifindex;
+	if (getsockname(packet->fd, (struct sockaddr *)&address, &length))
+		return -errno;
+	return address.sll_ifindex == (int)ifindex ? 0 : -ENODEV;
 }
 
 /* VLAN tags in a frame that are stepped over; the kernel keeps one more beside it. */

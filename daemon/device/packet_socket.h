@@ -25,15 +25,17 @@ struct packet_socket {
 
 #define PACKET_SOCKET_RING (8U * 1024 * 1024) /* bytes */
 
-/* Makes the ring, but captures nothing yet. 0; -EPERM; -ENODEV; or another -errno. */
-int packet_socket_open(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length,
-		       bool received);
+/* Makes the ring of one direction, but captures nothing yet. 0; -EPERM; or another -errno. */
+int packet_socket_open(struct packet_socket *packet, bool received);
+/* Of this interface, with so many bytes in front of its packets' IP headers. 0; -ENODEV; or another -errno.
+ */
+int packet_socket_bind(struct packet_socket *packet, unsigned int ifindex, unsigned int l2_length);
 /* Accepts a socket that was never opened, if its fd is -1. */
 void packet_socket_close(struct packet_socket *packet);
 
-/* Whether it still captures this interface: no longer once the interface has left the namespace, even if it
- * has come back. */
-bool packet_socket_is_bound(const struct packet_socket *packet, unsigned int ifindex);
+/* 0; -ENODEV: it no longer captures this interface, which has left the namespace, even if it has come back;
+ * or another -errno: could not ask. */
+int packet_socket_check(const struct packet_socket *packet, unsigned int ifindex);
 
 /* Captures from now on. 0 or -errno. */
 int packet_socket_start(struct packet_socket *packet);

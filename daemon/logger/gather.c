@@ -270,12 +270,25 @@ static void gather(struct logger *logger, bool early)
 	extraction_deinit(&sock);
 }
 
+static void before_flip(const struct layer *layer)
+{
+	if (layer->device && layer->device->ops->before_flip)
+		layer->device->ops->before_flip(layer->device);
+}
+
+static void flip(struct logger *logger)
+{
+	before_flip(&logger->tun);
+	before_flip(&logger->sock);
+	if (logger->epoch)
+		epoch_flip(logger->epoch);
+}
+
 void gather_counts(struct logger *logger)
 {
 	if (!logger->running)
 		return;
-	if (logger->epoch)
-		epoch_flip(logger->epoch);
+	flip(logger);
 	gather(logger, false);
 }
 
@@ -283,8 +296,7 @@ void gather_early(struct logger *logger)
 {
 	if (!logger->running)
 		return;
-	if (logger->epoch)
-		epoch_flip(logger->epoch);
+	flip(logger);
 	gather(logger, true);
 }
 

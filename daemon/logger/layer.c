@@ -12,10 +12,10 @@
 #include "common/parse.h"
 #include "common/time_text.h"
 #include "daemon/device/wireguard/wireguard.h"
+#include "daemon/net/rtnl.h"
 
 #include <errno.h>
 #include <malloc.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +38,7 @@ void layer_deinit(struct layer *layer)
 {
 	layer_drop_next(layer);
 	layer_close(layer);
+	rtnl_free(layer->rtnl);
 	free(layer->config.interface);
 	free(layer->config.stats_socket);
 	strv_free(layer->underlay_devices);
@@ -85,7 +86,13 @@ int layer_configure(struct layer *layer, const struct config *config, const stru
 
 bool layer_differs(const struct layer *layer, const struct config *config, const struct device_config *device)
 {
-	if (!device_config_equal(&layer->config, device) || layer->max_flows != config->max_flows)
+	/* A device that counts nothing has no room to be changed. */
+	bool none =
+		device->source == SOURCE_NONE || (layer->device && layer->device->ops->source == SOURCE_NONE);
+
+	if (!device_config_equal(&layer->config, device))
+		return true;
+	if (layer->max_flows != config->max_flows && !none)
 		return true;
 	return layer->which == LAYER_SOCK && (layer->underlay != config->underlay ||
 					      !strv_equal(layer->underlay_devices, config->underlay_devices));
@@ -103,7 +110,8 @@ static void add_reason(struct layer *layer, enum device_source source, const cha
 	layer->reason = text;
 }
 
-static int try_source(struct layer *layer, const struct layer_source *source)
+static int make_device(const struct layer *layer, const struct layer_source *source, bool ahead,
+		       struct device **ret_device, char **ret_reason)
 {
 	struct device_options options = {
 		.layer = layer->which,
@@ -112,10 +120,17 @@ static int try_source(struct layer *layer, const struct layer_source *source)
 		.max_flows = layer->max_flows,
 		.underlay = layer->underlay,
 		.underlay_devices = layer->underlay_devices,
+		.ahead = ahead,
 		.epoch = layer->epoch,
 	};
+
+	return source->make(&options, ret_device, ret_reason);
+}
+
+static int try_source(struct layer *layer, const struct layer_source *source)
+{
 	_cleanup_free_ char *reason = NULL;
-	int r = source->make(&options, &layer->device, &reason);
+	int r = make_device(layer, source, false, &layer->device, &reason);
 
 	if (r >= 0)
 		r = layer->enabled ? layer->device->ops->set_statistics_enabled(layer->device, true) : 0;
@@ -135,6 +150,12 @@ static bool is_wanted(const struct layer *layer, const struct layer_source *sour
 	return use != LAYER_USE_NOT && source->source == layer->config.source;
 }
 
+/* Without a descriptor, no source can show what it can do: none is chosen for that, or given up. */
+static bool no_descriptor(int r)
+{
+	return r == -EMFILE || r == -ENFILE;
+}
+
 /* Takes the first source that works; auto tries all of its sources, but not `except` and worse ones. */
 static int choose_source(struct layer *layer, enum device_source except)
 {
@@ -148,7 +169,7 @@ static int choose_source(struct layer *layer, enum device_source except)
 		if (!is_wanted(layer, source))
 			continue;
 		r = try_source(layer, source);
-		if (r >= 0 || (r == -ENODEV && wanted != SOURCE_AUTO))
+		if (r >= 0 || (r == -ENODEV && wanted != SOURCE_AUTO) || no_descriptor(r))
 			break;
 	}
 	if (r < 0 && !layer->reason)
@@ -159,20 +180,118 @@ static int choose_source(struct layer *layer, enum device_source except)
 	return r;
 }
 
+/* Loads what takes time while the interface is missing. Without it, the device is made when it comes. */
+static void make_ready(struct layer *layer)
+{
+	_cleanup_free_ char *reason = NULL, *no_bridge = NULL;
+
+	for (const struct layer_source *source = layer->sources; source->make; source++) {
+		if (!is_wanted(layer, source))
+			continue;
+		if (source->source != SOURCE_EBPF || layer->ready)
+			break;
+		make_device(layer, source, true, &layer->ready, &reason);
+		break;
+	}
+	for (const struct layer_source *source = layer->sources; source->make && layer->ready; source++)
+		if (source->source == SOURCE_PACKET && !layer->bridge)
+			make_device(layer, source, true, &layer->bridge, &no_bridge);
+}
+
+/* A layer with the same settings. */
+static struct layer *copy_layer(const struct layer *layer)
+{
+	struct layer *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	layer_init(copy, layer->which, layer->epoch);
+	copy->sources = layer->sources;
+	copy->config.source = layer->config.source;
+	copy->max_flows = layer->max_flows;
+	copy->underlay = layer->underlay;
+	if (text_copy(layer->config.interface, &copy->config.interface) < 0 ||
+	    text_copy(layer->config.stats_socket, &copy->config.stats_socket) < 0 ||
+	    strv_copy(layer->underlay_devices, &copy->underlay_devices) < 0) {
+		layer_deinit(copy);
+		free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+/* The interface is there: what is ready begins. */
+static int use_ready(struct layer *layer)
+{
+	struct device *device = layer->ready, *bridge = layer->bridge;
+	struct layer *next = NULL;
+	int r = device->ops->find_interface(device);
+
+	if (r == -ENODEV)
+		return r;
+	layer->ready = layer->bridge = NULL;
+	if (r == 0 && bridge && layer->enabled && bridge->ops->find_interface(bridge) == 0 &&
+	    bridge->ops->set_statistics_enabled(bridge, true) == 0)
+		next = copy_layer(layer);
+	if (r == 0 && layer->enabled)
+		r = device->ops->set_statistics_enabled(device, true);
+	if (r < 0) {
+		device_free(device);
+		device_free(bridge);
+		if (next)
+			layer_deinit(next);
+		free(next);
+		return r;
+	}
+	free(TAKE_PTR(layer->reason));
+	if (next) {
+		layer->device = bridge;
+		layer->next = next;
+		next->device = device;
+		next->enabled = true;
+		next->state = LAYER_STATE_COUNTING;
+	} else {
+		layer->device = device;
+		device_free(bridge);
+	}
+	return 0;
+}
+
+/* 0; -ENODEV, by the kernel's own word; or another -errno: could not ask. */
+static int find_interface(struct layer *layer, unsigned int *ret_index)
+{
+	struct rtnl_link link;
+	int r = layer->rtnl ? 0 : rtnl_new(&layer->rtnl);
+
+	if (r == 0)
+		r = rtnl_get_link(layer->rtnl, layer->config.interface, 0, &link);
+	layer->question_error = r == -ENODEV ? 0 : r;
+	layer->errors += layer->question_error < 0;
+	if (r == 0)
+		*ret_index = link.index;
+	return r;
+}
+
 int layer_open(struct layer *layer)
 {
 	enum device_source wanted = layer->config.source;
-	int r;
+	unsigned int index;
+	int r = -ENOENT;
 
 	if (layer->device)
 		return 0;
-	if (layer->config.interface && wanted != SOURCE_NONE && wanted != SOURCE_STATS &&
-	    if_nametoindex(layer->config.interface) == 0) {
+	if (layer->ready)
+		r = use_ready(layer);
+	/* What is ready may be of no use after all. */
+	if (r < 0 && r != -ENODEV && layer->config.interface && wanted != SOURCE_NONE &&
+	    wanted != SOURCE_STATS)
+		r = find_interface(layer, &index) == -ENODEV ? -ENODEV : r;
+	if (r == -ENODEV) {
 		free(layer->reason);
 		if (asprintf(&layer->reason, "waiting for interface %s", layer->config.interface) < 0)
 			layer->reason = NULL;
-		r = -ENODEV;
-	} else {
+		make_ready(layer);
+	} else if (r < 0) {
 		r = choose_source(layer, SOURCE_AUTO);
 	}
 	if (r >= 0) {
@@ -209,7 +328,10 @@ void layer_close(struct layer *layer)
 		device_free(TAKE_PTR(layer->leaving[i]));
 	extraction_deinit(&layer->last);
 	device_free(TAKE_PTR(layer->device));
+	device_free(TAKE_PTR(layer->ready));
+	device_free(TAKE_PTR(layer->bridge));
 	layer->gone = false;
+	layer->question_error = 0;
 	layer->state = LAYER_STATE_STOPPED;
 }
 
@@ -264,6 +386,7 @@ static void extract(struct layer *layer, struct extraction *extraction)
 	counts_add(&layer->overflow, &extraction->overflow);
 	counts_add(&layer->unknown, &extraction->unknown);
 	counts_add(&layer->inexact, &extraction->inexact);
+	layer->bypassed += extraction->bypassed;
 	layer->errors += extraction->errors;
 	layer->last_connections = extraction->flows.n;
 }
@@ -317,7 +440,12 @@ int layer_prepare(struct layer *layer, const struct config *config, const struct
 		free(next);
 		return r;
 	}
-	layer_open(next);
+	r = layer_open(next);
+	if (no_descriptor(r)) {
+		layer_deinit(next);
+		free(next);
+		return r;
+	}
 	next->follows = can_follow(layer, next);
 	layer->next = next;
 	if (next->follows)
@@ -425,6 +553,8 @@ void layer_take_next(struct layer *layer)
 	layer->underlay = next->underlay;
 	layer->underlay_devices = next->underlay_devices;
 	layer->device = next->device;
+	layer->ready = next->ready;
+	layer->bridge = next->bridge;
 	layer->state = next->state;
 	layer->gone = next->gone;
 	layer->reason = next->reason;
@@ -438,11 +568,13 @@ void layer_take_next(struct layer *layer)
 	} else {
 		layer->enabled = next->enabled;
 	}
+	rtnl_free(next->rtnl);
 	*next = old;
 	next->next = NULL;
 	/* These stay with the layer. */
 	memset(next->leaving, 0, sizeof(next->leaving));
 	next->last = (struct extraction){};
+	next->rtnl = NULL;
 	layer_drop_next(layer);
 	/* Without the old device there may be room for the new one now. */
 	if (layer->state == LAYER_STATE_FAILED)
@@ -461,16 +593,21 @@ void layer_extract(struct layer *layer, struct extraction *ret_extraction)
 	}
 }
 
-bool layer_is_lost(const struct layer *layer)
+bool layer_is_lost(struct layer *layer)
 {
 	struct device_info info = {};
+	unsigned int index = 0;
+	int r;
 
 	if (layer->gone)
 		return true;
 	if (!layer->device || !layer->config.interface)
 		return false;
 	layer->device->ops->get_info(layer->device, &info);
-	return info.ifindex != 0 && if_nametoindex(layer->config.interface) != info.ifindex;
+	if (info.ifindex == 0)
+		return false;
+	r = find_interface(layer, &index);
+	return r == -ENODEV || (r == 0 && index != info.ifindex);
 }
 
 const char *layer_target(const struct layer *layer)
@@ -482,7 +619,20 @@ const char *layer_target(const struct layer *layer)
 
 void layer_lose(struct layer *layer)
 {
+	struct device *ready = NULL;
+
+	if (layer->device && layer->device->ops->source == SOURCE_EBPF) {
+		struct extraction discarded = {};
+
+		ready = TAKE_PTR(layer->device);
+		ready->ops->set_statistics_enabled(ready, false);
+		/* Its counts have been taken; the interface that comes back begins with none. */
+		if (extract_from(ready, &discarded) < 0)
+			device_free(TAKE_PTR(ready));
+		extraction_deinit(&discarded);
+	}
 	layer_close(layer);
+	layer->ready = ready;
 	layer->state = LAYER_STATE_LOST;
 	free(layer->reason);
 	if (asprintf(&layer->reason, "%s disappeared", layer_target(layer)) < 0)

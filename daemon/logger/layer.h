@@ -9,6 +9,8 @@
 
 #include "daemon/device/device.h"
 
+struct rtnl;
+
 enum layer_state {
 	LAYER_STATE_STOPPED,  /* no device is open */
 	LAYER_STATE_COUNTING, /* a device is open (and counts while it is enabled) */
@@ -44,6 +46,12 @@ struct layer {
 	struct epoch *epoch;	 /* borrowed; NULL without eBPF */
 
 	struct device *device; /* NULL unless counting */
+	/* Made while the interface is missing, so that counting can begin at once when it comes; or NULL. The
+	 * kernel takes its time to attach programs, so packet sockets count until that is done. */
+	struct device *ready, *bridge;
+	struct rtnl *rtnl;  /* to ask for the interface; NULL: not opened yet */
+	int question_error; /* of the last question, unless the kernel's answer was that there is none; or 0
+			     */
 	enum layer_state state;
 	bool gone;	    /* the device reported that its interface or socket is gone */
 	bool enabled;	    /* as requested; also for a device that appears later */
@@ -59,9 +67,15 @@ struct layer {
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, inexact;
+	uint64_t bypassed; /* packets */
 	uint64_t errors;
 	uint64_t conservation_failures;
 	size_t last_connections; /* of the last extraction */
+
+	/* What the log has told about the device. */
+	int told_error;
+	bool told_bypassed, told_warning;
+	unsigned int told_ahead;
 };
 
 void layer_init(struct layer *layer, enum device_layer which, struct epoch *epoch);
@@ -78,8 +92,9 @@ bool layer_differs(const struct layer *layer, const struct config *config,
 		   const struct device_config *device);
 
 /*
- * Chooses a source and makes its device, disabled unless the layer is enabled. 0 when it counts or waits;
- * -errno when no source works here, with layer->reason.
+ * Chooses a source and makes its device, disabled unless the layer is enabled. If it was waiting for its
+ * interface, there may be a next device afterwards, which is to replace this one at once: see below. 0 when
+ * it counts or waits; -errno when no source works here, with layer->reason.
  */
 int layer_open(struct layer *layer);
 /*
@@ -103,7 +118,7 @@ int layer_set_enabled(struct layer *layer, bool enabled);
  * counts twice, and layer->gap says what it may have missed in between.
  *
  * layer_prepare(): 0, also when the new device is missing or fails (then the layer waits or has failed);
- * -ENOMEM.
+ * -ENOMEM, or -EMFILE and -ENFILE when there is no descriptor for the new one, nothing changed.
  */
 int layer_prepare(struct layer *layer, const struct config *config, const struct device_config *device);
 /* These two do nothing if none was prepared, or if it takes over. */
@@ -116,9 +131,10 @@ void layer_drop_next(struct layer *layer);
 /* Always fills in *ret_extraction; failures are counted in its errors. */
 void layer_extract(struct layer *layer, struct extraction *ret_extraction);
 
-/* Whether the interface is gone, or its name belongs to another one now. */
-bool layer_is_lost(const struct layer *layer);
-/* Closes the device of a lost interface. */
+/* Whether the interface is gone, or its name belongs to another one now. When the kernel cannot be asked: no,
+ * an error is counted, and question_error says why. */
+bool layer_is_lost(struct layer *layer);
+/* Closes the device of a lost interface, or keeps it for when the interface is back. */
 void layer_lose(struct layer *layer);
 /* Whether layer_open() should be tried again: it waits, is lost, or has failed. */
 bool layer_wants_retry(const struct layer *layer);

@@ -119,6 +119,43 @@ static void finish_window(struct logger *logger)
 		tell_step(logger, step);
 }
 
+/* What an operator should know about a device that counts; each thing once. */
+static void tell_troubles(struct logger *logger, struct layer *layer)
+{
+	const char *name = layer_name(layer), *target = layer_target(layer);
+	struct device_info info = {};
+
+	if (layer->device)
+		layer->device->ops->get_info(layer->device, &info);
+	if (layer->question_error && !layer->told_error)
+		log_warning("%s: the kernel cannot be asked about interface %s: %s; counting goes on", name,
+			    target, strerror(-layer->question_error));
+	layer->told_error = layer->question_error;
+	if (info.went_ahead > layer->told_ahead) {
+		log_warning(
+			"%s: on %s another program had been put ahead of netlogd's, which may have hidden packets "
+			"from it in this window; netlogd's is the first again",
+			name, target);
+		messages_tell(logger,
+			      "%s: on %s another program had been put ahead of netlogd's and may have hidden "
+			      "packets in this window; netlogd's is the first again",
+			      name, target);
+	}
+	layer->told_ahead = info.went_ahead;
+	if (info.warning && !layer->told_warning) {
+		log_warning("%s: on %s %s", name, target, info.warning);
+		messages_tell(logger, "%s: on %s %s", name, target, info.warning);
+	}
+	layer->told_warning = info.warning;
+	if (layer->bypassed > 0 && !layer->told_bypassed) {
+		log_warning(
+			"%s: %s has sent at least %llu packets that netlogd could not see (PACKET_QDISC_BYPASS or "
+			"XDP_REDIRECT); more are only counted",
+			name, target, (unsigned long long)layer->bypassed);
+		layer->told_bypassed = true;
+	}
+}
+
 static void check_layer(struct logger *logger, struct layer *layer)
 {
 	enum layer_state before;
@@ -135,6 +172,13 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		layer_open(layer);
 	else if (!layer_improve(layer))
 		return;
+	/* The one that counted until the programs were attached. */
+	if (layer->next) {
+		gather_last_counts(logger);
+		layer_take_next(layer);
+		log_debug("%s: nothing was counted for %.3f ms when the programs took over",
+			  layer_name(layer), (double)layer->gap / NSEC_PER_MSEC);
+	}
 	if (layer->state != LAYER_STATE_COUNTING)
 		return;
 	what = layer_describe(layer);
@@ -149,6 +193,8 @@ void logger_check_devices(struct logger *logger)
 		return;
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
+	tell_troubles(logger, &logger->tun);
+	tell_troubles(logger, &logger->sock);
 	tell_heartbeat(logger);
 	logger_publish(logger);
 }
@@ -392,6 +438,9 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 		gather_last_counts(logger);
 	exchange(logger, &logger->tun);
 	exchange(logger, &logger->sock);
+	/* Also where it needs no other device. */
+	if (!logger->overridden)
+		logger->tun.max_flows = logger->sock.max_flows = config->max_flows;
 	gather_routes(logger);
 	logger_publish(logger);
 	return 0;

@@ -11,11 +11,33 @@
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
 
+#include <string.h>
+
 static json_t *counts_status(const struct counts *counts)
 {
 	return json_pack("{sI sI sI sI}", "txPkts", (json_int_t)counts->tx_packets, "txBytes",
 			 (json_int_t)counts->tx_bytes, "rxPkts", (json_int_t)counts->rx_packets, "rxBytes",
 			 (json_int_t)counts->rx_bytes);
+}
+
+static void set_warnings(json_t *status, const struct layer *layer, const char *warning)
+{
+	json_t *warnings = json_array();
+
+	if (warning)
+		json_array_append_new(warnings, json_string(warning));
+	if (layer->question_error < 0)
+		json_array_append_new(
+			warnings,
+			json_sprintf("the kernel cannot be asked about interface %s: %s; counting goes on",
+				     layer->config.interface, strerror(-layer->question_error)));
+	if (layer->bypassed > 0)
+		json_array_append_new(warnings, json_sprintf("at least %llu packets were sent past netlogd "
+							     "(PACKET_QDISC_BYPASS or XDP_REDIRECT)",
+							     (unsigned long long)layer->bypassed));
+	if (json_array_size(warnings) > 0)
+		json_object_set(status, "warnings", warnings);
+	json_decref(warnings);
 }
 
 static json_t *layer_status(const struct layer *layer)
@@ -43,8 +65,9 @@ static json_t *layer_status(const struct layer *layer)
 	json_set_number(status, "deviceDropsRx", info.device_drops_rx);
 	json_set_number(status, "deviceDropsTx", info.device_drops_tx);
 	json_set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
-	if (info.warning)
-		json_object_set_new(status, "warnings", json_pack("[s]", info.warning));
+	json_set_number(status, "bypassed", layer->bypassed);
+	json_set_number(status, "wentAhead", info.went_ahead);
+	set_warnings(status, layer, info.warning);
 	json_object_set_new(status, "totals", counts_status(&layer->totals));
 	json_object_set_new(status, "overflow", counts_status(&layer->overflow));
 	json_object_set_new(status, "unknown", counts_status(&layer->unknown));

@@ -20,6 +20,7 @@ struct logger_thread {
 	struct logger *logger;
 	size_t windows_pending;	   /* the loop's */
 	bool check_pending;	   /* the loop's */
+	bool check_again;	   /* the loop's */
 	bool ending;		   /* atomic: only the last stop is still run */
 	int watched[N_LAYERS + 1]; /* the thread's: by layer, and the routes; -1 none */
 };
@@ -352,15 +353,20 @@ static void run_check_devices(struct request *request)
 static void on_checked(const struct logger_thread_result *result, void *userdata)
 {
 	struct logger_thread *thread = userdata;
+	bool again = thread->check_again;
 
 	(void)result;
-	thread->check_pending = false;
+	thread->check_pending = thread->check_again = false;
+	if (again)
+		logger_thread_check_devices(thread);
 }
 
 int logger_thread_check_devices(struct logger_thread *thread)
 {
 	int r;
 
+	/* The check under way may have looked before this change. */
+	thread->check_again = thread->check_pending;
 	if (thread->check_pending)
 		return 0;
 	r = post(request_new(thread, run_check_devices, on_checked, thread));

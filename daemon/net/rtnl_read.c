@@ -49,6 +49,7 @@ static void read_stats(const struct nlattr *attr, struct rtnl_link *link)
 	memcpy(&stats, mnl_attr_get_payload(attr), length < sizeof(stats) ? length : sizeof(stats));
 	link->rx_dropped = stats.rx_dropped;
 	link->tx_dropped = stats.tx_dropped;
+	link->tx_packets = stats.tx_packets;
 }
 
 int rtnl_read_link(const struct nlmsghdr *message, struct rtnl_link *ret_link)

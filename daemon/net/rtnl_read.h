@@ -25,6 +25,7 @@ struct rtnl_link {
 	uint8_t mac[6];		  /* zeros: none, or of another size */
 	uint64_t rx_dropped;
 	uint64_t tx_dropped;
+	uint64_t tx_packets;
 };
 
 struct rtnl_address {

@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Interfaces that are renamed, recreated as another type, or moved away and back: no counts are lost."""
+import fcntl
+import os
+import resource
+import socket
+import struct
+import time
+
 import pytest
 
 from lib import bpf
 from lib.probe import tunnel_counters
-from lib.traffic import UDP4_HEADERS, Counts, connection_key, send_udp, sums, texts, udp_socket
-from lib.tun import Tun
+from lib.traffic import UDP4_HEADERS, Counts, connection_key, entries, send_udp, sums, texts, udp_socket
+from lib.tun import IFF_NO_PI, IFF_TUN, TUNSETIFF, Tun
 from lib.wait import wait_until
 
 ADDRESS, OTHER = "100.64.0.1", "100.64.0.2"
 KEY = connection_key(17, ADDRESS, 40000, OTHER, 40001)
 SIZE = 100
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
 def send(namespace, count):
@@ -163,3 +171,73 @@ def test_recreated_as_another_type(network, netlogd):
     counts = sums(messages, ("virtualTraffic",))
     assert counts[KEY] == Counts(expected + 20, (expected + 20) * 128, 60, 60 * 128)
     assert sum(counts.txBytes for counts in sums(messages, ("physicalTraffic",)).values()) == physical
+
+
+@pytest.mark.parametrize("source", ["ebpf", "packet"])
+def test_out_of_descriptors(tun, netlogd, source):
+    """That the kernel cannot be asked about an interface does not mean that it is gone."""
+    daemon = netlogd(tun.namespace, {
+        "tun": {"source": source, "interface": tun.interface}, "sock": {"source": "none"},
+        "routes": {"mode": "static", "local-addr": ADDRESS, "route": "100.64.0.0/16"}})
+    daemon.start()
+    send(tun.namespace, 1)
+    wait_until(lambda: sums(daemon.spool_messages()).get(KEY) == sent(1), "the first packet")
+    hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (4, hard))
+    # Each window's end asks for the interface, and so does each change of links.
+    for number in range(2, 12):
+        send(tun.namespace, 1)
+        tun.namespace.ip("link", "set", tun.interface, "alias", f"round {number}")
+        wait_until(lambda n=number: sums(daemon.spool_messages()).get(KEY) == sent(n), f"packet {number}")
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    status = wait_state(daemon, state="counting")
+    assert status["tun"]["errors"] == 0 and "warnings" not in status["tun"]
+    assert not [text for text in texts(finish(daemon)) if "device" in text]
+
+
+def send_at_once(namespace, interface, first_port):
+    """Makes a tun device and receives 300 packets on it, each of its own port. Returns its descriptor, and how many ms
+    after the device could take packets each was sent."""
+    with namespace.inside():
+        fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            name = struct.pack("16sH22x", interface.encode(), IFF_TUN | IFF_NO_PI)
+            up = struct.pack("16sH22x", interface.encode(), IFF_UP)
+            fcntl.ioctl(fd, TUNSETIFF, name)
+            begin = time.monotonic()
+            fcntl.ioctl(sock, SIOCSIFFLAGS, up)
+    times = {}
+    for port in range(first_port, first_port + 300):
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 1, 0, 64, 17, 0, socket.inet_aton(OTHER),
+                             socket.inet_aton(ADDRESS))
+        times[port] = (time.monotonic() - begin) * 1000
+        os.write(fd, header + struct.pack("!HHHH", port, 9, 8, 0))
+        while (time.monotonic() - begin) * 1000 < times[port] + 0.3:
+            pass
+    return fd, times
+
+
+def test_a_new_interface_is_counted_at_once(network, netlogd):
+    """What takes time is done before the interface is there, or when it has gone."""
+    namespace, interface = network.namespace(), network.interface_name("tu")
+    daemon = netlogd(namespace, {
+        "tun": {"source": "ebpf", "interface": interface}, "sock": {"source": "none"},
+        "routes": {"mode": "static", "local-addr": ADDRESS, "route": "100.64.0.0/16"}, "record": {"period": "1h"}})
+    daemon.start()
+    wait_state(daemon, state="waiting")
+    rounds = []
+    for number in range(5):
+        fd, times = send_at_once(namespace, interface, 20000 + 1000 * number)
+        try:
+            wait_state(daemon, state="counting")
+            rounds.append(times)
+        finally:
+            os.close(fd)
+        wait_state(daemon, state="lost")
+    messages = finish(daemon)
+    counted = {int(entry["dst"].rsplit(":", 1)[1]) for _, entry in entries(messages, ["virtualTraffic"])}
+    delays = [min((time for port, time in times.items() if port in counted), default=1000) - min(times.values())
+              for times in rounds]
+    missed = [sum(port not in counted for port in times) for times in rounds]
+    print("first counted after the first one sent", [f"{delay:.1f} ms" for delay in delays], "missed of 300:", missed)
+    assert min(delays) <= 5

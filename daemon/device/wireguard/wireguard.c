@@ -13,9 +13,9 @@
 #include "daemon/device/peers/socket.h"
 #include "daemon/device/underlay/underlay.h"
 #include "daemon/device/wireguard/account.h"
+#include "daemon/net/rtnl.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static void explain_missing(struct wireguard *wireguard, int error)
 	free(wireguard->reason);
 	if (asprintf(&wireguard->reason,
 		     "bytes only, from the tunnel's own counters: no eBPF on the underlay: %s",
-		     strerror(-error)) < 0)
+		     device_load_error(error)) < 0)
 		wireguard->reason = NULL;
 }
 
@@ -406,6 +406,21 @@ static int make_underlay(struct wireguard *wireguard, const struct device_option
 	return 0;
 }
 
+/* 0, also when there is no interface of this name (*ret_index is 0 then); or -errno: could not ask. */
+static int find_index(const char *name, unsigned int *ret_index)
+{
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_link link = {};
+	int r = rtnl_new(&rtnl);
+
+	if (r == 0)
+		r = rtnl_get_link(rtnl, name, 0, &link);
+	if (r < 0 && r != -ENODEV)
+		return r;
+	*ret_index = r == 0 ? link.index : 0;
+	return 0;
+}
+
 static int wireguard_make(const struct device_options *options, struct device **ret_device)
 {
 	_cleanup_(wireguard_freep) struct device *device = NULL;
@@ -420,7 +435,9 @@ static int wireguard_make(const struct device_options *options, struct device **
 	wireguard->interface = strdup(options->interface);
 	if (!wireguard->interface)
 		return -ENOMEM;
-	wireguard->ifindex = if_nametoindex(options->interface);
+	r = find_index(options->interface, &wireguard->ifindex);
+	if (r < 0)
+		return r;
 	r = wg_reader_new(options->interface, options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET,
 			  &wireguard->reader);
 	if (r == 0)
@@ -438,7 +455,5 @@ int device_wireguard_new(const struct device_options *options, struct device **r
 	int r = options->interface && options->layer == LAYER_SOCK ? wireguard_make(options, ret_device)
 								   : -EINVAL;
 
-	if (r < 0 && ret_reason && asprintf(ret_reason, "%s: %s", explain(r), strerror(-r)) < 0)
-		*ret_reason = NULL;
-	return r;
+	return device_explain(r, explain(r), ret_reason);
 }

@@ -12,6 +12,10 @@
 #include <check.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 
 #include <bpf/libbpf.h>
 
@@ -208,6 +212,28 @@ START_TEST(another_takes_over)
 }
 END_TEST
 
+/* The kernel's type information, hidden. */
+START_TEST(without_type_information)
+{
+	char *reason = NULL;
+	struct device_options options = {.layer = LAYER_TUN, .interface = tun_tunnel.name, .max_flows = 1000};
+
+	tun_start(&(struct tunnel_options){}, 1000);
+	options.epoch = tun_epoch;
+	device_free(tun_device);
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	if (mount("none", "/sys/kernel/btf", "tmpfs", 0, NULL) == 0) {
+		ck_assert_int_lt(device_ebpf_new(&options, &tun_device, &reason), 0);
+		ck_assert_ptr_nonnull(strstr(reason, "no type information (BTF"));
+		ck_assert_ptr_null(strstr(reason, "No such process"));
+		free(reason);
+	}
+	tun_device = NULL;
+	tun_stop();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, tells_what_it_is);
@@ -216,6 +242,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
 	tcase_add_test(tcase, asks_for_nothing_while_there_is_room);
 	tcase_add_test(tcase, asks_also_when_an_extraction_is_under_way);
+	tcase_add_test(tcase, without_type_information);
 	tcase_add_test(tcase, what_a_failed_extraction_left_comes_with_the_last);
 }
 

@@ -332,6 +332,44 @@ START_TEST(a_tcx_program_ahead_is_told)
 }
 END_TEST
 
+/* One that hides every packet, put ahead of ours later: until the window's end. */
+START_TEST(ours_goes_ahead_again)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, before, .flags = 1U << 3);
+	static const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 2 /* TCX_DROP */},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	_cleanup_close_ int foreign = -1, link = -1;
+	struct device_info info;
+	struct device *device;
+
+	start();
+	device = make_device(false);
+	foreign = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", code, 2, NULL);
+	ck_assert_int_ge(foreign, 0);
+	link = bpf_link_create(foreign, (int)tunnel.ifindex, (enum bpf_attach_type)46, &before);
+	if (link < 0) {
+		fprintf(stderr, "no TCX on this kernel\n");
+	} else {
+		receive(3);
+		ck_assert_ptr_nonnull(warning(device));
+		epoch_flip(epoch);
+		ck_assert_uint_eq(received(device), 0);
+		ck_assert_ptr_null(warning(device));
+		device->ops->get_info(device, &info);
+		ck_assert_uint_eq(info.went_ahead, 1);
+		receive(5);
+		epoch_flip(epoch);
+		ck_assert_uint_eq(received(device), 5);
+		device->ops->get_info(device, &info);
+		ck_assert_uint_eq(info.went_ahead, 1);
+	}
+	device_free(device);
+	stop();
+}
+END_TEST
+
 /* Moves the tunnel's interface into the namespace; it disappears from ours. */
 static void move_to(int namespace_fd)
 {
@@ -458,6 +496,7 @@ int main(void)
 	tcase_add_test(tcase, foreign_filters_are_left_alone);
 	tcase_add_test(tcase, many_foreign_filters_ahead);
 	tcase_add_loop_test(tcase, a_tcx_program_ahead_is_told, 0, 2);
+	tcase_add_test(tcase, ours_goes_ahead_again);
 	tcase_add_loop_test(tcase, an_interface_that_moves_and_comes_back, 0, 2);
 	tcase_add_loop_test(tcase, an_interface_that_was_away_meanwhile, 0, 3);
 	suite_add_tcase(suite, tcase);

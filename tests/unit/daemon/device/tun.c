@@ -20,8 +20,12 @@
 #include <linux/if_packet.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 static void check_vector(const struct vector *vector, bool received)
 {
@@ -245,6 +249,111 @@ START_TEST(a_label_that_looks_like_ip)
 }
 END_TEST
 
+static void read_all(void)
+{
+	uint8_t packet[2048];
+
+	while (tunnel_read(&tun_tunnel, 0, packet, sizeof(packet)) > 0)
+		continue;
+}
+
+/* What is sent past the queues passes no place where it could be counted; the device's own counter tells. */
+START_TEST(packets_that_bypass_the_queues)
+{
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP)};
+	struct extraction extraction = {};
+	int fd, on = 1;
+	uint8_t packet[28];
+
+	tun_start(&(struct tunnel_options){}, 1024);
+	fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)), 0);
+	address.sll_ifindex = (int)tun_tunnel.ifindex;
+	tun_packet(packet, 7);
+	for (int i = 0; i < 100; i++) {
+		ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		ck_assert_int_eq(
+			sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&address, sizeof(address)),
+			sizeof(packet));
+		read_all();
+	}
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.tx_packets, 100);
+	ck_assert_uint_eq(extraction.bypassed, 100);
+	extraction_deinit(&extraction);
+	/* Once. */
+	ck_assert_int_eq(tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	read_all();
+	tun_extract(&extraction);
+	ck_assert_uint_eq(extraction.totals.tx_packets, 1);
+	ck_assert_uint_eq(extraction.bypassed, 0);
+	extraction_deinit(&extraction);
+	tun_stop();
+	close(fd);
+}
+END_TEST
+
+/* So are packets that an XDP program redirects into the device: here, those that come out of it. */
+START_TEST(packets_that_xdp_redirects)
+{
+	struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2},
+		{.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_redirect},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	struct extraction extraction = {};
+	uint8_t frame[14 + 28] = {[12] = 0x08};
+	int fd;
+
+	tun_start(&(struct tunnel_options){.ethernet = true}, 1024);
+	code[0].imm = (int)tun_tunnel.ifindex;
+	fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "redirect", "GPL", code, ARRAY_SIZE(code), NULL);
+	if (fd < 0 || bpf_xdp_attach((int)tun_tunnel.ifindex, fd, 0, NULL) < 0) {
+		fprintf(stderr, "no XDP on this kernel\n");
+	} else {
+		tun_packet(frame + 14, 7);
+		for (int i = 0; i < 10; i++) {
+			ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, frame, sizeof(frame)), 0);
+			read_all();
+		}
+		tun_extract(&extraction);
+		ck_assert_uint_eq(extraction.totals.rx_packets, 0);
+		ck_assert_uint_eq(extraction.totals.tx_packets, 0);
+		ck_assert_uint_eq(extraction.bypassed, 10);
+		extraction_deinit(&extraction);
+	}
+	tun_stop();
+	if (fd >= 0)
+		close(fd);
+}
+END_TEST
+
+/* Without a descriptor, nothing can be asked that needs one; no device is given up for that. */
+START_TEST(out_of_descriptors)
+{
+	struct rlimit before, none = {.rlim_cur = 3};
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_start(&(struct tunnel_options){}, 1024);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	tun_packet(packet, 7);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+		/* And without an error. */
+		tun_extract(&extraction);
+		ck_assert_uint_eq(extraction.totals.rx_packets, 1);
+		extraction_deinit(&extraction);
+	}
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	tun_stop();
+}
+END_TEST
+
 static size_t open_descriptors(void)
 {
 	DIR *directory = opendir("/proc/self/fd");
@@ -324,6 +433,9 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, ethernet_header_is_not_counted);
 	tcase_add_loop_test(tcase, tags_that_stay_in_the_frame, 0, 2);
 	tcase_add_test(tcase, a_label_that_looks_like_ip);
+	tcase_add_test(tcase, packets_that_bypass_the_queues);
+	tcase_add_test(tcase, packets_that_xdp_redirects);
+	tcase_add_test(tcase, out_of_descriptors);
 	tcase_add_test(tcase, starts_and_stops_leak_nothing);
 	tcase_add_test(tcase, an_interface_that_goes_hands_over_its_counts);
 }

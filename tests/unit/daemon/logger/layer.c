@@ -124,6 +124,44 @@ START_TEST(test_reload_tries_again_without_the_old_device)
 }
 END_TEST
 
+/* A device that counts nothing has nothing to exchange. */
+START_TEST(test_another_bound_changes_no_device_that_is_none)
+{
+	struct config *other = make_config("");
+
+	other->sock.source = SOURCE_AUTO;
+	other->max_flows = 100;
+	make_error[LAYER_SOCK] = -EOPNOTSUPP;
+	config->sock.source = SOURCE_AUTO;
+	start();
+	ck_assert_int_eq(logger_apply(logger, other, NULL), 0);
+	config_free(config);
+	config = other;
+	ck_assert_ptr_nonnull(strstr(messages(), "device changed: tun"));
+	ck_assert_ptr_null(strstr(messages(), "device changed: sock"));
+	ck_assert_int_eq(status_number("sock", "maxFlows"), 100);
+}
+END_TEST
+
+/* Without a descriptor, the old device stays, and a worse source is not taken instead. */
+START_TEST(test_reload_without_descriptors_changes_nothing)
+{
+	struct config *other = make_config("");
+
+	start();
+	other->max_flows = 100;
+	make_error[LAYER_TUN] = -EMFILE;
+	ck_assert_int_eq(logger_apply(logger, other, NULL), -EMFILE);
+	ck_assert_int_eq(status_number("tun", "maxFlows"), (int)config->max_flows);
+	will_extract(LAYER_TUN, "100.64.0.1:1", "100.64.0.2:2", 5, 500);
+	pass(SECOND);
+	logger_end_window(logger);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":5"));
+	ck_assert_ptr_null(strstr(messages(), "device changed"));
+	config_free(other);
+}
+END_TEST
+
 /* Counts that cannot be read at once stay with the layer, whatever replaces the device meanwhile. */
 START_TEST(test_last_counts_are_taken_when_they_can_be_read)
 {
@@ -180,6 +218,8 @@ int main(void)
 		test_reload_exchanges_a_changed_device_at_a_windows_end,
 		test_reload_asks_the_same_vpn,
 		test_reload_tries_again_without_the_old_device,
+		test_another_bound_changes_no_device_that_is_none,
+		test_reload_without_descriptors_changes_nothing,
 		test_last_counts_are_taken_when_they_can_be_read,
 		test_last_counts_that_can_never_be_read_are_given_up,
 		NULL,

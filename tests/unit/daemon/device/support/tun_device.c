@@ -56,6 +56,8 @@ void tun_stop(void)
 
 void tun_extract(struct extraction *extraction)
 {
+	if (tun_device->ops->before_flip)
+		tun_device->ops->before_flip(tun_device);
 	epoch_flip(tun_epoch);
 	ck_assert_int_eq(tun_device->ops->extract_statistics(tun_device, extraction), 0);
 	ck_assert_uint_eq(extraction->errors, 0);
