@@ -214,6 +214,7 @@ START_TEST(what_is_too_large)
 		struct nodes *nodes = NULL;
 
 		ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), i == 0 ? -EINVAL : 0);
+		free(refusal.value);
 		nodes_free(nodes);
 		json_decref(json);
 		json_array_remove(list, 0);
