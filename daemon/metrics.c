@@ -112,6 +112,7 @@ static const struct metric device_counts[] = {
 	{"totals", "netlogd_device", "counter", "counted by the device", 0},
 	{"overflow", "netlogd_device_overflow", "counter", "that did not fit into the window", 0},
 	{"unknown", "netlogd_device_unknown", "counter", "from or to unknown peers", 0},
+	{"unseen", "netlogd_device_unseen", "counter", "that only the tunnel's own counters showed", 0},
 	{"inexact", "netlogd_device_inexact", "counter", "that are not known exactly", 0},
 };
 
@@ -262,6 +263,42 @@ static void write_devices(struct buffer *text, const json_t *status)
 	}
 }
 
+/* Of the groups with this one's cause, from it on. 0: an earlier one has it, too. */
+static long long unseen_of(const json_t *groups, size_t at)
+{
+	const char *cause = json_string_value(json_object_get(json_array_get(groups, at), "cause"));
+	long long peers = 0;
+	json_t *group;
+	size_t i;
+
+	json_array_foreach (groups, i, group) {
+		const char *other = json_string_value(json_object_get(group, "cause"));
+
+		if (!cause || !other || strcmp(cause, other) != 0)
+			continue;
+		if (i < at)
+			return 0;
+		peers += json_integer_value(json_object_get(group, "peers"));
+	}
+	return peers;
+}
+
+static void write_unseen(struct buffer *text, const json_t *status)
+{
+	const json_t *groups = json_object_get(json_object_get(status, "sock"), "unseenPeers");
+
+	buffer_append_text(text, "# HELP netlogd_unseen_peers Peers that the underlay does not show.\n"
+				 "# TYPE netlogd_unseen_peers gauge\n");
+	for (size_t i = 0; i < json_array_size(groups); i++) {
+		long long peers = unseen_of(groups, i);
+
+		if (peers)
+			buffer_printf(text, "netlogd_unseen_peers{cause=\"%s\"} %lld\n",
+				      json_string_value(json_object_get(json_array_get(groups, i), "cause")),
+				      peers);
+	}
+}
+
 static void write_one_count(struct buffer *text, const json_t *status, const struct metric *metric,
 			    const char *unit, const char *const members[2])
 {
@@ -322,6 +359,7 @@ char *metrics_new(struct daemon *daemon)
 	write_daemon(&text, status);
 	write_devices(&text, status);
 	write_counts(&text, status);
+	write_unseen(&text, status);
 	write_sinks(&text, status);
 	json_decref(status);
 	return buffer_take(&text, NULL);

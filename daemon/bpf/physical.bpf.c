@@ -85,6 +85,7 @@ struct datagrams {
 	struct flow_key key; /* its src is the local end, its dst the remote one */
 	__u64 packets;
 	__u64 bytes;
+	__u32 device; /* index */
 	bool received;
 };
 
@@ -225,6 +226,26 @@ static __always_inline bool read_datagrams(struct __sk_buff *skb, __u32 start, s
 	return true;
 }
 
+/* fe80::/10 */
+static __always_inline bool is_link_local(const struct underlay_remote *remote)
+{
+	return remote->family == 6 && (remote->address[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000);
+}
+
+/* Of a link-local endpoint first the one on this link, then the one whose link is not known. */
+static __always_inline struct flow_counts *find_known(struct known_map *known,
+						      const struct underlay_remote *remote)
+{
+	struct flow_counts *counts = bpf_map_lookup_elem(known, remote);
+	struct underlay_remote anywhere;
+
+	if (counts || !remote->link)
+		return counts;
+	anywhere = *remote;
+	anywhere.link = 0;
+	return bpf_map_lookup_elem(known, &anywhere);
+}
+
 static __always_inline void count_on_side(const struct datagrams *datagrams, bool our_port, __u32 side,
 					  struct known_map *known, struct unknown_peer_map *unknown_peers,
 					  struct unknown_peer_map *others)
@@ -237,7 +258,9 @@ static __always_inline void count_on_side(const struct datagrams *datagrams, boo
 	__builtin_memcpy(peer.remote.address, key->dst, sizeof(key->dst));
 	peer.remote.port = key->dst_port;
 	peer.remote.family = key->family;
-	counts = bpf_map_lookup_elem(known, &peer.remote);
+	if (is_link_local(&peer.remote))
+		peer.remote.link = datagrams->device;
+	counts = find_known(known, &peer.remote);
 	if (!our_port && !counts)
 		return;
 	/* A datagram that is sent and was not forwarded is the machine's, whatever its source address. */
@@ -260,7 +283,7 @@ static __always_inline void count_on_side(const struct datagrams *datagrams, boo
 
 static __always_inline int count(struct __sk_buff *skb, bool received, bool ethernet)
 {
-	struct datagrams datagrams = {.received = received};
+	struct datagrams datagrams = {.received = received, .device = skb->ifindex};
 	const struct underlay_settings *set;
 	__u32 zero = 0, *now;
 	bool our_port;

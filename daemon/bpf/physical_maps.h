@@ -17,6 +17,9 @@ struct underlay_remote {
 	__u16 port;
 	__u8 family; /* 4, 6 */
 	__u8 zero;
+	/* Link-local addresses repeat on each link: the index of the interface behind which this one is. 0:
+	 * of any other address, and of a peer whose link is not known. */
+	__u32 link;
 };
 
 /*

@@ -29,6 +29,7 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 	counts_add(&extraction->totals, &from->totals);
 	counts_add(&extraction->overflow, &from->overflow);
 	counts_add(&extraction->unknown, &from->unknown);
+	counts_add(&extraction->unseen, &from->unseen);
 	counts_add(&extraction->inexact, &from->inexact);
 	extraction->has_totals &= from->has_totals;
 	extraction->packets_only |= from->packets_only;

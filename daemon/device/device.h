@@ -25,7 +25,9 @@ struct extraction {
 	struct flows flows;	/* a connection may appear more than once: the reader adds them up */
 	struct counts totals;	/* counted apart from the flows and before them; entries + ... = totals */
 	struct counts overflow; /* did not fit */
-	struct counts unknown;	/* sock: from or to no known peer */
+	struct counts unknown; /* sock: from or to no known peer, or to one of several at the same endpoint */
+	struct counts unseen;  /* sock: in flows and totals; what the underlay did not show, by the tunnel's
+				* own  counters (bytes only) */
 	uint64_t bypassed; /* packets that the interface sent, at least, past the place where they count */
 	struct counts inexact; /* in the flows too; large segments whose packets are not known exactly */
 	bool has_totals;       /* the source sees packets, so conservation must hold */
@@ -36,6 +38,17 @@ struct extraction {
 void extraction_deinit(struct extraction *extraction);
 /* Adds the content of `from`, and leaves that empty. Flows that find no memory are overflow. */
 void extraction_merge(struct extraction *extraction, struct extraction *from);
+
+#define UNSEEN_NAMED 5
+
+/* Peers whose datagrams the underlay does not show, for one reason; in numbers, since there may be thousands.
+ */
+struct unseen_peers {
+	const char *cause; /* a word for it: "port", "device" ... */
+	char reason[128];  /* the same for people */
+	size_t n;
+	char names[UNSEEN_NAMED][48]; /* of the first of them: addresses in the tunnel, or public keys */
+};
 
 /* What `status` says of a device. Texts are owned by the device and valid until its next operation. */
 struct device_info {
@@ -53,6 +66,8 @@ struct device_info {
 	uint64_t device_drops_tx;
 	uint64_t
 		tunnel_dropped_rx; /* sock: datagrams that the tunnel refused (bytes: underlay less tunnel) */
+	const struct unseen_peers *unseen; /* sock: peers that have the tunnel's own bytes at present */
+	size_t n_unseen;		   /* reasons */
 };
 
 #define DEVICE_PEER_KEY_SIZE 32

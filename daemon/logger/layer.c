@@ -385,6 +385,7 @@ static void extract(struct layer *layer, struct extraction *extraction)
 	counts_add(&layer->totals, &extraction->totals);
 	counts_add(&layer->overflow, &extraction->overflow);
 	counts_add(&layer->unknown, &extraction->unknown);
+	counts_add(&layer->unseen, &extraction->unseen);
 	counts_add(&layer->inexact, &extraction->inexact);
 	layer->bypassed += extraction->bypassed;
 	layer->errors += extraction->errors;

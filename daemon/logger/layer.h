@@ -66,7 +66,7 @@ struct layer {
 	struct extraction last; /* of one that has been freed; part of the next extraction */
 
 	/* Since the daemon's start. */
-	struct counts totals, overflow, unknown, inexact;
+	struct counts totals, overflow, unknown, unseen, inexact;
 	uint64_t bypassed; /* packets */
 	uint64_t errors;
 	uint64_t conservation_failures;

@@ -5,6 +5,7 @@
 
 #include "daemon/logger/status.h"
 
+#include "common/cleanup.h"
 #include "common/config/keys.h"
 #include "common/json_set.h"
 #include "common/time_text.h"
@@ -40,6 +41,23 @@ static void set_warnings(json_t *status, const struct layer *layer, const char *
 	json_decref(warnings);
 }
 
+static json_t *unseen_status(const struct device_info *info)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < info->n_unseen; i++) {
+		const struct unseen_peers *group = &info->unseen[i];
+		json_t *first = json_array();
+
+		for (size_t j = 0; j < MIN(group->n, (size_t)UNSEEN_NAMED); j++)
+			json_array_append_new(first, json_string(group->names[j]));
+		json_array_append_new(list, json_pack("{ss ss sI so}", "cause", group->cause, "reason",
+						      group->reason, "peers", (json_int_t)group->n, "first",
+						      first));
+	}
+	return list;
+}
+
 static json_t *layer_status(const struct layer *layer)
 {
 	struct device_info info = {.source = layer->config.source};
@@ -72,6 +90,10 @@ static json_t *layer_status(const struct layer *layer)
 	json_object_set_new(status, "overflow", counts_status(&layer->overflow));
 	json_object_set_new(status, "unknown", counts_status(&layer->unknown));
 	json_object_set_new(status, "inexact", counts_status(&layer->inexact));
+	if (layer->which == LAYER_SOCK)
+		json_object_set_new(status, "unseen", counts_status(&layer->unseen));
+	if (info.n_unseen)
+		json_object_set_new(status, "unseenPeers", unseen_status(&info));
 	return status;
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/net/rtnl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,12 +34,25 @@ struct watched_device {
 	bool unwanted_before; /* by the lookup before it */
 };
 
+/* One that a route or the configuration names, and that cannot be watched. */
+struct refused_device {
+	unsigned int index;
+	char name[IFNAMSIZ]; /* its own, or of the one in its place */
+	int error;
+};
+
+/* More than these have no reason of their own in status. */
+#define REFUSED_MAX 16
+
 struct attachments {
 	struct attachments_options options;
 	char **names; /* of UNDERLAY_LIST, otherwise empty */
 	struct rtnl *rtnl;
 	struct watched_device devices[UNDERLAY_DEVICES];
 	size_t n_devices;
+	struct refused_device refused[REFUSED_MAX];
+	size_t n_refused;
+	bool grew;
 	struct route_lookup lookup; /* of UNDERLAY_AUTO, otherwise empty */
 	struct rtnl_addresses addresses, addresses_before;
 	struct buffer description;
@@ -129,6 +143,7 @@ int attachments_follow_addresses(struct attachments *attachments)
 {
 	struct rtnl_addresses addresses = {};
 	int r = rtnl_get_addresses(attachments->rtnl, 0, &addresses);
+	bool changed = false;
 
 	if (r < 0)
 		return r;
@@ -136,6 +151,7 @@ int attachments_follow_addresses(struct attachments *attachments)
 		struct underlay_local key = local_key(&addresses.items[i].local);
 		uint8_t value = 1;
 
+		changed |= !holds(&attachments->addresses, &addresses.items[i].local);
 		bpf_map_update_elem(attachments->options.locals_map, &key, &value, BPF_ANY);
 	}
 	for (size_t i = 0; i < attachments->addresses.n; i++) {
@@ -147,7 +163,7 @@ int attachments_follow_addresses(struct attachments *attachments)
 	rtnl_addresses_deinit(&attachments->addresses_before);
 	attachments->addresses_before = attachments->addresses;
 	attachments->addresses = addresses;
-	return 0;
+	return changed;
 }
 
 /* --- devices --- */
@@ -199,38 +215,75 @@ static int find_watched_link(struct attachments *attachments, unsigned int index
 	return r;
 }
 
-/* Watches the device of this index, or the one in its place, if it is not watched yet. */
-static int want_device(struct attachments *attachments, unsigned int index)
+static void refuse(struct attachments *attachments, unsigned int index, const char *name, int error)
 {
-	struct watched_device *device = NULL, added = {.wanted = true};
-	struct interface interface;
-	int r = find_watched_link(attachments, index, &added.link);
+	struct refused_device *refused = &attachments->refused[attachments->n_refused];
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < attachments->n_devices && !device; i++)
-		if (attachments->devices[i].link.index == added.link.index)
-			device = &attachments->devices[i];
+	if (attachments->n_refused == REFUSED_MAX)
+		return;
+	*refused = (struct refused_device){.index = index, .error = error};
+	snprintf(refused->name, sizeof(refused->name), "%s", name);
+	attachments->n_refused++;
+}
+
+static struct watched_device *find_device(struct attachments *attachments, unsigned int index)
+{
+	for (size_t i = 0; i < attachments->n_devices; i++)
+		if (attachments->devices[i].link.index == index)
+			return &attachments->devices[i];
+	return NULL;
+}
+
+/* Watches this device, if it is not watched yet. 0 or -errno. */
+static int watch_link(struct attachments *attachments, const struct rtnl_link *link)
+{
+	struct watched_device *device = find_device(attachments, link->index), added = {};
+	struct interface interface;
+	int r;
+
 	if (device) {
 		device->wanted = true;
-		device->link = added.link;
+		device->link = *link;
 		/* Not if the interface was deleted and made again with this index, or was moved to another
 		 * namespace and back. */
 		if (device->hooks[0] && hook_is_attached(device->hooks[0]) &&
 		    hook_is_attached(device->hooks[1]))
 			return 0;
 		detach(device);
-		return attach(attachments, device);
+		r = attach(attachments, device);
+		attachments->grew |= r == 0;
+		return r;
 	}
-	r = interface_find(added.link.name, &interface);
+	r = interface_find(link->name, &interface);
 	if (r < 0)
 		return r;
 	if (attachments->n_devices == UNDERLAY_DEVICES)
 		return -E2BIG;
-	added.ethernet = interface.l2_length != 0;
+	added = (struct watched_device){.link = *link, .ethernet = interface.l2_length != 0, .wanted = true};
 	r = attach(attachments, &added);
+	if (r < 0)
+		return r;
+	attachments->devices[attachments->n_devices++] = added;
+	attachments->grew = true;
+	return 0;
+}
+
+/* Watches the device of this index, or the one in its place. 0 or -errno. */
+static int want_device(struct attachments *attachments, unsigned int index)
+{
+	struct rtnl_link link = {};
+	int r = find_watched_link(attachments, index, &link);
+	struct watched_device *device;
+
 	if (r == 0)
-		attachments->devices[attachments->n_devices++] = added;
+		r = watch_link(attachments, &link);
+	if (r == 0)
+		return 0;
+	refuse(attachments, index, link.name, r);
+	/* That the kernel could not be asked does not say that the device is gone. */
+	device = find_device(attachments, index);
+	if (device && r != -ENODEV)
+		device->wanted = true;
 	return r;
 }
 
@@ -279,6 +332,8 @@ int attachments_follow(struct attachments *attachments, const struct wg_peers *p
 					&attachments->addresses, changed);
 	if (r < 0)
 		return r;
+	attachments->n_refused = 0;
+	attachments->grew = false;
 	for (size_t i = 0; i < attachments->n_devices; i++)
 		attachments->devices[i].wanted = false;
 	for (size_t i = 0; i < attachments->lookup.n_devices; i++) {
@@ -291,6 +346,8 @@ int attachments_follow(struct attachments *attachments, const struct wg_peers *p
 		r = rtnl_get_link(attachments->rtnl, *name, 0, &link);
 		if (r == 0)
 			r = want_device(attachments, link.index);
+		else
+			refuse(attachments, 0, *name, r);
 		error = error < 0 ? error : r;
 	}
 	drop_unwanted(attachments);
@@ -340,6 +397,36 @@ bool attachments_route_matters(const struct attachments *attachments, const stru
 size_t attachments_count(const struct attachments *attachments)
 {
 	return attachments->n_devices;
+}
+
+bool attachments_grew(const struct attachments *attachments)
+{
+	return attachments->grew;
+}
+
+const char *attachments_refused(const struct attachments *attachments)
+{
+	return attachments->n_refused ? attachments->refused[0].name : "";
+}
+
+enum attachments_gap attachments_find_gap(const struct attachments *attachments, const struct wg_peer *peer,
+					  const char **ret_device, int *ret_error)
+{
+	unsigned int index = route_lookup_device(&attachments->lookup, peer);
+
+	*ret_device = "";
+	*ret_error = 0;
+	if (attachments->options.mode != UNDERLAY_AUTO || !peer->endpoint.address.family)
+		return ATTACHMENTS_NO_GAP;
+	if (!index || index == attachments->lookup.tunnel)
+		return ATTACHMENTS_NO_ROUTE;
+	for (size_t i = 0; i < attachments->n_refused; i++)
+		if (attachments->refused[i].index == index) {
+			*ret_device = attachments->refused[i].name;
+			*ret_error = attachments->refused[i].error;
+			return ATTACHMENTS_REFUSED;
+		}
+	return ATTACHMENTS_NO_GAP;
 }
 
 const char *attachments_describe(struct attachments *attachments)

@@ -20,29 +20,40 @@ struct candidate {
 	size_t rank;
 };
 
+int underlay_remote_compare(const struct underlay_remote *a, const struct underlay_remote *b)
+{
+	return memcmp(a, b, sizeof(*a));
+}
+
 static int compare_candidates(const void *a, const void *b)
 {
 	const struct candidate *one = a, *two = b;
-	int order = endpoint_compare(&one->owner.endpoint, &two->owner.endpoint);
+	int order = underlay_remote_compare(&one->owner.remote, &two->owner.remote);
 
 	return order ? order : (one->rank > two->rank) - (one->rank < two->rank);
 }
 
 static int compare_owners(const void *a, const void *b)
 {
-	return endpoint_compare(&((const struct endpoint_owner *)a)->endpoint,
-				&((const struct endpoint_owner *)b)->endpoint);
+	return underlay_remote_compare(&((const struct endpoint_owner *)a)->remote,
+				       &((const struct endpoint_owner *)b)->remote);
 }
 
-static size_t add_candidates(const struct wg_peers *peers, struct candidate *candidates, size_t n)
+/* list: the peers' numbers are those in it. */
+static size_t add_candidates(const struct wg_peers *peers, const struct wg_peers *list,
+			     struct candidate *candidates, size_t n)
 {
 	for (size_t i = 0; i < peers->n; i++) {
-		const struct wg_peer *peer = &peers->items[i];
+		const struct wg_peer *peer = &peers->items[i], *listed;
 
 		if (!peer->endpoint.address.family)
 			continue;
-		candidates[n].owner.endpoint = peer->endpoint;
-		candidates[n].owner.tailnet = wg_peer_tailnet_address(peer);
+		listed = wg_peers_find(list, peer->public_key);
+		candidates[n].owner = (struct endpoint_owner){
+			.remote = underlay_remote_of(peer),
+			.tailnet = wg_peer_tailnet_address(peer),
+			.peer = listed ? (size_t)(listed - list->items) : OWNER_GONE,
+		};
 		candidates[n].rank = n;
 		n++;
 	}
@@ -53,6 +64,7 @@ int endpoint_owners_make(const struct wg_peers *before, const struct wg_peers *a
 			 struct endpoint_owners *ret_owners)
 {
 	size_t n = before->n + (after ? after->n : 0), kept = 0;
+	bool any_shared = false;
 	_cleanup_free_ struct candidate *candidates = calloc(n + 1, sizeof(*candidates));
 	struct endpoint_owner *items = calloc(n + 1, sizeof(*items));
 
@@ -60,29 +72,40 @@ int endpoint_owners_make(const struct wg_peers *before, const struct wg_peers *a
 		free(items);
 		return -ENOMEM;
 	}
-	n = after ? add_candidates(after, candidates, 0) : 0;
-	n = add_candidates(before, candidates, n);
+	n = after ? add_candidates(after, after, candidates, 0) : 0;
+	n = add_candidates(before, after ? after : before, candidates, n);
 	qsort(candidates, n, sizeof(*candidates), compare_candidates);
 	for (size_t i = 0; i < n; i++) {
-		if (kept == 0 ||
-		    endpoint_compare(&items[kept - 1].endpoint, &candidates[i].owner.endpoint) != 0)
-			items[kept++] = candidates[i].owner;
+		const struct endpoint_owner *owner = &candidates[i].owner;
+
+		if (kept == 0 || compare_owners(&items[kept - 1], owner) != 0)
+			items[kept++] = *owner;
+		else if (owner->peer != items[kept - 1].peer && owner->peer != OWNER_GONE)
+			items[kept - 1].shared = any_shared = true;
 	}
-	*ret_owners = (struct endpoint_owners){items, kept};
+	*ret_owners = (struct endpoint_owners){items, kept, any_shared};
 	return 0;
 }
 
 const struct endpoint_owner *endpoint_owners_find(const struct endpoint_owners *owners,
-						  const struct endpoint *endpoint)
+						  const struct underlay_remote *remote)
 {
-	struct endpoint_owner wanted = {.endpoint = *endpoint};
+	struct endpoint_owner wanted = {.remote = *remote};
+	const struct endpoint_owner *found = NULL;
 
-	return owners->n ? bsearch(&wanted, owners->items, owners->n, sizeof(wanted), compare_owners) : NULL;
+	if (owners->n)
+		found = bsearch(&wanted, owners->items, owners->n, sizeof(wanted), compare_owners);
+	if (found || !remote->link)
+		return found;
+	wanted.remote.link = 0;
+	return endpoint_owners_find(owners, &wanted.remote);
 }
 
-struct underlay_remote underlay_remote_from(const struct endpoint *endpoint)
+struct underlay_remote underlay_remote_of(const struct wg_peer *peer)
 {
-	struct underlay_remote remote = {.family = endpoint->address.family, .port = htons(endpoint->port)};
+	const struct endpoint *endpoint = &peer->endpoint;
+	struct underlay_remote remote = {
+		.family = endpoint->address.family, .port = htons(endpoint->port), .link = peer->link};
 
 	memcpy(remote.address, endpoint->address.bytes, sizeof(remote.address));
 	return remote;

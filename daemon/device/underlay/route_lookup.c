@@ -6,6 +6,8 @@
 
 #include "daemon/device/underlay/route_lookup.h"
 
+#include "common/cleanup.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -17,8 +19,17 @@
 
 #define LOOPBACK_INDEX 1
 
+/* Where a default route leads: no network has a more specific route to these. 0.0.0.1 and 240.0.0.1 are in
+ * the two halves of IPv4 (RFC 1122, 3.2.1.3; RFC 1112, 4); 3fff::/20 is for documentation (RFC 9637). */
+static const struct endpoint default_endpoints[] = {
+	{.address = {ADDRESS_IPV4, {[3] = 1}}},
+	{.address = {ADDRESS_IPV4, {240, [3] = 1}}},
+	{.address = {ADDRESS_IPV6, {0x3f, 0xff, [15] = 1}}},
+};
+
 struct endpoint_route {
 	struct endpoint endpoint;
+	unsigned int link;   /* of a link-local endpoint, as in struct wg_peer */
 	unsigned int device; /* index; 0: no route */
 };
 
@@ -30,17 +41,36 @@ void route_lookup_deinit(struct route_lookup *lookup)
 
 static int compare_routes(const void *a, const void *b)
 {
-	return endpoint_compare(&((const struct endpoint_route *)a)->endpoint,
-				&((const struct endpoint_route *)b)->endpoint);
+	const struct endpoint_route *one = a, *two = b;
+	int order = endpoint_compare(&one->endpoint, &two->endpoint);
+
+	return order ? order : (one->link > two->link) - (one->link < two->link);
 }
 
-static struct rtnl_datagram datagram_to(const struct route_lookup *lookup, const struct endpoint *endpoint)
+static const struct endpoint_route *find_route(const struct route_lookup *lookup,
+					       const struct endpoint_route *wanted)
+{
+	return lookup->n_routes
+		       ? bsearch(wanted, lookup->routes, lookup->n_routes, sizeof(*wanted), compare_routes)
+		       : NULL;
+}
+
+unsigned int route_lookup_device(const struct route_lookup *lookup, const struct wg_peer *peer)
+{
+	const struct endpoint_route wanted = {.endpoint = peer->endpoint, .link = peer->link};
+	const struct endpoint_route *found = find_route(lookup, &wanted);
+
+	return found ? found->device : 0;
+}
+
+static struct rtnl_datagram datagram_to(const struct route_lookup *lookup, const struct endpoint_route *route)
 {
 	return (struct rtnl_datagram){
-		.destination = endpoint->address,
-		.destination_port = endpoint->port,
+		.destination = route->endpoint.address,
+		.destination_port = route->endpoint.port,
 		.source_port = lookup->port,
 		.mark = lookup->mark,
+		.device = route->link,
 	};
 }
 
@@ -59,34 +89,53 @@ static void add_device(struct route_lookup *lookup, unsigned int device)
 		lookup->devices[lookup->n_devices++] = device;
 }
 
+/* The endpoints of the peers, and the default ones if a peer has none. Returns how many. */
+static size_t list_endpoints(const struct wg_peers *peers, struct endpoint_route *routes)
+{
+	bool missing = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < peers->n; i++) {
+		const struct wg_peer *peer = &peers->items[i];
+
+		if (peer->endpoint.address.family)
+			routes[n++] = (struct endpoint_route){peer->endpoint, peer->link, 0};
+		else
+			missing = true;
+	}
+	for (size_t i = 0; missing && i < ARRAY_SIZE(default_endpoints); i++)
+		routes[n++].endpoint = default_endpoints[i];
+	return n;
+}
+
+/* What is no answer of the kernel's routes. (Its own words for "no route" are many: those of unreachable,
+ * prohibit and blackhole routes, too.) */
+static bool could_not_ask(int r)
+{
+	return r == -ENOMEM || r == -ENOBUFS || r == -ETIMEDOUT || r == -EBADMSG || r == -EINTR;
+}
+
 /* The endpoints' own routes; those that are known are looked up again only with `all`. *ret_same: the
  * endpoints have not changed. */
 static int look_up_routes(struct route_lookup *lookup, struct rtnl *rtnl, const struct wg_peers *peers,
 			  bool all, bool *ret_same)
 {
-	struct endpoint_route *routes = calloc(peers->n + 1, sizeof(*routes));
+	struct endpoint_route *routes = calloc(peers->n + ARRAY_SIZE(default_endpoints), sizeof(*routes));
 	bool same = true;
-	size_t n = 0;
+	size_t n;
 
 	if (!routes)
 		return -ENOMEM;
-	for (size_t i = 0; i < peers->n; i++) {
-		struct endpoint_route *route = &routes[n], *old = NULL;
-		struct rtnl_datagram datagram;
+	n = list_endpoints(peers, routes);
+	for (size_t i = 0; i < n; i++) {
+		const struct endpoint_route *old = find_route(lookup, &routes[i]);
+		struct rtnl_datagram datagram = datagram_to(lookup, &routes[i]);
 
-		route->endpoint = peers->items[i].endpoint;
-		if (!route->endpoint.address.family)
-			continue;
-		n++;
-		if (lookup->n_routes)
-			old = bsearch(route, lookup->routes, lookup->n_routes, sizeof(*route),
-				      compare_routes);
 		same = same && old;
-		datagram = datagram_to(lookup, &route->endpoint);
 		if (old && !all)
-			route->device = old->device;
-		else if (rtnl_find_device(rtnl, &datagram, &route->device) < 0)
-			route->device = 0;
+			routes[i].device = old->device;
+		else if (could_not_ask(rtnl_find_device(rtnl, &datagram, &routes[i].device)) && old)
+			routes[i].device = old->device;
 	}
 	if (n > 1)
 		qsort(routes, n, sizeof(*routes), compare_routes);
@@ -98,19 +147,20 @@ static int look_up_routes(struct route_lookup *lookup, struct rtnl *rtnl, const 
 }
 
 /* Whether a datagram with this source address can leave by the address's device to one of the endpoints. A
- * link-local endpoint does not say on which link it is, so all of those are tried. */
+ * link-local endpoint may not say on which link it is, so all of those are tried. */
 static bool leads_to_an_endpoint(const struct route_lookup *lookup, struct rtnl *rtnl,
 				 const struct rtnl_address *address, unsigned int *lookups)
 {
 	size_t step = MAX(lookup->n_routes / ENDPOINTS_TRIED, (size_t)1);
 
 	for (size_t i = 0; i < lookup->n_routes && *lookups < LOOKUPS_MAX; i++) {
-		const struct endpoint *endpoint = &lookup->routes[i].endpoint;
-		struct rtnl_datagram datagram = datagram_to(lookup, endpoint);
+		const struct endpoint_route *route = &lookup->routes[i];
+		const struct address *to = &route->endpoint.address;
+		struct rtnl_datagram datagram = datagram_to(lookup, route);
 		unsigned int device;
 
-		if (endpoint->address.family != address->local.family ||
-		    (i % step && !address_is_link_local(&endpoint->address)))
+		if (to->family != address->local.family || (i % step && !address_is_link_local(to)) ||
+		    (route->link && route->link != address->index))
 			continue;
 		datagram.source = address->local;
 		datagram.device = address->index;

@@ -6,7 +6,8 @@
  * the tunnel's mark and port) names one. Others may lead there too: the further next hops of a multipath
  * route, and, on a machine with several uplinks, the device on which answers leave, chosen by their source
  * address or by the device on which the peer's datagrams came in. So each device with an address is looked up
- * too.
+ * too. A peer whose endpoint is not known yet will most likely come by a default route, so as long as there
+ * is one, those are looked up as well.
  */
 
 #include "daemon/bpf/physical_maps.h"
@@ -38,3 +39,6 @@ int route_lookup_follow(struct route_lookup *lookup, struct rtnl *rtnl, const st
 			const struct rtnl_addresses *addresses, bool changed);
 /* Whether one of the endpoints lies within this destination; so they do all in a default route. */
 bool route_lookup_matters(const struct route_lookup *lookup, const struct prefix *destination);
+/* The device that the route to a peer's endpoint names, by the last lookup; 0: none, or it has no endpoint.
+ */
+unsigned int route_lookup_device(const struct route_lookup *lookup, const struct wg_peer *peer);

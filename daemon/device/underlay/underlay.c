@@ -9,8 +9,6 @@
 #include "daemon/bpf/physical_maps.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/map_memory.h"
-#include "daemon/device/underlay/attachments.h"
-#include "daemon/device/underlay/owners.h"
 #include "daemon/net/changes.h"
 
 #include <arpa/inet.h>
@@ -27,7 +25,7 @@
 #define CHANGES_PAUSE (250 * NSEC_PER_MSEC)
 
 struct endpoint_list {
-	struct endpoint *items; /* sorted, each once */
+	struct underlay_remote *items; /* sorted, each once */
 	size_t n;
 };
 
@@ -41,6 +39,7 @@ struct underlay {
 	uint32_t max_endpoints;
 	uint16_t port, port_before;
 	bool enabled;
+	bool grew; /* by the last attempt to follow peers and devices, one more device is watched */
 	struct underlay *before; /* took over from it: until its last counts are handed over; or NULL */
 	int follow_error;	 /* of the last attempt to follow peers and devices */
 	uint64_t memory;
@@ -209,15 +208,14 @@ static int known_fd(const struct underlay *underlay, unsigned int side)
 	return bpf_map__fd(side ? underlay->programs->maps.known_1 : underlay->programs->maps.known_0);
 }
 
-static int compare_endpoints(const void *a, const void *b)
+static int compare_remotes(const void *a, const void *b)
 {
-	return endpoint_compare(a, b);
+	return underlay_remote_compare(a, b);
 }
 
-static bool list_holds(const struct endpoint_list *list, const struct endpoint *endpoint)
+static bool list_holds(const struct endpoint_list *list, const struct underlay_remote *remote)
 {
-	return list->n &&
-	       bsearch(endpoint, list->items, list->n, sizeof(*endpoint), compare_endpoints) != NULL;
+	return list->n && bsearch(remote, list->items, list->n, sizeof(*remote), compare_remotes) != NULL;
 }
 
 /* The peers' endpoints and those of `more` (may be NULL), `max` at most. */
@@ -225,18 +223,18 @@ static int list_make(const struct wg_peers *peers, const struct endpoint_list *m
 		     struct endpoint_list *ret_list)
 {
 	size_t n = 0, kept = 0;
-	struct endpoint *items = calloc(peers->n + (more ? more->n : 0) + 1, sizeof(*items));
+	struct underlay_remote *items = calloc(peers->n + (more ? more->n : 0) + 1, sizeof(*items));
 
 	if (!items)
 		return -ENOMEM;
 	for (size_t i = 0; i < peers->n; i++)
 		if (peers->items[i].endpoint.address.family)
-			items[n++] = peers->items[i].endpoint;
+			items[n++] = underlay_remote_of(&peers->items[i]);
 	for (size_t i = 0; more && i < more->n; i++)
 		items[n++] = more->items[i];
-	qsort(items, n, sizeof(*items), compare_endpoints);
+	qsort(items, n, sizeof(*items), compare_remotes);
 	for (size_t i = 0; i < n && kept < max; i++)
-		if (kept == 0 || endpoint_compare(&items[kept - 1], &items[i]) != 0)
+		if (kept == 0 || underlay_remote_compare(&items[kept - 1], &items[i]) != 0)
 			items[kept++] = items[i];
 	*ret_list = (struct endpoint_list){items, kept};
 	return 0;
@@ -257,16 +255,15 @@ static int follow_endpoints(struct underlay *underlay, unsigned int side, const 
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < known->n; i++) {
-		struct underlay_remote key = underlay_remote_from(&known->items[i]);
+		const struct underlay_remote *key = &known->items[i];
 
-		if (!list_holds(&list, &known->items[i]) && bpf_map_delete_elem(fd, &key) < 0 &&
-		    errno != ENOENT)
+		if (!list_holds(&list, key) && bpf_map_delete_elem(fd, key) < 0 && errno != ENOENT)
 			r = -errno;
 	}
 	for (size_t i = 0; i < list.n; i++) {
-		struct underlay_remote key = underlay_remote_from(&list.items[i]);
+		const struct underlay_remote *key = &list.items[i];
 
-		if (!list_holds(known, &list.items[i]) && bpf_map_update_elem(fd, &key, &zero, BPF_NOEXIST) &&
+		if (!list_holds(known, key) && bpf_map_update_elem(fd, key, &zero, BPF_NOEXIST) &&
 		    errno != EEXIST)
 			r = -errno;
 	}
@@ -302,6 +299,7 @@ static int follow(struct underlay *underlay, const struct wg_peers *peers, bool 
 	r = follow_endpoints(underlay, old_side ^ 1, peers, true);
 	error = error < 0 ? error : r;
 	r = attachments_follow(underlay->attachments, peers, changed);
+	underlay->grew = attachments_grew(underlay->attachments);
 	underlay->follow_error = error < 0 ? error : r;
 	return underlay->follow_error;
 }
@@ -315,14 +313,10 @@ int underlay_enable(struct underlay *underlay, const struct wg_peers *peers)
 	take_changes(underlay);
 	attachments_follow_addresses(underlay->attachments);
 	r = follow(underlay, peers, true);
-	/* A peer without a route, or a device that cannot be watched, does not keep the others from being
-	 * counted. But with every device refused, nothing would be. */
-	if (r < 0 && attachments_count(underlay->attachments) == 0) {
-		underlay_disable(underlay);
-		return r;
-	}
 	underlay->enabled = true;
-	return 0;
+	/* A peer without a route, or a device that cannot be watched, does not keep the others from being
+	 * counted. */
+	return attachments_count(underlay->attachments) == 0 ? r : 0;
 }
 
 int underlay_take_over(struct underlay *underlay, struct underlay *from, const struct wg_peers *peers)
@@ -345,6 +339,7 @@ int underlay_take_over(struct underlay *underlay, struct underlay *from, const s
 	from->enabled = false;
 	underlay->before = from;
 	r = attachments_follow(underlay->attachments, peers, true);
+	underlay->grew = attachments_grew(underlay->attachments);
 	underlay->follow_error = error < 0 ? error : r;
 	return 0;
 }
@@ -361,7 +356,7 @@ void underlay_disable(struct underlay *underlay)
 /* One window's entries as they become flows. */
 struct drain {
 	const struct underlay *underlay;
-	struct endpoint_owners owners;
+	struct underlay_sight *sight;
 	struct extraction *extraction;
 	uint16_t new_port; /* the tunnel's at the window's end, if it changed; else 0 */
 };
@@ -379,17 +374,18 @@ static void add_entry(struct drain *drain, const struct underlay_remote *remote,
 		      const struct flow_counts *kernel_counts)
 {
 	struct counts counts = counts_from(kernel_counts);
-	struct endpoint endpoint = underlay_remote_endpoint(remote);
-	const struct endpoint_owner *owner = endpoint_owners_find(&drain->owners, &endpoint);
-	struct connection connection = {.dst = endpoint};
+	const struct endpoint_owner *owner = endpoint_owners_find(&drain->sight->owners, remote);
+	struct connection connection = {.dst = underlay_remote_endpoint(remote)};
 
-	if (!owner) {
+	if (!owner || owner->shared) {
 		counts_add(&drain->extraction->unknown, &counts);
 		return;
 	}
 	connection.src.address = owner->tailnet;
 	if (flows_add(&drain->extraction->flows, &connection, &counts) < 0)
 		counts_add(&drain->extraction->overflow, &counts);
+	if (owner->peer != OWNER_GONE)
+		counts_add(&drain->sight->peers[owner->peer].counts, &counts);
 }
 
 static int drain_known(struct drain *drain, unsigned int side)
@@ -399,10 +395,10 @@ static int drain_known(struct drain *drain, unsigned int side)
 	int fd = known_fd(drain->underlay, side);
 
 	for (size_t i = 0; i < known->n; i++) {
-		struct underlay_remote key = underlay_remote_from(&known->items[i]);
+		const struct underlay_remote *key = &known->items[i];
 		struct flow_counts counts;
 
-		if (bpf_map_lookup_elem(fd, &key, &counts) < 0) {
+		if (bpf_map_lookup_elem(fd, key, &counts) < 0) {
 			if (errno == ENOENT)
 				continue; /* the map was full when it should have been inserted */
 			return -errno;
@@ -410,9 +406,9 @@ static int drain_known(struct drain *drain, unsigned int side)
 		if (memcmp(&counts, &zero, sizeof(zero)) == 0)
 			continue;
 		/* If the kernel has no memory for this, the entry waits for the next extraction. */
-		if (bpf_map_update_elem(fd, &key, &zero, BPF_EXIST) < 0)
+		if (bpf_map_update_elem(fd, key, &zero, BPF_EXIST) < 0)
 			return -errno;
-		add_entry(drain, &key, &counts);
+		add_entry(drain, key, &counts);
 	}
 	return 0;
 }
@@ -441,23 +437,35 @@ static void take_unknown_peer(struct drain *drain, const struct underlay_unknown
 	add_entry(drain, &peer->remote, counts);
 }
 
+static bool is_own_port(const struct drain *drain, uint16_t port)
+{
+	const struct underlay *underlay = drain->underlay;
+
+	return port && (port == underlay->port || port == underlay->port_before || port == drain->new_port);
+}
+
 /* Whether a datagram in `others` was the tunnel's after all: of a port and an address that the programs may
- * not have known yet. No totals include it so far. */
+ * not have known yet. No totals include it so far. If one that left was not, the peer's datagrams may leave
+ * by another port than the tunnel's own. */
 static void take_other(struct drain *drain, const struct underlay_unknown_peer *peer,
 		       const struct flow_counts *kernel_counts)
 {
-	const struct underlay *underlay = drain->underlay;
-	uint16_t port = ntohs((uint16_t)peer->local_port);
 	struct address local = underlay_words_address(peer->local, peer->remote.family);
 	struct address sent = underlay_words_address((const __u32[4]){}, peer->remote.family);
 	struct counts counts = counts_from(kernel_counts);
+	const struct endpoint_owner *owner;
 
-	if (!port || (port != underlay->port && port != underlay->port_before && port != drain->new_port))
+	if (address_compare(&local, &sent) != 0 &&
+	    !attachments_is_local(drain->underlay->attachments, &local))
 		return;
-	if (address_compare(&local, &sent) != 0 && !attachments_is_local(underlay->attachments, &local))
+	if (is_own_port(drain, ntohs((uint16_t)peer->local_port))) {
+		counts_add(&drain->extraction->totals, &counts);
+		add_entry(drain, &peer->remote, kernel_counts);
 		return;
-	counts_add(&drain->extraction->totals, &counts);
-	add_entry(drain, &peer->remote, kernel_counts);
+	}
+	owner = endpoint_owners_find(&drain->sight->owners, &peer->remote);
+	if (owner && owner->peer != OWNER_GONE && counts.tx_packets)
+		drain->sight->peers[owner->peer].elsewhere = true;
 }
 
 static int drain_totals(struct drain *drain, unsigned int side)
@@ -518,25 +526,61 @@ static int drain_side(struct drain *drain, unsigned int side, struct counts *han
 	return r;
 }
 
-static int extract_own(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
-		       struct extraction *extraction)
+void underlay_sight_deinit(struct underlay_sight *sight)
 {
-	_cleanup_(endpoint_owners_deinit) struct endpoint_owners owners = {};
-	struct drain drain = {.underlay = underlay, .extraction = extraction};
-	bool changed = take_changes(underlay);
+	endpoint_owners_deinit(&sight->owners);
+	free(sight->peers);
+	*sight = (struct underlay_sight){};
+}
+
+/* The peers of one reading whose endpoint others have too. list: their numbers are those in it. */
+static void mark_shared(const struct wg_peers *peers, const struct wg_peers *list,
+			struct underlay_sight *sight)
+{
+	for (size_t i = 0; i < peers->n; i++) {
+		struct underlay_remote remote = underlay_remote_of(&peers->items[i]);
+		const struct endpoint_owner *owner = endpoint_owners_find(&sight->owners, &remote);
+		const struct wg_peer *listed = wg_peers_find(list, peers->items[i].public_key);
+
+		if (owner && owner->shared && listed)
+			sight->peers[listed - list->items].shared = true;
+	}
+}
+
+static int make_sight(const struct wg_peers *before, const struct wg_peers *after,
+		      struct underlay_sight *sight)
+{
+	const struct wg_peers *list = after ? after : before;
+	int r;
+
+	sight->peers = calloc(list->n + 1, sizeof(*sight->peers));
+	if (!sight->peers)
+		return -ENOMEM;
+	r = endpoint_owners_make(before, after, &sight->owners);
+	if (r < 0 || !sight->owners.any_shared)
+		return r;
+	mark_shared(before, list, sight);
+	if (after)
+		mark_shared(after, list, sight);
+	return 0;
+}
+
+static int extract_own(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
+		       struct underlay_sight *sight, struct extraction *extraction)
+{
+	struct drain drain = {.underlay = underlay, .sight = sight, .extraction = extraction};
+	bool changed = take_changes(underlay), grew_before = underlay->grew;
 	unsigned int old_side = epoch_old_side(underlay->epoch);
-	int r = epoch_wait(underlay->epoch);
+	int r = epoch_wait(underlay->epoch), moved = 0;
 
 	/* First, so that an address that was added in this window is known. */
 	if (changed)
-		attachments_follow_addresses(underlay->attachments);
-	if (r == 0)
-		r = endpoint_owners_make(before, after, &owners);
+		moved = attachments_follow_addresses(underlay->attachments);
 	if (r < 0)
 		return r;
-	drain.owners = owners;
 	if (after && after->listen_port != underlay->port)
 		drain.new_port = after->listen_port;
+	sight->settled = moved == 0 && !drain.new_port;
 	r = drain_side(&drain, old_side, &underlay->handed_over[old_side]);
 	/* Nothing counts any more, and there may be no other extraction. */
 	if (r == 0 && !underlay->enabled)
@@ -544,24 +588,70 @@ static int extract_own(struct underlay *underlay, const struct wg_peers *before,
 	extraction->has_totals = r == 0;
 	if (underlay->enabled && r == 0)
 		follow(underlay, after ? after : before, changed);
+	sight->grew = grew_before || underlay->grew;
 	return r;
 }
 
-int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
-		     struct extraction *extraction)
+/* What took over comes last: the sight is of its next window. */
+static int extract_all(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
+		       struct underlay_sight *sight, struct extraction *extraction)
 {
 	struct extraction last = {};
-	int r = extract_own(underlay, before, after, extraction), r_last;
+	int r, r_last = 0;
 
+	if (underlay->before)
+		r_last = extract_all(underlay->before, before, after, sight, &last);
+	r = extract_own(underlay, before, after, sight, extraction);
 	if (!underlay->before)
 		return r;
-	/* If this fails now, what remains is handed over next time. */
-	r_last = underlay_extract(underlay->before, before, after, &last);
 	extraction_merge(extraction, &last);
+	/* If this failed now, what remains is handed over next time. */
 	if (r_last < 0)
 		return r < 0 ? r : r_last;
 	underlay_free(TAKE_PTR(underlay->before));
 	return r;
+}
+
+int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
+		     struct underlay_sight *ret_sight, struct extraction *extraction)
+{
+	int r = make_sight(before, after, ret_sight);
+
+	return r < 0 ? r : extract_all(underlay, before, after, ret_sight, extraction);
+}
+
+/* Adds what a map of the side in use holds for this key. */
+static void peek_at(int fd, const void *key, struct counts *counts)
+{
+	struct flow_counts found;
+	struct counts more;
+
+	if (bpf_map_lookup_elem(fd, key, &found) < 0)
+		return;
+	more = counts_from(&found);
+	counts_add(counts, &more);
+}
+
+void underlay_peek(struct underlay *underlay, const struct underlay_sight *sight, size_t number,
+		   const struct wg_peer *peer, struct counts *counts)
+{
+	const struct physical *programs = underlay->programs;
+	unsigned int side = epoch_old_side(underlay->epoch) ^ 1;
+	struct underlay_unknown_peer key = {.remote = underlay_remote_of(peer)};
+	const struct endpoint_owner *owner = endpoint_owners_find(&sight->owners, &key.remote);
+
+	if (!owner || owner->peer != number || owner->shared)
+		return;
+	peek_at(known_fd(underlay, side), &key.remote, counts);
+	/* Before its endpoint was known. */
+	peek_at(bpf_map__fd(side ? programs->maps.received_1 : programs->maps.received_0), &key, counts);
+	peek_at(bpf_map__fd(side ? programs->maps.sent_1 : programs->maps.sent_0), &key, counts);
+}
+
+enum attachments_gap underlay_find_gap(const struct underlay *underlay, const struct wg_peer *peer,
+				       const char **ret_device, int *ret_error)
+{
+	return attachments_find_gap(underlay->attachments, peer, ret_device, ret_error);
 }
 
 void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info)
@@ -569,6 +659,7 @@ void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info
 	*ret_info = (struct underlay_info){
 		.devices = attachments_describe(underlay->attachments),
 		.follow_error = underlay->follow_error,
+		.refused = attachments_refused(underlay->attachments),
 		.memory = underlay->memory,
 	};
 }

@@ -10,6 +10,8 @@
 #include "common/config/config.h"
 #include "daemon/device/device.h"
 #include "daemon/device/peers/peers.h"
+#include "daemon/device/underlay/attachments.h"
+#include "daemon/device/underlay/owners.h"
 
 #include <stdint.h>
 
@@ -31,7 +33,7 @@ void underlay_free(struct underlay *underlay);
 DEFINE_CLEANUP(struct underlay *, underlay_free);
 
 /* Starts counting, with these peers' endpoints, listen port and mark. 0, also when no device leads to a peer;
- * or -errno when devices do but none can be watched (then nothing is attached). */
+ * or -errno when devices do but none can be watched: it is enabled all the same, and tries again. */
 int underlay_enable(struct underlay *underlay, const struct wg_peers *peers);
 /*
  * As underlay_enable(), but in the places of `from`, which is enabled and has the same tunnel: of both,
@@ -42,22 +44,50 @@ int underlay_take_over(struct underlay *underlay, struct underlay *from, const s
 /* Stops counting, and waits until the last program has finished. */
 void underlay_disable(struct underlay *underlay);
 
+/* What an extraction showed of one peer. */
+struct underlay_peer {
+	struct counts counts; /* what it handed over */
+	bool elsewhere;	      /* datagrams left for its endpoint from other ports than the tunnel's */
+	bool shared;	      /* other peers have its endpoint too, so nothing of it was handed over */
+};
+
+/* What an extraction showed, and what the next one has begun to show. Zero-initialised is empty. */
+struct underlay_sight {
+	struct endpoint_owners owners;
+	struct underlay_peer *peers; /* for each peer of `after`, or of `before` if that is NULL */
+	bool settled; /* underlay_peek() sees all of the tunnel's datagrams: neither its port nor the
+		       * machine's addresses changed in the window */
+	bool grew;    /* a device is watched that was not when the window before this one began */
+};
+
+void underlay_sight_deinit(struct underlay_sight *sight);
+
 /*
  * Hands over the side that the last flip ended: an entry for each endpoint that a peer had at the window's
  * start or end, the rest as unknown; entries + unknown = totals. Then follows changes of the peers' endpoints
  * and port, and, when the kernel reported a change, of routes, devices and addresses. `after` is NULL when
- * the peers could not be read; then those of `before` stay. 0 or -errno; the extraction has what could be
- * read.
+ * the peers could not be read; then those of `before` stay. 0 or -errno; the extraction and the sight (to be
+ * freed in any case) have what could be read.
  */
 int underlay_extract(struct underlay *underlay, const struct wg_peers *before, const struct wg_peers *after,
-		     struct extraction *extraction);
+		     struct underlay_sight *ret_sight, struct extraction *extraction);
+
+/* Adds what has passed since the flip at the endpoint of this peer (its number in the sight), and what the
+ * next extraction will hand over. */
+void underlay_peek(struct underlay *underlay, const struct underlay_sight *sight, size_t number,
+		   const struct wg_peer *peer, struct counts *counts);
+
+/* Why the datagrams of a peer may not be seen, as far as the routes tell: see attachments_find_gap(). */
+enum attachments_gap underlay_find_gap(const struct underlay *underlay, const struct wg_peer *peer,
+				       const char **ret_device, int *ret_error);
 
 struct underlay_info {
 	/* "tcx on eth0, wlan0", or "no device leads to a peer". Owned by the underlay, valid until the next
 	 * call. */
 	const char *devices;
-	int follow_error; /* 0, or the first -errno of the last attempt to follow all peers and devices */
-	uint64_t memory;  /* bytes, of the kernel */
+	int follow_error;    /* 0, or the first -errno of the last attempt to follow all peers and devices */
+	const char *refused; /* the device that it concerns, or "" */
+	uint64_t memory;     /* bytes, of the kernel */
 };
 
 void underlay_get_info(struct underlay *underlay, struct underlay_info *ret_info);

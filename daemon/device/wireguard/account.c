@@ -5,6 +5,7 @@
 
 #include "common/time_text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <nettle/base64.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ struct peer_state {
 	struct endpoint endpoint; /* the last one known */
 	int64_t last_received;	  /* boot time, ns */
 	bool active;
+	struct wg_balance balance;
 };
 
 struct wg_account {
@@ -52,23 +54,34 @@ const struct wg_peers *wg_account_peers(const struct wg_account *account)
 	return &account->peers;
 }
 
+struct wg_balance *wg_account_balance(struct wg_account *account, size_t number)
+{
+	return &account->states[number].balance;
+}
+
+void wg_peer_name(const struct wg_peer *peer, char ret_name[static WG_PEER_NAME_MAX])
+{
+	static_assert(BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE) < WG_PEER_NAME_MAX, "room for a key");
+	struct address address = wg_peer_tailnet_address(peer);
+
+	if (address_format(&address, ret_name))
+		return;
+	base64_encode_raw(ret_name, WG_PEERS_KEY_SIZE, peer->public_key);
+	ret_name[BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE)] = '\0';
+}
+
 /* --- events --- */
 
 static void add_event(struct wg_account *account, const struct wg_peer *peer, const char *format,
 		      const struct endpoint *first, const struct endpoint *second)
 {
-	struct address address = wg_peer_tailnet_address(peer);
-	char name[64], first_text[ENDPOINT_TEXT_MAX], second_text[ENDPOINT_TEXT_MAX], what[160];
+	char name[WG_PEER_NAME_MAX], first_text[ENDPOINT_TEXT_MAX], second_text[ENDPOINT_TEXT_MAX], what[160];
 
 	if (account->n_events == WG_EVENTS_MAX) {
 		++account->events_dropped;
 		return;
 	}
-	/* A peer without an address is named by its public key. */
-	if (!address_format(&address, name)) {
-		base64_encode_raw(name, WG_PEERS_KEY_SIZE, peer->public_key);
-		name[BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE)] = '\0';
-	}
+	wg_peer_name(peer, name);
 	endpoint_format(first, first_text);
 	endpoint_format(second, second_text);
 	if (strcmp(format, "moved") == 0)
@@ -157,11 +170,13 @@ static uint64_t moved_by(uint64_t now, uint64_t before)
 	return now >= before ? now - before : now;
 }
 
-/* A list that changed while it was read may lack peers that still exist: they are carried over. */
-static int keep_missing(const struct wg_account *account, struct wg_peers *peers)
+/* A list that changed while it was read may lack peers that still exist. */
+int wg_account_complete(const struct wg_account *account, struct wg_peers *peers)
 {
 	size_t n = peers->n;
 
+	if (!peers->interrupted)
+		return 0;
 	for (size_t i = 0; i < account->peers.n; ++i) {
 		struct wg_peer *old = &account->peers.items[i], *peer;
 		struct wg_peers before = {.items = peers->items, .n = n};
@@ -186,7 +201,7 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 		    int (*change)(const struct wg_change *change, void *userdata), void *userdata)
 {
 	struct peer_state *states;
-	int r = peers->interrupted ? keep_missing(account, peers) : 0;
+	int r = wg_account_complete(account, peers);
 
 	if (r < 0)
 		return r;
@@ -197,7 +212,14 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 		const struct wg_peer *peer = &peers->items[i];
 		const struct wg_peer *old = wg_peers_find(&account->peers, peer->public_key);
 		struct wg_change moved = {
-			.peer = peer, .tx_bytes = peer->tx_bytes, .rx_bytes = peer->rx_bytes};
+			.number = i,
+			.peer = peer,
+			.before = old,
+			.tx_bytes = peer->tx_bytes,
+			.rx_bytes = peer->rx_bytes,
+			.balance = &states[i].balance,
+		};
+		int changed;
 
 		if (old) {
 			states[i] = account->states[old - account->peers.items];
@@ -206,11 +228,8 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 		}
 		note_events(account, peer, &states[i], moved.rx_bytes > 0, now_boot);
 		moved.endpoint = states[i].endpoint;
-		if (moved.tx_bytes || moved.rx_bytes) {
-			int changed = change(&moved, userdata);
-
-			r = r < 0 ? r : changed;
-		}
+		changed = change(&moved, userdata);
+		r = r < 0 ? r : changed;
 	}
 	take(account, peers, states);
 	return r;

@@ -8,6 +8,7 @@
 
 #include "common/connection.h"
 #include "daemon/device/peers/peers.h"
+#include "daemon/device/wireguard/balance.h"
 
 #include <stdint.h>
 
@@ -32,24 +33,37 @@ DEFINE_CLEANUP(struct wg_account *, wg_account_free);
 int wg_account_baseline(struct wg_account *account, struct wg_peers *peers, int64_t now_wall,
 			int64_t now_boot);
 
-/* How far a peer's counters moved since the reading before. */
+/* How far a peer's counters moved since the reading before: not at all, perhaps. */
 struct wg_change {
-	const struct wg_peer *peer; /* as in this reading */
-	struct endpoint endpoint;   /* the current one, or else the last one known */
+	size_t number;		      /* in this reading */
+	const struct wg_peer *peer;   /* as in this reading */
+	const struct wg_peer *before; /* as in the one before it; NULL: a new peer */
+	struct endpoint endpoint;     /* the current one, or else the last one known */
 	uint64_t tx_bytes;
 	uint64_t rx_bytes;
+	struct wg_balance *balance; /* kept from one reading to the next */
 };
 
+/* Adds the peers of the last reading that an interrupted one lacks. wg_account_step() does it too. 0 or
+ * -ENOMEM. */
+int wg_account_complete(const struct wg_account *account, struct wg_peers *peers);
+
 /*
- * Takes over the next reading (sorted), and calls back for each peer whose counters moved. A counter that
- * went backwards counts from zero, and so do those of a new peer. 0, -ENOMEM (before any callback), or the
- * first error that a callback returned, once all have been called.
+ * Takes over the next reading (sorted), and calls back for each peer. A counter that went backwards counts
+ * from zero, and so do those of a new peer. 0, -ENOMEM (before any callback), or the first error that a
+ * callback returned, once all have been called.
  */
 int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t now_boot,
 		    int (*change)(const struct wg_change *change, void *userdata), void *userdata);
 
 /* The last reading. */
 const struct wg_peers *wg_account_peers(const struct wg_account *account);
+/* The balance of a peer of it. */
+struct wg_balance *wg_account_balance(struct wg_account *account, size_t number);
+
+#define WG_PEER_NAME_MAX ADDRESS_TEXT_MAX
+/* Its address in the tunnel, or without one its public key in base64. */
+void wg_peer_name(const struct wg_peer *peer, char ret_name[static WG_PEER_NAME_MAX]);
 
 /* Calls back for each event since the last call, oldest first, and forgets them. */
 void wg_account_events(struct wg_account *account, void (*event)(const char *text, void *userdata),

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Counts what a WireGuard tunnel sends to and receives from each peer's endpoint: on the underlay where that
- * works, else from the tunnel's own byte counters. Where both count, the difference is what arrived on the
- * underlay and the tunnel did not accept.
+ * Counts what a WireGuard tunnel sends to and receives from each peer's endpoint: on the underlay as far as
+ * that shows it, and for the rest by the tunnel's own byte counters, for each peer by itself. What arrived on
+ * the underlay and is in no counter of the tunnel, the tunnel did not accept.
  */
 
 #include "daemon/device/wireguard/wireguard.h"
 
+#include "common/buffer.h"
 #include "common/time_text.h"
 #include "daemon/device/peers/broker.h"
 #include "daemon/device/peers/reader.h"
 #include "daemon/device/peers/socket.h"
 #include "daemon/device/underlay/underlay.h"
 #include "daemon/device/wireguard/account.h"
+#include "daemon/device/wireguard/balance.h"
 #include "daemon/net/rtnl.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Reasons that status can tell at once. */
+#define UNSEEN_REASONS 8
 
 struct wireguard {
 	struct device device;
@@ -28,13 +33,15 @@ struct wireguard {
 	unsigned int ifindex;
 	struct underlay *underlay; /* NULL: only the tunnel's own counters */
 	bool underlay_named;	   /* the configuration names its devices */
-	char *reason;		   /* why the underlay, or a part of it, is not watched; or NULL */
+	char *missing;		   /* why there is no underlay; or NULL */
+	struct buffer reason;	   /* for device_info */
 	uint64_t underlay_rx;	   /* bytes since it was enabled */
-	uint64_t tunnel_rx;
-	bool ended;	      /* disabled, and its last counts were not handed over yet */
-	bool fresh;	      /* nothing has been extracted since it was enabled */
-	bool blind;	      /* the tunnel's datagrams pass no device that is watched */
-	struct flows pending; /* from the tunnel's counters, for a window in which the underlay saw nothing */
+	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
+	bool ended;		   /* disabled, and its last counts were not handed over yet */
+	bool fresh;		   /* nothing has been extracted since it was enabled */
+	bool blind;		   /* the underlay shows nothing of any peer that has traffic */
+	struct unseen_peers unseen[UNSEEN_REASONS];
+	size_t n_unseen;
 };
 
 static void wireguard_free(struct device *device)
@@ -44,8 +51,8 @@ static void wireguard_free(struct device *device)
 	if (!wireguard)
 		return;
 	underlay_free(wireguard->underlay);
-	free(wireguard->reason);
-	flows_deinit(&wireguard->pending);
+	free(wireguard->missing);
+	buffer_deinit(&wireguard->reason);
 	wg_reader_free(wireguard->reader);
 	wg_account_free(wireguard->account);
 	free(wireguard->interface);
@@ -55,11 +62,10 @@ DEFINE_CLEANUP(struct device *, wireguard_free);
 
 static void explain_missing(struct wireguard *wireguard, int error)
 {
-	free(wireguard->reason);
-	if (asprintf(&wireguard->reason,
+	if (asprintf(&wireguard->missing,
 		     "bytes only, from the tunnel's own counters: no eBPF on the underlay: %s",
 		     device_load_error(error)) < 0)
-		wireguard->reason = NULL;
+		wireguard->missing = NULL;
 }
 
 static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
@@ -80,12 +86,10 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	r = wg_reader_read(wireguard->reader, &peers);
 	if (r == 0 && wireguard->underlay) {
 		r = underlay_enable(wireguard->underlay, &peers);
-		/* The tunnel's own counters remain, unless the configuration names devices. */
-		if (r < 0 && !wireguard->underlay_named) {
-			underlay_free(TAKE_PTR(wireguard->underlay));
-			explain_missing(wireguard, r);
+		/* Peers whose device cannot be watched have the tunnel's own counters, unless the
+		 * configuration names devices. */
+		if (!wireguard->underlay_named)
 			r = 0;
-		}
 	}
 	if (r == 0)
 		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
@@ -95,78 +99,209 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	wireguard->ended = false;
 	wireguard->fresh = true;
 	wireguard->blind = false;
-	flows_deinit(&wireguard->pending);
+	wireguard->n_unseen = 0;
 	device->enabled = r == 0;
 	return r;
 }
 
-/* What the tunnel's counters moved by in one step. */
-struct gathering {
-	struct flows flows;
+/* One window's step from reading to reading. */
+struct step {
+	struct wireguard *wireguard;
+	const struct underlay_sight *sight;
+	bool drained; /* the underlay handed over all of its window */
+	struct extraction *extraction;
 	uint64_t tunnel_rx;
 };
 
-static int gather(const struct wg_change *change, void *userdata)
+/* By what the tunnel's counters moved, or a part of that. */
+static int add_tunnel_bytes(struct step *step, const struct wg_change *change, const struct counts *counts)
 {
-	struct gathering *gathering = userdata;
 	struct connection connection = {
 		.src.address = wg_peer_tailnet_address(change->peer),
 		.dst = change->endpoint,
 	};
-	struct counts counts = {
-		.tx_bytes = MIN(change->tx_bytes, COUNT_MAX),
-		.rx_bytes = MIN(change->rx_bytes, COUNT_MAX),
-	};
 
-	gathering->tunnel_rx += change->rx_bytes;
-	return flows_add(&gathering->flows, &connection, &counts);
+	return counts_is_zero(counts) ? 0 : flows_add(&step->extraction->flows, &connection, counts);
 }
 
-static int append_flows(struct flows *to, const struct flows *from)
+static enum wg_unseen find_cause(const struct step *step, const struct wg_change *change)
 {
-	int r = flows_reserve(to, from->n);
+	const struct underlay_peer *shown = &step->sight->peers[change->number];
+	const char *device;
+	int error;
 
-	for (size_t i = 0; r == 0 && i < from->n; i++)
-		r = flows_add(to, &from->items[i].connection, &from->items[i].counts);
-	return r;
+	if (shown->shared)
+		return WG_UNSEEN_SHARED;
+	switch (underlay_find_gap(step->wireguard->underlay, change->peer, &device, &error)) {
+	case ATTACHMENTS_REFUSED:
+		return WG_UNSEEN_DEVICE;
+	case ATTACHMENTS_NO_ROUTE:
+		return WG_UNSEEN_ROUTE;
+	case ATTACHMENTS_NO_GAP:
+		break;
+	}
+	if (shown->elsewhere)
+		return WG_UNSEEN_PORT;
+	if (!change->before || !change->before->endpoint.address.family)
+		return WG_UNSEEN_ENDPOINT;
+	return step->sight->grew ? WG_UNSEEN_NEW : WG_SEEN;
+}
+
+static struct wg_evidence find_evidence(const struct step *step, const struct wg_change *change)
+{
+	/* Once it is disabled nothing more is seen of a peer, while its tunnel goes on. */
+	struct wg_evidence evidence = {
+		.cause = find_cause(step, change),
+		.settled = step->sight->settled &&
+			   (step->wireguard->device.enabled || change->balance->unseen != WG_SEEN),
+	};
+	const struct wg_peer *now = change->peer, *before = change->before;
+	struct underlay *underlay = step->wireguard->underlay;
+
+	underlay_peek(underlay, step->sight, change->number, now, &evidence.next);
+	if (before && (endpoint_compare(&before->endpoint, &now->endpoint) != 0 || before->link != now->link))
+		underlay_peek(underlay, step->sight, change->number, before, &evidence.next);
+	return evidence;
 }
 
 /*
- * If the interface was created in another network namespace, its datagrams travel there, and the underlay
- * here sees none. The tunnel's counters are read a moment after the underlay's window has ended, so what only
- * they have may be in the underlay's next window. If that is empty too, datagrams that the tunnel received
- * bypassed the underlay, and the tunnel's counters are used instead. (What the tunnel sent proves nothing: to
- * a peer on the link that is switched off it sends, but nothing leaves.)
+ * Decides for one peer. What is missing goes to the totals too, so that the entries still add up to them.
  */
-static int choose_counters(struct wireguard *wireguard, struct gathering *gathering,
-			   struct extraction *extraction)
+static int take_change(const struct wg_change *change, void *userdata)
 {
-	bool seen = !counts_is_zero(&extraction->totals);
-	int r = 0;
+	struct step *step = userdata;
+	struct wg_traffic traffic = {.tunnel_tx = change->tx_bytes, .tunnel_rx = change->rx_bytes};
+	struct wg_evidence evidence = {};
+	struct counts missing;
+	int r;
 
-	if (wireguard->underlay_named)
+	step->tunnel_rx += change->rx_bytes;
+	if (!step->wireguard->underlay) {
+		missing = (struct counts){.tx_bytes = MIN(change->tx_bytes, COUNT_MAX),
+					  .rx_bytes = MIN(change->rx_bytes, COUNT_MAX)};
+		return add_tunnel_bytes(step, change, &missing);
+	}
+	if (step->sight->peers)
+		traffic.shown = step->sight->peers[change->number].counts;
+	wg_balance_add(change->balance, &traffic);
+	if (!step->drained)
 		return 0;
-	wireguard->blind = !seen && (wireguard->blind || wireguard->pending.n > 0);
-	if (wireguard->blind) {
-		extraction->has_totals = false;
-		r = append_flows(&extraction->flows, &wireguard->pending);
-		if (r == 0)
-			r = append_flows(&extraction->flows, &gathering->flows);
+	if (wg_balance_is_ahead(change->balance))
+		evidence = find_evidence(step, change);
+	wg_balance_settle(change->balance, &traffic, &evidence, &missing);
+	r = add_tunnel_bytes(step, change, &missing);
+	if (r < 0)
+		return r;
+	counts_add(&step->extraction->totals, &missing);
+	counts_add(&step->extraction->unseen, &missing);
+	return 0;
+}
+
+/* The tunnel could not be read: what the underlay showed is ahead of its counters until they can be. */
+static void note_unread(struct wireguard *wireguard, const struct underlay_sight *sight)
+{
+	for (size_t i = 0; sight->peers && i < wg_account_peers(wireguard->account)->n; i++) {
+		struct wg_traffic traffic = {.shown = sight->peers[i].counts};
+
+		wg_balance_add(wg_account_balance(wireguard->account, i), &traffic);
 	}
-	flows_deinit(&wireguard->pending);
-	if (!seen && !wireguard->blind && !wireguard->fresh && gathering->tunnel_rx > 0) {
-		wireguard->pending = gathering->flows;
-		gathering->flows = (struct flows){};
+}
+
+/* --- which peers are not seen, for status --- */
+
+static void write_reason(const struct wireguard *wireguard, const struct wg_peer *peer, enum wg_unseen cause,
+			 char *text, size_t size)
+{
+	static const char *const reasons[N_WG_UNSEEN] = {
+		[WG_SEEN] = "",
+		[WG_UNSEEN_SHARED] = "another peer has the same endpoint",
+		[WG_UNSEEN_DEVICE] = "a device that leads there cannot be watched",
+		[WG_UNSEEN_ROUTE] = "no route of this network namespace leads to the endpoint",
+		[WG_UNSEEN_PORT] = "its datagrams have another port on the underlay (redirected, or NAT)",
+		[WG_UNSEEN_ENDPOINT] = "the endpoint was not known when its traffic began",
+		[WG_UNSEEN_NEW] = "a device that leads there was not watched yet",
+		[WG_UNSEEN_OTHER] =
+			"its datagrams pass through no interface that netlogd watches, or have another "
+			"port there",
+	};
+	const char *device = "";
+	int error = 0;
+
+	if (cause == WG_UNSEEN_DEVICE)
+		underlay_find_gap(wireguard->underlay, peer, &device, &error);
+	if (*device)
+		snprintf(text, size, "%s, which leads there, cannot be watched: %s", device,
+			 strerror(-error));
+	else
+		snprintf(text, size, "%s", reasons[cause]);
+}
+
+/* The group of this reason; the last one takes what finds no room. */
+static struct unseen_peers *find_group(struct wireguard *wireguard, const char *cause, const char *reason)
+{
+	struct unseen_peers *group = wireguard->unseen;
+
+	for (size_t i = 0; i < wireguard->n_unseen; i++, group++)
+		if (strcmp(group->cause, cause) == 0 && strcmp(group->reason, reason) == 0)
+			return group;
+	if (wireguard->n_unseen == UNSEEN_REASONS)
+		return group - 1;
+	wireguard->n_unseen++;
+	*group = (struct unseen_peers){.cause = cause};
+	snprintf(group->reason, sizeof(group->reason), "%s", reason);
+	return group;
+}
+
+static void list_unseen(struct wireguard *wireguard)
+{
+	const struct wg_peers *peers = wg_account_peers(wireguard->account);
+	bool seen = false;
+
+	wireguard->n_unseen = 0;
+	for (size_t i = 0; i < peers->n; i++) {
+		const struct wg_balance *balance = wg_account_balance(wireguard->account, i);
+		char reason[sizeof(wireguard->unseen->reason)];
+		struct unseen_peers *group;
+
+		seen |= balance->seen;
+		if (balance->unseen == WG_SEEN)
+			continue;
+		write_reason(wireguard, &peers->items[i], balance->unseen, reason, sizeof(reason));
+		group = find_group(wireguard, wg_unseen_name(balance->unseen), reason);
+		if (group->n < UNSEEN_NAMED)
+			wg_peer_name(&peers->items[i], group->names[group->n]);
+		group->n++;
 	}
-	return r;
+	wireguard->blind = !seen && wireguard->n_unseen > 0;
+}
+
+/* --- extracting --- */
+
+/* Bytes that arrived and that the tunnel did not accept: the difference between the underlay's and the
+ * tunnel's sums, without what the underlay did not show. (Datagrams of a peer may be among the unknown ones,
+ * which it did.) */
+static void note_received(struct wireguard *wireguard, const struct extraction *extraction,
+			  uint64_t tunnel_rx)
+{
+	uint64_t shown = extraction->totals.rx_bytes - extraction->unseen.rx_bytes;
+	uint64_t unseen = extraction->unseen.rx_bytes;
+
+	unseen -= MIN(unseen, extraction->unknown.rx_bytes);
+	wireguard->underlay_rx += shown;
+	wireguard->tunnel_rx += tunnel_rx - MIN(unseen, tunnel_rx);
+	/* The first extraction does not count: until it, only one of the two may have been counting. */
+	if (wireguard->fresh)
+		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
+	wireguard->fresh = false;
 }
 
 static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
+	_cleanup_(underlay_sight_deinit) struct underlay_sight sight = {};
 	_cleanup_wg_peers_ struct wg_peers peers = {};
 	struct extraction extraction = {};
-	struct gathering gathering = {};
+	struct step step = {.wireguard = wireguard, .sight = &sight, .extraction = &extraction};
 	int reading, r = 0;
 
 	*ret_extraction = extraction;
@@ -174,25 +309,18 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		return 0;
 	/* This reading ends the window for the tunnel's counters. */
 	reading = wg_reader_read(wireguard->reader, &peers);
-	if (wireguard->underlay) {
-		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
-				     reading < 0 ? NULL : &peers, &extraction);
-		wireguard->underlay_rx += extraction.totals.rx_bytes;
-	}
 	if (reading == 0)
-		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), gather, &gathering);
-	if (!wireguard->underlay) {
-		extraction.flows = gathering.flows;
-		gathering.flows = (struct flows){};
-	} else if (reading == 0 && r == 0) {
-		r = choose_counters(wireguard, &gathering, &extraction);
-	}
-	flows_deinit(&gathering.flows);
-	wireguard->tunnel_rx += gathering.tunnel_rx;
-	/* The first extraction does not count: until it, only one of the two may have been counting. */
-	if (wireguard->fresh)
-		wireguard->underlay_rx = wireguard->tunnel_rx = 0;
-	wireguard->fresh = false;
+		reading = wg_account_complete(wireguard->account, &peers);
+	if (wireguard->underlay)
+		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
+				     reading < 0 ? NULL : &peers, &sight, &extraction);
+	step.drained = r == 0;
+	if (reading == 0)
+		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), take_change, &step);
+	else
+		note_unread(wireguard, &sight);
+	note_received(wireguard, &extraction, step.tunnel_rx);
+	list_unseen(wireguard);
 	r = reading < 0 ? reading : r;
 	wireguard->ended = !device->enabled && r < 0;
 	extraction.errors += r < 0;
@@ -200,21 +328,32 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	return r;
 }
 
-/* follow_error: the underlay's. */
-static const char *describe_missing(struct wireguard *wireguard, int follow_error)
+/* Why not all peers are counted on the underlay; NULL: they are. */
+static const char *describe_missing(struct wireguard *wireguard, const struct underlay_info *underlay)
 {
-	if (wireguard->blind)
-		return "bytes only, from the tunnel's own counters: its datagrams pass through no interface that netlogd "
-		       "watches";
-	if (follow_error < 0) {
-		free(wireguard->reason);
-		if (asprintf(&wireguard->reason, "part of the underlay is not watched: %s",
-			     strerror(-follow_error)) < 0)
-			wireguard->reason = NULL;
-	} else if (wireguard->underlay) {
-		free(TAKE_PTR(wireguard->reason));
+	struct buffer *text = &wireguard->reason;
+
+	if (!wireguard->underlay)
+		return wireguard->missing;
+	buffer_reset(text);
+	for (size_t i = 0; i < wireguard->n_unseen; i++) {
+		const struct unseen_peers *group = &wireguard->unseen[i];
+
+		buffer_printf(text, "%s for %zu of %zu peers (",
+			      i ? ";" : "bytes only, from the tunnel's own counters,", group->n,
+			      wg_account_peers(wireguard->account)->n);
+		for (size_t j = 0; j < MIN(group->n, (size_t)UNSEEN_NAMED); j++)
+			buffer_printf(text, "%s%s", j ? ", " : "", group->names[j]);
+		buffer_printf(text, "%s): %s", group->n > UNSEEN_NAMED ? ", ..." : "", group->reason);
 	}
-	return wireguard->reason;
+	if (underlay->follow_error < 0)
+		buffer_printf(text, "%spart of the underlay is not watched: %s%s%s", text->length ? "; " : "",
+			      underlay->refused, *underlay->refused ? ": " : "",
+			      strerror(-underlay->follow_error));
+	if (text->length == 0)
+		return NULL;
+	buffer_append_char(text, '\0');
+	return buffer_error(text) ? NULL : text->data;
 }
 
 static void wireguard_get_info(struct device *device, struct device_info *ret_info)
@@ -229,10 +368,12 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 		.attachment = underlay.devices && device->enabled && !wireguard->blind
 				      ? underlay.devices
 				      : wg_reader_source(wireguard->reader),
-		.reason = describe_missing(wireguard, underlay.follow_error),
+		.reason = describe_missing(wireguard, &underlay),
 		.interface = wireguard->interface,
 		.ifindex = wireguard->ifindex,
 		.memory = underlay.memory,
+		.unseen = wireguard->unseen,
+		.n_unseen = wireguard->n_unseen,
 	};
 	/* Datagrams between the device and the tunnel make this jitter around the true value. */
 	if (wireguard->underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
@@ -341,9 +482,8 @@ static int wireguard_take_over(struct device *device, struct device *from)
 	wireguard->tunnel_rx = other->tunnel_rx;
 	wireguard->fresh = other->fresh;
 	wireguard->blind = other->blind;
-	flows_deinit(&wireguard->pending);
-	wireguard->pending = other->pending;
-	other->pending = (struct flows){};
+	memcpy(wireguard->unseen, other->unseen, sizeof(wireguard->unseen));
+	wireguard->n_unseen = other->n_unseen;
 	device->enabled = true;
 	from->enabled = false;
 	return 0;

@@ -22,14 +22,22 @@ static void peer(struct wg_peers *peers, uint8_t key, const char *endpoint)
 	ck_assert_int_eq(wg_peers_add_allowed_ip(peers, added, &prefix), 0);
 }
 
+static const struct endpoint_owner *find(const struct endpoint_owners *owners, const char *text,
+					 unsigned int link)
+{
+	struct wg_peer at = {.link = link};
+	struct underlay_remote remote;
+
+	ck_assert_int_eq(endpoint_parse(text, &at.endpoint), 0);
+	remote = underlay_remote_of(&at);
+	return endpoint_owners_find(owners, &remote);
+}
+
 /* The last byte of the owner's address; 0: none. */
 static int owner(const struct endpoint_owners *owners, const char *text)
 {
-	struct endpoint endpoint;
-	const struct endpoint_owner *found;
+	const struct endpoint_owner *found = find(owners, text, 0);
 
-	ck_assert_int_eq(endpoint_parse(text, &endpoint), 0);
-	found = endpoint_owners_find(owners, &endpoint);
 	return found ? found->tailnet.bytes[3] : 0;
 }
 
@@ -63,18 +71,75 @@ START_TEST(start_and_end)
 }
 END_TEST
 
+/* Peers are numbered as in the later list. Those of both readings that have an endpoint share it, but not
+ * with a peer that is gone. */
+START_TEST(numbers_and_shared_endpoints)
+{
+	_cleanup_wg_peers_ struct wg_peers before = {}, after = {};
+	struct endpoint_owners owners;
+
+	peer(&before, 1, "192.0.2.1:1");
+	peer(&before, 2, "192.0.2.2:1");
+	peer(&before, 3, "192.0.2.3:1");
+	peer(&after, 2, "192.0.2.9:1");
+	peer(&after, 3, "192.0.2.3:1");
+	peer(&after, 4, "192.0.2.2:1"); /* took 2's place, who has another */
+	peer(&after, 5, "192.0.2.1:1"); /* took 1's place, who is gone */
+	ck_assert_int_eq(endpoint_owners_make(&before, &after, &owners), 0);
+	ck_assert(owners.any_shared);
+	ck_assert_uint_eq(find(&owners, "192.0.2.9:1", 0)->peer, 0);
+	ck_assert_uint_eq(find(&owners, "192.0.2.3:1", 0)->peer, 1);
+	ck_assert(!find(&owners, "192.0.2.3:1", 0)->shared);
+	ck_assert(find(&owners, "192.0.2.2:1", 0)->shared);
+	ck_assert_uint_eq(find(&owners, "192.0.2.1:1", 0)->peer, 3);
+	ck_assert(!find(&owners, "192.0.2.1:1", 0)->shared);
+	endpoint_owners_deinit(&owners);
+	/* A peer that only the earlier one has. */
+	ck_assert_int_eq(endpoint_owners_make(&after, &before, &owners), 0);
+	ck_assert_uint_eq(find(&owners, "192.0.2.1:1", 0)->peer, 0);
+	endpoint_owners_deinit(&owners);
+	wg_peers_deinit(&before);
+	ck_assert_int_eq(endpoint_owners_make(&after, &before, &owners), 0);
+	ck_assert_uint_eq(owners.n, 4);
+	ck_assert_uint_eq(owners.items[0].peer, OWNER_GONE);
+	ck_assert(!owners.any_shared);
+	endpoint_owners_deinit(&owners);
+}
+END_TEST
+
+START_TEST(link_local_endpoints)
+{
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	struct endpoint_owners owners;
+
+	for (uint8_t key = 1; key <= 4; key++)
+		peer(&peers, key, key == 4 ? "[fe80::9]:1" : "[fe80::1]:1");
+	peers.items[0].link = 7;
+	peers.items[1].link = 8;
+	ck_assert_int_eq(endpoint_owners_make(&peers, NULL, &owners), 0);
+	ck_assert_uint_eq(find(&owners, "[fe80::1]:1", 7)->peer, 0);
+	ck_assert_uint_eq(find(&owners, "[fe80::1]:1", 8)->peer, 1);
+	/* Any other link: the one whose link is not known. */
+	ck_assert_uint_eq(find(&owners, "[fe80::1]:1", 9)->peer, 2);
+	ck_assert_uint_eq(find(&owners, "[fe80::9]:1", 9)->peer, 3);
+	ck_assert(!owners.any_shared);
+	endpoint_owners_deinit(&owners);
+}
+END_TEST
+
 START_TEST(kernel_form_and_back)
 {
 	static const char *const texts[] = {"192.0.2.1:51820", "[2001:db8::1]:1", "[::ffff:1.2.3.4]:65535"};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		struct endpoint endpoint, back;
 		struct underlay_remote remote;
+		struct wg_peer at = {};
+		struct endpoint back;
 		char text[ENDPOINT_TEXT_MAX];
 
-		ck_assert_int_eq(endpoint_parse(texts[i], &endpoint), 0);
-		remote = underlay_remote_from(&endpoint);
-		ck_assert_uint_eq(remote.port, htons(endpoint.port));
+		ck_assert_int_eq(endpoint_parse(texts[i], &at.endpoint), 0);
+		remote = underlay_remote_of(&at);
+		ck_assert_uint_eq(remote.port, htons(at.endpoint.port));
 		back = underlay_remote_endpoint(&remote);
 		endpoint_format(&back, text);
 		ck_assert_str_eq(text, texts[i]);
@@ -90,6 +155,8 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, start_and_end);
+	tcase_add_test(tcase, numbers_and_shared_endpoints);
+	tcase_add_test(tcase, link_local_endpoints);
 	tcase_add_test(tcase, kernel_form_and_back);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);

@@ -155,6 +155,71 @@ START_TEST(known_routes_are_kept_until_something_changes)
 }
 END_TEST
 
+/* Whoever comes will most likely come by a default route. */
+START_TEST(default_routes_while_an_endpoint_is_missing)
+{
+	ip("route add default via 192.168.8.2 dev up0");
+	ck_assert_str_eq(found(true), "");
+	peer("");
+	ck_assert_str_eq(found(true), "up0");
+	/* Each uplink has one; of IPv6, and in halves. */
+	ip("route add default via 192.168.7.2 dev lan0 table 90");
+	ip("rule add from 192.168.7.1 table 90");
+	ck_assert_str_eq(found(true), "up0 lan0");
+	ip("rule del from 192.168.7.1 table 90");
+	ip("route del default");
+	ck_assert_str_eq(found(true), "");
+	ip("route add 128.0.0.0/1 via 192.168.8.2 dev up0");
+	ck_assert_str_eq(found(true), "up0");
+	ip("route del 128.0.0.0/1");
+	ip("-6 route add default dev up0");
+	ck_assert_str_eq(found(true), "up0");
+	/* Beside the endpoint that is known; and no longer than one is missing. */
+	peer("192.168.7.9:51820");
+	ck_assert_str_eq(found(true), "lan0 up0");
+	wg_peers_deinit(&peers);
+	peers.listen_port = 51820;
+	peer("192.168.7.9:51820");
+	ck_assert_str_eq(found(false), "lan0");
+}
+END_TEST
+
+/* A link-local address may be on each link: only the peer's own is watched, if it is known. */
+START_TEST(by_the_link_of_a_link_local_endpoint)
+{
+	ip("address add fe80::1/64 dev up0 nodad");
+	ip("address add fe80::1/64 dev lan0 nodad");
+	peer("[fe80::9]:51820");
+	found(true);
+	ck_assert_uint_gt(lookup.n_devices, 2);
+	peers.items[0].link = if_nametoindex("up0");
+	ck_assert_str_eq(found(false), "up0");
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[0]), if_nametoindex("up0"));
+	peers.items[0].link = if_nametoindex("lan0");
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[0]), 0);
+	ck_assert_str_eq(found(false), "lan0");
+	/* One on each. */
+	peer("[fe80::9]:51820");
+	peers.items[1].link = if_nametoindex("up0");
+	found(false);
+	ck_assert_uint_eq(lookup.n_devices, 2);
+}
+END_TEST
+
+START_TEST(device_of_each_endpoint)
+{
+	peer("192.168.7.9:51820");
+	peer("203.0.113.5:51820");
+	peer("");
+	peer("192.168.8.9:51820");
+	found(true);
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[0]), if_nametoindex("lan0"));
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[1]), 0);
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[2]), 0);
+	ck_assert_uint_eq(route_lookup_device(&lookup, &peers.items[3]), if_nametoindex("up0"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("route_lookup");
@@ -174,6 +239,9 @@ int main(void)
 	tcase_add_test(tcase, by_every_next_hop);
 	tcase_add_test(tcase, by_source_address);
 	tcase_add_test(tcase, known_routes_are_kept_until_something_changes);
+	tcase_add_test(tcase, default_routes_while_an_endpoint_is_missing);
+	tcase_add_test(tcase, by_the_link_of_a_link_local_endpoint);
+	tcase_add_test(tcase, device_of_each_endpoint);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

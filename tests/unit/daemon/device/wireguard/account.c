@@ -49,6 +49,8 @@ static int write_change(const struct wg_change *change, void *userdata)
 	char text[ENDPOINT_TEXT_MAX];
 
 	(void)userdata;
+	if (!change->tx_bytes && !change->rx_bytes)
+		return 0;
 	endpoint_format(&change->endpoint, text);
 	snprintf(log_text + strlen(log_text), sizeof(log_text) - strlen(log_text), "%d %s %llu %llu;",
 		 change->peer->public_key[0], text, (unsigned long long)change->tx_bytes,

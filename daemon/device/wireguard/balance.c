@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Two numbers a peer, one for each direction. */
+
+#include "daemon/device/wireguard/balance.h"
+
+#include "common/cleanup.h"
+
+const char *wg_unseen_name(enum wg_unseen cause)
+{
+	static const char *const names[N_WG_UNSEEN] = {
+		[WG_SEEN] = "",
+		[WG_UNSEEN_SHARED] = "shared",
+		[WG_UNSEEN_DEVICE] = "device",
+		[WG_UNSEEN_ROUTE] = "route",
+		[WG_UNSEEN_PORT] = "port",
+		[WG_UNSEEN_ENDPOINT] = "endpoint",
+		[WG_UNSEEN_NEW] = "new-device",
+		[WG_UNSEEN_OTHER] = "other",
+	};
+
+	return names[cause];
+}
+
+/* balance + more - less, within +-COUNT_MAX. */
+static int64_t moved(int64_t balance, uint64_t more, uint64_t less)
+{
+	const int64_t max = (int64_t)COUNT_MAX;
+	int64_t change = (int64_t)MIN(more, COUNT_MAX) - (int64_t)MIN(less, COUNT_MAX), sum;
+
+	if (__builtin_add_overflow(balance, change, &sum))
+		return change > 0 ? max : -max;
+	return sum;
+}
+
+void wg_balance_add(struct wg_balance *balance, const struct wg_traffic *traffic)
+{
+	balance->tx = moved(balance->tx, traffic->tunnel_tx, traffic->shown.tx_bytes);
+	balance->rx = moved(balance->rx, traffic->tunnel_rx, traffic->shown.rx_bytes);
+}
+
+bool wg_balance_is_ahead(const struct wg_balance *balance)
+{
+	return balance->tx > 0 || balance->rx > 0;
+}
+
+/* What the underlay's next window will not make up for. */
+static uint64_t missing(int64_t balance, uint64_t to_come)
+{
+	return balance > 0 && (uint64_t)balance > to_come ? (uint64_t)balance - to_come : 0;
+}
+
+/* What it showed and the tunnel has not counted by the end of the next window was dropped. */
+static int64_t carried(int64_t balance, uint64_t shown)
+{
+	return MAX(balance, -(int64_t)MIN(shown, COUNT_MAX));
+}
+
+void wg_balance_settle(struct wg_balance *balance, const struct wg_traffic *traffic,
+		       const struct wg_evidence *evidence, struct counts *ret_missing)
+{
+	const struct counts *shown = &traffic->shown, *next = &evidence->next;
+	/* Without a look at the next window all of this one's traffic may still be seen. */
+	uint64_t tx = missing(balance->tx, evidence->settled ? next->tx_bytes : traffic->tunnel_tx);
+	uint64_t rx = missing(balance->rx, evidence->settled ? next->rx_bytes : traffic->tunnel_rx);
+	enum wg_unseen cause = evidence->cause;
+
+	if (cause == WG_SEEN && rx > 0)
+		cause = WG_UNSEEN_OTHER;
+	if (cause == WG_SEEN && shown->tx_bytes == 0)
+		cause = balance->unseen;
+	if (cause == WG_SEEN) {
+		/* Where something was seen to leave, what did not is of the past, or still to come. */
+		if (shown->tx_bytes > 0)
+			balance->tx = MIN(balance->tx, (int64_t)MIN(traffic->tunnel_tx, COUNT_MAX));
+		tx = 0;
+	}
+	*ret_missing = (struct counts){.tx_bytes = tx, .rx_bytes = rx};
+	balance->tx = carried(balance->tx - (int64_t)tx, shown->tx_bytes);
+	balance->rx = carried(balance->rx - (int64_t)rx, shown->rx_bytes);
+	if (tx || rx || shown->tx_bytes || shown->rx_bytes) {
+		balance->unseen = tx || rx ? cause : WG_SEEN;
+		balance->seen = shown->tx_bytes || shown->rx_bytes;
+	}
+}
