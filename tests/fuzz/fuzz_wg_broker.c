@@ -36,7 +36,10 @@ static void parse_request(const uint8_t *data, size_t size)
 	REQUIRE(text);
 	if (wg_broker_parse_request(text, interface) == 0) {
 		REQUIRE(wg_broker_is_interface(interface));
-		wg_broker_request(interface, request);
+		if (wg_broker_is_here(text))
+			wg_broker_request_here(interface, request);
+		else
+			wg_broker_request(interface, request);
 		REQUIRE(strcmp(request, text) == 0);
 	}
 	free(text);

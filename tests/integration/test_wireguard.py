@@ -2,6 +2,7 @@
 """The source `wireguard` without the underlay: the tunnel's own byte counters per peer."""
 import base64
 import contextlib
+import errno
 import os
 import pathlib
 import signal
@@ -15,6 +16,7 @@ from lib.network import WIREGUARD_SOCKETS, Tunnel
 from lib.probe import Probe, quiet_start, quiet_window
 from lib.process import run
 from lib.traffic import send_udp
+from lib.tun import Tun
 from lib.wait import wait_until
 
 
@@ -235,3 +237,52 @@ def test_ten_thousand_peers(network, probe):
 def public_key(number):
     """A public key without a private one."""
     return base64.b64encode(b"netlogd-test-key" + number.to_bytes(16, "big")).decode()
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("by_broker", [False, True])
+def test_a_tunnel_of_the_same_name_elsewhere(network, broker, background, by_broker):
+    """All network namespaces share the folder of the sockets: the one of our name may be a container's."""
+    here, there = network.namespace(), network.namespace()
+    if background:
+        # The process that listened has ended: it went on as another one.
+        interface = network.interface_name("wg")
+        there.run("wireguard-go", interface)
+        network.stack.callback(run, ["ip", "-n", there.name, "link", "del", interface], check=False)
+        wait_until(lambda: os.path.exists(f"{WIREGUARD_SOCKETS}/{interface}.sock"), "its socket")
+    else:
+        _, interface = network.wireguard_go(there)
+    there.run("wg", "set", interface, "peer", public_key(1), "allowed-ips", "100.64.0.9/32")
+    Tun(network, here, interface=interface)
+    path = broker.path if by_broker else None
+    with contextlib.closing(Probe(here, "wireguard", interface, "none", broker=path)) as device:
+        assert device.made["result"] == -errno.EXDEV
+        assert "belongs to an interface of another network namespace" in device.made["reason"]
+    with contextlib.closing(Probe(there, "wireguard", interface, "none", broker=path)) as device:
+        assert device.made == {"result": 0, "reason": None}
+        assert device.enable() == 0
+        assert device.ask("allowed") == ["100.64.0.9/32"]
+
+
+def test_a_foreign_tunnels_peers_are_not_ours(network, netlogd):
+    """Neither its peers nor their networks; and status says why."""
+    here, there = network.namespace(), network.namespace()
+    _, interface = network.wireguard_go(there)
+    there.run("wg", "set", interface, "peer", public_key(1), "allowed-ips", "10.99.0.0/16")
+    Tun(network, here, interface=interface)
+    daemon = netlogd(here, {"tun": {"interface": interface}, "record": {"period": "1h"}}).start()
+    daemon.flush(0)
+    status = daemon.status()
+    assert status["sock"]["source"] == "none"
+    assert "belongs to an interface of another network namespace" in status["sock"]["reason"]
+    assert "10.99.0.0" not in daemon.ctl("--json", "routes", "show").stdout
+
+
+def test_an_interface_without_a_socket_of_its_own(network, wireguard, probe):
+    """Its tunnel's process is elsewhere, and so was the interface when it was made: it is still its own."""
+    left, _ = wireguard
+    inner = network.namespace()
+    left.namespace.ip("link", "set", left.interface, "netns", inner.name)
+    left.namespace = inner
+    device = probe(left)
+    assert device.made == {"result": 0, "reason": None}

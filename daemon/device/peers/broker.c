@@ -8,6 +8,7 @@
 
 #include "common/time_text.h"
 #include "common/unix_socket.h"
+#include "daemon/device/peers/owner.h"
 #include "daemon/device/peers/socket.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 #define TUNNEL_TIMEOUT (1000 * NSEC_PER_MSEC)
 #define REQUEST_BEGIN  "interface="
 #define REQUEST_END    "\nget=1\n\n"
+#define REQUEST_HERE   "\nhere=1\nget=1\n\n"
 
 bool wg_broker_is_interface(const char *name)
 {
@@ -33,6 +35,16 @@ void wg_broker_request(const char *interface, char ret_text[static WG_BROKER_REQ
 	snprintf(ret_text, WG_BROKER_REQUEST_MAX, REQUEST_BEGIN "%.*s" REQUEST_END, IFNAMSIZ - 1, interface);
 }
 
+void wg_broker_request_here(const char *interface, char ret_text[static WG_BROKER_REQUEST_MAX])
+{
+	snprintf(ret_text, WG_BROKER_REQUEST_MAX, REQUEST_BEGIN "%.*s" REQUEST_HERE, IFNAMSIZ - 1, interface);
+}
+
+bool wg_broker_is_here(const char *text)
+{
+	return strstr(text, REQUEST_HERE) != NULL;
+}
+
 int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ])
 {
 	size_t begin = strlen(REQUEST_BEGIN), n;
@@ -41,7 +53,8 @@ int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ
 	if (strncmp(text, REQUEST_BEGIN, begin) != 0)
 		return -EBADMSG;
 	n = strcspn(text + begin, "\n");
-	if (n >= sizeof(name) || strcmp(text + begin + n, REQUEST_END) != 0)
+	if (n >= sizeof(name) ||
+	    (strcmp(text + begin + n, REQUEST_END) != 0 && strcmp(text + begin + n, REQUEST_HERE) != 0))
 		return -EBADMSG;
 	memcpy(name, text + begin, n);
 	name[n] = '\0';
@@ -112,7 +125,7 @@ int wg_broker_filter_feed(struct wg_broker_filter *filter, const char *data, siz
 
 /* 1 with a request, 0 when the client has closed the connection. The next request must not arrive before this
  * one is answered. */
-static int receive_request(int fd, char ret_interface[static IFNAMSIZ])
+static int receive_request(int fd, char ret_interface[static IFNAMSIZ], bool *ret_here)
 {
 	char text[WG_BROKER_REQUEST_MAX];
 	int64_t deadline = INT64_MAX;
@@ -134,24 +147,42 @@ static int receive_request(int fd, char ret_interface[static IFNAMSIZ])
 	if (strlen(text) != n)
 		return -EBADMSG;
 	r = wg_broker_parse_request(text, ret_interface);
+	*ret_here = r == 0 && wg_broker_is_here(text);
 	return r < 0 ? r : 1;
 }
 
+/* Whether the tunnel of the process that answered can be one in the network namespace of the client. */
+static int check_owner(pid_t sender, int client, const char *interface)
+{
+	struct unix_peer peer;
+	int r = unix_socket_peer(client, &peer);
+
+	if (r < 0)
+		return r;
+	return peer.pid ? wg_owner_check(sender, peer.pid, interface) : -ESRCH;
+}
+
 /* Passes the answer on piece by piece, so that its size does not matter. *ret_begun: part of it was sent. */
-static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
+static int relay(int tunnel, int client, const char *interface, bool here, int64_t deadline, bool *ret_begun)
 {
 	_cleanup_(wg_broker_filter_deinit) struct wg_broker_filter filter = {};
 	_cleanup_buffer_ struct buffer out = {};
 	char buffer[RECEIVE_SIZE];
+	bool checked = !here;
+	pid_t sender;
 	int r = 0;
 
 	while (r == 0 && !filter.done) {
-		ssize_t n = wg_socket_receive(tunnel, buffer, sizeof(buffer), deadline);
+		ssize_t n = wg_socket_receive_from(tunnel, buffer, sizeof(buffer), deadline, &sender);
 
 		if (n <= 0)
 			return n == 0 ? -EBADMSG : (int)n;
 		buffer_reset(&out);
-		r = wg_broker_filter_feed(&filter, buffer, (size_t)n, &out);
+		if (!checked)
+			r = check_owner(sender, client, interface);
+		checked = true;
+		if (r == 0)
+			r = wg_broker_filter_feed(&filter, buffer, (size_t)n, &out);
 		explicit_bzero(buffer, (size_t)n);
 		if (r == 0 && out.length) {
 			*ret_begun = true;
@@ -164,7 +195,7 @@ static int relay(int tunnel, int client, int64_t deadline, bool *ret_begun)
 	return r;
 }
 
-static int ask_tunnel(int client, const char *folder, const char *interface, bool *ret_begun)
+static int ask_tunnel(int client, const char *folder, const char *interface, bool here, bool *ret_begun)
 {
 	static const char request[] = "get=1\n\n";
 	int64_t deadline = time_now_boot() + TUNNEL_TIMEOUT;
@@ -180,19 +211,22 @@ static int ask_tunnel(int client, const char *folder, const char *interface, boo
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -ENODEV;
 	if (r == 0)
+		r = wg_socket_ask_sender(tunnel);
+	if (r == 0)
 		r = wg_socket_send(tunnel, request, strlen(request), deadline);
-	return r < 0 ? r : relay(tunnel, client, deadline, ret_begun);
+	return r < 0 ? r : relay(tunnel, client, interface, here, deadline, ret_begun);
 }
 
 int wg_broker_serve(int client_fd, const char *folder)
 {
 	char interface[IFNAMSIZ], text[32];
+	bool here = false;
 	int r;
 
-	while ((r = receive_request(client_fd, interface)) > 0) {
+	while ((r = receive_request(client_fd, interface, &here)) > 0) {
 		bool begun = false;
 
-		r = ask_tunnel(client_fd, folder, interface, &begun);
+		r = ask_tunnel(client_fd, folder, interface, here, &begun);
 		if (r == 0)
 			continue;
 		/* Within an answer an error can only be reported by closing the connection. */

@@ -10,6 +10,7 @@
  * A connection carries any number of requests, one after the other:
  *
  *     interface=wg0\n
+ *     here=1\n            (may be left out)
  *     get=1\n
  *     \n
  *
@@ -33,6 +34,11 @@
 bool wg_broker_is_interface(const char *name);
 /* Writes the request, NUL-terminated. */
 void wg_broker_request(const char *interface, char ret_text[static WG_BROKER_REQUEST_MAX]);
+/* The same with the line "here=1": if the socket of this name is not that of an interface in the client's
+ * network namespace (owner.h), the answer is errno= EXDEV, or ESRCH when that cannot be told. */
+void wg_broker_request_here(const char *interface, char ret_text[static WG_BROKER_REQUEST_MAX]);
+/* Whether a request (valid) has that line. */
+bool wg_broker_is_here(const char *text);
 /* Reads a request (NUL-terminated). 0 or -EBADMSG. */
 int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ]);
 

@@ -10,6 +10,7 @@
 #include "common/unix_socket.h"
 #include "daemon/device/peers/broker.h"
 #include "daemon/device/peers/netlink_format.h"
+#include "daemon/device/peers/owner.h"
 #include "daemon/device/peers/socket.h"
 #include "daemon/device/peers/uapi_format.h"
 #include "daemon/net/netlink.h"
@@ -33,6 +34,7 @@ struct wg_reader {
 	char *broker_path; /* NULL: none */
 	int broker_fd;	   /* stays connected between readings */
 	bool brokered;	   /* the last reading came from the broker */
+	pid_t owner;	   /* serves the socket, and may do so for this interface; 0: not asked yet */
 	char *source;
 	struct rtnl *rtnl; /* for the names of links; made when it is needed */
 	struct netlink *netlink;
@@ -65,19 +67,40 @@ const char *wg_reader_source(struct wg_reader *reader)
 
 /* --- userspace --- */
 
-/* *ret_error: the errno that the other side answered with; 0: success. */
-static int ask(int fd, const char *request, int64_t deadline, struct wg_peers *peers, int64_t *ret_error)
+/* 0, or as wg_owner_check(). */
+static int check_owner(struct wg_reader *reader, pid_t sender)
+{
+	int r = sender && sender == reader->owner ? 0 : wg_owner_check(sender, 0, reader->interface);
+
+	if (r == 0)
+		reader->owner = sender;
+	return r;
+}
+
+/* `reader` checks whose answer it is; NULL: the broker's, which has done so. *ret_error: the errno that the
+ * other side answered with; 0: success. */
+static int ask(struct wg_reader *reader, int fd, const char *request, int64_t deadline,
+	       struct wg_peers *peers, int64_t *ret_error)
 {
 	_cleanup_(uapi_answer_deinit) struct uapi_answer answer = {};
-	int r = wg_socket_send(fd, request, strlen(request), deadline);
+	int r = reader ? wg_socket_ask_sender(fd) : 0;
 	char buffer[RECEIVE_SIZE];
+	bool checked = !reader;
+	pid_t sender;
+
+	if (r == 0)
+		r = wg_socket_send(fd, request, strlen(request), deadline);
 
 	while (r == 0 && !answer.done) {
-		ssize_t n = wg_socket_receive(fd, buffer, sizeof(buffer), deadline);
+		ssize_t n = wg_socket_receive_from(fd, buffer, sizeof(buffer), deadline, &sender);
 
 		if (n <= 0)
 			return n == 0 ? -EBADMSG : (int)n;
-		r = uapi_answer_feed(&answer, buffer, (size_t)n, peers);
+		if (!checked)
+			r = check_owner(reader, sender);
+		checked = true;
+		if (r == 0)
+			r = uapi_answer_feed(&answer, buffer, (size_t)n, peers);
 		explicit_bzero(buffer, (size_t)n);
 		/* An endless trickle must not hold us either. */
 		if (r == 0 && !answer.done && time_now_boot() >= deadline)
@@ -100,8 +123,8 @@ static int ask_broker(struct wg_reader *reader, int64_t deadline, struct wg_peer
 		return -EACCES;
 	if (r < 0)
 		return r;
-	wg_broker_request(reader->interface, request);
-	r = ask(reader->broker_fd, request, deadline, peers, &error);
+	wg_broker_request_here(reader->interface, request);
+	r = ask(NULL, reader->broker_fd, request, deadline, peers, &error);
 	if (r < 0)
 		reader->broker_fd = safe_close(reader->broker_fd);
 	if (r == 0 && error)
@@ -136,7 +159,13 @@ static int read_userspace(struct wg_reader *reader, struct wg_peers *peers)
 	if (r == -EACCES && reader->broker_path)
 		return read_by_broker(reader, deadline, peers);
 	if (r == 0)
-		r = ask(fd, "get=1\n\n", deadline, peers, &error);
+		r = ask(reader, fd, "get=1\n\n", deadline, peers, &error);
+	/* It cannot be seen from here, but perhaps by the broker. */
+	if (r == -ESRCH && reader->broker_path) {
+		wg_peers_deinit(peers);
+		r = read_by_broker(reader, deadline, peers);
+		return r == -EACCES ? -ESRCH : r;
+	}
 	return r == 0 && error ? -EIO : r;
 }
 
@@ -284,19 +313,10 @@ int wg_reader_new_userspace(const char *folder, const char *broker, const char *
 static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 {
 	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
-	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
 	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
 	struct nlmsghdr *request;
-	struct rtnl_link link;
 	int r = new_reader(NULL, NULL, interface, &reader);
 
-	if (r == 0)
-		r = rtnl_new(&rtnl);
-	if (r == 0)
-		r = rtnl_get_link(rtnl, interface, 0, &link);
-	/* Checked first: a request for an unknown family makes the kernel search for a module, each time. */
-	if (r == 0 && strcmp(link.kind, WG_GENL_NAME) != 0)
-		r = -ENODEV;
 	if (r == 0)
 		r = netlink_new(NETLINK_GENERIC, &reader->netlink);
 	if (r < 0)
@@ -313,16 +333,19 @@ static int new_kernel(const char *interface, struct wg_reader **ret_reader)
 	return 0;
 }
 
+/* The interface's kind decides who is asked: a socket of its name is another one's if it is the kernel's.
+ * (And a request for an unknown family makes the kernel search for a module, each time.) */
 int wg_reader_new(const char *interface, const char *broker, struct wg_reader **ret_reader)
 {
-	int r = wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, interface, ret_reader), kernel;
+	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
+	struct rtnl_link link;
+	int r = wg_broker_is_interface(interface) ? rtnl_new(&rtnl) : -EINVAL;
 
-	if (r == 0 || r == -ENOMEM || r == -EINVAL)
+	if (r == 0)
+		r = rtnl_get_link(rtnl, interface, 0, &link);
+	if (r < 0)
 		return r;
-	kernel = new_kernel(interface, ret_reader);
-	/* No such family (the module is missing), or an interface of another kind: the socket's answer
-	 * counts. */
-	if (kernel == -ENOENT || kernel == -ENODEV)
-		return r;
-	return kernel;
+	if (strcmp(link.kind, WG_GENL_NAME) == 0)
+		return new_kernel(interface, ret_reader);
+	return wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, interface, ret_reader);
 }

@@ -18,12 +18,14 @@
 struct wg_reader;
 
 /*
- * Finds out who serves the interface: the userspace socket if it exists and answers, else the kernel. If
- * netlogd may not connect to the socket, it asks the broker that listens on this path (broker.h; NULL: none).
- * 0; -ENODEV when neither knows the interface (yet); -EPERM or -EACCES without permission to ask.
+ * Finds out who serves the interface: the kernel if it is of that kind, else the userspace socket of its
+ * name. If netlogd may not connect to the socket, it asks the broker that listens on this path (broker.h;
+ * NULL: none). 0; -ENODEV when there is no interface or no socket (yet); -EPERM or -EACCES without permission
+ * to ask; -EXDEV or -ESRCH when the socket is another namespace's, or nobody can tell (owner.h).
  */
 int wg_reader_new(const char *interface, const char *broker, struct wg_reader **ret_reader);
-/* The same without the kernel, for tests: the socket is in this folder instead of /var/run/wireguard. */
+/* The same without a look at the interface, for tests: the socket is in this folder instead of
+ * /var/run/wireguard. */
 int wg_reader_new_userspace(const char *folder, const char *broker, const char *interface,
 			    struct wg_reader **ret_reader);
 void wg_reader_free(struct wg_reader *reader);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 static int wait_for(int fd, short events, int64_t deadline)
@@ -44,14 +45,40 @@ int wg_socket_send(int fd, const char *data, size_t n, int64_t deadline)
 	return 0;
 }
 
-ssize_t wg_socket_receive(int fd, char *buffer, size_t n, int64_t deadline)
+int wg_socket_ask_sender(int fd)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static pid_t sender_of(struct msghdr *message)
+{
+	struct ucred credentials = {};
+
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part))
+		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS &&
+		    part->cmsg_len == CMSG_LEN(sizeof(credentials)))
+			memcpy(&credentials, CMSG_DATA(part), sizeof(credentials));
+	return credentials.pid;
+}
+
+ssize_t wg_socket_receive_from(int fd, char *buffer, size_t n, int64_t deadline, pid_t *ret_sender)
 {
 	for (;;) {
-		ssize_t received = recv(fd, buffer, n, MSG_DONTWAIT);
+		char control[CMSG_SPACE(sizeof(struct ucred))] __attribute__((aligned(8)));
+		struct iovec data = {.iov_base = buffer, .iov_len = n};
+		struct msghdr message = {.msg_iov = &data,
+					 .msg_iovlen = 1,
+					 .msg_control = control,
+					 .msg_controllen = sizeof(control)};
+		ssize_t received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		int r = 0;
 
-		if (received >= 0)
+		if (received >= 0) {
+			*ret_sender = sender_of(&message);
 			return received;
+		}
 		if (errno == EAGAIN)
 			r = wait_for(fd, POLLIN, deadline);
 		else if (errno != EINTR)
@@ -59,4 +86,11 @@ ssize_t wg_socket_receive(int fd, char *buffer, size_t n, int64_t deadline)
 		if (r < 0)
 			return r;
 	}
+}
+
+ssize_t wg_socket_receive(int fd, char *buffer, size_t n, int64_t deadline)
+{
+	pid_t sender;
+
+	return wg_socket_receive_from(fd, buffer, n, deadline, &sender);
 }

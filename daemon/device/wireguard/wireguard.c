@@ -444,6 +444,12 @@ int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *
 
 	if (r == 0)
 		r = wg_reader_read(reader, &peers);
+	/* Another one's tunnel is none of this interface, and one of which nobody can tell may not be read.
+	 */
+	if (r == -EXDEV)
+		return -ENODEV;
+	if (r == -ESRCH)
+		return -EACCES;
 	return r < 0 ? r : add_allowed_ips(&peers, allowed_ips);
 }
 
@@ -515,6 +521,12 @@ static const char *explain(int error)
 	case -EACCES:
 		return "no permission to read the peers (kernel WireGuard needs CAP_NET_ADMIN; userspace "
 		       "WireGuard needs root or netlogd-wg-broker.socket)";
+	case -EXDEV:
+		return "the socket of this name in " WG_SOCKET_FOLDER
+		       " belongs to an interface of another network namespace";
+	case -ESRCH:
+		return "whose socket it is in " WG_SOCKET_FOLDER
+		       " cannot be told: the tunnel's process is not visible from here";
 	case -ETIMEDOUT:
 		return "the tunnel does not answer";
 	case -EBADMSG:

@@ -99,6 +99,9 @@ START_TEST(requests)
 		"interface=a/b\nget=1\n\n",
 		"interface=../../etc/x\nget=1\n\n",
 		"interface=a-name-of-16-byt\nget=1\n\n",
+		"interface=wg0\nhere=0\nget=1\n\n",
+		"interface=wg0\nhere=1\nhere=1\nget=1\n\n",
+		"interface=wg0\nget=1\nhere=1\n\n",
 	};
 	char text[WG_BROKER_REQUEST_MAX], interface[IFNAMSIZ] = "as it was";
 
@@ -109,6 +112,12 @@ START_TEST(requests)
 	ck_assert_str_eq(text, "interface=a-name-of-15-by\nget=1\n\n");
 	ck_assert_int_eq(wg_broker_parse_request(text, interface), 0);
 	ck_assert_str_eq(interface, "a-name-of-15-by");
+	ck_assert(!wg_broker_is_here(text));
+	wg_broker_request_here("another-name-15", text);
+	ck_assert_str_eq(text, "interface=another-name-15\nhere=1\nget=1\n\n");
+	ck_assert_int_eq(wg_broker_parse_request(text, interface), 0);
+	ck_assert_str_eq(interface, "another-name-15");
+	ck_assert(wg_broker_is_here(text));
 }
 END_TEST
 
