@@ -80,6 +80,8 @@ static int reply_error(struct ctl *ctl, const char *error, const json_t *paramet
 		return ctl_error(ctl, "already running%s%s", *id ? ", for log ID " : "", id);
 	if (is_error(error, INTERFACE, "NotRunning"))
 		return ctl_error(ctl, "the logger is stopped; \"netlogctl start\" starts it");
+	if (is_error(error, INTERFACE, "Stopping"))
+		return ctl_error(ctl, "the daemon is stopping");
 	if (is_error(error, INTERFACE, "InvalidRoute"))
 		return ctl_error(ctl, "\"%s\" is not a prefix (like 10.0.0.0/8 or fd00::1)", value);
 	if (is_error(error, INTERFACE, "InvalidNode"))

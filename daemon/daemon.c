@@ -12,6 +12,7 @@
 #include "common/config/error.h"
 #include "common/log.h"
 #include "common/time_text.h"
+#include "common/worker.h"
 #include "control/varlink/server.h"
 #include "daemon/device/epoch.h"
 #include "daemon/memory_limit.h"
@@ -45,7 +46,7 @@
 
 static void become_ready(struct daemon *daemon)
 {
-	if (daemon->ready)
+	if (daemon->ready || daemon->stopping)
 		return;
 	daemon->ready = true;
 	event_del(daemon->ready_timer);
@@ -236,18 +237,23 @@ static void on_end_signal(evutil_socket_t signal_number, short what, void *userd
 	daemon->stopping = true;
 	daemon->stopping_since = time_now_boot();
 	daemon->running = false;
+	schedule_stop(daemon);
 	sd_notify(0, "STOPPING=1");
 	if (logger_thread_stop_for_good(daemon->logger, on_final_stop, daemon) < 0)
 		event_base_loopbreak(daemon->base);
 }
 
-static void on_reloaded(const struct config_error *error, void *userdata)
+static void on_reloaded(int result, const struct config_error *error, void *userdata)
 {
 	_cleanup_free_ char *text = error ? config_error_text(error) : NULL;
 	struct daemon *daemon = userdata;
 
 	methods_changed(daemon);
-	if (error)
+	if (result == -ECANCELED) {
+		log_info("not reloaded: the daemon is stopping");
+		return;
+	}
+	if (result < 0)
 		log_error("%s; the previous configuration stays in use", text ? text : "out of memory");
 	sd_notify(0, "READY=1");
 }
@@ -259,6 +265,10 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *us
 
 	(void)signal_number;
 	(void)what;
+	if (daemon->stopping) {
+		log_info("not reloaded: the daemon is stopping");
+		return;
+	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
 		   (long long)now.tv_sec * 1000000 + (long long)now.tv_nsec / 1000);
@@ -348,6 +358,7 @@ static bool is_operator(uid_t uid, void *userdata)
 
 static int make_control(struct daemon *daemon)
 {
+	struct config_error error = {};
 	struct varlink_server_options options = {
 		.vendor = "netlogd",
 		.product = "netlogd",
@@ -360,8 +371,15 @@ static int make_control(struct daemon *daemon)
 	};
 	int r = paths_open_control_socket(daemon);
 
-	if (r >= 0)
-		r = settings_set_operators(daemon, daemon->config);
+	if (r < 0)
+		return r;
+	/* A directory service that does not answer must not keep the daemon from counting. */
+	if (settings_find_operators(daemon->config, &daemon->operators, &error) < 0) {
+		_cleanup_free_ char *text = config_error_text(&error);
+
+		log_error("%s; ignored until a reload", text ? text : "out of memory");
+	}
+	config_error_deinit(&error);
 	if (r >= 0)
 		r = varlink_server_new(daemon->base, &options, &daemon->control);
 	if (r >= 0)
@@ -398,6 +416,8 @@ static int make_parts(struct daemon *daemon)
 		r = paths_prepare(daemon);
 	if (r >= 0)
 		r = catch_signals(daemon);
+	if (r >= 0)
+		r = worker_new(daemon->base, "files", 0, &daemon->files);
 	if (r >= 0)
 		r = spool_events_new(daemon->base, &spool_events_ops, daemon, &daemon->spool_events);
 	if (r >= 0)
@@ -511,22 +531,37 @@ static void close_spool(struct daemon *daemon)
 			  daemon->config->state_directory, strerror(-r));
 }
 
-/* Clients first, so that nothing new arrives; the logger's thread before the spool that it writes to. */
+/*
+ * What a callback uses outlives the callback. The loop does not run any more, so only two kinds are left:
+ * second halves of the threads' work, which run here, inside of what frees a thread, and may use every part;
+ * and those that wait for the uploader. Then come the clients, who have got their answers from both, and last
+ * the spool, which all of them ask.
+ */
 void daemon_free(struct daemon *daemon)
 {
 	if (!daemon)
 		return;
+	daemon->stopping = true;
 	paths_remove_sockets(daemon);
-	methods_free(daemon);
+
+	/* The logger's second halves hand files to write to the other thread, whose own start nothing any
+	 * more. */
+	logger_thread_free(daemon->logger);
+	worker_free(daemon->files);
+
+	if (daemon->uploader)
+		methods_identified(daemon);
+	uploader_link_free(daemon->uploader);
+
 	tail_free(daemon->tail);
 	varlink_server_free(daemon->control);
-	link_monitor_free(daemon->links);
-	logger_thread_free(daemon->logger);
-	uploader_link_free(daemon->uploader); /* before the spool, which answers to flushes read */
+
 	close_spool(daemon);
 	spool_events_free(daemon->spool_events);
 	uploader_process_free(daemon->uploader_process);
 	epoch_free(daemon->epoch);
+
+	link_monitor_free(daemon->links);
 	schedule_free(daemon);
 	free_event(daemon->ready_timer);
 	for (size_t i = 0; i < ARRAY_SIZE(daemon->signals); i++)
@@ -534,7 +569,7 @@ void daemon_free(struct daemon *daemon)
 	safe_close(daemon->control_fd);
 	safe_close(daemon->lock_fd);
 	free(daemon->upload_socket);
-	free(daemon->operators);
+	free(daemon->operators.uids);
 	free(daemon->configuration_error);
 	free(daemon->status_text.text);
 	free(daemon->metrics_text.text);

@@ -92,9 +92,17 @@ static int pending_new(struct daemon *daemon, struct varlink_call *call, struct 
 
 DEFINE_CLEANUP(struct pending *, pending_free);
 
+/* The logger's thread takes nothing new when the daemon stops, and cancels what waits. */
+static int answer_stopping(struct varlink_call *call)
+{
+	return varlink_call_error(call, CONTROL "Stopping", NULL);
+}
+
 /* For errors that the interface has no name for. */
 static int answer_failure(struct varlink_call *call, int error)
 {
+	if (error == -ECANCELED)
+		return answer_stopping(call);
 	return varlink_call_error(call, CONTROL "Failed", json_pack("{ss}", "reason", strerror(-error)));
 }
 
@@ -130,12 +138,6 @@ void methods_identified(struct daemon *daemon)
 {
 	while (!LIST_EMPTY(&daemon->start_waits))
 		end_start_wait(LIST_FIRST(&daemon->start_waits));
-}
-
-void methods_free(struct daemon *daemon)
-{
-	if (daemon->uploader)
-		methods_identified(daemon);
 }
 
 /* The answer contains the log ID, so it waits for an uploader that has just started. */
@@ -308,6 +310,8 @@ static int start_for(struct daemon *daemon, struct varlink_call *call, json_t *p
 	has_sock = get_device(parameters, "sock", &daemon->config->sock, &sock);
 	if (has_sock < 0)
 		return varlink_call_invalid_parameter(call, "sock");
+	if (daemon->stopping)
+		return answer_stopping(call);
 	if (daemon->running)
 		return answer_public_id(daemon, call, CONTROL "AlreadyRunning");
 	/* As in the configuration: `auto` without an interface means none. */
@@ -463,6 +467,8 @@ static int method_reconfig(struct varlink_call *call, json_t *parameters, void *
 
 	if (!json_is_object(json_object_get(parameters, "routes")))
 		return varlink_call_invalid_parameter(call, "routes");
+	if (daemon->stopping)
+		return answer_stopping(call);
 	r = routes_from_json(json_object_get(parameters, "routes"), &lists, &value);
 	if (r == -EINVAL)
 		return varlink_call_error(call, CONTROL "InvalidRoute",
@@ -489,6 +495,8 @@ static int method_set_nodes(struct varlink_call *call, json_t *parameters, void 
 
 	if (!json_is_array(json_object_get(parameters, "nodes")))
 		return varlink_call_invalid_parameter(call, "nodes");
+	if (daemon->stopping)
+		return answer_stopping(call);
 	r = nodes_new_json(parameters, &nodes, &refusal);
 	if (r == -EINVAL) {
 		r = varlink_call_error(
@@ -510,11 +518,13 @@ static int method_set_nodes(struct varlink_call *call, json_t *parameters, void 
 	return r;
 }
 
-static void on_reloaded(const struct config_error *error, void *userdata)
+static void on_reloaded(int result, const struct config_error *error, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
 
-	if (error)
+	if (result == -ECANCELED)
+		answer_stopping(pending->call);
+	else if (result < 0)
 		varlink_call_error(pending->call, CONTROL "ConfigurationInvalid",
 				   json_pack("{ss si ss}", "file", error->file, "line", (int)error->line,
 					     "reason", error->reason));
@@ -526,9 +536,12 @@ static int method_reload(struct varlink_call *call, json_t *parameters, void *us
 {
 	struct daemon *daemon = userdata;
 	struct pending *pending;
-	int r = pending_new(daemon, call, &pending);
+	int r;
 
 	(void)parameters;
+	if (daemon->stopping)
+		return answer_stopping(call);
+	r = pending_new(daemon, call, &pending);
 	if (r < 0)
 		return r;
 	reload(daemon, on_reloaded, pending);

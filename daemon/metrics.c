@@ -7,11 +7,11 @@
 #include "daemon/metrics.h"
 
 #include "common/buffer.h"
-#include "common/file.h"
 #include "common/log.h"
 #include "common/time_text.h"
 #include "daemon/state.h"
 #include "daemon/status.h"
+#include "daemon/textfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -368,21 +368,17 @@ char *metrics_new(struct daemon *daemon)
 void metrics_publish(struct daemon *daemon)
 {
 	const struct config *config = daemon->config;
+	/* A disk that hangs costs its own figures, no more. */
+	bool to_file = config->metrics_textfile && !daemon->textfile_pending;
 	_cleanup_free_ char *text = NULL;
-	int r;
 
-	if (!config->metrics_listen && !config->metrics_textfile)
+	if (!config->metrics_listen && !to_file)
 		return;
 	text = metrics_new(daemon);
 	if (!text)
 		return;
 	if (config->metrics_listen)
 		uploader_link_set_metrics(daemon->uploader, text);
-	if (!config->metrics_textfile)
-		return;
-	/* The loop must not wait for a disk, and after a power cut nobody needs the old figures. */
-	r = file_replace(AT_FDCWD, config->metrics_textfile, text, strlen(text), 0644);
-	if (r < 0 && r != daemon->textfile_error)
-		log_warning("%s: cannot write metrics: %s", config->metrics_textfile, strerror(-r));
-	daemon->textfile_error = r;
+	if (to_file && textfile_write(daemon, TAKE_PTR(text)) < 0)
+		log_warning("%s: out of memory: these metrics are not written", config->metrics_textfile);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The new configuration is read and checked as a whole before anything changes; a change that needs a restart
+ * The new configuration is read and checked as a whole before anything changes, off the loop: a large nodes
+ * file takes seconds, and so may a directory service that is asked for a user. A change that needs a restart
  * is an error of the file. The logger takes it first, on its thread; when it has, everything else follows.
  */
 
@@ -10,6 +11,7 @@
 #include "common/config/load.h"
 #include "common/log.h"
 #include "common/time_text.h"
+#include "common/worker.h"
 #include "control/varlink/server.h"
 #include "daemon/memory_limit.h"
 #include "daemon/schedule.h"
@@ -21,35 +23,45 @@
 
 struct request {
 	struct daemon *daemon;
-	struct config *config; /* the new one */
+	char *file;
 	reload_done done;
 	void *userdata;
+
+	/* What was read. */
+	int result; /* 0 or -errno */
+	struct config_error error;
+	struct config *config;
+	struct nodes *nodes;
+	struct operators operators;
 };
 
 static void request_free(struct request *request)
 {
 	if (!request)
 		return;
+	free(request->file);
+	config_error_deinit(&request->error);
 	config_free(request->config);
+	nodes_free(request->nodes);
+	free(request->operators.uids);
 	free(request);
 }
 
 DEFINE_CLEANUP(struct request *, request_free);
 
-/* Takes the reason. */
-static int fail(const char *file, char *reason, struct config_error *ret_error)
+/* Nothing changes: says why. error: what is wrong with the file. */
+static void refuse(struct request *request, const struct config_error *error)
 {
-	*ret_error = (struct config_error){.file = strdup(file), .reason = reason};
-	return -EINVAL;
-}
+	struct daemon *daemon = request->daemon;
 
-/* Takes what the error owns. */
-static void refuse(struct daemon *daemon, struct config_error *error, reload_done done, void *userdata)
-{
 	free(daemon->configuration_error);
 	daemon->configuration_error = config_error_text(error);
-	done(error, userdata);
-	config_error_deinit(error);
+	request->done(-EINVAL, error, request->userdata);
+}
+
+static void fail(struct request *request, const char *reason)
+{
+	refuse(request, &(struct config_error){.file = request->file, .reason = (char *)reason});
 }
 
 static void apply_to_spool(struct daemon *daemon)
@@ -71,20 +83,23 @@ static void on_applied(const struct logger_thread_result *result, void *userdata
 {
 	_cleanup_(request_freep) struct request *request = userdata;
 	struct daemon *daemon = request->daemon;
-	struct config_error error = {};
 	struct config *old = daemon->config;
 
+	if (result->error == -ECANCELED) {
+		request->done(-ECANCELED, NULL, request->userdata);
+		return;
+	}
 	if (result->error < 0) {
-		fail(request->config->file, strdup(strerror(-result->error)), &error);
-		refuse(daemon, &error, request->done, request->userdata);
+		fail(request, strerror(-result->error));
 		return;
 	}
 	daemon->config = TAKE_PTR(request->config);
 	daemon->configuration_read = time_now_wall();
 	free(TAKE_PTR(daemon->configuration_error));
 	log_set_level(daemon->config->log_level);
-	if (settings_set_operators(daemon, daemon->config) < 0)
-		log_warning("out of memory: the operators stay the same");
+	free(daemon->operators.uids);
+	daemon->operators = request->operators;
+	request->operators = (struct operators){};
 	varlink_server_check_operators(daemon->control);
 	apply_to_spool(daemon);
 	if (schedule_set_period(daemon) < 0)
@@ -94,48 +109,77 @@ static void on_applied(const struct logger_thread_result *result, void *userdata
 	uploader_link_reload(daemon->uploader);
 	config_free(old);
 	log_info("configuration reloaded");
-	request->done(NULL, request->userdata);
+	request->done(0, NULL, request->userdata);
 }
 
-static int begin(struct daemon *daemon, reload_done done, void *userdata, struct config_error *ret_error)
+/* On the worker's thread. */
+static void read_files(void *data)
 {
-	_cleanup_(request_freep) struct request *request = calloc(1, sizeof(*request));
-	const char *file = daemon->config->file, *key;
-	struct nodes *nodes;
-	char *reason;
+	struct request *request = data;
+	int r = config_load(request->file, &request->config, &request->error);
+
+	if (r >= 0)
+		r = config_check_files(request->config, &request->error);
+	if (r >= 0 && memory_fit(request->config, !request->daemon->external_uploader) < 0) {
+		request->error.file = strdup(request->file);
+		r = config_fail(&request->error, 0,
+				"max-flows needs more memory than the control group may use");
+	}
+	if (r >= 0)
+		r = settings_load_nodes(request->config, &request->nodes, &request->error);
+	if (r >= 0)
+		r = settings_find_operators(request->config, &request->operators, &request->error);
+	request->result = r;
+}
+
+static void on_read(void *data)
+{
+	_cleanup_(request_freep) struct request *request = data;
+	struct daemon *daemon = request->daemon;
+	const char *key;
 	int r;
 
-	if (!request)
-		return fail(file, strdup("out of memory"), ret_error);
-	*request = (struct request){.daemon = daemon, .done = done, .userdata = userdata};
-	r = config_load(file, &request->config, ret_error);
-	if (r >= 0)
-		r = config_check_files(request->config, ret_error);
-	if (r < 0)
-		return r;
-	if (memory_fit(request->config, !daemon->external_uploader) < 0)
-		return fail(file, strdup("max-flows needs more memory than the control group may use"),
-			    ret_error);
+	if (daemon->stopping) {
+		request->done(-ECANCELED, NULL, request->userdata);
+		return;
+	}
+	if (request->result < 0) {
+		refuse(request, &request->error);
+		return;
+	}
 	key = config_restart_needed(daemon->config, request->config);
-	if (key)
-		return fail(request->config->file,
-			    asprintf(&reason, "%s changes only with a restart of netlogd", key) < 0 ? NULL
-												    : reason,
-			    ret_error);
-	r = settings_load_nodes(request->config, &nodes, ret_error);
+	if (key) {
+		char reason[256];
+
+		snprintf(reason, sizeof(reason), "%s changes only with a restart of netlogd", key);
+		fail(request, reason);
+		return;
+	}
+	r = logger_thread_apply(daemon->logger, request->config, TAKE_PTR(request->nodes), on_applied,
+				request);
 	if (r < 0)
-		return r;
-	r = logger_thread_apply(daemon->logger, request->config, nodes, on_applied, request);
-	if (r < 0)
-		return fail(file, strdup(strerror(-r)), ret_error);
-	TAKE_PTR(request);
-	return 0;
+		fail(request, strerror(-r));
+	else
+		TAKE_PTR(request);
 }
 
 void reload(struct daemon *daemon, reload_done done, void *userdata)
 {
-	struct config_error error = {};
+	_cleanup_(request_freep) struct request *request = calloc(1, sizeof(*request));
+	struct request none = {
+		.daemon = daemon, .file = daemon->config->file, .done = done, .userdata = userdata};
+	int r;
 
-	if (begin(daemon, done, userdata, &error) < 0)
-		refuse(daemon, &error, done, userdata);
+	if (!request || !(request->file = strdup(daemon->config->file))) {
+		fail(&none, strerror(ENOMEM));
+		return;
+	}
+	request->daemon = daemon;
+	request->done = done;
+	request->userdata = userdata;
+	r = worker_post(daemon->files, read_files, on_read, request);
+	if (r < 0)
+		fail(request, strerror(-r));
+	else
+		TAKE_PTR(request);
 }

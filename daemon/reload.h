@@ -6,8 +6,11 @@
 struct config_error;
 struct daemon;
 
-/* error: NULL on success; else what is wrong with the file, owned by the caller of this function. */
-typedef void (*reload_done)(const struct config_error *error, void *userdata);
+/*
+ * 0; -EINVAL: what is wrong with the file is in *error, valid until this returns; -ECANCELED: the daemon
+ * stops, and nothing has changed.
+ */
+typedef void (*reload_done)(int result, const struct config_error *error, void *userdata);
 
 /* Reads the configuration and applies it. done is called once, perhaps before this returns. */
 void reload(struct daemon *daemon, reload_done done, void *userdata);

@@ -77,6 +77,12 @@ int schedule_new(struct daemon *daemon)
 	return schedule_set_period(daemon);
 }
 
+void schedule_stop(struct daemon *daemon)
+{
+	event_del(daemon->window_timer);
+	event_del(daemon->heartbeat_timer);
+}
+
 void schedule_free(struct daemon *daemon)
 {
 	if (daemon->window_timer)

@@ -10,4 +10,6 @@ int schedule_new(struct daemon *daemon);
 /* Lets the timers follow the configuration; a window that has just begun gets its whole length. 0 or -errno.
  */
 int schedule_set_period(struct daemon *daemon);
+/* No window ends by itself any more. */
+void schedule_stop(struct daemon *daemon);
 void schedule_free(struct daemon *daemon);

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* From keys of the configuration to what the parts understand: users, the spool's options, nodes. */
+/*
+ * From keys of the configuration to what the parts understand: users, the spool's options, nodes. Names of
+ * users may be answered by a directory service, so they are looked up like a file is read: at the start, and
+ * off the loop at a reload.
+ */
 
 #include "daemon/settings.h"
 
+#include "common/cleanup.h"
 #include "common/config/error.h"
 #include "common/log.h"
 #include "common/parse.h"
@@ -10,50 +15,75 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
 
+#define USER_ENTRY_MIN 1024 /* bytes of an entry's texts */
+#define USER_ENTRY_MAX (1024 * 1024)
+
+/* 0; -ENOENT: no such user; another -errno: nobody could tell. */
 static int find_user(const char *name, uid_t *ret_uid)
 {
-	struct passwd *user = getpwnam(name);
+	_cleanup_free_ char *buffer = NULL;
+	struct passwd entry, *user = NULL;
 	uint64_t number;
+	int r = ERANGE;
 
+	for (size_t size = USER_ENTRY_MIN; r == ERANGE && size <= USER_ENTRY_MAX; size *= 4) {
+		free(buffer);
+		buffer = malloc(size);
+		if (!buffer)
+			return -ENOMEM;
+		r = getpwnam_r(name, &entry, buffer, size, &user);
+	}
 	if (user) {
 		*ret_uid = user->pw_uid;
 		return 0;
 	}
-	if (parse_u64(name, &number) < 0 || number >= UINT32_MAX)
-		return -ENOENT;
-	*ret_uid = (uid_t)number;
-	return 0;
+	if (parse_u64(name, &number) >= 0 && number < UINT32_MAX) {
+		*ret_uid = (uid_t)number;
+		return 0;
+	}
+	/* getpwnam(3): ways to say that there is none. Anything else says nothing about the user. */
+	return r == 0 || r == ESRCH || r == ENOENT ? -ENOENT : -r;
 }
 
-int settings_set_operators(struct daemon *daemon, const struct config *config)
+int settings_find_operators(const struct config *config, struct operators *ret_operators,
+			    struct config_error *ret_error)
 {
-	size_t n = 0, found = 0;
-	uid_t *operators;
+	struct operators operators = {};
+	size_t n = 0;
+	int r = 0;
 
 	while (config->operators && config->operators[n])
 		n++;
-	operators = calloc(n + 1, sizeof(*operators));
-	if (!operators)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (find_user(config->operators[i], &operators[found]) >= 0)
-			found++;
-		else
-			log_warning("%s: operators: user %s does not exist; ignored", config->file,
-				    config->operators[i]);
-	free(daemon->operators);
-	daemon->operators = operators;
-	daemon->n_operators = found;
-	return 0;
+	operators.uids = calloc(n + 1, sizeof(*operators.uids));
+	if (!operators.uids)
+		return config_fail(ret_error, 0, "out of memory");
+	for (size_t i = 0; i < n; i++) {
+		const char *name = config->operators[i];
+		int found = find_user(name, &operators.uids[operators.n]);
+
+		if (found >= 0) {
+			operators.n++;
+		} else if (found == -ENOENT) {
+			log_warning("%s: operators: user %s does not exist; ignored", config->file, name);
+		} else if (r == 0) {
+			ret_error->file = strdup(config->file);
+			r = config_fail(ret_error, 0, "operators: user %s cannot be looked up: %s", name,
+					strerror(-found));
+		}
+	}
+	*ret_operators = operators;
+	return r;
 }
 
 bool settings_is_operator(const struct daemon *daemon, uid_t uid)
 {
 	if (uid == 0 || uid == getuid())
 		return true;
-	for (size_t i = 0; i < daemon->n_operators; i++)
-		if (daemon->operators[i] == uid)
+	for (size_t i = 0; i < daemon->operators.n; i++)
+		if (daemon->operators.uids[i] == uid)
 			return true;
 	return false;
 }

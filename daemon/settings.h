@@ -12,9 +12,15 @@ struct config;
 struct config_error;
 struct daemon;
 struct nodes;
+struct operators;
 
-/* Resolves the names of the operators. 0 or -ENOMEM; an unknown user is logged and left out. */
-int settings_set_operators(struct daemon *daemon, const struct config *config);
+/*
+ * Looks up the names of the operators. An unknown user is logged and left out. One for whom no answer could
+ * be had is left out too, and is an error: -EINVAL or -ENOMEM, with what is wrong in *ret_error; the other
+ * operators are in *ret_operators all the same. Any thread; may take long.
+ */
+int settings_find_operators(const struct config *config, struct operators *ret_operators,
+			    struct config_error *ret_error);
 /* Root, the daemon's own user, and the operators. */
 bool settings_is_operator(const struct daemon *daemon, uid_t uid);
 
@@ -25,6 +31,7 @@ char **settings_sink_names(const struct config *config);
 void settings_for_spool(const struct daemon *daemon, const struct config *config, char **sinks,
 			struct spool_writer_options *ret_options);
 
-/* The nodes of nodes-file; NULL without one. 0, or -errno with what is wrong in *ret_error. */
+/* The nodes of nodes-file; NULL without one. 0, or -errno with what is wrong in *ret_error. Any thread; may
+ * take long. */
 int settings_load_nodes(const struct config *config, struct nodes **ret_nodes,
 			struct config_error *ret_error);

@@ -20,6 +20,7 @@ struct event;
 struct event_base;
 struct link_monitor;
 struct varlink_server;
+struct worker;
 
 #define DEADLINE_DEFAULT_MS 5000
 #define DEADLINE_MAX_MS	    INT64_C(86400000)
@@ -40,6 +41,12 @@ struct made_text {
 	char *text; /* JSON: the reply's parameters */
 	size_t length;
 	int64_t made_at; /* boot time; 0: none, or out of date */
+};
+
+/* Users who may control the daemon, beside root and its own. */
+struct operators {
+	uid_t *uids; /* owned */
+	size_t n;
 };
 
 /* A call of Start that is answered once the uploader has named the log ID. */
@@ -78,6 +85,7 @@ struct daemon {
 	struct tail *tail;
 	size_t n_answering; /* lists that are being sent */
 	struct link_monitor *links;
+	struct worker *files; /* reads and writes files for the loop, which must not wait for a disk */
 
 	struct event *window_timer; /* on a timer of the boot-time clock */
 	int window_timer_fd;
@@ -86,18 +94,18 @@ struct daemon {
 	struct event *ready_timer;
 	bool ready;
 	const char *notified; /* the last status sent to the service manager */
-	int textfile_error;   /* of the last write, so that a lasting error is logged once */
+	bool textfile_pending;
+	int textfile_error; /* of the last write, so that a lasting error is logged once */
 
 	bool running;		  /* as far as the loop knows: a start has succeeded or is under way */
 	unsigned int run_changes; /* Starts and Stops that were accepted */
-	bool stopping;
-	int64_t stopping_since; /* boot time */
-	bool has_log_id;	/* Start named one */
+	bool stopping;		  /* for good: no start and no change any more */
+	int64_t stopping_since;	  /* boot time */
+	bool has_log_id;	  /* Start named one */
 	struct log_id public_id;
 	bool has_domain_id; /* likewise */
 	struct log_id domain_public_id;
-	uid_t *operators;
-	size_t n_operators;
+	struct operators operators;
 	LIST_HEAD(, start_wait) start_waits;
 	struct made_text status_text, metrics_text;
 	size_t n_pending; /* calls that wait for the logger's thread or for deliveries */

@@ -18,6 +18,8 @@
 #include <sys/queue.h>
 #include <sys/stat.h>
 
+#define CONTROL "org.netlogd.control."
+
 #define SLICE_MAX (512 * 1024)
 #define PAUSE_MS  20
 
@@ -100,7 +102,8 @@ static void serve(struct client *client)
 			r = 0;
 		}
 		if (r < 0) {
-			varlink_call_reply(client->call, NULL);
+			varlink_call_error(client->call, CONTROL "Failed",
+					   json_pack("{ss}", "reason", strerror(-r)));
 			client_free(client);
 			return;
 		}
@@ -202,7 +205,8 @@ void tail_free(struct tail *tail)
 	while (!LIST_EMPTY(&tail->clients)) {
 		struct client *client = LIST_FIRST(&tail->clients);
 
-		varlink_call_reply(client->call, NULL);
+		/* Each reply holds a message: a stream without one more to come ends with an error. */
+		varlink_call_error(client->call, CONTROL "Stopping", NULL);
 		client_free(client);
 	}
 	safe_close(tail->directory_fd);
