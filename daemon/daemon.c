@@ -364,6 +364,7 @@ static int make_control(struct daemon *daemon)
 		.product = "netlogd",
 		.version = NETLOGD_VERSION,
 		.url = "https://netlogd.org",
+		.keep_reserve = true,
 		.is_operator = is_operator,
 		.operator_priority = PRIORITY_NORMAL,
 		.other_priority = PRIORITY_OTHERS,
@@ -417,7 +418,7 @@ static int make_parts(struct daemon *daemon)
 	if (r >= 0)
 		r = catch_signals(daemon);
 	if (r >= 0)
-		r = worker_new(daemon->base, "files", 0, &daemon->files);
+		r = worker_new(daemon->base, "aside", 0, &daemon->aside);
 	if (r >= 0)
 		r = spool_events_new(daemon->base, &spool_events_ops, daemon, &daemon->spool_events);
 	if (r >= 0)
@@ -544,10 +545,9 @@ void daemon_free(struct daemon *daemon)
 	daemon->stopping = true;
 	paths_remove_sockets(daemon);
 
-	/* The logger's second halves hand files to write to the other thread, whose own start nothing any
-	 * more. */
+	/* The logger's second halves may hand work to the other thread, whose own start nothing any more. */
 	logger_thread_free(daemon->logger);
-	worker_free(daemon->files);
+	worker_free(daemon->aside);
 
 	if (daemon->uploader)
 		methods_identified(daemon);

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/config/load.h"
 #include "common/core_dump.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "daemon/daemon.h"
 #include "daemon/record/nodes.h"
@@ -129,6 +130,9 @@ static int run(struct config *config, bool no_uploader)
 	 */
 	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	log_set_level(config->log_level);
+	r = descriptors_raise_limit();
+	if (r < 0)
+		log_debug("the limit of open files stays as it is: %s", strerror(-r));
 	/* Log IDs in a Start call pass through this process. */
 	r = core_dump_forbid();
 	if (r < 0)

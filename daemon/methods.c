@@ -11,6 +11,7 @@
 #include "common/config/load.h"
 #include "common/log.h"
 #include "common/time_text.h"
+#include "common/worker.h"
 #include "control/varlink/interfaces.h"
 #include "control/varlink/server.h"
 #include "daemon/lists.h"
@@ -485,36 +486,80 @@ static int method_reconfig(struct varlink_call *call, json_t *parameters, void *
 	return r;
 }
 
+/* A list of nodes on its way: it is checked off the loop, since a large one takes long. */
+struct node_list {
+	struct pending *pending;
+	json_t *parameters;
+	int result; /* 0 or -errno */
+	struct nodes *nodes;
+	struct node_refusal refusal;
+};
+
+static void node_list_free(struct node_list *list)
+{
+	if (!list)
+		return;
+	pending_free(list->pending);
+	json_decref(list->parameters);
+	nodes_free(list->nodes);
+	free(list->refusal.value);
+	free(list);
+}
+
+DEFINE_CLEANUP(struct node_list *, node_list_free);
+
+static void read_nodes(void *data)
+{
+	struct node_list *list = data;
+
+	list->result = nodes_new_json(list->parameters, &list->nodes, &list->refusal);
+	json_decref(list->parameters);
+	list->parameters = NULL;
+}
+
+static void on_nodes_read(void *data)
+{
+	_cleanup_(node_list_freep) struct node_list *list = data;
+	struct varlink_call *call = list->pending->call;
+	struct daemon *daemon = list->pending->daemon;
+	int r = list->result;
+
+	if (daemon->stopping)
+		r = -ECANCELED;
+	if (r == -EINVAL) {
+		varlink_call_error(
+			call, CONTROL "InvalidNode",
+			json_pack("{ss ss}", "value", list->refusal.value, "reason", list->refusal.reason));
+		return;
+	}
+	if (r >= 0)
+		r = logger_thread_set_nodes(daemon->logger, TAKE_PTR(list->nodes), on_changed, list->pending);
+	if (r < 0)
+		answer_failure(call, r);
+	else
+		list->pending = NULL; /* passed on */
+}
+
 static int method_set_nodes(struct varlink_call *call, json_t *parameters, void *userdata)
 {
+	_cleanup_(node_list_freep) struct node_list *list = NULL;
 	struct daemon *daemon = userdata;
-	struct node_refusal refusal = {};
-	struct pending *pending;
-	struct nodes *nodes;
 	int r;
 
 	if (!json_is_array(json_object_get(parameters, "nodes")))
 		return varlink_call_invalid_parameter(call, "nodes");
 	if (daemon->stopping)
 		return answer_stopping(call);
-	r = nodes_new_json(parameters, &nodes, &refusal);
-	if (r == -EINVAL) {
-		r = varlink_call_error(
-			call, CONTROL "InvalidNode",
-			json_pack("{ss ss}", "value", refusal.value, "reason", refusal.reason));
-		free(refusal.value);
-		return r;
-	}
+	list = calloc(1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	r = pending_new(daemon, call, &list->pending);
 	if (r < 0)
 		return r;
-	r = pending_new(daemon, call, &pending);
-	if (r < 0) {
-		nodes_free(nodes);
-		return r;
-	}
-	r = logger_thread_set_nodes(daemon->logger, nodes, on_changed, pending);
-	if (r < 0)
-		pending_free(pending);
+	list->parameters = json_incref(parameters);
+	r = worker_post(daemon->aside, read_nodes, on_nodes_read, list);
+	if (r >= 0)
+		TAKE_PTR(list);
 	return r;
 }
 

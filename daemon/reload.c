@@ -177,7 +177,7 @@ void reload(struct daemon *daemon, reload_done done, void *userdata)
 	request->daemon = daemon;
 	request->done = done;
 	request->userdata = userdata;
-	r = worker_post(daemon->files, read_files, on_read, request);
+	r = worker_post(daemon->aside, read_files, on_read, request);
 	if (r < 0)
 		fail(request, strerror(-r));
 	else

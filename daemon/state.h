@@ -85,7 +85,7 @@ struct daemon {
 	struct tail *tail;
 	size_t n_answering; /* lists that are being sent */
 	struct link_monitor *links;
-	struct worker *files; /* reads and writes files for the loop, which must not wait for a disk */
+	struct worker *aside; /* for what takes long and is not the logger's: files, users, large lists */
 
 	struct event *window_timer; /* on a timer of the boot-time clock */
 	int window_timer_fd;

@@ -16,7 +16,7 @@ struct varlink_call;
 
 /* The directory's name is copied; the directory may appear later. 0 or -ENOMEM. */
 int tail_new(struct event_base *base, const char *spool_directory, struct tail **ret_tail);
-/* Ends the calls. */
+/* Ends the calls, with the error Stopping. */
 void tail_free(struct tail *tail);
 
 /* Answers the call with messages after this sequence, until its client disconnects. 0 or -errno

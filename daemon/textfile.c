@@ -63,7 +63,7 @@ int textfile_write(struct daemon *daemon, char *text)
 	file->path = strdup(daemon->config->metrics_textfile);
 	if (!file->path)
 		return -ENOMEM;
-	r = worker_post(daemon->files, write_textfile, on_textfile_written, file);
+	r = worker_post(daemon->aside, write_textfile, on_textfile_written, file);
 	if (r < 0)
 		return r;
 	daemon->textfile_pending = true;

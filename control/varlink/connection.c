@@ -7,6 +7,7 @@
 #include "control/varlink/connection.h"
 
 #include "common/buffer.h"
+#include "common/descriptors.h"
 #include "common/time_text.h"
 #include "common/unix_socket.h"
 #include "control/varlink/output.h"
@@ -164,6 +165,10 @@ int varlink_connections_add(struct varlink_connections *pool, int fd)
 	r = unix_socket_peer(fd, &peer);
 	if (r < 0)
 		return r;
+	if (pool->options.keep_reserve && descriptor_is_reserved(fd)) {
+		pool->counters.refused++;
+		return -EMFILE;
+	}
 	trusted = is_operator(pool, peer.uid);
 	if (!has_room(pool, trusted)) {
 		pool->counters.refused++;

@@ -34,6 +34,8 @@ struct varlink_server_options {
 	int idle_in_message_ms;
 	/* 0: 16 MiB of answers that a client has not taken; one more and it is cut off. */
 	size_t max_output;
+	/* Refuse clients when only the descriptors reserved for the program's own work are left. */
+	bool keep_reserve;
 	/*
 	 * Priorities of the loop (event_priority_set) at which clients are served, and new ones accepted at
 	 * the operators'. 0, 0: as a loop without priorities has it.
@@ -48,7 +50,7 @@ struct varlink_server_options {
 struct varlink_server_counters {
 	size_t clients;	   /* now */
 	uint64_t accepted; /* clients in total */
-	uint64_t refused;  /* clients beyond the cap, closed at once */
+	uint64_t refused;  /* clients beyond the cap or for lack of descriptors, closed at once */
 	uint64_t cut_off;  /* clients cut off for what they did, not those that went by themselves */
 	uint64_t accept_errors;
 	uint64_t calls;
@@ -107,7 +109,8 @@ void varlink_connections_init(struct varlink_connections *pool, struct event_bas
 			      const struct varlink_connection_ops *ops, void *userdata);
 /* Closes all clients. */
 void varlink_connections_deinit(struct varlink_connections *pool);
-/* Takes a connected descriptor as one more client, also when it fails. 0 or -errno (-EUSERS: too many). */
+/* Takes a connected descriptor as one more client, also when it fails. 0 or -errno (-EUSERS: too many; -EMFILE: only
+ * reserved descriptors are left). */
 int varlink_connections_add(struct varlink_connections *pool, int fd);
 /* Disconnects clients that are no longer operators. */
 void varlink_connections_check_operators(struct varlink_connections *pool);

@@ -42,7 +42,7 @@ int varlink_server_add_interface(struct varlink_server *server, const struct var
 /* Takes the listening descriptor (CLOEXEC, NONBLOCK), also when it fails. 0 or -ENOMEM. */
 int varlink_server_listen(struct varlink_server *server, int fd);
 /* Takes a connected descriptor as one more client (a socketpair to a child), also when it fails. 0 or -errno
- * (-EUSERS: too many clients). */
+ * (-EUSERS: too many clients; -EMFILE: only reserved descriptors are left). */
 int varlink_server_add_connection(struct varlink_server *server, int fd);
 /* The operators have changed: disconnects clients that no longer are operators, with their streams. */
 void varlink_server_check_operators(struct varlink_server *server);

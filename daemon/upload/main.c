@@ -3,6 +3,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "daemon/upload/uploader.h"
 
@@ -86,6 +87,7 @@ int main(int argc, char **argv)
 	r = parse_arguments(argc, argv, &options);
 	if (r > 0)
 		return r - 1;
+	(void)descriptors_raise_limit();
 	r = uploader_new(&options, &uploader, &reason);
 	if (r < 0) {
 		log_error("%s", reason ? reason : strerror(-r));

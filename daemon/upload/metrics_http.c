@@ -4,14 +4,15 @@
  * Until the daemon has sent a text the answer is 503: no figures are better than zeros.
  *
  * Anyone who can reach the port can open connections, and must not starve the delivery of messages. So there
- * are few at a time, the oldest makes room for the next, none lives long, and they are accepted at a limited
- * rate. (libevent's HTTP server has none of this: it accepts every connection, and logs each failure.)
+ * are few at a time, fewer still where descriptors are short, the oldest makes room for the next, none lives
+ * long, and they are accepted at a limited rate. (libevent's HTTP server has none of this: it accepts every connection, and logs each failure.)
  */
 
 #include "daemon/upload/metrics_http.h"
 
 #include "common/address.h"
 #include "common/cleanup.h"
+#include "common/descriptors.h"
 #include "common/log.h"
 #include "common/time_text.h"
 
@@ -343,7 +344,12 @@ static void on_accept(evutil_socket_t fd, short what, void *userdata)
 			return;
 		}
 		oldest = TAILQ_FIRST(&metrics->connections);
-		if (metrics->n_connections >= CONNECTIONS_MAX) {
+		if (!oldest && descriptor_is_reserved(client)) {
+			safe_close(client);
+			metrics->dropped++;
+			continue;
+		}
+		if (metrics->n_connections >= CONNECTIONS_MAX || descriptor_is_reserved(client)) {
 			if (!oldest->answered) {
 				metrics->dropped++;
 				warn(metrics, "too many clients that send no request");
