@@ -35,8 +35,10 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-#define READY_WAIT_MS  2000 /* for the uploader to name the log ID, before READY */
-#define SPOOL_CLOSE_MS 2000
+/* For the uploader to name the log ID, before READY. */
+#define READY_WAIT_MS	      2000
+#define READY_WAIT_SERVICE_MS 300
+#define SPOOL_CLOSE_MS	      2000
 /* After this time the loop checks for events of a higher priority. */
 #define TURN_MAX_MS 2
 /* timeout(1) and shells signal a process and its group at once: one request to stop, not two. */
@@ -63,12 +65,17 @@ static void on_ready_timer(evutil_socket_t fd, short what, void *userdata)
 	become_ready(userdata);
 }
 
-/* The devices count or are known to wait. Only the log ID is missing; wait a moment for it. */
+/*
+ * The devices count or are known to wait. Only the uploader is missing, and the log ID that it names: wait a
+ * moment for that. One that runs as a service was there before and connects at once, or is not there.
+ */
 static void devices_ready(struct daemon *daemon)
 {
-	struct timeval wait = {.tv_sec = READY_WAIT_MS / 1000};
+	int ms = daemon->external_uploader ? READY_WAIT_SERVICE_MS : READY_WAIT_MS;
+	struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	bool expected = daemon->external_uploader || daemon->uploader_process;
 
-	if (!daemon->uploader_process || uploader_link_public_id(daemon->uploader))
+	if (!expected || uploader_link_public_id(daemon->uploader))
 		become_ready(daemon);
 	else
 		evtimer_add(daemon->ready_timer, &wait);

@@ -22,7 +22,7 @@
 #define INTERFACE "org.netlogd.upload."
 
 /* A refused local connect costs nothing, so it is tried often. */
-#define CONNECT_AGAIN_MS 500
+#define CONNECT_AGAIN_MS 100
 
 struct link {
 	struct event_base *base;

@@ -3,6 +3,7 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/config/load.h"
 #include "common/descriptors.h"
 #include "common/log.h"
 #include "daemon/upload/uploader.h"
@@ -16,7 +17,8 @@
 #define DEFAULT_CONFIG "/etc/netlogd/netlogd.conf"
 
 static const char usage[] =
-	"usage: netlogd-upload [--config FILE] [--fd N] [--spool-fd N] [--version] [--help]\n"
+	"usage: netlogd-upload [--config FILE] [--fd N] [--spool-fd N] [--check-config] [--version]\n"
+	"                      [--help]\n"
 	"\n"
 	"Delivers the messages of netlogd's spool to the configured sinks.\n"
 	"\n"
@@ -24,6 +26,7 @@ static const char usage[] =
 	"  --fd N          socket connected to netlogd; without it, connect to upload.sock\n"
 	"                  beside the control socket\n"
 	"  --spool-fd N    descriptor of the spool directory\n"
+	"  --check-config  read the configuration, report errors, and exit\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n";
 
@@ -41,12 +44,16 @@ static int parse_descriptor(const char *text, int *ret_fd)
 }
 
 /* 0: start; otherwise the program's exit status plus one. */
-static int parse_arguments(int argc, char **argv, struct uploader_options *ret_options)
+static int parse_arguments(int argc, char **argv, struct uploader_options *ret_options, bool *ret_check)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},   {"fd", required_argument, NULL, 'f'},
-		{"spool-fd", required_argument, NULL, 's'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},	    {},
+		{"check-config", no_argument, NULL, 't'},
+		{"config", required_argument, NULL, 'c'},
+		{"fd", required_argument, NULL, 'f'},
+		{"spool-fd", required_argument, NULL, 's'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{},
 	};
 	int c, r = 0;
 
@@ -60,6 +67,9 @@ static int parse_arguments(int argc, char **argv, struct uploader_options *ret_o
 			break;
 		case 's':
 			r = parse_descriptor(optarg, &ret_options->spool_fd);
+			break;
+		case 't':
+			*ret_check = true;
 			break;
 		case 'V':
 			puts("netlogd-upload " NETLOGD_VERSION);
@@ -77,16 +87,35 @@ static int parse_arguments(int argc, char **argv, struct uploader_options *ret_o
 	return 1 + EX_USAGE;
 }
 
+/* For a reload of the service: the running uploader cannot tell systemd that it keeps the old configuration.
+ */
+static int check_config(const char *file)
+{
+	_cleanup_(config_error_deinit) struct config_error error = {};
+	_cleanup_(config_freep) struct config *config = NULL;
+	_cleanup_free_ char *text = NULL;
+	int r = config_load(file, &config, &error);
+
+	if (r >= 0)
+		return EXIT_SUCCESS;
+	text = config_error_text(&error);
+	log_error("%s", text ? text : strerror(-r));
+	return EX_CONFIG;
+}
+
 int main(int argc, char **argv)
 {
 	struct uploader_options options = {.config_file = DEFAULT_CONFIG, .fd = -1, .spool_fd = -1};
 	_cleanup_free_ char *reason = NULL;
 	struct uploader *uploader;
+	bool check = false;
 	int r;
 
-	r = parse_arguments(argc, argv, &options);
+	r = parse_arguments(argc, argv, &options, &check);
 	if (r > 0)
 		return r - 1;
+	if (check)
+		return check_config(options.config_file);
 	(void)descriptors_raise_limit();
 	r = uploader_new(&options, &uploader, &reason);
 	if (r < 0) {

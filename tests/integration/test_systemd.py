@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import stat
 import tempfile
+import time
 
 import pytest
 
@@ -186,6 +187,48 @@ def test_under_systemd(machine, suffix, upload, sockets):
     assert results == ["success", "success"]
     for unit in units:
         assert machine.text("journalctl", "--quiet", "-o", "cat", "-p", "warning", f"_SYSTEMD_UNIT={unit}") == ""
+
+
+def test_a_restart_delivers_everything_and_takes_no_time(machine):
+    """The uploader stops after the daemon, whose last messages it delivers."""
+    start(machine, "netlogd.service")
+    upload = "/var/lib/netlogd/upload"
+    wait_until(lambda: machine.text("netlogctl", "status") and messages(machine, upload), "a delivered message")
+    begun = time.monotonic()
+    machine.run(["systemctl", "restart", "netlogd.service"])
+    lasted = time.monotonic() - begun
+    print(f"systemctl restart netlogd: {lasted:.2f} s")
+    assert lasted < (20 if sanitized() else 3)
+    log = machine.text("journalctl", "--quiet", "-o", "cat", "_SYSTEMD_UNIT=netlogd.service")
+    assert "remain" not in log, log
+    # "stopped" was delivered before the uploader stopped.
+    texts = [message.get("text", "") for message in messages(machine, upload)]
+    assert "netlogd: stopped" in texts
+    machine.run(["systemctl", "stop", "netlogd.service"])
+    texts = [message.get("text", "") for message in messages(machine, upload)]
+    assert texts[-1] == "netlogd: stopped"
+
+
+def test_a_reload_with_an_error_fails(machine):
+    """systemctl says so, the journal says where, and the running configuration stays."""
+    path = "/etc/netlogd/netlogd.conf"
+    units = ["netlogd.service", "netlogd-upload.service"]
+    start(machine, units[0])
+    wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", units[1]) == "active", "the uploader")
+    machine.run(["cp", path, path + ".good"])
+    machine.run(["sed", "-i", "s/^period=.*/period=soon/", path])
+    line = machine.text("sed", "-n", "/^period=soon/=", path)
+    for unit in units:
+        reload = machine.run(["systemctl", "reload", unit], check=False)
+        assert reload.returncode != 0, unit
+        log = machine.text("journalctl", "--quiet", "-o", "cat", "-u", unit)
+        assert f"{path}:{line}:" in log, log
+        assert machine.text("systemctl", "show", "-P", "ActiveState", unit) == "active"
+    assert json.loads(machine.text("netlogctl", "--json", "status"))["window"]["periodMs"] == 100
+    machine.run(["mv", path + ".good", path])
+    for unit in units:
+        machine.run(["systemctl", "reload", unit])
+    machine.run(["systemctl", "stop", units[0]])
 
 
 def test_directories_of_an_instance(machine):
