@@ -163,7 +163,12 @@ static bool is_uploader(uid_t uid, void *userdata)
 
 	if (uid == 0 || uid == getuid())
 		return true;
-	return stat(daemon->config->upload_directory, &status) == 0 && status.st_uid == uid;
+	if (stat(daemon->config->upload_directory, &status) < 0) {
+		log_warning("%s: cannot tell whether user %u is the uploader: %s",
+			    daemon->config->upload_directory, (unsigned int)uid, strerror(errno));
+		return false;
+	}
+	return status.st_uid == uid;
 }
 
 static const struct uploader_link_ops uploader_link_ops = {

@@ -63,12 +63,15 @@ int paths_prepare(struct daemon *daemon)
 	return r;
 }
 
+/* 0; -ENOENT: no such group; another -errno: nobody could tell. */
 static int find_group(const char *name, gid_t *ret_gid)
 {
-	const struct group *group = getgrnam(name);
+	const struct group *group;
 
+	errno = 0;
+	group = getgrnam(name);
 	if (!group)
-		return -ENOENT;
+		return errno == 0 || errno == ESRCH ? -ENOENT : -errno;
 	*ret_gid = group->gr_gid;
 	return 0;
 }
@@ -95,16 +98,18 @@ int paths_open_control_socket(struct daemon *daemon)
 	const struct config *config = daemon->config;
 	mode_t mode = 0660;
 	gid_t group = UNIX_SOCKET_NO_GROUP;
-	int r;
+	const char *name = config->control_group ? config->control_group : "netlogd";
+	int r = config->control_group ? find_group(name, &group) : -ENOENT;
+	char why[128] = "does not exist";
 
-	if (!config->control_group || find_group(config->control_group, &group) < 0) {
-		if (config->control_group && config->control_group_named) {
-			log_error("%s: control-group: group %s does not exist", config->file,
-				  config->control_group);
-			return -EINVAL;
-		}
-		log_warning("group %s does not exist: only the daemon's user can connect to %s",
-			    config->control_group ? config->control_group : "netlogd",
+	if (r < 0 && r != -ENOENT)
+		snprintf(why, sizeof(why), "cannot be looked up (%s)", strerror(-r));
+	if (r < 0 && config->control_group && config->control_group_named) {
+		log_error("%s: control-group: group %s %s", config->file, name, why);
+		return -EINVAL;
+	}
+	if (r < 0) {
+		log_warning("group %s %s: only the daemon's user can connect to %s", name, why,
 			    config->control_socket);
 		mode = 0600;
 	}

@@ -245,8 +245,12 @@ static void tell_unclean_shutdown(struct logger *logger)
 {
 	int64_t last = spool_writer_last_time(logger->spool);
 	char text[TIME_TEXT_MAX];
+	int r = logger->told_unclean ? 0 : run_mark_is_set(logger->config->state_directory);
 
-	if (logger->told_unclean || !run_mark_is_set(logger->config->state_directory))
+	if (r < 0)
+		log_warning("%s: cannot tell whether the previous run shut down cleanly: %s",
+			    logger->config->state_directory, strerror(-r));
+	if (r <= 0)
 		return;
 	logger->told_unclean = true;
 	time_format(last, text);

@@ -11,11 +11,15 @@
 
 #define MARK "running"
 
-bool run_mark_is_set(const char *state_directory)
+int run_mark_is_set(const char *state_directory)
 {
 	_cleanup_close_ int directory = open_directory(state_directory);
 
-	return directory >= 0 && faccessat(directory, MARK, F_OK, 0) == 0;
+	if (directory < 0)
+		return directory == -ENOENT ? 0 : directory;
+	if (faccessat(directory, MARK, F_OK, 0) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : -errno;
 }
 
 int run_mark_set(const char *state_directory, bool running)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
-bool run_mark_is_set(const char *state_directory);
+/* 1, 0, or -errno when it cannot be told. */
+int run_mark_is_set(const char *state_directory);
 /* Sets or clears it, synced. 0 or -errno. */
 int run_mark_set(const char *state_directory, bool running);

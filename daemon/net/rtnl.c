@@ -162,12 +162,15 @@ int rtnl_get_addresses(struct rtnl *rtnl, unsigned int index, struct rtnl_addres
 	_cleanup_(rtnl_addresses_deinit) struct rtnl_addresses addresses = {};
 	struct nlmsghdr *request;
 	struct ifaddrmsg *info = put_request(buffer, RTM_GETADDR, NLM_F_DUMP, sizeof(*info), &request);
+	bool interrupted = false;
 	size_t kept = 0;
 	int r;
 
 	if (netlink_is_strict(rtnl->netlink))
 		info->ifa_index = index;
-	r = dump(rtnl, request, add_address, empty_addresses, &addresses, NULL);
+	r = dump(rtnl, request, add_address, empty_addresses, &addresses, &interrupted);
+	if (r == 0 && interrupted)
+		r = -EAGAIN;
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < addresses.n; i++)

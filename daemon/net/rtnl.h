@@ -38,8 +38,8 @@ void rtnl_routes_deinit(struct rtnl_routes *routes);
 
 /* By name, or by index if the name is NULL. 0, -ENODEV, or another -errno. */
 int rtnl_get_link(struct rtnl *rtnl, const char *name, unsigned int index, struct rtnl_link *ret_link);
-/* The addresses of an interface, or of all (0). 0, -E2BIG or another -errno; the list is owned by the caller,
- * here and below. */
+/* The addresses of an interface, or of all (0). 0; -E2BIG; -EAGAIN: they changed during every try, so some
+ * may be missing; or another -errno. The list is owned by the caller, here and below. */
 int rtnl_get_addresses(struct rtnl *rtnl, unsigned int index, struct rtnl_addresses *ret_addresses);
 
 /* IDs of nexthop objects, sorted. Zero-initialised is empty. */

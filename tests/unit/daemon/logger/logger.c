@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 START_TEST(test_start_and_stop_order)
 {
@@ -105,6 +106,18 @@ START_TEST(test_end_without_a_stop_is_told_once)
 }
 END_TEST
 
+START_TEST(test_a_mark_that_cannot_be_looked_for)
+{
+	struct rlimit none = {};
+
+	run_mark_set(directory, false);
+	ck_assert_int_eq(run_mark_is_set("/dev/null"), -ENOTDIR);
+	/* This process ends with the test. */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(run_mark_is_set(directory), -EMFILE);
+}
+END_TEST
+
 START_TEST(test_heartbeat)
 {
 	start();
@@ -129,6 +142,7 @@ int main(void)
 		test_window,
 		test_clock_step_is_told_in_between,
 		test_end_without_a_stop_is_told_once,
+		test_a_mark_that_cannot_be_looked_for,
 		test_heartbeat,
 		NULL,
 	};
