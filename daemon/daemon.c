@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/random.h>
@@ -287,14 +288,14 @@ static void on_reload_signal(evutil_socket_t signal_number, short what, void *us
 	reload(daemon, on_reloaded, daemon);
 }
 
+static const struct {
+	int number;
+	event_callback_fn callback;
+} signals[] = {{SIGTERM, on_end_signal}, {SIGINT, on_end_signal}, {SIGHUP, on_reload_signal}};
+_Static_assert(ARRAY_SIZE(signals) == ARRAY_SIZE(((struct daemon *)NULL)->signals), "an event for each");
+
 static int catch_signals(struct daemon *daemon)
 {
-	static const struct {
-		int number;
-		event_callback_fn callback;
-	} signals[ARRAY_SIZE(daemon->signals)] = {
-		{SIGTERM, on_end_signal}, {SIGINT, on_end_signal}, {SIGHUP, on_reload_signal}};
-
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		daemon->signals[i] =
@@ -552,8 +553,15 @@ static void close_spool(struct daemon *daemon)
  */
 void daemon_free(struct daemon *daemon)
 {
+	sigset_t late;
+
 	if (!daemon)
 		return;
+	/* It ends already. Without their events, signals would end it on the spot. */
+	sigemptyset(&late);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		sigaddset(&late, signals[i].number);
+	pthread_sigmask(SIG_BLOCK, &late, NULL);
 	daemon->stopping = true;
 	paths_remove_sockets(daemon);
 

@@ -170,7 +170,8 @@ static int start_reading(struct client *client)
 
 static int send_replies(struct client *client)
 {
-	const char *reply = client->replies.data, *end = reply + client->replies.length;
+	const char *reply = client->replies.data;
+	const char *end = reply ? reply + client->replies.length : NULL;
 	int r = 0;
 
 	while (reply < end && r >= 0) {
