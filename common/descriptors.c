@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The kernel gives out the lowest free number (open(2)), so one at the end of the range means that all before it
- * are taken: nobody has to be counted.
+ * The kernel gives out the lowest free number (open(2)), so one at the end of the range means that all before
+ * it are taken: nobody has to be counted.
  */
 
 #include "common/descriptors.h"

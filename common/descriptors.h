@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Descriptors are a limited resource (RLIMIT_NOFILE) that clients share with the program's own work: files that are
- * opened for a moment, sockets to the kernel, new devices. The last ones are kept for that work.
+ * Descriptors are a limited resource (RLIMIT_NOFILE) that clients share with the program's own work: files
+ * that are opened for a moment, sockets to the kernel, new devices. The last ones are kept for that work.
  */
 
 #include <stdbool.h>
@@ -12,5 +12,6 @@
 
 /* Raises the soft limit to the hard one, as far as that is of use. 0 or -errno. */
 int descriptors_raise_limit(void);
-/* Whether a descriptor just opened is one of the last DESCRIPTORS_RESERVED: too few are left to serve a client. */
+/* Whether a descriptor just opened is one of the last DESCRIPTORS_RESERVED: too few are left to serve a
+ * client. */
 bool descriptor_is_reserved(int fd);

@@ -109,8 +109,8 @@ void varlink_connections_init(struct varlink_connections *pool, struct event_bas
 			      const struct varlink_connection_ops *ops, void *userdata);
 /* Closes all clients. */
 void varlink_connections_deinit(struct varlink_connections *pool);
-/* Takes a connected descriptor as one more client, also when it fails. 0 or -errno (-EUSERS: too many; -EMFILE: only
- * reserved descriptors are left). */
+/* Takes a connected descriptor as one more client, also when it fails. 0 or -errno (-EUSERS: too many;
+ * -EMFILE: only reserved descriptors are left). */
 int varlink_connections_add(struct varlink_connections *pool, int fd);
 /* Disconnects clients that are no longer operators. */
 void varlink_connections_check_operators(struct varlink_connections *pool);

@@ -5,7 +5,8 @@
  *
  * Anyone who can reach the port can open connections, and must not starve the delivery of messages. So there
  * are few at a time, fewer still where descriptors are short, the oldest makes room for the next, none lives
- * long, and they are accepted at a limited rate. (libevent's HTTP server has none of this: it accepts every connection, and logs each failure.)
+ * long, and they are accepted at a limited rate. (libevent's HTTP server has none of this: it accepts every
+ * connection, and logs each failure.)
  */
 
 #include "daemon/upload/metrics_http.h"
