@@ -160,6 +160,45 @@ def test_forwarded_into_the_tunnel(network, probe):
     assert window.sum.txPkts >= 20 and window.sum.rxPkts >= 20
 
 
+@pytest.mark.parametrize("kind", ["ipip", "gre", "sit"])
+def test_over_a_tunnel_of_ip_in_ip(network, probe, kind):
+    """Their packets begin with the IP header: they are counted like any others."""
+    left, right, _ = network.pair(left_address="198.51.100.1/24", right_address="198.51.100.2/24")
+    for namespace, here, there, address in ((left, "198.51.100.1", "198.51.100.2", "192.0.2.1/24"),
+                                            (right, "198.51.100.2", "198.51.100.1", "192.0.2.2/24")):
+        made = namespace.run("ip", "link", "add", "ipt0", "type", kind, "local", here, "remote", there, check=False)
+        if "Unknown device type" in made.stderr:
+            pytest.skip(f"this kernel has no {kind}")
+        namespace.ip("address", "add", address, "dev", "ipt0")
+        namespace.ip("link", "set", "ipt0", "up")
+    check_pair(network, probe, left, right, "ipt0")
+
+
+def test_two_kernel_peers_at_one_link_local_endpoint(network, probe):
+    """The kernel tells the link: each peer has its own."""
+    hub, others = network.namespace(True), [network.namespace(True) for _ in range(2)]
+    links = [network.veth(hub, other, None, None) for other in others]
+    hub.ip("link", "add", "wghub", "type", "wireguard")
+    hub.run("wg", "set", "wghub", "listen-port", "51820", "private-key", "/dev/stdin", stdin=run(["wg", "genkey"]).stdout)
+    hub.ip("link", "set", "wghub", "up")
+    keys = []
+    for number, (other, link) in enumerate(zip(others, links)):
+        hub.ip("address", "add", f"fe80::1{number}/64", "dev", link[0], "nodad")
+        other.ip("address", "add", "fe80::9/64", "dev", link[1], "nodad")
+        keys.append(run(["wg", "pubkey"], stdin=run(["wg", "genkey"]).stdout).stdout.strip())
+        hub.run("wg", "set", "wghub", "peer", keys[-1], "endpoint", f"[fe80::9%{link[0]}]:51821",
+                "allowed-ips", f"100.64.0.{number + 2}/32")
+    device = probe(Tunnel(hub, "wghub", None))
+    quiet_start(device, Tunnel(hub, "wghub", None))
+    hub.ip("address", "add", "100.64.0.1/24", "dev", "wghub")
+    # Nobody answers: a handshake to the second peer alone.
+    hub.run("ping", "-c", "1", "-W", "1", "100.64.0.3", check=False)
+    window = device.window(device.window())
+    window.check_conservation()
+    assert set(window.entries) == {("100.64.0.3:0", "[fe80::9]:51821")}
+    assert window.sum.txPkts >= 1 and window.sum.txBytes == 148 * window.sum.txPkts
+
+
 def make_peers(namespace, interface, peers, allowed):
     lines = ["[Interface]", "PrivateKey = " + run(["wg", "genkey"]).stdout.strip()]
     for number in range(peers):
