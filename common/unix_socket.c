@@ -45,6 +45,9 @@ static int bind_path(int fd, const struct sockaddr_un *name)
 		if (!S_ISSOCK(st.st_mode))
 			return -EEXIST;
 		r = unix_socket_connect(path, 0, &probe);
+		/* Another user's: whether anybody listens cannot be asked. */
+		if (r == -EACCES)
+			return r;
 		if (r != -ECONNREFUSED && r != -ENOENT)
 			return -EADDRINUSE;
 		if (r == -ECONNREFUSED && unlink(path) < 0 && errno != ENOENT)

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/config/error.h"
 #include "common/log.h"
+#include "common/owner.h"
 #include "common/time_text.h"
 #include "common/worker.h"
 #include "control/varlink/server.h"
@@ -323,6 +324,8 @@ static int open_spool(struct daemon *daemon)
 	r = spool_writer_new(&options, &spool_events_writer_ops, daemon->spool_events, &daemon->spool,
 			     &reason);
 	if (r < 0) {
+		if (!reason)
+			reason = owner_error_text(daemon->config->spool_directory, r);
 		log_error("%s: cannot open the spool: %s", daemon->config->spool_directory,
 			  reason ? reason : strerror(-r));
 		return r;

@@ -138,8 +138,9 @@ static int run(struct config *config, bool no_uploader)
 	if (r < 0)
 		log_warning("cannot disable core dumps: %s", strerror(-r));
 	r = daemon_new(&options, &daemon);
+	/* What starting it again does not change has a status of its own. */
 	if (r < 0)
-		return EXIT_FAILURE;
+		return r == -EACCES || r == -EPERM ? EX_NOPERM : EXIT_FAILURE;
 	r = daemon_run(daemon);
 	daemon_free(daemon);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

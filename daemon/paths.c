@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/owner.h"
 #include "common/unix_socket.h"
 #include "daemon/state.h"
 
@@ -18,19 +19,40 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Returns the error. */
+static int tell_error(const char *path, const char *what, int error)
+{
+	_cleanup_free_ char *reason = owner_error_text(path, error);
+
+	log_error("%s: %s%s", path, what, reason ? reason : strerror(-error));
+	return error;
+}
+
 static int make_directory(const char *path, mode_t mode)
 {
 	int r = make_directory_at(AT_FDCWD, path, mode);
 
-	if (r < 0)
-		log_error("%s: cannot create: %s", path, strerror(-r));
-	return r;
+	return r < 0 ? tell_error(path, "cannot create: ", r) : 0;
+}
+
+/* What root's daemon has left in a directory that belongs to a service now is the usual reason. */
+static int tell_locked_out(const char *directory, const char *lock, int error)
+{
+	tell_error(lock, "cannot open: ", error);
+	if (error == -EACCES)
+		log_error(
+			"if netlogd was run by hand here, move what it has left away and start again: \"mv %s "
+			"%s.by-hand; systemd-tmpfiles --create netlogd.conf; systemctl restart netlogd\" "
+			"(netlogd(8) tells how to keep its log ID and its messages)",
+			directory, directory);
+	return error;
 }
 
 /* One daemon per state directory: the lock ends with the process, however it ends. */
 static int lock_state_directory(struct daemon *daemon)
 {
 	const char *directory = daemon->config->state_directory;
+	_cleanup_close_ int directory_fd = -1;
 	_cleanup_free_ char *path = NULL;
 	int r;
 
@@ -39,10 +61,11 @@ static int lock_state_directory(struct daemon *daemon)
 		return -ENOMEM;
 	}
 	daemon->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (daemon->lock_fd < 0) {
-		log_error("%s: cannot open: %s", path, strerror(errno));
-		return -errno;
-	}
+	if (daemon->lock_fd < 0)
+		return tell_locked_out(directory, path, -errno);
+	directory_fd = open_directory(directory);
+	if (directory_fd >= 0)
+		(void)owner_give(daemon->lock_fd, directory_fd);
 	r = file_lock(daemon->lock_fd);
 	if (r == -EWOULDBLOCK)
 		log_error("another netlogd is using the state directory %s", directory);
@@ -86,10 +109,8 @@ static int make_socket_directory(const char *socket_path)
 		return -ENOMEM;
 	if (!*path || access(path, F_OK) == 0)
 		return 0;
-	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0) {
-		log_error("%s: cannot create: %s", path, strerror(errno));
-		return -errno;
-	}
+	if (mkdir(path, 0755) < 0 || chmod(path, 0755) < 0)
+		return tell_error(path, "cannot create: ", -errno);
 	return 0;
 }
 
@@ -117,11 +138,11 @@ int paths_open_control_socket(struct daemon *daemon)
 	if (r < 0)
 		return r;
 	r = unix_socket_listen(config->control_socket, mode, group, &daemon->control_fd);
-	if (r < 0)
+	if (r == -EADDRINUSE || r == -EEXIST)
 		log_error("%s: %s", config->control_socket,
-			  r == -EADDRINUSE ? "another daemon is listening on it"
-			  : r == -EEXIST   ? "exists and is not a socket"
-					   : strerror(-r));
+			  r == -EEXIST ? "exists and is not a socket" : "another daemon is listening on it");
+	else if (r < 0)
+		tell_error(config->control_socket, "cannot listen: ", r);
 	daemon->control_bound = r >= 0;
 	return r;
 }
@@ -145,10 +166,8 @@ int paths_open_upload_socket(struct daemon *daemon)
 	r = unix_socket_listen(path, 0660, group, &fd);
 	if (r == -EPERM)
 		r = unix_socket_listen(path, 0660, UNIX_SOCKET_NO_GROUP, &fd);
-	if (r < 0) {
-		log_error("%s: %s", path, strerror(-r));
-		return r;
-	}
+	if (r < 0)
+		return tell_error(path, "cannot listen: ", r);
 	daemon->upload_socket = TAKE_PTR(path);
 	return uploader_link_listen(daemon->uploader, fd);
 }

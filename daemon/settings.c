@@ -17,6 +17,7 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define USER_ENTRY_MIN 1024 /* bytes of an entry's texts */
 #define USER_ENTRY_MAX (1024 * 1024)
@@ -97,6 +98,14 @@ char **settings_sink_names(const struct config *config)
 	return names;
 }
 
+/* Whether the directory's group may read it: it was made for a service. */
+static bool is_shared(const char *directory)
+{
+	struct stat st;
+
+	return stat(directory, &st) == 0 && (st.st_mode & 0050) == 0050;
+}
+
 void settings_for_spool(const struct daemon *daemon, const struct config *config, char **sinks,
 			struct spool_writer_options *ret_options)
 {
@@ -108,8 +117,9 @@ void settings_for_spool(const struct daemon *daemon, const struct config *config
 		.retain = config->spool_retain,
 		.upload_directory = config->upload_directory,
 		.sinks = sinks,
-		/* An uploader that runs as a service has another user, which reads the spool by its group. */
-		.file_mode = daemon->external_uploader ? 0640 : 0600,
+		/* An uploader that runs as a service has another user, which reads the spool by its group.
+		 * The service may use later what is written by hand into its directory. */
+		.file_mode = daemon->external_uploader || is_shared(config->spool_directory) ? 0640 : 0600,
 	};
 }
 

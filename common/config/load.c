@@ -10,6 +10,7 @@
 #include "common/config/file.h"
 #include "common/config/keys.h"
 #include "common/file.h"
+#include "common/owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -484,12 +485,15 @@ int config_load(const char *file, struct config **ret_config, struct config_erro
 	r = file_read(AT_FDCWD, file, CONFIG_FILE_SIZE_MAX, &text, &size, NULL);
 	if (r < 0) {
 		struct config_error error = {.file = strdup(file)};
+		_cleanup_free_ char *reason = owner_error_text(file, r);
 
 		if (r == -EFBIG)
 			config_fail(&error, 0, "larger than %d bytes", CONFIG_FILE_SIZE_MAX);
 		else
 			config_fail(&error, 0, "cannot be read: %s",
-				    r == -EINVAL ? "not a regular file" : strerror(-r));
+				    r == -EINVAL ? "not a regular file"
+				    : reason	 ? reason
+						 : strerror(-r));
 		*ret_error = error;
 		return r;
 	}

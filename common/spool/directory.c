@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/fd_pass.h"
 #include "common/file.h"
+#include "common/owner.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -149,19 +150,14 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 int spool_lock(int directory_fd, int *ret_fd)
 {
 	_cleanup_close_ int fd = -1;
-	struct stat directory, file;
 	int r;
 
 	fd = openat(directory_fd, SPOOL_LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		    0600);
 	if (fd < 0)
 		return -errno;
-	/* Made by root (netlogctl spool repair): a daemon that is not root must be able to open it. */
-	if (fstat(directory_fd, &directory) == 0 && fstat(fd, &file) == 0 &&
-	    file.st_uid != directory.st_uid && fchown(fd, directory.st_uid, directory.st_gid) < 0 &&
-	    errno != EPERM)
-		return -errno;
-	r = file_lock(fd);
+	r = owner_give(fd, directory_fd);
+	r = r ?: file_lock(fd);
 	if (r < 0)
 		return r;
 	*ret_fd = TAKE_FD(fd);

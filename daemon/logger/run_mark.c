@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ int run_mark_set(const char *state_directory, bool running)
 		fd = openat(directory, MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		if (fd < 0)
 			return -errno;
+		(void)owner_give(fd, directory);
 	} else if (unlinkat(directory, MARK, 0) < 0 && errno != ENOENT) {
 		return -errno;
 	}

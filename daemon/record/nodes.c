@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/hash_index.h"
 #include "common/invalid_value.h"
+#include "common/owner.h"
 #include "common/plain_text.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
 
 	r = file_read(AT_FDCWD, path, NODES_FILE_MAX, &text, &n, NULL);
 	if (r < 0)
-		return fail(path, 0, strdup(strerror(-r)), ret_error) == -ENOMEM ? -ENOMEM : r;
+		return fail(path, 0, owner_error_text(path, r), ret_error) == -ENOMEM ? -ENOMEM : r;
 
 	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	if (!object)

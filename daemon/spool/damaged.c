@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/owner.h"
 #include "common/spool/directory.h"
 #include "common/spool/scan.h"
 #include "daemon/spool/files.h"
@@ -22,10 +23,15 @@
 int spool_damaged_open(const struct spool_store *store)
 {
 	mode_t mode = store->options->file_mode & 040 ? 0750 : 0700;
+	int fd, r;
 
-	int r = make_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME, mode);
-
-	return r < 0 ? r : open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
+	r = make_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME, mode);
+	if (r < 0)
+		return r;
+	fd = open_directory_at(store->directory_fd, SPOOL_DAMAGED_NAME);
+	if (fd >= 0)
+		(void)owner_give(fd, store->directory_fd);
+	return fd;
 }
 
 /* Keeps a part for a person to look at. The spool does not need it, so failures do not matter. */

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/file.h"
+#include "common/owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +34,9 @@ int spool_loss_note_write(const char *state_directory, const struct spool_loss *
 {
 	_cleanup_close_ int directory = open_directory(state_directory);
 	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int fd = -1;
 	json_t *note;
+	int r;
 
 	if (directory < 0)
 		return directory;
@@ -44,7 +47,13 @@ int spool_loss_note_write(const char *state_directory, const struct spool_loss *
 	json_decref(note);
 	if (!text)
 		return -ENOMEM;
-	return file_write_atomic(directory, NOTE, text, strlen(text), 0600);
+	r = file_write_atomic(directory, NOTE, text, strlen(text), 0600);
+	if (r < 0)
+		return r;
+	fd = openat(directory, NOTE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd >= 0)
+		(void)owner_give(fd, directory);
+	return 0;
 }
 
 int spool_loss_note_read(const char *state_directory, struct spool_loss *ret_loss)

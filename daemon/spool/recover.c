@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/kill_point.h"
+#include "common/owner.h"
 #include "common/spool/cursor.h"
 #include "common/spool/directory.h"
 #include "common/spool/scan.h"
@@ -189,6 +190,15 @@ static int finish_previous(struct recovery *recovery, const struct spool_header 
 	return 0;
 }
 
+static char *denied_text(const struct spool_store *store, const char *name)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", store->options->directory, name) < 0)
+		path = NULL;
+	return path ? owner_error_text(path, -EACCES) : NULL;
+}
+
 static int find_segments(struct recovery *recovery, char **ret_reason)
 {
 	struct spool_store *store = recovery->store;
@@ -210,6 +220,8 @@ static int find_segments(struct recovery *recovery, char **ret_reason)
 						      "use that one, or move the spool away",
 						      segment.name) < 0)
 			*ret_reason = NULL;
+		if (r == -EACCES)
+			*ret_reason = denied_text(store, segment.name);
 		if (r == -EBADMSG || r == -EIO) {
 			r = set_segment_aside(recovery, &listing.entries[i]);
 		} else if (r == 0) {

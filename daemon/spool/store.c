@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/kill_point.h"
+#include "common/owner.h"
 #include "common/spool/directory.h"
 #include "daemon/spool/damaged.h"
 #include "daemon/spool/files.h"
@@ -101,6 +102,7 @@ int spool_store_take_reserve(struct spool_store *store)
 						  0600, files->userdata);
 		if (store->reserve_fd < 0)
 			return -errno;
+		(void)owner_give(store->reserve_fd, store->directory_fd);
 	}
 	/* From a time when the cap was larger. */
 	if (fstat(store->reserve_fd, &st) == 0 && st.st_size > size)
@@ -247,7 +249,7 @@ static int make_file(struct spool_store *store, const struct spool_header *heade
 	if (fd < 0)
 		return -errno;
 	/* Independent of the umask: the uploader may be another user. */
-	if (fchmod(fd, store->options->file_mode) < 0)
+	if (owner_give(fd, store->directory_fd) < 0 || fchmod(fd, store->options->file_mode) < 0)
 		return -errno;
 	kill_point("spool-segment-made");
 	spool_header_encode(header, data);

@@ -49,7 +49,12 @@ static void on_reply(const char *error, json_t *event, bool continues, void *req
 	(void)continues;
 	(void)request;
 	if (error) {
-		log_warning("the daemon returned error %s to Watch", error);
+		if (strcmp(error, "org.varlink.service.PermissionDenied") == 0)
+			log_error(
+				"the daemon refuses this uploader: it has to run as root, as the daemon's user, or "
+				"as the owner of the upload directory");
+		else
+			log_warning("the daemon returned error %s to Watch", error);
 		return;
 	}
 	value = json_object_get(event, "logId");

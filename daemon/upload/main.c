@@ -119,8 +119,8 @@ int main(int argc, char **argv)
 	(void)descriptors_raise_limit();
 	r = uploader_new(&options, &uploader, &reason);
 	if (r < 0) {
-		log_error("%s", reason ? reason : strerror(-r));
-		return r == -EINVAL ? EX_CONFIG : EXIT_FAILURE;
+		log_error("cannot start: %s", reason ? reason : strerror(-r));
+		return r == -EINVAL ? EX_CONFIG : r == -EACCES || r == -EPERM ? EX_NOPERM : EXIT_FAILURE;
 	}
 	r = uploader_run(uploader);
 	uploader_free(uploader);

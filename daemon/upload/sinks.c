@@ -6,6 +6,8 @@
 #include "common/cleanup.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/owner.h"
+#include "common/spool/cursor.h"
 #include "common/time_text.h"
 #include "daemon/upload/kinds/kinds.h"
 #include "daemon/upload/sink/sink.h"
@@ -244,6 +246,17 @@ int sinks_reserve(struct sinks *sinks, size_t n)
 	return 0;
 }
 
+/* Nearly always it is the sink's directory. */
+static void tell_not_started(const struct config *config, const struct sink_config *sink, int error)
+{
+	_cleanup_free_ char *path = NULL, *reason = NULL;
+
+	if (asprintf(&path, "%s/%s/" CURSOR_NAME, config->upload_directory, sink->name) < 0)
+		path = NULL;
+	reason = path ? owner_error_text(path, error) : NULL;
+	log_error("sink %s: cannot start: %s; trying again", sink->name, reason ? reason : strerror(-error));
+}
+
 void sinks_configure(struct sinks *sinks, struct config_ref *config)
 {
 	struct entry **entries = TAKE_PTR(sinks->reserved);
@@ -264,7 +277,7 @@ void sinks_configure(struct sinks *sinks, struct config_ref *config)
 			r = entry_new(sinks, config, wanted, &entry);
 		}
 		if (r < 0)
-			log_error("sink %s: cannot start: %s; trying again", wanted->name, strerror(-r));
+			tell_not_started(config->config, wanted, r);
 		else
 			entries[made++] = entry;
 	}

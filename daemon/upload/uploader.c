@@ -10,6 +10,7 @@
 #include "common/config/load.h"
 #include "common/file.h"
 #include "common/log.h"
+#include "common/owner.h"
 #include "common/time_text.h"
 #include "daemon/upload/broker/broker.h"
 #include "daemon/upload/credentials/credentials.h"
@@ -509,8 +510,12 @@ static int open_upload_directory(struct uploader *uploader, char **ret_reason)
 		uploader->upload_fd = open_directory(path);
 		r = MIN(uploader->upload_fd, 0);
 	}
-	if (r < 0 && asprintf(ret_reason, "upload-directory %s: %s", path, strerror(-r)) < 0)
-		*ret_reason = NULL;
+	if (r < 0) {
+		_cleanup_free_ char *reason = owner_error_text(path, r);
+
+		if (asprintf(ret_reason, "upload-directory %s: %s", path, reason ? reason : strerror(-r)) < 0)
+			*ret_reason = NULL;
+	}
 	return r;
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import tempfile
@@ -282,3 +283,73 @@ print(s.recv(65536).split(b"\\0")[0].decode())
     assert call("guest", "upload", "org.netlogd.upload.Watch")["error"] == "org.varlink.service.PermissionDenied"
     assert "error" not in call("netlogd-upload", "upload", "org.netlogd.upload.Watch")
     machine.run(["systemctl", "stop", "netlogd.service"])
+
+
+def by_hand(machine):
+    """Runs the daemon as root until its uploader has delivered a message, and stops it."""
+    machine.run(["sh", "-ec", """
+        netlogd --config /etc/netlogd/netlogd.conf 2> /tmp/by-hand.log &
+        tries=300
+        until [ -s /var/lib/netlogd/upload/flows.json ]; do
+            tries=$((tries - 1))
+            [ $tries -gt 0 ] || { cat /tmp/by-hand.log >&2; exit 1; }
+            sleep 0.1
+        done
+        kill $!
+        wait $!"""])
+
+
+def test_by_hand_then_as_a_service(machine):
+    """What root's daemon leaves in the service's directories, the service can use."""
+    machine.run(["systemctl", "stop", "netlogd.service"])
+    machine.run(["sh", "-ec", "rm -rf /var/lib/netlogd; systemd-tmpfiles --create netlogd.conf"])
+    by_hand(machine)
+    assert machine.text("find", "/var/lib/netlogd", "/run/netlogd", "-user", "root") == ""
+    n = len(messages(machine, "/var/lib/netlogd/upload"))
+    start(machine, "netlogd.service")
+    wait_until(lambda: len(messages(machine, "/var/lib/netlogd/upload")) > n, "a message of the service")
+    machine.run(["systemctl", "stop", "netlogd.service"])
+
+
+def test_directories_of_another_user(machine):
+    """The reason names the path, its owner and what to do; nothing is tried again meanwhile; and it helps."""
+    machine.run(["sh", "-ec", "systemctl stop netlogd.service; rm -rf /var/lib/netlogd"])
+    by_hand(machine)
+    # As if there had been no such users yet.
+    machine.run(["chown", "-R", "65533:65533", "/var/lib/netlogd/upload"])
+    machine.run(["systemd-tmpfiles", "--create", "netlogd.conf"])
+    since = machine.text("date", "+%s.%N")
+    assert machine.run(["systemctl", "start", "netlogd.service"], check=False).returncode != 0
+
+    def journal(unit):
+        return machine.text("journalctl", "--quiet", "-o", "cat", f"--since=@{since}", f"_SYSTEMD_UNIT={unit}.service")
+
+    text = journal("netlogd")
+    assert "/var/lib/netlogd/lock: cannot open: Permission denied: /var/lib/netlogd/lock belongs to root (mode 0600), " \
+        "this process to netlogd\n" in text
+    wait_until(lambda: "/var/lib/netlogd/upload/ids belongs to another user (mode 0700)" in journal("netlogd-upload"),
+               "the uploader's reason")
+    for unit in "netlogd.service", "netlogd-upload.service":
+        wait_until(lambda unit=unit: machine.text("systemctl", "show", "-P", "ActiveState", unit) == "failed", unit)
+        assert machine.text("systemctl", "show", "-P", "NRestarts", unit) == "0"
+        assert machine.text("systemctl", "show", "-P", "ExecMainStatus", unit) == "77"
+    (advice,) = re.findall(r'start again: "([^"]*)"', text)
+    machine.run(["sh", "-ec", advice])
+    wait_until(lambda: messages(machine, "/var/lib/netlogd/upload"), "a delivered message")
+    machine.run(["sh", "-ec", "systemctl stop netlogd.service; rm -rf /var/lib/netlogd.by-hand"])
+
+
+def test_missing_users(machine):
+    """Starting again makes no user: it is not tried."""
+    machine.run(["sh", "-ec", """
+        mkdir -p /run/systemd/system/netlogd.service.d
+        printf '[Service]\\nUser=nobody-of-that-name\\n' > /run/systemd/system/netlogd.service.d/user.conf
+        systemctl daemon-reload"""])
+    try:
+        machine.run(["systemctl", "start", "netlogd.service"], check=False)
+        state = machine.text("systemctl", "show", "-P", "ActiveState", "-P", "ExecMainStatus", "netlogd.service")
+        assert sorted(state.split()) == ["217", "failed"]
+        assert machine.text("systemctl", "show", "-P", "NRestarts", "netlogd.service") == "0"
+    finally:
+        machine.run(["sh", "-ec", "rm -r /run/systemd/system/netlogd.service.d; systemctl daemon-reload; "
+                                  "systemctl reset-failed netlogd.service"])

@@ -8,6 +8,7 @@
 
 #include "common/config/config.h"
 #include "common/file.h"
+#include "common/owner.h"
 #include "daemon/upload/broker/broker.h"
 
 #include <dirent.h>
@@ -26,12 +27,15 @@ static int load_id(struct broker *broker, const char *what, const char *path, st
 {
 	_cleanup_close_ int fd = broker_open_log_id(broker, path);
 	int r = fd < 0 ? fd : log_id_read_fd(fd, ret_private);
+	_cleanup_free_ char *error = NULL;
 	const char *reason;
 
 	if (r >= 0)
 		return r;
+	error = owner_error_text(path, r);
 	reason = r == -EPERM	? "users other than its owner can read it (set mode 0600)"
 		 : r == -EINVAL ? "it does not hold a private log ID (64 hex digits)"
+		 : error	? error
 				: strerror(-r);
 	if (asprintf(ret_reason, "%s %s: %s", what, path, reason) < 0)
 		*ret_reason = NULL;
@@ -51,14 +55,19 @@ int credentials_new(const struct config *config, int upload_fd, struct broker *b
 	node = &credentials->node;
 	credentials->ids_fd = -1;
 	r = make_directory_at(upload_fd, IDS_DIRECTORY, 0700);
+	if (r >= 0)
+		r = credentials->ids_fd = open_directory_at(upload_fd, IDS_DIRECTORY);
 	if (r < 0) {
-		if (asprintf(ret_reason, "directory for log IDs: %s", strerror(-r)) < 0)
+		_cleanup_free_ char *path = NULL, *error = NULL;
+
+		if (asprintf(&path, "%s/" IDS_DIRECTORY, config->upload_directory) < 0)
+			path = NULL;
+		error = path ? owner_error_text(path, r) : NULL;
+		if (asprintf(ret_reason, "directory for log IDs, %s: %s", path ? path : IDS_DIRECTORY,
+			     error ? error : strerror(-r)) < 0)
 			*ret_reason = NULL;
 		return r;
 	}
-	credentials->ids_fd = open_directory_at(upload_fd, IDS_DIRECTORY);
-	if (credentials->ids_fd < 0)
-		return credentials->ids_fd;
 	r = load_id(broker, "log ID file", config->log_id_file, &node->private_id, ret_reason);
 	if (r < 0)
 		return r;
