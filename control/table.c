@@ -137,6 +137,24 @@ void table_cell_color(struct table *table, enum table_color color, const char *f
 	va_end(arguments);
 }
 
+void table_cell_list(struct table *table, const json_t *list)
+{
+	_cleanup_free_ char *text = strdup("");
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item) {
+		char *longer;
+
+		if (!json_is_string(item) || !text ||
+		    asprintf(&longer, "%s%s%s", text, i > 0 ? ", " : "", json_string_value(item)) < 0)
+			break;
+		free(text);
+		text = longer;
+	}
+	table_cell(table, "%s", text ? text : "");
+}
+
 void table_heading(struct table *table, const char *format, ...)
 {
 	va_list arguments;

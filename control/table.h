@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@ DEFINE_CLEANUP(struct table *, table_free);
 /* The next cell; a row is full when every column has one. Errors stick until the table is printed. */
 void table_cell(struct table *table, const char *format, ...) _printf_(2, 3);
 void table_cell_color(struct table *table, enum table_color color, const char *format, ...) _printf_(3, 4);
+/* The strings of a JSON list in one cell, separated by commas; what is not a list gives an empty one. */
+void table_cell_list(struct table *table, const json_t *list);
 /* A line across all columns, between rows. */
 void table_heading(struct table *table, const char *format, ...) _printf_(2, 3);
 size_t table_rows(const struct table *table);

@@ -6,25 +6,6 @@
 #include "control/daemon_call.h"
 #include "control/table.h"
 
-/* A list of strings in one cell. */
-static void add_list(struct table *table, const json_t *node, const char *member)
-{
-	json_t *list = json_object_get(node, member), *item;
-	_cleanup_free_ char *text = strdup("");
-	size_t i;
-
-	json_array_foreach (list, i, item) {
-		char *longer;
-
-		if (!json_is_string(item) || !text ||
-		    asprintf(&longer, "%s%s%s", text, i > 0 ? ", " : "", json_string_value(item)) < 0)
-			break;
-		free(text);
-		text = longer;
-	}
-	table_cell(table, "%s", text ? text : "");
-}
-
 static int print_nodes(struct ctl *ctl, const json_t *nodes)
 {
 	static const struct table_column columns[] = {
@@ -40,10 +21,10 @@ static int print_nodes(struct ctl *ctl, const json_t *nodes)
 	json_array_foreach ((json_t *)nodes, i, node) {
 		table_cell(table, "%s", json_text(node, "nodeId"));
 		table_cell(table, "%s", json_text(node, "name"));
-		add_list(table, node, "addresses");
+		table_cell_list(table, json_object_get(node, "addresses"));
 		table_cell(table, "%s", json_text(node, "os"));
 		table_cell(table, "%s", json_text(node, "user"));
-		add_list(table, node, "tags");
+		table_cell_list(table, json_object_get(node, "tags"));
 	}
 	if (table_rows(table) == 0)
 		fputs("no nodes are known\n", ctl->out);

@@ -8,24 +8,6 @@
 #include "control/table.h"
 #include "control/units.h"
 
-static void add_addresses(struct table *table, const json_t *peer)
-{
-	json_t *list = json_object_get(peer, "addresses"), *item;
-	_cleanup_free_ char *text = strdup("");
-	size_t i;
-
-	json_array_foreach (list, i, item) {
-		char *longer;
-
-		if (!json_is_string(item) || !text ||
-		    asprintf(&longer, "%s%s%s", text, i > 0 ? ", " : "", json_string_value(item)) < 0)
-			break;
-		free(text);
-		text = longer;
-	}
-	table_cell(table, "%s", text ? text : "");
-}
-
 /* "12 s ago"; "never" without a time. */
 static void add_age(struct table *table, const char *time_text)
 {
@@ -60,7 +42,7 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 		return ctl_error(ctl, "out of memory");
 	json_array_foreach ((json_t *)peers, i, peer) {
 		table_cell(table, "%s", json_text(peer, "name"));
-		add_addresses(table, peer);
+		table_cell_list(table, json_object_get(peer, "addresses"));
 		table_cell(table, "%s", json_text(peer, "endpoint"));
 		add_age(table, json_text(peer, "lastHandshake"));
 		add_bytes(table, peer, "txBytes");

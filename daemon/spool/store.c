@@ -310,6 +310,39 @@ static void count_once(struct spool_store *store, const struct spool_header *nex
 	}
 }
 
+/* Makes the file of a new segment, under a name that it chooses, and continues in it. */
+static int make_segment(struct spool_store *store, struct spool_segment *segment)
+{
+	_cleanup_close_ int fd = make_file(store, &segment->header);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = name_file(store, segment->header.first_sequence, segment->name);
+	if (r < 0)
+		return r;
+	kill_point("spool-segment-named");
+	store->fd = TAKE_FD(fd);
+	store->directory_dirty = true;
+	return 0;
+}
+
+/*
+ * A run's first header is safe before a message follows it: after a power cut that leaves none of the
+ * messages it still tells that their sequences may have been seen. And what was kept only until another was
+ * safe can go now; so many bytes of the cap are still to be written.
+ */
+static int secure_segment(struct spool_store *store, uint64_t wanted)
+{
+	int r = spool_store_sync(store);
+
+	if (r == 0 && store->prune_waits) {
+		spool_prune(store);
+		spool_prune_to_cap(store, wanted);
+	}
+	return r;
+}
+
 int spool_store_begin(struct spool_store *store, const struct spool_frame *first,
 		      const struct log_id *public_id)
 {
@@ -331,7 +364,7 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 		.last_time = first->time,
 	};
 	uint64_t most;
-	int fd, r;
+	int r;
 
 	spool_store_leave(store);
 	spool_prune_repeated(store);
@@ -343,30 +376,12 @@ int spool_store_begin(struct spool_store *store, const struct spool_frame *first
 	r = spool_segments_reserve(store);
 	if (r < 0)
 		return r;
-	fd = make_file(store, &segment.header);
-	if (fd < 0)
-		return fd;
-	r = name_file(store, first->sequence, segment.name);
-	if (r < 0) {
-		safe_close(fd);
+	r = make_segment(store, &segment);
+	if (r < 0)
 		return r;
-	}
-	kill_point("spool-segment-named");
-	store->fd = fd;
-	store->directory_dirty = true;
 	r = spool_segments_add(store, &segment);
-	/*
-	 * A run's first header is safe before a message follows it: after a power cut that leaves none of the
-	 * messages it still tells that their sequences may have been seen. And what was kept only until
-	 * another was safe can go now.
-	 */
-	if (r == 0 && (!store->run_safe || store->prune_waits)) {
-		r = spool_store_sync(store);
-		if (r == 0 && store->prune_waits) {
-			spool_prune(store);
-			spool_prune_to_cap(store, spool_blocks(most) - spool_blocks(segment.size));
-		}
-	}
+	if (r == 0 && (!store->run_safe || store->prune_waits))
+		r = secure_segment(store, spool_blocks(most) - spool_blocks(segment.size));
 	if (r < 0)
 		spool_store_leave(store);
 	return r;
