@@ -8,6 +8,7 @@
 #include "daemon/supervisor/process.h"
 
 #include "common/cleanup.h"
+#include "common/exit_status.h"
 #include "common/log.h"
 #include "common/thread.h"
 
@@ -197,12 +198,14 @@ static void on_exited(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader_process *process = userdata;
 	int64_t lived_ms = (thread_now() - process->started) / 1000000;
+	bool again = false;
 	int status = -1;
 
 	(void)fd;
 	(void)what;
 	if (waitpid(process->pid, &status, WNOHANG) == process->pid) {
-		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		again = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_START_AGAIN;
+		if (again || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
 			log_info("uploader (process %d) exited cleanly; restarting it", (int)process->pid);
 		else if (WIFSIGNALED(status))
 			log_warning("uploader (process %d) killed by signal %d; restarting it",
@@ -214,8 +217,10 @@ static void on_exited(evutil_socket_t fd, short what, void *userdata)
 	forget_child(process);
 	if (lived_ms > STEADY_MS)
 		process->pause_ms = PAUSE_MIN_MS;
-	/* The uploader exits with 0 when it needs what its confinement no longer allows. */
-	if (status == 0 && lived_ms > SETTLED_MS)
+	/* One that asks for it has not failed, and sees to it that it does not ask all the time. */
+	if (again && lived_ms > SETTLED_MS)
+		try_to_start(process);
+	else if (status == 0 && lived_ms > SETTLED_MS)
 		restart(process);
 	else
 		start_later(process);

@@ -31,5 +31,5 @@ void uploader_process_free(struct uploader_process *process);
 void uploader_process_set_config(struct uploader_process *process, const char *config_file);
 /* 0 while no uploader runs. */
 pid_t uploader_process_pid(const struct uploader_process *process);
-/* How often it was started again. */
+/* How often it was started again, other than at its own wish (EXIT_START_AGAIN). */
 unsigned int uploader_process_restarts(const struct uploader_process *process);

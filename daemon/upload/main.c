@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/config/load.h"
 #include "common/descriptors.h"
+#include "common/exit_status.h"
 #include "common/log.h"
 #include "daemon/upload/uploader.h"
 
@@ -12,7 +13,6 @@
 #include <getopt.h>
 #include <limits.h>
 #include <string.h>
-#include <sysexits.h>
 
 #define DEFAULT_CONFIG "/etc/netlogd/netlogd.conf"
 
@@ -126,5 +126,5 @@ int main(int argc, char **argv)
 	uploader_free(uploader);
 	if (r < 0)
 		log_error("stopped: %s", strerror(-r));
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r < 0 ? EXIT_FAILURE : r > 0 ? EXIT_START_AGAIN : EXIT_SUCCESS;
 }

@@ -17,9 +17,11 @@
 #include "daemon/upload/http/curl_loop.h"
 #include "daemon/upload/link.h"
 #include "daemon/upload/metrics_http.h"
+#include "daemon/upload/restart.h"
 #include "daemon/upload/sandbox/directory.h"
 #include "daemon/upload/sandbox/landlock.h"
 #include "daemon/upload/sandbox/sandbox.h"
+#include "daemon/upload/sandbox/system_files.h"
 #include "daemon/upload/sandbox/user.h"
 #include "daemon/upload/sink/sink.h"
 #include "daemon/upload/sinks.h"
@@ -58,8 +60,10 @@ struct uploader {
 	int spool_error; /* of the last try to open it */
 	int inotify_fd;
 	bool spool_watched;
-	int etc_watch;		 /* -1: none */
-	unsigned int unreadable; /* files of /etc: landlock_unreadable_files() at the start */
+	int etc_watch;	    /* -1: none */
+	uint64_t forbidden; /* system_files_forbidden() at the start, without and with links */
+	uint64_t forbidden_with_links;
+	struct restart *restart;
 	struct curl_loop *curl;
 	struct broker *broker;
 	struct credentials *credentials;
@@ -124,6 +128,8 @@ static void on_sinks_changed(void *userdata)
 	/* From the loop, not from within what has changed. */
 	if (uploader->n_flushes > 0)
 		add_timer(uploader->flush_timer, 0);
+	if (uploader->restart)
+		restart_check(uploader->restart);
 }
 
 static void on_sink_ran(void *userdata)
@@ -186,7 +192,7 @@ static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 		add_timer(uploader->flush_timer, next - now);
 }
 
-/* ---- the spool, /etc and the metrics port ---- */
+/* ---- the spool, files of the system and the metrics port ---- */
 
 static void wake_sinks(struct uploader *uploader)
 {
@@ -242,12 +248,49 @@ static bool can_restart(const struct uploader *uploader)
 	return uploader->is_child || getenv("NOTIFY_SOCKET");
 }
 
-static void check_etc(struct uploader *uploader)
+/*
+ * Whether the names that are needed to find and verify a server lead to what the confinement does not allow.
+ * All links in the directories of certificates are followed only while something fails, and when asked to.
+ */
+static void check_system_files(struct uploader *uploader, bool links)
 {
-	if (!can_restart(uploader) || !(landlock_unreadable_files() & ~uploader->unreadable))
+	_cleanup_free_ char *path = NULL, *reason = NULL;
+	uint64_t before = links ? uploader->forbidden_with_links : uploader->forbidden;
+	uint64_t now = system_files_forbidden(links, &path);
+
+	if (now == 0 || now == before || !can_restart(uploader))
 		return;
-	log_info("restarting: files in /etc were replaced, and the confinement allows only the old ones");
-	event_base_loopbreak(uploader->base);
+	if (asprintf(&reason,
+		     "%s leads to another file than before, which the confinement does not allow yet",
+		     path ? path : "/etc") < 0)
+		reason = NULL;
+	restart_want(uploader->restart, reason ? reason : "files of the system have changed");
+}
+
+/*
+ * Under a service manager each start gets its own view of the file system, and directories made for it: one
+ * that is made anew is not in the view of now. So a file that could be used until now is worth one restart.
+ */
+static bool has_lost_file(const struct sink_status *status)
+{
+	return status->state == SINK_STATE_MISCONFIGURED && status->last_error[0] == '/' &&
+	       status->sent_messages > 0;
+}
+
+static void check_files(struct uploader *uploader)
+{
+	bool failing = false, lost = false;
+
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++) {
+		struct sink_status status;
+
+		sink_get_status(sinks_get(uploader->sinks, i), &status);
+		failing |= status.state == SINK_STATE_RETRYING || status.state == SINK_STATE_MISCONFIGURED;
+		lost |= has_lost_file(&status);
+	}
+	check_system_files(uploader, failing);
+	if (lost && getenv("NOTIFY_SOCKET") && !uploader->is_child)
+		restart_want(uploader->restart, "a file that could be used before can't be used any more");
 }
 
 static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
@@ -262,7 +305,7 @@ static void on_poll_timer(evutil_socket_t fd, short what, void *userdata)
 		return;
 	}
 	find_spool(uploader);
-	check_etc(uploader);
+	check_files(uploader);
 	sinks_start_missing(uploader->sinks, uploader->config);
 	set_metrics_listen(uploader);
 	wake_sinks(uploader);
@@ -290,7 +333,7 @@ static void on_files_changed(evutil_socket_t fd, short what, void *userdata)
 	if (spool)
 		wake_sinks(uploader);
 	if (etc)
-		check_etc(uploader);
+		check_system_files(uploader, true);
 }
 
 /* ---- configuration ---- */
@@ -327,20 +370,6 @@ static int load_config(struct broker *broker, const char *file, struct config_re
 	return 0;
 }
 
-/* Whether the process has to end because its confinement, which can only be tightened, forbids a port. */
-static bool must_restart(const struct uploader *uploader, const struct config *config)
-{
-	if (!landlock_needs_restart(uploader->config->config, config))
-		return false;
-	if (can_restart(uploader)) {
-		log_info(
-			"restarting: the new configuration needs a port that the confinement does not allow");
-		return true;
-	}
-	log_warning("the configuration names a port that is allowed only after a restart");
-	return false;
-}
-
 static void reload(struct uploader *uploader)
 {
 	_cleanup_(credentials_freep) struct credentials *credentials = NULL;
@@ -368,10 +397,13 @@ static void reload(struct uploader *uploader)
 	else
 		/* In place: the sinks point to them. */
 		credentials_swap(uploader->credentials, credentials);
-	if (must_restart(uploader, config->config)) {
-		config_unref(config);
-		event_base_loopbreak(uploader->base);
-		return;
+	if (landlock_needs_restart(uploader->config->config, config->config)) {
+		if (can_restart(uploader))
+			restart_want(
+				uploader->restart,
+				"the new configuration needs a port that the confinement does not allow");
+		else
+			log_warning("the configuration names a port that is allowed only after a restart");
 	}
 	config_unref(uploader->config);
 	uploader->config = config;
@@ -557,7 +589,7 @@ static int confine(struct uploader *uploader)
 	int r;
 
 	uploader->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (uploader->inotify_fd >= 0 && can_restart(uploader))
+	if (uploader->inotify_fd >= 0)
 		uploader->etc_watch =
 			inotify_add_watch(uploader->inotify_fd, "/etc", IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 	options.inotify_fd = uploader->inotify_fd;
@@ -575,7 +607,8 @@ static int confine(struct uploader *uploader)
 		return r;
 	uploader->spool_fd = safe_close(uploader->spool_fd);
 	r = sandbox_enter(config, &options.user, uploader->upload_fd, !can_restart(uploader));
-	uploader->unreadable = landlock_unreadable_files();
+	uploader->forbidden = system_files_forbidden(false, NULL);
+	uploader->forbidden_with_links = system_files_forbidden(true, NULL);
 	return r;
 }
 
@@ -617,6 +650,8 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	r = sinks_new(&options, &uploader->sinks);
 	if (r == 0)
 		r = sinks_reserve(uploader->sinks, uploader->config->config->n_sinks);
+	if (r == 0)
+		r = restart_new(uploader->base, uploader->sinks, &uploader->restart);
 	if (r == 0)
 		r = link_new(uploader->base, TAKE_FD(fd), uploader->broker, &link_ops, uploader,
 			     &uploader->link);
@@ -666,6 +701,7 @@ void uploader_free(struct uploader *uploader)
 {
 	if (!uploader)
 		return;
+	restart_free(uploader->restart);
 	sinks_free(uploader->sinks);
 	link_free(uploader->link);
 	metrics_http_free(uploader->metrics);
@@ -691,12 +727,19 @@ void uploader_free(struct uploader *uploader)
 
 int uploader_run(struct uploader *uploader)
 {
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+	sigset_t signals;
 	int r;
 
 	/* As a unit of its own. Otherwise the daemon notifies for both. */
 	if (!uploader->is_child)
 		broker_notify(uploader->broker, BROKER_NOTIFY_READY);
-	r = event_base_dispatch(uploader->base) < 0 ? -EIO : 0;
+	r = event_base_dispatch(uploader->base) < 0 ? -EIO : restart_is_due(uploader->restart) ? 1 : 0;
+	/* A second one must not cut the end short, which stores the cursors. */
+	sigemptyset(&signals);
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		sigaddset(&signals, numbers[i]);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 	if (!uploader->is_child)
 		broker_notify(uploader->broker, BROKER_NOTIFY_STOPPING);
 	return r;

@@ -22,5 +22,8 @@ struct uploader_options {
  */
 int uploader_new(const struct uploader_options *options, struct uploader **ret_uploader, char **ret_reason);
 void uploader_free(struct uploader *uploader);
-/* Runs until SIGTERM, SIGINT or, if the daemon started it, the end of the daemon. 0 or -errno. */
+/*
+ * Runs until SIGTERM, SIGINT or, if the daemon started it, the end of the daemon: 0. 1 if it is to be started
+ * again because it needs what its confinement does not allow; or -errno.
+ */
 int uploader_run(struct uploader *uploader);

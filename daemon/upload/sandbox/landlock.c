@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Which files the uploader can reach (landlock, https://docs.kernel.org/userspace-api/landlock.html): its own
- * directory, and what is needed to find a server. Everything that the configuration names comes from the
- * broker. A file of /etc that is replaced (resolv.conf is, whenever the network changes) is no longer the one
- * that was allowed: the uploader then exits to be restarted. Where nothing would restart it, all of /etc is
- * allowed.
+ * directory, and what is needed to find a server and to verify it, wherever the names of that lead
+ * (system_files.c). Everything that the configuration names comes from the broker. A file that is replaced
+ * (resolv.conf is, whenever the network changes) is no longer the one that was allowed: the uploader is then
+ * restarted. Where nothing would start it again, the directories in which such names lead about are allowed.
  */
 
 #include "daemon/upload/sandbox/landlock.h"
@@ -12,11 +12,15 @@
 #include "common/address.h"
 #include "common/cleanup.h"
 #include "common/config/config.h"
+#include "daemon/upload/sandbox/system_files.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <netdb.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -88,30 +92,50 @@ static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t ac
 	return allow_at(ruleset_fd, handled, fd, access);
 }
 
-/* What is needed of /etc to find a server and to verify it. */
-static const char *const etc_files[] = {
-	"/etc/resolv.conf",	"/etc/hosts",	  "/etc/nsswitch.conf",	  "/etc/host.conf", "/etc/gai.conf",
-	"/etc/services",	"/etc/protocols", "/etc/localtime",	  "/etc/ssl",	    "/etc/pki",
-	"/etc/ca-certificates", "/etc/pkcs11",	  "/etc/crypto-policies",
+struct allowing {
+	int ruleset_fd;
+	uint64_t handled;
 };
 
-static int allow_all(int ruleset_fd, uint64_t handled, const char *const *paths, size_t n)
+static int allow_named(const char *path, void *userdata)
 {
-	int r = 0;
+	const struct allowing *allowing = userdata;
 
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = allow(ruleset_fd, handled, paths[i], ACCESS_READ);
-	return r;
+	return allow(allowing->ruleset_fd, allowing->handled, path, ACCESS_READ);
 }
 
-static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
+/* Where the C library is, and with it its modules: not below /usr on systems that keep each package apart. */
+static int allow_libraries(int ruleset_fd, uint64_t handled)
 {
-	/* Name service modules, certificates, time zones; and where resolv.conf may lead. */
+	_cleanup_free_ char *path = NULL;
+	char *slash;
+	Dl_info info;
+
+	if (!dladdr((void *)getaddrinfo, &info) || !info.dli_fname)
+		return 0;
+	path = strdup(info.dli_fname);
+	if (!path)
+		return -ENOMEM;
+	slash = strrchr(path, '/');
+	if (!slash || slash == path)
+		return 0;
+	*slash = '\0';
+	return allow(ruleset_fd, handled, path, ACCESS_READ);
+}
+
+static int allow_system(int ruleset_fd, uint64_t handled, bool for_good)
+{
+	/*
+	 * Name service modules, certificates, time zones. Directories in which whatever manages the network
+	 * keeps replacing the file that /etc/resolv.conf leads to: so no replacement needs a restart.
+	 */
 	static const char *const readable[] = {
 		"/usr",
 		"/lib",
 		"/lib64",
 		"/etc/ld.so.cache",
+		"/run/connman",
+		"/run/netconfig",
 		"/run/resolvconf",
 		"/run/systemd/resolve",
 		"/run/NetworkManager",
@@ -121,28 +145,21 @@ static int allow_system(int ruleset_fd, uint64_t handled, bool all_of_etc)
 		"/proc/sys/net",
 		"/proc/sys/vm/overcommit_memory",
 	};
-	static const char *const etc[] = {"/etc"};
-	int r = allow_all(ruleset_fd, handled, readable, ARRAY_SIZE(readable));
+	static const char *const about[] = {"/etc", "/run", "/var/lib", "/nix/store", "/gnu/store"};
+	struct allowing allowing = {ruleset_fd, handled};
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(readable); i++)
+		r = allow(ruleset_fd, handled, readable[i], ACCESS_READ);
+	for (size_t i = 0; for_good && r == 0 && i < ARRAY_SIZE(about); i++)
+		r = allow(ruleset_fd, handled, about[i], ACCESS_READ);
 	if (r == 0)
-		r = all_of_etc ? allow_all(ruleset_fd, handled, etc, ARRAY_SIZE(etc))
-			       : allow_all(ruleset_fd, handled, etc_files, ARRAY_SIZE(etc_files));
+		r = system_files_visit(true, allow_named, &allowing);
+	if (r == 0)
+		r = allow_libraries(ruleset_fd, handled);
 	if (r == 0)
 		r = allow(ruleset_fd, handled, "/dev/null", ACCESS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	return r;
-}
-
-unsigned int landlock_unreadable_files(void)
-{
-	unsigned int unreadable = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(etc_files); i++) {
-		_cleanup_close_ int fd = open(etc_files[i], O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-		if (fd < 0 && errno == EACCES)
-			unreadable |= 1u << i;
-	}
-	return unreadable;
 }
 
 static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
@@ -172,7 +189,7 @@ static int make_ruleset(long version, struct ruleset_attributes *ret_attributes)
 	return (int)fd;
 }
 
-int landlock_restrict(const struct config *config, int upload_fd, bool all_of_etc)
+int landlock_restrict(const struct config *config, int upload_fd, bool for_good)
 {
 	long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	struct net_port_attributes port = {ACCESS_NET_BIND_TCP, metrics_port(config)};
@@ -185,7 +202,7 @@ int landlock_restrict(const struct config *config, int upload_fd, bool all_of_et
 	fd = make_ruleset(version, &attributes);
 	if (fd < 0)
 		return fd;
-	r = allow_system(fd, attributes.handled_access_fs, all_of_etc);
+	r = allow_system(fd, attributes.handled_access_fs, for_good);
 	if (r == 0)
 		r = allow_at(fd, attributes.handled_access_fs, upload_fd, ACCESS_WRITE);
 	if (r < 0)

@@ -61,8 +61,7 @@ static void warn(const char *what, int error)
 		log_warning("the confinement is incomplete: %s: %s", what, strerror(-error));
 }
 
-int sandbox_enter(const struct config *config, const struct sandbox_user *user, int upload_fd,
-		  bool all_of_etc)
+int sandbox_enter(const struct config *config, const struct sandbox_user *user, int upload_fd, bool for_good)
 {
 	int r = sandbox_user_become(user);
 
@@ -75,7 +74,7 @@ int sandbox_enter(const struct config *config, const struct sandbox_user *user, 
 		log_warning("cannot disable core dumps: %s", strerror(-r));
 	warn("capabilities", sandbox_drop_capabilities());
 	warn("no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0);
-	warn("landlock", landlock_restrict(config, upload_fd, all_of_etc));
+	warn("landlock", landlock_restrict(config, upload_fd, for_good));
 	if (!SANITIZER_BUILD)
 		warn("seccomp", seccomp_restrict());
 	return 0;

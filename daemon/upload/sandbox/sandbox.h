@@ -20,8 +20,6 @@ int sandbox_drop_capabilities(void);
  * Becomes the user; turns off core dumps; drops capabilities and every way to gain any; and, as far as
  * the kernel has them, restricts files (landlock) and system calls (seccomp). 0, or -errno if it cannot
  * become the user; any other step that fails is logged, and the rest still happens. Before any thread
- * starts. upload_fd: the upload directory. all_of_etc: the files of /etc may be replaced later, see
- * landlock_restrict().
+ * starts. upload_fd: the upload directory. for_good: as in landlock_restrict().
  */
-int sandbox_enter(const struct config *config, const struct sandbox_user *user, int upload_fd,
-		  bool all_of_etc);
+int sandbox_enter(const struct config *config, const struct sandbox_user *user, int upload_fd, bool for_good);

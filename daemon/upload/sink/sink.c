@@ -297,7 +297,7 @@ void sink_run(struct sink *sink)
 	default:
 		break;
 	}
-	if (sink->phase == PHASE_READY) {
+	if (sink->phase == PHASE_READY && !sink->held) {
 		if (now < sink->send_not_before)
 			sink_wake_at(sink, sink->send_not_before);
 		else
@@ -347,6 +347,25 @@ bool sink_is_settled(const struct sink *sink)
 	if (sink->phase == PHASE_READY)
 		return sink->send_not_before > sink->flush_until;
 	return sink->phase == PHASE_GATHER && sink->at_end && sink->batch.bounds.messages == 0;
+}
+
+void sink_hold(struct sink *sink, bool hold)
+{
+	bool released = sink->held && !hold;
+
+	sink->held = hold;
+	if (released)
+		sink_wake_at(sink, 0);
+}
+
+bool sink_is_held(const struct sink *sink)
+{
+	return sink->held;
+}
+
+bool sink_is_sending(const struct sink *sink)
+{
+	return sink->phase == PHASE_SENDING;
 }
 
 void sink_reopen(struct sink *sink)

@@ -35,6 +35,11 @@ void sink_answered(struct sink *sink, const struct answer *answer, uint64_t wire
 void sink_flush(struct sink *sink, int64_t deadline);
 /* Whether nothing more will happen before the flush's deadline: all delivered, or the next try is later. */
 bool sink_is_settled(const struct sink *sink);
+/* Whether it may begin to send a batch. What is under way goes on either way. */
+void sink_hold(struct sink *sink, bool hold);
+bool sink_is_held(const struct sink *sink);
+/* Whether a batch is under way: one that ends now may have arrived, and would be sent again. */
+bool sink_is_sending(const struct sink *sink);
 void sink_reopen(struct sink *sink);
 /* Credentials have changed: a sink that waits as misconfigured tries again at once. */
 void sink_retry(struct sink *sink);

@@ -72,6 +72,7 @@ struct sink {
 	int recent_fd;		   /* -1: not needed yet */
 
 	enum sink_phase phase;
+	bool held; /* begins no batch */
 	struct sink_batch batch;
 	bool full; /* nothing more goes into the batch, whatever arrives in the spool */
 	/* The reader must go to the batch's end before it reads on. Until that works the sink stays where it
