@@ -7,11 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Half a second in total. */
 #define LOCK_TRIES    50
@@ -240,6 +243,31 @@ int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *
 	if (ret_mode)
 		*ret_mode = status.st_mode & 07777;
 	return 0;
+}
+
+bool file_is_private(int fd, mode_t mode)
+{
+	const char *variable = getenv("CREDENTIALS_DIRECTORY");
+	_cleanup_free_ char *directory = NULL;
+	char link[64], path[PATH_MAX];
+	ssize_t n;
+
+	if (!(mode & 077))
+		return true;
+	if (!variable || *variable != '/')
+		return false;
+	/* Where the file is, by whatever links its path led there. The directory may be closed to this user.
+	 */
+	directory = realpath(variable, NULL);
+	if (!directory)
+		directory = strdup(variable);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (!directory || n < 0)
+		return false;
+	path[n] = '\0';
+	n = (ssize_t)strlen(directory);
+	return strncmp(path, directory, (size_t)n) == 0 && path[n] == '/';
 }
 
 int file_read(int directory_fd, const char *path, size_t max, char **ret_data, size_t *ret_size,

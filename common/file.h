@@ -6,6 +6,7 @@
  * read up to a bound. Paths are relative to a directory descriptor, or AT_FDCWD.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -51,6 +52,13 @@ int file_read(int directory_fd, const char *path, size_t max, char **ret_data, s
 	      mode_t *ret_mode);
 /* The same for an open file, from its current offset. */
 int file_read_fd(int fd, size_t max, char **ret_data, size_t *ret_size, mode_t *ret_mode);
+
+/*
+ * Whether an open file with this mode is for its owner alone. That is so for all files below
+ * $CREDENTIALS_DIRECTORY: the directory belongs to the service alone, and the access control list by which it
+ * may read them looks like rights of the group (systemd.exec(5), https://systemd.io/CREDENTIALS/).
+ */
+bool file_is_private(int fd, mode_t mode);
 
 /*
  * Takes a write lock on a file for this open file description (fcntl(2) F_OFD_SETLK), as long as that lives.

@@ -88,7 +88,7 @@ int log_id_read_fd(int fd, struct log_id *ret_private)
 	has_nul = n < size;
 	while (n > 0 && strchr(" \t\r\n", text[n - 1]))
 		text[--n] = '\0';
-	if (mode & 077)
+	if (!file_is_private(fd, mode))
 		r = -EPERM;
 	else if (has_nul || log_id_parse(text, &id) < 0 || !log_id_is_private(&id))
 		r = -EINVAL;

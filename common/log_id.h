@@ -28,7 +28,7 @@ void log_id_format(const struct log_id *id, char ret_text[static LOG_ID_TEXT_MAX
 int log_id_parse(const char *text, struct log_id *ret_id);
 /*
  * Reads a private ID from a file of one line. -ENOENT without the file, -EINVAL if it does not hold a private
- * ID, -EPERM if others than the owner may read it.
+ * ID, -EPERM if others than the owner may read it (file_is_private()).
  */
 int log_id_read_file(const char *path, struct log_id *ret_private);
 /* The same from an open file. */

@@ -202,6 +202,26 @@ def test_readable_secret_is_refused(collector, make_uploader, side, directory):
     uploader.stop()
 
 
+def test_credentials_of_the_service_manager(collector, make_uploader, directory):
+    """systemd's are mode 0440, which stands for an access control list: taken, whatever path leads to them."""
+    given = directory / "credentials"
+    given.mkdir(mode=0o700)
+    directory.chmod(0o755)
+    private = "10" + "22" * 30 + "42"
+    for name, text in ("token", "s3cret-token"), ("node", private):
+        (given / name).write_text(text + "\n")
+        (given / name).chmod(0o440)
+    (directory / "token").symlink_to(given / "token")
+    uploader = make_uploader({"main": {**logtail(collector), "bearer-token-file": str(directory / "token")}},
+                             {"node": {"log-id-file": given / "node"}})
+    uploader.fill(1)
+    uploader.start(env={"CREDENTIALS_DIRECTORY": str(given)})
+    collector.wait_messages(1)
+    uploader.stop()
+    assert collector.requests[0].headers["authorization"] == "Bearer s3cret-token"
+    assert collector.requests[0].path.endswith(private)
+
+
 def test_secrets_appear_nowhere(collector, make_uploader, side, directory):
     """Not in logs, status or the process's arguments, even if a server's answer quotes URL and headers."""
     secret = directory / "secret"

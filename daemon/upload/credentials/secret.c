@@ -23,7 +23,7 @@ int secret_read(struct broker *broker, const char *path, char **ret_secret)
 	r = file_read_fd(fd, SECRET_SIZE_MAX, &secret, &n, &mode);
 	if (r < 0)
 		return r;
-	if (mode & 077)
+	if (!file_is_private(fd, mode))
 		return -EPERM;
 	if (n > 0 && secret[n - 1] == '\n')
 		secret[--n] = '\0';

@@ -6,8 +6,11 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static void expect(const char *content, size_t size, mode_t mode, int result, const char *expected)
 {
@@ -55,6 +58,46 @@ START_TEST(test_refused)
 }
 END_TEST
 
+/* systemd's credentials: 0440, which is the mask of an access control list. */
+START_TEST(test_credentials_of_the_service_manager)
+{
+	char root[] = "/tmp/netlogd-secret-XXXXXX", path[128], link_path[128];
+	const char *const names[] = {"", "-other", "/below"};
+	_cleanup_(wipe_freep) char *secret = NULL;
+
+	ck_assert_ptr_nonnull(mkdtemp(root));
+	snprintf(link_path, sizeof(link_path), "%s/link", root);
+	snprintf(path, sizeof(path), "%s/unit", root);
+	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", path, 1), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/unit%s", root, names[i]);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+		snprintf(path, sizeof(path), "%s/unit%s/token", root, names[i]);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0440);
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(write(fd, "token", 5), 5);
+		close(fd);
+		/* The directory, not what its name begins like. */
+		ck_assert_int_eq(secret_read(NULL, path, &secret), i == 1 ? -EPERM : 0);
+		secret = wipe_free(secret);
+		/* By whatever way it is reached. */
+		ck_assert_int_eq(symlink(path, link_path), 0);
+		ck_assert_int_eq(secret_read(NULL, link_path, &secret), i == 1 ? -EPERM : 0);
+		secret = wipe_free(secret);
+		unlink(link_path);
+		unlink(path);
+	}
+	for (size_t i = ARRAY_SIZE(names); i-- > 0;) {
+		snprintf(path, sizeof(path), "%s/unit%s", root, names[i]);
+		rmdir(path);
+	}
+	rmdir(root);
+	unsetenv("CREDENTIALS_DIRECTORY");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("secret");
@@ -64,6 +107,7 @@ int main(void)
 
 	tcase_add_test(tcase, test_line_ends_are_cut);
 	tcase_add_test(tcase, test_refused);
+	tcase_add_test(tcase, test_credentials_of_the_service_manager);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
