@@ -29,6 +29,7 @@
 
 #define CONNECTIONS_MAX 32
 #define REQUEST_MAX	8192
+#define SURPLUS_MAX	(16 << 20) /* bytes after the request that are read */
 /* From the connection to the last byte of the answer. */
 #define LIFETIME (10 * NSEC_PER_SEC)
 /* One turn of the loop accepts this many, then pauses. */
@@ -134,7 +135,8 @@ int metrics_http_judge(const char *head, size_t n, bool *ret_head)
 	const char *end = memchr(head, '\n', n), *target, *version;
 	size_t length;
 
-	*ret_head = false;
+	/* Also of a request that is refused: a body would be taken for the next answer (RFC 9110, 9.3.2). */
+	*ret_head = n >= 5 && memcmp(head, "HEAD ", 5) == 0;
 	if (!end)
 		return 400;
 	if (end > head && end[-1] == '\r')
@@ -147,7 +149,6 @@ int metrics_http_judge(const char *head, size_t n, bool *ret_head)
 	version = memchr(target, ' ', (size_t)(end - target));
 	if (!version || version == target || end - version < 9 || memcmp(version, " HTTP/1.", 8) != 0)
 		return 400;
-	*ret_head = length == 4 && memcmp(head, "HEAD", 4) == 0;
 	if (!*ret_head && (length != 3 || memcmp(head, "GET", 3) != 0))
 		return 405;
 	length = (size_t)(version - target);
@@ -227,13 +228,16 @@ static void on_readable(struct bufferevent *stream, void *userdata)
 	struct evbuffer_ptr end;
 	const char *data;
 	bool head = false;
-	int status = 431;
+	int status = 400;
 
-	/* One request per connection: what follows is dropped, and not read forever. */
+	/*
+	 * One request per connection: what follows is dropped. It is read, though not forever: a client that
+	 * is still sending would otherwise see a reset instead of the answer (RFC 9112, 9.6).
+	 */
 	if (connection->answered) {
 		evbuffer_drain(input, n);
 		connection->surplus += n;
-		if (connection->surplus > REQUEST_MAX)
+		if (connection->surplus > SURPLUS_MAX)
 			connection_free(connection);
 		return;
 	}
@@ -245,8 +249,10 @@ static void on_readable(struct bufferevent *stream, void *userdata)
 	if (end.pos < 0 && n < REQUEST_MAX)
 		return;
 	data = (const char *)evbuffer_pullup(input, -1);
-	if (data && end.pos >= 0)
+	if (data)
 		status = metrics_http_judge(data, n, &head);
+	if (end.pos < 0)
+		status = 431;
 	if (status == 200 && !connection->metrics->text)
 		status = 503;
 	evbuffer_drain(input, n);

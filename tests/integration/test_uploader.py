@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The uploader as a program: flushes, log IDs, reloads, secrets, the metrics port, and its end."""
 import hashlib
+import http.client
 import json
 import os
 import socket
@@ -327,6 +328,22 @@ def test_metrics_port(make_uploader, side):
     assert get("/metrics", "POST").startswith(b"HTTP/1.1 405 ")
     assert b"Content-Type: text/plain; version=0.0.4" in answer
     assert get("/").startswith(b"HTTP/1.1 404 ")
+    # The answer is all that comes, also where the head is too long to be read; the next request is fine.
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    for headers, status in ({}, 200), ({"X-Long": "x" * 9000}, 431):
+        client.request("HEAD", "/metrics", headers=headers)
+        head = client.getresponse()
+        assert (head.status, head.read()) == (status, b"")
+        client.request("GET", "/metrics")
+        assert client.getresponse().read().startswith(b"netlogd_up 1\n")
+    # A body of any size that is sent before the answer is read.
+    for size in 10, 10_000, 1_000_000, 10_000_000:
+        for method in "POST", "PUT":
+            client.request(method, "/metrics", body=b"x" * size)
+            refused = client.getresponse()
+            assert (refused.status, refused.headers["Allow"]) == (405, "GET, HEAD"), size
+            refused.read()
+    client.close()
     uploader.stop()
 
 

@@ -34,6 +34,12 @@ START_TEST(test_status_of_requests)
 		{"\r\n\r\n", 400, false},
 		{"GET /metrics HTTP/1.1", 400, false},
 		{"", 400, false},
+		/* Whatever is wrong with it, a HEAD gets no body. */
+		{"HEAD /metrics\r\n\r\n", 400, true},
+		{"HEAD /metrics HTTP/2\r\n\r\n", 400, true},
+		{"HEAD  HTTP/1.1\r\n\r\n", 400, true},
+		{"HEAD /metrics HTTP/1.1", 400, true},
+		{"HEADER /metrics HTTP/1.1\r\n\r\n", 405, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
