@@ -88,6 +88,71 @@ static int unknown_key(const struct config_section *section, const struct config
 			   section->kind, text);
 }
 
+/* Where a comment in the shell's style begins, which would be read as part of the value; NULL if none does.
+ */
+static const char *find_hash(const struct config_key *key, const char *value)
+{
+	bool is_free = key->read == config_read_headers || key->read == config_read_text;
+
+	for (const char *p = strchr(value, '#'); p; p = strchr(p + 1, '#')) {
+		bool behind_blank = p == value || p[-1] == ' ' || p[-1] == '\t';
+
+		/* "X-Team: #1" is a header, and "node #7" a name, like any other. */
+		if (behind_blank && (!is_free || p[1] == ' ' || !p[1]))
+			return p;
+	}
+	return NULL;
+}
+
+/* Whether a value, or an item of a list, begins with a quotation mark. */
+static bool is_quoted(const struct config_key *key, const char *value)
+{
+	if (*value == '"' || *value == '\'')
+		return true;
+	for (const char *p = value; key->flags & CONFIG_KEY_LIST && (p = strchr(p, ','));) {
+		p += 1 + strspn(p + 1, " \t");
+		if (*p == '"' || *p == '\'')
+			return true;
+	}
+	return false;
+}
+
+/* What other formats allow and this one does not: it would be taken as it stands, for an interface's name. */
+static int check_habits(const struct config_key *key, const struct config_entry *entry,
+			struct config_error *error)
+{
+	const char *hash = find_hash(key, entry->value), *value = entry->value;
+	_cleanup_free_ char *without = NULL;
+	size_t n = 0;
+
+	if (hash && key->flags & CONFIG_KEY_SECRET)
+		return config_fail(error, entry->line,
+				   "%s: a comment behind a value begins with ';' instead of '#'", key->name);
+	if (hash) {
+		n = (size_t)(hash - value);
+		while (n > 0 && (value[n - 1] == ' ' || value[n - 1] == '\t'))
+			n--;
+		return config_fail(error, entry->line,
+				   "%s = %s: a comment behind a value begins with ';': write %s = %.*s ; %s",
+				   key->name, value, key->name, (int)n, value,
+				   hash + 1 + strspn(hash + 1, " \t"));
+	}
+	if (!is_quoted(key, value))
+		return 0;
+	if (key->flags & CONFIG_KEY_SECRET)
+		return config_fail(error, entry->line, "%s: write the value without quotation marks",
+				   key->name);
+	without = strdup(value);
+	if (!without)
+		return -ENOMEM;
+	for (const char *p = value; *p; p++)
+		if (*p != '"' && *p != '\'')
+			without[n++] = *p;
+	without[n] = '\0';
+	return config_fail(error, entry->line, "%s = %s: write it without quotation marks: %s = %s",
+			   key->name, value, key->name, without);
+}
+
 /* Reads a section's entries into its structure. */
 static int read_entries(const struct config_section *section, void *target, struct written *written,
 			struct config_error *error)
@@ -112,7 +177,9 @@ static int read_entries(const struct config_section *section, void *target, stru
 			return config_fail(error, entry->line, "%s has no value: expected %s", key->name,
 					   key->expected);
 		}
-		r = read_value(key, entry->value, entry->line, target, error);
+		r = check_habits(key, entry, error);
+		if (r == 0)
+			r = read_value(key, entry->value, entry->line, target, error);
 		if (r < 0)
 			return r;
 	}
@@ -439,6 +506,15 @@ static int check(const struct loader *loader)
 	r = check_message_size(loader);
 	if (r < 0)
 		return r;
+	/* Each reply would hold the counts of one layer, and be logged as the other's half of the time. */
+	if (config->tun.source == SOURCE_STATS && config->sock.source == SOURCE_STATS &&
+	    config->tun.stats_socket && config->sock.stats_socket &&
+	    strcmp(config->tun.stats_socket, config->sock.stats_socket) == 0)
+		return config_fail(
+			loader->error, line_of(&loader->written, "sock", "stats-socket"),
+			"stats-socket = %s: expected another socket than that of [tun]: each device "
+			"has counts of its own",
+			config->sock.stats_socket);
 	r = check_device(loader, "tun", &config->tun, loader->tun_line);
 	return r < 0 ? r : check_device(loader, "sock", &config->sock, loader->sock_line);
 }

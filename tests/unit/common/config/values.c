@@ -21,7 +21,7 @@ START_TEST(values)
 					     "autostart=no\r\n"
 					     "metrics-listen=[::1]:9586\r\n"
 					     "[node]\n"
-					     "id = a node # 7\n"
+					     "id = a node #7\n"
 					     "[tun]\n"
 					     "source=stats\n"
 					     "stats-socket=/run/vpn.sock\n"
@@ -42,7 +42,7 @@ START_TEST(values)
 	ck_assert_int_eq(config->log_level, LOG_LEVEL_DEBUG);
 	ck_assert(!config->autostart);
 	ck_assert_str_eq(config->metrics_listen, "[::1]:9586");
-	ck_assert_str_eq(config->node_id, "a node # 7");
+	ck_assert_str_eq(config->node_id, "a node #7");
 	ck_assert_int_eq(config->tun.source, SOURCE_STATS);
 	ck_assert_str_eq(config->tun.stats_socket, "/run/vpn.sock");
 	ck_assert_ptr_null(config->tun.interface);
