@@ -593,7 +593,11 @@ static int confine(struct uploader *uploader)
 		uploader->etc_watch =
 			inotify_add_watch(uploader->inotify_fd, "/etc", IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 	options.inotify_fd = uploader->inotify_fd;
-	options.user = sandbox_user_find();
+	r = sandbox_user_find(&options.user);
+	if (r < 0) {
+		log_error("cannot find out whether there is a user netlogd-upload: %s", strerror(-r));
+		return r;
+	}
 	r = sandbox_user_assume(&options.user);
 	sandbox_user_restore(&options.user);
 	if (r == 0)

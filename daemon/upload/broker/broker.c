@@ -79,7 +79,8 @@ bool broker_is_alive(const struct broker *broker)
 {
 	struct pollfd other = {.fd = broker->spool_socket_fd};
 
-	return poll(&other, 1, 0) == 0;
+	/* Not that it could not be asked. */
+	return poll(&other, 1, 0) <= 0;
 }
 
 static int send_request(int socket_fd, enum broker_request what, const char *path,

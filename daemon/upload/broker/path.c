@@ -30,8 +30,13 @@ static int is_untrusted(const struct sandbox_user *user, int directory_fd, const
 	there = fstatat(directory_fd, name, &entry, AT_SYMLINK_NOFOLLOW) == 0;
 	r = sandbox_user_assume(user);
 	/* The kernel knows about access control lists and read-only mounts. */
-	writable = r == 0 && faccessat(directory_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+	if (r == 0 && faccessat(directory_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		r = -errno;
 	sandbox_user_restore(user);
+	/* Only the kernel's "no" is one: where it could not be asked, nothing is trusted. */
+	writable = r == 0;
+	if (r == -EACCES || r == -EPERM || r == -EROFS)
+		r = 0;
 	/* In a sticky directory, like /tmp, nobody can replace what belongs to others. */
 	if (writable && directory.st_mode & S_ISVTX && directory.st_uid != user->uid && there)
 		writable = entry.st_uid == user->uid;

@@ -158,20 +158,24 @@ static int read_id(int fd, const char *name, struct log_id *ret_id)
 	return r;
 }
 
-static bool has_room(int fd)
+/* 0; -ENOSPC when there are enough of them; or -errno. */
+static int check_room(int fd)
 {
 	size_t n = 0;
-	int copy = open_directory_at(fd, ".");
+	int r, copy = open_directory_at(fd, ".");
 	DIR *directory = copy < 0 ? NULL : fdopendir(copy);
 
 	if (!directory) {
+		r = copy < 0 ? copy : -errno;
 		safe_close(copy);
-		return false;
+		return r;
 	}
+	errno = 0;
 	while (readdir(directory))
 		n++;
+	r = errno != 0 ? -errno : n < IDENTITIES_MAX ? 0 : -ENOSPC;
 	closedir(directory);
-	return n < IDENTITIES_MAX;
+	return r;
 }
 
 int credentials_keep(struct credentials *credentials, const char *node_text, const char *domain_text,
@@ -191,8 +195,9 @@ int credentials_keep(struct credentials *credentials, const char *node_text, con
 		identity.domain_private_id = credentials->configured_domain;
 		identity.has_domain = true;
 	}
-	if (!has_room(credentials->ids_fd))
-		return -ENOSPC;
+	r = check_room(credentials->ids_fd);
+	if (r < 0)
+		return r;
 	log_id_public(&identity.private_id, &public_id);
 	log_id_format(&public_id, name);
 	/* The domain first: an identity is complete once its own file exists. */

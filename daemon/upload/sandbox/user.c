@@ -17,16 +17,28 @@
  */
 #define USER_WITHOUT_NAME 65533
 
-struct sandbox_user sandbox_user_find(void)
+int sandbox_user_find(struct sandbox_user *ret_user)
 {
 	const struct passwd *entry;
 
-	if (geteuid() != 0)
-		return (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
+	if (geteuid() != 0) {
+		*ret_user = (struct sandbox_user){.uid = geteuid(), .gid = getegid()};
+		return 0;
+	}
+	errno = 0;
 	entry = getpwnam(USER_NAME);
-	if (entry && entry->pw_uid != 0)
-		return (struct sandbox_user){.change = true, .uid = entry->pw_uid, .gid = entry->pw_gid};
-	return (struct sandbox_user){.change = true, .uid = USER_WITHOUT_NAME, .gid = USER_WITHOUT_NAME};
+	/*
+	 * The ways to say that there is none: getpwnam(3). Anything else (no descriptors, a directory service
+	 * that does not answer) says nothing, and must not give the upload directory to another user.
+	 */
+	if (!entry && errno != 0 && errno != ENOENT && errno != ESRCH && errno != EBADF && errno != EPERM)
+		return -errno;
+	*ret_user = (struct sandbox_user){.change = true, .uid = USER_WITHOUT_NAME, .gid = USER_WITHOUT_NAME};
+	if (entry && entry->pw_uid != 0) {
+		ret_user->uid = entry->pw_uid;
+		ret_user->gid = entry->pw_gid;
+	}
+	return 0;
 }
 
 int sandbox_user_assume(const struct sandbox_user *user)

@@ -14,9 +14,9 @@ struct sandbox_user {
 
 /*
  * For root: the user netlogd-upload or, if the system has none, one without a name and without files. For
- * others: the user that this is already.
+ * others: the user that this is already. 0, or -errno if it can't be found out whether there is that user.
  */
-struct sandbox_user sandbox_user_find(void);
+int sandbox_user_find(struct sandbox_user *ret_user);
 /* Takes on that user's rights to files for a while. 0 or -errno; sandbox_user_restore() in either case. */
 int sandbox_user_assume(const struct sandbox_user *user);
 void sandbox_user_restore(const struct sandbox_user *user);
