@@ -7,9 +7,8 @@
 #include "common/core_dump.h"
 #include "common/descriptors.h"
 #include "common/log.h"
+#include "daemon/check.h"
 #include "daemon/daemon.h"
-#include "daemon/record/nodes.h"
-#include "daemon/settings.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -23,14 +22,15 @@
 #define CONFIG_DEFAULT "/etc/netlogd/netlogd.conf"
 
 static const char usage[] =
-	"usage: netlogd [--config FILE] [--no-uploader] [--check-config] [--version] [--help]\n"
+	"usage: netlogd [--config FILE] [--no-uploader] [--check-config [--as USER]] [--version] [--help]\n"
 	"\n"
 	"Counts every connection that crosses a VPN tunnel on this machine, stores the counts\n"
 	"of each window as a message on disk, and has netlogd-upload deliver them to the configured sinks.\n"
 	"\n"
 	"  --config FILE    configuration (default " CONFIG_DEFAULT ")\n"
 	"  --no-uploader    do not start netlogd-upload: it runs as a separate service\n"
-	"  --check-config   read the configuration and its nodes file, report errors, and exit\n"
+	"  --check-config   check the configuration and the files that it names, report errors, and exit\n"
+	"  --as USER        check with this user's rights; by default, for root, with those of the installed units\n"
 	"  --version        print the version and exit\n"
 	"  --help           print this and exit\n"
 	"\n"
@@ -41,16 +41,21 @@ struct arguments {
 	const char *config;
 	bool no_uploader;
 	bool check_config;
-	bool done; /* --help or --version: nothing more to do */
+	const char *as; /* NULL: not given */
+	bool done;	/* --help or --version: nothing more to do */
 };
 
 /* 0, or the exit status of a usage error. */
 static int parse_arguments(int argc, char **argv, struct arguments *ret_arguments)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'}, {"no-uploader", no_argument, NULL, 'n'},
-		{"check-config", no_argument, NULL, 't'}, {"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},	  {NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'},
+		{"no-uploader", no_argument, NULL, 'n'},
+		{"check-config", no_argument, NULL, 't'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"as", required_argument, NULL, 'a'},
+		{NULL, 0, NULL, 0},
 	};
 	struct arguments arguments = {.config = CONFIG_DEFAULT};
 	int c;
@@ -60,6 +65,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
 			arguments.config = optarg;
 		} else if (c == 'n') {
 			arguments.no_uploader = true;
+		} else if (c == 'a') {
+			arguments.as = optarg;
 		} else if (c == 't') {
 			arguments.check_config = true;
 		} else if (c == 'V') {
@@ -75,6 +82,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *ret_argument
 	}
 	if (optind < argc) {
 		fprintf(stderr, "netlogd: unexpected argument: %s\ntry: netlogd --help\n", argv[optind]);
+		return EX_USAGE;
+	}
+	if (arguments.as && !arguments.check_config) {
+		fputs("netlogd: --as is for --check-config\ntry: netlogd --help\n", stderr);
 		return EX_USAGE;
 	}
 	*ret_arguments = arguments;
@@ -96,22 +107,6 @@ static int load(const char *file, struct config **ret_config)
 		}
 		config_free(config);
 	}
-	text = config_error_text(&error);
-	log_error("%s", text ? text : strerror(-r));
-	config_error_deinit(&error);
-	return EX_CONFIG;
-}
-
-/* What a start reads beside the configuration, and refuses: the nodes file. */
-static int check(const struct config *config)
-{
-	_cleanup_free_ char *text = NULL;
-	struct config_error error = {};
-	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
-	int r = settings_load_nodes(config, &nodes, &error);
-
-	if (r >= 0)
-		return EXIT_SUCCESS;
 	text = config_error_text(&error);
 	log_error("%s", text ? text : strerror(-r));
 	config_error_deinit(&error);
@@ -158,7 +153,7 @@ int main(int argc, char **argv)
 	if (status)
 		return status;
 	if (arguments.check_config) {
-		status = check(config);
+		status = check_files(config, arguments.as);
 		config_free(config);
 		return status;
 	}

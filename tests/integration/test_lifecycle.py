@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from lib import bpf, traffic
-from lib.daemon import sanitized
+from lib.daemon import program, sanitized
 from lib.process import process_name, run
 from lib.tun import Tun
 from lib.varlink import VarlinkError
@@ -239,7 +239,6 @@ def test_unclean_shutdown_is_reported(tun, netlogd, collector_in):
 
 
 def test_version_help_and_check(tun, netlogd):
-    from lib.daemon import program
     assert run([program("netlogd"), "--version"]).stdout.startswith("netlogd ")
     assert "--config" in run([program("netlogd"), "--help"]).stdout
     daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}})
@@ -257,3 +256,35 @@ def test_version_help_and_check(tun, netlogd):
     run([program("netlogd"), "--check-config", "--config", daemon.config])
     daemon.configure({"tun": {"source": "magic"}})
     assert run([program("netlogd"), "--check-config", "--config", daemon.config], check=False).returncode == 78
+
+
+def test_checks_files_with_the_rights_of_who_opens_them(tun, netlogd, directory):
+    """Root can read what the service can't."""
+    directory.chmod(0o755)
+    daemon = netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "sock": {"source": "none"}})
+    nodes, secret = directory / "nodes.json", directory / "token"
+    daemon.configure({"node": {"nodes-file": nodes, "log-id-file": directory / "node.logid"}, "upload main": {
+        "type": "logtail", "url": "https://localhost", "collection": "c", "bearer-token-file": secret}})
+    daemon.config.chmod(0o644)
+    daemon.config.parent.chmod(0o755)
+
+    def check(*arguments):
+        result = run([program("netlogd"), "--check-config", "--config", daemon.config, *arguments], check=False)
+        return result.returncode, result.stderr
+    nodes.write_text('{"nodes":[]}')
+    secret.write_text("token\n")
+    nodes.chmod(0o600)
+    secret.chmod(0o600)
+    assert check() == (0, "")
+    status, text = check("--as", "nobody")
+    assert status == 78
+    assert f"nodes-file = {nodes}" in text and f"bearer-token-file = {secret}: Permission denied" in text, text
+    nodes.write_text('{"nodes":[')
+    assert check()[0] == 78 and str(nodes) in check()[1]
+    nodes.write_text('{"nodes":[]}')
+    secret.chmod(0o640)
+    assert "set mode 0600" in check()[1]
+    secret.unlink()
+    assert "No such file" in check()[1]
+    assert check("--as", "no-such-user")[0] == 78
+    assert run([program("netlogd"), "--as", "nobody"], check=False).returncode == 64
