@@ -103,7 +103,7 @@ route=100.64.0.2/32
 period=100ms
 [upload main]
 type=file
-path={upload}/flows.json
+path={lines}/flows.json
 """
 
 
@@ -116,9 +116,11 @@ def machine(root):
             (tree / part).mkdir(parents=True)
         shutil.copytree(root / "usr/local", tree / "usr/local", dirs_exist_ok=True)
         (tree / "etc/netlogd/netlogd.conf").write_text(CONFIG.format(
-            state="/var/lib/netlogd", upload="/var/lib/netlogd/upload", run="/run/netlogd"))
+            state="/var/lib/netlogd", upload="/var/lib/netlogd/upload", run="/run/netlogd",
+            lines="/var/lib/netlogd/upload"))
         (tree / "etc/netlogd/wg0.conf").write_text(CONFIG.format(
-            state="/var/lib/netlogd@wg0", upload="/var/lib/netlogd-upload@wg0", run="/run/netlogd@wg0"))
+            state="/var/lib/netlogd@wg0", upload="/var/lib/netlogd-upload@wg0", run="/run/netlogd@wg0",
+            lines="/var/log/netlogd@wg0"))
         machine = Machine(pathlib.Path(directory), tree)
         try:
             machine.run(["systemd-sysusers"])
@@ -143,16 +145,17 @@ def start(machine, unit):
     assert started.returncode == 0, started.stderr + machine.text("journalctl", "-o", "cat", "-u", unit)
 
 
-def messages(machine, upload):
-    text = machine.run(["cat", f"{upload}/flows.json"], check=False).stdout
+def messages(machine, folder):
+    text = machine.run(["cat", f"{folder}/flows.json"], check=False).stdout
     return [json.loads(line) for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("suffix,upload,sockets", [
+@pytest.mark.parametrize("suffix,folder,sockets", [
     ("", "/var/lib/netlogd/upload", "/run/netlogd"),
-    ("@wg0", "/var/lib/netlogd-upload@wg0", "/run/netlogd@wg0"),
+    # In the folder that systemd makes for the lines of file sinks.
+    ("@wg0", "/var/log/netlogd@wg0", "/run/netlogd@wg0"),
 ])
-def test_under_systemd(machine, suffix, upload, sockets):
+def test_under_systemd(machine, suffix, folder, sockets):
     units = [f"netlogd{suffix}.service", f"netlogd-upload{suffix}.service"]
     start(machine, units[0])
     status = json.loads(machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "--json", "status"))
@@ -163,7 +166,7 @@ def test_under_systemd(machine, suffix, upload, sockets):
 
     def counted():
         machine.run(["ping", "-c", "1", "-W", "0.01", "100.64.0.2"], check=False)
-        return any("virtualTraffic" in message for message in messages(machine, upload))
+        return any("virtualTraffic" in message for message in messages(machine, folder))
     wait_until(counted, "a message with the traffic in the file")
 
     # Root owns the /proc entries of a process that is not dumpable. (Sanitizers need ptrace.)
@@ -178,8 +181,8 @@ def test_under_systemd(machine, suffix, upload, sockets):
         assert {"Seccomp:\t2", "NoNewPrivs:\t1", "CapBnd:\t0000000000000000"} <= set(status)
     machine.run(["kill", "-KILL", main])
     wait_until(lambda: machine.text("systemctl", "show", "-P", "MainPID", units[1]) not in ("0", main), "another")
-    n = len(messages(machine, upload))
-    wait_until(lambda: counted() and len(messages(machine, upload)) > n, "messages after a killed uploader")
+    n = len(messages(machine, folder))
+    wait_until(lambda: counted() and len(messages(machine, folder)) > n, "messages after a killed uploader")
     machine.run(["systemctl", "reload", *units])
     machine.run(["systemctl", "stop", units[0]])
     wait_until(lambda: machine.text("systemctl", "show", "-P", "ActiveState", *units).split() == ["inactive"] * 2,
@@ -248,7 +251,7 @@ def test_directories_of_an_instance(machine):
     machine.run(["systemctl", "start", units[0]], check=False)
     assert describe("/etc/victim", "/etc/victim/file") == ["root:root 755", "root:root 644"]
     start(machine, units[0])
-    wait_until(lambda: messages(machine, "/var/lib/netlogd-upload@wg9"), "a delivered message")
+    wait_until(lambda: messages(machine, "/var/log/netlogd@wg9"), "a delivered message")
     assert describe("/var/lib/netlogd@wg9", "/var/lib/netlogd@wg9/spool", "/var/lib/netlogd-upload@wg9",
                     "/var/lib/netlogd-upload@wg9/node.logid", "/var/lib/netlogd-upload@wg9/main/cursor",
                     "/run/netlogd@wg9", "/run/netlogd@wg9/control.sock") == [
