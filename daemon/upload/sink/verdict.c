@@ -15,11 +15,29 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* A batch went through: after a while the next ones may be larger again. */
-static void grow(struct sink *sink)
+/* Whether an answer has said of just this batch that it may be too large. */
+static bool was_too_large(const struct sink *sink, const struct batch_bounds *bounds)
 {
+	return sink->n_large > 0 && sink->large.first == bounds->first && sink->large.last == bounds->last;
+}
+
+/*
+ * A batch went through. After a while the next ones may be larger again; and at once when this one had failed
+ * as the larger ones did: the server was away, and its size was not the reason. Of a lone message that is all
+ * the more so, since everything had failed.
+ */
+static void grow(struct sink *sink, const struct batch_bounds *bounds)
+{
+	bool was_away = was_too_large(sink, bounds);
+
+	if (was_away)
+		sink->fit.kept_until = 0;
 	if (sink->fit.bytes == 0 || sink_now(sink) < sink->fit.kept_until)
 		return;
+	if (was_away && bounds->messages == 1) {
+		sink->fit.bytes = 0;
+		return;
+	}
 	sink->fit.bytes *= 2;
 	sink->fit.messages *= 2;
 	if (sink->fit.bytes >= sink->fit.too_large)
@@ -33,7 +51,7 @@ static enum sink_phase deliver(struct sink *sink)
 
 	kill_point("upload-answered");
 	backoff_reset(&sink->backoff);
-	grow(sink);
+	grow(sink, &batch.bounds);
 	sink->health = SINK_STATE_OK;
 	sink->last_error[0] = '\0';
 	sink->probing = false;
@@ -156,7 +174,7 @@ static bool is_too_large(struct sink *sink)
 {
 	const struct batch_bounds *bounds = &sink->batch.bounds;
 
-	if (sink->large.first != bounds->first || sink->large.last != bounds->last)
+	if (!was_too_large(sink, bounds))
 		sink->n_large = 0;
 	sink->large.first = bounds->first;
 	sink->large.last = bounds->last;
@@ -168,6 +186,7 @@ static bool is_too_large(struct sink *sink)
 static enum sink_phase send_less(struct sink *sink, int64_t retry_after)
 {
 	const struct batch_bounds *bounds = &sink->batch.bounds;
+	int64_t delay = backoff_fail(&sink->backoff, sink->context.clock);
 
 	log_warning("sink %s: %s, %u times for the same %" PRIu64 " messages: sending half as many",
 		    sink->context.config->name, sink->last_error, sink->n_large, bounds->messages);
@@ -178,8 +197,8 @@ static enum sink_phase send_less(struct sink *sink, int64_t retry_after)
 	sink->fit.kept_until = sink_now(sink) + SINK_FIT_KEPT;
 	sink->health = SINK_STATE_RETRYING;
 	backoff_reset(&sink->backoff);
-	if (retry_after >= 0)
-		sink->send_not_before = sink_now(sink) + MIN(retry_after, BACKOFF_RETRY_AFTER);
+	/* A server that is overloaded gets no more requests than it would by tries of the same batch. */
+	sink->send_not_before = sink_now(sink) + MAX(MIN(retry_after, BACKOFF_RETRY_AFTER), delay);
 	return halve(sink);
 }
 

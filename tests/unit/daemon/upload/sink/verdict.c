@@ -181,16 +181,58 @@ START_TEST(test_batch_that_never_fits_is_halved)
 	ck_assert_uint_eq(world.n_tries, ARRAY_SIZE(sizes));
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		ck_assert_uint_eq(world.tries[i].messages, sizes[i]);
-	/* Three tries as after any failure, then the half at once. */
+	/* Three tries as after any failure, and the half when the fourth would be. */
 	ck_assert_int_eq(world.tries[1].at - world.tries[0].at, SECOND);
 	ck_assert_int_eq(world.tries[2].at - world.tries[1].at, 2 * SECOND);
-	ck_assert_int_eq(world.tries[3].at, world.tries[2].at);
+	ck_assert_int_eq(world.tries[3].at - world.tries[2].at, 4 * SECOND);
+	ck_assert_int_eq(world.tries[4].at - world.tries[3].at, SECOND);
 	ck_assert_int_eq(world.tries[9].at, world.tries[6].at);
 	sink_get_status(world.sink, &status);
 	ck_assert_uint_eq(status.sent_messages, 96);
 	ck_assert_uint_eq(status.quarantined, 0);
 	ck_assert_uint_eq(status.retries, 4);
 	ck_assert_str_eq(status.last_error, "");
+}
+END_TEST
+
+static int64_t away_until;
+
+/* A server that is away, behind a gateway that waits for it in vain. */
+static struct answer be_away(const struct batch_bounds *bounds, size_t attempt)
+{
+	struct answer answer = say(boot_now < away_until ? VERDICT_RETRY : VERDICT_DELIVERED, -1);
+
+	(void)bounds;
+	(void)attempt;
+	answer.too_large = answer.verdict == VERDICT_RETRY;
+	return answer;
+}
+
+/* After an outage of any length, all is back to full batches within a few: size was never the reason. */
+START_TEST(test_outage_does_not_leave_small_batches)
+{
+	static const int64_t lengths[] = {2, 10, 45, 100, 300, 1000, 5000};
+	int64_t begun = boot_now;
+	size_t before;
+
+	fill(96);
+	away_until = begun + lengths[_i] * SECOND;
+	world.server = be_away;
+	make_sink();
+	run_until(away_until);
+	before = world.n_tries;
+	run_until(away_until + 61 * SECOND);
+	/* A part that happened to go through at its first try keeps its size, but none is left of one
+	 * message. */
+	ck_assert_uint_le(world.n_tries - before, 9);
+	fill(96);
+	sink_wake(world.sink);
+	before = world.n_tries;
+	run_until(boot_now + 60 * SECOND);
+	ck_assert_uint_le(world.n_tries - before, 9);
+	/* Never more often than tries of the same batch would be. */
+	for (size_t i = 3; i < before && world.tries[i].at < away_until; i++)
+		ck_assert_int_ge(world.tries[i].at - world.tries[i - 3].at, 7 * SECOND);
 }
 END_TEST
 
@@ -244,7 +286,7 @@ START_TEST(test_half_keeps_its_bounds)
 	takes_at_most = 0;
 	world.server = take_little;
 	make_sink();
-	run_until(boot_now + 3 * SECOND);
+	run_until(boot_now + 7 * SECOND);
 	check_try(3, 1, 48);
 	sink_free(world.sink);
 	takes_at_most = 1000;
@@ -287,6 +329,7 @@ int main(void)
 	tcase_add_test(tcase, test_misconfigured_each_minute);
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
 	tcase_add_test(tcase, test_batch_that_never_fits_is_halved);
+	tcase_add_loop_test(tcase, test_outage_does_not_leave_small_batches, 0, 7);
 	tcase_add_test(tcase, test_fitting_size_is_kept_for_a_while);
 	tcase_add_test(tcase, test_half_keeps_its_bounds);
 	tcase_add_test(tcase, test_message_alone_is_not_halved);
