@@ -18,8 +18,10 @@
 
 #define MIB (UINT64_C(1) << 20)
 /* Idle, and while the programs are loaded. */
-#define DAEMON_BYTES   (10 * MIB)
-#define UPLOADER_BYTES (8 * MIB)
+#define DAEMON_BYTES (10 * MIB)
+/* Of the uploader, and of each sink for a batch: as text and, the compressed one being less, once more. */
+#define UPLOADER_BYTES	  (8 * MIB)
+#define BATCH_BYTES(sink) ((sink)->max_batch_size / 2 * 3)
 /* Of a connection: two entries in each of two maps, with their slots; */
 #define MAP_BYTES 384
 /* as a flow, as an entry with its place in the index and in the order, and as text on its way to the disk. */
@@ -118,19 +120,23 @@ uint64_t memory_limit(const char *cgroup_file, const char *root)
 	return least < UINT64_C(1) << 60 ? least : UINT64_MAX;
 }
 
-static uint64_t fixed_bytes(bool uploader)
+uint64_t memory_of_uploader(const struct config *config)
 {
-	return DAEMON_BYTES + (uploader ? UPLOADER_BYTES : 0);
+	uint64_t bytes = UPLOADER_BYTES;
+
+	for (size_t i = 0; i < config->n_sinks; i++)
+		bytes += BATCH_BYTES(&config->sinks[i]);
+	return bytes;
 }
 
-uint64_t memory_needed(uint32_t max_flows, bool maps, bool uploader)
+uint64_t memory_needed(uint32_t max_flows, bool maps, uint64_t uploader)
 {
-	return fixed_bytes(uploader) + (uint64_t)max_flows * (FLOW_BYTES + (maps ? MAP_BYTES : 0));
+	return DAEMON_BYTES + uploader + (uint64_t)max_flows * (FLOW_BYTES + (maps ? MAP_BYTES : 0));
 }
 
-uint32_t memory_flows(uint64_t limit, uint32_t max_flows, bool maps, bool uploader)
+uint32_t memory_flows(uint64_t limit, uint32_t max_flows, bool maps, uint64_t uploader)
 {
-	uint64_t fixed = fixed_bytes(uploader), flows;
+	uint64_t fixed = DAEMON_BYTES + uploader, flows;
 
 	if (limit == UINT64_MAX)
 		return max_flows;
@@ -140,8 +146,9 @@ uint32_t memory_flows(uint64_t limit, uint32_t max_flows, bool maps, bool upload
 	return (uint32_t)MIN(flows, max_flows);
 }
 
-int memory_fit(struct config *config, bool uploader)
+int memory_fit(struct config *config, bool with_uploader)
 {
+	uint64_t uploader = with_uploader ? memory_of_uploader(config) : 0;
 	uint64_t limit = memory_limit("/proc/self/cgroup", "/sys/fs/cgroup");
 	bool maps = config->tun.source == SOURCE_AUTO || config->tun.source == SOURCE_EBPF;
 	uint64_t needed = memory_needed(config->max_flows, maps, uploader);
