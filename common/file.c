@@ -287,6 +287,17 @@ int open_directory(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+int file_is_at(int fd, int directory_fd, const char *path, int flags)
+{
+	struct stat opened, named;
+
+	if (fstat(fd, &opened) < 0)
+		return -errno;
+	if (fstatat(directory_fd, path, &named, flags) < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 int open_directory_at(int directory_fd, const char *name)
 {
 	int fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

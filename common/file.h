@@ -28,6 +28,12 @@ int file_create_atomic(int directory_fd, const char *path, const void *data, siz
  */
 int make_directory_at(int directory_fd, const char *path, mode_t mode);
 
+/*
+ * Whether a path leads to the file that fd has open: 1; 0 when nothing is there or another file, so that fd's
+ * was removed, moved or replaced; or -errno when that cannot be known. flags: of fstatat(2).
+ */
+int file_is_at(int fd, int directory_fd, const char *path, int flags);
+
 /* Opens a directory for reading. Below another one (`at`), a symbolic link is refused. The descriptor or
  * -errno. */
 int open_directory(const char *path);

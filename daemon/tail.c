@@ -57,10 +57,10 @@ struct tail {
 static int begin_reading(struct client *client)
 {
 	struct tail *tail = client->tail;
-	struct stat st;
 	int r;
 
-	if (tail->directory_fd >= 0 && fstat(tail->directory_fd, &st) == 0 && st.st_nlink == 0)
+	if (tail->directory_fd >= 0 &&
+	    file_is_at(tail->directory_fd, AT_FDCWD, tail->spool_directory, 0) == 0)
 		tail->directory_fd = safe_close(tail->directory_fd);
 	if (tail->directory_fd < 0)
 		tail->directory_fd = open_directory(tail->spool_directory);

@@ -47,7 +47,10 @@ struct spool_store {
 	uint64_t next_sequence, next_bytes;
 	/* Messages before a sequence of this run: run_messages + sequence - run_sequence. */
 	uint64_t run_sequence, run_messages;
-	bool run_safe;	       /* a segment of this run is */
+	bool run_safe; /* a segment of this run is */
+	/* Of the last segment's name. No sequence is 0. */
+	uint64_t named_sequence;
+	unsigned int named_attempt;
 	uint64_t total_size;   /* that all segments take of the disk */
 	uint64_t damaged_size; /* that what is kept of damage takes */
 	uint64_t removed_messages, removed_bytes;

@@ -142,6 +142,36 @@ int spool_store_open(struct spool_store *store, char **ret_reason)
 	return 0;
 }
 
+/*
+ * Whether somebody else has removed or moved the open segment, put another file under its name, or cut it
+ * off: then what is written to it reaches nobody.
+ */
+static bool is_lost(const struct spool_store *store)
+{
+	const struct spool_segment *segment = spool_segments_current(store);
+	struct stat st;
+
+	return file_is_at(store->fd, store->directory_fd, segment->name, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       (fstat(store->fd, &st) == 0 && (uint64_t)st.st_size < segment->size);
+}
+
+/* What stands under the name of a lost segment is kept for a person to look at, out of the readers' way. */
+static void set_lost_aside(struct spool_store *store)
+{
+	const struct spool_segment *segment = spool_segments_current(store);
+	_cleanup_close_ int directory = -1;
+	struct stat st;
+
+	if (fstatat(store->directory_fd, segment->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISREG(st.st_mode) && st.st_size > SPOOL_HEADER_SIZE)
+		directory = spool_damaged_open(store);
+	if (directory >= 0 && renameat(store->directory_fd, segment->name, directory, segment->name) == 0)
+		store->damaged_size += spool_blocks((uint64_t)st.st_size);
+	else
+		(void)store->files->unlinkat(store->directory_fd, segment->name, store->files->userdata);
+}
+
 /* Forgets a segment whose file somebody else has removed. */
 static void forget(struct spool_store *store, size_t i, struct spool_segment *sum)
 {
@@ -196,9 +226,8 @@ static int make_again(struct spool_store *store)
 
 bool spool_store_is_gone(const struct spool_store *store)
 {
-	struct stat st;
-
-	return fstat(store->directory_fd, &st) == 0 && st.st_nlink == 0;
+	/* An error is no absence. */
+	return file_is_at(store->directory_fd, AT_FDCWD, store->options->directory, 0) == 0;
 }
 
 int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes)
@@ -270,7 +299,8 @@ static int make_file(struct spool_store *store, const struct spool_header *heade
 static int name_file(struct spool_store *store, uint64_t first_sequence, char ret_name[static SPOOL_NAME_MAX])
 {
 	const struct spool_files *files = store->files;
-	unsigned int attempt, next = 0;
+	/* Nor is a name used again whose file somebody removed: readers may still be in it. */
+	unsigned int attempt, next = first_sequence == store->named_sequence ? store->named_attempt + 1 : 0;
 	uint64_t first;
 
 	for (size_t i = store->n_segments; i > 0; i--) {
@@ -290,6 +320,8 @@ static int name_file(struct spool_store *store, uint64_t first_sequence, char re
 			return -errno;
 		if (files->renameat(store->directory_fd, SPOOL_TEMPORARY_NAME, ret_name, files->userdata) < 0)
 			return -errno;
+		store->named_sequence = first_sequence;
+		store->named_attempt = next;
 		return 0;
 	}
 	return -EEXIST;
@@ -438,16 +470,18 @@ int spool_store_cut(struct spool_store *store)
 int spool_store_sync(struct spool_store *store)
 {
 	const struct spool_files *files = store->files;
-	struct stat st;
 
 	if (store->fd < 0)
 		return 0;
 	kill_point("spool-before-sync");
 	if (files->fdatasync(store->fd, files->userdata) < 0)
 		return -errno;
-	/* Somebody removed it: what is in it will be lost. */
-	if (fstat(store->fd, &st) == 0 && st.st_nlink == 0)
+	if (spool_store_is_gone(store))
 		return -ESTALE;
+	if (is_lost(store)) {
+		set_lost_aside(store);
+		return -ESTALE;
+	}
 	kill_point("spool-after-sync");
 	if (store->directory_dirty) {
 		if (files->fsync(store->directory_fd, files->userdata) < 0)

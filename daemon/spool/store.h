@@ -31,9 +31,10 @@ void spool_store_added(struct spool_store *store, size_t size, uint64_t messages
 /* After a failed write: cuts off a partial frame. On -errno the segment must be abandoned. */
 int spool_store_cut(struct spool_store *store);
 /* Syncs the open segment, and the directory if a name in it is new. On -errno the segment must be abandoned:
- * after a failed sync nobody knows what is in it. */
+ * after a failed sync nobody knows what is in it. -ESTALE: somebody has removed, moved, replaced or cut it
+ * off; then spool_store_look_after() follows. */
 int spool_store_sync(struct spool_store *store);
-/* Whether the directory is no longer there. */
+/* Whether the directory is no longer where it was opened: removed or moved. */
 bool spool_store_is_gone(const struct spool_store *store);
 /*
  * Somebody has removed files of the spool, or all of it: makes the directory again if it is gone, and counts

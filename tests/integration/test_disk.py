@@ -432,7 +432,7 @@ def test_full_disk_in_the_log(netlogd, namespace, provider, disk):
     assert "remain in the spool" not in daemon.log()
 
 
-@pytest.mark.parametrize("what", ["directory", "segment"])
+@pytest.mark.parametrize("what", ["directory", "moved", "segment", "emptied"])
 def test_removed_by_another_program(netlogd, namespace, collector, provider, directory, what):
     """The spool is made again at the next sync: what was in memory is delivered, the rest is told as lost."""
     vpn = provider(10)
@@ -444,9 +444,14 @@ def test_removed_by_another_program(netlogd, namespace, collector, provider, dir
     wait_until(lambda: daemon.status()["spool"]["syncedSequence"] >= 4, "a sync")
     if what == "directory":
         run(["rm", "-rf", directory / "spool"])
+    elif what == "moved":
+        (directory / "spool").rename(directory / "moved")
     else:
         for segment in (directory / "spool").glob("*.seg"):
-            segment.unlink()
+            if what == "segment":
+                segment.unlink()
+            else:
+                os.truncate(segment, 0)
     wait_until(lambda: "files of the spool were removed by another program" in daemon.log(), "a line of the log", 30)
     wait_until(lambda: list((directory / "spool").glob("*.seg")), "a new segment", 30)
     gone = int(re.search(r"removed by another program: (\d+) messages are gone", daemon.log())[1])

@@ -248,13 +248,13 @@ static int handle_spool(struct server *server, const char *name, int ret_fds[sta
 {
 	int flags = strcmp(name, ".") == 0 ? O_DIRECTORY : O_NOFOLLOW, fd;
 	unsigned int attempt;
-	struct stat st;
 	uint64_t first;
 
 	if (strcmp(name, ".") != 0 && spool_name_parse(name, &first, &attempt) < 0)
 		return -EPERM;
-	/* Somebody removed it, and the daemon makes it again. */
-	if (server->spool_fd >= 0 && fstat(server->spool_fd, &st) == 0 && st.st_nlink == 0)
+	/* Somebody removed or moved it, and the daemon makes it again. */
+	if (server->spool_fd >= 0 &&
+	    file_is_at(server->spool_fd, AT_FDCWD, server->config->spool_directory, 0) == 0)
 		server->spool_fd = safe_close(server->spool_fd);
 	if (server->spool_fd < 0) {
 		int r = open_spool(server);

@@ -171,6 +171,151 @@ START_TEST(a_segment_that_is_removed)
 }
 END_TEST
 
+/* Syncs again until it succeeds: a lost file is an error first. */
+static void sync_anew(void)
+{
+	for (int i = 0; i < 50 && spool_writer_sync(spool_test.writer, 10000) < 0; i++)
+		;
+	ck_assert_int_eq(spool_test_status().error, 0);
+}
+
+/* Expects what was not synced, after the gap of what was. */
+static void holds_the_rest(struct spool_reader *reader)
+{
+	struct spool_message message;
+	struct spool_gap gap;
+	struct spool_status status = spool_test_status();
+
+	ck_assert_int_eq(spool_reader_next(reader, &message, &gap), SPOOL_READ_GAP);
+	ck_assert_uint_eq(gap.messages, 3);
+	for (uint64_t i = 6; i <= 8; i++)
+		spool_test_expect(reader, i);
+	spool_test_expect_end(reader);
+	spool_test_holds(6, 8);
+	ck_assert_uint_eq(status.vanished_segments, 1);
+	ck_assert_uint_eq(status.vanished_messages, 5);
+	ck_assert_uint_eq(status.messages, 3);
+	spool_test_close();
+	/* Nor is any of it lost by the next start. */
+	spool_test_open();
+	spool_test_append(9, 1000);
+	spool_test_sync();
+	spool_test_expect(reader, 9);
+	spool_test_holds(6, 9);
+}
+
+/* Five messages that are synced, and a reader that has had two of them. */
+static struct spool_reader *begin_with_five(void)
+{
+	struct spool_position position;
+	struct spool_reader *reader;
+
+	spool_test_open();
+	for (uint64_t i = 1; i <= 5; i++)
+		spool_test_append(i, 1000);
+	spool_test_sync();
+	position = spool_test_position(2);
+	reader = spool_test_reader(spool_test.spool);
+	ck_assert_int_eq(spool_reader_seek_position(reader, &position), 0);
+	return reader;
+}
+
+static void append_three(void)
+{
+	for (uint64_t i = 6; i <= 8; i++)
+		spool_test_append(i, 1000);
+}
+
+/* The file that is being written is cut off, to nothing or in the middle of a message. */
+static void cut_off(off_t size)
+{
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = begin_with_five();
+	_cleanup_free_ char *path = spool_test_segment(0);
+
+	ck_assert_int_eq(truncate(path, size), 0);
+	append_three();
+	sync_anew();
+	holds_the_rest(reader);
+}
+
+START_TEST(a_segment_that_is_emptied)
+{
+	cut_off(0);
+}
+END_TEST
+
+START_TEST(a_segment_that_is_cut_off)
+{
+	cut_off(SPOOL_HEADER_SIZE + 500);
+}
+END_TEST
+
+/* Another file has the name of the one that is being written. */
+START_TEST(a_segment_that_is_replaced)
+{
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = begin_with_five();
+	_cleanup_free_ char *path = spool_test_segment(0);
+	_cleanup_free_ char *other = path_join(spool_test.directory, "other");
+
+	text_write(other, "not a segment");
+	ck_assert_int_eq(rename(other, path), 0);
+	append_three();
+	sync_anew();
+	holds_the_rest(reader);
+}
+END_TEST
+
+/* The directory is moved away: what comes next goes to the place that is configured. */
+static void move_away(bool make_again)
+{
+	_cleanup_free_ char *moved = path_join(spool_test.directory, "moved");
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = NULL;
+	struct spool_position position;
+
+	reader = begin_with_five();
+	position = spool_test_position(2);
+	ck_assert_int_eq(rename(spool_test.spool, moved), 0);
+	if (make_again)
+		ck_assert_int_eq(mkdir(spool_test.spool, 0700), 0);
+	append_three();
+	sync_anew();
+	spool_reader_free(TAKE_PTR(reader));
+	reader = spool_test_reader(spool_test.spool);
+	ck_assert_int_eq(spool_reader_seek_position(reader, &position), 0);
+	holds_the_rest(reader);
+}
+
+START_TEST(a_directory_that_is_moved)
+{
+	move_away(false);
+}
+END_TEST
+
+START_TEST(a_directory_that_is_moved_and_made_again)
+{
+	move_away(true);
+}
+END_TEST
+
+/* A reader that has had what is written again finds what follows it. */
+START_TEST(a_removed_segment_does_not_come_back_under_its_name)
+{
+	spool_test_open();
+	spool_test_append(1, 1000);
+	for (int i = 0; i < 10000 && __atomic_load_n(&spool_test.stored, __ATOMIC_SEQ_CST) < 1; i++)
+		usleep(1000);
+	_cleanup_(spool_reader_freep) struct spool_reader *reader = spool_test_reader(spool_test.spool);
+	spool_test_expect(reader, 1);
+	_cleanup_free_ char *path = spool_test_segment(0);
+	ck_assert_int_eq(unlink(path), 0);
+	sync_anew();
+	spool_test_append(2, 1000);
+	sync_anew();
+	spool_test_expect(reader, 2);
+	spool_test_holds(1, 2);
+}
+END_TEST
+
 START_TEST(syncs_that_fail_again_and_again)
 {
 	spool_test_open();
@@ -411,6 +556,12 @@ int main(void)
 		memory_holds_what_it_can_and_counts_the_rest,
 		a_failed_sync_is_written_again_elsewhere,
 		a_segment_that_is_removed,
+		a_segment_that_is_emptied,
+		a_segment_that_is_cut_off,
+		a_segment_that_is_replaced,
+		a_directory_that_is_moved,
+		a_directory_that_is_moved_and_made_again,
+		a_removed_segment_does_not_come_back_under_its_name,
 		syncs_that_fail_again_and_again,
 		syncs_that_never_succeed_push_out_nothing,
 		killed_while_it_writes_again,
