@@ -17,15 +17,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define TOKEN_SETTING "insert_deduplication_token"
 /* Tables change, and servers are upgraded. */
 #define KNOWN_FOR (INT64_C(600) * NSEC_PER_SEC)
 
-/* The user's follow and so override ours; but an insert that nobody waits for would lose rows. */
+/* The user's follow and so override ours, where they may; ours override the server's profile. */
 static const char *const own_settings[] = {
 	"input_format_skip_unknown_fields=1",
 	"wait_for_async_insert=1",
+	"input_format_allow_errors_num=0",
+	"input_format_allow_errors_ratio=0",
+};
+
+/*
+ * With any other value of these a server says that rows are stored which it has not stored: it answers before
+ * that, leaves out those that it can't read, stops half-way without an error, or takes each batch for a
+ * duplicate of the one before. NULL: there is no harmless value.
+ */
+static const struct {
+	const char *name;
+	const char *values[3];
+} honest_settings[] = {
+	{"wait_for_async_insert", {"1", "true"}},
+	{"input_format_allow_errors_num", {"0"}},
+	{"input_format_allow_errors_ratio", {"0", "0.0"}},
+	{"materialized_views_ignore_errors", {"0", "false"}},
+	{"timeout_overflow_mode", {"throw"}},
+	{"read_overflow_mode", {"throw"}},
+	{TOKEN_SETTING, {NULL}},
 };
 
 /* ---- settings ---- */
@@ -41,6 +62,25 @@ static int add_setting(struct clickhouse_server *server, const char *setting)
 	return 0;
 }
 
+/* Whether the server's answers stay true with it. */
+static bool is_honest(const char *setting)
+{
+	size_t n = strcspn(setting, "=");
+	const char *value = setting[n] ? setting + n + 1 : "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(honest_settings); i++) {
+		const char *name = honest_settings[i].name;
+		const char *const *values = honest_settings[i].values;
+
+		if (strlen(name) != n || memcmp(name, setting, n) != 0)
+			continue;
+		while (*values && strcasecmp(*values, value) != 0)
+			values++;
+		return *values;
+	}
+	return true;
+}
+
 int clickhouse_server_init(struct clickhouse_server *server, const struct sink_config *config,
 			   const struct clock *clock)
 {
@@ -50,11 +90,12 @@ int clickhouse_server_init(struct clickhouse_server *server, const struct sink_c
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own_settings); i++)
 		r = add_setting(server, own_settings[i]);
 	for (size_t i = 0; r == 0 && config->settings && config->settings[i]; i++) {
-		if (strcmp(config->settings[i], "wait_for_async_insert=0") == 0)
-			log_warning("sink %s: ignoring wait_for_async_insert=0: rows could be lost",
-				    config->name);
+		const char *setting = config->settings[i];
+
+		if (is_honest(setting))
+			r = add_setting(server, setting);
 		else
-			r = add_setting(server, config->settings[i]);
+			log_warning("sink %s: ignoring %s: rows could be lost", config->name, setting);
 	}
 	return r;
 }

@@ -96,7 +96,7 @@ START_TEST(test_proof)
 		TAKE(.body = "max_threads\n" SOLUTION "insert_deduplication_token\n", .marked = true),
 		VERDICT_DELIVERED);
 	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_FLOWS);
-	ck_assert(server.knows_tokens && server.has_mark && server.known[2] && !server.known[0]);
+	ck_assert(server.knows_tokens && server.has_mark && server.known[4] && !server.known[0]);
 }
 END_TEST
 
@@ -158,6 +158,59 @@ START_TEST(test_asked_again_after_a_while)
 }
 END_TEST
 
+/* None that makes an answer untrue, however its value is written. */
+START_TEST(test_settings_that_lose_rows)
+{
+	static const char *const kept[] = {
+		"max_threads=3",
+		"async_insert=1",
+		"wait_for_async_insert=TRUE",
+		"wait_for_async_insert=1",
+		"wait_for_async_insert_timeout=60",
+		"input_format_allow_errors_num=0",
+		"insert_deduplicate=0",
+		"timeout_overflow_mode=throw",
+	};
+	static const char *const dropped[] = {
+		"wait_for_async_insert=0",
+		"wait_for_async_insert=false",
+		"wait_for_async_insert=False",
+		"wait_for_async_insert=00",
+		"wait_for_async_insert=",
+		"wait_for_async_insert",
+		"wait_for_async_insert=1 0",
+		"input_format_allow_errors_num=10",
+		"input_format_allow_errors_ratio=1",
+		"materialized_views_ignore_errors=1",
+		"timeout_overflow_mode=break",
+		"read_overflow_mode=BREAK",
+		"insert_deduplication_token=x",
+	};
+	char *wanted[2] = {};
+	struct sink_config other = config;
+	struct clickhouse_server made;
+	size_t own;
+
+	other.settings = wanted;
+	ck_assert_int_eq(clickhouse_server_init(&made, &other, &test_clock), 0);
+	own = made.n_settings;
+	clickhouse_server_deinit(&made);
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		wanted[0] = (char *)kept[i];
+		ck_assert_int_eq(clickhouse_server_init(&made, &other, &test_clock), 0);
+		ck_assert_msg(made.n_settings == own + 1, "%s", kept[i]);
+		ck_assert_str_eq(made.settings[own], kept[i]);
+		clickhouse_server_deinit(&made);
+	}
+	for (size_t i = 0; i < sizeof(dropped) / sizeof(dropped[0]); i++) {
+		wanted[0] = (char *)dropped[i];
+		ck_assert_int_eq(clickhouse_server_init(&made, &other, &test_clock), 0);
+		ck_assert_msg(made.n_settings == own, "%s", dropped[i]);
+		clickhouse_server_deinit(&made);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("clickhouse_server");
@@ -169,6 +222,7 @@ int main(void)
 	tcase_add_test(tcase, test_proof);
 	tcase_add_test(tcase, test_columns);
 	tcase_add_test(tcase, test_asked_again_after_a_while);
+	tcase_add_test(tcase, test_settings_that_lose_rows);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
