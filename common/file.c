@@ -293,6 +293,9 @@ int file_is_at(int fd, int directory_fd, const char *path, int flags)
 
 	if (fstat(fd, &opened) < 0)
 		return -errno;
+	/* Removed: that is known also where the path may not be searched. */
+	if (opened.st_nlink == 0)
+		return 0;
 	if (fstatat(directory_fd, path, &named, flags) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
 	return opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;

@@ -51,7 +51,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #define SLOT_LENGTH	   340
 #define VERSION_1_ADDITION 140
@@ -322,13 +321,25 @@ static int write_slot(struct cursor *cursor, const struct cursor_state *state)
 	return 0;
 }
 
+int cursor_move(struct cursor *cursor, int directory_fd)
+{
+	int fd = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	safe_close(cursor->directory_fd);
+	cursor->directory_fd = fd;
+	cursor->fd = safe_close(cursor->fd);
+	return 0;
+}
+
 int cursor_write(struct cursor *cursor, const struct cursor_state *state)
 {
-	struct stat st;
 	int r;
 
-	/* Removed, or another has taken its place: nobody would ever read what is written to it. */
-	if (fstat(cursor->fd, &st) == 0 && st.st_nlink == 0)
+	/* Removed or moved, or another has taken its place: nobody would ever read what is written to it. */
+	if (cursor->fd < 0 ||
+	    file_is_at(cursor->fd, cursor->directory_fd, CURSOR_NAME, AT_SYMLINK_NOFOLLOW) == 0)
 		return make_file(cursor, state, true);
 	r = write_slot(cursor, state);
 	if (r == 0)

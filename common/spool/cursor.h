@@ -71,6 +71,9 @@ DEFINE_CLEANUP(struct cursor *, cursor_free);
 const struct cursor_state *cursor_state(const struct cursor *cursor);
 /* Writes and syncs. On -errno the previous state stands, on disk and here; try again later. */
 int cursor_write(struct cursor *cursor, const struct cursor_state *state);
+/* From the next cursor_write() on, which makes the file, it is in another directory. 0 or -errno. The caller
+ * keeps the directory descriptor. */
+int cursor_move(struct cursor *cursor, int directory_fd);
 
 /* Reads what was last written whole to <path>, relative to a directory, without a lock. -ENOENT; -EBADMSG
  * when both slots are damaged; -EPROTONOSUPPORT; or the -errno of opening or reading. */

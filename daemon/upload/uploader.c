@@ -289,6 +289,10 @@ static void check_files(struct uploader *uploader)
 		lost |= has_lost_file(&status);
 	}
 	check_system_files(uploader, failing);
+	/* The confinement allows the directory that was there at the start, and no other. */
+	if (can_restart(uploader) &&
+	    file_is_at(uploader->upload_fd, AT_FDCWD, uploader->config->config->upload_directory, 0) == 0)
+		restart_want(uploader->restart, "the upload directory was removed or moved");
 	if (lost && getenv("NOTIFY_SOCKET") && !uploader->is_child)
 		restart_want(uploader->restart, "a file that could be used before can't be used any more");
 }

@@ -484,3 +484,27 @@ def test_note_of_a_loss(netlogd, namespace, provider, directory):
     told = [number for number, line in enumerate(lines, 1) if "lost 3 messages (300 bytes)" in str(line)]
     assert len(told) == 1 and told[0] <= synced
     daemon.stop()
+
+
+@pytest.mark.parametrize("what", ["sink", "all"])
+def test_cursors_removed(netlogd, namespace, collector, provider, what):
+    """A sink's directory, or the upload directory, is removed: it is made again, and delivery goes on."""
+    vpn = provider(10)
+    daemon = netlogd(namespace, {**vpn.sections(), "upload main": sink(collector)})
+    daemon.start()
+    collector.wait_messages(3)
+    cursor = daemon.state / "upload" / "main" / "cursor"
+    # It may be made again while it is emptied.
+    moved = daemon.state / "moved"
+    (cursor.parent if what == "sink" else cursor.parent.parent).rename(moved)
+    run(["rm", "-rf", moved])
+    windows(vpn, 2)
+    wait_until(cursor.exists, "another cursor", 60)
+    wait_until(lambda: daemon.status()["uploader"]["connected"], "uploader", 60)
+    windows(vpn, 2)
+    finish(daemon)
+    messages = once(collector.accepted)
+    if what == "all":
+        # It begins with the oldest message again: what memory knew went with the uploader.
+        messages = list({message["logtail"]["proc_seq"]: message for message in messages}.values())
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))

@@ -7,12 +7,17 @@
 
 #include "daemon/upload/sink/account.h"
 
+#include "common/file.h"
 #include "common/log.h"
 #include "daemon/upload/sink/loss.h"
 #include "daemon/upload/sink/recent.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void sink_owe(struct sink *sink, uint64_t messages, uint64_t bytes, int64_t from, int64_t to,
 	      enum cursor_loss_reason reason)
@@ -89,24 +94,60 @@ static void check_cursor(struct sink *sink)
 	sink->state.delivered = sink->accounted;
 }
 
+int sink_keep_directory(struct sink *sink)
+{
+	const char *name = sink->context.config->name;
+	int fd, r;
+
+	/* An error is no absence. */
+	if (file_is_at(sink->directory_fd, sink->options.upload_fd, name, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	fd = sink_open_directory(sink);
+	r = fd < 0 ? fd : cursor_move(sink->cursor, fd);
+	if (r < 0) {
+		safe_close(fd);
+		return r;
+	}
+	log_warning("sink %s: its directory was removed by another program: it is made again", name);
+	safe_close(sink->directory_fd);
+	sink->directory_fd = fd;
+	sink->recent_fd = safe_close(sink->recent_fd);
+	return 0;
+}
+
 void sink_store_cursor(struct sink *sink)
 {
 	int r;
 
 	check_cursor(sink);
-	r = cursor_write(sink->cursor, &sink->state);
+	r = sink_keep_directory(sink);
+	r = r ?: cursor_write(sink->cursor, &sink->state);
 	/* To continue without it costs duplicates after a crash at worst; to stop would cost the log. */
 	if (r < 0) {
-		if (!sink->cursor_failed)
+		if (sink->cursor_error == 0)
 			log_warning("sink %s: cannot write the cursor: %s; trying again",
 				    sink->context.config->name, strerror(-r));
 		sink_set_error(sink, "cursor", r);
-	} else if (sink->cursor_failed) {
+	} else if (sink->cursor_error < 0) {
+		log_info("sink %s: the cursor can be written again", sink->context.config->name);
 		sink->last_error[0] = '\0';
 		sink_changed(sink);
 	}
-	sink->cursor_failed = sink->cursor_dirty = r < 0;
+	sink->cursor_error = r;
+	sink->cursor_dirty = r < 0;
 	sink->stored_at = sink_now(sink);
+}
+
+bool sink_cursor_is_gone(const struct sink *sink)
+{
+	_cleanup_free_ char *path = NULL;
+
+	if (asprintf(&path, "%s/" CURSOR_NAME, sink->context.config->name) < 0) {
+		path = NULL;
+		return false;
+	}
+	return faccessat(sink->options.upload_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       (errno == ENOENT || errno == ENOTDIR);
 }
 
 int sink_store_recent(struct sink *sink)

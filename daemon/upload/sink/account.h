@@ -21,10 +21,15 @@ bool sink_account(struct sink *sink, const struct sink_span *span, const struct 
 void sink_owe(struct sink *sink, uint64_t messages, uint64_t bytes, int64_t from, int64_t to,
 	      enum cursor_loss_reason reason);
 
+/* Makes the sink's directory again, and goes over to it, if somebody has removed or moved it. The cursor is
+ * to be written then. 0 or -errno. */
+int sink_keep_directory(struct sink *sink);
 /*
  * Writes the cursor, durably; if that fails, the state stays dirty. The cursor never passes what is not
  * accounted for.
  */
 void sink_store_cursor(struct sink *sink);
+/* Whether somebody has removed the cursor, which is then to be written again. An error is no absence. */
+bool sink_cursor_is_gone(const struct sink *sink);
 /* Keeps the state in case this process is killed, without a sync (recent.h). 0 or -errno. */
 int sink_store_recent(struct sink *sink);

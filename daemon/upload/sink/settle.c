@@ -37,7 +37,8 @@ static int quarantine(struct sink *sink, struct refused_message *refused)
 	if (r < 0 && r != -EIO)
 		return r;
 	if (r == SPOOL_READ_MESSAGE && message.sequence == refused->sequence) {
-		r = quarantine_add(sink->directory_fd, &message, sink->context.quarantine_max);
+		r = sink_keep_directory(sink);
+		r = r ?: quarantine_add(sink->directory_fd, &message, sink->context.quarantine_max);
 		refused->kept = r == 0;
 	} else if (r >= 0) {
 		r = -ENODATA;

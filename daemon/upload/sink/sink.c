@@ -40,26 +40,14 @@ const char *sink_state_name(enum sink_state state)
 
 /* ---- life ---- */
 
-/* Opens the sink's directory in the upload directory, making it if it is missing, and its cursor. */
+/* Opens the sink's directory and its cursor. */
 static int open_cursor(struct sink *sink)
 {
 	const char *name = sink->context.config->name;
-	int upload_fd = sink->options.upload_fd;
-	mode_t mode = 0700, cursor_mode = 0600;
 	struct cursor_state state;
-	struct stat st;
 	int r;
 
-	/* As the upload directory: closed, or (as a service) readable for the daemon's group. */
-	if (fstat(upload_fd, &st) == 0 && st.st_mode & 0050) {
-		/* The set-group-ID bit is inherited; setting it is EPERM under RestrictSUIDSGID=. */
-		mode = 0750;
-		cursor_mode = 0640;
-	}
-	r = make_directory_at(upload_fd, name, mode);
-	if (r < 0)
-		return r;
-	sink->directory_fd = open_directory_at(upload_fd, name);
+	sink->directory_fd = sink_open_directory(sink);
 	if (sink->directory_fd < 0)
 		return sink->directory_fd;
 	r = cursor_read(sink->directory_fd, CURSOR_NAME, &state);
@@ -67,7 +55,7 @@ static int open_cursor(struct sink *sink)
 	if (r == -ENOENT || r == -EBADMSG)
 		r = recent_remove(sink->directory_fd);
 	if (r == 0)
-		r = cursor_open(sink->directory_fd, cursor_mode, &sink->cursor);
+		r = cursor_open(sink->directory_fd, sink_is_shared(sink) ? 0640 : 0600, &sink->cursor);
 	if (r < 0)
 		return r;
 	if (r > 0)
@@ -184,7 +172,7 @@ static void spool_failed(struct sink *sink, int error)
 /* Nothing to send; the cursor still has to record what was accepted last. */
 static void go_idle(struct sink *sink)
 {
-	if (sink->cursor_dirty) {
+	if (sink->cursor_dirty || sink_cursor_is_gone(sink)) {
 		sink->state.batch = (struct cursor_batch){};
 		sink_store_cursor(sink);
 	}
@@ -407,6 +395,12 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 		.cursor_violations = sink->violations,
 	};
 	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
+	/* What is delivered meanwhile says nothing of the cursor. */
+	if (sink->cursor_error < 0 && (sink->health == SINK_STATE_OK || sink->health == SINK_STATE_IDLE)) {
+		ret_status->state = SINK_STATE_RETRYING;
+		snprintf(ret_status->last_error, sizeof(ret_status->last_error), "cursor: %s",
+			 strerror(-sink->cursor_error));
+	}
 	/* A backlog that cannot be counted now is not zero. */
 	if (sink->reader)
 		(void)spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,

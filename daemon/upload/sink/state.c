@@ -3,8 +3,28 @@
 
 #include "daemon/upload/sink/state.h"
 
+#include "common/file.h"
+
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+bool sink_is_shared(const struct sink *sink)
+{
+	struct stat st;
+
+	return fstat(sink->options.upload_fd, &st) == 0 && st.st_mode & 0050;
+}
+
+int sink_open_directory(const struct sink *sink)
+{
+	const char *name = sink->context.config->name;
+	int upload_fd = sink->options.upload_fd, r;
+
+	/* The set-group-ID bit is inherited; setting it is EPERM under RestrictSUIDSGID=. */
+	r = make_directory_at(upload_fd, name, sink_is_shared(sink) ? 0750 : 0700);
+	return r < 0 ? r : open_directory_at(upload_fd, name);
+}
 
 int64_t sink_now(const struct sink *sink)
 {

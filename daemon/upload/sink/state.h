@@ -67,7 +67,7 @@ struct sink {
 	struct cursor *cursor;
 	struct cursor_state state; /* as it should be on disk */
 	bool cursor_dirty;	   /* and isn't */
-	bool cursor_failed;	   /* the last write of it */
+	int cursor_error;	   /* of the last write of it */
 	int64_t stored_at;	   /* boot time; 0: not yet */
 	int recent_fd;		   /* -1: not needed yet */
 
@@ -147,6 +147,11 @@ struct sink {
 	uint64_t sent_messages, sent_bytes;
 };
 
+/* Whether the daemon's group may read what is in the upload directory (as a service). */
+bool sink_is_shared(const struct sink *sink);
+/* Opens the sink's directory in the upload directory, and makes it if it is missing: a descriptor that the
+ * caller owns, or -errno. */
+int sink_open_directory(const struct sink *sink);
 int64_t sink_now(const struct sink *sink);
 bool sink_is_flushing(const struct sink *sink);
 void sink_wake_at(struct sink *sink, int64_t boot);

@@ -3,6 +3,9 @@
 
 #include "script.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 static struct cursor_state durable[8];
 
 /* What would be known after a crash, at each try. The fourth comes after a while and finds an outage. */
@@ -105,6 +108,73 @@ START_TEST(test_flush_looks_again_after_an_answer)
 }
 END_TEST
 
+static void remove_cursor(void)
+{
+	ck_assert_int_eq(unlinkat(upload_fd, "fake/cursor", 0), 0);
+	(void)unlinkat(upload_fd, "fake/recent", 0);
+	ck_assert_int_eq(unlinkat(upload_fd, "fake", AT_REMOVEDIR), 0);
+}
+
+/* The sink's directory is removed: it is made again, with the cursor as it is in memory. */
+START_TEST(test_a_directory_that_is_removed)
+{
+	struct cursor_state state;
+	struct sink_status status;
+
+	fill(3);
+	world.server = accept_all;
+	make_sink();
+	run_until(boot_now + SECOND);
+	remove_cursor();
+	fill(2);
+	sink_wake(world.sink);
+	run_until(boot_now + SECOND);
+	ck_assert_uint_eq(world.n_tries, 2);
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &state), 0);
+	ck_assert_uint_eq(state.delivered.sequence, 5);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_IDLE);
+	/* Also while there is nothing to deliver. */
+	remove_cursor();
+	sink_wake(world.sink);
+	run_until(boot_now + SECOND);
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &state), 0);
+	ck_assert_uint_eq(state.delivered.sequence, 5);
+}
+END_TEST
+
+/* It can't be made again: an error that lasts as long as that. */
+START_TEST(test_a_directory_that_cannot_be_made_again)
+{
+	struct cursor_state state;
+	struct sink_status status;
+	int fd;
+
+	fill(3);
+	world.server = accept_all;
+	make_sink();
+	run_until(boot_now + SECOND);
+	remove_cursor();
+	fd = openat(upload_fd, "fake", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	fill(2);
+	sink_wake(world.sink);
+	run_until(boot_now + 5 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_RETRYING);
+	ck_assert_str_eq(status.last_error, "cursor: Not a directory");
+	ck_assert_uint_eq(status.sent_messages, 5);
+	ck_assert_int_eq(unlinkat(upload_fd, "fake", 0), 0);
+	run_until(boot_now + 2 * SECOND);
+	sink_get_status(world.sink, &status);
+	ck_assert_int_eq(status.state, SINK_STATE_IDLE);
+	ck_assert_str_eq(status.last_error, "");
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/cursor", &state), 0);
+	ck_assert_uint_eq(state.delivered.sequence, 5);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = make_case("turns");
@@ -115,5 +185,7 @@ int main(void)
 	tcase_add_test(tcase, test_rate_limit);
 	tcase_add_test(tcase, test_flush_interval);
 	tcase_add_test(tcase, test_flush_looks_again_after_an_answer);
+	tcase_add_test(tcase, test_a_directory_that_is_removed);
+	tcase_add_test(tcase, test_a_directory_that_cannot_be_made_again);
 	return run_case(tcase);
 }
