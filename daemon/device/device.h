@@ -159,6 +159,17 @@ struct device {
 	bool enabled;
 };
 
+/*
+ * What shows that a tunnel has counted nothing before the daemon saw it, so that its own counters count from
+ * zero. Without such a proof they count from the first reading.
+ */
+enum device_origin {
+	DEVICE_ORIGIN_UNKNOWN,	 /* nothing: it may have existed for long */
+	DEVICE_ORIGIN_NO_SOCKET, /* nobody served the socket of its name: a userspace tunnel was started later
+				  */
+	DEVICE_ORIGIN_ZERO,	 /* it was seen with all its counters at zero */
+};
+
 /* What a source needs to know to make a device. */
 struct device_options {
 	enum device_layer layer;
@@ -167,10 +178,11 @@ struct device_options {
 	uint32_t max_flows;
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
-	bool ahead;	       /* the interface may not exist yet: find_interface() will be called */
-	struct epoch *epoch;   /* shared by both layers; borrowed, outlives the devices */
-	bool without_tcx;      /* tests: attach as on a kernel that has no TCX */
-	const char *wg_broker; /* tests: where it listens; NULL: as installed */
+	enum device_origin origin; /* of the tunnel that it finds */
+	bool ahead;		   /* the interface may not exist yet: find_interface() will be called */
+	struct epoch *epoch;	   /* shared by both layers; borrowed, outlives the devices */
+	bool without_tcx;	   /* tests: attach as on a kernel that has no TCX */
+	const char *wg_broker;	   /* tests: where it listens; NULL: as installed */
 };
 
 /*

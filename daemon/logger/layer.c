@@ -81,6 +81,7 @@ int layer_configure(struct layer *layer, const struct config *config, const stru
 	layer->underlay_devices = devices;
 	layer->underlay = config->underlay;
 	layer->max_flows = config->max_flows;
+	layer->origin = DEVICE_ORIGIN_UNKNOWN;
 	return 0;
 }
 
@@ -120,6 +121,7 @@ static int make_device(const struct layer *layer, const struct layer_source *sou
 		.max_flows = layer->max_flows,
 		.underlay = layer->underlay,
 		.underlay_devices = layer->underlay_devices,
+		.origin = layer->origin,
 		.ahead = ahead,
 		.epoch = layer->epoch,
 	};
@@ -272,6 +274,24 @@ static int find_interface(struct layer *layer, unsigned int *ret_index)
 	return r;
 }
 
+static enum device_origin look_at_tunnel(const struct layer *layer)
+{
+	if (!layer->config.interface)
+		return DEVICE_ORIGIN_UNKNOWN;
+	for (const struct layer_source *source = layer->sources; source->make; source++)
+		if (source->source == SOURCE_WIREGUARD && is_wanted(layer, source))
+			return device_wireguard_look(layer->config.interface);
+	return DEVICE_ORIGIN_UNKNOWN;
+}
+
+/* A tunnel that is counted has no use for it, and it is no proof for the one after that. */
+static void note_origin(struct layer *layer)
+{
+	bool counted = layer->device && layer->device->ops->source != SOURCE_NONE;
+
+	layer->origin = counted ? DEVICE_ORIGIN_UNKNOWN : look_at_tunnel(layer);
+}
+
 int layer_open(struct layer *layer)
 {
 	enum device_source wanted = layer->config.source;
@@ -294,6 +314,8 @@ int layer_open(struct layer *layer)
 	} else if (r < 0) {
 		r = choose_source(layer, SOURCE_AUTO);
 	}
+	if (r >= 0 || r == -ENODEV)
+		note_origin(layer);
 	if (r >= 0) {
 		layer->state = LAYER_STATE_COUNTING;
 		return 0;
@@ -316,9 +338,11 @@ bool layer_improve(struct layer *layer)
 	layer->device = NULL;
 	if (choose_source(layer, SOURCE_NONE) < 0) {
 		layer->device = none;
+		note_origin(layer);
 		return false;
 	}
 	device_free(none);
+	note_origin(layer);
 	return true;
 }
 
@@ -553,6 +577,7 @@ void layer_take_next(struct layer *layer)
 	layer->max_flows = next->max_flows;
 	layer->underlay = next->underlay;
 	layer->underlay_devices = next->underlay_devices;
+	layer->origin = next->origin;
 	layer->device = next->device;
 	layer->ready = next->ready;
 	layer->bridge = next->bridge;
@@ -609,6 +634,21 @@ bool layer_is_lost(struct layer *layer)
 		return false;
 	r = find_interface(layer, &index);
 	return r == -ENODEV || (r == 0 && index != info.ifindex);
+}
+
+void layer_look(struct layer *layer)
+{
+	bool counted = layer->device && layer->device->ops->source != SOURCE_NONE;
+	uint64_t errors = layer->errors;
+	bool lost = counted && layer_is_lost(layer);
+
+	/* Who checks the layer asks again. */
+	layer->errors = errors;
+	if (layer->which != LAYER_SOCK || (counted && !lost))
+		return;
+	/* A proof that nobody served the socket stays true when traffic has begun. */
+	if (look_at_tunnel(layer) == DEVICE_ORIGIN_ZERO)
+		layer->origin = DEVICE_ORIGIN_ZERO;
 }
 
 const char *layer_target(const struct layer *layer)

@@ -53,6 +53,8 @@ struct layer {
 	int question_error; /* of the last question, unless the kernel's answer was that there is none; or 0
 			     */
 	enum layer_state state;
+	enum device_origin
+		origin;	    /* while there is no tunnel: what shows that the next one counts from zero */
 	bool gone;	    /* the device reported that its interface or socket is gone */
 	bool enabled;	    /* as requested; also for a device that appears later */
 	char *reason;	    /* why there is no better source, or none */
@@ -97,6 +99,11 @@ bool layer_differs(const struct layer *layer, const struct config *config,
  * it counts or waits; -errno when no source works here, with layer->reason.
  */
 int layer_open(struct layer *layer);
+/*
+ * To be called as soon as the interfaces have changed, before anything that takes time: if a tunnel has
+ * appeared for which the layer waits, or instead of its own, it looks whether that has counted anything.
+ */
+void layer_look(struct layer *layer);
 /*
  * If `auto` found no source and settled for `none`: tries again, since a tunnel may appear on an existing
  * interface. True if a source has replaced `none`.

@@ -191,6 +191,7 @@ void logger_check_devices(struct logger *logger)
 {
 	if (!logger->running)
 		return;
+	layer_look(&logger->sock);
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
 	tell_troubles(logger, &logger->tun);

@@ -13,8 +13,9 @@ import pytest
 from lib.network import WIREGUARD_SOCKETS, Tunnel
 from lib.probe import Probe, Window, quiet_start, quiet_window, tunnel_counters
 from lib.process import run
-from lib.traffic import send_udp, udp_socket
+from lib.traffic import send_udp, total, udp_socket
 from lib.tun import IFF_NO_PI, IFF_TUN, TUNSETIFF, Tun
+from lib.wait import wait_until
 
 TUNSETLINK = 0x400454CD
 HUB = "192.0.2.1"
@@ -142,18 +143,18 @@ def test_strangers_change_nothing(network, probe, source):
     network.handshake((ends[1], ends[0]))
     device = probe(ends[0])
     start = quiet_start(device, ends[0])
-    total = Window()
+    seen = Window()
     for number in range(3):
         send_udp(ends[1], ends[0], 40, 1000, back=30, port_left=40002 + number, port_right=41002 + number)
         if number == 1:
             # With the tunnel's own port it comes from the peer's endpoint; conntrack takes it for a new flow.
             port = 4000 if source == "stranger" else ends[1].port
             raw_send(right, "192.0.2.2", port, HUB, 51820, bytes(20))
-        device.window(total)
+        device.window(seen)
     rest, tunnel = quiet_window(device, ends[0], start)
-    total.check_conservation()
+    seen.check_conservation()
     rest.check_conservation()
-    counted = [of_peer(window, ends[1].address)[0] for window in (total, rest)]
+    counted = [of_peer(window, ends[1].address)[0] for window in (seen, rest)]
     assert tuple(map(sum, zip(*counted))) == tunnel
     assert tunnel[0] >= 120 * 1072
     assert "for 1 of 1 peers (100.64.0.2)" in device.ask("info")["reason"]
@@ -431,6 +432,80 @@ def test_counters_that_go_backwards_and_peers_that_vanish(network, probe):
     tunnel.peers.append(gone)
     assert step((11, 20), (7, 1)) == [(0, 1), (1, 7)]
     assert step((11, 20), (7, 1)) == [(0, 0), (0, 0)]
+
+
+class Restarts:
+    """A daemon whose window ends only by a flush, and a tunnel that goes and comes back while it runs."""
+
+    def __init__(self, network, netlogd, underlay):
+        self.network = network
+        self.left, self.right, _ = network.pair()
+        self.ends = network.wireguard_pair(self.left, self.right)
+        self.name = self.ends[0].interface
+        network.handshake(self.ends)
+        self.configuration = self.left.run("wg", "showconf", self.name).stdout
+        self.daemon = netlogd(self.left, {"tun": {"interface": self.name}, "sock": {"underlay": underlay},
+                                          "record": {"period": "1h"}}).start()
+
+    def wait(self, state):
+        wait_until(lambda: self.daemon.status()["sock"]["state"] == state, f"sock {state}")
+
+    def start(self):
+        self.ends[0].process = self.network.wireguard_go(self.left, self.name)[0]
+        self.left.run("wg", "setconf", self.name, "/dev/stdin", stdin=self.configuration)
+        self.bring_up()
+
+    def bring_up(self):
+        """Its first traffic follows at once."""
+        self.left.ip("address", "replace", f"{self.ends[0].address}/24", "dev", self.name)
+        self.left.ip("link", "set", self.name, "up")
+        self.network.handshake(self.ends)
+        send_udp(*self.ends, 200, 1000, back=10)
+
+    def logged(self):
+        """(rx, tx) in the spool, and the tunnel's counters at that moment."""
+        def quiet():
+            before = tunnel_counters(self.ends[0])
+            self.daemon.flush(0)
+            return tunnel_counters(self.ends[0]) == before and before
+
+        tunnel = wait_until(quiet, "a moment without traffic")
+        counts = total(self.daemon.spool_messages(), ["physicalTraffic"])
+        assert self.daemon.status()["record"]["conservationFailures"] == 0
+        return (counts.rxBytes, counts.txBytes), tunnel
+
+
+@pytest.mark.parametrize("underlay", ["auto", "none"])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_tunnel_that_starts_while_the_daemon_runs(network, netlogd, underlay, persistent):
+    """Its counters are zero then: all of its bytes are there, from the first one on."""
+    restarts = Restarts(network, netlogd, underlay)
+    before, _ = restarts.logged()
+    restarts.ends[0].process.terminate()
+    restarts.wait("lost")
+    if persistent:
+        restarts.left.ip("tuntap", "add", restarts.name, "mode", "tun")
+        wait_until(lambda: restarts.daemon.status()["sock"]["source"] == "none", "no tunnel on the interface")
+    restarts.start()
+    restarts.daemon.flush(0)
+    restarts.wait("counting")
+    after, tunnel = restarts.logged()
+    assert tuple(now - then for now, then in zip(after, before)) == tunnel
+    assert tunnel[1] >= 200 * 1072
+
+
+def test_a_tunnel_that_was_only_away_is_not_counted_from_zero(network, netlogd):
+    restarts = Restarts(network, netlogd, "auto")
+    old, _ = restarts.logged()
+    restarts.left.ip("link", "set", restarts.name, "name", "nlother0")
+    restarts.wait("lost")
+    restarts.left.ip("link", "set", "nlother0", "name", restarts.name)
+    restarts.wait("counting")
+    start = restarts.logged()
+    assert start[0] == old and start[1][1] > 0
+    restarts.bring_up()
+    after, tunnel = restarts.logged()
+    assert tuple(now - then for now, then in zip(after, old)) == tuple(now - then for now, then in zip(tunnel, start[1]))
 
 
 def test_status_names_them(network, netlogd):

@@ -54,6 +54,11 @@ void wg_reader_free(struct wg_reader *reader)
 	free(reader);
 }
 
+bool wg_reader_is_userspace(const struct wg_reader *reader)
+{
+	return reader->socket_path != NULL;
+}
+
 const char *wg_reader_source(struct wg_reader *reader)
 {
 	if (!reader->socket_path)

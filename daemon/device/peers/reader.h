@@ -31,6 +31,9 @@ int wg_reader_new_userspace(const char *folder, const char *broker, const char *
 void wg_reader_free(struct wg_reader *reader);
 DEFINE_CLEANUP(struct wg_reader *, wg_reader_free);
 
+/* Whether a process serves it, and not the kernel. */
+bool wg_reader_is_userspace(const struct wg_reader *reader);
+
 /* "generic netlink", or the socket's path, followed by " by the broker" if the last reading came from there.
  * Owned by the reader. */
 const char *wg_reader_source(struct wg_reader *reader);

@@ -39,6 +39,8 @@ struct wireguard {
 	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
 	bool ended;		   /* disabled, and its last counts were not handed over yet */
 	bool fresh;		   /* nothing has been extracted since it was enabled */
+	bool from_zero;		   /* all that the tunnel counts is to be logged, if it is enabled now
+				    */
 	bool blind;		   /* the underlay shows nothing of any peer that has traffic */
 	struct unseen_peers unseen[UNSEEN_REASONS];
 	size_t n_unseen;
@@ -68,6 +70,13 @@ static void explain_missing(struct wireguard *wireguard, int error)
 		wireguard->missing = NULL;
 }
 
+/* As if the tunnel had been read before it counted anything. */
+static void set_to_zero(struct wg_peers *peers)
+{
+	for (size_t i = 0; i < peers->n; i++)
+		peers->items[i].tx_bytes = peers->items[i].rx_bytes = 0;
+}
+
 static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
@@ -91,6 +100,8 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 		if (!wireguard->underlay_named)
 			r = 0;
 	}
+	if (r == 0 && wireguard->from_zero)
+		set_to_zero(&peers);
 	if (r == 0)
 		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
 	if (r < 0 && wireguard->underlay)
@@ -101,6 +112,8 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	wireguard->blind = false;
 	wireguard->n_unseen = 0;
 	device->enabled = r == 0;
+	/* It holds for the first start only. */
+	wireguard->from_zero &= r < 0;
 	return r;
 }
 
@@ -453,6 +466,32 @@ int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *
 	return r < 0 ? r : add_allowed_ips(&peers, allowed_ips);
 }
 
+static bool is_at_zero(const struct wg_peers *peers)
+{
+	for (size_t i = 0; i < peers->n; i++)
+		if (peers->items[i].tx_bytes || peers->items[i].rx_bytes)
+			return false;
+	return true;
+}
+
+enum device_origin device_wireguard_look(const char *interface)
+{
+	_cleanup_(wg_reader_freep) struct wg_reader *reader = NULL;
+	_cleanup_wg_peers_ struct wg_peers peers = {};
+	int r = wg_reader_new(interface, WG_BROKER_SOCKET, &reader);
+
+	/* The interface is missing, or its socket. A tunnel that is elsewhere has one too. */
+	if (r == -ENODEV) {
+		r = wg_reader_new_userspace(WG_SOCKET_FOLDER, WG_BROKER_SOCKET, interface, &reader);
+		if (r == -ENODEV)
+			return DEVICE_ORIGIN_NO_SOCKET;
+	}
+	if (r == 0)
+		r = wg_reader_read(reader, &peers);
+	return r == 0 && !peers.interrupted && is_at_zero(&peers) ? DEVICE_ORIGIN_ZERO
+								  : DEVICE_ORIGIN_UNKNOWN;
+}
+
 static void wireguard_get_events(struct device *device, void (*event)(const char *text, void *userdata),
 				 void *userdata)
 {
@@ -592,6 +631,10 @@ static int wireguard_make(const struct device_options *options, struct device **
 		return r;
 	r = wg_reader_new(options->interface, options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET,
 			  &wireguard->reader);
+	/* Of a kernel tunnel, a missing socket says nothing. */
+	wireguard->from_zero = options->origin == DEVICE_ORIGIN_ZERO ||
+			       (options->origin == DEVICE_ORIGIN_NO_SOCKET && r == 0 &&
+				wg_reader_is_userspace(wireguard->reader));
 	if (r == 0)
 		r = wg_account_new(&wireguard->account);
 	if (r == 0)

@@ -9,6 +9,13 @@
 int device_wireguard_new(const struct device_options *options, struct device **ret_device, char **ret_reason);
 
 /*
+ * Looks whether the WireGuard tunnel of this name has counted nothing so far, or does not exist yet. Without
+ * an interface only the socket can tell: a kernel tunnel that is renamed, or moved here, brings its counters
+ * along. When in doubt, DEVICE_ORIGIN_UNKNOWN.
+ */
+enum device_origin device_wireguard_look(const char *interface);
+
+/*
  * The allowed IPs of a WireGuard interface whose physical traffic another source counts, or none: what
  * get_allowed_ips of the device would append. 0, -ENODEV when this is not a WireGuard interface, or another
  * -errno.
