@@ -129,6 +129,47 @@ def test_table_of_other_columns(tables, run):
     assert tables.query("SELECT count(), min(tx_bytes) > 0, min(src_port) > 0 FROM netlogd.flows") == [["30", "1", "1"]]
 
 
+@pytest.mark.parametrize("column,words", [
+    ("tx_bytes UInt8", "tx_bytes must be UInt64"), ("src_port UInt8", "src_port must be UInt16"),
+    ("seq Int32", "seq must be UInt64"),
+    ("class Enum8('nothing' = 1)", "class must be Enum8 with virtual, subnet, exit and physical"),
+], ids=lambda value: value.split("(")[0])
+def test_column_that_is_too_narrow(tables, run, column, words):
+    """A server stores bytes modulo 256, and a seq that repeats makes other rows duplicates."""
+    name = column.split(" ")[0]
+    kept = [f"{other} {kind}".replace("\\'", "'") for other, kind, default, *_ in tables.query("DESCRIBE TABLE netlogd.flows")
+            if not default and other != name]
+    tables.query("DROP TABLE netlogd.flows")
+    tables.query(f"CREATE TABLE netlogd.flows ({', '.join([*kept, column])}) ENGINE = MergeTree ORDER BY idx")
+    uploader, side = run(tables.url)
+    uploader.fill(3, entries=10)
+    uploader.start()
+    sink = misconfigured(side)
+    assert sink["lastError"] == (f"table netlogd.flows does not fit: these hold not all our values: {words} "
+                                 "(the schema is in packaging/clickhouse)")
+    assert (sink["backlogMessages"], sink["deliveredSequence"], sink["quarantined"]) == (3, 0, 0)
+    uploader.stop()
+    assert tables.value("SELECT count() FROM netlogd.flows") == "0"
+
+
+def test_columns_that_are_wider(tables, run):
+    """Signed ones, and wrapped: they hold what ours hold."""
+    tables.query("DROP TABLE netlogd.flows")
+    types = {"proto": "Int16", "src_port": "UInt32", "dst_port": "Int32", "idx": "Int64", "tx_bytes": "Int64",
+             "tx_pkts": "Nullable(UInt64)", "seq": "UInt64", "proc_id": "Int64", "proc_seq": "UInt64", "rx_pkts": "Float64",
+             "rx_bytes": "UInt64", "class": "Enum16('none' = 0, 'physical' = 300, 'exit' = 2, 'virtual' = 7, 'subnet' = 9)",
+             "src": "Nullable(String)", "dst": "FixedString(45)"}
+    tables.query("CREATE TABLE netlogd.flows (%s) ENGINE = MergeTree ORDER BY seq" %
+                 ", ".join(f"{name} {types.get(name, 'String')}" for name in COLUMNS["flows"]))
+    uploader, side = run(tables.url)
+    uploader.fill(2, entries=10)
+    uploader.start()
+    delivered(side, 2)
+    uploader.stop()
+    assert tables.query("SELECT count(), min(tx_bytes) > 0, min(dst_port), any(class) FROM netlogd.flows") == [
+        ["20", "1", "443", "virtual"]]
+
+
 def test_columns_of_the_operators_own(tables, run):
     """With defaults, computed or not: they are no concern of ours."""
     tables.query("ALTER TABLE netlogd.flows ADD COLUMN region String DEFAULT 'eu', ADD COLUMN total UInt64 DEFAULT tx_bytes + 1, "

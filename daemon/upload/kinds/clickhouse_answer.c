@@ -72,6 +72,7 @@ static const struct error_code {
 	{452, VERDICT_MISCONFIGURED, "SETTING_CONSTRAINT_VIOLATION"},
 	{497, VERDICT_MISCONFIGURED, "ACCESS_DENIED"},
 	{516, VERDICT_MISCONFIGURED, "AUTHENTICATION_FAILED"},
+	{691, VERDICT_MISCONFIGURED, "UNKNOWN_ELEMENT_OF_ENUM"},
 	/* Temporary, as far as they were seen. */
 	{33, VERDICT_RETRY, "CANNOT_READ_ALL_DATA"},
 	{49, VERDICT_RETRY, "LOGICAL_ERROR"},
@@ -210,6 +211,14 @@ static bool is_absence(int code)
 	return false;
 }
 
+/* Old servers have no code of its own for a word that an Enum lacks: 49, a logical error. */
+static bool is_enum_error(const struct http_answer *http, int code)
+{
+	static const char words[] = "for type Enum";
+
+	return code == 49 && memmem(http->body, http->length, words, strlen(words));
+}
+
 static bool is_blank(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -244,6 +253,8 @@ void clickhouse_judge_insert(const struct http_answer *http, const char *query, 
 		/* The rows are not to blame: the table takes them. */
 		if (!error || error->verdict != VERDICT_RETRY)
 			ret_answer->verdict = VERDICT_MISCONFIGURED;
+	} else if (is_enum_error(http, code)) {
+		ret_answer->verdict = VERDICT_MISCONFIGURED;
 	} else if (is_absence(code)) {
 		judge_exception(
 			http, code, query,

@@ -11,6 +11,7 @@
 #include "daemon/upload/kinds/clickhouse_answer.h"
 #include "daemon/upload/kinds/clickhouse_query.h"
 #include "daemon/upload/kinds/clickhouse_rows.h"
+#include "daemon/upload/kinds/clickhouse_types.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -273,14 +274,27 @@ static void list(struct buffer *text, const char *const names[], const bool name
 		}
 }
 
+static void list_needed(struct buffer *text, const char *const names[], const char *const needed[])
+{
+	const char *comma = "";
+
+	for (size_t i = 0; names[i]; i++)
+		if (needed[i]) {
+			buffer_printf(text, "%s%s must be %s", comma, names[i], needed[i]);
+			comma = ", ";
+		}
+}
+
 /*
  * A column per line: name, type, kind of default, and more. 0, with what is wrong for our rows, which may be
  * nothing; or -EBADMSG when no ClickHouse wrote that.
  */
-static int take_columns(const struct http_answer *http, const char *const names[], struct buffer *wrong)
+static int take_columns(const struct http_answer *http, const char *const names[], bool events,
+			struct buffer *wrong)
 {
 	bool found[CLICKHOUSE_COLUMNS_MAX + 1] = {}, computed[CLICKHOUSE_COLUMNS_MAX + 1] = {};
-	bool any_missing = false, any_computed = false, any = false;
+	const char *needed[CLICKHOUSE_COLUMNS_MAX + 1] = {};
+	bool any_missing = false, any_computed = false, any_misfit = false, any = false;
 	const char *at = http->body, *end = at + http->length;
 	struct slice line;
 
@@ -296,12 +310,15 @@ static int take_columns(const struct http_answer *http, const char *const names[
 			return -EBADMSG;
 		any = found[i] = true;
 		computed[i] = slice_is(&kind, "ALIAS") || slice_is(&kind, "MATERIALIZED");
+		if (names[i] && !computed[i])
+			needed[i] = clickhouse_type_needed(names[i], events, type.data, type.length);
 	}
 	if (!any)
 		return -EBADMSG;
 	for (size_t i = 0; names[i]; i++) {
 		any_missing |= !found[i];
 		any_computed |= computed[i];
+		any_misfit |= needed[i] != NULL;
 	}
 	/* What lies beyond is unknown; the insert names its columns, and the server says if one is missing.
 	 */
@@ -312,6 +329,11 @@ static int take_columns(const struct http_answer *http, const char *const names[
 	if (any_computed) {
 		buffer_append_text(wrong, wrong->length > 0 ? "; it computes " : "it computes ");
 		list(wrong, names, computed, true);
+	}
+	if (any_misfit) {
+		buffer_append_text(wrong, wrong->length > 0 ? "; these hold" : "these hold");
+		buffer_append_text(wrong, " not all our values: ");
+		list_needed(wrong, names, needed);
 	}
 	return 0;
 }
@@ -330,7 +352,7 @@ static void judge_columns(struct clickhouse_server *server, const struct http_an
 		server->next == CLICKHOUSE_ASK_EVENTS ? clickhouse_event_columns : clickhouse_flow_columns;
 	_cleanup_buffer_ struct buffer wrong = {}, table = {};
 
-	if (take_columns(http, names, &wrong) < 0) {
+	if (take_columns(http, names, server->next == CLICKHOUSE_ASK_EVENTS, &wrong) < 0) {
 		not_clickhouse(http, answer);
 		return;
 	}

@@ -7,7 +7,8 @@
  *
  * Anything may answer 200 to everything: a portal, a web page, a proxy. So the first question holds a task
  * that only a database solves, to turn a random text around. And a server skips what its table has no column
- * for, without a word: so rows go only into tables that have them all.
+ * for, without a word, and cuts off what its column is too narrow for: so rows go only into tables that have
+ * them all, each of a type that holds our values.
  */
 
 #include "common/buffer.h"

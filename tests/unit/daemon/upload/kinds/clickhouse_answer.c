@@ -25,6 +25,7 @@ START_TEST(test_codes)
 	ck_assert_int_eq(clickhouse_classify(241), VERDICT_RETRY);
 	ck_assert_int_eq(clickhouse_classify(252), VERDICT_RETRY);
 	ck_assert_int_eq(clickhouse_classify(4711), VERDICT_RETRY);
+	ck_assert_int_eq(clickhouse_classify(691), VERDICT_MISCONFIGURED);
 }
 END_TEST
 
@@ -117,6 +118,17 @@ START_TEST(test_only_a_clickhouse_stores)
 		VERDICT_RETRY);
 	ck_assert_int_eq(INSERT(true, .status = 200, .marked = true, .watched = "27").verdict,
 			 VERDICT_REFUSED);
+	/* 18.16's code for an Enum without the word; the same code for anything else passes. */
+	ck_assert_int_eq(
+		INSERT(true, .status = 500, .marked = true,
+		       .body = "Code: 49, e.displayText() = DB::Exception: Unknown element 'virtual' "
+			       "for type Enum8('nothing' = 1)")
+			.verdict,
+		VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(INSERT(true, .status = 500, .marked = true,
+				.body = "Code: 49, e.displayText() = DB::Exception: Cannot find column")
+				 .verdict,
+			 VERDICT_RETRY);
 	/* What answers instead of it while it is away. */
 	ck_assert_int_eq(INSERT(true, .status = 502, .body = "<html>Bad Gateway").verdict, VERDICT_RETRY);
 }

@@ -143,6 +143,20 @@ START_TEST(test_columns)
 }
 END_TEST
 
+START_TEST(test_types)
+{
+	ck_assert_int_eq(TAKE(.body = SOLUTION), VERDICT_DELIVERED);
+	ck_assert_int_eq(take_table(clickhouse_flow_columns, 2,
+				    "node\tLowCardinality(String)\t\t\nstart\tUInt32\t\t\n"
+				    "tx_bytes\tUInt8\t\t\nmore\tUInt8\t\t\n",
+				    false),
+			 VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(text, "table default.flows does not fit: these hold not all our values: "
+			       "start must be DateTime64, tx_bytes must be UInt64 "
+			       "(the schema is in packaging/clickhouse)");
+}
+END_TEST
+
 START_TEST(test_asked_again_after_a_while)
 {
 	ask("SELECT");
@@ -222,6 +236,7 @@ int main(void)
 	tcase_add_test(tcase, test_proof);
 	tcase_add_test(tcase, test_columns);
 	tcase_add_test(tcase, test_asked_again_after_a_while);
+	tcase_add_test(tcase, test_types);
 	tcase_add_test(tcase, test_settings_that_lose_rows);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
