@@ -95,14 +95,20 @@ static void tell_cap(struct daemon *daemon, const struct spool_status *spool)
 static void tell_vanished(struct daemon *daemon, const struct spool_status *spool)
 {
 	struct spool_log *log = &daemon->spool_log;
-	char text[256];
+	uint64_t undelivered = spool->vanished_undelivered - log->vanished_undelivered;
+	char text[256], rest[64] = "";
 
 	if (spool->vanished_segments <= log->vanished_segments)
 		return;
+	if (daemon->config->n_sinks > 0 && undelivered == 0)
+		snprintf(rest, sizeof(rest), "; every sink had them");
+	else if (daemon->config->n_sinks > 0)
+		snprintf(rest, sizeof(rest), ", %" PRIu64 " of them before every sink had them", undelivered);
 	snprintf(text, sizeof(text),
-		 "files of the spool were removed by another program: %" PRIu64 " messages are gone",
-		 spool->vanished_messages - log->vanished_messages);
-	log_error("%s: %s; writing to new ones", daemon->config->spool_directory, text);
+		 "files of the spool were removed by another program: %" PRIu64 " messages are gone%s",
+		 spool->vanished_messages - log->vanished_messages, rest);
+	log_error("%s: %s", daemon->config->spool_directory, text);
+	log->vanished_undelivered = spool->vanished_undelivered;
 	log->vanished_segments = spool->vanished_segments;
 	log->vanished_messages = spool->vanished_messages;
 	if (logger_thread_tell(daemon->logger, text, NULL, NULL) < 0)

@@ -55,7 +55,7 @@ struct start_wait;
 /* What was told of the spool so far (spool_log.h). */
 struct spool_log {
 	int error; /* as it was last logged */
-	uint64_t undelivered, vanished_segments, vanished_messages;
+	uint64_t undelivered, vanished_segments, vanished_messages, vanished_undelivered;
 	int64_t undelivered_at; /* boot time of the last line about it */
 	bool told_cap;		/* that the cap removes what is delivered, or what no sink waits for */
 	bool loss_told;		/* a text message tells a loss, */

@@ -91,6 +91,17 @@ bool spool_prune_is_delivered(const struct spool_store *store)
 	return last->messages > 0 && delivered(store, false) >= last->last_sequence;
 }
 
+uint64_t spool_prune_missed(const struct spool_store *store, const struct spool_segment *segment,
+			    uint64_t messages)
+{
+	uint64_t end = segment->header.first_sequence + messages, next;
+
+	if (messages == 0 || !store->options->sinks || !store->options->sinks[0])
+		return 0;
+	next = delivered(store, false) + 1;
+	return end > next ? MIN(messages, end - next) : 0;
+}
+
 size_t spool_prune_to_cap(struct spool_store *store, uint64_t more)
 {
 	uint64_t usable = spool_options_usable(store->options);

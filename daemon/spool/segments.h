@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* What a file of so many bytes takes of the disk: whole blocks. */
 static inline uint64_t spool_blocks(uint64_t size)
@@ -56,10 +57,12 @@ struct spool_store {
 	uint64_t removed_messages, removed_bytes;
 	uint64_t undelivered_messages, undelivered_bytes; /* of those: a sink did not have them */
 	uint64_t vanished_segments, vanished_messages,
-		vanished_bytes; /* of those: somebody else removed them */
-	uint64_t damaged;	/* regions found by this run */
-	uint64_t set_aside;	/* bytes of them that it kept */
-	int64_t last_time;	/* of the last message at start; 0 none */
+		vanished_bytes;		   /* of those: somebody else removed them */
+	uint64_t vanished_undelivered;	   /* messages, of those: a sink did not have them */
+	struct timespec directory_changed; /* when its segments were last looked for */
+	uint64_t damaged;		   /* regions found by this run */
+	uint64_t set_aside;		   /* bytes of them that it kept */
+	int64_t last_time;		   /* of the last message at start; 0 none */
 };
 
 /* The open segment; NULL when there is none. */

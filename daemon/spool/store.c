@@ -172,14 +172,20 @@ static void set_lost_aside(struct spool_store *store)
 		(void)store->files->unlinkat(store->directory_fd, segment->name, store->files->userdata);
 }
 
-/* Forgets a segment whose file somebody else has removed. */
-static void forget(struct spool_store *store, size_t i, struct spool_segment *sum)
+/* Forgets a segment whose file somebody else has removed, and counts what was in it, except its last messages
+ * if memory has them. */
+static void forget(struct spool_store *store, size_t i, uint64_t kept_messages, uint64_t kept_bytes)
 {
 	const struct spool_segment *segment = &store->segments[i];
+	uint64_t messages = segment->messages - MIN(segment->messages, kept_messages);
+	uint64_t bytes = segment->bytes - MIN(segment->bytes, kept_bytes);
 
 	store->vanished_segments++;
-	sum->messages += segment->messages;
-	sum->bytes += segment->bytes;
+	store->vanished_messages += messages;
+	store->vanished_bytes += bytes;
+	store->vanished_undelivered += spool_prune_missed(store, segment, messages);
+	store->removed_messages += messages;
+	store->removed_bytes += bytes;
 	store->total_size -= spool_blocks(segment->size);
 	store->n_segments--;
 	memmove(&store->segments[i], &store->segments[i + 1],
@@ -232,26 +238,38 @@ bool spool_store_is_gone(const struct spool_store *store)
 
 int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes)
 {
-	struct spool_segment sum = {};
 	bool gone = spool_store_is_gone(store);
 	int r = gone ? make_again(store) : 0;
+	size_t last = store->n_segments;
 
 	if (r < 0)
 		return r;
-	for (size_t i = store->n_segments; i > 0; i--) {
+	for (size_t i = last; i > 0; i--) {
+		bool kept = i == last;
+
 		/* Only the kernel's own word that it is not there. */
 		if (gone || (faccessat(store->directory_fd, store->segments[i - 1].name, F_OK,
 				       AT_SYMLINK_NOFOLLOW) < 0 &&
 			     errno == ENOENT))
-			forget(store, i - 1, &sum);
+			forget(store, i - 1, kept ? kept_messages : 0, kept ? kept_bytes : 0);
 	}
-	sum.messages -= MIN(sum.messages, kept_messages);
-	sum.bytes -= MIN(sum.bytes, kept_bytes);
-	store->removed_messages += sum.messages;
-	store->removed_bytes += sum.bytes;
-	store->vanished_messages += sum.messages;
-	store->vanished_bytes += sum.bytes;
 	return 0;
+}
+
+void spool_store_find_removed(struct spool_store *store)
+{
+	struct timespec *seen = &store->directory_changed;
+	struct stat st;
+
+	if (fstat(store->directory_fd, &st) < 0 ||
+	    (st.st_mtim.tv_sec == seen->tv_sec && st.st_mtim.tv_nsec == seen->tv_nsec))
+		return;
+	*seen = st.st_mtim;
+	for (size_t i = store->n_segments - (store->fd >= 0); i > 0; i--)
+		if (faccessat(store->directory_fd, store->segments[i - 1].name, F_OK, AT_SYMLINK_NOFOLLOW) <
+			    0 &&
+		    errno == ENOENT)
+			forget(store, i - 1, 0, 0);
 }
 
 uint64_t spool_store_room(const struct spool_store *store)

@@ -42,6 +42,8 @@ bool spool_store_is_gone(const struct spool_store *store);
  * No segment may be open. 0 or -errno; -EEXIST when another spool is in its place.
  */
 int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes);
+/* Counts closed segments that somebody has removed. Looks for them only when the directory has changed. */
+void spool_store_find_removed(struct spool_store *store);
 /* Abandons the open segment for good, with what is in the file, whole frames or not. */
 void spool_store_leave(struct spool_store *store);
 

@@ -151,6 +151,7 @@ static void publish(struct spool_writer *writer)
 	status->vanished_segments = store->vanished_segments;
 	status->vanished_messages = store->vanished_messages;
 	status->vanished_bytes = store->vanished_bytes;
+	status->vanished_undelivered = store->vanished_undelivered;
 	status->messages = status->first_sequence = status->last_sequence = 0;
 	status->oldest = 0;
 	spool_id_format(&store->id, status->spool_id);
@@ -262,6 +263,8 @@ static void sync_segment(struct spool_writer *writer)
 		spool_store_leave(&writer->store);
 		(void)look_after(writer, messages, unsynced);
 	}
+	if (r == 0)
+		spool_store_find_removed(&writer->store);
 	if (r == 0 && writer->store.prune_waits)
 		spool_prune(&writer->store);
 	if (is_full(r))

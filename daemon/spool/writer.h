@@ -30,9 +30,10 @@ struct spool_status {
 	uint64_t removed_messages, removed_bytes;
 	uint64_t undelivered_messages, undelivered_bytes; /* of those: a sink did not have them */
 	uint64_t vanished_segments, vanished_messages,
-		vanished_bytes;	 /* of those: somebody else removed them */
-	uint64_t damaged_frames; /* or runs of them, found at start or when their segment is removed */
-	int error;		 /* 0, or the -errno of the last failure while it lasts */
+		vanished_bytes;	       /* of those: somebody else removed them */
+	uint64_t vanished_undelivered; /* messages, of those: a sink did not have them */
+	uint64_t damaged_frames;       /* or runs of them, found at start or when their segment is removed */
+	int error;		       /* 0, or the -errno of the last failure while it lasts */
 	char spool_id[33];
 	int64_t oldest; /* wall time of the oldest message; 0 none */
 };

@@ -265,6 +265,36 @@ START_TEST(a_segment_that_is_replaced)
 }
 END_TEST
 
+/* One that is complete is removed: counted, with how much of it a sink has yet to read. */
+START_TEST(a_closed_segment_that_is_removed)
+{
+	struct spool_status status;
+	struct spool_position position;
+
+	spool_test.options.sinks = (char *const[]){spool_test_sinks[0], NULL};
+	spool_reader_free(begin_with_five());
+	position = spool_test_position(3);
+	spool_test_cursor(spool_test_sinks[0], &position);
+	spool_test_close();
+	spool_test_open();
+	spool_test_append(6, 1000);
+	spool_test_sync();
+	ck_assert_uint_eq(spool_test_status().messages, 6);
+	_cleanup_free_ char *path = spool_test_segment(0);
+	ck_assert_int_eq(unlink(path), 0);
+	spool_test_append(7, 1000);
+	spool_test_sync();
+	status = spool_test_status();
+	ck_assert_uint_eq(status.messages, 2);
+	ck_assert_uint_eq(status.first_sequence, 6);
+	ck_assert_uint_eq(status.vanished_segments, 1);
+	ck_assert_uint_eq(status.vanished_messages, 5);
+	ck_assert_uint_eq(status.vanished_bytes, 5000);
+	ck_assert_uint_eq(status.vanished_undelivered, 2);
+	spool_test_holds(6, 7);
+}
+END_TEST
+
 /* The directory is moved away: what comes next goes to the place that is configured. */
 static void move_away(bool make_again)
 {
@@ -559,6 +589,7 @@ int main(void)
 		a_segment_that_is_emptied,
 		a_segment_that_is_cut_off,
 		a_segment_that_is_replaced,
+		a_closed_segment_that_is_removed,
 		a_directory_that_is_moved,
 		a_directory_that_is_moved_and_made_again,
 		a_removed_segment_does_not_come_back_under_its_name,
