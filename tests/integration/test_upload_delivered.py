@@ -2,6 +2,7 @@
 """Delivered is what a ClickHouse has stored: in every column, whatever stands between, and however large a batch is."""
 import json
 import urllib.parse
+import urllib.request
 
 import pytest
 
@@ -101,6 +102,38 @@ def test_a_proxy_that_removes_headers(collector, run):
     uploader.start()
     delivered(side, 1)
     uploader.stop()
+
+
+def test_limits_for_peoples_queries(tables, run):
+    """Of the writer's profile: they do not concern the questions."""
+    uploader, side = run(tables.url, user="limited")
+    uploader.fill(2, entries=10)
+    uploader.start()
+    delivered(side, 2)
+    uploader.stop()
+    assert tables.value("SELECT count() FROM netlogd.flows") == "20"
+
+
+def test_a_proxy_that_takes_only_post(tables, collector, run):
+    """The questions are put by POST then; the answers are a real server's."""
+    def forward(request):
+        if request.method != "POST":
+            return Answer(405)
+        asked = urllib.request.Request(tables.url + request.target, data=request.raw, method="POST")
+        for name in ("content-encoding", "content-type"):
+            if name in request.headers:
+                asked.add_header(name, request.headers[name])
+        with urllib.request.urlopen(asked, timeout=30) as answer:
+            return Answer(answer.status, MARK, answer.read())
+
+    collector.default = forward
+    uploader, side = run(collector.url)
+    uploader.fill(2, entries=10)
+    uploader.start()
+    delivered(side, 2)
+    uploader.stop()
+    assert tables.value("SELECT count() FROM netlogd.flows") == "20"
+    assert [request.method for request in collector.requests].count("GET") == 1
 
 
 # --- what the table holds

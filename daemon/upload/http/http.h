@@ -29,7 +29,7 @@ struct http_request {
 	bool trusted_only;	    /* only to an address that is trusted, else not at all */
 	bool secret_url;	    /* the part added to the configured URL holds one */
 	const char *const *headers; /* NULL-terminated, or NULL */
-	const void *body; /* NULL: a GET. Must stay valid until the callback or http_client_cancel() */
+	const void *body; /* NULL: a GET; length may be 0. Must stay valid until the callback or http_client_cancel() */
 	size_t length;
 };
 

@@ -147,7 +147,7 @@ static void on_asked(const struct http_answer *http, void *userdata)
 	}
 	clickhouse_server_take(server, http, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
-		if (is_first)
+		if (is_first && server->next != CLICKHOUSE_ASK_SETTINGS)
 			http_client_trust(clickhouse->http);
 		send_next(clickhouse);
 		return;
@@ -207,6 +207,8 @@ static int request(struct clickhouse *clickhouse, const struct buffer *url, cons
 		headers[1] = encodings[compressor_method(body)];
 		http.body = compressor_body(body)->data;
 		http.length = compressor_body(body)->length;
+	} else if (clickhouse->server.post) {
+		http.body = "";
 	}
 	http_client_send(clickhouse->http, &http, body ? on_inserted : on_asked, clickhouse);
 	return 0;

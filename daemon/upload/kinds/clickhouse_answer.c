@@ -61,6 +61,7 @@ static const struct error_code {
 	{115, VERDICT_MISCONFIGURED, "UNKNOWN_SETTING"},
 	{116, VERDICT_MISCONFIGURED, "THERE_IS_NO_DEFAULT_VALUE"},
 	{139, VERDICT_MISCONFIGURED, "NO_ELEMENTS_IN_CONFIG"},
+	{158, VERDICT_MISCONFIGURED, "TOO_MANY_ROWS"},
 	{164, VERDICT_MISCONFIGURED, "READONLY"},
 	{180, VERDICT_MISCONFIGURED, "THERE_IS_NO_PROFILE"},
 	{192, VERDICT_MISCONFIGURED, "UNKNOWN_USER"},
@@ -68,7 +69,9 @@ static const struct error_code {
 	{194, VERDICT_MISCONFIGURED, "REQUIRED_PASSWORD"},
 	{195, VERDICT_MISCONFIGURED, "IP_ADDRESS_NOT_ALLOWED"},
 	{291, VERDICT_MISCONFIGURED, "DATABASE_ACCESS_DENIED"},
+	{307, VERDICT_MISCONFIGURED, "TOO_MANY_BYTES"},
 	{392, VERDICT_MISCONFIGURED, "QUERY_IS_PROHIBITED"},
+	{396, VERDICT_MISCONFIGURED, "TOO_MANY_ROWS_OR_BYTES"},
 	{452, VERDICT_MISCONFIGURED, "SETTING_CONSTRAINT_VIOLATION"},
 	{497, VERDICT_MISCONFIGURED, "ACCESS_DENIED"},
 	{516, VERDICT_MISCONFIGURED, "AUTHENTICATION_FAILED"},
@@ -194,6 +197,40 @@ void clickhouse_judge(const struct http_answer *http, const char *query, struct 
 	code = exception_code(http);
 	if (code >= 0)
 		judge_exception(http, code, query, NULL, ret_answer);
+}
+
+void clickhouse_judge_question(const struct http_answer *http, const char *query, struct answer *ret_answer)
+{
+	int code;
+
+	clickhouse_judge(http, query, ret_answer);
+	/* A question without rows cannot be refused because of them, nor is it too large. */
+	if (ret_answer->verdict == VERDICT_REFUSED)
+		ret_answer->verdict = VERDICT_MISCONFIGURED;
+	ret_answer->too_large = false;
+	if (http->curl_code != CURLE_OK)
+		return;
+	code = exception_code(http);
+	/* The server can read its question, and has something against it that is no outage known here. */
+	if (code > 0 && !find_error(code))
+		ret_answer->verdict = VERDICT_MISCONFIGURED;
+	if (code < 0 && http->status == 405)
+		http_answer_advise(http,
+				   "it takes the questions before an insert neither as GET nor as POST: "
+				   "correct what stands before the server",
+				   query, ret_answer);
+}
+
+bool clickhouse_refuses_settings(const struct http_answer *http)
+{
+	int code = http->curl_code == CURLE_OK ? exception_code(http) : -1;
+
+	return code == 115 || code == 164 || code == 452;
+}
+
+bool clickhouse_refuses_get(const struct http_answer *http)
+{
+	return http->curl_code == CURLE_OK && http->status == 405 && exception_code(http) < 0;
 }
 
 /* Something that the insert names is not there. Yet the table is, with these columns: that was asked. */

@@ -8,6 +8,7 @@
 
 #include "daemon/upload/http/answer.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Said of an answer that no ClickHouse gives. */
@@ -22,6 +23,12 @@ enum verdict clickhouse_classify(int code);
  * people; where the server's may not be shown, the code, its name and the query are.
  */
 void clickhouse_judge(const struct http_answer *http, const char *query, struct answer *ret_answer);
+/* The same for a question, for which every error that is no known outage is a misconfiguration. */
+void clickhouse_judge_question(const struct http_answer *http, const char *query, struct answer *ret_answer);
+/* Whether the server does not let a query change settings, or does not know one. */
+bool clickhouse_refuses_settings(const struct http_answer *http);
+/* Whether something before the server refuses GET as a method. */
+bool clickhouse_refuses_get(const struct http_answer *http);
 /*
  * The same for an insert. Only an empty 200 means that the rows are stored; marked: with the headers of a
  * ClickHouse, which the answers of this server have had. What the operator has to correct behind the table is

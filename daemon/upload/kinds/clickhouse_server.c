@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Answers are TabSeparated: a row per line. The questions are GET requests, which a server treats as
- * read-only, and need no right but that to insert.
+ * read-only, and need no right but that to insert. Limits that a profile sets for people's queries do not
+ * concern them, so they lift these limits; a server may refuse that, and is then asked without.
  */
 
 #include "daemon/upload/kinds/clickhouse_server.h"
@@ -23,6 +24,10 @@
 #define TOKEN_SETTING "insert_deduplication_token"
 /* Tables change, and servers are upgraded. */
 #define KNOWN_FOR (INT64_C(600) * NSEC_PER_SEC)
+
+/* Of the questions. All servers know them. */
+#define QUESTION_SETTINGS                                                                                    \
+	"&max_result_rows=0&max_result_bytes=0&max_rows_to_read=0&max_bytes_to_read=0&extremes=0"
 
 /* The user's follow and so override ours, where they may; ours override the server's profile. */
 static const char *const own_settings[] = {
@@ -130,8 +135,10 @@ void clickhouse_server_forget(struct clickhouse_server *server)
 
 bool clickhouse_server_is_known(struct clickhouse_server *server)
 {
-	if (clock_boot(server->clock) - server->asked_at >= KNOWN_FOR)
+	if (clock_boot(server->clock) - server->asked_at >= KNOWN_FOR) {
 		clickhouse_server_forget(server);
+		server->plain = server->post = false;
+	}
 	return server->next == CLICKHOUSE_ASKED;
 }
 
@@ -173,6 +180,8 @@ void clickhouse_server_ask(struct clickhouse_server *server, struct buffer *url)
 		buffer_append_text(&query, " FORMAT TabSeparated");
 	}
 	clickhouse_query_url(url, server->config, &query);
+	if (!server->plain)
+		buffer_append_text(url, QUESTION_SETTINGS);
 }
 
 /* ---- answers ---- */
@@ -194,6 +203,9 @@ static bool next_line(const char **text, const char *end, struct slice *ret_line
 	ret_line->data = *text;
 	ret_line->length = (size_t)((newline ? newline : end) - *text);
 	*text = newline ? newline + 1 : end;
+	/* output_format_tsv_crlf_end_of_line; a '\r' in a value is escaped. */
+	if (ret_line->length > 0 && ret_line->data[ret_line->length - 1] == '\r')
+		ret_line->length--;
 	return true;
 }
 
@@ -367,6 +379,18 @@ static void judge_columns(struct clickhouse_server *server, const struct http_an
 		 table.length > 0 ? table.data : "", (int)wrong.length, wrong.length > 0 ? wrong.data : "");
 }
 
+/* Whether the same question may be answered when it is put in another way, which is noted. */
+static bool ask_otherwise(struct clickhouse_server *server, const struct http_answer *http)
+{
+	if (!server->plain && clickhouse_refuses_settings(http))
+		server->plain = true;
+	else if (!server->post && clickhouse_refuses_get(http))
+		server->post = true;
+	else
+		return false;
+	return true;
+}
+
 void clickhouse_server_take(struct clickhouse_server *server, const struct http_answer *http,
 			    struct answer *ret_answer)
 {
@@ -379,11 +403,11 @@ void clickhouse_server_take(struct clickhouse_server *server, const struct http_
 		clickhouse_query_table_text(&query, server->config, suffix_of(server->next));
 	}
 	buffer_append_char(&query, '\0');
-	clickhouse_judge(http, buffer_error(&query) == 0 ? query.data : "", ret_answer);
-	/* A question without rows cannot be refused because of them, nor is it too large. */
-	if (ret_answer->verdict == VERDICT_REFUSED)
-		ret_answer->verdict = VERDICT_MISCONFIGURED;
-	ret_answer->too_large = false;
+	clickhouse_judge_question(http, buffer_error(&query) == 0 ? query.data : "", ret_answer);
+	if (ask_otherwise(server, http)) {
+		ret_answer->verdict = VERDICT_DELIVERED;
+		return;
+	}
 	if (ret_answer->verdict != VERDICT_DELIVERED)
 		return;
 	if (server->next != CLICKHOUSE_ASK_SETTINGS)

@@ -37,6 +37,8 @@ struct clickhouse_server {
 	enum clickhouse_question next;
 	int64_t asked_at; /* boot time of the first question */
 	char task[CLICKHOUSE_TASK_MAX];
+	bool plain; /* the server refuses our settings for questions: they go without */
+	bool post;  /* something refuses GET: questions are POST requests without a body */
 
 	char *settings[CLICKHOUSE_SETTINGS_MAX]; /* wanted: "name=value", the user's after ours */
 	bool known[CLICKHOUSE_SETTINGS_MAX];	 /* by the server */
@@ -54,11 +56,11 @@ void clickhouse_server_deinit(struct clickhouse_server *server);
 void clickhouse_server_forget(struct clickhouse_server *server);
 /* Whether nothing is to be asked before an insert; forgets what is too old. */
 bool clickhouse_server_is_known(struct clickhouse_server *server);
-/* The URL of the next question. Errors stick to the buffer. */
+/* The URL of the next question, for a GET, or a POST if server->post. Errors stick to the buffer. */
 void clickhouse_server_ask(struct clickhouse_server *server, struct buffer *url);
 /*
- * Takes the answer to the question that was asked last. VERDICT_DELIVERED: the next one may be asked. The
- * answer's text is for people.
+ * Takes the answer to the question that was asked last. VERDICT_DELIVERED: the next one may be asked, which
+ * is the same in another way if server->next is unchanged. The answer's text is for people.
  */
 void clickhouse_server_take(struct clickhouse_server *server, const struct http_answer *http,
 			    struct answer *ret_answer);

@@ -20,12 +20,16 @@ CONFIG = """<yandex>
 </yandex>
 """
 USERS = """<yandex>
-  <profiles><default><max_memory_usage>2000000000</max_memory_usage></default></profiles>
+  <profiles><default><max_memory_usage>2000000000</max_memory_usage></default>
+    <limited><max_result_rows>5</max_result_rows><max_rows_to_read>10</max_rows_to_read><extremes>1</extremes></limited>
+  </profiles>
   <users>
     <default><password></password><networks><ip>127.0.0.1</ip></networks>
       <profile>default</profile><quota>default</quota></default>
     <writer><password>open sesame</password><networks><ip>127.0.0.1</ip></networks>
       <profile>default</profile><quota>default</quota></writer>
+    <limited><password></password><networks><ip>127.0.0.1</ip></networks>
+      <profile>limited</profile><quota>default</quota></limited>
   </users>
   <quotas><default/></quotas>
 </yandex>

@@ -143,6 +143,79 @@ START_TEST(test_columns)
 }
 END_TEST
 
+static bool question_has(const char *words)
+{
+	struct buffer url = {};
+	bool has;
+
+	clickhouse_server_ask(&server, &url);
+	buffer_append_char(&url, '\0');
+	has = strstr(url.data, words);
+	buffer_deinit(&url);
+	return has;
+}
+
+/* Limits of the writer's profile are lifted for questions; where that is refused, they go without. */
+START_TEST(test_profile)
+{
+	static const char *const refusals[] = {
+		"Code: 164. DB::Exception: Cannot modify 'max_result_rows' setting in readonly mode",
+		"Code: 452. DB::Exception: Setting max_result_rows shouldn't be greater than 5",
+		"Code: 115. DB::Exception: Unknown setting",
+	};
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		server.plain = false;
+		ck_assert(question_has("&max_result_rows=0&") && question_has("&max_rows_to_read=0&"));
+		ck_assert_int_eq(TAKE(.status = 500, .body = refusals[i]), VERDICT_DELIVERED);
+		ck_assert_int_eq(server.next, CLICKHOUSE_ASK_SETTINGS);
+		ck_assert(!question_has("max_result_rows"));
+		ck_assert_int_eq(TAKE(.status = 500, .body = refusals[i]), VERDICT_MISCONFIGURED);
+	}
+	ck_assert_int_eq(TAKE(.status = 500, .body = "Code: 396. DB::Exception: Limit for result exceeded"),
+			 VERDICT_MISCONFIGURED);
+	ck_assert_int_eq(TAKE(.status = 500, .body = "Code: 158. DB::Exception: Limit for rows exceeded"),
+			 VERDICT_MISCONFIGURED);
+	/* Whatever it is, waiting does not help; the server's words may. */
+	ck_assert_int_eq(TAKE(.status = 500, .body = "Code: 4711. DB::Exception: Strange"),
+			 VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(text, "HTTP 500 Internal Server Error: Code: 4711. DB::Exception: Strange");
+	ck_assert_int_eq(TAKE(.status = 500, .body = "Code: 241. DB::Exception: Memory"), VERDICT_RETRY);
+	/* After a while, with them again. */
+	now += INT64_C(600) * 1000000000;
+	ck_assert(!clickhouse_server_is_known(&server) && question_has("max_result_rows"));
+}
+END_TEST
+
+START_TEST(test_get_is_refused)
+{
+	ck_assert_int_eq(TAKE(.status = 405, .body = ""), VERDICT_DELIVERED);
+	ck_assert(server.post && server.next == CLICKHOUSE_ASK_SETTINGS);
+	ck_assert_int_eq(TAKE(.status = 405, .body = ""), VERDICT_MISCONFIGURED);
+	ck_assert_str_eq(
+		text,
+		"HTTP 405 Method Not Allowed: it takes the questions before an insert neither as GET nor as "
+		"POST: correct what stands before the server: SELECT FROM system.settings");
+	ask("reverse%28%27netlogd-0123456789abcdef%27%29");
+	ck_assert_int_eq(TAKE(.body = SOLUTION), VERDICT_DELIVERED);
+	ck_assert_int_eq(server.next, CLICKHOUSE_ASK_FLOWS);
+}
+END_TEST
+
+START_TEST(test_lines_that_end_in_crlf)
+{
+	ask("reverse%28%27netlogd-0123456789abcdef%27%29");
+	ck_assert_int_eq(TAKE(.body = "max_threads\r\nfedcba9876543210-dgolten\r\n"
+				      "insert_deduplication_token\r\n"),
+			 VERDICT_DELIVERED);
+	ck_assert(server.knows_tokens && server.known[4]);
+	ck_assert_int_eq(
+		take_table(clickhouse_flow_columns, 2, "node\tString\r\nstart\tString\tALIAS\r\n", false),
+		VERDICT_MISCONFIGURED);
+	ck_assert_ptr_nonnull(strstr(text, "it computes start ("));
+}
+END_TEST
+
 START_TEST(test_types)
 {
 	ck_assert_int_eq(TAKE(.body = SOLUTION), VERDICT_DELIVERED);
@@ -236,6 +309,9 @@ int main(void)
 	tcase_add_test(tcase, test_proof);
 	tcase_add_test(tcase, test_columns);
 	tcase_add_test(tcase, test_asked_again_after_a_while);
+	tcase_add_test(tcase, test_profile);
+	tcase_add_test(tcase, test_get_is_refused);
+	tcase_add_test(tcase, test_lines_that_end_in_crlf);
 	tcase_add_test(tcase, test_types);
 	tcase_add_test(tcase, test_settings_that_lose_rows);
 	suite_add_tcase(suite, tcase);
