@@ -136,6 +136,36 @@ def test_a_proxy_that_takes_only_post(tables, collector, run):
     assert [request.method for request in collector.requests].count("GET") == 1
 
 
+@pytest.mark.parametrize("close", [False, True], ids=["kept", "closed"])
+def test_proof_on_each_connection_without_headers(collector, run, close):
+    """A proxy removes them, and closes connections or not: what takes its address over proves itself first."""
+    played = Played(collector)
+
+    def without_headers(request):
+        answer = played.answer(request)
+        return Answer(answer.status, body=answer.body, close=close)
+
+    collector.default = without_headers
+    uploader, side = run(collector.url)
+    uploader.fill(1, entries=10)
+    uploader.start()
+    delivered(side, 1)
+    uploader.fill(1, entries=10)
+    delivered(side, 2)
+    collector.stop()
+    with Collector(collector.port, default=Answer(200)) as other:
+        uploader.fill(1, entries=10)
+        sink = misconfigured(side, NOT_CLICKHOUSE)
+        assert sink["deliveredSequence"] == 2
+        assert other.requests and {request.method for request in other.requests} == {"GET"}
+        played.inserts.clear()
+        other.default = without_headers
+        uploader.reload()
+        delivered(side, 3)
+        uploader.stop()
+    assert len(played.inserts) == 1
+
+
 # --- what the table holds
 
 

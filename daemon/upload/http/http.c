@@ -40,10 +40,11 @@ struct http_client {
 	struct curl_slist *headers;
 	bool secret; /* the request holds one */
 	char *reason;
-	const char *encoding;		    /* of the request's body, or NULL */
-	bool connected;			    /* the request was about to be sent */
-	char address[INET6_ADDRSTRLEN + 8]; /* and port that the last one went to */
-	char trusted[HTTP_TRUSTED_MAX][INET6_ADDRSTRLEN + 8];
+	const char *encoding;			     /* of the request's body, or NULL */
+	bool connected;				     /* the request was about to be sent */
+	char address[INET6_ADDRSTRLEN + 8];	     /* and port that the last one went to */
+	char connection[2 * (INET6_ADDRSTRLEN + 8)]; /* the same, and our own end */
+	char trusted[HTTP_TRUSTED_MAX][2 * (INET6_ADDRSTRLEN + 8)];
 	size_t n_trusted; /* ever; the oldest is replaced */
 	bool trusted_only, untrusted;
 
@@ -127,7 +128,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata)
 static bool is_trusted(const struct http_client *client)
 {
 	for (size_t i = 0; i < MIN(client->n_trusted, (size_t)HTTP_TRUSTED_MAX); i++)
-		if (strcmp(client->trusted[i], client->address) == 0)
+		if (strcmp(client->trusted[i], client->address) == 0 ||
+		    strcmp(client->trusted[i], client->connection) == 0)
 			return true;
 	return false;
 }
@@ -137,9 +139,9 @@ static int on_connection(void *userdata, char *remote, char *local, int remote_p
 {
 	struct http_client *client = userdata;
 
-	(void)local;
-	(void)local_port;
 	snprintf(client->address, sizeof(client->address), "%s %d", remote, remote_port);
+	snprintf(client->connection, sizeof(client->connection), "%s %d %s %d", remote, remote_port, local,
+		 local_port);
 	client->untrusted = client->trusted_only && !is_trusted(client);
 	client->connected = !client->untrusted;
 	return client->untrusted ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
@@ -492,12 +494,16 @@ void http_client_cancel(struct http_client *client)
 	wipe_headers(client);
 }
 
-void http_client_trust(struct http_client *client)
+void http_client_trust(struct http_client *client, enum http_trust trust)
 {
-	if (is_trusted(client))
-		return;
-	memcpy(client->trusted[client->n_trusted++ % HTTP_TRUSTED_MAX], client->address,
-	       sizeof(client->address));
+	const char *what = trust == HTTP_TRUST_ADDRESS ? client->address : client->connection;
+	char *place = client->trusted[client->n_trusted % HTTP_TRUSTED_MAX];
+
+	for (size_t i = 0; i < MIN(client->n_trusted, (size_t)HTTP_TRUSTED_MAX); i++)
+		if (strcmp(client->trusted[i], what) == 0)
+			return;
+	snprintf(place, sizeof(client->trusted[0]), "%s", what);
+	client->n_trusted++;
 }
 
 void http_client_distrust(struct http_client *client)

@@ -29,7 +29,8 @@ struct http_request {
 	bool trusted_only;	    /* only to an address that is trusted, else not at all */
 	bool secret_url;	    /* the part added to the configured URL holds one */
 	const char *const *headers; /* NULL-terminated, or NULL */
-	const void *body; /* NULL: a GET; length may be 0. Must stay valid until the callback or http_client_cancel() */
+	const void *body;	    /* NULL: a GET; length may be 0. Must stay valid until the callback or
+				       http_client_cancel() */
 	size_t length;
 };
 
@@ -45,8 +46,9 @@ void http_client_send(struct http_client *client, const struct http_request *req
 void http_client_cancel(struct http_client *client);
 /*
  * What answered last has proved to be what it should be: requests that are for trusted addresses only may go
- * to its address. At most HTTP_TRUSTED_MAX are remembered.
+ * to its address, or only over the connection that it answered on. At most HTTP_TRUSTED_MAX are remembered.
  */
-void http_client_trust(struct http_client *client);
-/* No address is trusted any more. */
+enum http_trust { HTTP_TRUST_ADDRESS, HTTP_TRUST_CONNECTION };
+void http_client_trust(struct http_client *client, enum http_trust trust);
+/* Nothing is trusted any more. */
 void http_client_distrust(struct http_client *client);

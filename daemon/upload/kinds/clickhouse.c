@@ -9,7 +9,9 @@
  *
  * Before the first insert, and again after a while or when something has changed, the server is asked what it
  * is, which settings it knows (an unknown one would make it refuse everything) and which columns its tables
- * have (clickhouse_server.h). Inserts go only to addresses that have answered these questions.
+ * have (clickhouse_server.h). Inserts go only to addresses that have answered these questions; where a proxy
+ * removes the headers of a ClickHouse, an empty 200 could come from anything, so they go only over the
+ * connection that the questions were answered on, or right after them where each connection is closed.
  */
 
 #include "common/buffer.h"
@@ -36,6 +38,8 @@
 #define MARK "X-ClickHouse-"
 /* Questions for one try, when each connection leads to another address. */
 #define ASKED_MAX 24
+/* Connections that were closed after a question, in one try: this server, or the proxy, closes each. */
+#define CLOSED_MAX 2
 /* Nothing is built beside a larger body (usually one that is not compressed). */
 #define AHEAD_BODY_MAX (4 * 1024 * 1024)
 /* With a partition per day, an insert into more than 100 is refused (max_partitions_per_insert_block). */
@@ -65,6 +69,8 @@ struct clickhouse {
 	struct clickhouse_server server;
 	bool was_asked;	      /* once at least: knows_tokens means something */
 	unsigned int n_asked; /* questions for this try */
+	unsigned int n_moved; /* requests of this try that came to an address or connection without trust */
+	bool closes;	      /* connections last for one answer, so they can't be trusted for the next */
 };
 
 /* ---- sending ---- */
@@ -120,12 +126,13 @@ static void forget_server(struct clickhouse *clickhouse)
 	http_client_distrust(clickhouse->http);
 }
 
-/* The connection leads to an address that has not proved to be a ClickHouse, and nothing was sent. */
+/* The connection, or its address, has not proved to lead to a ClickHouse, and nothing was sent. */
 static void ask_again(struct clickhouse *clickhouse)
 {
 	struct answer answer = {.verdict = VERDICT_RETRY, .retry_after = -1};
 
 	clickhouse_server_forget(&clickhouse->server);
+	clickhouse->closes |= ++clickhouse->n_moved >= CLOSED_MAX;
 	if (clickhouse->n_asked < ASKED_MAX) {
 		send_next(clickhouse);
 		return;
@@ -148,7 +155,9 @@ static void on_asked(const struct http_answer *http, void *userdata)
 	clickhouse_server_take(server, http, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
 		if (is_first && server->next != CLICKHOUSE_ASK_SETTINGS)
-			http_client_trust(clickhouse->http);
+			http_client_trust(clickhouse->http, server->has_mark || clickhouse->closes
+								    ? HTTP_TRUST_ADDRESS
+								    : HTTP_TRUST_CONNECTION);
 		send_next(clickhouse);
 		return;
 	}
@@ -273,7 +282,10 @@ static void clickhouse_send(void *state, const struct batch_bounds *bounds)
 	clickhouse->sent = batch;
 	batch->bounds = *bounds;
 	clickhouse->wire_bytes = 0;
-	clickhouse->n_asked = 0;
+	clickhouse->n_asked = clickhouse->n_moved = 0;
+	/* No trust in a connection is possible: the proof has to come right before. */
+	if (clickhouse->closes && !clickhouse->server.has_mark)
+		forget_server(clickhouse);
 	for (int i = 0; r == 0 && !batch->finished && i < N_PARTS; i++)
 		r = compressor_finish(batch->bodies[i]);
 	if (r < 0) {
