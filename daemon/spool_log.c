@@ -53,16 +53,15 @@ static void tell_error(struct daemon *daemon, const struct spool_status *spool)
 	const char *directory = daemon->config->spool_directory;
 	struct spool_log *log = &daemon->spool_log;
 
-	/* A file that is gone is followed by another at once. */
-	if (spool->error == log->error || spool->error == -ESTALE)
+	if (spool->told_error == log->error)
 		return;
-	if (spool->error == 0)
+	if (spool->told_error == 0)
 		log_info("%s: the spool can be written again", directory);
 	else
 		log_warning(
 			"%s: the spool cannot be written: %s; messages wait in memory (16 MiB), then the oldest are lost",
-			directory, strerror(-spool->error));
-	log->error = spool->error;
+			directory, strerror(-spool->told_error));
+	log->error = spool->told_error;
 }
 
 static void tell_cap(struct daemon *daemon, const struct spool_status *spool)

@@ -83,12 +83,11 @@ size_t spool_prune_delivered(struct spool_store *store, int64_t until)
 
 bool spool_prune_is_delivered(const struct spool_store *store)
 {
-	const struct spool_segment *last;
-
-	if (store->n_segments == 0)
-		return false;
-	last = &store->segments[store->n_segments - 1];
-	return last->messages > 0 && delivered(store, false) >= last->last_sequence;
+	/* The last one may have taken nothing yet: a full disk. */
+	for (size_t i = store->n_segments; i > 0; i--)
+		if (store->segments[i - 1].messages > 0)
+			return delivered(store, false) >= store->segments[i - 1].last_sequence;
+	return false;
 }
 
 uint64_t spool_prune_missed(const struct spool_store *store, const struct spool_segment *segment,

@@ -523,7 +523,11 @@ void spool_store_leave(struct spool_store *store)
 void spool_store_renew(struct spool_store *store, const struct spool_frame *first,
 		       const struct log_id *public_id)
 {
-	if (!spool_prune_is_delivered(store) || spool_store_begin(store, first, public_id) < 0)
+	const struct spool_segment *open = spool_segments_current(store);
+
+	if (!spool_prune_is_delivered(store))
+		return;
+	if ((!open || open->messages > 0) && spool_store_begin(store, first, public_id) < 0)
 		return;
 	/* It holds the spool id from now on, so it must be safe before the others go. */
 	if (spool_store_sync(store) == 0)
@@ -532,6 +536,11 @@ void spool_store_renew(struct spool_store *store, const struct spool_frame *firs
 
 bool spool_store_make_room(struct spool_store *store)
 {
+	const struct spool_segment *open = spool_segments_current(store);
+
+	/* Nothing goes before another is safe, and one that took no message yet waits for no sync. */
+	if (open && !open->safe && spool_store_sync(store) < 0)
+		spool_store_leave(store);
 	if (spool_prune_delivered(store, INT64_MAX) > 0 || spool_damaged_shrink(store, 0))
 		return true;
 	if (store->reserve_held && store->reserve_fd >= 0 &&

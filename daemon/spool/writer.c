@@ -22,6 +22,9 @@
 
 #define PRUNE_INTERVAL (60 * NSEC_PER_SEC)
 #define STALL_TIMEOUT  (5 * NSEC_PER_SEC)
+/* Between two times that a full disk is told; one that lasts so long is told in any case. */
+#define TELL_INTERVAL (600 * NSEC_PER_SEC)
+#define TELL_LASTING  (30 * NSEC_PER_SEC)
 
 struct spool_writer {
 	struct spool_writer_ops ops;
@@ -37,6 +40,7 @@ struct spool_writer {
 	int64_t sync_at;   /* when they must be synced */
 	int64_t prune_at;
 	int told_error;
+	int64_t told_full_at; /* when a full disk was told last; 0: never */
 	uint64_t told_removed;
 
 	/* Under the lock. */
@@ -53,6 +57,7 @@ struct spool_writer {
 	int error;
 	unsigned int failures;
 	uint64_t attempts; /* that failed */
+	int64_t failed_at; /* the first of them since the last success */
 	int64_t retry_at;
 	uint64_t appended, settled; /* messages taken; synced or dropped */
 	uint64_t written_sequence;
@@ -175,6 +180,8 @@ static bool is_full(int error)
 
 static void failed(struct spool_writer *writer, int error)
 {
+	if (!writer->error)
+		writer->failed_at = thread_now();
 	writer->error = error;
 	writer->failures++;
 	writer->attempts++;
@@ -345,10 +352,10 @@ static void write_block(struct spool_writer *writer, struct spool_block *block)
 	/* A directory that is gone can't take a new segment; one that is not can. */
 	if ((r == 0 || r == -ENOENT) && !spool_segments_current(store) && spool_store_is_gone(store))
 		r = look_after(writer, 0, 0);
-	if (r == 0) {
+	if (r == 0)
 		r = write_frames(writer, block, end, &chunk);
-		room = is_full(r) && spool_store_make_room(store);
-	}
+	/* Also when there is none for the reserve: what is only retained must not keep it out. */
+	room = is_full(r) && spool_store_make_room(store);
 	pthread_mutex_lock(&writer->lock);
 	block->busy = false;
 	writer->stalled = false;
@@ -427,9 +434,17 @@ static void tell_changes(struct spool_writer *writer)
 		writer->status.removed_messages + writer->dropped_messages + writer->status.vanished_segments;
 	/* Not while a try is under way, nor that a file is gone: another follows at once. */
 	int error = writer->trying || writer->error == -ESTALE ? writer->told_error : writer->error;
+	int64_t now = thread_now();
 
+	/* A small disk is full again and again, until what is delivered makes room: told now and then, or
+	 * when it lasts. */
+	if (is_full(error) && writer->told_error == 0 && writer->told_full_at > 0 &&
+	    now - writer->told_full_at < TELL_INTERVAL && now - writer->failed_at < TELL_LASTING)
+		error = 0;
 	if (error == writer->told_error && removed == writer->told_removed)
 		return;
+	if (is_full(error) && writer->told_error == 0)
+		writer->told_full_at = now;
 	writer->told_error = error;
 	writer->told_removed = removed;
 	if (!writer->ops.changed)
@@ -637,6 +652,7 @@ void spool_writer_get_status(struct spool_writer *writer, struct spool_status *r
 	ret_status->removed_messages += writer->dropped_messages;
 	ret_status->removed_bytes += writer->dropped_bytes;
 	ret_status->error = writer->error;
+	ret_status->told_error = writer->told_error;
 	if (writer->error) {
 		ret_status->waiting_messages = writer->queue.messages;
 		ret_status->waiting_bytes = writer->queue.bytes;

@@ -34,6 +34,7 @@ struct spool_status {
 	uint64_t vanished_undelivered; /* messages, of those: a sink did not have them */
 	uint64_t damaged_frames;       /* or runs of them, found at start or when their segment is removed */
 	int error;		       /* 0, or the -errno of the last failure while it lasts */
+	int told_error;		       /* the same, without one that comes and goes: what the log tells */
 	char spool_id[33];
 	int64_t oldest; /* wall time of the oldest message; 0 none */
 };

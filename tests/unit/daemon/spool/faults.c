@@ -87,6 +87,34 @@ START_TEST(the_reserve_is_given_up_for_others)
 }
 END_TEST
 
+/* A message is most of the disk: the one before it goes as soon as the sink has it, though it is retained. */
+START_TEST(large_messages_one_after_another)
+{
+	struct spool_position position;
+
+	spool_test.options.sinks = (char *const[]){spool_test_sinks[0], NULL};
+	spool_test.options.retain = 3600 * INT64_C(1000000000);
+	spool_test.options.segment_size = 100 << 10;
+	spool_test_open();
+	set_room(300 << 10);
+	spool_test_append(1, 190 << 10);
+	spool_test_sync();
+	for (uint64_t i = 2; i <= 5; i++) {
+		spool_test_append(i, 190 << 10);
+		spool_test_await_error(-ENOSPC);
+		position = spool_test_position(i - 1);
+		spool_test_cursor(spool_test_sinks[0], &position);
+		spool_writer_prune(spool_test.writer);
+		for (int attempt = 0; attempt < 50 && spool_writer_sync(spool_test.writer, 10000) < 0;
+		     attempt++)
+			;
+		ck_assert_int_eq(spool_test_status().error, 0);
+		spool_test_holds(i, i);
+	}
+	ck_assert_uint_eq(spool_test_status().lost_messages, 0);
+}
+END_TEST
+
 START_TEST(memory_holds_what_it_can_and_counts_the_rest)
 {
 	spool_test.options.memory_max = 100 * (1000 + SPOOL_FRAME_SIZE);
@@ -583,6 +611,7 @@ int main(void)
 		short_writes_are_no_trouble,
 		full_and_room_again,
 		the_reserve_is_given_up_for_others,
+		large_messages_one_after_another,
 		memory_holds_what_it_can_and_counts_the_rest,
 		a_failed_sync_is_written_again_elsewhere,
 		a_segment_that_is_removed,
