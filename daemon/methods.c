@@ -29,7 +29,8 @@
 
 #define CONTROL "org.netlogd.control."
 
-#define START_WAIT_MS 3000 /* for the uploader to name the log ID, before Start answers */
+#define FLUSH_AGAIN_MS 200
+#define START_WAIT_MS  3000 /* for the uploader to name the log ID, before Start answers */
 
 /* Calls under way: twice the number of clients, to make room for those of clients that have gone. */
 #define PENDING_MAX 128
@@ -38,6 +39,8 @@ struct pending {
 	struct daemon *daemon;
 	struct varlink_call *call;
 	int64_t deadline_ms;
+	int64_t deadline;	 /* of a flush: boot time */
+	struct event *again;	 /* until more is in the spool; NULL: not needed yet */
 	bool gone;		 /* nobody waits for the answer; read by the logger's thread */
 	bool flushing;		 /* the uploader is delivering */
 	unsigned int run_change; /* of a Start: daemon->run_changes, including it */
@@ -59,6 +62,8 @@ static void pending_free(struct pending *pending)
 	pending->daemon->n_pending--;
 	varlink_call_on_closed(pending->call, NULL, NULL);
 	varlink_call_unref(pending->call);
+	if (pending->again)
+		event_free(pending->again);
 	free(pending);
 }
 
@@ -374,14 +379,51 @@ static void answer_backlog(struct pending *pending, const struct uploader_pendin
 						    "pendingBytes", (json_int_t)bytes));
 }
 
-static void on_flushed(const struct uploader_pending *reported, void *userdata)
-{
-	_cleanup_(pending_freep) struct pending *pending = userdata;
+static void on_flushed(const struct uploader_pending *reported, void *userdata);
 
-	answer_backlog(pending, reported);
+static void on_flush_again(evutil_socket_t fd, short what, void *userdata)
+{
+	struct pending *pending = userdata;
+	int64_t left_ms = (pending->deadline - time_now_boot()) / NSEC_PER_MSEC;
+	struct uploader_pending unknown = {};
+
+	(void)fd;
+	(void)what;
+	if (uploader_link_flush(pending->daemon->uploader, MAX(left_ms, INT64_C(0)), on_flushed, pending) >=
+	    0)
+		return;
+	answer_backlog(pending, &unknown);
+	pending_free(pending);
 }
 
-/* Everything is in the spool: deliver it until the deadline. */
+/* All that is in the spool is delivered, and on a full disk that makes room for what waits in memory: whether
+ * that is worth another flush, which follows then. */
+static bool flush_again(struct pending *pending, const struct uploader_pending *reported)
+{
+	const struct timeval delay = {.tv_usec = FLUSH_AGAIN_MS * 1000};
+	struct daemon *daemon = pending->daemon;
+	struct spool_status spool;
+
+	spool_writer_get_status(daemon->spool, &spool);
+	if (!reported->known || reported->messages > 0 || spool.waiting_messages == 0 || daemon->stopping ||
+	    pending->deadline - time_now_boot() < FLUSH_AGAIN_MS * NSEC_PER_MSEC)
+		return false;
+	if (!pending->again)
+		pending->again = evtimer_new(daemon->base, on_flush_again, pending);
+	return pending->again && evtimer_add(pending->again, &delay) == 0;
+}
+
+static void on_flushed(const struct uploader_pending *reported, void *userdata)
+{
+	struct pending *pending = userdata;
+
+	if (flush_again(pending, reported))
+		return;
+	answer_backlog(pending, reported);
+	pending_free(pending);
+}
+
+/* Everything is in the spool, or waits for room in it: deliver it until the deadline. */
 static void on_spooled(const struct logger_thread_result *result, void *userdata)
 {
 	_cleanup_(pending_freep) struct pending *pending = userdata;
@@ -395,6 +437,7 @@ static void on_spooled(const struct logger_thread_result *result, void *userdata
 		uploader_link_hurry(uploader, pending->deadline_ms);
 		return;
 	}
+	pending->deadline = time_now_boot() + pending->deadline_ms * NSEC_PER_MSEC;
 	pending->flushing = uploader_link_flush(uploader, pending->deadline_ms, on_flushed, pending) >= 0;
 	if (pending->flushing)
 		pending = NULL; /* passed on */

@@ -396,17 +396,22 @@ def test_stop_on_a_full_disk(netlogd, namespace, collector, provider, disk):
     assert len(collector.accepted) > got
 
 
-def test_small_disk(netlogd, namespace, collector, provider, disk):
-    """1.2 MB with the default cap: everything is delivered, what is delivered makes room, and the log tells of it."""
-    vpn = provider(400)
-    room = disk("1200K")
+@pytest.mark.parametrize("size, width, n", [("1200K", 400, 100), ("300K", 2000, 10), ("600K", 2500, 20)])
+def test_small_disk(netlogd, namespace, collector, provider, disk, size, width, n):
+    """With the default cap: everything is delivered, what is delivered makes room, and the log is not full of it."""
+    vpn = provider(width)
+    room = disk(size)
     daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": room / "state"},
                                  "upload main": sink(collector)})
     daemon.start()
-    # Of about 38 kB each: the disk several times over.
-    windows(vpn, 100)
-    assert daemon.status()["spool"].get("error") is None
+    # Of about 38, 190 and 240 kB each: the disk several times over.
+    windows(vpn, n)
+    if n == 100:
+        assert daemon.status()["spool"].get("error") is None
+    # Also what waits in memory: it has room once the sink has what is on the disk.
     finish(daemon)
+    assert daemon.log().count("the spool cannot be written") <= 1
+    assert daemon.log().count("the spool can be written again") <= 1
     messages = once(collector.accepted)
     assert losses(messages) == []
     assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
