@@ -294,6 +294,39 @@ def test_devices_replaced_under_load(network, netlogd, wireguard):
     assert len([text for text in traffic.texts(messages) if "device changed" in text]) == 2 * reloads
 
 
+def test_underlay_exchanged_with_none_under_load(network, netlogd):
+    """The tunnel's counters have what passes in between, so nothing is lost, and there is no gap to tell."""
+    left, right, (link, _) = network.pair()
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    daemon = netlogd(left, {"tun": {"source": "none"}, "sock": {"interface": ends[0].interface},
+                            "record": {"period": "1h"}}).start()
+    begin = tunnel_counters(ends[0])
+    flood = traffic.Flood(left, ends[0].address, ends[1].address, 4, [0])
+    reloads = 0
+    while flood.running:
+        underlay = ["none", "auto", "none", link][reloads % 4]
+        daemon.configure({"sock": {"underlay": underlay}})
+        daemon.reload()
+        reloads += 1
+        assert ("tcx" in daemon.status()["sock"]["attachment"]) == (underlay != "none")
+    flood.result()
+    wait_until(lambda: tunnel_counters(ends[0]) == tunnel_counters(ends[0]), "the tunnel to be quiet")
+    daemon.flush()
+    status = daemon.status()
+    daemon.call("Stop")
+    end = tunnel_counters(ends[0])
+    daemon.stop()
+    messages = daemon.spool_messages()
+    counts = traffic.total(messages, ["physicalTraffic"])
+    print(f"{reloads} reloads, {counts}")
+    assert reloads >= 4
+    assert (counts.rxBytes, counts.txBytes) == (end[0] - begin[0], end[1] - begin[1])
+    assert status["record"]["conservationFailures"] == 0
+    texts = [text for text in traffic.texts(messages) if "device changed: sock" in text]
+    assert len(texts) == reloads and not [text for text in texts if "nothing was counted" in text]
+
+
 @pytest.mark.parametrize("sources", [["packet"], ["packet", "ebpf"]], ids=["packet", "both"])
 def test_tun_sources_exchanged_under_load(network, netlogd, wireguard, sources):
     """The packet source hands its sockets over to the next one, so that nothing is missed. Between packet and ebpf there

@@ -22,6 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under load a window's end is not known to the datagram, so that some of what passed before the underlay was
+ * watched is logged only windows later, when the traffic pauses. */
+#define BRIDGED_WINDOWS 12
 /* Reasons that status can tell at once. */
 #define UNSEEN_REASONS 8
 
@@ -39,9 +42,10 @@ struct wireguard {
 	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
 	bool ended;		   /* disabled, and its last counts were not handed over yet */
 	bool fresh;		   /* nothing has been extracted since it was enabled */
-	bool from_zero;		   /* all that the tunnel counts is to be logged, if it is enabled now
-				    */
-	bool blind;		   /* the underlay shows nothing of any peer that has traffic */
+	unsigned int bridged; /* windows that may still log what passed before the underlay was watched */
+	bool retiring;	      /* the underlay hands over its last counts, and then there is none */
+	bool from_zero;	      /* all is to be logged that the tunnel has counted by the first start */
+	bool blind;	      /* the underlay shows nothing of any peer that has traffic */
 	struct unseen_peers unseen[UNSEEN_REASONS];
 	size_t n_unseen;
 };
@@ -112,6 +116,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	wireguard->blind = false;
 	wireguard->n_unseen = 0;
 	device->enabled = r == 0;
+	wireguard->bridged = r == 0 && wireguard->from_zero ? BRIDGED_WINDOWS : 0;
 	/* It holds for the first start only. */
 	wireguard->from_zero &= r < 0;
 	return r;
@@ -157,7 +162,7 @@ static enum wg_unseen find_cause(const struct step *step, const struct wg_change
 		return WG_UNSEEN_PORT;
 	if (!change->before || !change->before->endpoint.address.family)
 		return WG_UNSEEN_ENDPOINT;
-	return step->sight->grew ? WG_UNSEEN_NEW : WG_SEEN;
+	return step->sight->grew || step->wireguard->bridged ? WG_UNSEEN_NEW : WG_SEEN;
 }
 
 static struct wg_evidence find_evidence(const struct step *step, const struct wg_change *change)
@@ -178,6 +183,25 @@ static struct wg_evidence find_evidence(const struct step *step, const struct wg
 }
 
 /*
+ * Without an underlay, the tunnel's counters say it all, but for what an underlay that has been given up had
+ * shown before the tunnel counted it: that is carried for a window.
+ */
+static void take_all(struct wg_balance *balance, const struct wg_traffic *traffic, bool bridged,
+		     struct counts *ret_missing)
+{
+	int64_t tx = balance->tx, rx = balance->rx;
+
+	/* Of what was sent long before, nothing proves that it left. */
+	if (!bridged)
+		tx = MIN(tx, (int64_t)MIN(traffic->tunnel_tx, COUNT_MAX));
+	*ret_missing = (struct counts){.tx_bytes = (uint64_t)MAX(tx, 0), .rx_bytes = (uint64_t)MAX(rx, 0)};
+	*balance = (struct wg_balance){
+		.tx = MAX(MIN(tx, 0), -(int64_t)MIN(traffic->shown.tx_bytes, COUNT_MAX)),
+		.rx = MAX(MIN(rx, 0), -(int64_t)MIN(traffic->shown.rx_bytes, COUNT_MAX)),
+	};
+}
+
+/*
  * Decides for one peer. What is missing goes to the totals too, so that the entries still add up to them.
  */
 static int take_change(const struct wg_change *change, void *userdata)
@@ -189,22 +213,24 @@ static int take_change(const struct wg_change *change, void *userdata)
 	int r;
 
 	step->tunnel_rx += change->rx_bytes;
-	if (!step->wireguard->underlay) {
-		missing = (struct counts){.tx_bytes = MIN(change->tx_bytes, COUNT_MAX),
-					  .rx_bytes = MIN(change->rx_bytes, COUNT_MAX)};
-		return add_tunnel_bytes(step, change, &missing);
-	}
 	if (step->sight->peers)
 		traffic.shown = step->sight->peers[change->number].counts;
 	wg_balance_add(change->balance, &traffic);
 	if (!step->drained)
 		return 0;
-	if (wg_balance_is_ahead(change->balance))
-		evidence = find_evidence(step, change);
-	wg_balance_settle(change->balance, &traffic, &evidence, &missing);
-	r = add_tunnel_bytes(step, change, &missing);
-	if (r < 0)
-		return r;
+	if (!step->wireguard->underlay || step->wireguard->retiring) {
+		take_all(change->balance, &traffic, step->wireguard->bridged > 0, &missing);
+		r = add_tunnel_bytes(step, change, &missing);
+		if (r < 0 || !step->wireguard->underlay)
+			return r;
+	} else {
+		if (wg_balance_is_ahead(change->balance))
+			evidence = find_evidence(step, change);
+		wg_balance_settle(change->balance, &traffic, &evidence, &missing);
+		r = add_tunnel_bytes(step, change, &missing);
+		if (r < 0)
+			return r;
+	}
 	counts_add(&step->extraction->totals, &missing);
 	counts_add(&step->extraction->unseen, &missing);
 	return 0;
@@ -308,6 +334,17 @@ static void note_received(struct wireguard *wireguard, const struct extraction *
 	wireguard->fresh = false;
 }
 
+/* Once nothing is ahead, there is nothing left to log. */
+static void end_bridged_window(struct wireguard *wireguard)
+{
+	size_t n = wg_account_peers(wireguard->account)->n, ahead = 0;
+
+	for (size_t i = 0; i < n; i++)
+		ahead += wg_balance_is_ahead(wg_account_balance(wireguard->account, i));
+	if (wireguard->bridged)
+		wireguard->bridged = ahead ? wireguard->bridged - 1 : 0;
+}
+
 static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
@@ -334,6 +371,12 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		note_unread(wireguard, &sight);
 	note_received(wireguard, &extraction, step.tunnel_rx);
 	list_unseen(wireguard);
+	if (reading == 0 && step.drained)
+		end_bridged_window(wireguard);
+	if (wireguard->retiring && step.drained && reading == 0) {
+		underlay_free(TAKE_PTR(wireguard->underlay));
+		wireguard->retiring = wireguard->underlay_named = false;
+	}
 	r = reading < 0 ? reading : r;
 	wireguard->ended = !device->enabled && r < 0;
 	extraction.errors += r < 0;
@@ -346,7 +389,7 @@ static const char *describe_missing(struct wireguard *wireguard, const struct un
 {
 	struct buffer *text = &wireguard->reason;
 
-	if (!wireguard->underlay)
+	if (!wireguard->underlay || wireguard->retiring)
 		return wireguard->missing;
 	buffer_reset(text);
 	for (size_t i = 0; i < wireguard->n_unseen; i++) {
@@ -378,7 +421,7 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 		underlay_get_info(wireguard->underlay, &underlay);
 	*ret_info = (struct device_info){
 		.source = SOURCE_WIREGUARD,
-		.attachment = underlay.devices && device->enabled && !wireguard->blind
+		.attachment = underlay.devices && device->enabled && !wireguard->blind && !wireguard->retiring
 				      ? underlay.devices
 				      : wg_reader_source(wireguard->reader),
 		.reason = describe_missing(wireguard, &underlay),
@@ -398,7 +441,9 @@ static int wireguard_get_pressure_fd(struct device *device)
 	struct wireguard *wireguard = (struct wireguard *)device;
 
 	/* While disabled, nothing is extracted, so nobody would read the changes. */
-	return wireguard->underlay && device->enabled ? underlay_changes_fd(wireguard->underlay) : -1;
+	return wireguard->underlay && device->enabled && !wireguard->retiring
+		       ? underlay_changes_fd(wireguard->underlay)
+		       : -1;
 }
 
 static bool wireguard_wants_extraction(struct device *device)
@@ -502,33 +547,67 @@ static void wireguard_get_events(struct device *device, void (*event)(const char
 
 static const struct device_ops wireguard_ops;
 
+/* The tunnel's counters have what passes while an underlay begins or ends. */
+static int take_over_underlay(struct wireguard *wireguard, struct wireguard *other)
+{
+	const struct wg_peers *peers = wg_account_peers(other->account);
+	int r = 0;
+
+	if (!other->underlay) {
+		if (wireguard->underlay)
+			r = underlay_enable(wireguard->underlay, peers);
+		if (r < 0 && wireguard->underlay_named) {
+			underlay_disable(wireguard->underlay);
+			return r;
+		}
+		return 0;
+	}
+	if (wireguard->underlay) {
+		r = underlay_take_over(wireguard->underlay, other->underlay, peers);
+		if (r < 0)
+			return r;
+	} else {
+		wireguard->underlay = other->underlay;
+		wireguard->retiring = true;
+		underlay_disable(wireguard->underlay);
+	}
+	other->underlay = NULL;
+	return 0;
+}
+
 /*
  * The tunnel's counters go on from the last reading, so the account moves, with what depends on it. The other
- * device keeps nothing to hand over: the underlay hands over both programs' counts.
+ * device keeps nothing to hand over: this one's underlay hands over the counts of both.
  */
 static int wireguard_take_over(struct device *device, struct device *from)
 {
 	struct wireguard *wireguard = (struct wireguard *)device, *other = (struct wireguard *)from;
 	struct wg_account *account = wireguard->account;
-	int r = 0;
+	bool had_underlay;
+	int r;
 
 	if (from->ops != &wireguard_ops || !from->enabled || device->enabled ||
-	    wireguard->ifindex != other->ifindex || !wireguard->underlay != !other->underlay)
+	    wireguard->ifindex != other->ifindex || other->retiring)
 		return -EINVAL;
-	if (other->underlay)
-		r = underlay_take_over(wireguard->underlay, other->underlay,
-				       wg_account_peers(other->account));
+	had_underlay = other->underlay != NULL;
+	r = take_over_underlay(wireguard, other);
 	if (r < 0)
 		return r;
-	other->underlay = NULL;
 	wireguard->account = other->account;
 	other->account = account;
-	wireguard->underlay_rx = other->underlay_rx;
-	wireguard->tunnel_rx = other->tunnel_rx;
-	wireguard->fresh = other->fresh;
-	wireguard->blind = other->blind;
-	memcpy(wireguard->unseen, other->unseen, sizeof(wireguard->unseen));
-	wireguard->n_unseen = other->n_unseen;
+	/* Bytes are compared with the underlay's while both count. */
+	wireguard->fresh = other->fresh || wireguard->retiring || !had_underlay;
+	if (!wireguard->fresh) {
+		wireguard->underlay_rx = other->underlay_rx;
+		wireguard->tunnel_rx = other->tunnel_rx;
+	}
+	if (wireguard->underlay && !wireguard->retiring) {
+		wireguard->blind = other->blind;
+		memcpy(wireguard->unseen, other->unseen, sizeof(wireguard->unseen));
+		wireguard->n_unseen = other->n_unseen;
+	}
+	wireguard->bridged = had_underlay ? other->bridged : BRIDGED_WINDOWS;
+	wireguard->from_zero = false;
 	device->enabled = true;
 	from->enabled = false;
 	return 0;
