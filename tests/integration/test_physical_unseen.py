@@ -434,6 +434,25 @@ def test_counters_that_go_backwards_and_peers_that_vanish(network, probe):
     assert step((11, 20), (7, 1)) == [(0, 0), (0, 0)]
 
 
+def test_the_last_window_of_a_peer_that_was_never_seen_before(network, probe):
+    """It is disabled and then extracted; what the tunnel counts after that belongs to nobody."""
+    left, right, _ = network.pair()
+    nft(left, ("srcnat", "udp sport 51820 masquerade fully-random"))
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = tunnel_counters(ends[0])
+    send_udp(*ends, 40, 1000, back=30)
+    wait_until(lambda: tunnel_counters(ends[0]) == tunnel_counters(ends[0]), "the tunnel to be quiet")
+    assert device.ask("disable") == 0
+    tunnel = tuple(now - then for now, then in zip(tunnel_counters(ends[0]), start))
+    send_udp(*ends, 40, 1000, back=30, port_left=40002, port_right=40003)
+    window = device.window()
+    window.check_conservation()
+    assert of_peer(window, ends[1].address) == (tunnel, 0)
+    assert tunnel[1] >= 40 * 1072
+
+
 class Restarts:
     """A daemon whose window ends only by a flush, and a tunnel that goes and comes back while it runs."""
 

@@ -40,8 +40,10 @@ struct wireguard {
 	struct buffer reason;	   /* for device_info */
 	uint64_t underlay_rx;	   /* bytes since it was enabled */
 	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
-	bool ended;		   /* disabled, and its last counts were not handed over yet */
-	bool fresh;		   /* nothing has been extracted since it was enabled */
+	struct wg_peers last;	   /* read when it was disabled; else empty */
+	bool has_last;
+	bool ended;	      /* disabled, and its last counts were not handed over yet */
+	bool fresh;	      /* nothing has been extracted since it was enabled */
 	unsigned int bridged; /* windows that may still log what passed before the underlay was watched */
 	bool retiring;	      /* the underlay hands over its last counts, and then there is none */
 	bool from_zero;	      /* all is to be logged that the tunnel has counted by the first start */
@@ -60,6 +62,7 @@ static void wireguard_free(struct device *device)
 	free(wireguard->missing);
 	buffer_deinit(&wireguard->reason);
 	wg_reader_free(wireguard->reader);
+	wg_peers_deinit(&wireguard->last);
 	wg_account_free(wireguard->account);
 	free(wireguard->interface);
 	free(wireguard);
@@ -81,6 +84,12 @@ static void set_to_zero(struct wg_peers *peers)
 		peers->items[i].tx_bytes = peers->items[i].rx_bytes = 0;
 }
 
+static void forget_last(struct wireguard *wireguard)
+{
+	wg_peers_deinit(&wireguard->last);
+	wireguard->has_last = false;
+}
+
 static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
@@ -90,8 +99,12 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	if (enabled == device->enabled)
 		return 0;
 	if (!enabled) {
-		if (wireguard->underlay)
+		/* The tunnel goes on, so both end now. A datagram is shown before the tunnel counts it. */
+		if (wireguard->underlay) {
+			forget_last(wireguard);
+			wireguard->has_last = wg_reader_read(wireguard->reader, &wireguard->last) == 0;
 			underlay_disable(wireguard->underlay);
+		}
 		device->enabled = false;
 		wireguard->ended = true;
 		return 0;
@@ -110,6 +123,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 		r = wg_account_baseline(wireguard->account, &peers, time_now_wall(), time_now_boot());
 	if (r < 0 && wireguard->underlay)
 		underlay_disable(wireguard->underlay);
+	forget_last(wireguard);
 	wireguard->underlay_rx = wireguard->tunnel_rx = 0;
 	wireguard->ended = false;
 	wireguard->fresh = true;
@@ -167,11 +181,12 @@ static enum wg_unseen find_cause(const struct step *step, const struct wg_change
 
 static struct wg_evidence find_evidence(const struct step *step, const struct wg_change *change)
 {
-	/* Once it is disabled nothing more is seen of a peer, while its tunnel goes on. */
+	/* Once it is disabled nothing more is seen of a peer; a later reading of its tunnel has more. */
 	struct wg_evidence evidence = {
 		.cause = find_cause(step, change),
 		.settled = step->sight->settled &&
-			   (step->wireguard->device.enabled || change->balance->unseen != WG_SEEN),
+			   (step->wireguard->device.enabled || step->wireguard->has_last ||
+			    change->balance->unseen != WG_SEEN),
 	};
 	const struct wg_peer *now = change->peer, *before = change->before;
 	struct underlay *underlay = step->wireguard->underlay;
@@ -358,7 +373,13 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	if (!device->enabled && !wireguard->ended)
 		return 0;
 	/* This reading ends the window for the tunnel's counters. */
-	reading = wg_reader_read(wireguard->reader, &peers);
+	if (wireguard->has_last) {
+		peers = wireguard->last;
+		wireguard->last = (struct wg_peers){};
+		reading = 0;
+	} else {
+		reading = wg_reader_read(wireguard->reader, &peers);
+	}
 	if (reading == 0)
 		reading = wg_account_complete(wireguard->account, &peers);
 	if (wireguard->underlay)
@@ -378,6 +399,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		wireguard->retiring = wireguard->underlay_named = false;
 	}
 	r = reading < 0 ? reading : r;
+	wireguard->has_last = false;
 	wireguard->ended = !device->enabled && r < 0;
 	extraction.errors += r < 0;
 	*ret_extraction = extraction;
