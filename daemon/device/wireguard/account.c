@@ -165,9 +165,14 @@ int wg_account_baseline(struct wg_account *account, struct wg_peers *peers, int6
 	return 0;
 }
 
-static uint64_t moved_by(uint64_t now, uint64_t before)
+/*
+ * Whether the peer was removed and added again: both of its counters have begun at zero then. One of them may
+ * have passed its old value since, or both, but a peer never forgets a handshake.
+ */
+static bool is_new(const struct wg_peer *peer, const struct wg_peer *old)
 {
-	return now >= before ? now - before : now;
+	return peer->tx_bytes < old->tx_bytes || peer->rx_bytes < old->rx_bytes ||
+	       (old->last_handshake && !peer->last_handshake);
 }
 
 /* A list that changed while it was read may lack peers that still exist. */
@@ -223,8 +228,10 @@ int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t 
 
 		if (old) {
 			states[i] = account->states[old - account->peers.items];
-			moved.tx_bytes = moved_by(peer->tx_bytes, old->tx_bytes);
-			moved.rx_bytes = moved_by(peer->rx_bytes, old->rx_bytes);
+		}
+		if (old && !is_new(peer, old)) {
+			moved.tx_bytes -= old->tx_bytes;
+			moved.rx_bytes -= old->rx_bytes;
 		}
 		note_events(account, peer, &states[i], moved.rx_bytes > 0, now_boot);
 		moved.endpoint = states[i].endpoint;

@@ -49,8 +49,10 @@ struct wg_change {
 int wg_account_complete(const struct wg_account *account, struct wg_peers *peers);
 
 /*
- * Takes over the next reading (sorted), and calls back for each peer. A counter that went backwards counts
- * from zero, and so do those of a new peer. 0, -ENOMEM (before any callback), or the first error that a
+ * Takes over the next reading (sorted), and calls back for each peer. The counters of a new peer count from
+ * zero, and so do those of one that was removed and added again: as far as that shows, by a counter that went
+ * backwards, or a last handshake that it has no more. What such a peer had moved before its
+ * removal is in no reading. 0, -ENOMEM (before any callback), or the first error that a
  * callback returned, once all have been called.
  */
 int wg_account_step(struct wg_account *account, struct wg_peers *peers, int64_t now_boot,

@@ -93,17 +93,31 @@ START_TEST(differences)
 	peer(1, "192.0.2.1:1", 1010, 2020, 0);
 	peer(2, "192.0.2.2:1", 500, 500, 0);
 	ck_assert_str_eq(step(NOW + 1), "1 192.0.2.1:1 10 20;");
-	/* Backwards, each counter by itself, and a new peer: from zero. */
+	/* Backwards: that peer is another one, so its other counter began at zero too. And a new peer. */
 	peer(1, "192.0.2.1:1", 7, 2021, 0);
 	peer(2, "192.0.2.2:1", 500, 3, 0);
 	peer(3, "192.0.2.3:1", 30, 0, 0);
-	ck_assert_str_eq(step(NOW + 2), "1 192.0.2.1:1 7 1;2 192.0.2.2:1 0 3;3 192.0.2.3:1 30 0;");
+	ck_assert_str_eq(step(NOW + 2), "1 192.0.2.1:1 7 2021;2 192.0.2.2:1 500 3;3 192.0.2.3:1 30 0;");
 	/* Removed: its last bytes are lost. Added again: from zero. */
 	peer(1, "192.0.2.1:1", 7, 2021, 0);
 	ck_assert_str_eq(step(NOW + 3), "");
 	peer(1, "192.0.2.1:1", 7, 2021, 0);
 	peer(3, "192.0.2.3:1", 31, 0, 0);
 	ck_assert_str_eq(step(NOW + 4), "3 192.0.2.3:1 31 0;");
+}
+END_TEST
+
+/* Removed and added again between two readings; its counters have passed their old values. */
+START_TEST(recreated)
+{
+	peer(1, "192.0.2.1:1", 100, 200, 4000);
+	baseline();
+	peer(1, "192.0.2.1:1", 150, 250, 0);
+	ck_assert_str_eq(step(NOW + 1), "1 192.0.2.1:1 150 250;");
+	peer(1, "192.0.2.1:1", 160, 260, 4001);
+	ck_assert_str_eq(step(NOW + 2), "1 192.0.2.1:1 10 10;");
+	peer(1, "192.0.2.1:1", 170, 270, 4002);
+	ck_assert_str_eq(step(NOW + 3), "1 192.0.2.1:1 10 10;");
 }
 END_TEST
 
@@ -205,6 +219,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, differences);
+	tcase_add_test(tcase, recreated);
 	tcase_add_test(tcase, moved_endpoint);
 	tcase_add_test(tcase, interrupted_reading_forgets_nobody);
 	tcase_add_test(tcase, peer_events);
