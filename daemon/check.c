@@ -29,12 +29,14 @@
 #define SECRET_MAX	 4096
 #define CERTIFICATES_MAX (4 << 20)
 #define GROUPS_MAX	 64
+#define LOGS		 "/var/log/"
 
 /* A service's, as its unit says; names, "" for none. */
 struct identity {
 	char user[64];
 	char group[64];
 	char more_groups[256]; /* separated by blanks */
+	char logs[64];	       /* below /var/log: made when the service starts */
 };
 
 /* ---- files ---- */
@@ -91,8 +93,20 @@ static int check_secret(const char *key, const char *path, size_t max, bool priv
 	return complain(key, path, r, reason);
 }
 
+/* Whether the service manager makes this directory, "%i" being the instance: any. */
+static bool is_logs_directory(const struct identity *identity, const char *path)
+{
+	size_t n = strcspn(identity->logs, "%");
+
+	if (n == 0 || strncmp(path, LOGS, strlen(LOGS)) != 0 ||
+	    strncmp(path + strlen(LOGS), identity->logs, n) != 0)
+		return false;
+	path += strlen(LOGS) + n;
+	return identity->logs[n] ? *path && !strchr(path, '/') : !*path;
+}
+
 /* Where lines go: what is there must be a file, and what is not there is made in its directory. */
-static int check_lines(const char *path)
+static int check_lines(const struct identity *identity, const char *path)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	_cleanup_free_ char *parent = slash ? strndup(path, MAX((size_t)(slash - path), (size_t)1)) : NULL;
@@ -106,11 +120,11 @@ static int check_lines(const char *path)
 	if (errno != ENOENT)
 		r = -errno;
 	else if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0)
-		r = -errno;
+		r = errno == ENOENT && is_logs_directory(identity, parent) ? 0 : -errno;
 	return complain("path", path, r, NULL);
 }
 
-static int check_uploaders(const struct config *config)
+static int check_uploaders(const struct identity *identity, const struct config *config)
 {
 	int bad = check_log_id("log-id-file", config->log_id_file) |
 		  check_log_id("domain-log-id-file", config->domain_log_id_file);
@@ -123,18 +137,19 @@ static int check_uploaders(const struct config *config)
 		bad |= check_secret("ca-file", sink->ca_file, CERTIFICATES_MAX, false);
 		bad |= check_secret("cert-file", sink->cert_file, CERTIFICATES_MAX, false);
 		bad |= check_secret("key-file", sink->key_file, CERTIFICATES_MAX, false);
-		bad |= check_lines(sink->path);
+		bad |= check_lines(identity, sink->path);
 	}
 	return bad;
 }
 
-static int check_daemons(const struct config *config)
+static int check_daemons(const struct identity *identity, const struct config *config)
 {
 	struct config_error error = {};
 	struct nodes *nodes = NULL;
 	_cleanup_free_ char *text = NULL;
 	int r = config->nodes_file ? nodes_load(config->nodes_file, &nodes, &error) : 0;
 
+	(void)identity;
 	if (r >= 0) {
 		nodes_free(nodes);
 		return 0;
@@ -179,20 +194,20 @@ static int become(const struct identity *identity)
 
 /* In a child that is this user; without one, here. */
 static int check_as(const struct identity *identity, const struct config *config,
-		    int (*check)(const struct config *config))
+		    int (*check)(const struct identity *identity, const struct config *config))
 {
 	int status = EX_OSERR << 8;
 	pid_t pid;
 
 	if (!identity->user[0])
-		return check(config);
+		return check(identity, config);
 	pid = fork();
 	if (pid == 0) {
 		int bad = become(identity) < 0;
 
 		if (!bad && faccessat(AT_FDCWD, config->file, R_OK, AT_EACCESS) < 0)
 			bad = complain("--config", config->file, -errno, NULL);
-		_exit(bad || check(config) ? 1 : 0);
+		_exit(bad || check(identity, config) ? 1 : 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		log_error("cannot check as user %s: %s", identity->user, strerror(errno));
@@ -229,30 +244,47 @@ static bool find_identity(const char *unit, struct identity *ret_identity)
 		take_line(line, "User", sizeof(identity.user), identity.user);
 		take_line(line, "Group", sizeof(identity.group), identity.group);
 		take_line(line, "SupplementaryGroups", sizeof(identity.more_groups), identity.more_groups);
+		take_line(line, "LogsDirectory", sizeof(identity.logs), identity.logs);
 	}
 	fclose(file);
 	*ret_identity = identity;
 	return true;
 }
 
-int check_files(const struct config *config, const char *as)
+/* Those of the units that run with this configuration, where they are installed. */
+static void find_services(const struct config *config, struct identity *ret_daemon,
+			  struct identity *ret_uploader)
 {
 	const char *name = config->file + strlen(CONFIG_DIRECTORY);
-	struct identity daemon = {}, uploader = {};
-	int bad;
+	bool single;
 
+	if (strncmp(config->file, CONFIG_DIRECTORY, strlen(CONFIG_DIRECTORY)) != 0 || strchr(name, '/'))
+		return;
+	single = strcmp(name, "netlogd.conf") == 0;
+	if (find_identity(single ? "netlogd.service" : "netlogd@.service", ret_daemon))
+		(void)find_identity(single ? "netlogd-upload.service" : "netlogd-upload@.service",
+				    ret_uploader);
+}
+
+int check_files(const struct config *config, const char *as)
+{
+	struct identity daemon = {}, uploader = {}, other = {};
+	bool daemons = true, uploaders = true;
+	int bad = 0;
+
+	if (as || geteuid() == 0)
+		find_services(config, &daemon, &uploader);
 	if (as) {
-		snprintf(daemon.user, sizeof(daemon.user), "%s", as);
-		uploader = daemon;
-	} else if (geteuid() == 0 && strncmp(config->file, CONFIG_DIRECTORY, strlen(CONFIG_DIRECTORY)) == 0 &&
-		   !strchr(name, '/')) {
-		bool single = strcmp(name, "netlogd.conf") == 0;
-
-		if (find_identity(single ? "netlogd.service" : "netlogd@.service", &daemon))
-			(void)find_identity(single ? "netlogd-upload.service" : "netlogd-upload@.service",
-					    &uploader);
+		/* A service's user opens the files of that service only. */
+		daemons = strcmp(as, uploader.user) != 0;
+		uploaders = strcmp(as, daemon.user) != 0;
+		snprintf(other.user, sizeof(other.user), "%s", as);
+		if (daemons && uploaders)
+			daemon = uploader = other;
 	}
-	bad = check_as(&daemon, config, check_daemons);
-	bad |= check_as(&uploader, config, check_uploaders);
+	if (daemons)
+		bad |= check_as(&daemon, config, check_daemons);
+	if (uploaders)
+		bad |= check_as(&uploader, config, check_uploaders);
 	return bad ? EX_CONFIG : 0;
 }

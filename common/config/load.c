@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -228,8 +229,20 @@ static const char *find_path_fault(const char *path)
 
 #define A_LINES_FILE "expected a file for lines, which is made if it is missing"
 
+/* Only what is certain: that the group could not be looked up says nothing about it. */
+static bool group_is_missing(const char *name)
+{
+	errno = 0;
+	return !getgrnam(name) && (errno == 0 || errno == ENOENT || errno == ESRCH);
+}
+
 int config_check_files(const struct config *config, struct config_error *error)
 {
+	if (config->control_group && config->control_group_named && group_is_missing(config->control_group)) {
+		error->file = strdup(config->file);
+		return config_fail(error, 0, "[netlogd] control-group = %s: there is no such group",
+				   config->control_group);
+	}
 	for (size_t i = 0; i < config->n_sinks; i++) {
 		const struct sink_config *sink = &config->sinks[i];
 		struct stat st;

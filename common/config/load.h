@@ -20,8 +20,9 @@ int config_load(const char *file, struct config **ret_config, struct config_erro
 int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
 		 struct config_error *ret_error);
 /*
- * Whether the files that it names can be what they are to be, as far as this process can see: what it cannot
- * look at may still be right for another user. 0; -EINVAL or -ENOMEM, with *error (empty before) filled in.
+ * Whether the files that it names can be what they are to be, and the group exists, as far as this process
+ * can see: what it cannot look at may still be right for another user. 0; -EINVAL or -ENOMEM, with *error
+ * (empty before) filled in.
  */
 int config_check_files(const struct config *config, struct config_error *error);
 

@@ -319,6 +319,28 @@ START_TEST(files)
 }
 END_TEST
 
+START_TEST(checked_group)
+{
+	static const char *const lines[] = {"control-group=no-such-group", "control-group=root",
+					    "control-group=", "log-level=info"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct config_error error = {};
+		struct config *config;
+		char text[128];
+		int n = snprintf(text, sizeof(text), TUN "[netlogd]\n%s\n", lines[i]);
+
+		ck_assert_int_eq(config_parse("f", text, (size_t)n, &config, &error), 0);
+		ck_assert_int_eq(config_check_files(config, &error), i == 0 ? -EINVAL : 0);
+		if (i == 0)
+			ck_assert_str_eq(error.reason,
+					 "[netlogd] control-group = no-such-group: there is no such group");
+		config_error_deinit(&error);
+		config_free(config);
+	}
+}
+END_TEST
+
 /* What is there must be a file; what is not will be. */
 START_TEST(checked_files)
 {
@@ -358,6 +380,7 @@ int main(void)
 	tcase_add_loop_test(test_case, names_of_sinks, 0, ARRAY_SIZE(sink_names));
 	tcase_add_test(test_case, files);
 	tcase_add_test(test_case, checked_files);
+	tcase_add_test(test_case, checked_group);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
 }
