@@ -207,6 +207,8 @@ void link_report(struct link *link, const struct sink_status *sinks, size_t n)
 			json_set_number(object, "deliveredMessages", sink->delivered_messages);
 			json_set_number(object, "deliveredBytes", sink->delivered_bytes);
 		}
+		if (sink->fit_bytes > 0)
+			json_set_number(object, "fittingBytes", sink->fit_bytes);
 		json_set_time(object, "oldest", sink->oldest);
 		json_set_time(object, "lastSuccess", sink->last_success);
 		if (sink->last_error[0])

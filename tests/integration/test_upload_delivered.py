@@ -299,6 +299,7 @@ def test_memory_limit(tables, run, record_property):
     uploader.fill(25, entries=1000)
     uploader.start()
     sink = delivered(side, 25)
+    assert 0 < sink["fittingBytes"] < sink["sentBytes"]
     uploader.stop()
     log = uploader.log_file.read_text()
     record_property("halved", log.count("sending half as many"))

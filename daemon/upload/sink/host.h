@@ -41,5 +41,6 @@ struct sink_status {
 	uint64_t lost_messages, lost_bytes;
 	uint64_t quarantined;
 	uint64_t sent_messages, sent_bytes; /* since the uploader started */
-	uint64_t cursor_violations;	    /* times that the cursor was about to skip a message */
+	uint64_t fit_bytes; /* of a batch, while the server can't take larger ones; 0: no such limit */
+	uint64_t cursor_violations; /* times that the cursor was about to skip a message */
 };

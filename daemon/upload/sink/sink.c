@@ -392,6 +392,7 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 		.quarantined = sink->state.quarantined_messages,
 		.sent_messages = sink->sent_messages,
 		.sent_bytes = sink->sent_bytes,
+		.fit_bytes = sink->fit.bytes,
 		.cursor_violations = sink->violations,
 	};
 	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
