@@ -157,6 +157,11 @@ def messages(machine, folder):
 ])
 def test_under_systemd(machine, suffix, folder, sockets):
     units = [f"netlogd{suffix}.service", f"netlogd-upload{suffix}.service"]
+    # Before the first start, when the folder for the lines may not be there yet; as each service's user, too.
+    config = f"/etc/netlogd/{suffix.lstrip('@') or 'netlogd'}.conf"
+    for options in [], ["--as", "netlogd"], ["--as", "netlogd-upload"]:
+        checked = machine.run(["netlogd", "--check-config", "--config", config, *options], check=False)
+        assert (checked.returncode, checked.stderr) == (0, ""), options
     start(machine, units[0])
     status = json.loads(machine.text("netlogctl", "--socket", f"{sockets}/control.sock", "--json", "status"))
     assert status["tun"]["source"] == "ebpf", status
