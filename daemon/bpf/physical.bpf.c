@@ -275,6 +275,8 @@ static __always_inline void count_on_side(const struct datagrams *datagrams, boo
 	if (!total)
 		return;
 	add_own(&total->totals, datagrams);
+	if (datagrams->received && datagrams->bytes > total->largest)
+		total->largest = datagrams->bytes;
 	if (counts)
 		add_shared(counts, datagrams);
 	else if (!add_unknown_peer(unknown_peers, &peer, datagrams))

@@ -42,6 +42,7 @@ struct underlay_local {
 struct underlay_totals {
 	struct flow_counts totals;
 	struct flow_counts unknown; /* found no room among the unknown peers */
+	__u64 largest;		    /* bytes received at once */
 };
 
 #define UNDERLAY_PORTS 2

@@ -25,9 +25,10 @@ struct extraction {
 	struct flows flows;	/* a connection may appear more than once: the reader adds them up */
 	struct counts totals;	/* counted apart from the flows and before them; entries + ... = totals */
 	struct counts overflow; /* did not fit */
-	struct counts unknown; /* sock: from or to no known peer, or to one of several at the same endpoint */
-	struct counts unseen;  /* sock: in flows and totals; what the underlay did not show, by the tunnel's
-				* own  counters (bytes only) */
+	struct counts unknown;	/* sock: from or to no known peer, or to one of several at the same endpoint,
+				 * or not accepted by the tunnel */
+	struct counts unseen;	/* sock: in flows and totals; what the underlay did not show, by the tunnel's
+				 * own counters (bytes only) */
 	uint64_t bypassed; /* packets that the interface sent, at least, past the place where they count */
 	struct counts inexact; /* in the flows too; large segments whose packets are not known exactly */
 	bool has_totals;       /* the source sees packets, so conservation must hold */

@@ -7,11 +7,12 @@ import select
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
 from lib.network import WIREGUARD_SOCKETS, Tunnel
-from lib.probe import Probe, Window, quiet_start, quiet_window, tunnel_counters
+from lib.probe import ZERO, Probe, Window, add, quiet_start, quiet_window, tunnel_counters
 from lib.process import run
 from lib.traffic import send_udp, total, udp_socket
 from lib.tun import IFF_NO_PI, IFF_TUN, TUNSETIFF, Tun
@@ -158,6 +159,52 @@ def test_strangers_change_nothing(network, probe, source):
     assert tuple(map(sum, zip(*counted))) == tunnel
     assert tunnel[0] >= 120 * 1072
     assert "for 1 of 1 peers (100.64.0.2)" in device.ask("info")["reason"]
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_strangers_with_the_peers_address(network, probe, seen):
+    """What the tunnel did not accept is not its peer's, whatever address it bears."""
+    left, right, _ = network.pair()
+    ends = network.wireguard_pair(left, right)
+    if not seen:
+        nft(left, ("dstnat", "udp dport 53 redirect to :51820"))
+        right.run("wg", "set", ends[1].interface, "peer", ends[0].public_key, "endpoint", f"{HUB}:53")
+        forget_endpoint(*ends)
+    network.handshake((ends[1], ends[0]))
+    device = probe(ends[0])
+    send_udp(ends[1], ends[0], 10, 1000, back=10)
+    start = quiet_start(device, ends[0])
+    total, before = Window(), start
+    for number in range(3):
+        send_udp(ends[1], ends[0], 40, 1000, back=30, port_left=40002 + number, port_right=41002 + number)
+        for _ in range(100):
+            raw_send(right, "192.0.2.2", ends[1].port, HUB, 51820, bytes(1200))
+        wait_until(lambda: tunnel_counters(ends[0])[0] - before[0] >= 40 * 1072, "the tunnel to count them")
+        window = device.window()
+        window.check_conservation()
+        after = tunnel_counters(ends[0])
+        (rx, _), _ = of_peer(window, ends[1].address)
+        assert 40 * 1072 <= rx <= after[0] - before[0] + 500
+        received = sum(counts.rxPkts for counts in window.entries.values())
+        # Which of the datagrams were the peer's, nobody can say: in proportion to the bytes.
+        assert 25 <= received <= 55 if seen else received == 0
+        before = after
+        for key, counts in window.entries.items():
+            total.entries[key] = add(total.entries.get(key, ZERO), counts)
+        total.unknown = add(total.unknown, window.unknown)
+    rest, tunnel = quiet_window(device, ends[0], start)
+    # The tunnel has had its time.
+    time.sleep(1.1)
+    device.window(rest)
+    time.sleep(1.1)
+    device.window(rest)
+    rest.check_conservation()
+    counted = [of_peer(window, ends[1].address)[0] for window in (total, rest)]
+    assert tuple(map(sum, zip(*counted))) == tunnel
+    unknown = add(total.unknown, rest.unknown)
+    assert unknown.rxBytes == 3 * 100 * 1200 and (seen or unknown.rxPkts == 300)
+    assert device.ask("info")["tunnelDroppedRx"] == 3 * 100 * 1200
+    assert (device.ask("info")["reason"] is None) == seen
 
 
 def raw_send(namespace, source, source_port, destination, port, payload):

@@ -487,6 +487,7 @@ static int drain_totals(struct drain *drain, unsigned int side)
 
 		counts_add(&drain->extraction->totals, &sum);
 		counts_add(&drain->extraction->unknown, &unknown);
+		drain->sight->largest = MAX(drain->sight->largest, totals[i].largest);
 	}
 	return 0;
 }

@@ -55,9 +55,11 @@ struct underlay_peer {
 struct underlay_sight {
 	struct endpoint_owners owners;
 	struct underlay_peer *peers; /* for each peer of `after`, or of `before` if that is NULL */
-	bool settled; /* underlay_peek() sees all of the tunnel's datagrams: neither its port nor the
-		       * machine's addresses changed in the window */
-	bool grew;    /* a device is watched that was not when the window before this one began */
+	bool settled;	  /* underlay_peek() sees all of the tunnel's datagrams: neither its port nor the
+			   * machine's addresses changed in the window */
+	uint64_t largest; /* bytes that the tunnel's socket received at once, at most: a datagram, or several
+			   * that the kernel has joined */
+	bool grew;	  /* a device is watched that was not when the window before this one began */
 };
 
 void underlay_sight_deinit(struct underlay_sight *sight);

@@ -38,6 +38,66 @@ void wg_balance_add(struct wg_balance *balance, const struct wg_traffic *traffic
 	balance->rx = moved(balance->rx, traffic->tunnel_rx, traffic->shown.rx_bytes);
 }
 
+/* What `bytes` of these received ones are in datagrams, in proportion; all of the bytes are all of them. */
+static struct counts received_part(const struct counts *all, uint64_t bytes)
+{
+	struct counts part = {.rx_bytes = bytes};
+
+	if (bytes >= all->rx_bytes)
+		part.rx_packets = all->rx_packets;
+	else
+		part.rx_packets =
+			(uint64_t)((double)all->rx_packets * (double)bytes / (double)all->rx_bytes + 0.5);
+	part.rx_packets = MIN(part.rx_packets, all->rx_packets);
+	return part;
+}
+
+void wg_balance_accept(struct wg_balance *balance, const struct wg_traffic *traffic,
+		       struct wg_received *ret_received)
+{
+	ret_received->shown = traffic->shown;
+	counts_add(&ret_received->shown, &balance->waiting);
+	ret_received->refused = (struct counts){};
+	balance->waiting = (struct counts){};
+}
+
+/* A counter of a peer that was removed and made again starts from zero. Then it also sent more than it has
+ * counted, which no stranger can bring about. */
+static bool counters_restarted(const struct wg_balance *balance, const struct wg_traffic *traffic)
+{
+	int64_t tx = moved(balance->tx, traffic->tunnel_tx, traffic->shown.tx_bytes);
+
+	return tx < 0 && (uint64_t)-tx >= traffic->tunnel_tx;
+}
+
+void wg_balance_receive(struct wg_balance *balance, const struct wg_traffic *traffic, bool due, bool unseen,
+			struct wg_received *ret_received)
+{
+	const struct counts *shown = &traffic->shown;
+	/* What was logged before the tunnel counted it does not matter: all of that was the peer's. */
+	uint64_t accepted = MIN(traffic->tunnel_rx, COUNT_MAX) + (uint64_t)MAX(balance->rx, 0);
+	struct counts all = balance->waiting, kept, rest;
+
+	if (counters_restarted(balance, traffic)) {
+		wg_balance_accept(balance, traffic, ret_received);
+		return;
+	}
+	counts_add(&all, &(struct counts){.rx_packets = shown->rx_packets, .rx_bytes = shown->rx_bytes});
+	/* If it gets less than was shown, then that was not the peer's. */
+	if (unseen && accepted < all.rx_bytes)
+		accepted = 0;
+	kept = received_part(&all, MIN(accepted, all.rx_bytes));
+	rest = counts_difference(&all, &kept);
+	balance->recent = MIN(balance->recent + shown->rx_bytes, COUNT_MAX);
+	/* The tunnel takes the oldest first. */
+	balance->waiting = received_part(&rest, due ? MIN(rest.rx_bytes, balance->recent) : rest.rx_bytes);
+	if (due)
+		balance->recent = 0;
+	ret_received->refused = counts_difference(&rest, &balance->waiting);
+	ret_received->shown =
+		(struct counts){shown->tx_packets, shown->tx_bytes, kept.rx_packets, kept.rx_bytes};
+}
+
 bool wg_balance_is_ahead(const struct wg_balance *balance)
 {
 	return balance->tx > 0 || balance->rx > 0;

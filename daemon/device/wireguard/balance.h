@@ -14,6 +14,17 @@
  * What a tunnel received has certainly arrived. That it sent something does not prove that it left: to a peer
  * on a link that is switched off it sends, but nothing leaves. So sent bytes are missing only where something
  * says why the underlay may not have shown them.
+ *
+ * A datagram that came from the peer's endpoint need not be the peer's: anybody can write its address on one.
+ * Kernel WireGuard (update_rx_stats() in drivers/net/wireguard/receive.c) and wireguard-go (rxBytes in
+ * device/receive.go) count what they have authenticated: data, keepalives and both messages of a handshake,
+ * with all the bytes of the UDP payload; not cookies, duplicates, what belongs to no session, and what is
+ * forged. So no more is logged as received from a peer than the tunnel has counted. The rest waits for
+ * a window (of a second at least: a busy tunnel has queues), and is unknown if it is not counted then either.
+ * How many datagrams that are nobody can say: as many as its share of the bytes.
+ *
+ * Where the tunnel's socket overflowed, what is missing from its counters was most likely the peer's own, and
+ * is left with it.
  */
 
 #include "common/connection.h"
@@ -42,6 +53,8 @@ struct wg_balance {
 	int64_t tx, rx;	       /* bytes: the tunnel's counters less what was logged */
 	enum wg_unseen unseen; /* when it last had traffic */
 	bool seen;	       /* the underlay showed at least a part of that */
+	struct counts waiting; /* received on the underlay, and not counted by the tunnel yet; not logged */
+	uint64_t recent;       /* bytes received on the underlay since the tunnel was last due */
 };
 
 /* One window's traffic of the peer; only bytes matter. */
@@ -49,6 +62,24 @@ struct wg_traffic {
 	uint64_t tunnel_tx, tunnel_rx; /* what its counters moved by; 0 if they could not be read */
 	struct counts shown;	       /* by the underlay, and logged */
 };
+
+/* What is to be logged other than it was shown. Only received counts. */
+struct wg_received {
+	struct counts shown;   /* of this window: less than was shown, or more, since some had waited */
+	struct counts refused; /* unknown */
+};
+
+/*
+ * Before wg_balance_add(), to which the result's `shown` goes: what the tunnel has accepted of what the
+ * underlay showed. due: it has had its time for all that had come until the
+ * last time it was. unseen: the peer's own datagrams are surely not among those that it showed.
+ */
+void wg_balance_receive(struct wg_balance *balance, const struct wg_traffic *traffic, bool due, bool unseen,
+			struct wg_received *ret_received);
+
+/* Without a comparison: all that was shown, and what had waited, is the peer's. */
+void wg_balance_accept(struct wg_balance *balance, const struct wg_traffic *traffic,
+		       struct wg_received *ret_received);
 
 /* Takes a window into account. All that is to be done when the tunnel could not be read. */
 void wg_balance_add(struct wg_balance *balance, const struct wg_traffic *traffic);

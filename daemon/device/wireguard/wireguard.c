@@ -15,6 +15,7 @@
 #include "daemon/device/underlay/underlay.h"
 #include "daemon/device/wireguard/account.h"
 #include "daemon/device/wireguard/balance.h"
+#include "daemon/device/wireguard/socket_drops.h"
 #include "daemon/net/rtnl.h"
 
 #include <errno.h>
@@ -25,6 +26,10 @@
 /* Under load a window's end is not known to the datagram, so that some of what passed before the underlay was
  * watched is logged only windows later, when the traffic pauses. */
 #define BRIDGED_WINDOWS 12
+
+/* For a busy tunnel to count what it has received. */
+#define COUNTED_AFTER NSEC_PER_SEC
+
 /* Reasons that status can tell at once. */
 #define UNSEEN_REASONS 8
 
@@ -42,12 +47,18 @@ struct wireguard {
 	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
 	struct wg_peers last;	   /* read when it was disabled; else empty */
 	bool has_last;
-	bool ended;	      /* disabled, and its last counts were not handed over yet */
-	bool fresh;	      /* nothing has been extracted since it was enabled */
-	unsigned int bridged; /* windows that may still log what passed before the underlay was watched */
-	bool retiring;	      /* the underlay hands over its last counts, and then there is none */
-	bool from_zero;	      /* all is to be logged that the tunnel has counted by the first start */
-	bool blind;	      /* the underlay shows nothing of any peer that has traffic */
+	bool ended;		 /* disabled, and its last counts were not handed over yet */
+	bool fresh;		 /* nothing has been extracted since it was enabled */
+	unsigned int bridged;	 /* windows that may still log what passed before the underlay was watched */
+	bool retiring;		 /* the underlay hands over its last counts, and then there is none */
+	bool from_zero;		 /* all is to be logged that the tunnel has counted by the first start */
+	bool blind;		 /* the underlay shows nothing of any peer that has traffic */
+	uint64_t socket_drops;	 /* at the last extraction */
+	uint64_t largest;	 /* received at once in the last window, bytes */
+	uint64_t waiting;	 /* bytes of all peers that the tunnel may still count */
+	int64_t due;		 /* when it was last to have counted what waited (boot time, ns) */
+	uint64_t overflow;	 /* bytes that sockets had no room for, at most, of those that wait */
+	uint64_t overflow_since; /* the same, since it was last due */
 	struct unseen_peers unseen[UNSEEN_REASONS];
 	size_t n_unseen;
 };
@@ -141,8 +152,10 @@ struct step {
 	struct wireguard *wireguard;
 	const struct underlay_sight *sight;
 	bool drained; /* the underlay handed over all of its window */
+	bool due;     /* the tunnel has had its time to count what waits */
 	struct extraction *extraction;
 	uint64_t tunnel_rx;
+	uint64_t refused_rx; /* that the tunnel did not accept, of what came from the peers' endpoints */
 };
 
 /* By what the tunnel's counters moved, or a part of that. */
@@ -197,6 +210,108 @@ static struct wg_evidence find_evidence(const struct step *step, const struct wg
 	return evidence;
 }
 
+/* Takes what a peer received out of its entries, as far as they have it, and returns that. */
+static struct counts take_from_entries(struct step *step, const struct wg_change *change, struct counts left)
+{
+	struct flows *flows = &step->extraction->flows;
+	struct address tailnet = wg_peer_tailnet_address(change->peer);
+	struct counts wanted = left;
+
+	for (size_t i = 0; i < flows->n && (left.rx_bytes || left.rx_packets); i++) {
+		struct flow *flow = &flows->items[i];
+		struct counts part = {.rx_packets = MIN(left.rx_packets, flow->counts.rx_packets),
+				      .rx_bytes = MIN(left.rx_bytes, flow->counts.rx_bytes)};
+
+		if (address_compare(&flow->connection.src.address, &tailnet) != 0 ||
+		    (endpoint_compare(&flow->connection.dst, &change->peer->endpoint) != 0 &&
+		     endpoint_compare(&flow->connection.dst, &change->before->endpoint) != 0))
+			continue;
+		flow->counts = counts_difference(&flow->counts, &part);
+		left = counts_difference(&left, &part);
+		if (counts_is_zero(&flow->counts))
+			*flow = flows->items[--flows->n];
+	}
+	return counts_difference(&wanted, &left);
+}
+
+static uint64_t sum_of(uint64_t a, uint64_t b)
+{
+	return MIN(a, COUNT_MAX) + MIN(b, COUNT_MAX);
+}
+
+/*
+ * What waits or was refused may all have come while the tunnel's socket had no room. Then it stays with the
+ * peer at once.
+ */
+static void take_overflow(struct wireguard *wireguard, struct wg_balance *balance,
+			  struct wg_received *received)
+{
+	struct counts rest = balance->waiting;
+	uint64_t first;
+
+	counts_add(&rest, &received->refused);
+	first = MIN(rest.rx_bytes, wireguard->overflow);
+	if (rest.rx_bytes - first > wireguard->overflow_since)
+		return;
+	wireguard->overflow -= first;
+	wireguard->overflow_since -= rest.rx_bytes - first;
+	counts_add(&received->shown, &rest);
+	balance->waiting = received->refused = (struct counts){};
+}
+
+/* What was taken for that, and the tunnel has counted after all. */
+static void give_back_overflow(struct wireguard *wireguard, const struct wg_balance *balance,
+			       const struct wg_traffic *traffic)
+{
+	uint64_t had = balance->waiting.rx_bytes + traffic->shown.rx_bytes;
+
+	if (balance->rx < 0 && traffic->tunnel_rx > had)
+		wireguard->overflow_since = sum_of(wireguard->overflow_since,
+						   MIN(traffic->tunnel_rx - had, (uint64_t)-balance->rx));
+}
+
+/* Leaves in the peer's entries what the tunnel has accepted. The rest waits, or is unknown; what had waited
+ * and is accepted now is added. */
+static int take_received(struct step *step, const struct wg_change *change, struct wg_traffic *traffic)
+{
+	const struct underlay_peer *peer = &step->sight->peers[change->number];
+	struct wg_balance *balance = change->balance;
+	struct extraction *extraction = step->extraction;
+	struct wg_received received;
+	struct counts before = {.rx_packets = traffic->shown.rx_packets, .rx_bytes = traffic->shown.rx_bytes};
+	struct counts after, same, less, more;
+	bool unseen = traffic->shown.tx_bytes == 0 &&
+		      (peer->elsewhere || (balance->unseen != WG_SEEN && !balance->seen));
+
+	give_back_overflow(step->wireguard, balance, traffic);
+	if (!step->wireguard->fresh && change->before && change->peer->rx_bytes >= change->before->rx_bytes)
+		wg_balance_receive(balance, traffic, step->due, unseen, &received);
+	else
+		wg_balance_accept(balance, traffic, &received);
+	take_overflow(step->wireguard, balance, &received);
+	if (!step->wireguard->device.enabled) {
+		/* There will be no other window. */
+		counts_add(&received.refused, &balance->waiting);
+		balance->waiting = (struct counts){};
+	}
+	step->wireguard->waiting += balance->waiting.rx_bytes;
+	after = (struct counts){.rx_packets = received.shown.rx_packets, .rx_bytes = received.shown.rx_bytes};
+	traffic->shown = received.shown;
+	same = (struct counts){.rx_packets = MIN(before.rx_packets, after.rx_packets),
+			       .rx_bytes = MIN(before.rx_bytes, after.rx_bytes)};
+	less = counts_difference(&before, &same);
+	more = counts_difference(&after, &same);
+	if (!counts_is_zero(&less)) {
+		less = take_from_entries(step, change, less);
+		extraction->totals = counts_difference(&extraction->totals, &less);
+	}
+	counts_add(&extraction->totals, &more);
+	counts_add(&extraction->totals, &received.refused);
+	counts_add(&extraction->unknown, &received.refused);
+	step->refused_rx += received.refused.rx_bytes;
+	return add_tunnel_bytes(step, change, &more);
+}
+
 /*
  * Without an underlay, the tunnel's counters say it all, but for what an underlay that has been given up had
  * shown before the tunnel counted it: that is carried for a window.
@@ -230,6 +345,11 @@ static int take_change(const struct wg_change *change, void *userdata)
 	step->tunnel_rx += change->rx_bytes;
 	if (step->sight->peers)
 		traffic.shown = step->sight->peers[change->number].counts;
+	if (step->drained && step->wireguard->underlay) {
+		r = take_received(step, change, &traffic);
+		if (r < 0)
+			return r;
+	}
 	wg_balance_add(change->balance, &traffic);
 	if (!step->drained)
 		return 0;
@@ -334,13 +454,14 @@ static void list_unseen(struct wireguard *wireguard)
 /* Bytes that arrived and that the tunnel did not accept: the difference between the underlay's and the
  * tunnel's sums, without what the underlay did not show. (Datagrams of a peer may be among the unknown ones,
  * which it did.) */
-static void note_received(struct wireguard *wireguard, const struct extraction *extraction,
-			  uint64_t tunnel_rx)
+static void note_received(struct wireguard *wireguard, const struct step *step)
 {
+	const struct extraction *extraction = step->extraction;
+	uint64_t tunnel_rx = step->tunnel_rx;
 	uint64_t shown = extraction->totals.rx_bytes - extraction->unseen.rx_bytes;
 	uint64_t unseen = extraction->unseen.rx_bytes;
 
-	unseen -= MIN(unseen, extraction->unknown.rx_bytes);
+	unseen -= MIN(unseen, extraction->unknown.rx_bytes - step->refused_rx);
 	wireguard->underlay_rx += shown;
 	wireguard->tunnel_rx += tunnel_rx - MIN(unseen, tunnel_rx);
 	/* The first extraction does not count: until it, only one of the two may have been counting. */
@@ -358,6 +479,41 @@ static void end_bridged_window(struct wireguard *wireguard)
 		ahead += wg_balance_is_ahead(wg_account_balance(wireguard->account, i));
 	if (wireguard->bridged)
 		wireguard->bridged = ahead ? wireguard->bridged - 1 : 0;
+}
+
+/*
+ * Takes note of the datagrams that sockets had no room for, each as large as the largest ones. Those were
+ * received on the underlay and are not counted by the tunnel, but that they were not the peers' is not said.
+ */
+static void note_overflow(struct wireguard *wireguard, const struct underlay_sight *sight, bool due)
+{
+	uint64_t drops = socket_drops_read(), before = wireguard->socket_drops, more;
+	uint64_t largest = MAX(sight->largest, wireguard->largest);
+
+	if (drops == UINT64_MAX)
+		drops = before;
+	if (__builtin_mul_overflow(drops - MIN(before, drops), largest, &more))
+		more = COUNT_MAX;
+	/* What does not wait any more was counted. The drops are read later than the window ended, so those
+	 * that were added last may be in the next one. */
+	if (due) {
+		wireguard->overflow =
+			sum_of(MIN(wireguard->overflow, wireguard->waiting), wireguard->overflow_since);
+		wireguard->overflow_since = 0;
+	}
+	wireguard->overflow_since = sum_of(wireguard->overflow_since, more);
+	wireguard->largest = sight->largest;
+	wireguard->socket_drops = drops;
+}
+
+/* Whether the tunnel has had its time. Then it begins anew. */
+static bool is_due(struct wireguard *wireguard, int64_t now)
+{
+	bool due = now - wireguard->due >= COUNTED_AFTER || !wireguard->device.enabled;
+
+	if (due)
+		wireguard->due = now;
+	return due;
 }
 
 static int wireguard_extract_statistics(struct device *device, struct extraction *ret_extraction)
@@ -386,11 +542,16 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		r = underlay_extract(wireguard->underlay, wg_account_peers(wireguard->account),
 				     reading < 0 ? NULL : &peers, &sight, &extraction);
 	step.drained = r == 0;
-	if (reading == 0)
+	if (reading == 0) {
+		step.due = step.drained && is_due(wireguard, time_now_boot());
+		if (wireguard->underlay)
+			note_overflow(wireguard, &sight, step.due);
+		wireguard->waiting = 0;
 		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), take_change, &step);
-	else
+	} else {
 		note_unread(wireguard, &sight);
-	note_received(wireguard, &extraction, step.tunnel_rx);
+	}
+	note_received(wireguard, &step);
 	list_unseen(wireguard);
 	if (reading == 0 && step.drained)
 		end_bridged_window(wireguard);
@@ -437,6 +598,7 @@ static const char *describe_missing(struct wireguard *wireguard, const struct un
 static void wireguard_get_info(struct device *device, struct device_info *ret_info)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
+	uint64_t received = wireguard->underlay_rx + wireguard->waiting;
 	struct underlay_info underlay = {};
 
 	if (wireguard->underlay)
@@ -454,8 +616,8 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 		.n_unseen = wireguard->n_unseen,
 	};
 	/* Datagrams between the device and the tunnel make this jitter around the true value. */
-	if (wireguard->underlay && wireguard->underlay_rx > wireguard->tunnel_rx)
-		ret_info->tunnel_dropped_rx = wireguard->underlay_rx - wireguard->tunnel_rx;
+	if (wireguard->underlay && received > wireguard->tunnel_rx)
+		ret_info->tunnel_dropped_rx = received - wireguard->tunnel_rx;
 }
 
 static int wireguard_get_pressure_fd(struct device *device)
@@ -630,6 +792,12 @@ static int wireguard_take_over(struct device *device, struct device *from)
 	}
 	wireguard->bridged = had_underlay ? other->bridged : BRIDGED_WINDOWS;
 	wireguard->from_zero = false;
+	wireguard->socket_drops = other->socket_drops;
+	wireguard->largest = other->largest;
+	wireguard->due = other->due;
+	wireguard->overflow = other->overflow;
+	wireguard->overflow_since = other->overflow_since;
+	wireguard->waiting = other->waiting;
 	device->enabled = true;
 	from->enabled = false;
 	return 0;

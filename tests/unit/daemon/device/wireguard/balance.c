@@ -9,11 +9,13 @@
 
 static struct wg_balance balance;
 static struct wg_evidence evidence;
+static bool due; /* of wg_balance_receive() */
 
 static void setup(void)
 {
 	balance = (struct wg_balance){};
 	evidence = (struct wg_evidence){.settled = true};
+	due = true;
 }
 
 /* One window: what the tunnel counted, what the underlay showed, sent and received, and what it has shown
@@ -144,6 +146,87 @@ START_TEST(counters_without_bounds)
 }
 END_TEST
 
+/* One window of received bytes. "logged refused waiting", each as packets/bytes. */
+static const char *receive(uint64_t tunnel_rx, uint64_t packets, uint64_t bytes, bool unseen)
+{
+	struct wg_traffic traffic = {.tunnel_rx = tunnel_rx,
+				     .shown = {.rx_packets = packets, .rx_bytes = bytes}};
+	struct wg_received received;
+	static char text[128];
+
+	wg_balance_receive(&balance, &traffic, due, unseen, &received);
+	traffic.shown = received.shown;
+	wg_balance_add(&balance, &traffic);
+	snprintf(text, sizeof(text), "%llu/%llu %llu/%llu %llu/%llu",
+		 (unsigned long long)received.shown.rx_packets, (unsigned long long)received.shown.rx_bytes,
+		 (unsigned long long)received.refused.rx_packets,
+		 (unsigned long long)received.refused.rx_bytes,
+		 (unsigned long long)balance.waiting.rx_packets,
+		 (unsigned long long)balance.waiting.rx_bytes);
+	return text;
+}
+
+START_TEST(received_later)
+{
+	ck_assert_str_eq(receive(1000, 10, 1000, false), "10/1000 0/0 0/0");
+	/* Some wait in the tunnel's socket at each window's end: no stranger. */
+	ck_assert_str_eq(receive(800, 10, 1000, false), "8/800 0/0 2/200");
+	ck_assert_str_eq(receive(1000, 10, 1000, false), "10/1000 0/0 2/200");
+	ck_assert_str_eq(receive(1200, 10, 1000, false), "12/1200 0/0 0/0");
+	ck_assert_str_eq(receive(0, 1, 32, false), "0/0 0/0 1/32");
+	ck_assert_str_eq(receive(32, 0, 0, false), "1/32 0/0 0/0");
+	/* Or the tunnel was read later than the window ended. */
+	ck_assert_str_eq(receive(1200, 10, 1000, false), "10/1000 0/0 0/0");
+	ck_assert_str_eq(receive(800, 10, 1000, false), "10/1000 0/0 0/0");
+	ck_assert_int_eq(balance.rx, 0);
+	/* Windows so short that a busy tunnel counts only later. */
+	due = false;
+	ck_assert_str_eq(receive(0, 10, 1000, false), "0/0 0/0 10/1000");
+	ck_assert_str_eq(receive(0, 0, 0, false), "0/0 0/0 10/1000");
+	ck_assert_str_eq(receive(0, 10, 1000, false), "0/0 0/0 20/2000");
+	due = true;
+	ck_assert_str_eq(receive(0, 0, 0, false), "0/0 0/0 20/2000");
+	ck_assert_str_eq(receive(1500, 0, 0, false), "15/1500 5/500 0/0");
+}
+END_TEST
+
+START_TEST(received_from_a_stranger)
+{
+	/* In each window 40 datagrams of the peer's and 100 with its address. */
+	ck_assert_str_eq(receive(42880, 140, 162880, false), "37/42880 0/0 103/120000");
+	ck_assert_str_eq(receive(42880, 140, 162880, false), "37/42880 66/77120 140/162880");
+	ck_assert_str_eq(receive(42880, 40, 42880, false), "38/42880 105/120000 37/42880");
+	ck_assert_str_eq(receive(0, 0, 0, false), "0/0 37/42880 0/0");
+	/* A peer of which nothing is seen, so nothing of what came was its own. */
+	setup();
+	ck_assert_str_eq(receive(42880, 100, 120000, true), "0/0 0/0 100/120000");
+	ck_assert_str_eq(receive(42880, 0, 0, true), "0/0 100/120000 0/0");
+	ck_assert_int_eq(balance.rx, 2 * 42880);
+}
+END_TEST
+
+START_TEST(received_without_a_comparison)
+{
+	struct wg_traffic traffic = {.shown = {1, 100, 2, 200}};
+	struct wg_received received;
+
+	/* The peer was removed and made again: its counters restarted, of what it sent too. */
+	wg_balance_receive(&balance, &traffic, true, false, &received);
+	ck_assert(counts_equal(&received.shown, &traffic.shown) && counts_is_zero(&balance.waiting));
+	balance = (struct wg_balance){.waiting = {.rx_packets = 3, .rx_bytes = 300}};
+	wg_balance_accept(&balance, &traffic, &received);
+	ck_assert(counts_equal(&received.shown, &(struct counts){1, 100, 5, 500}));
+	ck_assert(counts_is_zero(&received.refused) && counts_is_zero(&balance.waiting));
+	/* Neither end of the range. */
+	setup();
+	ck_assert_str_eq(receive(UINT64_MAX, 1, COUNT_MAX, false), "1/9223372036854775807 0/0 0/0");
+	setup();
+	ck_assert_str_eq(receive(0, COUNT_MAX, COUNT_MAX, false),
+			 "0/0 0/0 9223372036854775807/9223372036854775807");
+	ck_assert_str_eq(receive(1, COUNT_MAX, COUNT_MAX, false) ? "ok" : "", "ok");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("balance");
@@ -160,6 +243,9 @@ int main(void)
 	tcase_add_test(tcase, without_a_look_at_the_next_window);
 	tcase_add_test(tcase, readings_that_fail);
 	tcase_add_test(tcase, counters_without_bounds);
+	tcase_add_test(tcase, received_later);
+	tcase_add_test(tcase, received_from_a_stranger);
+	tcase_add_test(tcase, received_without_a_comparison);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
