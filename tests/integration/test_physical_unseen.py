@@ -453,8 +453,27 @@ def test_two_peers_at_one_link_local_endpoint(network, probe, zones):
     window.check_conservation()
     assert [of_peer(window, f"100.64.0.{number}") for number in (2, 3)] == [
         ((0, 1000), 10 if zones else 0), ((0, 1100), 11 if zones else 0)]
+    assert window.totals.txBytes == 2100 and window.unknown.txBytes == 0
     reason = device.ask("info")["reason"]
     assert reason is None if zones else "for 2 of 2 peers (100.64.0.2, 100.64.0.3): another peer has the same" in reason
+
+
+def test_a_peer_that_moves_more_than_once(network, probe):
+    """Within a window: where it was in between is not known, but what passed there is not counted twice."""
+    left, right, _ = network.pair()
+    ends = network.wireguard_pair(left, right)
+    network.handshake(ends)
+    device = probe(ends[0])
+    start = quiet_start(device, ends[0])
+    for number, port in enumerate((51999, 52999)):
+        right.run("wg", "set", ends[1].interface, "listen-port", port)
+        send_udp(ends[1], ends[0], 40, 1000, back=30, port_left=40002 + number, port_right=41002 + number)
+    window, tunnel = quiet_window(device, ends[0], start)
+    window.check_conservation()
+    assert of_peer(window, ends[1].address)[0] == tunnel and tunnel[0] >= 80 * 1072
+    assert (window.totals.rxBytes, window.totals.txBytes) == tunnel
+    assert (window.unknown.rxBytes, window.unknown.txBytes) == (0, 0)
+    assert device.ask("info").get("tunnelDroppedRx", 0) == 0
 
 
 def test_counters_that_go_backwards_and_peers_that_vanish(network, probe):

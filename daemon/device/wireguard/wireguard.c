@@ -155,6 +155,7 @@ struct step {
 	bool due;     /* the tunnel has had its time to count what waits */
 	struct extraction *extraction;
 	uint64_t tunnel_rx;
+	uint64_t found_rx;   /* of what is missing, found among the unknown */
 	uint64_t refused_rx; /* that the tunnel did not accept, of what came from the peers' endpoints */
 };
 
@@ -332,14 +333,36 @@ static void take_all(struct wg_balance *balance, const struct wg_traffic *traffi
 }
 
 /*
- * Decides for one peer. What is missing goes to the totals too, so that the entries still add up to them.
+ * What is missing may be among the unknown, and then it is taken from there. Sent: nobody but the tunnel
+ * sends from its port, and only to its peers. Received: only where the peer was at an endpoint that is not
+ * known to be its own, since strangers' datagrams are there too.
+ */
+static struct counts take_from_unknown(struct step *step, const struct wg_change *change,
+				       const struct counts *missing, bool shared)
+{
+	struct counts *unknown = &step->extraction->unknown, found = {};
+	bool elsewhere = shared || !change->before ||
+			 endpoint_compare(&change->before->endpoint, &change->peer->endpoint) != 0;
+
+	found.tx_bytes = MIN(missing->tx_bytes, unknown->tx_bytes);
+	if (elsewhere || found.tx_bytes > 0)
+		found.rx_bytes =
+			MIN(missing->rx_bytes, unknown->rx_bytes - MIN(unknown->rx_bytes, step->refused_rx));
+	*unknown = counts_difference(unknown, &found);
+	step->found_rx += found.rx_bytes;
+	return found;
+}
+
+/*
+ * Decides for one peer. What is missing goes to the totals too unless it was unknown, so that the entries
+ * still add up to them.
  */
 static int take_change(const struct wg_change *change, void *userdata)
 {
 	struct step *step = userdata;
 	struct wg_traffic traffic = {.tunnel_tx = change->tx_bytes, .tunnel_rx = change->rx_bytes};
 	struct wg_evidence evidence = {};
-	struct counts missing;
+	struct counts missing, found = {};
 	int r;
 
 	step->tunnel_rx += change->rx_bytes;
@@ -365,9 +388,11 @@ static int take_change(const struct wg_change *change, void *userdata)
 		r = add_tunnel_bytes(step, change, &missing);
 		if (r < 0)
 			return r;
+		found = take_from_unknown(step, change, &missing, evidence.cause == WG_UNSEEN_SHARED);
 	}
-	counts_add(&step->extraction->totals, &missing);
 	counts_add(&step->extraction->unseen, &missing);
+	missing = counts_difference(&missing, &found);
+	counts_add(&step->extraction->totals, &missing);
 	return 0;
 }
 
@@ -395,8 +420,8 @@ static void write_reason(const struct wireguard *wireguard, const struct wg_peer
 		[WG_UNSEEN_ENDPOINT] = "the endpoint was not known when its traffic began",
 		[WG_UNSEEN_NEW] = "a device that leads there was not watched yet",
 		[WG_UNSEEN_OTHER] =
-			"its datagrams pass through no interface that netlogd watches, or have another "
-			"port there",
+			"its datagrams pass no interface that netlogd watches, have another port there, "
+			"or it moved more than once",
 	};
 	const char *device = "";
 	int error = 0;
@@ -452,16 +477,14 @@ static void list_unseen(struct wireguard *wireguard)
 /* --- extracting --- */
 
 /* Bytes that arrived and that the tunnel did not accept: the difference between the underlay's and the
- * tunnel's sums, without what the underlay did not show. (Datagrams of a peer may be among the unknown ones,
- * which it did.) */
+ * tunnel's sums, without what the underlay did not show. */
 static void note_received(struct wireguard *wireguard, const struct step *step)
 {
 	const struct extraction *extraction = step->extraction;
 	uint64_t tunnel_rx = step->tunnel_rx;
-	uint64_t shown = extraction->totals.rx_bytes - extraction->unseen.rx_bytes;
-	uint64_t unseen = extraction->unseen.rx_bytes;
+	uint64_t unseen = extraction->unseen.rx_bytes - step->found_rx;
+	uint64_t shown = extraction->totals.rx_bytes - unseen;
 
-	unseen -= MIN(unseen, extraction->unknown.rx_bytes - step->refused_rx);
 	wireguard->underlay_rx += shown;
 	wireguard->tunnel_rx += tunnel_rx - MIN(unseen, tunnel_rx);
 	/* The first extraction does not count: until it, only one of the two may have been counting. */
