@@ -420,8 +420,8 @@ static void write_reason(const struct wireguard *wireguard, const struct wg_peer
 		[WG_UNSEEN_ENDPOINT] = "the endpoint was not known when its traffic began",
 		[WG_UNSEEN_NEW] = "a device that leads there was not watched yet",
 		[WG_UNSEEN_OTHER] =
-			"its datagrams pass no interface that netlogd watches, have another port there, "
-			"or it moved more than once",
+			("its datagrams pass no interface that netlogd watches, have another port there, "
+			 "or it moved more than once"),
 	};
 	const char *device = "";
 	int error = 0;
