@@ -709,7 +709,8 @@ void uploader_free(struct uploader *uploader)
 {
 	if (!uploader)
 		return;
-	restart_free(uploader->restart);
+	/* What the sinks report while they end no longer restarts anything. */
+	restart_free(TAKE_PTR(uploader->restart));
 	sinks_free(uploader->sinks);
 	link_free(uploader->link);
 	metrics_http_free(uploader->metrics);
