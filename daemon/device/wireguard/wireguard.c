@@ -15,7 +15,7 @@
 #include "daemon/device/underlay/underlay.h"
 #include "daemon/device/wireguard/account.h"
 #include "daemon/device/wireguard/balance.h"
-#include "daemon/device/wireguard/socket_drops.h"
+#include "daemon/device/wireguard/state.h"
 #include "daemon/net/rtnl.h"
 
 #include <errno.h>
@@ -29,39 +29,6 @@
 
 /* For a busy tunnel to count what it has received. */
 #define COUNTED_AFTER NSEC_PER_SEC
-
-/* Reasons that status can tell at once. */
-#define UNSEEN_REASONS 8
-
-struct wireguard {
-	struct device device;
-	char *interface;
-	struct wg_reader *reader;
-	struct wg_account *account;
-	unsigned int ifindex;
-	struct underlay *underlay; /* NULL: only the tunnel's own counters */
-	bool underlay_named;	   /* the configuration names its devices */
-	char *missing;		   /* why there is no underlay; or NULL */
-	struct buffer reason;	   /* for device_info */
-	uint64_t underlay_rx;	   /* bytes since it was enabled */
-	uint64_t tunnel_rx;	   /* the same, but without those that the underlay did not show */
-	struct wg_peers last;	   /* read when it was disabled; else empty */
-	bool has_last;
-	bool ended;		 /* disabled, and its last counts were not handed over yet */
-	bool fresh;		 /* nothing has been extracted since it was enabled */
-	unsigned int bridged;	 /* windows that may still log what passed before the underlay was watched */
-	bool retiring;		 /* the underlay hands over its last counts, and then there is none */
-	bool from_zero;		 /* all is to be logged that the tunnel has counted by the first start */
-	bool blind;		 /* the underlay shows nothing of any peer that has traffic */
-	uint64_t socket_drops;	 /* at the last extraction */
-	uint64_t largest;	 /* received at once in the last window, bytes */
-	uint64_t waiting;	 /* bytes of all peers that the tunnel may still count */
-	int64_t due;		 /* when it was last to have counted what waited (boot time, ns) */
-	uint64_t overflow;	 /* bytes that sockets had no room for, at most, of those that wait */
-	uint64_t overflow_since; /* the same, since it was last due */
-	struct unseen_peers unseen[UNSEEN_REASONS];
-	size_t n_unseen;
-};
 
 static void wireguard_free(struct device *device)
 {
@@ -147,338 +114,11 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 	return r;
 }
 
-/* One window's step from reading to reading. */
-struct step {
-	struct wireguard *wireguard;
-	const struct underlay_sight *sight;
-	bool drained; /* the underlay handed over all of its window */
-	bool due;     /* the tunnel has had its time to count what waits */
-	struct extraction *extraction;
-	uint64_t tunnel_rx;
-	uint64_t found_rx;   /* of what is missing, found among the unknown */
-	uint64_t refused_rx; /* that the tunnel did not accept, of what came from the peers' endpoints */
-};
-
-/* By what the tunnel's counters moved, or a part of that. */
-static int add_tunnel_bytes(struct step *step, const struct wg_change *change, const struct counts *counts)
-{
-	struct connection connection = {
-		.src.address = wg_peer_tailnet_address(change->peer),
-		.dst = change->endpoint,
-	};
-
-	return counts_is_zero(counts) ? 0 : flows_add(&step->extraction->flows, &connection, counts);
-}
-
-static enum wg_unseen find_cause(const struct step *step, const struct wg_change *change)
-{
-	const struct underlay_peer *shown = &step->sight->peers[change->number];
-	const char *device;
-	int error;
-
-	if (shown->shared)
-		return WG_UNSEEN_SHARED;
-	switch (underlay_find_gap(step->wireguard->underlay, change->peer, &device, &error)) {
-	case ATTACHMENTS_REFUSED:
-		return WG_UNSEEN_DEVICE;
-	case ATTACHMENTS_NO_ROUTE:
-		return WG_UNSEEN_ROUTE;
-	case ATTACHMENTS_NO_GAP:
-		break;
-	}
-	if (shown->elsewhere)
-		return WG_UNSEEN_PORT;
-	if (!change->before || !change->before->endpoint.address.family)
-		return WG_UNSEEN_ENDPOINT;
-	return step->sight->grew || step->wireguard->bridged ? WG_UNSEEN_NEW : WG_SEEN;
-}
-
-static struct wg_evidence find_evidence(const struct step *step, const struct wg_change *change)
-{
-	/* Once it is disabled nothing more is seen of a peer; a later reading of its tunnel has more. */
-	struct wg_evidence evidence = {
-		.cause = find_cause(step, change),
-		.settled = step->sight->settled &&
-			   (step->wireguard->device.enabled || step->wireguard->has_last ||
-			    change->balance->unseen != WG_SEEN),
-	};
-	const struct wg_peer *now = change->peer, *before = change->before;
-	struct underlay *underlay = step->wireguard->underlay;
-
-	underlay_peek(underlay, step->sight, change->number, now, &evidence.next);
-	if (before && (endpoint_compare(&before->endpoint, &now->endpoint) != 0 || before->link != now->link))
-		underlay_peek(underlay, step->sight, change->number, before, &evidence.next);
-	return evidence;
-}
-
-/* Takes what a peer received out of its entries, as far as they have it, and returns that. */
-static struct counts take_from_entries(struct step *step, const struct wg_change *change, struct counts left)
-{
-	struct flows *flows = &step->extraction->flows;
-	struct address tailnet = wg_peer_tailnet_address(change->peer);
-	struct counts wanted = left;
-
-	for (size_t i = 0; i < flows->n && (left.rx_bytes || left.rx_packets); i++) {
-		struct flow *flow = &flows->items[i];
-		struct counts part = {.rx_packets = MIN(left.rx_packets, flow->counts.rx_packets),
-				      .rx_bytes = MIN(left.rx_bytes, flow->counts.rx_bytes)};
-
-		if (address_compare(&flow->connection.src.address, &tailnet) != 0 ||
-		    (endpoint_compare(&flow->connection.dst, &change->peer->endpoint) != 0 &&
-		     endpoint_compare(&flow->connection.dst, &change->before->endpoint) != 0))
-			continue;
-		flow->counts = counts_difference(&flow->counts, &part);
-		left = counts_difference(&left, &part);
-		if (counts_is_zero(&flow->counts))
-			*flow = flows->items[--flows->n];
-	}
-	return counts_difference(&wanted, &left);
-}
-
-static uint64_t sum_of(uint64_t a, uint64_t b)
-{
-	return MIN(a, COUNT_MAX) + MIN(b, COUNT_MAX);
-}
-
-/*
- * What waits or was refused may all have come while the tunnel's socket had no room. Then it stays with the
- * peer at once.
- */
-static void take_overflow(struct wireguard *wireguard, struct wg_balance *balance,
-			  struct wg_received *received)
-{
-	struct counts rest = balance->waiting;
-	uint64_t first;
-
-	counts_add(&rest, &received->refused);
-	first = MIN(rest.rx_bytes, wireguard->overflow);
-	if (rest.rx_bytes - first > wireguard->overflow_since)
-		return;
-	wireguard->overflow -= first;
-	wireguard->overflow_since -= rest.rx_bytes - first;
-	counts_add(&received->shown, &rest);
-	balance->waiting = received->refused = (struct counts){};
-}
-
-/* What was taken for that, and the tunnel has counted after all. */
-static void give_back_overflow(struct wireguard *wireguard, const struct wg_balance *balance,
-			       const struct wg_traffic *traffic)
-{
-	uint64_t had = balance->waiting.rx_bytes + traffic->shown.rx_bytes;
-
-	if (balance->rx < 0 && traffic->tunnel_rx > had)
-		wireguard->overflow_since = sum_of(wireguard->overflow_since,
-						   MIN(traffic->tunnel_rx - had, (uint64_t)-balance->rx));
-}
-
-/* Leaves in the peer's entries what the tunnel has accepted. The rest waits, or is unknown; what had waited
- * and is accepted now is added. */
-static int take_received(struct step *step, const struct wg_change *change, struct wg_traffic *traffic)
-{
-	const struct underlay_peer *peer = &step->sight->peers[change->number];
-	struct wg_balance *balance = change->balance;
-	struct extraction *extraction = step->extraction;
-	struct wg_received received;
-	struct counts before = {.rx_packets = traffic->shown.rx_packets, .rx_bytes = traffic->shown.rx_bytes};
-	struct counts after, same, less, more;
-	bool unseen = traffic->shown.tx_bytes == 0 &&
-		      (peer->elsewhere || (balance->unseen != WG_SEEN && !balance->seen));
-
-	give_back_overflow(step->wireguard, balance, traffic);
-	if (!step->wireguard->fresh && change->before && change->peer->rx_bytes >= change->before->rx_bytes)
-		wg_balance_receive(balance, traffic, step->due, unseen, &received);
-	else
-		wg_balance_accept(balance, traffic, &received);
-	take_overflow(step->wireguard, balance, &received);
-	if (!step->wireguard->device.enabled) {
-		/* There will be no other window. */
-		counts_add(&received.refused, &balance->waiting);
-		balance->waiting = (struct counts){};
-	}
-	step->wireguard->waiting += balance->waiting.rx_bytes;
-	after = (struct counts){.rx_packets = received.shown.rx_packets, .rx_bytes = received.shown.rx_bytes};
-	traffic->shown = received.shown;
-	same = (struct counts){.rx_packets = MIN(before.rx_packets, after.rx_packets),
-			       .rx_bytes = MIN(before.rx_bytes, after.rx_bytes)};
-	less = counts_difference(&before, &same);
-	more = counts_difference(&after, &same);
-	if (!counts_is_zero(&less)) {
-		less = take_from_entries(step, change, less);
-		extraction->totals = counts_difference(&extraction->totals, &less);
-	}
-	counts_add(&extraction->totals, &more);
-	counts_add(&extraction->totals, &received.refused);
-	counts_add(&extraction->unknown, &received.refused);
-	step->refused_rx += received.refused.rx_bytes;
-	return add_tunnel_bytes(step, change, &more);
-}
-
-/*
- * Without an underlay, the tunnel's counters say it all, but for what an underlay that has been given up had
- * shown before the tunnel counted it: that is carried for a window.
- */
-static void take_all(struct wg_balance *balance, const struct wg_traffic *traffic, bool bridged,
-		     struct counts *ret_missing)
-{
-	int64_t tx = balance->tx, rx = balance->rx;
-
-	/* Of what was sent long before, nothing proves that it left. */
-	if (!bridged)
-		tx = MIN(tx, (int64_t)MIN(traffic->tunnel_tx, COUNT_MAX));
-	*ret_missing = (struct counts){.tx_bytes = (uint64_t)MAX(tx, 0), .rx_bytes = (uint64_t)MAX(rx, 0)};
-	*balance = (struct wg_balance){
-		.tx = MAX(MIN(tx, 0), -(int64_t)MIN(traffic->shown.tx_bytes, COUNT_MAX)),
-		.rx = MAX(MIN(rx, 0), -(int64_t)MIN(traffic->shown.rx_bytes, COUNT_MAX)),
-	};
-}
-
-/*
- * What is missing may be among the unknown, and then it is taken from there. Sent: nobody but the tunnel
- * sends from its port, and only to its peers. Received: only where the peer was at an endpoint that is not
- * known to be its own, since strangers' datagrams are there too.
- */
-static struct counts take_from_unknown(struct step *step, const struct wg_change *change,
-				       const struct counts *missing, bool shared)
-{
-	struct counts *unknown = &step->extraction->unknown, found = {};
-	bool elsewhere = shared || !change->before ||
-			 endpoint_compare(&change->before->endpoint, &change->peer->endpoint) != 0;
-
-	found.tx_bytes = MIN(missing->tx_bytes, unknown->tx_bytes);
-	if (elsewhere || found.tx_bytes > 0)
-		found.rx_bytes =
-			MIN(missing->rx_bytes, unknown->rx_bytes - MIN(unknown->rx_bytes, step->refused_rx));
-	*unknown = counts_difference(unknown, &found);
-	step->found_rx += found.rx_bytes;
-	return found;
-}
-
-/*
- * Decides for one peer. What is missing goes to the totals too unless it was unknown, so that the entries
- * still add up to them.
- */
-static int take_change(const struct wg_change *change, void *userdata)
-{
-	struct step *step = userdata;
-	struct wg_traffic traffic = {.tunnel_tx = change->tx_bytes, .tunnel_rx = change->rx_bytes};
-	struct wg_evidence evidence = {};
-	struct counts missing, found = {};
-	int r;
-
-	step->tunnel_rx += change->rx_bytes;
-	if (step->sight->peers)
-		traffic.shown = step->sight->peers[change->number].counts;
-	if (step->drained && step->wireguard->underlay) {
-		r = take_received(step, change, &traffic);
-		if (r < 0)
-			return r;
-	}
-	wg_balance_add(change->balance, &traffic);
-	if (!step->drained)
-		return 0;
-	if (!step->wireguard->underlay || step->wireguard->retiring) {
-		take_all(change->balance, &traffic, step->wireguard->bridged > 0, &missing);
-		r = add_tunnel_bytes(step, change, &missing);
-		if (r < 0 || !step->wireguard->underlay)
-			return r;
-	} else {
-		if (wg_balance_is_ahead(change->balance))
-			evidence = find_evidence(step, change);
-		wg_balance_settle(change->balance, &traffic, &evidence, &missing);
-		r = add_tunnel_bytes(step, change, &missing);
-		if (r < 0)
-			return r;
-		found = take_from_unknown(step, change, &missing, evidence.cause == WG_UNSEEN_SHARED);
-	}
-	counts_add(&step->extraction->unseen, &missing);
-	missing = counts_difference(&missing, &found);
-	counts_add(&step->extraction->totals, &missing);
-	return 0;
-}
-
-/* The tunnel could not be read: what the underlay showed is ahead of its counters until they can be. */
-static void note_unread(struct wireguard *wireguard, const struct underlay_sight *sight)
-{
-	for (size_t i = 0; sight->peers && i < wg_account_peers(wireguard->account)->n; i++) {
-		struct wg_traffic traffic = {.shown = sight->peers[i].counts};
-
-		wg_balance_add(wg_account_balance(wireguard->account, i), &traffic);
-	}
-}
-
-/* --- which peers are not seen, for status --- */
-
-static void write_reason(const struct wireguard *wireguard, const struct wg_peer *peer, enum wg_unseen cause,
-			 char *text, size_t size)
-{
-	static const char *const reasons[N_WG_UNSEEN] = {
-		[WG_SEEN] = "",
-		[WG_UNSEEN_SHARED] = "another peer has the same endpoint",
-		[WG_UNSEEN_DEVICE] = "a device that leads there cannot be watched",
-		[WG_UNSEEN_ROUTE] = "no route of this network namespace leads to the endpoint",
-		[WG_UNSEEN_PORT] = "its datagrams have another port on the underlay (redirected, or NAT)",
-		[WG_UNSEEN_ENDPOINT] = "the endpoint was not known when its traffic began",
-		[WG_UNSEEN_NEW] = "a device that leads there was not watched yet",
-		[WG_UNSEEN_OTHER] =
-			("its datagrams pass no interface that netlogd watches, have another port there, "
-			 "or it moved more than once"),
-	};
-	const char *device = "";
-	int error = 0;
-
-	if (cause == WG_UNSEEN_DEVICE)
-		underlay_find_gap(wireguard->underlay, peer, &device, &error);
-	if (*device)
-		snprintf(text, size, "%s, which leads there, cannot be watched: %s", device,
-			 strerror(-error));
-	else
-		snprintf(text, size, "%s", reasons[cause]);
-}
-
-/* The group of this reason; the last one takes what finds no room. */
-static struct unseen_peers *find_group(struct wireguard *wireguard, const char *cause, const char *reason)
-{
-	struct unseen_peers *group = wireguard->unseen;
-
-	for (size_t i = 0; i < wireguard->n_unseen; i++, group++)
-		if (strcmp(group->cause, cause) == 0 && strcmp(group->reason, reason) == 0)
-			return group;
-	if (wireguard->n_unseen == UNSEEN_REASONS)
-		return group - 1;
-	wireguard->n_unseen++;
-	*group = (struct unseen_peers){.cause = cause};
-	snprintf(group->reason, sizeof(group->reason), "%s", reason);
-	return group;
-}
-
-static void list_unseen(struct wireguard *wireguard)
-{
-	const struct wg_peers *peers = wg_account_peers(wireguard->account);
-	bool seen = false;
-
-	wireguard->n_unseen = 0;
-	for (size_t i = 0; i < peers->n; i++) {
-		const struct wg_balance *balance = wg_account_balance(wireguard->account, i);
-		char reason[sizeof(wireguard->unseen->reason)];
-		struct unseen_peers *group;
-
-		seen |= balance->seen;
-		if (balance->unseen == WG_SEEN)
-			continue;
-		write_reason(wireguard, &peers->items[i], balance->unseen, reason, sizeof(reason));
-		group = find_group(wireguard, wg_unseen_name(balance->unseen), reason);
-		if (group->n < UNSEEN_NAMED)
-			wg_peer_name(&peers->items[i], group->names[group->n]);
-		group->n++;
-	}
-	wireguard->blind = !seen && wireguard->n_unseen > 0;
-}
-
 /* --- extracting --- */
 
 /* Bytes that arrived and that the tunnel did not accept: the difference between the underlay's and the
  * tunnel's sums, without what the underlay did not show. */
-static void note_received(struct wireguard *wireguard, const struct step *step)
+static void note_received(struct wireguard *wireguard, const struct wireguard_step *step)
 {
 	const struct extraction *extraction = step->extraction;
 	uint64_t tunnel_rx = step->tunnel_rx;
@@ -504,31 +144,6 @@ static void end_bridged_window(struct wireguard *wireguard)
 		wireguard->bridged = ahead ? wireguard->bridged - 1 : 0;
 }
 
-/*
- * Takes note of the datagrams that sockets had no room for, each as large as the largest ones. Those were
- * received on the underlay and are not counted by the tunnel, but that they were not the peers' is not said.
- */
-static void note_overflow(struct wireguard *wireguard, const struct underlay_sight *sight, bool due)
-{
-	uint64_t drops = socket_drops_read(), before = wireguard->socket_drops, more;
-	uint64_t largest = MAX(sight->largest, wireguard->largest);
-
-	if (drops == UINT64_MAX)
-		drops = before;
-	if (__builtin_mul_overflow(drops - MIN(before, drops), largest, &more))
-		more = COUNT_MAX;
-	/* What does not wait any more was counted. The drops are read later than the window ended, so those
-	 * that were added last may be in the next one. */
-	if (due) {
-		wireguard->overflow =
-			sum_of(MIN(wireguard->overflow, wireguard->waiting), wireguard->overflow_since);
-		wireguard->overflow_since = 0;
-	}
-	wireguard->overflow_since = sum_of(wireguard->overflow_since, more);
-	wireguard->largest = sight->largest;
-	wireguard->socket_drops = drops;
-}
-
 /* Whether the tunnel has had its time. Then it begins anew. */
 static bool is_due(struct wireguard *wireguard, int64_t now)
 {
@@ -545,7 +160,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	_cleanup_(underlay_sight_deinit) struct underlay_sight sight = {};
 	_cleanup_wg_peers_ struct wg_peers peers = {};
 	struct extraction extraction = {};
-	struct step step = {.wireguard = wireguard, .sight = &sight, .extraction = &extraction};
+	struct wireguard_step step = {.wireguard = wireguard, .sight = &sight, .extraction = &extraction};
 	int reading, r = 0;
 
 	*ret_extraction = extraction;
@@ -568,14 +183,15 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	if (reading == 0) {
 		step.due = step.drained && is_due(wireguard, time_now_boot());
 		if (wireguard->underlay)
-			note_overflow(wireguard, &sight, step.due);
+			wireguard_note_overflow(wireguard, &sight, step.due);
 		wireguard->waiting = 0;
-		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), take_change, &step);
+		reading = wg_account_step(wireguard->account, &peers, time_now_boot(), wireguard_take_change,
+					  &step);
 	} else {
-		note_unread(wireguard, &sight);
+		wireguard_note_unread(wireguard, &sight);
 	}
 	note_received(wireguard, &step);
-	list_unseen(wireguard);
+	wireguard_list_unseen(wireguard);
 	if (reading == 0 && step.drained)
 		end_bridged_window(wireguard);
 	if (wireguard->retiring && step.drained && reading == 0) {
