@@ -16,6 +16,7 @@
 #include "common/worker.h"
 #include "control/varlink/server.h"
 #include "daemon/device/epoch.h"
+#include "daemon/flush.h"
 #include "daemon/memory_limit.h"
 #include "daemon/methods.h"
 #include "daemon/net/link_monitor.h"
@@ -205,21 +206,21 @@ static void on_links_changed(void *userdata)
 
 /* ---- signals and the end --------------------------------------------------------------------------- */
 
-static void on_final_flush(const struct uploader_pending *pending, void *userdata)
+static void on_final_flush(const struct backlog *backlog, void *userdata)
 {
 	struct daemon *daemon = userdata;
 	struct spool_status spool;
 	uint64_t messages, bytes;
 
-	daemon_backlog(daemon, pending, &messages, &bytes);
 	spool_writer_get_status(daemon->spool, &spool);
-	if (spool.waiting_messages > 0)
+	if (spool.unwritten_messages > 0)
 		log_warning(
 			"%llu messages (%llu bytes) wait in memory: the spool cannot be written (%s); one last try follows",
-			(unsigned long long)spool.waiting_messages, (unsigned long long)spool.waiting_bytes,
-			strerror(-spool.error));
-	messages -= MIN(messages, spool.waiting_messages);
-	bytes -= MIN(bytes, spool.waiting_bytes);
+			(unsigned long long)spool.unwritten_messages,
+			(unsigned long long)spool.unwritten_bytes,
+			spool.error < 0 ? strerror(-spool.error) : "the disk is slow");
+	messages = backlog->messages - MIN(backlog->messages, spool.unwritten_messages);
+	bytes = backlog->bytes - MIN(backlog->bytes, spool.unwritten_bytes);
 	if (messages > 0)
 		log_info("%llu messages (%llu bytes) remain in the spool", (unsigned long long)messages,
 			 (unsigned long long)bytes);
@@ -229,9 +230,10 @@ static void on_final_flush(const struct uploader_pending *pending, void *userdat
 static void on_final_stop(const struct logger_thread_result *result, void *userdata)
 {
 	struct daemon *daemon = userdata;
+	struct flush *flush;
 
 	(void)result;
-	if (uploader_link_flush(daemon->uploader, DEADLINE_DEFAULT_MS, on_final_flush, daemon) < 0)
+	if (flush_begin(daemon, DEADLINE_DEFAULT_MS, on_final_flush, daemon, &flush) < 0)
 		event_base_loopbreak(daemon->base);
 }
 
@@ -490,6 +492,7 @@ int daemon_new(const struct daemon_options *options, struct daemon **ret_daemon)
 	daemon->lock_fd = daemon->control_fd = daemon->window_timer_fd = -1;
 	daemon->started = daemon->configuration_read = time_now_wall();
 	LIST_INIT(&daemon->start_waits);
+	LIST_INIT(&daemon->flushes);
 	daemon->base = make_loop();
 	if (!daemon->base)
 		return -ENOMEM;
@@ -572,8 +575,10 @@ void daemon_free(struct daemon *daemon)
 	logger_thread_free(daemon->logger);
 	worker_free(daemon->aside);
 
-	if (daemon->uploader)
+	if (daemon->uploader) {
 		methods_identified(daemon);
+		flush_end_all(daemon);
+	}
 	uploader_link_free(daemon->uploader);
 
 	tail_free(daemon->tail);

@@ -14,6 +14,7 @@
 #include "common/worker.h"
 #include "control/varlink/interfaces.h"
 #include "control/varlink/server.h"
+#include "daemon/flush.h"
 #include "daemon/lists.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
@@ -29,8 +30,7 @@
 
 #define CONTROL "org.netlogd.control."
 
-#define FLUSH_AGAIN_MS 200
-#define START_WAIT_MS  3000 /* for the uploader to name the log ID, before Start answers */
+#define START_WAIT_MS 3000 /* for the uploader to name the log ID, before Start answers */
 
 /* Calls under way: twice the number of clients, to make room for those of clients that have gone. */
 #define PENDING_MAX 128
@@ -39,10 +39,8 @@ struct pending {
 	struct daemon *daemon;
 	struct varlink_call *call;
 	int64_t deadline_ms;
-	int64_t deadline;	 /* of a flush: boot time */
-	struct event *again;	 /* until more is in the spool; NULL: not needed yet */
 	bool gone;		 /* nobody waits for the answer; read by the logger's thread */
-	bool flushing;		 /* the uploader is delivering */
+	struct flush *flush;	 /* NULL: not that far, or not at all */
 	unsigned int run_change; /* of a Start: daemon->run_changes, including it */
 };
 
@@ -62,8 +60,6 @@ static void pending_free(struct pending *pending)
 	pending->daemon->n_pending--;
 	varlink_call_on_closed(pending->call, NULL, NULL);
 	varlink_call_unref(pending->call);
-	if (pending->again)
-		event_free(pending->again);
 	free(pending);
 }
 
@@ -73,9 +69,9 @@ static void on_client_gone(struct varlink_call *call, void *userdata)
 	struct pending *pending = userdata;
 
 	__atomic_store_n(&pending->gone, !varlink_call_is_oneway(call), __ATOMIC_RELAXED);
-	if (!pending->flushing)
+	if (!pending->flush)
 		return;
-	uploader_link_forget_flush(pending->daemon->uploader, pending);
+	flush_forget(pending->flush);
 	pending_free(pending);
 }
 
@@ -370,79 +366,34 @@ static int get_deadline(json_t *parameters, int64_t *ret_ms)
 	return 0;
 }
 
-static void answer_backlog(struct pending *pending, const struct uploader_pending *reported)
+static void answer_backlog(const struct backlog *backlog, void *userdata)
 {
-	uint64_t messages, bytes;
+	_cleanup_(pending_freep) struct pending *pending = userdata;
 
-	daemon_backlog(pending->daemon, reported, &messages, &bytes);
-	varlink_call_reply(pending->call, json_pack("{sI sI}", "pendingMessages", (json_int_t)messages,
-						    "pendingBytes", (json_int_t)bytes));
-}
-
-static void on_flushed(const struct uploader_pending *reported, void *userdata);
-
-static void on_flush_again(evutil_socket_t fd, short what, void *userdata)
-{
-	struct pending *pending = userdata;
-	int64_t left_ms = (pending->deadline - time_now_boot()) / NSEC_PER_MSEC;
-	struct uploader_pending unknown = {};
-
-	(void)fd;
-	(void)what;
-	if (uploader_link_flush(pending->daemon->uploader, MAX(left_ms, INT64_C(0)), on_flushed, pending) >=
-	    0)
-		return;
-	answer_backlog(pending, &unknown);
-	pending_free(pending);
-}
-
-/* All that is in the spool is delivered, and on a full disk that makes room for what waits in memory: whether
- * that is worth another flush, which follows then. */
-static bool flush_again(struct pending *pending, const struct uploader_pending *reported)
-{
-	const struct timeval delay = {.tv_usec = FLUSH_AGAIN_MS * 1000};
-	struct daemon *daemon = pending->daemon;
-	struct spool_status spool;
-
-	spool_writer_get_status(daemon->spool, &spool);
-	if (!reported->known || reported->messages > 0 || spool.waiting_messages == 0 || daemon->stopping ||
-	    pending->deadline - time_now_boot() < FLUSH_AGAIN_MS * NSEC_PER_MSEC)
-		return false;
-	if (!pending->again)
-		pending->again = evtimer_new(daemon->base, on_flush_again, pending);
-	return pending->again && evtimer_add(pending->again, &delay) == 0;
-}
-
-static void on_flushed(const struct uploader_pending *reported, void *userdata)
-{
-	struct pending *pending = userdata;
-
-	if (flush_again(pending, reported))
-		return;
-	answer_backlog(pending, reported);
-	pending_free(pending);
+	varlink_call_reply(pending->call,
+			   json_pack("{sI sI}", "pendingMessages", (json_int_t)backlog->messages,
+				     "pendingBytes", (json_int_t)backlog->bytes));
 }
 
 /* Everything is in the spool, or waits for room in it: deliver it until the deadline. */
 static void on_spooled(const struct logger_thread_result *result, void *userdata)
 {
-	_cleanup_(pending_freep) struct pending *pending = userdata;
-	struct uploader_link *uploader = pending->daemon->uploader;
-	struct uploader_pending unknown = {};
+	struct pending *pending = userdata;
+	struct daemon *daemon = pending->daemon;
+	struct backlog backlog;
 
 	(void)result;
-	daemon_notify_status(pending->daemon);
+	daemon_notify_status(daemon);
 	if (varlink_call_is_closed(pending->call)) {
 		/* Nobody waits; deliver all the same. */
-		uploader_link_hurry(uploader, pending->deadline_ms);
+		uploader_link_hurry(daemon->uploader, pending->deadline_ms);
+		pending_free(pending);
 		return;
 	}
-	pending->deadline = time_now_boot() + pending->deadline_ms * NSEC_PER_MSEC;
-	pending->flushing = uploader_link_flush(uploader, pending->deadline_ms, on_flushed, pending) >= 0;
-	if (pending->flushing)
-		pending = NULL; /* passed on */
-	else
-		answer_backlog(pending, &unknown);
+	if (flush_begin(daemon, pending->deadline_ms, answer_backlog, pending, &pending->flush) >= 0)
+		return;
+	flush_backlog(daemon, &backlog);
+	answer_backlog(&backlog, pending);
 }
 
 static int method_stop(struct varlink_call *call, json_t *parameters, void *userdata)

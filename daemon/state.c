@@ -29,15 +29,3 @@ void daemon_notify_status(struct daemon *daemon)
 	daemon->notified = text;
 	sd_notify(0, text);
 }
-
-void daemon_backlog(const struct daemon *daemon, const struct uploader_pending *reported,
-		    uint64_t *ret_messages, uint64_t *ret_bytes)
-{
-	struct spool_status spool = {};
-
-	/* Without sinks nothing waits for delivery. */
-	if (daemon->config->n_sinks > 0)
-		spool_writer_get_status(daemon->spool, &spool);
-	*ret_messages = (reported->known ? reported->messages : spool.messages) + spool.waiting_messages;
-	*ret_bytes = (reported->known ? reported->bytes : spool.bytes) + spool.waiting_bytes;
-}

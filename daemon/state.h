@@ -18,6 +18,7 @@
 struct epoch;
 struct event;
 struct event_base;
+struct flush;
 struct link_monitor;
 struct varlink_server;
 struct worker;
@@ -107,6 +108,7 @@ struct daemon {
 	struct log_id domain_public_id;
 	struct operators operators;
 	LIST_HEAD(, start_wait) start_waits;
+	LIST_HEAD(, flush) flushes;
 	struct made_text status_text, metrics_text;
 	size_t n_pending; /* calls that wait for the logger's thread or for deliveries */
 };
@@ -115,9 +117,3 @@ struct daemon {
 void daemon_public_id(const struct daemon *daemon, char ret_text[static LOG_ID_TEXT_MAX]);
 /* Tells the service manager what is running, if that has changed. */
 void daemon_notify_status(struct daemon *daemon);
-/*
- * What at least one sink has not got yet: the uploader's report, or all of the spool while there is none, and
- * the messages that wait in memory.
- */
-void daemon_backlog(const struct daemon *daemon, const struct uploader_pending *reported,
-		    uint64_t *ret_messages, uint64_t *ret_bytes);

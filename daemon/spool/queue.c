@@ -127,6 +127,14 @@ uint64_t spool_queue_written(const struct spool_queue *queue)
 	return written;
 }
 
+void spool_queue_count_unwritten(const struct spool_queue *queue, uint64_t *ret_messages, uint64_t *ret_bytes)
+{
+	*ret_messages = queue->messages - spool_queue_written(queue);
+	*ret_bytes = 0;
+	for (const struct spool_block *block = queue->head; block; block = block->next)
+		*ret_bytes += block->end - block->written;
+}
+
 uint64_t spool_queue_settle(struct spool_queue *queue)
 {
 	struct spool_block *block = queue->head, *previous = NULL;

@@ -53,6 +53,9 @@ int spool_queue_append(struct spool_queue *queue, const struct log_id *public_id
 struct spool_block *spool_queue_unwritten(struct spool_queue *queue);
 /* Messages that are written and not synced. */
 uint64_t spool_queue_written(const struct spool_queue *queue);
+/* Messages that are not written, and the bytes of their frames. */
+void spool_queue_count_unwritten(const struct spool_queue *queue, uint64_t *ret_messages,
+				 uint64_t *ret_bytes);
 /* What was written is synced: forgets it, and returns how many messages that was. */
 uint64_t spool_queue_settle(struct spool_queue *queue);
 /* What was written can't be trusted: it will be written again. */

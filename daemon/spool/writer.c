@@ -657,6 +657,8 @@ void spool_writer_get_status(struct spool_writer *writer, struct spool_status *r
 		ret_status->waiting_messages = writer->queue.messages;
 		ret_status->waiting_bytes = writer->queue.bytes;
 	}
+	spool_queue_count_unwritten(&writer->queue, &ret_status->unwritten_messages,
+				    &ret_status->unwritten_bytes);
 	pthread_mutex_unlock(&writer->lock);
 }
 

@@ -25,7 +25,8 @@ struct spool_status {
 	uint64_t synced_sequence;
 	uint64_t written_messages, written_bytes; /* ever, since the spool was made: what positions count */
 	uint64_t waiting_messages, waiting_bytes; /* in memory, while writes fail */
-	uint64_t lost_messages, lost_bytes;	  /* before the spool */
+	uint64_t unwritten_messages, unwritten_bytes; /* in memory only, whether writes fail or not */
+	uint64_t lost_messages, lost_bytes;	      /* before the spool */
 	/* By the cap, delivered or not; readers see it as a gap. */
 	uint64_t removed_messages, removed_bytes;
 	uint64_t undelivered_messages, undelivered_bytes; /* of those: a sink did not have them */

@@ -417,6 +417,23 @@ def test_small_disk(netlogd, namespace, collector, provider, disk, size, width, 
     assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
 
 
+def test_the_end_on_a_small_disk(netlogd, namespace, collector, provider, disk):
+    """SIGTERM while much waits in memory: what is delivered makes room for the rest, within the deadline."""
+    vpn = provider(2000)
+    collector.default = Answer(503)
+    daemon = netlogd(namespace, {**vpn.sections(), "netlogd": {"state-directory": disk("300K") / "state"},
+                                 "upload main": sink(collector)})
+    daemon.start()
+    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] >= 3, "messages that wait", 60)
+    collector.default = Answer(200)
+    daemon.stop()
+    assert "could not be written and are lost" not in daemon.log()
+    assert "remain in the spool" not in daemon.log()
+    messages = once(collector.accepted)
+    assert losses(messages) == []
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
+
+
 def test_full_disk_in_the_log(netlogd, namespace, provider, disk):
     """The log says when the disk fills up and when there is room again, and at the end what is not on the disk."""
     vpn = provider(100)

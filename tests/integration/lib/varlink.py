@@ -23,7 +23,17 @@ class Varlink:
         self.pending = b""
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self.socket.settimeout(timeout)
-        self.socket.connect(self.path)
+        self._connect(time.monotonic() + timeout)
+
+    def _connect(self, deadline):
+        """Waits while the queue of connections is full: a socket with a time-out is told so instead."""
+        while True:
+            try:
+                return self.socket.connect(self.path)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
 
     def __enter__(self):
         return self

@@ -123,6 +123,28 @@ START_TEST(the_oldest_goes_unless_it_is_being_written)
 }
 END_TEST
 
+START_TEST(what_is_only_in_memory)
+{
+	struct spool_queue queue = {};
+	uint64_t messages, bytes;
+
+	for (uint8_t i = 1; i <= 4; i++)
+		append(&queue, i < 3 ? 1 : 2, 10 * i, i);
+	spool_queue_count_unwritten(&queue, &messages, &bytes);
+	ck_assert_uint_eq(messages, 4);
+	ck_assert_uint_eq(bytes, 10 + 20 + 30 + 40 + 4 * SPOOL_FRAME_SIZE);
+	written(queue.head, 1);
+	spool_queue_count_unwritten(&queue, &messages, &bytes);
+	ck_assert_uint_eq(messages, 3);
+	ck_assert_uint_eq(bytes, 20 + 30 + 40 + 3 * SPOOL_FRAME_SIZE);
+	ck_assert_uint_eq(spool_queue_settle(&queue), 1);
+	spool_queue_count_unwritten(&queue, &messages, &bytes);
+	ck_assert_uint_eq(messages, 3);
+	ck_assert_uint_eq(bytes, 20 + 30 + 40 + 3 * SPOOL_FRAME_SIZE);
+	spool_queue_deinit(&queue);
+}
+END_TEST
+
 START_TEST(a_message_larger_than_a_block)
 {
 	struct spool_queue queue = {};
@@ -143,7 +165,7 @@ int main(void)
 	const TTest *const tests[] = {
 		forgotten_when_synced,	       written_again_from_the_last_sync_on,
 		each_log_id_has_its_blocks,    the_oldest_goes_unless_it_is_being_written,
-		a_message_larger_than_a_block,
+		a_message_larger_than_a_block, what_is_only_in_memory,
 	};
 
 	return spool_test_run("spool queue", tests, ARRAY_SIZE(tests));
