@@ -93,6 +93,92 @@ def test_reopened_on_sighup(make, directory):
     assert sequences(read(out / "flows")) == [3, 4]
 
 
+def grow(path):
+    """To nearly 64 MiB, so that the next batch rotates it."""
+    size = (64 << 20) - 10
+    os.truncate(path, size)
+    with open(path, "r+b") as file:
+        file.seek(size - 1)
+        file.write(b"\n")
+
+
+@pytest.mark.parametrize("created", [False, True], ids=["moved", "moved and created"])
+def test_another_program_rotates_without_sighup(make, directory, created):
+    """At 64 MiB the file is another program's: only the name's file is ours to rename, and it has room."""
+    out = directory / "out"
+    out.mkdir()
+    uploader, side = make(out / "flows")
+    uploader.fill(2)
+    uploader.start()
+    delivered(side, 2)
+    (out / "flows.1").write_text("older\n")
+    (out / "flows").rename(out / "flows-20260101")
+    if created:
+        (out / "flows").touch(0o644)
+    grow(out / "flows-20260101")
+    uploader.fill(1)
+    delivered(side, 3)
+    uploader.stop()
+    assert sorted(os.listdir(out)) == ["flows", "flows-20260101", "flows.1"]
+    assert (out / "flows.1").read_text() == "older\n"
+    assert sequences(read(out / "flows")) == [3]
+
+
+def test_rotation_without_a_free_inode(make, directory):
+    """Renamed, but not made anew: an outage, which ends when there is room."""
+    out = directory / "out"
+    out.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "nr_inodes=4,mode=0755", "tmpfs", out])
+    try:
+        uploader, side = make(out / "flows")
+        uploader.fill(2)
+        uploader.start()
+        delivered(side, 2)
+        grow(out / "flows")
+        (out / "flows.1").write_text("older\n")
+        (out / "ballast").touch()
+        uploader.fill(1)
+        side.wait_sink("lines", lambda s: s["retries"] > 0 or s["state"] == "misconfigured")
+        assert side.sinks["lines"]["state"] == "retrying", side.sinks
+        (out / "ballast").unlink()
+        delivered(side, 3)
+        uploader.stop()
+        assert sorted(os.listdir(out)) == ["flows", "flows.1", "flows.2"]
+        assert (out / "flows.2").read_text() == "older\n"
+        assert sequences(read(out / "flows")) == [3]
+    finally:
+        run(["umount", "-l", out])
+
+
+def test_a_file_that_cannot_be_renamed(make, directory):
+    """As a file that a container was given: told what is wrong, and no old file is pushed out by the tries."""
+    out = directory / "out"
+    out.mkdir()
+    (out / "flows").touch()
+    (out / "flows.1").write_text("older\n")
+    run(["mount", "--bind", out / "flows", out / "flows"])
+    try:
+        uploader, side = make(out / "flows")
+        uploader.fill(2)
+        uploader.start()
+        delivered(side, 2)
+        grow(out / "flows")
+        uploader.fill(1)
+        for _ in range(3):
+            sink = side.wait_sink("lines", lambda s: s["state"] == "misconfigured")
+            assert "at 64 MiB, renaming it and making it anew failed: Device or resource busy" in sink["lastError"]
+            side.sinks = {}
+            uploader.reload()
+        side.wait_sink("lines", lambda s: s["state"] == "misconfigured")
+    finally:
+        run(["umount", "-l", out / "flows"])
+    uploader.reload()
+    delivered(side, 3)
+    uploader.stop()
+    assert sorted(os.listdir(out)) == ["flows", "flows.1", "flows.2"]
+    assert (out / "flows.2").read_text() == "older\n"
+
+
 def test_removed_file_is_recreated(make, directory):
     out = directory / "out"
     out.mkdir()

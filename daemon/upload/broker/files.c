@@ -65,15 +65,19 @@ int broker_file_open_lines(int directory_fd, const char *path, int flags, int re
 int broker_file_rotate(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
 {
 	_cleanup_close_ int fd = -1;
-	struct stat st;
+	char from[PATH_MAX + 16], to[PATH_MAX + 16];
+	struct stat st, old;
+	int gap = 1;
 
 	(void)flags;
 	(void)ret_fds;
 	if (fstatat(directory_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	for (int i = ROTATE_COUNT; i > 0; i--) {
-		char from[PATH_MAX + 16], to[PATH_MAX + 16];
-
+	/* The old files make room, and no more than that: it may have failed half-way before. */
+	while (gap < ROTATE_COUNT && snprintf(to, sizeof(to), "%s.%d", path, gap) > 0 &&
+	       fstatat(directory_fd, to, &old, AT_SYMLINK_NOFOLLOW) == 0)
+		gap++;
+	for (int i = gap; i > 0; i--) {
 		snprintf(to, sizeof(to), "%s.%d", path, i);
 		snprintf(from, sizeof(from), i > 1 ? "%s.%d" : "%s", path, i - 1);
 		if (renameat(directory_fd, from, directory_fd, to) < 0 && errno != ENOENT)

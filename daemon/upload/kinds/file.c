@@ -35,6 +35,7 @@ struct lines {
 	int fd; /* -1: to be opened */
 	bool writer_ended;
 	bool reopen;
+	bool rotating; /* when the last batch failed */
 	struct buffer body;
 	int result;		/* of the last batch */
 	struct file_sink *sink; /* the loop's */
@@ -115,6 +116,39 @@ static int open_lines(struct lines *lines)
 	return 0;
 }
 
+static int open_again(struct lines *lines, struct stat *ret_st)
+{
+	int r;
+
+	lines->fd = safe_close(lines->fd);
+	r = open_lines(lines);
+	if (r < 0)
+		return r;
+	return fstat(lines->fd, ret_st) < 0 ? -errno : 0;
+}
+
+static bool is_full(const struct lines *lines, const struct stat *st)
+{
+	return st->st_size > 0 && st->st_size + (off_t)lines->body.length > ROTATE_SIZE;
+}
+
+static int rotate(struct lines *lines, struct stat *st)
+{
+	int r;
+
+	/* Another program may have renamed it, or an earlier try: its name is then of another file, or of
+	 * none. */
+	r = open_again(lines, st);
+	if (r < 0 || !is_full(lines, st))
+		return r;
+	lines->rotating = true;
+	r = broker_rotate_lines(lines->writer_fd, lines->path);
+	if (r < 0)
+		return r;
+	lines->rotating = false;
+	return open_again(lines, st);
+}
+
 static int try_to_write(struct lines *lines)
 {
 	struct stat st;
@@ -122,7 +156,7 @@ static int try_to_write(struct lines *lines)
 
 	if (lines->reopen)
 		lines->fd = safe_close(lines->fd);
-	lines->reopen = false;
+	lines->reopen = lines->rotating = false;
 	if (lines->fd < 0)
 		r = open_lines(lines);
 	if (r < 0)
@@ -130,24 +164,12 @@ static int try_to_write(struct lines *lines)
 	if (fstat(lines->fd, &st) < 0)
 		return -errno;
 	/* Removed meanwhile: what is written there now is lost. */
-	if (st.st_nlink == 0) {
-		lines->fd = safe_close(lines->fd);
-		r = open_lines(lines);
-		if (r < 0)
-			return r;
-		if (fstat(lines->fd, &st) < 0)
-			return -errno;
-	}
-	if (st.st_size > 0 && st.st_size + (off_t)lines->body.length > ROTATE_SIZE) {
-		r = broker_rotate_lines(lines->writer_fd, lines->path);
-		if (r < 0)
-			return r;
-		lines->fd = safe_close(lines->fd);
-		r = open_lines(lines);
-		if (r < 0)
-			return r;
-		st.st_size = 0;
-	}
+	if (st.st_nlink == 0)
+		r = open_again(lines, &st);
+	if (r == 0 && is_full(lines, &st))
+		r = rotate(lines, &st);
+	if (r < 0)
+		return r;
 	r = write_all(lines->fd, lines->body.data, lines->body.length);
 	if (r == 0 && fdatasync(lines->fd) < 0)
 		r = -errno;
@@ -183,12 +205,17 @@ static void file_answer(struct file_sink *sink, int result)
 	case ELOOP:
 	case ENAMETOOLONG:
 	case ENXIO:
+	case EBUSY: /* a mount point, such as a file that a container was given: it can't be renamed */
 		answer.verdict = VERDICT_MISCONFIGURED;
 		break;
 	default:
 		answer.verdict = VERDICT_RETRY;
 	}
-	if (result < 0)
+	if (result < 0 && sink->lines->rotating)
+		snprintf(answer.text, sizeof(answer.text),
+			 "%s: at 64 MiB, renaming it and making it anew failed: %s",
+			 sink->context->config->path, strerror(-result));
+	else if (result < 0)
 		snprintf(answer.text, sizeof(answer.text), "%s: %s", sink->context->config->path,
 			 result == -EISDIR ? "not a regular file" : strerror(-result));
 	sink_answered(sink->context->sink, &answer, sink->lines->body.length);
