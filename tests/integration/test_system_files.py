@@ -302,6 +302,19 @@ def test_certificates_behind_links(system, server, start, authority):
 
 
 @by("daemon")
+def test_links_that_lead_to_nothing_useful(system, server, start):
+    """None of them may leave the uploader without its confinement."""
+    system.resolv("/etc/resolv.conf")
+    for number, target in enumerate(["/nowhere", "0.pem", "4.pem", ".", "5.pem", "x" * 300, "/proc/self/fd/2",
+                                     "/proc/self/ns/net"]):
+        system.link(f"/etc/ssl/certs/{number}.pem", target)
+    uploader = start()
+    wait_more(server, uploader, "a message")
+    uploader.stop()
+    assert "confinement is incomplete" not in uploader.log()
+
+
+@by("daemon")
 def test_own_authority_by_a_hashed_link(system, server, start, authority):
     """As openssl-rehash makes them, to wherever an administrator keeps it; then the link is turned."""
     name = run(["openssl", "x509", "-noout", "-hash", "-in", authority.certificate]).stdout.strip() + ".0"

@@ -82,14 +82,18 @@ static int allow_at(int ruleset_fd, uint64_t handled, int fd, uint64_t access)
 	return 0;
 }
 
-/* A path that does not exist can't be allowed, and is not needed. */
+/*
+ * A path that leads to nothing can't be allowed, and is not needed. Links can lead to anything: into a mount
+ * whose server is gone, to a name that is too long, to a pipe, for which there are no rules (-EBADFD). One of
+ * them must not leave the process without any confinement.
+ */
 static int allow(int ruleset_fd, uint64_t handled, const char *path, uint64_t access)
 {
 	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	int r = fd < 0 ? -errno : allow_at(ruleset_fd, handled, fd, access);
 
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ? 0 : -errno;
-	return allow_at(ruleset_fd, handled, fd, access);
+	/* -EINVAL would be our own mistake. */
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINVAL ? r : 0;
 }
 
 struct allowing {
