@@ -185,6 +185,21 @@ def test_client_certificate(setup, authority, collector):
     uploader.stop()
 
 
+def test_client_certificate_renewed_in_two_steps(setup, authority, collector, directory):
+    """Read between the steps, they do not fit. At the reload that ends the renewal the new ones count, at once."""
+    extra = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;"
+    (certificate, key), (certificate_2, key_2) = authority.issue("node", None), authority.issue("node2", None)
+    certificate_2.rename(certificate)
+    _, uploader, side = setup(authority.issue("server", "DNS:localhost"), extra, cert_file=certificate, key_file=key)
+    sink = side.wait_sink("main", lambda s: s["state"] == "misconfigured")
+    assert sink["lastError"] == f"{certificate}: not a certificate and its unencrypted key in {key}"
+    key_2.rename(key)
+    uploader.reload()
+    side.wait_sink("main", lambda s: s["deliveredSequence"] == 3)
+    uploader.stop()
+    assert sequences(collector.messages) == [1, 2, 3]
+
+
 def test_client_certificate_missing(setup, authority, collector):
     """nginx answers everything with 400: all refused, so misconfigured, and nothing is set aside."""
     extra = f"ssl_client_certificate {authority.certificate}; ssl_verify_client on;"

@@ -24,7 +24,7 @@
 /* Larger than any bundle of certificates. */
 #define CERTIFICATES_SIZE_MAX (4 << 20)
 /* Certificates and keys that were read within this time are not read again: a request can follow another
- * faster than that takes. */
+ * faster than that takes. After a failure they are: they may have been read while they were being renewed. */
 #define CERTIFICATES_AGE_MAX NSEC_PER_SEC
 
 struct http_client {
@@ -155,6 +155,18 @@ static void wipe_headers(struct http_client *client)
 	client->headers = NULL;
 }
 
+/* libcurl knows only blobs, not where they are from. */
+static void explain_certificate(struct http_client *client)
+{
+	const struct sink_config *config = client->context->config;
+	const char *key = config->key_file ? config->key_file : config->cert_file;
+
+	free(client->reason);
+	if (asprintf(&client->reason, "%s: not a certificate and its unencrypted key in %s",
+		     config->cert_file, key == config->cert_file ? "the same file" : key) < 0)
+		client->reason = NULL;
+}
+
 static void on_done(CURL *easy, CURLcode result, void *userdata)
 {
 	struct http_client *client = userdata;
@@ -170,6 +182,9 @@ static void on_done(CURL *easy, CURLcode result, void *userdata)
 		answer.reason = "the answer's headers are longer than 64 KiB";
 	} else if (result == CURLE_WRITE_ERROR && client->truncated) {
 		result = CURLE_OK;
+	} else if (result == CURLE_SSL_CERTPROBLEM && client->context->config->cert_file) {
+		explain_certificate(client);
+		answer.reason = client->reason;
 	}
 	answer.curl_code = (int)result;
 	answer.retry_after = client->retry_after;
@@ -364,7 +379,8 @@ static int set_certificates(struct http_client *client)
 	int64_t now = clock_boot(client->context->clock);
 	int r = 0;
 
-	if (client->certificates_read > 0 && now - client->certificates_read < CERTIFICATES_AGE_MAX)
+	if (client->certificates_read > 0 && !client->failed &&
+	    now - client->certificates_read < CERTIFICATES_AGE_MAX)
 		return 0;
 	if (config->ca_file)
 		r = set_blob(client, CURLOPT_CAINFO_BLOB, config->ca_file);
