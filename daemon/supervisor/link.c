@@ -371,6 +371,8 @@ int uploader_link_new(struct event_base *base, const struct uploader_link_ops *o
 	link->base = base;
 	link->ops = ops;
 	link->userdata = userdata;
+	/* An uploader may still have those that were given to another daemon's Start. */
+	link->ids_pending = true;
 	LIST_INIT(&link->flushes);
 	link->sinks = json_array();
 	if (!link->sinks)

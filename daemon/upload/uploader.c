@@ -73,6 +73,7 @@ struct uploader {
 	char *metrics_listen; /* as it is in use */
 	int metrics_error;    /* of the last try to listen */
 	bool is_child;	      /* ends when the daemon does */
+	bool is_waiting;      /* for the daemon's first words: which log IDs its run has */
 
 	struct flush flushes[FLUSHES_MAX];
 	size_t n_flushes;
@@ -441,9 +442,21 @@ static void on_closed(void *userdata)
 		event_base_loopbreak(uploader->base);
 }
 
+static void hold_sinks(struct uploader *uploader, bool hold)
+{
+	uploader->is_waiting = hold;
+	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
+		sink_hold(sinks_get(uploader->sinks, i), hold);
+}
+
 static void on_wake(void *userdata)
 {
-	wake_sinks(userdata);
+	struct uploader *uploader = userdata;
+
+	/* The log IDs, if there are any, came before. */
+	if (uploader->is_waiting)
+		hold_sinks(uploader, false);
+	wake_sinks(uploader);
 }
 
 static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
@@ -473,6 +486,8 @@ static void on_log_ids(const char *node, const char *domain, void *userdata)
 		r = credentials_keep(uploader->credentials, node, domain, &public_id);
 	if (r < 0)
 		log_error("cannot store the log ID given to Start: %s", strerror(-r));
+	link_identify(uploader->link, &uploader->credentials->public_id,
+		      &uploader->credentials->domain_public_id);
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
 		sink_retry(sinks_get(uploader->sinks, i));
 }
@@ -668,6 +683,8 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	if (link_is_connected(uploader->link))
 		on_connected(uploader);
 	sinks_configure(uploader->sinks, uploader->config);
+	if (uploader->is_child)
+		hold_sinks(uploader, true);
 	set_metrics_listen(uploader);
 	return 0;
 }

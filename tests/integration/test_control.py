@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import stat
 import time
@@ -363,6 +364,38 @@ def test_a_domain_given_to_start_is_for_that_run(network, netlogd, collector_in,
     assert daemon.status()["domainPublicId"] == public
     assert not any("copyId" in target for target in targets_of_a_run())
     assert "domainPublicId" not in daemon.status()
+
+
+@pytest.mark.parametrize("what", ["uploader", "reload", "daemon"])
+def test_a_domain_given_to_start_lasts_as_long_as_that_run(network, netlogd, collector_in, directory, what):
+    """Another uploader and a reload change nothing; another daemon begins another run."""
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    daemon = netlogd(namespace, {
+        "tun": {"source": "none"}, "sock": {"source": "none"}, "record": {"period": "200ms", "heartbeat": "200ms"},
+        "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}}).start()
+    domain = directory / "domain.logid"
+    daemon.ctl("id", "new", domain)
+    secret = domain.read_text().strip()
+    daemon.call("Stop")
+    daemon.call("Start", domainLogId=secret)
+    wait_until(lambda: secret in collector.requests[-1].target, "a message for the domain")
+    if what == "uploader":
+        first = daemon.uploader()
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: daemon.uploader() not in (None, first), "another uploader")
+    elif what == "reload":
+        daemon.reload()
+    else:
+        daemon.stop()
+        daemon.start()
+    wait_until(lambda: daemon.status()["uploader"]["connected"], "the uploader")
+    daemon.flush()
+    before = len(collector.requests)
+    wait_until(lambda: len(collector.requests) >= before + 3, "more messages")
+    assert {secret in request.target for request in collector.requests[before:]} == {what != "daemon"}
+    assert ("domainPublicId" in daemon.status()) == (what != "daemon")
+    daemon.stop()
 
 
 def test_the_configured_domain_is_shown(network, netlogd, directory):

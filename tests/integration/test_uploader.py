@@ -267,7 +267,8 @@ def test_sigterm_is_not_held_up(make_uploader):
 
 
 def test_child_ends_with_its_daemon(collector, make_uploader):
-    """Started with a descriptor, it identifies itself there, and exits when the other end closes."""
+    """Started with a descriptor, it identifies itself there, waits for the run's log IDs, which come before the first
+    wake-up, and exits when the other end closes."""
     ours, theirs = socket.socketpair()
     uploader = make_uploader({"main": logtail(collector)})
     uploader.fill(2)
@@ -275,9 +276,14 @@ def test_child_ends_with_its_daemon(collector, make_uploader):
     theirs.close()
     side = DaemonSide(connection=ours)
     side.wait(lambda: side.identity, "Identify")
+    assert collector.requests == []
+    domain = "18" + "33" * 30 + "43"
+    side.tell(logId={"domainLogId": domain})
+    side.tell(wake=2)
     side.wait_sink("main", lambda s: s["sentMessages"] == 2)
     side.close()
     assert uploader.process.wait(10) == 0
+    assert [request.query for request in collector.requests] == [{"copyId": domain}]
 
 
 def test_daemon_restarts(collector, make_uploader, side):

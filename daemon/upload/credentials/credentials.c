@@ -21,6 +21,8 @@
 /* Identities kept for later delivery; one takes about a hundred bytes. */
 #define IDENTITIES_MAX 1024
 #define DOMAIN_SUFFIX  ".domain"
+/* The domain that was given to Start: this process may end before that run does. */
+#define GIVEN_DOMAIN "given" DOMAIN_SUFFIX
 
 static int load_id(struct broker *broker, const char *what, const char *path, struct log_id *ret_private,
 		   char **ret_reason)
@@ -40,6 +42,73 @@ static int load_id(struct broker *broker, const char *what, const char *path, st
 	if (asprintf(ret_reason, "%s %s: %s", what, path, reason) < 0)
 		*ret_reason = NULL;
 	return r;
+}
+
+static int parse_private(const char *text, struct log_id *ret_id)
+{
+	int r;
+
+	r = log_id_parse(text, ret_id);
+	if (r < 0)
+		return r;
+	return log_id_is_private(ret_id) ? 0 : -EINVAL;
+}
+
+static int write_id(int fd, const char *name, const struct log_id *id)
+{
+	char text[LOG_ID_TEXT_MAX];
+	int r;
+
+	log_id_format(id, text);
+	text[LOG_ID_TEXT_MAX - 1] = '\n';
+	r = file_write_atomic(fd, name, text, sizeof(text), 0600);
+	explicit_bzero(text, sizeof(text));
+	return r;
+}
+
+static int read_id(int fd, const char *name, struct log_id *ret_id)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n = 0;
+	mode_t mode = 0;
+	int r;
+
+	r = file_read(fd, name, LOG_ID_TEXT_MAX, &text, &n, &mode);
+	if (r < 0)
+		return r;
+	if (n > 0 && text[n - 1] == '\n')
+		text[n - 1] = '\0';
+	r = mode & 077 ? -EPERM : parse_private(text, ret_id);
+	explicit_bzero(text, n);
+	return r;
+}
+
+static void use_domain(struct credentials *credentials, const struct log_id *id)
+{
+	credentials->node.domain_private_id = *id;
+	credentials->node.has_domain = !log_id_is_zero(id);
+	credentials->domain_public_id = (struct log_id){};
+	if (credentials->node.has_domain)
+		log_id_public(id, &credentials->domain_public_id);
+}
+
+static int load_given_domain(struct credentials *credentials, const struct config *config, char **ret_reason)
+{
+	struct log_id id = {};
+	int r = read_id(credentials->ids_fd, GIVEN_DOMAIN, &id);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0) {
+		if (asprintf(ret_reason,
+			     "domain log ID given to Start, %s/" IDS_DIRECTORY "/" GIVEN_DOMAIN ": %s",
+			     config->upload_directory, strerror(-r)) < 0)
+			*ret_reason = NULL;
+		return r;
+	}
+	use_domain(credentials, &id);
+	log_id_wipe(&id);
+	return 0;
 }
 
 int credentials_new(const struct config *config, int upload_fd, struct broker *broker,
@@ -77,10 +146,12 @@ int credentials_new(const struct config *config, int upload_fd, struct broker *b
 			    &node->domain_private_id, ret_reason);
 		if (r < 0)
 			return r;
-		node->has_domain = true;
 		credentials->configured_domain = node->domain_private_id;
-		log_id_public(&node->domain_private_id, &credentials->domain_public_id);
+		use_domain(credentials, &credentials->configured_domain);
 	}
+	r = load_given_domain(credentials, config, ret_reason);
+	if (r < 0)
+		return r;
 	*ret_credentials = TAKE_PTR(credentials);
 	return 0;
 }
@@ -92,16 +163,6 @@ void credentials_free(struct credentials *credentials)
 	safe_close(credentials->ids_fd);
 	explicit_bzero(credentials, sizeof(*credentials));
 	free(credentials);
-}
-
-static int parse_private(const char *text, struct log_id *ret_id)
-{
-	int r;
-
-	r = log_id_parse(text, ret_id);
-	if (r < 0)
-		return r;
-	return log_id_is_private(ret_id) ? 0 : -EINVAL;
 }
 
 void credentials_swap(struct credentials *a, struct credentials *b)
@@ -120,41 +181,12 @@ int credentials_set_domain(struct credentials *credentials, const char *domain_t
 
 	if (r < 0)
 		return r;
-	credentials->node.domain_private_id = id;
-	credentials->node.has_domain = !log_id_is_zero(&id);
-	credentials->domain_public_id = (struct log_id){};
-	if (credentials->node.has_domain)
-		log_id_public(&id, &credentials->domain_public_id);
+	use_domain(credentials, &id);
+	if (domain_text)
+		r = write_id(credentials->ids_fd, GIVEN_DOMAIN, &id);
+	else if (unlinkat(credentials->ids_fd, GIVEN_DOMAIN, 0) < 0 && errno != ENOENT)
+		r = -errno;
 	log_id_wipe(&id);
-	return 0;
-}
-
-static int write_id(int fd, const char *name, const struct log_id *id)
-{
-	char text[LOG_ID_TEXT_MAX];
-	int r;
-
-	log_id_format(id, text);
-	text[LOG_ID_TEXT_MAX - 1] = '\n';
-	r = file_write_atomic(fd, name, text, sizeof(text), 0600);
-	explicit_bzero(text, sizeof(text));
-	return r;
-}
-
-static int read_id(int fd, const char *name, struct log_id *ret_id)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t n = 0;
-	mode_t mode = 0;
-	int r;
-
-	r = file_read(fd, name, LOG_ID_TEXT_MAX, &text, &n, &mode);
-	if (r < 0)
-		return r;
-	if (n > 0 && text[n - 1] == '\n')
-		text[n - 1] = '\0';
-	r = mode & 077 ? -EPERM : parse_private(text, ret_id);
-	explicit_bzero(text, n);
 	return r;
 }
 

@@ -43,7 +43,7 @@ void credentials_swap(struct credentials *a, struct credentials *b);
 
 /*
  * The domain's private ID (hex; NULL: the configured one, or none) for what is sent from now on, until the
- * next call. 0 or -EINVAL.
+ * next call; credentials_new() finds it again. 0, -EINVAL, or -errno if it could not be stored.
  */
 int credentials_set_domain(struct credentials *credentials, const char *domain_text);
 /*

@@ -178,7 +178,7 @@ START_TEST(test_a_start_without_ids_is_sent_too)
 	struct uploader uploader;
 
 	watch(&uploader);
-	expect_events(&uploader, "[{'wake':0}]");
+	expect_events(&uploader, "[{'logId':{}},{'wake':0}]");
 	ck_assert_int_eq(uploader_link_set_log_ids(link_, ID_A, NULL), 0);
 	expect_events(&uploader, "[{'logId':{'nodeLogId':'" ID_A "'}}]");
 	ck_assert_int_eq(uploader_link_set_log_ids(link_, NULL, NULL), 0);
@@ -200,7 +200,7 @@ START_TEST(test_one_wake_up_is_under_way_at_a_time)
 	struct uploader uploader;
 
 	watch(&uploader);
-	expect_events(&uploader, "[{'wake':0}]");
+	expect_events(&uploader, "[{'logId':{}},{'wake':0}]");
 	uploader_link_wake(link_, 7);
 	uploader_link_wake(link_, 7);
 	uploader_link_wake(link_, 6);
@@ -382,7 +382,7 @@ START_TEST(test_flush_is_answered)
 	struct flushed first = {}, second = {}, third = {};
 
 	watch(&uploader);
-	expect_events(&uploader, "[{'wake':0}]");
+	expect_events(&uploader, "[{'logId':{}},{'wake':0}]");
 	ck_assert_int_eq(uploader_link_flush(link_, 60000, on_flushed, &first), 0);
 	ck_assert_int_eq(uploader_link_flush(link_, 50000, on_flushed, &second), 0);
 	ck_assert_int_eq(uploader_link_flush(link_, 40000, on_flushed, &third), 0);
@@ -424,7 +424,7 @@ START_TEST(test_flush_that_nobody_answers_ends_after_its_deadline)
 
 	expect_answer(METHOD("Report"), "{'sinks':[" SINK(40, 4000, 60) "]}", NULL, "{}");
 	watch(&uploader);
-	expect_events(&uploader, "[{'wake':0}]");
+	expect_events(&uploader, "[{'logId':{}},{'wake':0}]");
 	ck_assert_int_eq(uploader_link_flush(link_, 10, on_flushed, &flushed), 0);
 	expect_events(&uploader, "[{'flush':{'id':1,'deadlineMs':10}}]");
 	turn_until(base, flushed.n == 1);

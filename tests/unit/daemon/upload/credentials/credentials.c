@@ -141,8 +141,17 @@ START_TEST(test_domain_given_to_start)
 	/* What is not a private ID changes nothing. */
 	ck_assert_int_eq(credentials_set_domain(credentials, "00"), -EINVAL);
 	ck_assert_mem_eq(&credentials->node.domain_private_id, &given, sizeof(given));
+	/* Another process of the same run has it too. */
+	credentials_free(TAKE_PTR(credentials));
+	load();
+	ck_assert_mem_eq(&credentials->node.domain_private_id, &given, sizeof(given));
+	ck_assert_mem_eq(&credentials->domain_public_id, &public_id, sizeof(public_id));
+	ck_assert_mem_eq(&credentials->configured_domain, &configured, sizeof(configured));
 	/* Without one, the configured one counts again. */
 	ck_assert_int_eq(credentials_set_domain(credentials, NULL), 0);
+	ck_assert_mem_eq(&credentials->node.domain_private_id, &configured, sizeof(configured));
+	credentials_free(TAKE_PTR(credentials));
+	load();
 	ck_assert_mem_eq(&credentials->node.domain_private_id, &configured, sizeof(configured));
 }
 END_TEST
