@@ -41,8 +41,8 @@ struct uploader_link {
 	bool reported;
 	uint64_t woken;
 	uint64_t written_messages, written_bytes;
-	char *node_id, *domain_id; /* private; kept until an uploader connects */
-	bool ids_pending;	   /* the last Start's IDs, or that it has none, are yet to be sent */
+	char *node_id, *domain_id; /* private; kept until an uploader has stored them */
+	bool ids_pending;	   /* the last Start's IDs, or that it has none, are yet to be stored */
 	char *metrics;		   /* the newest, for the next uploader */
 	LIST_HEAD(, flush) flushes;
 	size_t n_flushes;
@@ -67,13 +67,17 @@ static void push_log_ids(struct uploader_link *link)
 
 	if (!link->watch || !link->ids_pending)
 		return;
-	link->ids_pending = false;
 	ids = json_object();
 	if (link->node_id)
 		json_object_set_new(ids, "nodeLogId", json_string(link->node_id));
 	if (link->domain_id)
 		json_object_set_new(ids, "domainLogId", json_string(link->domain_id));
 	push(link, json_pack("{so}", "logId", ids));
+}
+
+static void forget_log_ids(struct uploader_link *link)
+{
+	link->ids_pending = false;
 	link->node_id = wipe_free(link->node_id);
 	link->domain_id = wipe_free(link->domain_id);
 }
@@ -297,6 +301,8 @@ static int method_identify(struct varlink_call *call, json_t *parameters, void *
 	link->public_id = id;
 	link->domain_public_id = domain;
 	link->identified = true;
+	if (json_is_true(json_object_get(parameters, "logIdsStored")))
+		forget_log_ids(link);
 	link->ops->identified(link->userdata);
 	return varlink_call_reply(call, NULL);
 }

@@ -172,7 +172,8 @@ static void send_oneway(struct link *link, const char *method, json_t *parameter
 		json_decref(parameters);
 }
 
-void link_identify(struct link *link, const struct log_id *public_id, const struct log_id *domain_public_id)
+void link_identify(struct link *link, const struct log_id *public_id, const struct log_id *domain_public_id,
+		   bool stored)
 {
 	char node[LOG_ID_TEXT_MAX], domain[LOG_ID_TEXT_MAX];
 	bool has_domain = !log_id_is_zero(domain_public_id);
@@ -180,8 +181,8 @@ void link_identify(struct link *link, const struct log_id *public_id, const stru
 	log_id_format(public_id, node);
 	log_id_format(domain_public_id, domain);
 	send_oneway(link, INTERFACE "Identify",
-		    has_domain ? json_pack("{s:s,s:s}", "publicId", node, "domainPublicId", domain)
-			       : json_pack("{s:s}", "publicId", node));
+		    json_pack("{s:s,s:s*,s:o*}", "publicId", node, "domainPublicId",
+			      has_domain ? domain : NULL, "logIdsStored", stored ? json_true() : NULL));
 }
 
 void link_report(struct link *link, const struct sink_status *sinks, size_t n)

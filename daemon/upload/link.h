@@ -42,7 +42,8 @@ int link_new(struct event_base *base, int fd, struct broker *broker, const struc
 void link_free(struct link *link);
 bool link_is_connected(const struct link *link);
 
-/* Without a connection these do nothing. */
-void link_identify(struct link *link, const struct log_id *public_id, const struct log_id *domain_public_id);
+/* Without a connection these do nothing. stored: the log IDs that were last received. */
+void link_identify(struct link *link, const struct log_id *public_id, const struct log_id *domain_public_id,
+		   bool stored);
 void link_report(struct link *link, const struct sink_status *sinks, size_t n);
 void link_flushed(struct link *link, int64_t id, uint64_t messages, uint64_t bytes);

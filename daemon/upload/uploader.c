@@ -415,7 +415,7 @@ static void reload(struct uploader *uploader)
 	sinks_configure(uploader->sinks, config);
 	set_metrics_listen(uploader);
 	link_identify(uploader->link, &uploader->credentials->public_id,
-		      &uploader->credentials->domain_public_id);
+		      &uploader->credentials->domain_public_id, false);
 	on_sinks_changed(uploader);
 }
 
@@ -428,7 +428,7 @@ static void on_connected(void *userdata)
 	if (!uploader->link)
 		return;
 	link_identify(uploader->link, &uploader->credentials->public_id,
-		      &uploader->credentials->domain_public_id);
+		      &uploader->credentials->domain_public_id, false);
 	uploader->last_report = 0;
 	add_timer(uploader->report_timer, 0);
 }
@@ -487,7 +487,7 @@ static void on_log_ids(const char *node, const char *domain, void *userdata)
 	if (r < 0)
 		log_error("cannot store the log ID given to Start: %s", strerror(-r));
 	link_identify(uploader->link, &uploader->credentials->public_id,
-		      &uploader->credentials->domain_public_id);
+		      &uploader->credentials->domain_public_id, r >= 0);
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
 		sink_retry(sinks_get(uploader->sinks, i));
 }

@@ -398,6 +398,24 @@ def test_a_domain_given_to_start_lasts_as_long_as_that_run(network, netlogd, col
     daemon.stop()
 
 
+def test_log_ids_reach_the_uploader_that_comes_after_one_that_hangs(network, netlogd, collector_in, directory):
+    """Sent to one that never read them, they would be gone, and the run's messages could never be delivered."""
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    daemon = netlogd(namespace, {
+        "tun": {"source": "none"}, "sock": {"source": "none"}, "record": {"period": "200ms", "heartbeat": "200ms"},
+        "upload main": {"type": "logtail", "url": collector.url, "collection": "test"}}).start()
+    daemon.ctl("id", "new", directory / "other.logid")
+    secret = (directory / "other.logid").read_text().strip()
+    daemon.call("Stop")
+    first = daemon.uploader()
+    os.kill(first, signal.SIGSTOP)
+    daemon.call("Start", nodeLogId=secret)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: any(secret in request.target for request in collector.requests), "a message of the run")
+    daemon.stop()
+
+
 def test_the_configured_domain_is_shown(network, netlogd, directory):
     namespace = network.namespace()
     domain = directory / "domain.logid"

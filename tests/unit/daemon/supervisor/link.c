@@ -158,18 +158,24 @@ START_TEST(test_state_waits_for_an_uploader)
 	ck_assert(uploader_link_is_connected(link_));
 	ck_assert_uint_eq(connected, 1);
 
-	/* There is one uploader; and the IDs are gone once they are sent. */
+	/* There is one uploader. The IDs are sent until one has stored them. */
 	watch(&second);
-	expect_events(&second, "[{'metrics':'new'},{'wake':5}]");
+	expect_events(&second, "[{'logId':{'nodeLogId':'" ID_A "','domainLogId':'" ID_B "'}},"
+			       "{'metrics':'new'},{'wake':5}]");
 	turn_until(base, first.watch_ended);
 	ck_assert_uint_eq(connected, 2);
 	leave(&first);
 	uploader_link_reload(link_);
 	expect_events(&second, "[{'reload':true}]");
 	ck_assert_uint_eq(disconnected, 0);
+	call(&second, METHOD("Identify"), "{'publicId':'" ID_A "','logIdsStored':true}");
+	turn_until(base, identified == 1);
 	leave(&second);
 	turn_until(base, disconnected == 1);
 	ck_assert(!uploader_link_is_connected(link_));
+	watch(&first);
+	expect_events(&first, "[{'metrics':'new'},{'wake':5}]");
+	leave(&first);
 }
 END_TEST
 
@@ -403,7 +409,7 @@ START_TEST(test_flush_is_answered)
 	leave(&uploader);
 	turn_until(base, disconnected == 1);
 	watch(&uploader);
-	expect_events(&uploader, "[{'wake':0},{'flush':{'id':1,'deadlineMs':60000}}]");
+	expect_events(&uploader, "[{'logId':{}},{'wake':0},{'flush':{'id':1,'deadlineMs':60000}}]");
 	call(&uploader, METHOD("Flushed"), "{'id':1,'pendingMessages':4,'pendingBytes':400}");
 	turn_until(base, first.n == 1);
 	ck_assert_uint_eq(first.pending.messages, 4);
