@@ -2,6 +2,7 @@
 """The file sink: all lines, and whole ones, across crashes, full disks and rotation."""
 import json
 import os
+import pwd
 import stat
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from lib.daemon import program
 from lib.process import run
 from lib.uploader import DaemonSide, Uploader, sequences, wait_until
+
+UPLOADER = next((entry.pw_uid for entry in pwd.getpwall() if entry.pw_name == "netlogd-upload"), 65533)
 
 
 @pytest.fixture
@@ -148,6 +151,30 @@ def test_rotation_without_a_free_inode(make, directory):
         assert sequences(read(out / "flows")) == [3]
     finally:
         run(["umount", "-l", out])
+
+
+@pytest.mark.parametrize("owner", [0, UPLOADER], ids=["of root", "of the uploader"])
+def test_rotation_behind_a_link(make, directory, owner):
+    """The file is rotated where it is, with its mode; the link stays."""
+    out, data = directory / "out", directory / "data"
+    directory.chmod(0o755)
+    for path in out, data:
+        path.mkdir()
+        os.chown(path, owner, owner)
+    (out / "current").symlink_to("flows")
+    (out / "flows").symlink_to("../data/flows")
+    uploader, side = make(out / "current")
+    uploader.fill(2)
+    uploader.start()
+    delivered(side, 2)
+    grow(data / "flows")
+    uploader.fill(1)
+    delivered(side, 3)
+    uploader.stop()
+    assert sorted(os.listdir(out)) == ["current", "flows"]
+    assert sorted(os.listdir(data)) == ["flows", "flows.1"]
+    assert {stat.S_IMODE((data / name).lstat().st_mode) for name in ("flows", "flows.1")} == {0o640}
+    assert sequences(read(out / "flows")) == [3]
 
 
 def test_a_file_that_cannot_be_renamed(make, directory):

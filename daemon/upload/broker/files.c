@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ROTATE_COUNT 8 /* old files of a file sink */
+#define ROTATE_COUNT 8	/* old files of a file sink */
+#define LINKS_MAX    40 /* symbolic links, as the kernel allows (path_resolution(7)) */
 
 int broker_file_open(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
 {
@@ -62,17 +63,44 @@ int broker_file_open_lines(int directory_fd, const char *path, int flags, int re
 	return 0;
 }
 
-int broker_file_rotate(int directory_fd, const char *path, int flags, int ret_fds[static FD_PASS_MAX])
+/* The path of what a path leads to: renameat() would rename the link. */
+static int follow_links(int directory_fd, const char *path, char ret_path[static PATH_MAX])
+{
+	char target[PATH_MAX], next[2 * PATH_MAX];
+
+	if (snprintf(ret_path, PATH_MAX, "%s", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (int i = 0; i < LINKS_MAX; i++) {
+		ssize_t n = readlinkat(directory_fd, ret_path, target, sizeof(target) - 1);
+		const char *slash = strrchr(ret_path, '/');
+		int parent;
+
+		if (n < 0)
+			return errno == EINVAL ? 0 : -errno;
+		target[n] = '\0';
+		parent = slash && *target != '/' ? (int)(slash + 1 - ret_path) : 0;
+		if (snprintf(next, sizeof(next), "%.*s%s", parent, ret_path, target) >= PATH_MAX)
+			return -ENAMETOOLONG;
+		memcpy(ret_path, next, strlen(next) + 1);
+	}
+	return -ELOOP;
+}
+
+int broker_file_rotate(int directory_fd, const char *named, int flags, int ret_fds[static FD_PASS_MAX])
 {
 	_cleanup_close_ int fd = -1;
-	char from[PATH_MAX + 16], to[PATH_MAX + 16];
+	char path[PATH_MAX], from[PATH_MAX + 16], to[PATH_MAX + 16];
 	struct stat st, old;
-	int gap = 1;
+	int gap = 1, r;
 
-	(void)flags;
 	(void)ret_fds;
+	r = follow_links(directory_fd, named, path);
+	if (r < 0)
+		return r;
 	if (fstatat(directory_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
+	if (!S_ISREG(st.st_mode) || (flags & O_NOFOLLOW && strcmp(path, named) != 0))
+		return -ELOOP;
 	/* The old files make room, and no more than that: it may have failed half-way before. */
 	while (gap < ROTATE_COUNT && snprintf(to, sizeof(to), "%s.%d", path, gap) > 0 &&
 	       fstatat(directory_fd, to, &old, AT_SYMLINK_NOFOLLOW) == 0)
