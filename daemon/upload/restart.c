@@ -16,11 +16,14 @@
 #include <errno.h>
 #include <event2/event.h>
 
-/*
- * With the two seconds that its unit waits, below the five starts in ten seconds that systemd allows
- * (DefaultStartLimitBurst= in systemd-system.conf(5)).
- */
+/* How long each process lives at least: the daemon starts it whenever it asks. */
 #define LIFE_MIN (3 * NSEC_PER_SEC)
+/*
+ * A service manager gives up for good after too many starts. With the two seconds that the unit waits these
+ * are 45 in its 15 minutes, in which it allows 60 (StartLimitBurst= in packaging/systemd), and below the five
+ * in ten seconds that systemd allows others (DefaultStartLimitBurst= in systemd-system.conf(5)).
+ */
+#define LIFE_MIN_OF_SERVICE (18 * NSEC_PER_SEC)
 /* How long answered sinks wait for others. */
 #define HOLD_MAX (10 * NSEC_PER_SEC)
 
@@ -28,7 +31,7 @@ struct restart {
 	struct event_base *base;
 	struct sinks *sinks;
 	struct event *timer;
-	int64_t started; /* boot time */
+	int64_t earliest; /* boot time */
 	bool wanted;
 	bool due;
 	int64_t hold_until; /* boot time; 0: not all are held */
@@ -51,8 +54,8 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 
 	(void)fd;
 	(void)what;
-	if (now < restart->started + LIFE_MIN) {
-		check_at(restart, restart->started + LIFE_MIN);
+	if (now < restart->earliest) {
+		check_at(restart, restart->earliest);
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -85,7 +88,7 @@ static void on_timer(evutil_socket_t fd, short what, void *userdata)
 	}
 }
 
-int restart_new(struct event_base *base, struct sinks *sinks, struct restart **ret_restart)
+int restart_new(struct event_base *base, struct sinks *sinks, bool is_child, struct restart **ret_restart)
 {
 	struct restart *restart = calloc(1, sizeof(*restart));
 
@@ -93,7 +96,7 @@ int restart_new(struct event_base *base, struct sinks *sinks, struct restart **r
 		return -ENOMEM;
 	restart->base = base;
 	restart->sinks = sinks;
-	restart->started = time_now_boot();
+	restart->earliest = time_now_boot() + (is_child ? LIFE_MIN : LIFE_MIN_OF_SERVICE);
 	restart->timer = evtimer_new(base, on_timer, restart);
 	if (!restart->timer) {
 		free(restart);

@@ -12,8 +12,11 @@ struct event_base;
 struct restart;
 struct sinks;
 
-/* The base and the sinks are borrowed and must outlive it. 0 or -ENOMEM. */
-int restart_new(struct event_base *base, struct sinks *sinks, struct restart **ret_restart);
+/*
+ * The base and the sinks are borrowed and must outlive it. is_child: the daemon starts the process again;
+ * otherwise a service manager does. 0 or -ENOMEM.
+ */
+int restart_new(struct event_base *base, struct sinks *sinks, bool is_child, struct restart **ret_restart);
 void restart_free(struct restart *restart);
 /*
  * Ends the loop as soon as no sink is sending, and not before the process has lived for some seconds, however

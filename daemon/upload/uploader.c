@@ -674,7 +674,7 @@ static int start(struct uploader *uploader, int link_fd, char **ret_reason)
 	if (r == 0)
 		r = sinks_reserve(uploader->sinks, uploader->config->config->n_sinks);
 	if (r == 0)
-		r = restart_new(uploader->base, uploader->sinks, &uploader->restart);
+		r = restart_new(uploader->base, uploader->sinks, uploader->is_child, &uploader->restart);
 	if (r == 0)
 		r = link_new(uploader->base, TAKE_FD(fd), uploader->broker, &link_ops, uploader,
 			     &uploader->link);

@@ -3,6 +3,8 @@
 links that are turned, directories made anew and files that appear while the uploader runs confined."""
 import contextlib
 import os
+from pathlib import Path
+import re
 import shutil
 import socket
 import struct
@@ -358,6 +360,30 @@ def test_no_batch_twice(system, server, start):
     delivered_once(server)
     bodies = [request.body for request in server.requests]
     assert len(set(bodies)) == len(bodies)
+
+
+def test_restarts_are_fewer_than_the_unit_allows(system, server, directory, stack):
+    """As a service: systemd would give up after too many starts, for good."""
+    unit = next((Path(__file__).parents[2] / "packaging/systemd").glob("*upload*.service.in")).read_text()
+    interval, burst, pause = (int(re.search(f"^{key}=([0-9]+)", unit, re.M)[1])
+                              for key in ("StartLimitIntervalSec", "StartLimitBurst", "RestartSec"))
+    assert f"StartLimitIntervalSec={interval}min" in unit
+    system.resolv("/run/manager/resolv.conf")
+    system.link("/etc/resolv.conf", "/run/manager/resolv.conf")
+    (directory / "alone").mkdir()
+    uploader = Uploader(directory / "alone", {"main": server.sink})
+    notify = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+    notify.settimeout(20)
+    notify.bind(str(directory / "notify"))
+    process = Process(system.prefix([program("netlogd-upload"), "--config", uploader.config]), uploader.log_file,
+                      env={"NOTIFY_SOCKET": str(directory / "notify")})
+    stack.callback(process.close)
+    began = time.monotonic()
+    while b"READY=1" not in notify.recv(4096):
+        pass
+    system.resolv("/run/manager/resolv.conf")
+    assert process.wait(30) == 75
+    assert interval * 60 / (time.monotonic() - began + pause) < burst
 
 
 @by("daemon")
