@@ -14,6 +14,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Whether an answer has said of just this batch that it may be too large. */
 static bool was_too_large(const struct sink *sink, const struct batch_bounds *bounds)
@@ -93,11 +94,28 @@ static enum sink_phase wait_for(struct sink *sink, int64_t delay)
 	return PHASE_WAITING;
 }
 
+/*
+ * Logs what is wrong: when the sink becomes misconfigured, and when that is something else now: one who
+ * repaired the first cause must see the second. A text that changes with every try (flushes and new
+ * credentials make more of them) is told once a minute.
+ */
+static void become_misconfigured(struct sink *sink, const char *refused)
+{
+	int64_t now = sink_now(sink);
+	bool is_new = sink->health != SINK_STATE_MISCONFIGURED;
+	bool has_changed = strcmp(sink->told, sink->last_error) != 0;
+
+	sink->health = SINK_STATE_MISCONFIGURED;
+	if (!is_new && (!has_changed || now - sink->told_at < BACKOFF_MISCONFIGURED))
+		return;
+	log_error("sink %s: misconfigured: %s%s", sink->context.config->name, refused, sink->last_error);
+	snprintf(sink->told, sizeof(sink->told), "%s", sink->last_error);
+	sink->told_at = now;
+}
+
 static enum sink_phase wait_misconfigured(struct sink *sink)
 {
-	if (sink->health != SINK_STATE_MISCONFIGURED)
-		log_error("sink %s: misconfigured: %s", sink->context.config->name, sink->last_error);
-	sink->health = SINK_STATE_MISCONFIGURED;
+	become_misconfigured(sink, "");
 	return wait_for(sink, BACKOFF_MISCONFIGURED);
 }
 
@@ -105,6 +123,8 @@ static enum sink_phase wait_misconfigured(struct sink *sink)
  * one. */
 static void begin_probing(struct sink *sink)
 {
+	char refused[64];
+
 	sink->probing = true;
 	sink->n_splits = 0;
 	sink->n_refused = 0;
@@ -115,10 +135,8 @@ static void begin_probing(struct sink *sink)
 	sink->limit = 1;
 	/* As soon as it is built it waits its minute. */
 	sink->send_not_before = sink_now(sink) + BACKOFF_MISCONFIGURED;
-	if (sink->health != SINK_STATE_MISCONFIGURED)
-		log_error("sink %s: misconfigured: %d messages refused in a row: %s",
-			  sink->context.config->name, SINK_REFUSED_MAX, sink->last_error);
-	sink->health = SINK_STATE_MISCONFIGURED;
+	snprintf(refused, sizeof(refused), "%d messages refused in a row: ", SINK_REFUSED_MAX);
+	become_misconfigured(sink, refused);
 }
 
 /* The batch's first half next; the rest follows within the same end. */

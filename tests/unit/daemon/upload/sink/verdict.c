@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Each answer, with every time between two tries known. */
 
+#include "common/cleanup.h"
+#include "common/file.h"
 #include "script.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 START_TEST(test_hours_of_outage)
 {
@@ -112,6 +120,64 @@ START_TEST(test_misconfigured_each_minute)
 	sink_get_status(world.sink, &status);
 	ck_assert_int_ne(status.state, SINK_STATE_MISCONFIGURED);
 	ck_assert_uint_eq(status.sent_messages, 3);
+}
+END_TEST
+
+/* Another cause after three tries; then one whose text is never the same twice; then the first one again. */
+static struct answer other_trouble(const struct batch_bounds *bounds, size_t attempt)
+{
+	struct answer answer = say(attempt < 200 ? VERDICT_MISCONFIGURED : VERDICT_DELIVERED, -1);
+
+	(void)bounds;
+	if (attempt >= 3)
+		snprintf(answer.text, sizeof(answer.text), "table missing");
+	if (attempt >= 6 && attempt < 106)
+		snprintf(answer.text, sizeof(answer.text), "try %zu", attempt);
+	return answer;
+}
+
+/* How often the log has these words. */
+static int count_logged(int fd, const char *words)
+{
+	_cleanup_free_ char *text = NULL;
+	int n = 0;
+
+	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
+	ck_assert_int_eq(file_read_fd(fd, 1 << 20, &text, NULL, NULL), 0);
+	for (const char *at = text; (at = strstr(at, words)); at += strlen(words))
+		n++;
+	return n;
+}
+
+/* One who has repaired the first cause sees the second; a text that flaps costs a line a minute. */
+START_TEST(test_misconfigured_by_something_else)
+{
+	_cleanup_close_ int fd = memfd_create("log", MFD_CLOEXEC);
+	int64_t begun = boot_now;
+
+	ck_assert_int_eq(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	unsetenv("JOURNAL_STREAM");
+	program_invocation_short_name = (char *)"prog";
+	fill(3);
+	world.server = other_trouble;
+	make_sink();
+	run_until(begun + 5 * 60 * SECOND + SECOND);
+	ck_assert_uint_eq(world.n_tries, 6);
+	ck_assert_int_eq(count_logged(fd, "prog: error: sink fake: misconfigured: scripted\n"), 1);
+	ck_assert_int_eq(count_logged(fd, "prog: error: sink fake: misconfigured: table missing\n"), 1);
+	/* A hundred tries within two and a half minutes. */
+	for (int i = 0; i < 100; i++) {
+		sink_retry(world.sink);
+		run_until(boot_now + SECOND + SECOND / 2);
+	}
+	ck_assert_uint_ge(world.n_tries, 106);
+	ck_assert_int_le(count_logged(fd, "misconfigured: try "), 3);
+	ck_assert_int_ge(count_logged(fd, "misconfigured: try "), 2);
+	/* The last one is told, be it later. */
+	run_until(boot_now + 120 * SECOND);
+	ck_assert_int_eq(count_logged(fd, "misconfigured: table missing\n"), 2);
+	run_until(boot_now + 600 * SECOND);
+	ck_assert_int_eq(count_logged(fd, "misconfigured: table missing\n"), 2);
 }
 END_TEST
 
@@ -327,6 +393,7 @@ int main(void)
 	tcase_add_test(tcase, test_retry_after_is_kept_and_bounded);
 	tcase_add_test(tcase, test_all_refused_for_an_hour);
 	tcase_add_test(tcase, test_misconfigured_each_minute);
+	tcase_add_test(tcase, test_misconfigured_by_something_else);
 	tcase_add_test(tcase, test_refused_ones_are_found_by_halves);
 	tcase_add_test(tcase, test_batch_that_never_fits_is_halved);
 	tcase_add_loop_test(tcase, test_outage_does_not_leave_small_batches, 0, 7);
