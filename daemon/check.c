@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/log_id.h"
 #include "daemon/record/nodes.h"
+#include "daemon/unit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,15 +30,6 @@
 #define SECRET_MAX	 4096
 #define CERTIFICATES_MAX (4 << 20)
 #define GROUPS_MAX	 64
-#define LOGS		 "/var/log/"
-
-/* A service's, as its unit says; names, "" for none. */
-struct identity {
-	char user[64];
-	char group[64];
-	char more_groups[256]; /* separated by blanks */
-	char logs[64];	       /* below /var/log: made when the service starts */
-};
 
 /* ---- files ---- */
 
@@ -53,14 +45,40 @@ static int complain(const char *key, const char *path, int error, const char *re
 	return 1;
 }
 
-static int check_log_id(const char *key, const char *path)
+/* The directory that holds a path; owned by the caller. */
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, MAX((size_t)(slash - path), (size_t)1)) : NULL;
+}
+
+/* A directory that a service writes in. One that is missing is made, by the service or before its start. */
+static int check_directory(const struct unit *unit, const char *key, const char *path, const char *directory)
+{
+	_cleanup_free_ char *problem = directory ? unit_write_problem(unit, directory) : NULL;
+	int r = 0;
+
+	if (!directory)
+		return 0;
+	if (problem)
+		r = -EROFS;
+	else if (unit->name[0] && faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) < 0 &&
+		 errno != ENOENT)
+		r = -errno;
+	return complain(key, path, r, problem);
+}
+
+/* With the directory in which the uploader makes one that is missing; NULL: it makes none. */
+static int check_log_id(const struct unit *unit, const char *key, const char *path, const char *directory)
 {
 	struct log_id id;
 	int r = path ? log_id_read_file(path, &id) : 0;
 
 	log_id_wipe(&id);
-	/* A missing one is made. */
-	return complain(key, path, r == -ENOENT ? 0 : r,
+	if (r == -ENOENT)
+		return check_directory(unit, key, path, directory);
+	return complain(key, path, r,
 			r == -EPERM    ? "users other than its owner can read it (set mode 0600)"
 			: r == -EINVAL ? "it does not hold a private log ID (64 hex digits)"
 				       : NULL);
@@ -93,42 +111,37 @@ static int check_secret(const char *key, const char *path, size_t max, bool priv
 	return complain(key, path, r, reason);
 }
 
-/* Whether the service manager makes this directory, "%i" being the instance: any. */
-static bool is_logs_directory(const struct identity *identity, const char *path)
-{
-	size_t n = strcspn(identity->logs, "%");
-
-	if (n == 0 || strncmp(path, LOGS, strlen(LOGS)) != 0 ||
-	    strncmp(path + strlen(LOGS), identity->logs, n) != 0)
-		return false;
-	path += strlen(LOGS) + n;
-	return identity->logs[n] ? *path && !strchr(path, '/') : !*path;
-}
-
 /* Where lines go: what is there must be a file, and what is not there is made in its directory. */
-static int check_lines(const struct identity *identity, const char *path)
+static int check_lines(const struct unit *unit, const char *path)
 {
-	const char *slash = path ? strrchr(path, '/') : NULL;
-	_cleanup_free_ char *parent = slash ? strndup(path, MAX((size_t)(slash - path), (size_t)1)) : NULL;
+	_cleanup_free_ char *parent = path ? parent_of(path) : NULL;
+	_cleanup_free_ char *problem = parent ? unit_write_problem(unit, parent) : NULL;
 	struct stat st;
 	int r = 0;
 
 	if (!parent)
 		return 0;
+	if (problem)
+		return complain("path", path, -EROFS, problem);
 	if (stat(path, &st) == 0)
 		return complain("path", path, S_ISREG(st.st_mode) ? 0 : -EISDIR, "not a regular file");
 	if (errno != ENOENT)
 		r = -errno;
 	else if (faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0)
-		r = errno == ENOENT && is_logs_directory(identity, parent) ? 0 : -errno;
+		r = errno == ENOENT && unit_makes(unit, parent) ? 0 : -errno;
 	return complain("path", path, r, NULL);
 }
 
-static int check_uploaders(const struct identity *identity, const struct config *config)
+static int check_uploaders(const struct unit *unit, const struct config *config)
 {
-	int bad = check_log_id("log-id-file", config->log_id_file) |
-		  check_log_id("domain-log-id-file", config->domain_log_id_file);
+	const char *upload = config->upload_directory;
+	_cleanup_free_ char *ids = config->log_id_file ? parent_of(config->log_id_file) : NULL;
+	int bad = check_directory(unit, "upload-directory", upload, upload);
 
+	/* By default it is in the upload directory, of which all is said then. */
+	bad |= check_log_id(unit, "log-id-file", config->log_id_file,
+			    ids && strcmp(ids, upload) != 0 ? ids : NULL);
+	bad |= check_log_id(unit, "domain-log-id-file", config->domain_log_id_file, NULL);
 	for (size_t i = 0; i < config->n_sinks; i++) {
 		const struct sink_config *sink = &config->sinks[i];
 
@@ -137,19 +150,18 @@ static int check_uploaders(const struct identity *identity, const struct config 
 		bad |= check_secret("ca-file", sink->ca_file, CERTIFICATES_MAX, false);
 		bad |= check_secret("cert-file", sink->cert_file, CERTIFICATES_MAX, false);
 		bad |= check_secret("key-file", sink->key_file, CERTIFICATES_MAX, false);
-		bad |= check_lines(identity, sink->path);
+		bad |= check_lines(unit, sink->path);
 	}
 	return bad;
 }
 
-static int check_daemons(const struct identity *identity, const struct config *config)
+static int check_nodes(const struct config *config)
 {
 	struct config_error error = {};
 	struct nodes *nodes = NULL;
 	_cleanup_free_ char *text = NULL;
 	int r = config->nodes_file ? nodes_load(config->nodes_file, &nodes, &error) : 0;
 
-	(void)identity;
 	if (r >= 0) {
 		nodes_free(nodes);
 		return 0;
@@ -160,25 +172,41 @@ static int check_daemons(const struct identity *identity, const struct config *c
 	return complain("nodes-file", config->nodes_file, r, text);
 }
 
+static int check_daemons(const struct unit *unit, const struct config *config)
+{
+	_cleanup_free_ char *metrics = config->metrics_textfile ? parent_of(config->metrics_textfile) : NULL;
+	_cleanup_free_ char *sockets = parent_of(config->control_socket);
+	_cleanup_free_ char *spools = parent_of(config->spool_directory);
+	int bad = check_directory(unit, "state-directory", config->state_directory, config->state_directory);
+
+	/* By default it is in the state directory, of which all is said then. */
+	if (!spools || strcmp(spools, config->state_directory) != 0)
+		bad |= check_directory(unit, "[spool] directory", config->spool_directory,
+				       config->spool_directory);
+	return bad | check_directory(unit, "control-socket", config->control_socket, sockets) |
+	       check_directory(unit, "metrics-textfile", config->metrics_textfile, metrics) |
+	       check_nodes(config);
+}
+
 /* ---- users ---- */
 
-static int become(const struct identity *identity)
+static int become(const struct unit *unit)
 {
-	const struct passwd *user = getpwnam(identity->user);
-	const struct group *group = identity->group[0] ? getgrnam(identity->group) : NULL;
-	char names[sizeof(identity->more_groups)], *rest = names, *name;
+	const struct passwd *user = getpwnam(unit->user);
+	const struct group *group = unit->group[0] ? getgrnam(unit->group) : NULL;
+	char names[sizeof(unit->more_groups)], *rest = names, *name;
 	gid_t groups[GROUPS_MAX], gid;
 	int n = GROUPS_MAX - 8;
 
 	if (!user) {
 		log_error("user %s does not exist; systemd-sysusers makes the users of the units",
-			  identity->user);
+			  unit->user);
 		return -ENOENT;
 	}
 	gid = group ? group->gr_gid : user->pw_gid;
-	if (getgrouplist(identity->user, gid, groups, &n) < 0)
+	if (getgrouplist(unit->user, gid, groups, &n) < 0)
 		n = GROUPS_MAX - 8;
-	memcpy(names, identity->more_groups, sizeof(names));
+	memcpy(names, unit->more_groups, sizeof(names));
 	while ((name = strsep(&rest, " \t")) && n < GROUPS_MAX)
 		if (*name && (group = getgrnam(name)))
 			groups[n++] = group->gr_gid;
@@ -186,89 +214,59 @@ static int become(const struct identity *identity)
 	    setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0) {
 		int r = -errno;
 
-		log_error("cannot check as user %s: %s", identity->user, strerror(-r));
+		log_error("cannot check as user %s: %s", unit->user, strerror(-r));
 		return r;
 	}
 	return 0;
 }
 
 /* In a child that is this user; without one, here. */
-static int check_as(const struct identity *identity, const struct config *config,
-		    int (*check)(const struct identity *identity, const struct config *config))
+static int check_as(const struct unit *unit, const struct config *config,
+		    int (*check)(const struct unit *unit, const struct config *config))
 {
 	int status = EX_OSERR << 8;
 	pid_t pid;
 
-	if (!identity->user[0])
-		return check(identity, config);
+	if (!unit->user[0])
+		return check(unit, config);
 	pid = fork();
 	if (pid == 0) {
-		int bad = become(identity) < 0;
+		int bad = become(unit) < 0;
 
 		if (!bad && faccessat(AT_FDCWD, config->file, R_OK, AT_EACCESS) < 0)
 			bad = complain("--config", config->file, -errno, NULL);
-		_exit(bad || check(identity, config) ? 1 : 0);
+		_exit(bad || check(unit, config) ? 1 : 0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		log_error("cannot check as user %s: %s", identity->user, strerror(errno));
+		log_error("cannot check as user %s: %s", unit->user, strerror(errno));
 	return status != 0;
 }
 
 /* ---- units ---- */
 
-static void take_line(const char *line, const char *key, size_t max, char *ret_value)
-{
-	size_t n = strlen(key);
-
-	if (strncmp(line, key, n) == 0 && line[n] == '=')
-		snprintf(ret_value, max, "%.*s", (int)strcspn(line + n + 1, "\r\n"), line + n + 1);
-}
-
-/* The identity of an installed service; false: it is not installed. Drop-ins are not looked at. */
-static bool find_identity(const char *unit, struct identity *ret_identity)
-{
-	static const char *const places[] = {"/etc/systemd/system", "/run/systemd/system",
-					     "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",
-					     "/lib/systemd/system"};
-	struct identity identity = {};
-	char path[256], line[1024];
-	FILE *file = NULL;
-
-	for (size_t i = 0; !file && i < ARRAY_SIZE(places); i++) {
-		snprintf(path, sizeof(path), "%s/%s", places[i], unit);
-		file = fopen(path, "re");
-	}
-	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file)) {
-		take_line(line, "User", sizeof(identity.user), identity.user);
-		take_line(line, "Group", sizeof(identity.group), identity.group);
-		take_line(line, "SupplementaryGroups", sizeof(identity.more_groups), identity.more_groups);
-		take_line(line, "LogsDirectory", sizeof(identity.logs), identity.logs);
-	}
-	fclose(file);
-	*ret_identity = identity;
-	return true;
-}
-
 /* Those of the units that run with this configuration, where they are installed. */
-static void find_services(const struct config *config, struct identity *ret_daemon,
-			  struct identity *ret_uploader)
+static void find_services(const struct config *config, struct unit *ret_daemon, struct unit *ret_uploader)
 {
 	const char *name = config->file + strlen(CONFIG_DIRECTORY);
-	bool single;
+	char instance[64];
+	size_t n;
 
 	if (strncmp(config->file, CONFIG_DIRECTORY, strlen(CONFIG_DIRECTORY)) != 0 || strchr(name, '/'))
 		return;
-	single = strcmp(name, "netlogd.conf") == 0;
-	if (find_identity(single ? "netlogd.service" : "netlogd@.service", ret_daemon))
-		(void)find_identity(single ? "netlogd-upload.service" : "netlogd-upload@.service",
-				    ret_uploader);
+	n = strlen(name);
+	if (strcmp(name, "netlogd.conf") == 0) {
+		if (unit_find("netlogd.service", NULL, ret_daemon))
+			(void)unit_find("netlogd-upload.service", NULL, ret_uploader);
+	} else if (n > strlen(".conf") && strcmp(name + n - strlen(".conf"), ".conf") == 0) {
+		snprintf(instance, sizeof(instance), "%.*s", (int)(n - strlen(".conf")), name);
+		if (unit_find("netlogd@.service", instance, ret_daemon))
+			(void)unit_find("netlogd-upload@.service", instance, ret_uploader);
+	}
 }
 
 int check_files(const struct config *config, const char *as)
 {
-	struct identity daemon = {}, uploader = {}, other = {};
+	struct unit daemon = {}, uploader = {}, other = {};
 	bool daemons = true, uploaders = true;
 	int bad = 0;
 

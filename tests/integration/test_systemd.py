@@ -218,6 +218,60 @@ def test_a_restart_delivers_everything_and_takes_no_time(machine):
     assert texts[-1] == "netlogd: stopped"
 
 
+@pytest.mark.parametrize("suffix", ["", "@wg0"])
+def test_check_of_places_that_the_units_cannot_write(machine, suffix):
+    """--check-config says what the start would fail for; what it advises makes the start succeed."""
+    config = f"/etc/netlogd/{suffix.lstrip('@') or 'netlogd'}.conf"
+    daemon, uploader = f"netlogd{suffix}.service", f"netlogd-upload{suffix}.service"
+    place = f"/srv/netlogd{suffix}"
+
+    def check(*options):
+        result = machine.run(["netlogd", "--check-config", "--config", config, *options], check=False)
+        return result.returncode, result.stderr
+
+    def read_only(key, path, unit, directory):
+        return (f"{key} = {path}: read-only for {unit} (ProtectSystem=strict)", f"systemctl edit {unit}",
+                f'"ReadWritePaths={directory}"')
+    machine.run(["cp", config, config + ".good"])
+    try:
+        machine.run(["sed", "-i", f"s,^state-directory=.*,&\\nmetrics-textfile={place}/metrics/netlogd.prom,;"
+                     f"s,^path=.*,path={place}/lines/flows.json,;$a[spool]\\ndirectory={place}/spool", config])
+        status, text = check()
+        assert status == 78, text
+        for words in (*read_only("[spool] directory", f"{place}/spool", daemon, f"{place}/spool"),
+                      *read_only("metrics-textfile", f"{place}/metrics/netlogd.prom", daemon, f"{place}/metrics"),
+                      *read_only("path", f"{place}/lines/flows.json", uploader, f"{place}/lines")):
+            assert words in text, text
+        # Each user hears of its own, and of nothing else that is wrong.
+        assert text.count("\n") == 3, text
+        assert check("--as", "netlogd")[1].count("\n") == 2 and check("--as", "netlogd-upload")[1].count("\n") == 1
+        machine.run(["sh", "-e", "-c", f"""
+            install -d -o netlogd -g netlogd-upload -m 2750 {place}/spool
+            install -d -o netlogd -m 755 {place}/metrics
+            install -d -o netlogd-upload -m 750 {place}/lines
+            for unit in {daemon} {uploader}; do mkdir -p /etc/systemd/system/$unit.d; done
+            printf '[Service]\\nReadWritePaths={place}/spool {place}/metrics\\n' > /etc/systemd/system/{daemon}.d/a.conf
+            printf '[Service]\\nReadWritePaths={place}/lines\\n' > /etc/systemd/system/{uploader}.d/a.conf
+            systemctl daemon-reload"""])
+        assert check() == (0, "")
+        start(machine, daemon)
+        wait_until(lambda: all(machine.run(["test", "-s", f"{place}/{name}"], check=False).returncode == 0
+                               for name in ("lines/flows.json", "metrics/netlogd.prom")), "lines and metrics")
+        # The rights of the users count, too; and what ReadWritePaths= cannot allow.
+        machine.run(["chown", "root", f"{place}/metrics"])
+        status, text = check()
+        assert status == 78 and "netlogd.prom: Permission denied (checked as user netlogd)" in text, text
+        for folder, words in ("/home/x", f"{daemon} cannot see it (ProtectHome=yes)"), ("/tmp", "(PrivateTmp=yes)"):
+            machine.run(["sed", "-i", f"s,^metrics-textfile=.*,metrics-textfile={folder}/netlogd.prom,", config])
+            status, text = check()
+            assert status == 78 and words in text, text
+    finally:
+        machine.run(["systemctl", "stop", daemon, uploader], check=False)
+        machine.run(["cp", config + ".good", config])
+        machine.run(["rm", "-rf", f"/etc/systemd/system/{daemon}.d", f"/etc/systemd/system/{uploader}.d", config + ".good"])
+        machine.run(["systemctl", "daemon-reload"])
+
+
 def test_a_reload_with_an_error_fails(machine):
     """systemctl says so, the journal says where, and the running configuration stays."""
     path = "/etc/netlogd/netlogd.conf"
