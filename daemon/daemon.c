@@ -84,9 +84,16 @@ static void devices_ready(struct daemon *daemon)
 		evtimer_add(daemon->ready_timer, &wait);
 }
 
+/* Devices have come or gone, or may have. */
+static void on_checked(void *userdata)
+{
+	daemon_notify_status(userdata);
+}
+
 static void on_autostarted(const struct logger_thread_result *result, void *userdata)
 {
 	(void)result;
+	daemon_notify_status(userdata);
 	if (schedule_set_period(userdata) < 0)
 		log_warning("the window timer cannot be set: the first window may be short");
 	devices_ready(userdata);
@@ -366,7 +373,10 @@ static int make_logger(struct daemon *daemon)
 	while (options.proc_id == 0)
 		if (getrandom(&options.proc_id, sizeof(options.proc_id), 0) != sizeof(options.proc_id))
 			options.proc_id = 0;
-	return logger_thread_new(daemon->base, &options, &daemon->logger);
+	r = logger_thread_new(daemon->base, &options, &daemon->logger);
+	if (r >= 0)
+		logger_thread_on_checked(daemon->logger, on_checked, daemon);
+	return r;
 }
 
 static bool is_operator(uid_t uid, void *userdata)

@@ -101,6 +101,7 @@ static void on_applied(const struct logger_thread_result *result, void *userdata
 	daemon->operators = request->operators;
 	request->operators = (struct operators){};
 	varlink_server_check_operators(daemon->control);
+	daemon_notify_status(daemon);
 	apply_to_spool(daemon);
 	if (schedule_set_period(daemon) < 0)
 		log_warning("the window timer cannot be set: the period stays the same");

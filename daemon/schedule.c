@@ -22,6 +22,7 @@ static void on_window_ended(const struct logger_thread_result *result, void *use
 {
 	(void)result;
 	metrics_publish(userdata);
+	daemon_notify_status(userdata);
 }
 
 static void on_window_timer(evutil_socket_t fd, short what, void *userdata)

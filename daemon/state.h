@@ -94,7 +94,7 @@ struct daemon {
 	struct event *signals[3];
 	struct event *ready_timer;
 	bool ready;
-	const char *notified; /* the last status sent to the service manager */
+	char notified[512]; /* the last status sent to the service manager */
 	bool textfile_pending;
 	int textfile_error; /* of the last write, so that a lasting error is logged once */
 

@@ -18,9 +18,11 @@
 struct logger_thread {
 	struct worker *worker;
 	struct logger *logger;
-	size_t windows_pending;	   /* the loop's */
-	bool check_pending;	   /* the loop's */
-	bool check_again;	   /* the loop's */
+	size_t windows_pending;		 /* the loop's */
+	bool check_pending;		 /* the loop's */
+	bool check_again;		 /* the loop's */
+	void (*checked)(void *userdata); /* NULL: nobody asks */
+	void *checked_userdata;
 	bool ending;		   /* atomic: only the last stop is still run */
 	int watched[N_LAYERS + 1]; /* the thread's: by layer, and the routes; -1 none */
 };
@@ -357,8 +359,16 @@ static void on_checked(const struct logger_thread_result *result, void *userdata
 
 	(void)result;
 	thread->check_pending = thread->check_again = false;
+	if (thread->checked)
+		thread->checked(thread->checked_userdata);
 	if (again)
 		logger_thread_check_devices(thread);
+}
+
+void logger_thread_on_checked(struct logger_thread *thread, void (*checked)(void *userdata), void *userdata)
+{
+	thread->checked = checked;
+	thread->checked_userdata = userdata;
 }
 
 int logger_thread_check_devices(struct logger_thread *thread)

@@ -62,6 +62,8 @@ int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, l
 			    void *userdata);
 /* A check that waits already serves this call, too. */
 int logger_thread_check_devices(struct logger_thread *thread);
+/* Whom to call on the loop after each check: devices may have come or gone. */
+void logger_thread_on_checked(struct logger_thread *thread, void (*checked)(void *userdata), void *userdata);
 /* Logs a text message; told (may be NULL) is called once the spool has taken it. 0 or -errno. */
 int logger_thread_tell(struct logger_thread *thread, const char *text, logger_thread_done told,
 		       void *userdata);

@@ -175,9 +175,45 @@ def test_waits_for_a_missing_interface(network, netlogd):
     status = daemon.status()
     assert status["tun"]["state"] == "waiting"
     assert "nlmissing0" in status["tun"]["interface"]
+    # "systemctl status" says so, not "Counting".
+    daemon.notify.wait(lambda states: states[-1].startswith("STATUS=Not counting: tun: waiting for interface nlmissing0, "),
+                       "what it waits for")
+    assert not any("STATUS=Counting" in state for state in daemon.notify.read())
     tun = Tun(network, namespace, interface="nlmissing0")
     wait_until(lambda: daemon.status()["tun"]["state"] == "counting", "counting once the interface is there")
+    daemon.notify.wait(lambda states: states[-1].startswith("STATUS=Counting, "), "counting")
     assert len(bpf.attached(namespace, tun.interface)) == 2
+    daemon.stop()
+
+
+def test_status_for_the_service_manager(network, netlogd):
+    """Of both layers, when one of them or both go and come, with a window too long to matter; and without any."""
+    namespace = network.namespace()
+    tun = Tun(network, namespace, interface="nlgone0")
+    daemon = netlogd(namespace, {"tun": {"interface": "nlgone0"}, "sock": {"source": "wireguard", "interface": "nlwg0"},
+                                 "record": {"period": "1h"}}).start()
+
+    def told(words):
+        daemon.notify.wait(lambda states: [s for s in ["", *states] if not s.startswith("READY")][-1].startswith(f"STATUS={words}"),
+                           words)
+    told("Counting in part: sock: waiting for interface nlwg0, ")
+    tun.close()
+    told("Not counting: tun: waiting for interface nlgone0; sock: waiting for interface nlwg0, ")
+    tun = Tun(network, namespace, interface="nlgone0")
+    told("Counting in part: sock: waiting for interface nlwg0, ")
+    daemon.configure({"tun": {"interface": "nlwg0"}})
+    daemon.reload()
+    told("Not counting: waiting for interface nlwg0, ")
+    daemon.configure({"tun": {"interface": "nlgone0"}})
+    daemon.reload()
+    daemon.configure({"sock": {"source": "none"}})
+    daemon.reload()
+    told("Counting, ")
+    daemon.configure({"tun": {"source": "none"}})
+    daemon.reload()
+    told("Not counting: no device configured, ")
+    daemon.call("Stop")
+    told("Stopped, ")
     daemon.stop()
 
 
