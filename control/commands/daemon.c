@@ -3,25 +3,54 @@
 
 #include "control/commands/commands.h"
 
+#include "common/config/keys.h"
 #include "common/log_id.h"
 #include "common/parse.h"
 #include "common/time_text.h"
 #include "control/daemon_call.h"
 #include "control/units.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
 #define DEADLINE_MAX_MS 3600000
 
-/* Puts a device into the request. A stats socket alone can only mean the source stats. */
-static int add_device(json_t *parameters, const char *name, const char *source, const char *interface,
-		      const char *stats_socket)
+/* Takes what the configuration takes: the daemon would only say which of its parameters is wrong. */
+static int check_value(struct ctl *ctl, const char *section, const char *name, const char *text)
 {
-	if (!source && !interface && !stats_socket)
-		return 0;
+	const struct config_key *key = &config_keys[config_key_find(section, name)];
+	_cleanup_(config_freep) struct config *unused = NULL;
+	char wrong[CONFIG_WRONG_MAX];
+	int r;
+
+	if (!text)
+		return CTL_OK;
+	unused = calloc(1, sizeof(*unused));
+	r = unused ? key->read(key, text, unused, wrong) : -ENOMEM;
+	if (r == -ENOMEM)
+		return ctl_error(ctl, "out of memory");
+	return r < 0 ? ctl_usage(ctl, "--%s-%s: \"%s\": expected %s", section, name, text, key->expected)
+		     : CTL_OK;
+}
+
+/* Puts a device into the request. A stats socket alone can only mean the source stats. */
+static int add_device(struct ctl *ctl, json_t *parameters, const char *name, const char *source,
+		      const char *interface, const char *stats_socket)
+{
+	int r = check_value(ctl, name, "source", source);
+
+	if (r == CTL_OK)
+		r = check_value(ctl, name, "interface", interface);
+	if (r == CTL_OK)
+		r = check_value(ctl, name, "stats-socket", stats_socket);
+	if (r != CTL_OK || (!source && !interface && !stats_socket))
+		return r;
 	if (!source)
 		source = stats_socket ? "stats" : "auto";
-	return json_object_set_new(parameters, name,
-				   json_pack("{ss ss* ss*}", "source", source, "interface", interface,
-					     "statsSocket", stats_socket));
+	r = json_object_set_new(parameters, name,
+				json_pack("{ss ss* ss*}", "source", source, "interface", interface,
+					  "statsSocket", stats_socket));
+	return r < 0 ? ctl_error(ctl, "out of memory") : CTL_OK;
 }
 
 /* Reads a private log ID, as its text, into the request. */
@@ -65,14 +94,15 @@ int cmd_start(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	parameters = json_object();
-	r = add_log_id(ctl, parameters, "nodeLogId", log_id);
+	r = add_device(ctl, parameters, "tun", tun_source, tun_interface, tun_socket);
+	if (r == CTL_OK)
+		r = add_device(ctl, parameters, "sock", sock_source, sock_interface, sock_socket);
+	if (r == CTL_OK)
+		r = add_log_id(ctl, parameters, "nodeLogId", log_id);
 	if (r == CTL_OK)
 		r = add_log_id(ctl, parameters, "domainLogId", domain_log_id);
 	if (r != CTL_OK)
 		return r;
-	if (add_device(parameters, "tun", tun_source, tun_interface, tun_socket) < 0 ||
-	    add_device(parameters, "sock", sock_source, sock_interface, sock_socket) < 0)
-		return ctl_error(ctl, "out of memory");
 	r = ctl_call(ctl, "Start", TAKE_PTR(parameters), CTL_CALL_TIMEOUT_MS, &reply);
 	if (r != CTL_OK)
 		return r;

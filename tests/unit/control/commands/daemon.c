@@ -34,6 +34,37 @@ START_TEST(test_start_with_less)
 }
 END_TEST
 
+/* Told by netlogctl itself, with what it takes; no daemon is asked. */
+START_TEST(test_start_with_wrong_values)
+{
+	static const struct {
+		const char *line, *words;
+	} cases[] = {
+		{"start --tun-source foo",
+		 "netlogctl: --tun-source: \"foo\": expected auto, ebpf, packet, stats "
+		 "or none\nTry \"netlogctl start --help\".\n"},
+		{"start --sock-source=ebpf",
+		 "netlogctl: --sock-source: \"ebpf\": expected auto, wireguard, stats or none\n"},
+		{"start --tun-source tailscale",
+		 "netlogctl: --tun-source: \"tailscale\": expected auto, ebpf"},
+		{"start --tun-interface a/b", "netlogctl: --tun-interface: \"a/b\": expected "},
+		{"start --sock-stats-socket s.sock", "netlogctl: --sock-stats-socket: \"s.sock\": expected "},
+		{"flows --class foo", "netlogctl: --class: one of virtual, subnet, exit, physical\n"},
+		{"flows --by foo", "netlogctl: --by: one of connection, node, class, port, peer\n"},
+		{"top --by foo", "netlogctl: --by: one of "},
+		{"report --class foo", "netlogctl: --class: one of "},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_run_ struct run run = run_line("/nowhere/control.sock", cases[i].line, NULL);
+
+		assert_contains(run.err, cases[i].words);
+		ck_assert_int_eq(run.status, CTL_USAGE);
+		ck_assert_str_eq(run.out, "");
+	}
+}
+END_TEST
+
 START_TEST(test_stop)
 {
 	static const struct {
@@ -106,8 +137,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_start,  test_start_with_less, test_stop, test_flush_not_running,
-		test_reload, test_metrics,
+		test_start,   test_start_with_less,   test_start_with_wrong_values,
+		test_stop,    test_flush_not_running, test_reload,
+		test_metrics,
 	};
 
 	return run_suite("daemon", tests, ARRAY_SIZE(tests));
