@@ -4,6 +4,7 @@
 #include "control/flow_table.h"
 
 #include "common/message.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "control/ctl.h"
 #include "control/message_table.h"
@@ -113,8 +114,9 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 		fprintf(ctl->out, "… and %zu more\n", hidden);
 	if (flow_sum_beyond(sum) > 0)
 		ctl_note(ctl,
-			 "too many different rows: %llu entries were left out (choose a shorter time, "
+			 "too many different rows: %llu %s left out (choose a shorter time, "
 			 "or --by)",
-			 (unsigned long long)flow_sum_beyond(sum));
+			 (unsigned long long)flow_sum_beyond(sum),
+			 plural(flow_sum_beyond(sum), "entry was", "entries were"));
 	return CTL_OK;
 }

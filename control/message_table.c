@@ -4,6 +4,7 @@
 #include "control/message_table.h"
 
 #include "common/message.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "control/ctl.h"
 #include "control/table.h"
@@ -75,8 +76,8 @@ static void add_totals(struct table *table, const struct message *message, enum 
 	}
 	units_byte_rate(sum.tx_bytes, length, tx_rate);
 	units_byte_rate(sum.rx_bytes, length, rx_rate);
-	table_heading(table, "%s: %zu connection%s, sent %s%s%s%s, received %s%s%s%s",
-		      traffic_class_name(class), n, n == 1 ? "" : "s", units_bytes(sum.tx_bytes, tx),
+	table_heading(table, "%s: %zu %s, sent %s%s%s%s, received %s%s%s%s", traffic_class_name(class), n,
+		      plural(n, "connection", "connections"), units_bytes(sum.tx_bytes, tx),
 		      *tx_rate ? " (" : "", tx_rate, *tx_rate ? ")" : "", units_bytes(sum.rx_bytes, rx),
 		      *rx_rate ? " (" : "", rx_rate, *rx_rate ? ")" : "");
 }

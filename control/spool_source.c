@@ -5,6 +5,7 @@
 
 #include "common/config/load.h"
 #include "common/file.h"
+#include "common/plural.h"
 #include "common/spool/directory.h"
 #include "common/spool/reader.h"
 #include "common/time_text.h"
@@ -107,8 +108,9 @@ static void note_reach(struct ctl *ctl, const struct spool_message *first, int64
 	if (since >= first->time || messages == 0)
 		return;
 	time_format(first->time, time);
-	ctl_note(ctl, "the spool reaches back to %s: %llu earlier messages (%s) are no longer in it", time,
-		 (unsigned long long)messages, units_bytes(bytes, size));
+	ctl_note(ctl, "the spool reaches back to %s: %llu earlier %s (%s) %s no longer in it", time,
+		 (unsigned long long)messages, plural(messages, "message", "messages"),
+		 units_bytes(bytes, size), plural(messages, "is", "are"));
 }
 
 int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
@@ -130,7 +132,8 @@ int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64
 		if (r == SPOOL_READ_END)
 			break;
 		if (r == SPOOL_READ_GAP)
-			ctl_note(ctl, "%llu messages are missing here%s", (unsigned long long)gap.messages,
+			ctl_note(ctl, "%llu %s missing here%s", (unsigned long long)gap.messages,
+				 plural(gap.messages, "message is", "messages are"),
 				 gap.damaged ? " (damaged)" : "");
 		if (r == SPOOL_READ_MESSAGE && first) {
 			note_reach(ctl, &spooled, since);

@@ -12,6 +12,7 @@
 #include "common/config/error.h"
 #include "common/log.h"
 #include "common/owner.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "common/worker.h"
 #include "control/varlink/server.h"
@@ -222,15 +223,19 @@ static void on_final_flush(const struct backlog *backlog, void *userdata)
 	spool_writer_get_status(daemon->spool, &spool);
 	if (spool.unwritten_messages > 0)
 		log_warning(
-			"%llu messages (%llu bytes) wait in memory: the spool cannot be written (%s); one last try follows",
+			"%llu %s (%llu %s) %s in memory: the spool cannot be written (%s); one last try follows",
 			(unsigned long long)spool.unwritten_messages,
+			plural(spool.unwritten_messages, "message", "messages"),
 			(unsigned long long)spool.unwritten_bytes,
+			plural(spool.unwritten_bytes, "byte", "bytes"),
+			plural(spool.unwritten_messages, "waits", "wait"),
 			spool.error < 0 ? strerror(-spool.error) : "the disk is slow");
 	messages = backlog->messages - MIN(backlog->messages, spool.unwritten_messages);
 	bytes = backlog->bytes - MIN(backlog->bytes, spool.unwritten_bytes);
 	if (messages > 0)
-		log_info("%llu messages (%llu bytes) remain in the spool", (unsigned long long)messages,
-			 (unsigned long long)bytes);
+		log_info("%llu %s (%llu %s) %s in the spool", (unsigned long long)messages,
+			 plural(messages, "message", "messages"), (unsigned long long)bytes,
+			 plural(bytes, "byte", "bytes"), plural(messages, "remains", "remain"));
 	event_base_loopbreak(daemon->base);
 }
 
@@ -552,8 +557,9 @@ static void close_spool(struct daemon *daemon)
 			spool_loss_note_remove(daemon->config->state_directory);
 		return;
 	}
-	log_error("%llu messages (%llu bytes) could not be written and are lost: %s",
-		  (unsigned long long)loss.messages, (unsigned long long)loss.bytes,
+	log_error("%llu %s (%llu %s) could not be written and %s lost: %s", (unsigned long long)loss.messages,
+		  plural(loss.messages, "message", "messages"), (unsigned long long)loss.bytes,
+		  plural(loss.bytes, "byte", "bytes"), plural(loss.messages, "is", "are"),
 		  r < 0 ? strerror(-r) : "writes to the disk failed for a while");
 	r = spool_loss_note_write(daemon->config->state_directory, &loss);
 	if (r < 0)

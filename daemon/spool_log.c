@@ -4,6 +4,7 @@
 #include "daemon/spool_log.h"
 
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/state.h"
 
@@ -30,9 +31,9 @@ void spool_log_lost(struct daemon *daemon, const struct spool_loss *loss)
 	time_format(loss->from, from);
 	time_format(loss->to, to);
 	snprintf(text, sizeof(text),
-		 "lost %" PRIu64 " message%s (%" PRIu64
-		 " bytes) from %s to %s: the spool could not be written",
-		 loss->messages, loss->messages == 1 ? "" : "s", loss->bytes, from, to);
+		 "lost %" PRIu64 " %s (%" PRIu64 " %s) from %s to %s: the spool could not be written",
+		 loss->messages, plural(loss->messages, "message", "messages"), loss->bytes,
+		 plural(loss->bytes, "byte", "bytes"), from, to);
 	log_warning("%s", text);
 	if (logger_thread_tell(daemon->logger, text, on_told, daemon) < 0)
 		log_warning("out of memory: cannot log this loss");
@@ -76,10 +77,12 @@ static void tell_cap(struct daemon *daemon, const struct spool_status *spool)
 		time_format(spool->oldest, oldest);
 	if (spool->undelivered_messages > log->undelivered &&
 	    (log->undelivered_at == 0 || now - log->undelivered_at >= UNDELIVERED_INTERVAL)) {
-		log_warning("%s: the spool is full (max-size %" PRIu64 "K): %" PRIu64 " messages (%" PRIu64
-			    " bytes) were removed before every sink had them; what is left begins at %s",
-			    directory, max_kib, spool->undelivered_messages, spool->undelivered_bytes,
-			    oldest);
+		log_warning("%s: the spool is full (max-size %" PRIu64 "K): %" PRIu64 " %s (%" PRIu64
+			    " %s) %s removed before every sink had them; what is left begins at %s",
+			    directory, max_kib, spool->undelivered_messages,
+			    plural(spool->undelivered_messages, "message", "messages"),
+			    spool->undelivered_bytes, plural(spool->undelivered_bytes, "byte", "bytes"),
+			    plural(spool->undelivered_messages, "was", "were"), oldest);
 		log->undelivered = spool->undelivered_messages;
 		log->undelivered_at = now;
 		log->told_cap = true;
@@ -95,6 +98,7 @@ static void tell_vanished(struct daemon *daemon, const struct spool_status *spoo
 {
 	struct spool_log *log = &daemon->spool_log;
 	uint64_t undelivered = spool->vanished_undelivered - log->vanished_undelivered;
+	uint64_t messages = spool->vanished_messages - log->vanished_messages;
 	char text[256], rest[64] = "";
 
 	if (spool->vanished_segments <= log->vanished_segments)
@@ -104,8 +108,8 @@ static void tell_vanished(struct daemon *daemon, const struct spool_status *spoo
 	else if (daemon->config->n_sinks > 0)
 		snprintf(rest, sizeof(rest), ", %" PRIu64 " of them before every sink had them", undelivered);
 	snprintf(text, sizeof(text),
-		 "files of the spool were removed by another program: %" PRIu64 " messages are gone%s",
-		 spool->vanished_messages - log->vanished_messages, rest);
+		 "files of the spool were removed by another program: %" PRIu64 " %s gone%s", messages,
+		 plural(messages, "message is", "messages are"), rest);
 	log_error("%s: %s", daemon->config->spool_directory, text);
 	log->vanished_undelivered = spool->vanished_undelivered;
 	log->vanished_segments = spool->vanished_segments;

@@ -9,6 +9,7 @@
 
 #include "common/buffer.h"
 #include "common/file.h"
+#include "common/plural.h"
 #include "common/spool/reader.h"
 #include "common/worker.h"
 #include "control/varlink/server.h"
@@ -80,11 +81,12 @@ static void add_message(struct client *client, const struct spool_message *messa
 
 static void add_gap(struct client *client, const struct spool_gap *gap)
 {
-	buffer_printf(
-		&client->replies,
-		"{\"message\":{\"logtail\":{},\"text\":\"netlogd: %llu messages were removed before they "
-		"could be shown\"}}",
-		(unsigned long long)gap->messages);
+	buffer_printf(&client->replies,
+		      "{\"message\":{\"logtail\":{},\"text\":\"netlogd: %llu %s removed before %s could be "
+		      "shown\"}}",
+		      (unsigned long long)gap->messages,
+		      plural(gap->messages, "message was", "messages were"),
+		      plural(gap->messages, "it", "they"));
 	buffer_append_char(&client->replies, '\0');
 	client->dropped += gap->messages;
 }

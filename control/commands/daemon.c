@@ -6,6 +6,7 @@
 #include "common/config/keys.h"
 #include "common/log_id.h"
 #include "common/parse.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "control/daemon_call.h"
 #include "control/units.h"
@@ -148,8 +149,9 @@ static int deliver(struct ctl *ctl, int argc, char **argv, const char *method, c
 	if (messages == 0)
 		fprintf(ctl->out, "%s; nothing waits to be delivered\n", done);
 	else
-		fprintf(ctl->out, "%s; %lld message%s (%s) wait%s in the spool to be delivered\n", done,
-			messages, messages == 1 ? "" : "s", bytes, messages == 1 ? "s" : "");
+		fprintf(ctl->out, "%s; %lld %s (%s) %s in the spool to be delivered\n", done, messages,
+			plural((uint64_t)messages, "message", "messages"), bytes,
+			plural((uint64_t)messages, "waits", "wait"));
 	return CTL_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "control/commands/commands.h"
 
 #include "common/message.h"
+#include "common/plural.h"
 #include "common/spool/reader.h"
 #include "control/flow_table.h"
 #include "control/spool_source.h"
@@ -104,7 +105,8 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 	if (run.no_memory)
 		return ctl_error(ctl, "out of memory");
 	if (run.n_bad > 0)
-		ctl_note(ctl, "%zu messages in %s could not be read", run.n_bad, path);
+		ctl_note(ctl, "%zu %s in %s could not be read", run.n_bad,
+			 plural(run.n_bad, "message", "messages"), path);
 	if (ctl->json)
 		return CTL_OK;
 	flow_sum_sorted(sum, &n);

@@ -7,6 +7,8 @@
 
 #include "control/commands/commands.h"
 
+#include "common/plural.h"
+
 #include "control/message_table.h"
 
 #include <ctype.h>
@@ -119,8 +121,8 @@ int cmd_format(struct ctl *ctl, int argc, char **argv)
 	if (ferror(ctl->in))
 		return ctl_error(ctl, "cannot read standard input");
 	if (format.n_bad > 0)
-		return ctl_error(ctl, "%zu part%s of the input could not be read", format.n_bad,
-				 format.n_bad == 1 ? "" : "s");
+		return ctl_error(ctl, "%zu %s of the input could not be read", format.n_bad,
+				 plural(format.n_bad, "part", "parts"));
 	if (format.n_messages == 0)
 		return ctl_error(ctl, "no messages on standard input");
 	return CTL_OK;

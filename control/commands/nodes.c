@@ -3,6 +3,8 @@
 
 #include "control/commands/commands.h"
 
+#include "common/plural.h"
+
 #include "control/daemon_call.h"
 #include "control/table.h"
 
@@ -47,7 +49,8 @@ static int get_nodes_from_status(struct ctl *ctl, json_t **ret_nodes)
 	if (json_number(status, "nodes") > 0 && !nodes)
 		return ctl_error(ctl, "the nodes are shown to operators only");
 	if (json_number(status, "nodes") > (long long)json_array_size(nodes))
-		ctl_note(ctl, "%lld nodes are known; the daemon lists %zu", json_number(status, "nodes"),
+		ctl_note(ctl, "%lld %s known; the daemon lists %zu", json_number(status, "nodes"),
+			 plural((uint64_t)json_number(status, "nodes"), "node is", "nodes are"),
 			 json_array_size(nodes));
 	*ret_nodes = nodes ? json_incref(nodes) : json_array();
 	return CTL_OK;
@@ -91,6 +94,7 @@ int cmd_nodes_set(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (ctl->json)
 		return ctl_print_json(ctl, reply);
-	fprintf(ctl->out, "%zu nodes set\n", json_array_size(nodes));
+	fprintf(ctl->out, "%zu %s set\n", json_array_size(nodes),
+		plural(json_array_size(nodes), "node", "nodes"));
 	return CTL_OK;
 }

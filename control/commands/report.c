@@ -6,6 +6,7 @@
 #include "common/buffer.h"
 #include "common/file.h"
 #include "common/message.h"
+#include "common/plural.h"
 #include "common/spool/reader.h"
 #include "common/time_text.h"
 #include "control/flow_options.h"
@@ -134,15 +135,16 @@ static void write_page(struct report *report, const char *path, FILE *file)
 	time_format(report->chart.last, last);
 	time_format(time_now_wall(), now);
 	html_begin(file, "netlogd report");
-	fprintf(file, "<p>%llu messages from %s to %s, spool <code>", (unsigned long long)report->n_messages,
-		report->n_messages ? first : "–", report->n_messages ? last : "–");
+	fprintf(file, "<p>%llu %s from %s to %s, spool <code>", (unsigned long long)report->n_messages,
+		plural(report->n_messages, "message", "messages"), report->n_messages ? first : "–",
+		report->n_messages ? last : "–");
 	html_text(file, path);
 	fprintf(file,
 		"</code>; written %s. Physical traffic carries the other classes: do not add it to them.</p>\n",
 		now);
 	if (report->n_bad > 0)
-		fprintf(file, "<p class=\"note\">%llu messages could not be read.</p>\n",
-			(unsigned long long)report->n_bad);
+		fprintf(file, "<p class=\"note\">%llu %s could not be read.</p>\n",
+			(unsigned long long)report->n_bad, plural(report->n_bad, "message", "messages"));
 	if (report->n_messages > 0)
 		html_chart(file, &report->chart);
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {

@@ -3,6 +3,7 @@
 
 #include "control/commands/commands.h"
 
+#include "common/plural.h"
 #include "common/spool/reader.h"
 #include "common/spool/repair.h"
 #include "common/time_text.h"
@@ -43,8 +44,9 @@ static void on_finding(const struct spool_finding *finding, void *userdata)
 	print_color(out, run->ctl->color, color, "%s", spool_finding_name(finding->kind));
 	print_color(out, false, TABLE_PLAIN, "  %s", finding->name ? finding->name : "");
 	if (finding->kind == SPOOL_FOUND_GAP)
-		fprintf(out, ": %llu messages (%s) are missing before it",
-			(unsigned long long)finding->messages, units_bytes(finding->bytes, bytes));
+		fprintf(out, ": %llu %s (%s) %s missing before it", (unsigned long long)finding->messages,
+			plural(finding->messages, "message", "messages"), units_bytes(finding->bytes, bytes),
+			plural(finding->messages, "is", "are"));
 	else if (finding->length > 0)
 		fprintf(out, ": %s at byte %llu", units_bytes(finding->length, bytes),
 			(unsigned long long)finding->offset);
@@ -79,9 +81,10 @@ static void print_report(struct spool_run *run, const char *path, const struct s
 	char bytes[UNITS_TEXT_MAX], disk[UNITS_TEXT_MAX], first[TIME_TEXT_MAX], last[TIME_TEXT_MAX];
 	FILE *out = run->ctl->out;
 
-	print_color(out, false, TABLE_PLAIN, "%s: %llu messages (%s) in %llu segments (%s)", path,
-		    (unsigned long long)report->messages, units_bytes(report->bytes, bytes),
-		    (unsigned long long)report->segments, units_bytes(report->file_bytes, disk));
+	print_color(out, false, TABLE_PLAIN, "%s: %llu %s (%s) in %llu %s (%s)", path,
+		    (unsigned long long)report->messages, plural(report->messages, "message", "messages"),
+		    units_bytes(report->bytes, bytes), (unsigned long long)report->segments,
+		    plural(report->segments, "segment", "segments"), units_bytes(report->file_bytes, disk));
 	if (report->messages > 0) {
 		time_format(report->first_time, first);
 		time_format(report->last_time, last);
@@ -90,17 +93,23 @@ static void print_report(struct spool_run *run, const char *path, const struct s
 	fputs(report->in_use ? "; in use by a daemon\n" : "\n", out);
 	if (report->removed_messages > 0)
 		fprintf(out,
-			"%llu earlier messages (%s) are no longer in it: removed after \"retain\", or for "
+			"%llu earlier %s (%s) %s no longer in it: removed after \"retain\", or for "
 			"\"max-size\"\n",
 			(unsigned long long)report->removed_messages,
-			units_bytes(report->removed_bytes, bytes));
+			plural(report->removed_messages, "message", "messages"),
+			units_bytes(report->removed_bytes, bytes),
+			plural(report->removed_messages, "is", "are"));
 	if (report->gaps > 0)
-		fprintf(out, "%llu messages (%s) are missing\n", (unsigned long long)report->missing_messages,
-			units_bytes(report->missing_bytes, bytes));
+		fprintf(out, "%llu %s (%s) %s missing\n", (unsigned long long)report->missing_messages,
+			plural(report->missing_messages, "message", "messages"),
+			units_bytes(report->missing_bytes, bytes),
+			plural(report->missing_messages, "is", "are"));
 	if (report->damaged_segments + report->damaged_regions > 0)
-		fprintf(out, "%llu damaged segments, %llu damaged parts of others (%s)\n",
+		fprintf(out, "%llu damaged %s, %llu damaged %s of others (%s)\n",
 			(unsigned long long)report->damaged_segments,
+			plural(report->damaged_segments, "segment", "segments"),
 			(unsigned long long)report->damaged_regions,
+			plural(report->damaged_regions, "part", "parts"),
 			units_bytes(report->damaged_bytes, disk));
 	if (run->repair)
 		fputs(run->n_findings > 0 ? "repaired; the damaged parts are kept in damaged/\n"

@@ -3,6 +3,7 @@
 
 #include "control/commands/commands.h"
 
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "control/daemon_call.h"
 #include "control/table.h"
@@ -78,6 +79,9 @@ static void print_daemon(struct ctl *ctl, const json_t *status)
 		print_line(ctl, "", TABLE_RED, json_text(status, "configurationError"));
 }
 
+/* "1 message", "2 messages" */
+#define COUNT(n, noun) (long long)(n), plural((uint64_t)(n), noun, noun "s")
+
 static void print_window(struct ctl *ctl, const json_t *status)
 {
 	const json_t *window = json_object_get(status, "window");
@@ -88,9 +92,9 @@ static void print_window(struct ctl *ctl, const json_t *status)
 	start_line(ctl, "window");
 	fputs(units_duration(json_number(window, "periodMs") * NSEC_PER_MSEC, period), ctl->out);
 	if (*json_text(window, "lastEnd"))
-		fprintf(ctl->out, "; the last one ended %s ago: %lld connection%s, %lld message%s",
-			age_of(json_text(window, "lastEnd"), age), connections, connections == 1 ? "" : "s",
-			messages, messages == 1 ? "" : "s");
+		fprintf(ctl->out, "; the last one ended %s ago: %lld %s, %lld %s",
+			age_of(json_text(window, "lastEnd"), age), COUNT(connections, "connection"),
+			COUNT(messages, "message"));
 	if (json_object_get(window, "lastCpuUs"))
 		fprintf(ctl->out, ", %s of CPU time",
 			units_duration(json_number(window, "lastCpuUs") * NSEC_PER_USEC, cpu));
@@ -106,14 +110,14 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	char bytes[UNITS_TEXT_MAX];
 
 	start_line(ctl, "recorded");
-	fprintf(ctl->out, "%lld messages (%s) of %lld windows", json_number(record, "messages"),
-		bytes_of(record, "bytes", bytes), json_number(record, "windows"));
+	fprintf(ctl->out, "%lld %s (%s) of %lld %s", COUNT(json_number(record, "messages"), "message"),
+		bytes_of(record, "bytes", bytes), COUNT(json_number(record, "windows"), "window"));
 	if (packets > 0)
-		fprintf(ctl->out, ", %lld packets ignored", packets);
+		fprintf(ctl->out, ", %lld %s ignored", COUNT(packets, "packet"));
 	fputs(", ", ctl->out);
 	if (failures > 0)
-		print_color(ctl->out, ctl->color, TABLE_RED, "%lld windows with COUNTS THAT DO NOT ADD UP",
-			    failures);
+		print_color(ctl->out, ctl->color, TABLE_RED, "%lld %s with COUNTS THAT DO NOT ADD UP",
+			    COUNT(failures, "window"));
 	else
 		fputs("all counts add up", ctl->out);
 	fputs("\n", ctl->out);
@@ -246,7 +250,7 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "spool %s", json_text(spool, "directory"));
 	fputc('\n', ctl->out);
 	start_line(ctl, "holds");
-	fprintf(ctl->out, "%lld messages, %s of %s", json_number(spool, "messages"),
+	fprintf(ctl->out, "%lld %s, %s of %s", COUNT(json_number(spool, "messages"), "message"),
 		bytes_of(spool, "bytes", bytes), bytes_of(spool, "maxSize", max));
 	if (*json_text(spool, "oldest"))
 		fprintf(ctl->out, ", the oldest %s old", age_of(json_text(spool, "oldest"), age));
@@ -255,26 +259,30 @@ static void print_spool(struct ctl *ctl, const json_t *status)
 		print_line(ctl, "DISK", TABLE_RED, json_text(spool, "error"));
 	if (json_number(spool, "waitingMessages") > 0) {
 		start_line(ctl, "in memory");
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld messages, %s, waiting for the disk",
-			    json_number(spool, "waitingMessages"), bytes_of(spool, "waitingBytes", bytes));
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld %s, %s, waiting for the disk",
+			    COUNT(json_number(spool, "waitingMessages"), "message"),
+			    bytes_of(spool, "waitingBytes", bytes));
 		fputc('\n', ctl->out);
 	}
 	if (json_number(spool, "lostMessages") > 0) {
 		start_line(ctl, "LOST");
-		print_color(ctl->out, ctl->color, TABLE_RED,
-			    "%lld messages, %s, before they reached the disk",
-			    json_number(spool, "lostMessages"), bytes_of(spool, "lostBytes", bytes));
+		print_color(ctl->out, ctl->color, TABLE_RED, "%lld %s, %s, before %s reached the disk",
+			    COUNT(json_number(spool, "lostMessages"), "message"),
+			    bytes_of(spool, "lostBytes", bytes),
+			    plural((uint64_t)json_number(spool, "lostMessages"), "it", "they"));
 		fputc('\n', ctl->out);
 	}
 	if (json_number(spool, "removedMessages") > 0) {
 		start_line(ctl, "removed");
-		fprintf(ctl->out, "%lld messages, %s, to stay within the maximum size\n",
-			json_number(spool, "removedMessages"), bytes_of(spool, "removedBytes", bytes));
+		fprintf(ctl->out, "%lld %s, %s, to stay within the maximum size\n",
+			COUNT(json_number(spool, "removedMessages"), "message"),
+			bytes_of(spool, "removedBytes", bytes));
 	}
 	if (json_number(spool, "damagedFrames") > 0) {
 		start_line(ctl, "damaged");
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld damaged parts were skipped",
-			    json_number(spool, "damagedFrames"));
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "%lld damaged %s skipped",
+			    json_number(spool, "damagedFrames"),
+			    plural((uint64_t)json_number(spool, "damagedFrames"), "part was", "parts were"));
 		fputc('\n', ctl->out);
 	}
 }
@@ -294,7 +302,7 @@ static void print_uploader(struct ctl *ctl, const json_t *status)
 		print_color(ctl->out, ctl->color, TABLE_RED, "not connected%s%s",
 			    *json_text(uploader, "reason") ? ": " : "", json_text(uploader, "reason"));
 	if (json_number(uploader, "restarts") > 0)
-		fprintf(ctl->out, ", restarted %lld times", json_number(uploader, "restarts"));
+		fprintf(ctl->out, ", restarted %lld %s", COUNT(json_number(uploader, "restarts"), "time"));
 	fputc('\n', ctl->out);
 }
 

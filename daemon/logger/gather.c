@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/wireguard/wireguard.h"
 #include "daemon/logger/state.h"
@@ -45,8 +46,8 @@ static void check_conservation(struct logger *logger, struct layer *layer,
 	layer->conservation_failures++;
 	logger->conservation_failures++;
 	log_error("%s: counts of this window do not add up: entries, ignored, overflow and unknown make "
-		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes; the device counted "
-		  "tx %llu packets %llu bytes, rx %llu packets %llu bytes",
+		  "(packets, bytes) tx %llu, %llu and rx %llu, %llu; the device counted tx %llu, %llu and "
+		  "rx %llu, %llu",
 		  layer_name(layer), (unsigned long long)sum.tx_packets, (unsigned long long)sum.tx_bytes,
 		  (unsigned long long)sum.rx_packets, (unsigned long long)sum.rx_bytes,
 		  (unsigned long long)totals->tx_packets, (unsigned long long)totals->tx_bytes,
@@ -160,7 +161,8 @@ static struct counts flows_sum(const struct flows *flows)
 {
 	struct counts sum = {};
 
-	log_error("out of memory for %zu connections of this window: counted as overflow", flows->n);
+	log_error("out of memory for %zu %s of this window: counted as overflow", flows->n,
+		  plural(flows->n, "connection", "connections"));
 	for (size_t i = 0; i < flows->n; i++)
 		counts_add(&sum, &flows->items[i].counts);
 	return sum;

@@ -10,6 +10,7 @@
 #include "build-config.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/device/epoch.h"
 #include "daemon/logger/gather.h"
@@ -65,8 +66,10 @@ static void log_window(struct logger *logger, const struct encode_times *window)
 	r = encode_window(logger->aggregate, window, &settings, &logger->sequence, emission.time, emit,
 			  &emission);
 	if (r < 0) {
-		log_error("lost a window of %zu connections: %s", connections, strerror(-r));
-		messages_tell(logger, "lost a window of %zu connections: %s", connections, strerror(-r));
+		const char *noun = plural(connections, "connection", "connections");
+
+		log_error("lost a window of %zu %s: %s", connections, noun, strerror(-r));
+		messages_tell(logger, "lost a window of %zu %s: %s", connections, noun, strerror(-r));
 	}
 	logger->windows++;
 	logger->last_end = window->end;
@@ -149,9 +152,10 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 	layer->told_warning = info.warning;
 	if (layer->bypassed > 0 && !layer->told_bypassed) {
 		log_warning(
-			"%s: %s has sent at least %llu packets that netlogd could not see (PACKET_QDISC_BYPASS or "
+			"%s: %s has sent at least %llu %s that netlogd could not see (PACKET_QDISC_BYPASS or "
 			"XDP_REDIRECT); more are only counted",
-			name, target, (unsigned long long)layer->bypassed);
+			name, target, (unsigned long long)layer->bypassed,
+			plural(layer->bypassed, "packet", "packets"));
 		layer->told_bypassed = true;
 	}
 }

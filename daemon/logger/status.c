@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/config/keys.h"
 #include "common/json_set.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
@@ -33,9 +34,11 @@ static void set_warnings(json_t *status, const struct layer *layer, const char *
 			json_sprintf("the kernel cannot be asked about interface %s: %s; counting goes on",
 				     layer->config.interface, strerror(-layer->question_error)));
 	if (layer->bypassed > 0)
-		json_array_append_new(warnings, json_sprintf("at least %llu packets were sent past netlogd "
-							     "(PACKET_QDISC_BYPASS or XDP_REDIRECT)",
-							     (unsigned long long)layer->bypassed));
+		json_array_append_new(warnings,
+				      json_sprintf("at least %llu %s sent past netlogd "
+						   "(PACKET_QDISC_BYPASS or XDP_REDIRECT)",
+						   (unsigned long long)layer->bypassed,
+						   plural(layer->bypassed, "packet was", "packets were")));
 	if (json_array_size(warnings) > 0)
 		json_object_set(status, "warnings", warnings);
 	json_decref(warnings);

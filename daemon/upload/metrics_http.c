@@ -15,6 +15,7 @@
 #include "common/cleanup.h"
 #include "common/descriptors.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 
 #include <errno.h>
@@ -73,9 +74,10 @@ static void warn(struct metrics_http *metrics, const char *what)
 	if (metrics->logged_at != 0 && now - metrics->logged_at < LOG_INTERVAL)
 		return;
 	metrics->logged_at = now;
-	log_warning("metrics port: %s (%" PRIu64 " connections dropped without an answer, %" PRIu64
+	log_warning("metrics port: %s (%" PRIu64 " %s dropped without an answer, %" PRIu64
 		    " could not be accepted)",
-		    what, metrics->dropped, metrics->accept_errors);
+		    what, metrics->dropped, plural(metrics->dropped, "connection", "connections"),
+		    metrics->accept_errors);
 }
 
 /* ---- connections ---- */

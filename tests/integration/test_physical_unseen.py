@@ -158,7 +158,7 @@ def test_strangers_change_nothing(network, probe, source):
     counted = [of_peer(window, ends[1].address)[0] for window in (seen, rest)]
     assert tuple(map(sum, zip(*counted))) == tunnel
     assert tunnel[0] >= 120 * 1072
-    assert "for 1 of 1 peers (100.64.0.2)" in device.ask("info")["reason"]
+    assert "for 1 of 1 peer (100.64.0.2)" in device.ask("info")["reason"]
 
 
 @pytest.mark.parametrize("seen", [True, False])
@@ -610,7 +610,7 @@ def test_status_names_them(network, netlogd):
     moved = [now - then for now, then in zip(tunnel_counters(ends[0]), start)]
     assert sock["unseen"]["txPkts"] == 0 and 40 * 1072 <= sock["unseen"]["txBytes"] <= moved[1] + 1000
     assert sock["conservationFailures"] == 0
-    assert "for 1 of 1 peers (100.64.0.2): its datagrams have another port" in daemon.ctl("status").stdout
+    assert "for 1 of 1 peer (100.64.0.2): its datagrams have another port" in daemon.ctl("status").stdout
     metrics = daemon.ctl("metrics").stdout
     assert 'netlogd_unseen_peers{cause="port"} 1\n' in metrics
     assert f'netlogd_device_unseen_bytes_total{{device="sock",direction="tx"}} {sock["unseen"]["txBytes"]}\n' in metrics

@@ -3,6 +3,7 @@
 
 #include "daemon/device/wireguard/account.h"
 
+#include "common/plural.h"
 #include "common/time_text.h"
 
 #include <assert.h>
@@ -105,8 +106,8 @@ void wg_account_events(struct wg_account *account, void (*event)(const char *tex
 	}
 	account->n_events = 0;
 	if (account->events_dropped) {
-		snprintf(text, sizeof(text), "%llu more peer events",
-			 (unsigned long long)account->events_dropped);
+		snprintf(text, sizeof(text), "%llu more %s", (unsigned long long)account->events_dropped,
+			 plural(account->events_dropped, "peer event", "peer events"));
 		event(text, userdata);
 		account->events_dropped = 0;
 	}

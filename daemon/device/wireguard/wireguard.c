@@ -8,6 +8,7 @@
 #include "daemon/device/wireguard/wireguard.h"
 
 #include "common/buffer.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/device/peers/broker.h"
 #include "daemon/device/peers/reader.h"
@@ -210,16 +211,18 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 static const char *describe_missing(struct wireguard *wireguard, const struct underlay_info *underlay)
 {
 	struct buffer *text = &wireguard->reason;
+	size_t n_peers;
 
 	if (!wireguard->underlay || wireguard->retiring)
 		return wireguard->missing;
 	buffer_reset(text);
+	n_peers = wg_account_peers(wireguard->account)->n;
 	for (size_t i = 0; i < wireguard->n_unseen; i++) {
 		const struct unseen_peers *group = &wireguard->unseen[i];
 
-		buffer_printf(text, "%s for %zu of %zu peers (",
-			      i ? ";" : "bytes only, from the tunnel's own counters,", group->n,
-			      wg_account_peers(wireguard->account)->n);
+		buffer_printf(text, "%s for %zu of %zu %s (",
+			      i ? ";" : "bytes only, from the tunnel's own counters,", group->n, n_peers,
+			      plural(n_peers, "peer", "peers"));
 		for (size_t j = 0; j < MIN(group->n, (size_t)UNSEEN_NAMED); j++)
 			buffer_printf(text, "%s%s", j ? ", " : "", group->names[j]);
 		buffer_printf(text, "%s): %s", group->n > UNSEEN_NAMED ? ", ..." : "", group->reason);

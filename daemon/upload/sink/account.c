@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "daemon/upload/sink/loss.h"
 #include "daemon/upload/sink/recent.h"
 
@@ -58,9 +59,9 @@ bool sink_account(struct sink *sink, const struct sink_span *span, const struct 
 	}
 	sink->violations++;
 	snprintf(sink->last_error, sizeof(sink->last_error),
-		 "%" PRIu64 " messages between the sequences %" PRIu64 " and %" PRIu64
-		 " were about to be skipped",
-		 missing, sink->accounted.sequence, end->sequence);
+		 "%" PRIu64 " %s between the sequences %" PRIu64 " and %" PRIu64 " %s about to be skipped",
+		 missing, plural(missing, "message", "messages"), sink->accounted.sequence, end->sequence,
+		 plural(missing, "was", "were"));
 	if (sink->hole != hole + 1) {
 		log_error("sink %s: %s: this is a bug in netlogd; reading them again", name,
 			  sink->last_error);

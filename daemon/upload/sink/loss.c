@@ -6,6 +6,7 @@
 
 #include "daemon/upload/sink/loss.h"
 
+#include "common/plural.h"
 #include "common/time_text.h"
 
 #include <inttypes.h>
@@ -38,8 +39,9 @@ void loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 	time_format(loss->client_time, now);
 	buffer_printf(buffer, "{\"logtail\":{\"client_time\":\"%s\",\"proc_id\":%" PRIu32 "},\"text\":\"",
 		      now, loss->proc_id);
-	buffer_printf(buffer, "netlogd: lost %" PRIu64 " message%s (%" PRIu64 " bytes)", loss->messages,
-		      loss->messages == 1 ? "" : "s", loss->bytes);
+	buffer_printf(buffer, "netlogd: lost %" PRIu64 " %s (%" PRIu64 " %s)", loss->messages,
+		      plural(loss->messages, "message", "messages"), loss->bytes,
+		      plural(loss->bytes, "byte", "bytes"));
 	if (loss->from != 0 || loss->to != 0) {
 		time_format(loss->from != 0 ? loss->from : loss->to, from);
 		time_format(loss->to, to);

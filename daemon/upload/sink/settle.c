@@ -5,6 +5,7 @@
 
 #include "common/kill_point.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "daemon/upload/sink/account.h"
 #include "daemon/upload/sink/batch.h"
 #include "daemon/upload/sink/quarantine.h"
@@ -94,8 +95,8 @@ enum sink_phase sink_settle(struct sink *sink)
 		count_settled(sink, &sink->refused[i]);
 	}
 	if (kept > 0)
-		log_warning("sink %s: %zu refused message%s put into quarantine", sink->context.config->name,
-			    kept, kept == 1 ? "" : "s");
+		log_warning("sink %s: %zu refused %s put into quarantine", sink->context.config->name, kept,
+			    plural(kept, "message", "messages"));
 	sink->n_refused = 0;
 	sink->health = SINK_STATE_OK;
 	sink->last_error[0] = '\0';

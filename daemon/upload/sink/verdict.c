@@ -9,6 +9,7 @@
 
 #include "common/kill_point.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "daemon/upload/sink/account.h"
 #include "daemon/upload/sink/batch.h"
 
@@ -206,8 +207,9 @@ static enum sink_phase send_less(struct sink *sink, int64_t retry_after)
 	const struct batch_bounds *bounds = &sink->batch.bounds;
 	int64_t delay = backoff_fail(&sink->backoff, sink->context.clock);
 
-	log_warning("sink %s: %s, %u times for the same %" PRIu64 " messages: sending half as many",
-		    sink->context.config->name, sink->last_error, sink->n_large, bounds->messages);
+	log_warning("sink %s: %s, %u times for the same %" PRIu64 " %s: sending half as many",
+		    sink->context.config->name, sink->last_error, sink->n_large, bounds->messages,
+		    plural(bounds->messages, "message", "messages"));
 	if (sink->fit.bytes == 0)
 		sink->fit.too_large = bounds->bytes;
 	sink->fit.bytes = MAX(bounds->bytes / 2, UINT64_C(1));

@@ -26,7 +26,7 @@ START_TEST(test_nodes)
 		    "'addresses':['100.64.0.5'],'tags':['tag:x','tag:y']}]}}]");
 	ck_assert_str_eq(show.out, "NODE  NAME      ADDRESSES   TAGS\n"
 				   "n5    a.ts.net  100.64.0.5  tag:x, tag:y\n");
-	ck_assert_str_eq(set.out, "1 nodes set\n");
+	ck_assert_str_eq(set.out, "1 node set\n");
 	ck_assert_int_eq(wrong.status, CTL_FAILED);
 	assert_contains(wrong.err, "expected {\"nodes\":[...]}");
 }
@@ -53,7 +53,7 @@ START_TEST(test_nodes_of_an_older_daemon)
 		    "'addresses':['100.64.0.5'],'tags':['tag:x','tag:y']}]}}]");
 	ck_assert_str_eq(show.out, "NODE  NAME      ADDRESSES   TAGS\n"
 				   "n5    a.ts.net  100.64.0.5  tag:x, tag:y\n");
-	ck_assert_str_eq(set.out, "1 nodes set\n");
+	ck_assert_str_eq(set.out, "1 node set\n");
 	ck_assert_int_eq(wrong.status, CTL_FAILED);
 	assert_contains(wrong.err, "expected {\"nodes\":[...]}");
 }

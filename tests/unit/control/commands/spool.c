@@ -65,7 +65,7 @@ START_TEST(test_check_and_repair)
 	assert_contains(sound.out,
 			"from 2026-11-22T20:00:05Z to 2026-11-22T20:05:00Z\nno damage, nothing missing\n");
 	ck_assert_int_eq(damaged.status, CTL_FAILED);
-	assert_contains(damaged.out, "1 messages (");
+	assert_contains(damaged.out, "1 message (");
 	assert_contains(damaged.out, "\"netlogctl spool repair\"");
 	ck_assert_int_eq(json.status, CTL_FAILED);
 	assert_contains(json.out, "\"sound\":false");
@@ -76,7 +76,7 @@ START_TEST(test_check_and_repair)
 	ck_assert_int_eq(after.status, CTL_FAILED);
 	assert_contains(after.out, ": 3 messages (");
 	ck_assert_ptr_null(strstr(after.out, "damaged parts"));
-	assert_contains(flows.err, "1 messages are missing here");
+	assert_contains(flows.err, "1 message is missing here");
 	assert_contains(flows.out, "virtual   all        1000 B     500 B       10        5\n");
 	run_deinit(&sound);
 	run_deinit(&damaged);

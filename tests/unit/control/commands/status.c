@@ -33,6 +33,37 @@ START_TEST(test_status)
 }
 END_TEST
 
+/* One of each. */
+START_TEST(test_status_of_one)
+{
+	static const char one[] =
+		"{'status':{'running':true,'version':'0.1.0','pid':4711,'startedAt':'2026-11-22T20:00:00Z',"
+		"'window':{'periodMs':5000,'lastEnd':'2026-11-22T20:23:14Z','lastConnections':1,'lastMessages':1},"
+		"'tun':{'state':'stopped','configured':'none','source':'none'},"
+		"'sock':{'state':'stopped','configured':'none','source':'none'},"
+		"'routes':{'mode':'auto','reconfigured':false,'localAddrs':[],'routes':[],'subnetRoutes':[],"
+		"'localAddrsTotal':1,'routesTotal':1,'tailnet':[],'tailnetExclude':[]},"
+		"'record':{'messages':1,'bytes':1,'windows':1,'conservationFailures':1,"
+		"'ignored':{'txPkts':1,'txBytes':1,'rxPkts':0,'rxBytes':0}},"
+		"'spool':{'directory':'/nowhere/spool','messages':1,'bytes':0,'maxSize':1,'firstSequence':0,"
+		"'lastSequence':0,'waitingMessages':1,'waitingBytes':0,'lostMessages':1,'lostBytes':0,"
+		"'removedMessages':1,'removedBytes':0,'damagedFrames':1},"
+		"'uploader':{'connected':true,'restarts':1},'sinks':[]}}";
+	const struct fake_answer answers[] = {{"Status", one}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "status", ASKED("Status"));
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "1 message (1 B) of 1 window, 1 packet ignored, 1 window with COUNTS");
+	assert_contains(run.out, ": 1 connection, 1 message\n");
+	assert_contains(run.out, "holds       1 message, 0 B of 1 B\n");
+	assert_contains(run.out, "1 message, 0 B, waiting for the disk\n");
+	assert_contains(run.out, "1 message, 0 B, before it reached the disk\n");
+	assert_contains(run.out, "1 message, 0 B, to stay within the maximum size\n");
+	assert_contains(run.out, "1 damaged part was skipped\n");
+	assert_contains(run.out, "restarted 1 time\n");
+}
+END_TEST
+
 START_TEST(test_status_json)
 {
 	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
@@ -50,6 +81,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		test_status,
+		test_status_of_one,
 		test_status_json,
 	};
 

@@ -39,10 +39,11 @@ START_TEST(test_text)
 	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
 			  "\"text\":\"netlogd: lost 1 message (300 bytes) from 1970-01-01T00:01:01Z to "
 			  "1970-01-01T00:01:01Z: damaged on disk\"}");
+	loss.bytes = 1;
 	loss.to = 0;
 	loss.reason = CURSOR_LOSS_REFUSED;
 	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-			  "\"text\":\"netlogd: lost 1 message (300 bytes): refused and not kept\"}");
+			  "\"text\":\"netlogd: lost 1 message (1 byte): refused and not kept\"}");
 }
 END_TEST
 
