@@ -8,6 +8,8 @@
 #include "control/table.h"
 #include "control/units.h"
 
+#include <string.h>
+
 /* "12 s ago"; "never" without a time. */
 static void add_age(struct table *table, const char *time_text)
 {
@@ -25,6 +27,38 @@ static void add_bytes(struct table *table, const json_t *peer, const char *membe
 	char bytes[UNITS_TEXT_MAX];
 
 	table_cell(table, "%s", units_bytes((uint64_t)json_number(peer, member), bytes));
+}
+
+/* Peers come from the sock device: its state tells why there are none. */
+static void explain_none(struct ctl *ctl, const json_t *status)
+{
+	const json_t *sock = json_object_get(status, "sock");
+	const char *source = json_text(sock, "source"), *state = json_text(sock, "state");
+	const char *reason = json_text(sock, "reason"), *interface = json_text(sock, "interface");
+	_cleanup_free_ char *made = NULL;
+	const char *why = NULL;
+	int n = 0;
+
+	if (!json_flag(status, "running"))
+		why = "the logger is stopped (\"netlogctl start\" starts it)";
+	else if (strcmp(json_text(sock, "configured"), "none") == 0)
+		why = "with [sock] source=none the tunnel is not asked for them";
+	else if (strcmp(state, "counting") != 0)
+		n = *reason ? asprintf(&made, "%s", reason) : asprintf(&made, "the sock device is %s", state);
+	else if (strcmp(source, "none") == 0)
+		n = asprintf(&made, "no WireGuard tunnel is counted%s%s", *reason ? ": " : "", reason);
+	else if (strcmp(source, "wireguard") != 0)
+		n = asprintf(&made, "the source %s does not name a tunnel's peers", source);
+	else if (!*json_text(json_object_get(status, "window"), "lastEnd"))
+		why = "no window has ended yet (\"netlogctl flush\" ends this one)";
+	else
+		n = asprintf(&made, "%s had none at the end of the last window%s%s",
+			     *interface ? interface : "the tunnel", *reason ? ": " : "", reason);
+	print_color(ctl->out, false, TABLE_PLAIN, "no peers are known: %s",
+		    why	    ? why
+		    : n < 0 ? "out of memory"
+			    : made);
+	fputc('\n', ctl->out);
 }
 
 static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
@@ -49,16 +83,14 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 		add_bytes(table, peer, "rxBytes");
 		table_cell(table, "%s", keys ? json_text(peer, "publicKey") : "");
 	}
-	if (table_rows(table) == 0)
-		fputs("no peers are known\n", ctl->out);
-	else if (table_print(table, ctl->out, ctl->color, 0) < 0)
+	if (table_print(table, ctl->out, ctl->color, 0) < 0)
 		return ctl_error(ctl, "out of memory");
 	return CTL_OK;
 }
 
 int cmd_peers(struct ctl *ctl, int argc, char **argv)
 {
-	json_auto_t *peers = NULL, *object = NULL;
+	json_auto_t *peers = NULL, *object = NULL, *reply = NULL;
 	bool keys = false;
 	const struct ctl_option options[] = {{.name = "keys", .flag = &keys}};
 	int r;
@@ -70,8 +102,14 @@ int cmd_peers(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (!peers)
 		return ctl_error(ctl, "this daemon does not know GetPeers (an older version?)");
-	if (!ctl->json)
+	if (!ctl->json && json_array_size(peers) > 0)
 		return print_peers(ctl, peers, keys);
+	if (!ctl->json) {
+		r = ctl_call(ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+		if (r == CTL_OK)
+			explain_none(ctl, json_object_get(reply, "status"));
+		return r;
+	}
 	object = json_pack("{sO}", "peers", peers);
 	return ctl_print_json(ctl, object);
 }

@@ -169,6 +169,7 @@ def test_peers_of_a_tunnel(network, netlogd, wireguard, sock):
     assert routes == {"10.0.0.0/8": "kernel", "10.1.0.0/16": "peer", "10.9.0.2": "peer"}
     found = {dst: name for dst, name in classes(windows(daemon)[-1]).items() if name != "physicalTraffic"}
     assert found == {"10.9.0.2": "virtualTraffic", "10.1.2.3": "subnetTraffic"}
+    shown = daemon.ctl("routes", "show").stdout
     if sock == "auto":
         with daemon.client() as client:
             (peer,) = [peer for part in client.stream("GetPeers") for peer in part["peers"]]
@@ -176,6 +177,10 @@ def test_peers_of_a_tunnel(network, netlogd, wireguard, sock):
         assert peer["endpoint"] and peer["txBytes"] > 0
         assert right.public_key in daemon.ctl("peers", "--keys").stdout
         assert right.public_key not in daemon.ctl("peers").stdout
-    table = daemon.ctl("routes", "show").stdout
-    assert any(line.split() == ["route", "10.1.0.0/16", "found", "peer"] for line in table.splitlines()), table
+        left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")
+        daemon.flush()
+        assert daemon.ctl("peers").stdout == f"no peers are known: {left.interface} had none at the end of the last window\n"
+    else:
+        assert "no peers are known: with [sock] source=none " in daemon.ctl("peers").stdout
+    assert any(line.split() == ["route", "10.1.0.0/16", "found", "peer"] for line in shown.splitlines()), shown
     daemon.stop()
