@@ -9,9 +9,55 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define INTERFACE "org.netlogd.control."
 #define SERVICE	  "org.varlink.service."
+
+/* Whether the daemon at the other end runs with this configuration file. */
+static bool runs_with(struct varlink_client *client, const char *file)
+{
+	_cleanup_free_ char *error = NULL;
+	json_auto_t *reply = NULL;
+	struct stat ours, its;
+
+	if (varlink_client_call(client, INTERFACE "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply, &error) < 0 ||
+	    error)
+		return false;
+	return stat(file, &ours) == 0 &&
+	       stat(json_text(json_object_get(reply, "status"), "configurationFile"), &its) == 0 &&
+	       ours.st_dev == its.st_dev && ours.st_ino == its.st_ino;
+}
+
+/*
+ * Nobody listens at the socket that the file names. The file may have changed since the daemon's start, and
+ * it is the daemon that has to say so: it is looked for where the packaged units have it. Another tunnel's
+ * daemon is not taken for it. Returns 0 or -ENOENT.
+ */
+static int find_daemon(struct ctl *ctl, const char *named, struct varlink_client **ret_client)
+{
+	const char *slash = strrchr(ctl->config, '/'), *name = slash ? slash + 1 : ctl->config;
+	const char *dot = strrchr(name, '.');
+	char instance[256];
+	const char *const places[] = {CTL_DEFAULT_SOCKET, instance};
+
+	snprintf(instance, sizeof(instance), "/run/netlogd@%.*s/control.sock", (int)(dot ? dot - name : 0),
+		 name);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_(varlink_client_freep) struct varlink_client *client = NULL;
+
+		if (strcmp(places[i], named) == 0 ||
+		    varlink_client_connect(places[i], CTL_CALL_TIMEOUT_MS, &client) < 0 ||
+		    !runs_with(client, ctl->config))
+			continue;
+		ctl_note(ctl,
+			 "no daemon answers at %s, which %s names; the one that runs with this file is at %s",
+			 named, ctl->config, places[i]);
+		*ret_client = TAKE_PTR(client);
+		return 0;
+	}
+	return -ENOENT;
+}
 
 /* Connects to the given socket; to that of the configuration if only that was given; else to the default. */
 static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
@@ -27,8 +73,17 @@ static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 		path = config->control_socket;
 	}
 	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
+	if ((r == -ENOENT || r == -ECONNREFUSED) && config && find_daemon(ctl, path, ret_client) >= 0)
+		r = 0;
 	if (r >= 0)
 		return CTL_OK;
+	if ((r == -ENOENT || r == -ECONNREFUSED) && config)
+		return ctl_error(
+			ctl,
+			"no daemon answers at %s, which %s names. Start it with \"systemctl start "
+			"netlogd\" or, by hand, \"netlogd --config FILE\"; one that was started before "
+			"control-socket changed: --socket with the path that was there",
+			path, ctl->config);
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return ctl_error(ctl,
 				 "no daemon answers at %s. Start it with \"systemctl start netlogd\" or, by "

@@ -272,6 +272,28 @@ def test_check_of_places_that_the_units_cannot_write(machine, suffix):
         machine.run(["systemctl", "daemon-reload"])
 
 
+@pytest.mark.parametrize("suffix", ["", "@wg0"])
+def test_a_reload_asks_the_running_daemon(machine, suffix):
+    """Not the one whose socket the changed file names: it is the daemon that says what needs a restart."""
+    name = suffix.lstrip("@") or "netlogd"
+    path, unit = f"/etc/netlogd/{name}.conf", f"netlogd{suffix}.service"
+    start(machine, unit)
+    machine.run(["cp", path, path + ".good"])
+    try:
+        machine.run(["sed", "-i", "s,^control-socket=.*,control-socket=/run/netlogd/moved.sock,", path])
+        assert machine.run(["systemctl", "reload", unit], check=False).returncode != 0
+        log = machine.text("journalctl", "--quiet", "-o", "cat", "-u", unit)
+        assert f"the one that runs with this file is at /run/netlogd{suffix}/control.sock" in log, log
+        assert "[netlogd] control-socket changes only with a restart of netlogd" in log, log
+        # One that runs with another file is not asked.
+        machine.run(["cp", path, "/tmp/netlogd.conf"])
+        other = machine.run(["netlogctl", "--config", "/tmp/netlogd.conf", "reload"], check=False)
+        assert other.returncode == 1 and "no daemon answers at /run/netlogd/moved.sock, which /tmp" in other.stderr, other.stderr
+    finally:
+        machine.run(["mv", path + ".good", path])
+        machine.run(["systemctl", "stop", unit, f"netlogd-upload{suffix}.service"], check=False)
+
+
 def test_a_reload_with_an_error_fails(machine):
     """systemctl says so, the journal says where, and the running configuration stays."""
     path = "/etc/netlogd/netlogd.conf"

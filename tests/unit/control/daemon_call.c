@@ -5,6 +5,10 @@
 
 #include "tests/unit/control/run_line.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 START_TEST(test_no_daemon)
 {
 	static const char *const lines[] = {"status", "start",	     "stop", "reload",
@@ -59,12 +63,34 @@ START_TEST(test_no_configuration)
 }
 END_TEST
 
+/* A daemon that was started with another control-socket is a reason that is easily overlooked. */
+START_TEST(test_no_daemon_at_the_configured_socket)
+{
+	char path[] = "/tmp/netlogctl-test-XXXXXX";
+	_cleanup_free_ char *line = NULL;
+	int fd = mkstemp(path);
+	struct run run;
+
+	ck_assert_int_gt(dprintf(fd, "[netlogd]\ncontrol-socket=/nowhere/new.sock\n"), 0);
+	ck_assert_int_gt(asprintf(&line, "--config %s reload", path), 0);
+	run = run_line(NULL, line, NULL);
+	unlink(path);
+	close(fd);
+	ck_assert_int_eq(run.status, CTL_FAILED);
+	assert_contains(run.err,
+			"netlogctl: no daemon answers at /nowhere/new.sock, which /tmp/netlogctl-test-");
+	assert_contains(run.err, "before control-socket changed: --socket with the path that was there\n");
+	run_deinit(&run);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
 		test_no_daemon,
 		test_errors,
 		test_no_configuration,
+		test_no_daemon_at_the_configured_socket,
 	};
 
 	return run_suite("daemon_call", tests, ARRAY_SIZE(tests));
