@@ -133,8 +133,8 @@ static int decode_slot(const uint8_t *data, size_t n, struct cursor_state *ret_s
 		.loss.to = (int64_t)get_le64(rest + 116),
 		.loss.client_time = (int64_t)get_le64(rest + 124),
 		.loss.proc_id = get_le32(rest + 132),
-		.loss.reason = reason <= CURSOR_LOSS_UNREAD ? (enum cursor_loss_reason)reason
-							    : CURSOR_LOSS_SPOOL_FULL,
+		.loss.reason =
+			reason <= CURSOR_LOSS_GONE ? (enum cursor_loss_reason)reason : CURSOR_LOSS_SPOOL_FULL,
 		.lost_messages = get_le64(rest + 140),
 		.lost_bytes = get_le64(rest + 148),
 		.quarantined_messages = get_le64(rest + 156),

@@ -34,6 +34,8 @@ enum cursor_loss_reason {
 	CURSOR_LOSS_DAMAGED = 1,
 	CURSOR_LOSS_REFUSED = 2, /* by the server, and it could not be set aside */
 	CURSOR_LOSS_UNREAD = 3,	 /* passed over for an unknown reason: a bug */
+	CURSOR_LOSS_CUT_OUT = 4, /* gone from the middle, which is not done for lack of room */
+	CURSOR_LOSS_GONE = 5,	 /* gone though the spool is nowhere near full */
 };
 
 /* A report of lost messages that is not delivered yet: it belongs to the batch under way, or else to the next

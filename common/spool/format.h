@@ -112,6 +112,9 @@ struct spool_position {
 	int64_t time; /* of the last message */
 };
 
+/* A segment's size, about: the next message begins another. Small disks have smaller ones. */
+#define SPOOL_SEGMENT_SIZE (UINT64_C(16) << 20)
+
 void spool_header_encode(const struct spool_header *header, uint8_t ret_data[static SPOOL_HEADER_SIZE]);
 /*
  * Takes the first n bytes of a segment, best SPOOL_HEADER_SIZE_MAX. 0; -EBADMSG when they are not a sound

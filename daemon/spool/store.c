@@ -23,7 +23,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define SEGMENT_SIZE (UINT64_C(16) << 20)
 #define SEGMENTS_MIN 8
 /* On the smallest of disks: a block for a sink's state, and one for its quarantine. */
 #define RESERVE_LEAST (UINT64_C(8) << 10)
@@ -52,7 +51,7 @@ void spool_store_deinit(struct spool_store *store)
 
 static uint64_t segment_limit(const struct spool_store *store)
 {
-	uint64_t wanted = store->options->segment_size ?: SEGMENT_SIZE;
+	uint64_t wanted = store->options->segment_size ?: SPOOL_SEGMENT_SIZE;
 	uint64_t usable = spool_options_usable(store->options);
 
 	/* What is delivered goes in whole segments: a small disk needs small ones. */

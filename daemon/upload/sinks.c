@@ -124,6 +124,7 @@ static int entry_new(struct sinks *sinks, struct config_ref *config, const struc
 				.base = sinks->options.base,
 				.curl = sinks->options.curl,
 				.node_id = config->config->node_id,
+				.spool_max_size = config->config->spool_max_size,
 				.quarantine_max = config->config->spool_max_size,
 			},
 		.upload_fd = sinks->options.upload_fd,

@@ -491,6 +491,7 @@ def test_removed_by_another_program(netlogd, namespace, collector, provider, dir
     # Nothing in between is missing without a word: neither window nor text.
     missing = set(range(1, vpn.handed + 1)) - numbers
     assert len(missing) <= sum(loss[0] for loss in losses(messages)) <= gone
+    assert {loss[4] for loss in losses(messages)} <= {"removed from the spool, which is not full"}
 
 
 def test_note_of_a_loss(netlogd, namespace, provider, directory):

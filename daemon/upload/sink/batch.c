@@ -6,6 +6,7 @@
 
 #include "daemon/upload/sink/batch.h"
 
+#include "common/spool/directory.h"
 #include "daemon/upload/sink/account.h"
 #include "daemon/upload/sink/loss.h"
 
@@ -151,6 +152,28 @@ static int peek_message(struct sink *sink)
 	return 1;
 }
 
+/*
+ * Why messages are no longer in the spool. For lack of room the daemon removes the oldest segments, and what
+ * is not delivered only when the spool is full: then it still holds some eight segments, or more. So it was
+ * not for that when older ones are there, or far fewer. The rest cannot be told from here: another program
+ * may have removed them, or damage was moved away, or max-size was smaller then. The daemon's log says what
+ * it saw.
+ */
+static enum cursor_loss_reason find_reason(struct sink *sink)
+{
+	_cleanup_spool_listing_ struct spool_listing listing = {};
+	uint64_t usable = config_spool_usable(sink->context.spool_max_size);
+	uint64_t segment = MIN(SPOOL_SEGMENT_SIZE, usable / 8);
+
+	if (sink->gap.damaged)
+		return CURSOR_LOSS_DAMAGED;
+	if (spool_list(*sink->options.spool_fd, &listing) < 0 || listing.n == 0)
+		return CURSOR_LOSS_SPOOL_FULL;
+	if (listing.entries[0].first_sequence <= sink->batch.end.sequence)
+		return CURSOR_LOSS_CUT_OUT;
+	return listing.n * segment < usable / 4 ? CURSOR_LOSS_GONE : CURSOR_LOSS_SPOOL_FULL;
+}
+
 /* The loss to report before the message at hand: what was carried over, and the gap before it. */
 static struct cursor_loss find_loss(struct sink *sink)
 {
@@ -163,7 +186,7 @@ static struct cursor_loss find_loss(struct sink *sink)
 				.bytes = gap->bytes,
 				.from = gap->from,
 				.to = gap->to,
-				.reason = gap->damaged ? CURSOR_LOSS_DAMAGED : CURSOR_LOSS_SPOOL_FULL,
+				.reason = gap->messages > 0 ? find_reason(sink) : CURSOR_LOSS_SPOOL_FULL,
 			});
 	/* Reported before, in a batch that began with this message: the same text again, also of what was
 	 * owed. */

@@ -67,6 +67,7 @@ struct sink_context {
 	const char *node_id;	 /* configured; or NULL */
 	struct sink *sink;	 /* takes the answers: sink_answered() */
 	uint64_t quarantine_max; /* bytes */
+	uint64_t spool_max_size; /* bytes; 0: not known */
 };
 
 struct sink_ops {

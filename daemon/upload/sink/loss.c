@@ -33,6 +33,8 @@ void loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 		[CURSOR_LOSS_DAMAGED] = "damaged on disk",
 		[CURSOR_LOSS_REFUSED] = "refused and not kept",
 		[CURSOR_LOSS_UNREAD] = "passed over",
+		[CURSOR_LOSS_CUT_OUT] = "removed from the middle of the spool",
+		[CURSOR_LOSS_GONE] = "removed from the spool, which is not full",
 	};
 	char now[TIME_TEXT_MAX], from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
 

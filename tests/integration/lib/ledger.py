@@ -4,7 +4,7 @@ import re
 
 from stats_provider import StatsProvider
 
-LOSS = re.compile(r"netlogd: lost (\d+) messages? \((\d+) bytes\)(?: from (\S+) to (\S+))?: (.*)")
+LOSS = re.compile(r"netlogd: lost (\d+) messages? \((\d+) bytes?\)(?: from (\S+) to (\S+))?: (.*)")
 
 
 class Numbered(StatsProvider):

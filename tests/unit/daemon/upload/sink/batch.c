@@ -3,6 +3,8 @@
 
 #include "script.h"
 
+#include <unistd.h>
+
 START_TEST(test_interrupted_batch_is_the_same)
 {
 	fill(30);
@@ -151,6 +153,54 @@ START_TEST(test_loss_in_a_batch_made_meanwhile)
 }
 END_TEST
 
+/* Removes the segment that begins with this message. */
+static void remove_segment(uint64_t first)
+{
+	char name[SPOOL_NAME_MAX];
+
+	spool_name_format(first, 0, name);
+	ck_assert_int_eq(unlinkat(spool_fd, name, 0), 0);
+}
+
+/* What is no longer in the spool was removed for its cap, unless what is left tells that it was not. */
+START_TEST(test_reasons_of_a_loss)
+{
+	static const struct {
+		bool keeps_first; /* the segment before the gap */
+		int after;	  /* segments behind it */
+		uint64_t max_size;
+		enum cursor_loss_reason reason;
+	} cases[] = {
+		{true, 1, 64 << 20, CURSOR_LOSS_CUT_OUT},
+		{true, 9, 0, CURSOR_LOSS_CUT_OUT},
+		{false, 1, 64 << 20, CURSOR_LOSS_GONE},
+		{false, 8, UINT64_C(64) << 20, CURSOR_LOSS_SPOOL_FULL},
+		{false, 8, UINT64_C(1) << 30, CURSOR_LOSS_GONE},
+		{false, 1, 0, CURSOR_LOSS_SPOOL_FULL},
+	};
+	struct cursor_state state;
+
+	world.spool_max_size = cases[_i].max_size;
+	world.server = accept_all;
+	fill(3);
+	make_sink();
+	run_until(boot_now + SECOND);
+	fill(2);
+	for (int i = 0; i < cases[_i].after; i++)
+		fill(1);
+	remove_segment(4);
+	if (!cases[_i].keeps_first)
+		remove_segment(1);
+	world.server = outage;
+	sink_wake(world.sink);
+	run_until(boot_now + SECOND);
+	ck_assert_uint_eq(world.tries[world.n_tries - 1].first, 6);
+	ck_assert_int_eq(cursor_read(upload_fd, "fake/" CURSOR_NAME, &state), 0);
+	ck_assert_uint_eq(state.loss.messages, 2);
+	ck_assert_int_eq(state.loss.reason, cases[_i].reason);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = make_case("batch");
@@ -163,5 +213,6 @@ int main(void)
 	tcase_add_test(tcase, test_ended_with_a_batch_made_meanwhile);
 	tcase_add_test(tcase, test_no_room_for_a_second_batch);
 	tcase_add_test(tcase, test_loss_in_a_batch_made_meanwhile);
+	tcase_add_loop_test(tcase, test_reasons_of_a_loss, 0, 6);
 	return run_case(tcase);
 }

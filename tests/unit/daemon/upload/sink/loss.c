@@ -44,6 +44,14 @@ START_TEST(test_text)
 	loss.reason = CURSOR_LOSS_REFUSED;
 	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
 			  "\"text\":\"netlogd: lost 1 message (1 byte): refused and not kept\"}");
+	loss.reason = CURSOR_LOSS_CUT_OUT;
+	check_text(&loss,
+		   "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
+		   "\"text\":\"netlogd: lost 1 message (1 byte): removed from the middle of the spool\"}");
+	loss.reason = CURSOR_LOSS_GONE;
+	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
+			  "\"text\":\"netlogd: lost 1 message (1 byte): removed from the spool, which is not "
+			  "full\"}");
 }
 END_TEST
 

@@ -100,7 +100,10 @@ void make_sink(void)
 {
 	struct sink_options options = {
 		.ops = world.makes_ahead ? &fake_ahead_ops : &fake_ops,
-		.context = {.config = &sink_config, .clock = &test_clock, .quarantine_max = 1 << 20},
+		.context = {.config = &sink_config,
+			    .clock = &test_clock,
+			    .quarantine_max = 1 << 20,
+			    .spool_max_size = world.spool_max_size},
 		.upload_fd = upload_fd,
 		.spool_fd = &spool_fd,
 		.host = &test_host,

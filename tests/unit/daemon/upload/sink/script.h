@@ -32,6 +32,7 @@ extern struct world {
 	/* NULL: the test answers by itself. */
 	struct answer (*server)(const struct batch_bounds *bounds, size_t attempt);
 	uint64_t batch_max;
+	uint64_t spool_max_size;
 } world;
 
 extern struct sink_config sink_config;
