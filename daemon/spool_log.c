@@ -65,24 +65,43 @@ static void tell_error(struct daemon *daemon, const struct spool_status *spool)
 	log->error = spool->told_error;
 }
 
+/* The sinks that lack what the spool began with, "sink a, b"; "every sink" when their reports do not tell. */
+static void name_sinks(const struct daemon *daemon, uint64_t first_sequence, char *ret_text, size_t max)
+{
+	const json_t *reports = uploader_link_sinks(daemon->uploader);
+	const json_t *report;
+	size_t i, n = 0;
+
+	snprintf(ret_text, max, "every sink");
+	json_array_foreach ((json_t *)reports, i, report) {
+		const char *name = json_string_value(json_object_get(report, "name"));
+		json_int_t sequence = json_integer_value(json_object_get(report, "deliveredSequence"));
+
+		if (name && (uint64_t)sequence + 1 < first_sequence && n < max)
+			n += (size_t)snprintf(ret_text + n, max - n, "%s%s", n ? ", " : "sink ", name);
+	}
+}
+
 static void tell_cap(struct daemon *daemon, const struct spool_status *spool)
 {
 	const char *directory = daemon->config->spool_directory;
 	struct spool_log *log = &daemon->spool_log;
 	uint64_t max_kib = daemon->config->spool_max_size / 1024;
-	char oldest[TIME_TEXT_MAX] = "now";
+	char oldest[TIME_TEXT_MAX] = "now", sinks[256];
 	int64_t now = time_now_boot();
 
 	if (spool->oldest > 0)
 		time_format(spool->oldest, oldest);
 	if (spool->undelivered_messages > log->undelivered &&
 	    (log->undelivered_at == 0 || now - log->undelivered_at >= UNDELIVERED_INTERVAL)) {
+		name_sinks(daemon, spool->first_sequence, sinks, sizeof(sinks));
 		log_warning("%s: the spool is full (max-size %" PRIu64 "K): %" PRIu64 " %s (%" PRIu64
-			    " %s) %s removed before every sink had them; what is left begins at %s",
+			    " %s) %s removed before %s had %s; what is left begins at %s",
 			    directory, max_kib, spool->undelivered_messages,
 			    plural(spool->undelivered_messages, "message", "messages"),
 			    spool->undelivered_bytes, plural(spool->undelivered_bytes, "byte", "bytes"),
-			    plural(spool->undelivered_messages, "was", "were"), oldest);
+			    plural(spool->undelivered_messages, "was", "were"), sinks,
+			    plural(spool->undelivered_messages, "it", "them"), oldest);
 		log->undelivered = spool->undelivered_messages;
 		log->undelivered_at = now;
 		log->told_cap = true;

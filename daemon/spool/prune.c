@@ -25,28 +25,35 @@ static bool is_ours(const struct spool_store *store, const struct spool_id *id)
 }
 
 /*
- * The sequence up to which every sink has everything; 0 when one has nothing, or when there are none: then
- * messages stay for local readers. Before anything is removed, a power cut must not be able to take it back.
+ * The position up to which every sink has everything; zeros when one has nothing, or when there are none:
+ * then messages stay for local readers. Before anything is removed, a power cut must not be able to take it
+ * back.
  */
-static uint64_t delivered(const struct spool_store *store, bool safe)
+static struct spool_position delivered_position(const struct spool_store *store, bool safe)
 {
 	int (*read_cursor)(int, const char *, struct cursor_state *) = safe ? cursor_read_safe : cursor_read;
 	const struct spool_writer_options *options = store->options;
-	uint64_t least = UINT64_MAX;
+	struct spool_position least = {.sequence = UINT64_MAX};
 
 	if (!options->sinks || !options->sinks[0] || !options->upload_directory)
-		return 0;
+		return (struct spool_position){};
 	for (size_t i = 0; options->sinks[i]; i++) {
 		_cleanup_free_ char *path = NULL;
 		struct cursor_state state;
 
 		if (asprintf(&path, "%s/%s/" CURSOR_NAME, options->upload_directory, options->sinks[i]) < 0)
-			return 0;
+			return (struct spool_position){};
 		if (read_cursor(AT_FDCWD, path, &state) < 0 || !is_ours(store, &state.delivered.spool_id))
-			return 0;
-		least = MIN(least, state.delivered.sequence);
+			return (struct spool_position){};
+		if (state.delivered.sequence < least.sequence)
+			least = state.delivered;
 	}
 	return least;
+}
+
+static uint64_t delivered(const struct spool_store *store, bool safe)
+{
+	return delivered_position(store, safe).sequence;
 }
 
 void spool_prune_repeated(struct spool_store *store)
@@ -101,6 +108,24 @@ uint64_t spool_prune_missed(const struct spool_store *store, const struct spool_
 	return end > next ? MIN(messages, end - next) : 0;
 }
 
+/* Counts what a sink lacks of a segment that goes for the cap: often its end alone. */
+static void count_undelivered(struct spool_store *store, const struct spool_segment *segment)
+{
+	uint64_t end = segment->header.bytes_before + segment->bytes;
+	struct spool_position position;
+
+	if (!store->options->sinks || !store->options->sinks[0])
+		return;
+	position = delivered_position(store, false);
+	if (segment->last_sequence <= position.sequence)
+		return;
+	store->undelivered_messages += spool_prune_missed(store, segment, segment->messages);
+	store->undelivered_bytes +=
+		position.sequence >= segment->header.first_sequence && position.bytes < end
+			? MIN(segment->bytes, end - position.bytes)
+			: segment->bytes;
+}
+
 size_t spool_prune_to_cap(struct spool_store *store, uint64_t more)
 {
 	uint64_t usable = spool_options_usable(store->options);
@@ -110,15 +135,17 @@ size_t spool_prune_to_cap(struct spool_store *store, uint64_t more)
 		spool_damaged_shrink(store, usable - MIN(usable, store->total_size + more));
 	while (store->n_segments > stays && store->total_size + store->damaged_size + more > usable) {
 		uint64_t messages = store->segments[0].messages, bytes = store->segments[0].bytes;
-		bool missed = store->options->sinks && store->options->sinks[0] &&
-			      store->segments[0].last_sequence > delivered(store, false);
+		uint64_t undelivered = store->undelivered_messages;
+		uint64_t undelivered_bytes = store->undelivered_bytes;
 
-		if (spool_segments_remove(store, 0) < 0)
+		count_undelivered(store, &store->segments[0]);
+		if (spool_segments_remove(store, 0) < 0) {
+			store->undelivered_messages = undelivered;
+			store->undelivered_bytes = undelivered_bytes;
 			break;
+		}
 		store->removed_messages += messages;
 		store->removed_bytes += bytes;
-		store->undelivered_messages += missed ? messages : 0;
-		store->undelivered_bytes += missed ? bytes : 0;
 		removed++;
 	}
 	return removed;

@@ -197,6 +197,9 @@ def test_cap(netlogd, namespace, collector_in, provider):
     bad.stop()
     wait_until(lambda: daemon.status()["spool"]["removedMessages"] >= 10, "spool full", 60)
     assert daemon.status()["spool"]["bytes"] <= 1 << 20
+    # The log names the sink that lacks them, and not the other.
+    wait_until(lambda: re.search(r"the spool is full \(max-size 1024K\): \d+ messages? \(\d+ bytes?\) (was|were) removed before "
+                                 r"sink bad had (it|them); what is left begins at ", daemon.log()), "a line of the log")
     # Lost messages no longer count as backlog.
     wait_until(lambda: daemon.status()["sinks"][1]["backlogBytes"] <= 1 << 20, "backlog within the cap")
     with namespace.inside():

@@ -80,6 +80,45 @@ START_TEST(cap_with_losses_told_exactly)
 }
 END_TEST
 
+/* Of a segment that a sink had in part, what it had is not counted as if it had none of it. */
+START_TEST(what_the_cap_takes_is_counted_from_the_cursor)
+{
+	struct spool_status status = {};
+	struct spool_position position;
+	uint64_t lacks = 0;
+
+	spool_test.options.max_size = 1 << 20;
+	spool_test.options.sinks = (char *const[]){spool_test_sinks[0], NULL};
+	spool_test_open();
+	for (uint64_t i = 1; i <= 40; i++)
+		spool_test_append(i, 2000);
+	spool_test_sync();
+	position = spool_test_position(30);
+	spool_test_cursor(spool_test_sinks[0], &position);
+	for (uint64_t i = 41; i <= 2000 && status.removed_messages == 0; i++) {
+		spool_test_append(i, 2000);
+		spool_test_sync();
+		status = spool_test_status();
+	}
+	/* The first segment, which holds the message of the cursor. */
+	ck_assert_uint_gt(status.first_sequence, 31);
+	ck_assert_uint_eq(status.removed_messages, status.first_sequence - 1);
+	lacks = status.removed_messages - 30;
+	ck_assert_uint_eq(status.undelivered_messages, lacks);
+	ck_assert_uint_eq(status.undelivered_bytes, lacks * 2000);
+	/* All of the next one. */
+	for (uint64_t i = status.last_sequence + 1, removed = status.removed_messages;
+	     i <= 4000 && status.removed_messages == removed; i++) {
+		spool_test_append(i, 2000);
+		spool_test_sync();
+		status = spool_test_status();
+	}
+	lacks = status.removed_messages - 30;
+	ck_assert_uint_eq(status.undelivered_messages, lacks);
+	ck_assert_uint_eq(status.undelivered_bytes, lacks * 2000);
+}
+END_TEST
+
 START_TEST(a_smaller_cap_acts_at_once)
 {
 	spool_test_open();
@@ -267,6 +306,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		cap_with_losses_told_exactly,
+		what_the_cap_takes_is_counted_from_the_cursor,
 		a_smaller_cap_acts_at_once,
 		the_reserve_shrinks_with_the_cap,
 		many_small_segments_keep_the_cap,
