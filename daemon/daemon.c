@@ -398,6 +398,7 @@ static int make_control(struct daemon *daemon)
 		.version = NETLOGD_VERSION,
 		.url = "https://netlogd.org",
 		.keep_reserve = true,
+		.worker = daemon->aside,
 		.is_operator = is_operator,
 		.operator_priority = PRIORITY_NORMAL,
 		.other_priority = PRIORITY_OTHERS,

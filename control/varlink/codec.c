@@ -8,6 +8,7 @@
 #include "control/varlink/codec.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static size_t decoder_max(const struct varlink_decoder *decoder)
@@ -71,11 +72,11 @@ static bool has_few_values(const struct varlink_decoder *decoder, const char *me
 	return values <= decoder->max_values;
 }
 
-int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
+/* The next complete message: 1; 0 when there is none; -EMSGSIZE. It stays where it is. */
+static int find_message(struct varlink_decoder *decoder, char **ret_begin, size_t *ret_length)
 {
 	size_t rest = decoder->input.length - decoder->scanned, length;
 	char *begin, *end;
-	json_t *message;
 
 	end = rest > 0 ? memchr(decoder->input.data + decoder->scanned, '\0', rest) : NULL;
 	if (!end) {
@@ -86,7 +87,13 @@ int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
 	length = (size_t)(end - begin);
 	if (length > decoder_max(decoder) || !has_few_values(decoder, begin, length))
 		return -EMSGSIZE;
-	message = json_loadb(begin, length, JSON_REJECT_DUPLICATES, NULL);
+	*ret_begin = begin;
+	*ret_length = length;
+	return 1;
+}
+
+static void consume_message(struct varlink_decoder *decoder, char *begin, size_t length)
+{
 	explicit_bzero(begin, length);
 	decoder->consumed += length + 1;
 	decoder->scanned = decoder->consumed;
@@ -94,11 +101,51 @@ int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
 		decoder->consumed = decoder->scanned = 0;
 		decoder->input.length = 0;
 	}
+}
+
+int varlink_decode(const char *text, size_t length, json_t **ret_message)
+{
+	json_t *message = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
+
 	if (!json_is_object(message)) {
 		json_decref(message);
 		return -EBADMSG;
 	}
 	*ret_message = message;
+	return 0;
+}
+
+int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message)
+{
+	size_t length;
+	char *begin;
+	int r = find_message(decoder, &begin, &length);
+
+	if (r <= 0)
+		return r;
+	r = varlink_decode(begin, length, ret_message);
+	consume_message(decoder, begin, length);
+	return r < 0 ? r : 1;
+}
+
+int varlink_decoder_next_text(struct varlink_decoder *decoder, size_t least, char **ret_text,
+			      size_t *ret_length)
+{
+	size_t length;
+	char *begin, *text;
+	int r = find_message(decoder, &begin, &length);
+
+	if (r <= 0)
+		return r;
+	if (length < least)
+		return 0;
+	text = malloc(length);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, begin, length);
+	consume_message(decoder, begin, length);
+	*ret_text = text;
+	*ret_length = length;
 	return 1;
 }
 

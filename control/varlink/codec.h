@@ -40,6 +40,15 @@ int varlink_decoder_feed(struct varlink_decoder *decoder, const void *data, size
  * object (or names a member twice), -EMSGSIZE when it is larger than max or has more than max_values.
  */
 int varlink_decoder_next(struct varlink_decoder *decoder, json_t **ret_message);
+/*
+ * The next message as a copy of its text, when it has at least so many bytes: the caller decodes it with
+ * varlink_decode(), and overwrites and frees it. 1; 0 when the next message is smaller or not complete;
+ * -ENOMEM or -EMSGSIZE.
+ */
+int varlink_decoder_next_text(struct varlink_decoder *decoder, size_t least, char **ret_text,
+			      size_t *ret_length);
+/* 0 with a new reference, or -EBADMSG as above. */
+int varlink_decode(const char *text, size_t length, json_t **ret_message);
 /* Bytes not handed out yet. */
 size_t varlink_decoder_pending(const struct varlink_decoder *decoder);
 /* Whether the stream ends in the middle of a message. */

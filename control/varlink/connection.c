@@ -10,6 +10,7 @@
 #include "common/descriptors.h"
 #include "common/time_text.h"
 #include "common/unix_socket.h"
+#include "common/worker.h"
 #include "control/varlink/output.h"
 
 #include <errno.h>
@@ -22,7 +23,9 @@
 #define IDLE_IN_MESSAGE_MS 60000
 #define MAX_OUTPUT	   (16 * 1024 * 1024)
 #define READ_SIZE	   (16 * 1024)
-#define REQUESTS_A_TURN	   8
+/* A message of this size is decoded off the loop: a mebibyte of small values takes 20 to 60 ms. */
+#define LARGE_MESSAGE	(64 * 1024)
+#define REQUESTS_A_TURN 8
 /*
  * Requests that a client may make in a period if it is not an operator. Two hundred a second are plenty for
  * monitoring, and 48 clients that ask as fast as they can leave the loop most of its time.
@@ -210,7 +213,8 @@ static bool client_is_done(const struct varlink_connection *client, size_t waiti
 {
 	if (client->hung_up && client->call)
 		return !client->call_oneway;
-	return client->eof && !client->call && !client->held && !client->more_input && waiting == 0;
+	return client->eof && !client->call && !client->held && !client->decoding && !client->more_input &&
+	       waiting == 0;
 }
 
 /* After every event: is the client done, and what to wait for next? */
@@ -245,7 +249,7 @@ static void client_settle(struct varlink_connection *client, bool got_input, boo
 /* Whether the next request may be decoded, if only to see whether it is oneway. */
 static bool client_may_ask(const struct varlink_connection *client)
 {
-	if (client->fd < 0 || client->doomed)
+	if (client->fd < 0 || client->doomed || client->decoding)
 		return false;
 	if (client->call && (client->held || !client->call_more))
 		return false;
@@ -268,6 +272,85 @@ static int client_pause_ms(struct varlink_connection *client)
 	return client->n_asked < REQUESTS_A_PERIOD ? 0 : (int)(left / NSEC_PER_MSEC) + 1;
 }
 
+/* A message on its way through the worker. */
+struct large_message {
+	struct varlink_connection *client; /* a reference */
+	char *text;
+	size_t length;
+	int result; /* 0 or -errno */
+	json_t *request;
+};
+
+static void large_message_free(struct large_message *message)
+{
+	explicit_bzero(message->text, message->length);
+	free(message->text);
+	json_decref(message->request);
+	client_unref(message->client);
+	free(message);
+}
+
+static void decode_large(void *data)
+{
+	struct large_message *message = data;
+
+	message->result = varlink_decode(message->text, message->length, &message->request);
+}
+
+/* The request is handled in a turn of its own, as if it had waited for the end of a stream. */
+static void on_large_decoded(void *data)
+{
+	struct large_message *message = data;
+	struct varlink_connection *client = message->client;
+
+	client->decoding = false;
+	client->held = TAKE_PTR(message->request);
+	if (message->result < 0)
+		varlink_connection_close_later(client);
+	else
+		varlink_connection_wake(client);
+	large_message_free(message);
+}
+
+/* Takes the text. 0: the request follows in another turn; or -errno. */
+static int client_decode_large(struct varlink_connection *client, char *text, size_t length)
+{
+	struct large_message *message = calloc(1, sizeof(*message));
+	int r;
+
+	if (!message) {
+		explicit_bzero(text, length);
+		free(text);
+		return -ENOMEM;
+	}
+	*message = (struct large_message){.client = client, .text = text, .length = length};
+	client->n_refs++;
+	r = worker_post(client->pool->options.worker, decode_large, on_large_decoded, message);
+	if (r < 0)
+		large_message_free(message);
+	else
+		client->decoding = true;
+	return r;
+}
+
+/* The next request: 1; 0 when none is complete or decoded yet; or -errno. */
+static int client_next(struct varlink_connection *client, json_t **ret_request)
+{
+	size_t length;
+	char *text;
+	int r = 0;
+
+	if (client->held) {
+		*ret_request = TAKE_PTR(client->held);
+		return 1;
+	}
+	if (client->pool->options.worker)
+		r = varlink_decoder_next_text(&client->decoder, LARGE_MESSAGE, &text, &length);
+	if (r > 0)
+		return client_decode_large(client, text, length);
+	return r < 0 ? r : varlink_decoder_next(&client->decoder, ret_request);
+}
+
 /* Handles requests that have arrived, as many as one turn and the client's period allow. */
 static void client_process(struct varlink_connection *client)
 {
@@ -278,18 +361,16 @@ static void client_process(struct varlink_connection *client)
 
 	client->more_input = false;
 	for (i = 0; i < REQUESTS_A_TURN && client_may_ask(client); i++) {
-		int pause_ms = client_pause_ms(client), r = 1;
+		int pause_ms = client_pause_ms(client), r;
 
 		if (pause_ms > 0) {
 			pause = milliseconds(pause_ms);
 			evtimer_add(client->turn_event, &pause);
 			break;
 		}
-		request = TAKE_PTR(client->held);
-		if (!request)
-			r = varlink_decoder_next(&client->decoder, &request);
+		r = client_next(client, &request);
 		if (r == 0)
-			return; /* no complete request yet */
+			return; /* none yet */
 		if (r > 0) {
 			client->n_asked++;
 			if (!client->call)

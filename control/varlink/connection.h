@@ -25,6 +25,7 @@
 struct buffer;
 struct varlink_call;
 struct varlink_connection;
+struct worker;
 
 struct varlink_server_options {
 	const char *vendor, *product, *version, *url; /* for org.varlink.service.GetInfo; NULL: "" */
@@ -41,6 +42,11 @@ struct varlink_server_options {
 	 * the operators'. 0, 0: as a loop without priorities has it.
 	 */
 	int operator_priority, other_priority;
+	/*
+	 * Decodes large messages off the loop; NULL: the loop decodes all. Its second halves use the
+	 * connections, so it is freed before the server.
+	 */
+	struct worker *worker;
 	/* Whether this peer may call privileged methods. NULL: nobody may. */
 	bool (*is_operator)(uid_t uid, void *userdata);
 	void *userdata; /* passed to the methods too */
@@ -94,7 +100,8 @@ struct varlink_connection {
 	struct event *stalled_event; /* does not take its answers */
 	struct varlink_call *call;   /* under way; one reference */
 	bool call_more, call_oneway; /* what its request says */
-	json_t *held;		     /* a request that waits for the end of a stream */
+	json_t *held;		     /* a request that waits for the end of a stream, or for its turn */
+	bool decoding;		     /* the worker has the next request */
 	int64_t period_began;	     /* boot time; requests are counted by period */
 	unsigned int n_asked;	     /* requests in this period */
 	bool eof;		     /* sends nothing more */

@@ -7,6 +7,8 @@
 #include "tests/unit/control/varlink/server_fixture.h"
 
 #include <errno.h>
+#include <semaphore.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -440,6 +442,106 @@ START_TEST(test_operators_and_others)
 }
 END_TEST
 
+static void wait_for(void *semaphore)
+{
+	ck_assert_int_eq(sem_wait(semaphore), 0);
+}
+
+static void send_large(struct peer *peer)
+{
+	static char request[70000];
+	int n = snprintf(request, sizeof(request),
+			 "{\"method\":\"org.example.test.Echo\",\"parameters\":{\"text\":\"");
+
+	memset(request + n, 'x', sizeof(request) - (size_t)n);
+	memcpy(request + sizeof(request) - 4, "\"}}", 4);
+	peer_send_bytes(peer, request, sizeof(request));
+}
+
+/* While a large request is decoded, others are served; its client's next request waits for it. */
+START_TEST(test_large_request_beside_the_loop)
+{
+	struct peer large, other;
+	json_t *answer;
+	struct fixture f;
+	sem_t semaphore;
+
+	ck_assert_int_eq(sem_init(&semaphore, 0, 0), 0);
+	fixture_init(&f, NULL);
+	peer_connect(&large, &f);
+	peer_connect(&other, &f);
+	ck_assert_int_eq(worker_post(f.worker, wait_for, NULL, &semaphore), 0);
+	send_large(&large);
+	peer_send(&large, SAY("second"));
+	turn_until(f.base, worker_pending(f.worker) == 2);
+	expect(&other, SAY("meanwhile"), SAID("meanwhile"));
+	ck_assert_uint_eq(json_array_size(f.order), 1);
+	sem_post(&semaphore);
+	answer = peer_receive(&large);
+	ck_assert_uint_gt(json_string_length(json_object_get(json_object_get(answer, "parameters"), "text")),
+			  69000);
+	json_decref(answer);
+	assert_json(peer_receive(&large), SAID("second"));
+	peer_close(&large);
+	peer_close(&other);
+	fixture_deinit(&f);
+	sem_destroy(&semaphore);
+}
+END_TEST
+
+/* A client may go, or be sent away, before its large request has been decoded. */
+START_TEST(test_gone_before_its_request)
+{
+	struct peer gone, sent_away;
+	struct fixture f;
+	sem_t semaphore;
+
+	ck_assert_int_eq(sem_init(&semaphore, 0, 0), 0);
+	fixture_init(&f, NULL);
+	peer_connect(&gone, &f);
+	ck_assert_int_eq(worker_post(f.worker, wait_for, NULL, &semaphore), 0);
+	send_large(&gone);
+	turn_until(f.base, worker_pending(f.worker) == 2);
+	peer_close(&gone);
+	sem_post(&semaphore);
+	/* As with a small one: it has arrived, so it is run. */
+	turn_until(f.base, counters(&f).clients == 0);
+	ck_assert_uint_eq(json_array_size(f.order), 1);
+
+	peer_connect(&sent_away, &f);
+	ck_assert_int_eq(worker_post(f.worker, wait_for, NULL, &semaphore), 0);
+	send_large(&sent_away);
+	turn_until(f.base, worker_pending(f.worker) == 2);
+	f.operators = false;
+	varlink_server_check_operators(f.server);
+	expect_cut_off(&sent_away);
+	ck_assert_uint_eq(counters(&f).clients, 0);
+	sem_post(&semaphore);
+	worker_drain(f.worker);
+	ck_assert_uint_eq(json_array_size(f.order), 1);
+	peer_close(&sent_away);
+	fixture_deinit(&f);
+	sem_destroy(&semaphore);
+}
+END_TEST
+
+START_TEST(test_large_garbage)
+{
+	static char garbage[70000];
+	struct fixture f;
+	struct peer peer;
+
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	memset(garbage, '[', sizeof(garbage) - 1);
+	peer_send_bytes(&peer, garbage, sizeof(garbage));
+	expect_cut_off(&peer);
+	ck_assert_uint_eq(counters(&f).cut_off, 1);
+	peer_close(&peer);
+	fixture_deinit(&f);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -458,6 +560,9 @@ int main(void)
 		test_asks_and_does_not_read,
 		test_large_answers,
 		test_operators_and_others,
+		test_large_request_beside_the_loop,
+		test_gone_before_its_request,
+		test_large_garbage,
 	};
 
 	return run_suite("varlink_connection", tests, ARRAY_SIZE(tests));

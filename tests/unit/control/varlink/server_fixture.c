@@ -118,6 +118,8 @@ void fixture_init(struct fixture *f, const struct varlink_server_options *settin
 		options = *settings;
 	if (options.other_priority > 0)
 		ck_assert_int_eq(event_base_priority_init(f->base, options.other_priority + 1), 0);
+	ck_assert_int_eq(worker_new(f->base, "large", 0, &f->worker), 0);
+	options.worker = f->worker;
 	options.vendor = "Example";
 	options.product = "test";
 	options.version = "1.2";
@@ -130,6 +132,7 @@ void fixture_init(struct fixture *f, const struct varlink_server_options *settin
 
 void fixture_deinit(struct fixture *f)
 {
+	worker_free(f->worker);
 	varlink_server_free(f->server);
 	ck_assert_ptr_null(f->kept);
 	json_decref(f->order);

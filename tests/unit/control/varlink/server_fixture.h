@@ -6,6 +6,7 @@
  * can send anything.
  */
 
+#include "common/worker.h"
 #include "control/varlink/codec.h"
 #include "control/varlink/server.h"
 #include "tests/unit/control/support.h"
@@ -18,6 +19,7 @@ extern const struct varlink_interface test_interface;
 
 struct fixture {
 	struct event_base *base;
+	struct worker *worker; /* for large messages */
 	struct varlink_server *server;
 	struct varlink_call *kept; /* of Later or Stream */
 	unsigned int n_kept, n_closed;
