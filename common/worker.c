@@ -9,9 +9,11 @@
 
 #include "common/cleanup.h"
 #include "common/thread.h"
+#include "common/time_text.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -265,13 +267,24 @@ size_t worker_pending(const struct worker *worker)
 
 void worker_drain(struct worker *worker)
 {
+	(void)worker_drain_within(worker, INT_MAX);
+}
+
+int worker_drain_within(struct worker *worker, int timeout_ms)
+{
 	struct pollfd fd = {.fd = worker->done_fd, .events = POLLIN};
+	int64_t until = thread_now() + timeout_ms * NSEC_PER_MSEC;
 
 	while (worker->pending > 0) {
-		if (poll(&fd, 1, -1) > 0)
+		int64_t left = until - thread_now();
+
+		if (left <= 0)
+			return -ETIMEDOUT;
+		if (poll(&fd, 1, (int)(left / NSEC_PER_MSEC) + 1) > 0)
 			clear_fd(worker->done_fd);
 		finish_jobs(worker);
 	}
+	return 0;
 }
 
 int worker_watch(struct worker *worker, int fd, worker_fn readable, void *data)

@@ -43,6 +43,8 @@ int worker_post(struct worker *worker, worker_fn run, worker_fn done, void *data
 size_t worker_pending(const struct worker *worker);
 /* Runs second halves until nothing is pending. */
 void worker_drain(struct worker *worker);
+/* Likewise, but not for longer than this. 0 or -ETIMEDOUT: jobs are left. */
+int worker_drain_within(struct worker *worker, int timeout_ms);
 
 /*
  * Only from a job: calls readable(data) on the thread whenever the descriptor (borrowed) is readable;

@@ -12,6 +12,7 @@
 #include "common/config/error.h"
 #include "common/log.h"
 #include "common/owner.h"
+#include "common/parse.h"
 #include "common/plural.h"
 #include "common/time_text.h"
 #include "common/worker.h"
@@ -39,10 +40,12 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-/* For the uploader to name the log ID, before READY. */
+/* For the uploader to name the log ID, and for the operators, before READY. */
 #define READY_WAIT_MS	      2000
 #define READY_WAIT_SERVICE_MS 300
 #define SPOOL_CLOSE_MS	      2000
+/* At the end, for files and users that are still being asked for. */
+#define ASIDE_END_MS 2000
 /* After this time the loop checks for events of a higher priority. */
 #define TURN_MAX_MS 2
 /* timeout(1) and shells signal a process and its group at once: one request to stop, not two. */
@@ -64,22 +67,35 @@ static void become_ready(struct daemon *daemon)
 
 static void on_ready_timer(evutil_socket_t fd, short what, void *userdata)
 {
+	struct daemon *daemon = userdata;
+
 	(void)fd;
 	(void)what;
-	become_ready(userdata);
+	if (!daemon->operators_known)
+		log_warning("%s: operators: no answer yet to who they are; until then they may not control",
+			    daemon->config->file);
+	become_ready(daemon);
+}
+
+/* Whether the clients' first questions can be answered: the log ID, and who may ask. */
+static bool can_answer(const struct daemon *daemon)
+{
+	bool expected = daemon->external_uploader || daemon->uploader_process;
+
+	return daemon->operators_known && (!expected || uploader_link_public_id(daemon->uploader));
 }
 
 /*
- * The devices count or are known to wait. Only the uploader is missing, and the log ID that it names: wait a
- * moment for that. One that runs as a service was there before and connects at once, or is not there.
+ * The devices count or are known to wait. Only the uploader is missing, and the log ID that it names, or the
+ * operators: wait a moment for them. An uploader that runs as a service was there before and connects at
+ * once, or is not there.
  */
 static void devices_ready(struct daemon *daemon)
 {
-	int ms = daemon->external_uploader ? READY_WAIT_SERVICE_MS : READY_WAIT_MS;
+	int ms = daemon->external_uploader && daemon->operators_known ? READY_WAIT_SERVICE_MS : READY_WAIT_MS;
 	struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	bool expected = daemon->external_uploader || daemon->uploader_process;
 
-	if (!expected || uploader_link_public_id(daemon->uploader))
+	if (can_answer(daemon))
 		become_ready(daemon);
 	else
 		evtimer_add(daemon->ready_timer, &wait);
@@ -89,6 +105,13 @@ static void devices_ready(struct daemon *daemon)
 static void on_checked(void *userdata)
 {
 	daemon_notify_status(userdata);
+}
+
+/* One of those that devices_ready() waits for has come. */
+static void check_ready(struct daemon *daemon)
+{
+	if (evtimer_pending(daemon->ready_timer, NULL) && can_answer(daemon))
+		become_ready(daemon);
 }
 
 static void on_autostarted(const struct logger_thread_result *result, void *userdata)
@@ -148,8 +171,7 @@ static void on_identified(void *userdata)
 	struct daemon *daemon = userdata;
 
 	methods_identified(daemon);
-	if (evtimer_pending(daemon->ready_timer, NULL))
-		become_ready(daemon);
+	check_ready(daemon);
 }
 
 static void on_reported(void *userdata)
@@ -389,9 +411,75 @@ static bool is_operator(uid_t uid, void *userdata)
 	return settings_is_operator(userdata, uid);
 }
 
+/* All is its own: the daemon may end before a directory service has answered. */
+struct operators_request {
+	struct daemon *daemon; /* the loop's */
+	char *file, **names;
+	int result;
+	struct config_error error;
+	struct operators operators;
+};
+
+static void operators_request_free(struct operators_request *request)
+{
+	if (!request)
+		return;
+	free(request->file);
+	strv_free(request->names);
+	config_error_deinit(&request->error);
+	free(request->operators.uids);
+	free(request);
+}
+
+DEFINE_CLEANUP(struct operators_request *, operators_request_free);
+
+static void find_operators(void *data)
+{
+	struct operators_request *request = data;
+
+	request->result =
+		settings_find_operators(request->file, request->names, &request->operators, &request->error);
+}
+
+static void on_operators_found(void *data)
+{
+	_cleanup_(operators_request_freep) struct operators_request *request = data;
+	struct daemon *daemon = request->daemon;
+
+	if (request->result < 0) {
+		_cleanup_free_ char *text = config_error_text(&request->error);
+
+		log_error("%s; ignored until a reload", text ? text : "out of memory");
+	}
+	daemon->operators = request->operators;
+	request->operators = (struct operators){};
+	daemon->operators_known = true;
+	check_ready(daemon);
+}
+
+/* A directory service that does not answer must not keep the daemon from counting. */
+static int look_up_operators(struct daemon *daemon)
+{
+	_cleanup_(operators_request_freep) struct operators_request *request = NULL;
+	const struct config *config = daemon->config;
+	int r;
+
+	daemon->operators_known = !config->operators;
+	if (daemon->operators_known)
+		return 0;
+	request = calloc(1, sizeof(*request));
+	if (!request || text_copy(config->file, &request->file) < 0 ||
+	    strv_copy(config->operators, &request->names) < 0)
+		return -ENOMEM;
+	request->daemon = daemon;
+	r = worker_post(daemon->aside, find_operators, on_operators_found, request);
+	if (r >= 0)
+		TAKE_PTR(request);
+	return r;
+}
+
 static int make_control(struct daemon *daemon)
 {
-	struct config_error error = {};
 	struct varlink_server_options options = {
 		.vendor = "netlogd",
 		.product = "netlogd",
@@ -408,13 +496,7 @@ static int make_control(struct daemon *daemon)
 
 	if (r < 0)
 		return r;
-	/* A directory service that does not answer must not keep the daemon from counting. */
-	if (settings_find_operators(daemon->config, &daemon->operators, &error) < 0) {
-		_cleanup_free_ char *text = config_error_text(&error);
-
-		log_error("%s; ignored until a reload", text ? text : "out of memory");
-	}
-	config_error_deinit(&error);
+	r = look_up_operators(daemon);
 	if (r >= 0)
 		r = varlink_server_new(daemon->base, &options, &daemon->control);
 	if (r >= 0)
@@ -568,6 +650,26 @@ static void close_spool(struct daemon *daemon)
 			  daemon->config->state_directory, strerror(-r));
 }
 
+static void release_nothing(void *data)
+{
+	(void)data;
+}
+
+/*
+ * The disk of the metrics or of the nodes file may hang, and so may a directory service: then the end does
+ * not wait for them. The jobs use nothing but what is their own, so they are left behind.
+ */
+static void free_aside(struct worker *aside)
+{
+	if (!aside || worker_drain_within(aside, ASIDE_END_MS) == 0) {
+		worker_free(aside);
+		return;
+	}
+	log_warning(
+		"not waiting any longer for a file (metrics-textfile, nodes-file) or the look-up of a user: no answer");
+	worker_abandon(aside, release_nothing, NULL);
+}
+
 /*
  * What a callback uses outlives the callback. The loop does not run any more, so only two kinds are left:
  * second halves of the threads' work, which run here, inside of what frees a thread, and may use every part;
@@ -590,7 +692,7 @@ void daemon_free(struct daemon *daemon)
 
 	/* The logger's second halves may hand work to the other thread, whose own start nothing any more. */
 	logger_thread_free(daemon->logger);
-	worker_free(daemon->aside);
+	free_aside(daemon->aside);
 
 	if (daemon->uploader) {
 		methods_identified(daemon);

@@ -24,6 +24,7 @@
 struct request {
 	struct daemon *daemon;
 	char *file;
+	bool with_uploader; /* the daemon's child; all that the worker needs to know of the daemon */
 	reload_done done;
 	void *userdata;
 
@@ -121,7 +122,7 @@ static void read_files(void *data)
 
 	if (r >= 0)
 		r = config_check_files(request->config, &request->error);
-	if (r >= 0 && memory_fit(request->config, !request->daemon->external_uploader) < 0) {
+	if (r >= 0 && memory_fit(request->config, request->with_uploader) < 0) {
 		request->error.file = strdup(request->file);
 		r = config_fail(&request->error, 0,
 				"max-flows needs more memory than the control group may use");
@@ -129,7 +130,8 @@ static void read_files(void *data)
 	if (r >= 0)
 		r = settings_load_nodes(request->config, &request->nodes, &request->error);
 	if (r >= 0)
-		r = settings_find_operators(request->config, &request->operators, &request->error);
+		r = settings_find_operators(request->config->file, request->config->operators,
+					    &request->operators, &request->error);
 	request->result = r;
 }
 
@@ -176,6 +178,7 @@ void reload(struct daemon *daemon, reload_done done, void *userdata)
 		return;
 	}
 	request->daemon = daemon;
+	request->with_uploader = !daemon->external_uploader;
 	request->done = done;
 	request->userdata = userdata;
 	r = worker_post(daemon->aside, read_files, on_read, request);

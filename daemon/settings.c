@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * From keys of the configuration to what the parts understand: users, the spool's options, nodes. Names of
- * users may be answered by a directory service, so they are looked up like a file is read: at the start, and
- * off the loop at a reload.
+ * users may be answered by a directory service, so they are looked up off the loop.
  */
 
 #include "daemon/settings.h"
@@ -49,28 +48,28 @@ static int find_user(const char *name, uid_t *ret_uid)
 	return r == 0 || r == ESRCH || r == ENOENT ? -ENOENT : -r;
 }
 
-int settings_find_operators(const struct config *config, struct operators *ret_operators,
+int settings_find_operators(const char *file, char *const *names, struct operators *ret_operators,
 			    struct config_error *ret_error)
 {
 	struct operators operators = {};
 	size_t n = 0;
 	int r = 0;
 
-	while (config->operators && config->operators[n])
+	while (names && names[n])
 		n++;
 	operators.uids = calloc(n + 1, sizeof(*operators.uids));
 	if (!operators.uids)
 		return config_fail(ret_error, 0, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		const char *name = config->operators[i];
+		const char *name = names[i];
 		int found = find_user(name, &operators.uids[operators.n]);
 
 		if (found >= 0) {
 			operators.n++;
 		} else if (found == -ENOENT) {
-			log_warning("%s: operators: user %s does not exist; ignored", config->file, name);
+			log_warning("%s: operators: user %s does not exist; ignored", file, name);
 		} else if (r == 0) {
-			ret_error->file = strdup(config->file);
+			ret_error->file = strdup(file);
 			r = config_fail(ret_error, 0, "operators: user %s cannot be looked up: %s", name,
 					strerror(-found));
 		}

@@ -15,11 +15,12 @@ struct nodes;
 struct operators;
 
 /*
- * Looks up the names of the operators. An unknown user is logged and left out. One for whom no answer could
- * be had is left out too, and is an error: -EINVAL or -ENOMEM, with what is wrong in *ret_error; the other
- * operators are in *ret_operators all the same. Any thread; may take long.
+ * Looks up the operators' names, of which the file's key `operators` has a list (NULL: none). An unknown user
+ * is logged and left out. One for whom no answer could be had is left out too, and is an error: -EINVAL or
+ * -ENOMEM, with what is wrong in *ret_error; the other operators are in *ret_operators all the same. Any
+ * thread; may take long.
  */
-int settings_find_operators(const struct config *config, struct operators *ret_operators,
+int settings_find_operators(const char *file, char *const *names, struct operators *ret_operators,
 			    struct config_error *ret_error);
 /* Root, the daemon's own user, and the operators. */
 bool settings_is_operator(const struct daemon *daemon, uid_t uid);

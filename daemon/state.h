@@ -107,6 +107,7 @@ struct daemon {
 	bool has_domain_id; /* likewise */
 	struct log_id domain_public_id;
 	struct operators operators;
+	bool operators_known; /* they have been looked up, if only in vain */
 	LIST_HEAD(, start_wait) start_waits;
 	LIST_HEAD(, flush) flushes;
 	struct made_text status_text, metrics_text;

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from collector import Hang
+from lib.daemon import build_directory
 from lib.varlink import VarlinkError
 from lib.wait import wait_until
 from stats_provider import StatsProvider
@@ -217,3 +218,67 @@ def test_the_parts_that_cannot_be_made(netlogd, network, directory):
     assert daemon.process.wait() == 1
     assert "missing.json" in daemon.log()
     assert not os.path.exists(daemon.control_socket)
+
+
+class HangingCalls:
+    """Calls of one kind ("metrics", "user") that hang from now on (hanging_calls.c)."""
+
+    def __init__(self, directory, name):
+        self.prefix = directory / "hang"
+        self.file = directory / f"hang.{name}"
+        self.seen = directory / f"hang.{name}.seen"
+
+    def env(self):
+        library = os.path.realpath(os.path.join(build_directory(), "tests/integration/libhanging-calls.so"))
+        return {"LD_PRELOAD": library, "HANGING_CALLS": str(self.prefix)}
+
+    def begin(self):
+        self.file.touch()
+
+    def wait(self):
+        wait_until(self.seen.exists, "a call that hangs")
+
+
+@pytest.fixture
+def operated(network, netlogd, directory):
+    return netlogd(network.namespace(), {
+        "netlogd": {"metrics-textfile": directory / "netlogd.prom", "operators": "nobody"},
+        "tun": {"source": "none"}, "sock": {"source": "none"}})
+
+
+@pytest.mark.parametrize("name", ["metrics", "user"])
+def test_while_a_disk_or_a_directory_service_hangs(operated, directory, name):
+    """The end does not wait for them: neither for a metrics file on a dead disk, nor for a user's name in a reload."""
+    daemon = operated
+    calls = HangingCalls(directory, name)
+    daemon.start(calls.env())
+    calls.begin()
+    clients = [daemon.client() for _ in range(2)]
+    for client in clients:
+        client.send("Reload")
+    calls.wait()
+    assert daemon.status()["running"] is True
+    begun = time.monotonic()
+    log = end(daemon, 1)
+    print(f"ended after {time.monotonic() - begun:.1f} s")
+    assert "not waiting" in log
+    for client in clients:
+        with client, contextlib.suppress(ConnectionError):
+            assert client.receive().get("error") in (None, CONTROL + "Stopping")
+    calls.file.unlink()
+    daemon.start()
+    daemon.stop()
+    assert not [text for text in map(str, daemon.spool_messages()) if "cleanly" in text]
+
+
+def test_a_start_while_a_directory_service_hangs(operated, directory):
+    """The daemon counts, and knows its operators as soon as they have been named."""
+    daemon = operated
+    calls = HangingCalls(directory, "user")
+    calls.begin()
+    daemon.start(calls.env())
+    assert daemon.status()["running"] is True
+    assert "operators: no answer yet" in daemon.log()
+    calls.file.unlink()
+    daemon.call("Reload")
+    daemon.stop()

@@ -106,7 +106,7 @@ START_TEST(test_drain_runs_what_waits)
 
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(worker_post(worker, run, done, &jobs[i]), 0);
-	worker_drain(worker);
+	ck_assert_int_eq(worker_drain_within(worker, 60000), 0);
 	ck_assert_int_eq(log.n_done, 3);
 	ck_assert_uint_eq(worker_pending(worker), 0);
 }
@@ -310,6 +310,7 @@ START_TEST(test_a_hanging_job_is_abandoned)
 	ck_assert_int_eq(worker_post(other, hang, count_done, &shared), 0);
 	ck_assert_int_eq(worker_post(other, count_run, count_done, &shared), 0);
 	hold(&shared.begun);
+	ck_assert_int_eq(worker_drain_within(other, 10), -ETIMEDOUT);
 	/* It returns although the job hangs, and what they share stays until the job has returned. */
 	worker_abandon(other, release, &shared);
 	ck_assert(!is_released(&shared));
