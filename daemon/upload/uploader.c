@@ -375,16 +375,36 @@ static int load_config(struct broker *broker, const char *file, struct config_re
 	return 0;
 }
 
+/* The directories are open, and the sinks' state is in them. The key of one that is another now, or NULL. */
+static const char *moved_directory(const struct config *running, const struct config *wanted)
+{
+	if (strcmp(running->upload_directory, wanted->upload_directory) != 0)
+		return "[netlogd] upload-directory";
+	if (strcmp(running->spool_directory, wanted->spool_directory) != 0)
+		return "[spool] directory";
+	return NULL;
+}
+
 static void reload(struct uploader *uploader)
 {
 	_cleanup_(credentials_freep) struct credentials *credentials = NULL;
 	_cleanup_free_ char *reason = NULL;
 	struct config_ref *config;
+	const char *key;
 	int r;
 
 	r = load_config(uploader->broker, uploader->config_file, &config, &reason);
 	if (r < 0) {
 		log_error("%s; the previous configuration stays in use", reason ? reason : strerror(-r));
+		return;
+	}
+	/* As the daemon has it. The file may also have changed since the daemon read it, or be half written.
+	 */
+	key = moved_directory(uploader->config->config, config->config);
+	if (key) {
+		log_error("%s: %s changes only with a restart; the previous configuration stays in use",
+			  uploader->config_file, key);
+		config_unref(config);
 		return;
 	}
 	/* All of the new configuration is used, or nothing of it. */

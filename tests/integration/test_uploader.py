@@ -157,6 +157,26 @@ def test_reload_with_an_error_changes_nothing(collector, make_uploader):
     uploader.stop()
 
 
+@pytest.mark.parametrize("content", ["", "[spool]\ndirectory=/var/lib/other\n"], ids=["empty", "spool"])
+def test_reload_of_a_file_with_other_directories(collector, make_uploader, content):
+    """A file that is being written while the uploader reads it, for example: the sinks keep their state, since without it
+    everything would be delivered again."""
+    uploader = make_uploader({"main": logtail(collector)})
+    uploader.fill(2)
+    uploader.start()
+    wait_delivered(collector, 2)
+    good = uploader.config.read_text()
+    uploader.config.write_text(content)
+    uploader.reload()
+    wait_until(lambda: "only with a restart" in uploader.log(), "a line about it")
+    uploader.config.write_text(good)
+    uploader.reload()
+    uploader.fill(1)
+    wait_delivered(collector, 3)
+    uploader.stop()
+    assert sequences(collector.messages) == [1, 2, 3]
+
+
 def test_rate_limit(collector, make_uploader):
     """40 KB that compress to no less than half, at 20 KB/s: not within the first second."""
     uploader = make_uploader({"main": logtail(collector, rate_limit="20K", max_batch_size="4K", compression="none")})
