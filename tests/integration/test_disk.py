@@ -4,6 +4,7 @@ import json
 import os
 import re
 import struct
+import time
 
 import pytest
 
@@ -435,6 +436,21 @@ def test_the_end_on_a_small_disk(netlogd, namespace, collector, provider, disk):
     messages = once(collector.accepted)
     assert losses(messages) == []
     assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
+
+
+def test_a_full_disk_without_sinks(netlogd, namespace, provider, disk):
+    """No delivery can make room: neither Flush nor the end waits for one."""
+    vpn = provider(500)
+    room = disk("4M")
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": room / "spool"}})
+    daemon.start()
+    windows(vpn, 3)
+    fill_up(room)
+    wait_until(lambda: daemon.status()["spool"]["waitingMessages"] > 0, "messages that wait", 30)
+    assert daemon.call("Flush", deadlineMs=86400000, timeout=10) == {"pendingMessages": 0, "pendingBytes": 0}
+    begin = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - begin < 4  # not the deadline
 
 
 def test_full_disk_in_the_log(netlogd, namespace, provider, disk):
