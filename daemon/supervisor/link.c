@@ -140,6 +140,13 @@ static void push_flush(struct uploader_link *link, int64_t id, int64_t deadline_
 	     json_pack("{s{sIsI}}", "flush", "id", (json_int_t)id, "deadlineMs", (json_int_t)deadline_ms));
 }
 
+/* The uploader delivers until the first deadline all the same, but keeps no place for a flush that nobody
+ * waits for: it has as many as there can be clients, and a deadline may be a day away. */
+static void push_forget(struct uploader_link *link, int64_t id)
+{
+	push_flush(link, id, 0);
+}
+
 /* ---- flushes --------------------------------------------------------------------------------------- */
 
 static void remove_flush(struct flush *flush)
@@ -210,13 +217,16 @@ void uploader_link_forget_flush(struct uploader_link *link, const void *userdata
 	LIST_FOREACH (flush, &link->flushes, entry)
 		if (flush->userdata == userdata)
 			break;
-	if (flush)
-		remove_flush(flush);
+	if (!flush)
+		return;
+	push_forget(link, flush->id);
+	remove_flush(flush);
 }
 
 void uploader_link_hurry(struct uploader_link *link, int64_t deadline_ms)
 {
 	push_flush(link, ++link->last_flush, deadline_ms);
+	push_forget(link, link->last_flush);
 }
 
 bool uploader_link_get_pending(const struct uploader_link *link, struct uploader_pending *ret_pending)

@@ -38,7 +38,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FLUSHES_MAX	64
+#define FLUSHES_MAX	128 /* as many as the daemon asks for at once */
 #define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
 /* How often the spool is checked even when nothing announces new messages. */
 #define POLL_SECONDS	     5
@@ -483,12 +483,16 @@ static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
 {
 	struct uploader *uploader = userdata;
 	int64_t deadline = time_now_boot() + MIN(deadline_ms, INT64_C(86400000)) * NSEC_PER_MSEC;
+	size_t place = 0;
 
-	if (uploader->n_flushes == FLUSHES_MAX) {
+	while (place < uploader->n_flushes && uploader->flushes[place].id != id)
+		place++;
+	if (place == FLUSHES_MAX) {
 		answer_flush(uploader, id);
 		return;
 	}
-	uploader->flushes[uploader->n_flushes++] = (struct flush){id, deadline};
+	uploader->n_flushes = MAX(uploader->n_flushes, place + 1);
+	uploader->flushes[place] = (struct flush){id, deadline};
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
 		sink_flush(sinks_get(uploader->sinks, i), deadline);
 	add_timer(uploader->flush_timer, 0);

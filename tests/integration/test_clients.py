@@ -11,6 +11,7 @@ import traceback
 
 import pytest
 
+from collector import Answer, Hang
 from lib import traffic
 from lib.daemon import sanitized
 from lib.varlink import VarlinkError
@@ -199,6 +200,27 @@ def test_flushes_of_clients_that_left_hold_up_no_other(network, netlogd, directo
         assert daemon.call("Stop", deadlineMs=0)["pendingMessages"] >= 1
         assert not daemon.status()["running"]
         daemon.stop()
+
+
+def test_flushes_of_clients_that_left_take_no_places(network, netlogd, collector_in):
+    """A Stop waits for a slow collector, although two hundred clients have left that would have waited for a day."""
+    namespace = network.namespace()
+    collector = collector_in(namespace)
+    slow = Hang(then=Answer(200))
+    collector.script(slow)
+    daemon = netlogd(namespace, {
+        "tun": {"source": "none"}, "sock": {"source": "none"},
+        "upload a": {"type": "logtail", "url": collector.url, "collection": "c"}}).start()
+    for _ in range(200):
+        with daemon.client() as client:
+            client.send("Flush", {"deadlineMs": 86400000})
+            daemon.status()
+    with daemon.client() as client:
+        client.send("Stop", {"deadlineMs": 60000})
+        wait_until(lambda: not daemon.status()["running"], "the Stop")
+        slow.release()
+        assert client.reply(60) == {"pendingMessages": 0, "pendingBytes": 0}
+    daemon.stop()
 
 
 def test_an_end_with_many_calls_under_way(daemon):
