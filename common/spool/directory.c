@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -145,6 +146,20 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 		*ret_size = (uint64_t)st.st_size;
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+int spool_rename(int directory_fd, const char *from, const char *to)
+{
+	if (renameat2(directory_fd, from, directory_fd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	/* A file system that cannot do it: NFS, ZFS before 2.2. */
+	if (faccessat(directory_fd, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	if (errno != ENOENT)
+		return -errno;
+	return renameat(directory_fd, from, directory_fd, to) < 0 ? -errno : 0;
 }
 
 int spool_lock(int directory_fd, int *ret_fd)

@@ -42,6 +42,12 @@ int spool_segment_open(int directory_fd, const char *name, struct spool_header *
 		       uint64_t *ret_size, int *ret_fd);
 
 /*
+ * Gives a file another name, never over one that exists. 0, -EEXIST or another -errno. Only with the lock
+ * held: some file systems need a look before.
+ */
+int spool_rename(int directory_fd, const char *from, const char *to);
+
+/*
  * Takes the lock that every writer needs (a record lock on the file "lock", fcntl(2) F_OFD_SETLK). 0 with the
  * descriptor that holds it; -EWOULDBLOCK when another process does; another -errno.
  */

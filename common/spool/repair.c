@@ -75,6 +75,7 @@ static void on_damage(uint64_t offset, uint64_t length, void *userdata)
 static int finish_part(struct repair *repair, uint64_t first_sequence)
 {
 	char name[SPOOL_NAME_MAX];
+	int r;
 
 	if (repair->out < 0)
 		return 0;
@@ -83,11 +84,11 @@ static int finish_part(struct repair *repair, uint64_t first_sequence)
 	repair->out = safe_close(repair->out);
 	for (unsigned int attempt = 0; attempt <= 0xffff; attempt++) {
 		spool_name_format(first_sequence, attempt, name);
-		if (renameat2(repair->directory_fd, SPOOL_TEMPORARY_NAME, repair->directory_fd, name,
-			      RENAME_NOREPLACE) == 0)
+		r = spool_rename(repair->directory_fd, SPOOL_TEMPORARY_NAME, name);
+		if (r == 0)
 			return fsync(repair->directory_fd) < 0 ? -errno : 0;
-		if (errno != EEXIST)
-			return -errno;
+		if (r != -EEXIST)
+			return r;
 	}
 	return -EEXIST;
 }

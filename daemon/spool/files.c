@@ -3,10 +3,11 @@
 
 #include "daemon/spool/files.h"
 
+#include "common/spool/directory.h"
 #include "common/time_text.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 static int system_openat(int directory_fd, const char *name, int flags, mode_t mode, void *userdata)
@@ -47,9 +48,11 @@ static int system_fallocate(int fd, off_t size, void *userdata)
 
 static int system_renameat(int directory_fd, const char *from, const char *to, void *userdata)
 {
+	int r = spool_rename(directory_fd, from, to);
+
 	(void)userdata;
-	/* Never over an existing segment. */
-	return renameat2(directory_fd, from, directory_fd, to, RENAME_NOREPLACE);
+	errno = -r;
+	return r < 0 ? -1 : 0;
 }
 
 static int system_unlinkat(int directory_fd, const char *name, void *userdata)

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { OPEN = 1, READ, SEEK, WRITE, SYNC, RENAME, MAP, ALLOCATE, ACCEPT };
+enum kind { OPEN = 1, READ, SEEK, WRITE, SYNC, RENAME, MAP, ALLOCATE, ACCEPT, RENAME_FLAGS };
 
 /* The file, in the machine's byte order. */
 struct order {
@@ -109,8 +109,12 @@ CALL(int, fdatasync, SYNC, (int fd), SYS_fdatasync, fd)
 CALL(int, rename, RENAME, (const char *from, const char *to), SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0)
 CALL(int, renameat, RENAME, (int from_fd, const char *from, int to_fd, const char *to), SYS_renameat2,
      from_fd, from, to_fd, to, 0)
-CALL(int, renameat2, RENAME, (int from_fd, const char *from, int to_fd, const char *to, unsigned int flags),
-     SYS_renameat2, from_fd, from, to_fd, to, flags)
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags)
+{
+	if (fails(RENAME) || (flags && fails(RENAME_FLAGS)))
+		return -1;
+	return (int)syscall(SYS_renameat2, from_fd, from, to_fd, to, flags);
+}
 CALL(void *, mmap, MAP, (void *at, size_t n, int protection, int flags, int fd, off_t offset), SYS_mmap, at,
      n, protection, flags, fd, offset)
 CALL(void *, mmap64, MAP, (void *at, size_t n, int protection, int flags, int fd, off_t offset), SYS_mmap, at,

@@ -10,6 +10,7 @@ import pytest
 
 from collector import Answer
 from lib.daemon import Tailer, program
+from lib.failing import FailingCalls
 from lib.ledger import LOSS, Numbered, check_order, losses, once
 from lib.process import run
 from lib.uploader import sequences
@@ -511,6 +512,23 @@ def test_removed_by_another_program(netlogd, namespace, collector, provider, dir
     missing = set(range(1, vpn.handed + 1)) - numbers
     assert len(missing) <= sum(loss[0] for loss in losses(messages)) <= gone
     assert {loss[4] for loss in losses(messages)} <= {"removed from the spool, which is not full"}
+
+
+def test_a_file_system_without_all_kinds_of_renaming(netlogd, namespace, collector, provider, directory):
+    """NFS and older ZFS know no rename that spares what is there: the spool does without."""
+    vpn = provider(10)
+    calls = FailingCalls(directory / "calls")
+    calls.during("rename-flags", "EINVAL", 3600)
+    daemon = netlogd(namespace, {**vpn.sections(), "upload main": sink(collector)})
+    daemon.start(calls.env())
+    windows(vpn, 3)
+    finish(daemon)
+    assert calls.failed > 0
+    calls.close()
+    assert "cannot be written" not in daemon.log()
+    messages = once(collector.accepted)
+    check_order(messages)
+    assert vpn.numbers(messages) == set(range(1, vpn.handed + 1))
 
 
 def test_note_of_a_loss(netlogd, namespace, provider, directory):

@@ -9,7 +9,7 @@ import time
 from .daemon import build_directory
 
 KINDS = {name: number + 1 for number, name in enumerate(
-    ("open", "read", "seek", "write", "sync", "rename", "map", "allocate", "accept"))}
+    ("open", "read", "seek", "write", "sync", "rename", "map", "allocate", "accept", "rename-flags"))}
 ORDER = struct.Struct("=iiqqq")
 
 
