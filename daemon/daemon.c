@@ -251,7 +251,7 @@ static void on_final_flush(const struct backlog *backlog, void *userdata)
 			(unsigned long long)spool.unwritten_bytes,
 			plural(spool.unwritten_bytes, "byte", "bytes"),
 			plural(spool.unwritten_messages, "waits", "wait"),
-			spool.error < 0 ? strerror(-spool.error) : "the disk is slow");
+			spool.error < 0 ? spool_error_text(spool.error) : "the disk is slow");
 	messages = backlog->messages - MIN(backlog->messages, spool.unwritten_messages);
 	bytes = backlog->bytes - MIN(backlog->bytes, spool.unwritten_bytes);
 	if (messages > 0)
@@ -643,7 +643,7 @@ static void close_spool(struct daemon *daemon)
 	log_error("%llu %s (%llu %s) could not be written and %s lost: %s", (unsigned long long)loss.messages,
 		  plural(loss.messages, "message", "messages"), (unsigned long long)loss.bytes,
 		  plural(loss.bytes, "byte", "bytes"), plural(loss.messages, "is", "are"),
-		  r < 0 ? strerror(-r) : "writes to the disk failed for a while");
+		  r < 0 ? spool_error_text(r) : "writes to the disk failed for a while");
 	r = spool_loss_note_write(daemon->config->state_directory, &loss);
 	if (r < 0)
 		log_error("%s: cannot record this loss for the next start: %s",

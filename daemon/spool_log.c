@@ -15,6 +15,15 @@
 
 #define UNDELIVERED_INTERVAL (600 * NSEC_PER_SEC)
 
+const char *spool_error_text(int error)
+{
+	/* Its sequences may be others than those that messages in memory have: only a start goes through it.
+	 */
+	if (error == -EEXIST)
+		return "another spool has taken its place; restart netlogd to continue in that one";
+	return strerror(-error);
+}
+
 static void on_told(const struct logger_thread_result *result, void *userdata)
 {
 	struct daemon *daemon = userdata;
@@ -61,7 +70,7 @@ static void tell_error(struct daemon *daemon, const struct spool_status *spool)
 	else
 		log_warning(
 			"%s: the spool cannot be written: %s; messages wait in memory (16 MiB), then the oldest are lost",
-			directory, strerror(-spool->told_error));
+			directory, spool_error_text(spool->told_error));
 	log->error = spool->told_error;
 }
 

@@ -7,6 +7,8 @@
 struct daemon;
 struct spool_loss;
 
+/* What an operator is told of an error of the spool. Static, until the next call of strerror(). */
+const char *spool_error_text(int error);
 /* The spool's status has changed: its error, or how much of it was removed. */
 void spool_log_changed(struct daemon *daemon);
 /* Messages were lost before the spool, which works again. */

@@ -10,6 +10,7 @@
 #include "common/json_set.h"
 #include "common/time_text.h"
 #include "control/varlink/server.h"
+#include "daemon/spool_log.h"
 #include "daemon/state.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static json_t *spool_status(const struct daemon *daemon)
 	json_set_number(status, "removedBytes", spool.removed_bytes);
 	json_set_number(status, "damagedFrames", spool.damaged_frames);
 	if (spool.error)
-		json_set_text(status, "error", strerror(-spool.error));
+		json_set_text(status, "error", spool_error_text(spool.error));
 	return status;
 }
 

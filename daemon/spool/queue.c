@@ -181,6 +181,7 @@ bool spool_queue_drop(struct spool_queue *queue, struct spool_dropped *ret_dropp
 		.bytes = frame.length,
 		.time = frame.time,
 		.assigned = block->start < block->assigned,
+		.sequence = frame.sequence,
 	};
 	block->start += SPOOL_FRAME_SIZE + (size_t)frame.length;
 	block->written = block->start;

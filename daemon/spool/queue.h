@@ -43,6 +43,7 @@ struct spool_dropped {
 	uint64_t bytes; /* of the message */
 	int64_t time;
 	bool assigned; /* it had a sequence: readers see the gap */
+	uint64_t sequence;
 };
 
 void spool_queue_deinit(struct spool_queue *queue);

@@ -15,6 +15,15 @@ struct spool_segment *spool_segments_current(const struct spool_store *store)
 	return store->fd >= 0 ? &store->segments[store->n_segments - 1] : NULL;
 }
 
+uint64_t spool_segments_reach(const struct spool_store *store)
+{
+	uint64_t reach = 0;
+
+	for (size_t i = 0; i < store->n_segments; i++)
+		reach = MAX(reach, store->segments[i].last_sequence);
+	return reach;
+}
+
 int spool_segments_reserve(struct spool_store *store)
 {
 	struct spool_segment *segments;

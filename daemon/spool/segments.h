@@ -67,6 +67,8 @@ struct spool_store {
 
 /* The open segment; NULL when there is none. */
 struct spool_segment *spool_segments_current(const struct spool_store *store);
+/* The highest sequence in any of them; 0: none. */
+uint64_t spool_segments_reach(const struct spool_store *store);
 /* Makes room for one more in memory. 0 or -ENOMEM. */
 int spool_segments_reserve(struct spool_store *store);
 /* Adds one behind the others. 0 or -ENOMEM, never after spool_segments_reserve(). */

@@ -241,7 +241,8 @@ int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, ui
 	int r = gone ? make_again(store) : 0;
 	size_t last = store->n_segments;
 
-	if (r < 0)
+	/* Where another spool took its place nothing is written, but what was here is gone all the same. */
+	if (r < 0 && r != -EEXIST)
 		return r;
 	for (size_t i = last; i > 0; i--) {
 		bool kept = i == last;
@@ -252,7 +253,7 @@ int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, ui
 			     errno == ENOENT))
 			forget(store, i - 1, kept ? kept_messages : 0, kept ? kept_bytes : 0);
 	}
-	return 0;
+	return r;
 }
 
 void spool_store_find_removed(struct spool_store *store)

@@ -39,7 +39,8 @@ bool spool_store_is_gone(const struct spool_store *store);
 /*
  * Somebody has removed files of the spool, or all of it: makes the directory again if it is gone, and counts
  * what was in the files that are no longer there, except what memory still holds and will be written again.
- * No segment may be open. 0 or -errno; -EEXIST when another spool is in its place.
+ * No segment may be open. 0 or -errno; -EEXIST when another spool is in its place: counted all the same, but
+ * nothing can be written.
  */
 int spool_store_look_after(struct spool_store *store, uint64_t kept_messages, uint64_t kept_bytes);
 /* Counts closed segments that somebody has removed. Looks for them only when the directory has changed. */

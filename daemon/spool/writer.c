@@ -63,6 +63,8 @@ struct spool_writer {
 	uint64_t written_sequence;
 	uint64_t sync_ticket;			  /* spool_writer_sync() waits until so many are settled */
 	uint64_t dropped_messages, dropped_bytes; /* after they had a sequence */
+	struct spool_loss dropped;		  /* of those, what no later frame's totals tell yet */
+	uint64_t dropped_sequence;		  /* the last of them */
 	struct spool_loss loss;			  /* not reported yet */
 	struct spool_status status;
 };
@@ -87,6 +89,9 @@ static bool drop_oldest(struct spool_writer *writer)
 		/* Readers may have it; those that don't will see the gap in the totals. */
 		writer->dropped_messages++;
 		writer->dropped_bytes += dropped.bytes;
+		spool_loss_add(&writer->dropped,
+			       &(struct spool_loss){1, dropped.bytes, dropped.time, dropped.time});
+		writer->dropped_sequence = dropped.sequence;
 	} else {
 		add_loss(writer, dropped.bytes, dropped.time);
 	}
@@ -367,6 +372,7 @@ static void write_block(struct spool_writer *writer, struct spool_block *block)
 		block->assigned = MAX(block->assigned, block->written);
 		block->written_messages += chunk.messages;
 		writer->written_sequence = MAX(writer->written_sequence, chunk.last.sequence);
+		writer->dropped = (struct spool_loss){};
 	}
 	if (r < 0) {
 		if (!spool_segments_current(store))
@@ -542,6 +548,9 @@ void spool_writer_close(struct spool_writer *writer, struct spool_loss *ret_loss
 	/* What could not be written until now is lost. */
 	while (drop_oldest(writer))
 		;
+	/* What has a sequence may stand in a file that could not be synced, for the next start to find. */
+	if (writer->dropped_sequence > spool_segments_reach(&writer->store))
+		spool_loss_add(&writer->loss, &writer->dropped);
 	*ret_loss = writer->loss;
 	spool_store_deinit(&writer->store);
 	spool_queue_deinit(&writer->queue);

@@ -514,6 +514,41 @@ def test_removed_by_another_program(netlogd, namespace, collector, provider, dir
     assert {loss[4] for loss in losses(messages)} <= {"removed from the spool, which is not full"}
 
 
+def test_another_spool_in_its_place(netlogd, namespace, collector, provider, directory):
+    """An older spool is put in its place: what was in this one is told as gone, and so is what to do."""
+    vpn = provider(10)
+    spool, older = directory / "spool", directory / "older"
+    collector.stop()
+    daemon = netlogd(namespace, {**vpn.sections(), "spool": {"directory": spool}, "upload main": sink(collector)})
+    daemon.start()
+    windows(vpn, 3)
+    daemon.stop()
+    spool.rename(older)
+
+    daemon.start()
+    windows(vpn, 5)
+    wait_until(lambda: daemon.status()["spool"]["syncedSequence"] >= 4, "a sync")
+    run(["rm", "-rf", spool])
+    older.rename(spool)
+    text = "another spool has taken its place; restart netlogd to continue in that one"
+    wait_until(lambda: daemon.status()["spool"].get("error") == text and text in daemon.log(), "the error", 30)
+    told = wait_until(lambda: re.search(r"removed by another program: (\d+) messages are gone, (\d+) of them", daemon.log()),
+                      "what is gone", 30)
+    gone = int(told[1])
+    assert gone == int(told[2]) >= 3
+    daemon.stop()
+    lost = re.search(r"error: (\d+) messages \(\d+ bytes\) could not be written and are lost: another spool", daemon.log())
+
+    with namespace.inside():
+        collector.start()
+    daemon.start()
+    wait_until(lambda: not (daemon.state / "lost").exists(), "the loss to be told", 30)
+    finish(daemon)
+    # All that is missing was told: as gone, or as lost at the end.
+    missing = set(range(1, vpn.handed + 1)) - vpn.numbers(once(collector.accepted))
+    assert 3 <= len(missing) <= gone + int(lost[1])
+
+
 def test_a_file_system_without_all_kinds_of_renaming(netlogd, namespace, collector, provider, directory):
     """NFS and older ZFS know no rename that spares what is there: the spool does without."""
     vpn = provider(10)
