@@ -145,6 +145,12 @@ def start(machine, unit):
     assert started.returncode == 0, started.stderr + machine.text("journalctl", "-o", "cat", "-u", unit)
 
 
+def in_journal(machine, unit, text):
+    """Waits for it: the journal reads what a unit's processes write at its own pace."""
+    log = ["journalctl", "--quiet", "-o", "cat", "-u", unit]
+    wait_until(lambda: text in machine.text(*log), f"{text!r} in the journal of {unit}")
+
+
 def messages(machine, folder):
     text = machine.run(["cat", f"{folder}/flows.json"], check=False).stdout
     return [json.loads(line) for line in text.splitlines()]
@@ -282,9 +288,8 @@ def test_a_reload_asks_the_running_daemon(machine, suffix):
     try:
         machine.run(["sed", "-i", "s,^control-socket=.*,control-socket=/run/netlogd/moved.sock,", path])
         assert machine.run(["systemctl", "reload", unit], check=False).returncode != 0
-        log = machine.text("journalctl", "--quiet", "-o", "cat", "-u", unit)
-        assert f"the one that runs with this file is at /run/netlogd{suffix}/control.sock" in log, log
-        assert "[netlogd] control-socket changes only with a restart of netlogd" in log, log
+        in_journal(machine, unit, f"the one that runs with this file is at /run/netlogd{suffix}/control.sock")
+        in_journal(machine, unit, "[netlogd] control-socket changes only with a restart of netlogd")
         # One that runs with another file is not asked.
         machine.run(["cp", path, "/tmp/netlogd.conf"])
         other = machine.run(["netlogctl", "--config", "/tmp/netlogd.conf", "reload"], check=False)
@@ -306,8 +311,7 @@ def test_a_reload_with_an_error_fails(machine):
     for unit in units:
         reload = machine.run(["systemctl", "reload", unit], check=False)
         assert reload.returncode != 0, unit
-        log = machine.text("journalctl", "--quiet", "-o", "cat", "-u", unit)
-        assert f"{path}:{line}:" in log, log
+        in_journal(machine, unit, f"{path}:{line}:")
         assert machine.text("systemctl", "show", "-P", "ActiveState", unit) == "active"
     assert json.loads(machine.text("netlogctl", "--json", "status"))["window"]["periodMs"] == 100
     machine.run(["mv", path + ".good", path])
@@ -408,16 +412,16 @@ def test_directories_of_another_user(machine):
     def journal(unit):
         return machine.text("journalctl", "--quiet", "-o", "cat", f"--since=@{since}", f"_SYSTEMD_UNIT={unit}.service")
 
-    text = journal("netlogd")
-    assert "/var/lib/netlogd/lock: cannot open: Permission denied: /var/lib/netlogd/lock belongs to root (mode 0600), " \
-        "this process to netlogd\n" in text
+    reason = "/var/lib/netlogd/lock: cannot open: Permission denied: /var/lib/netlogd/lock belongs to root (mode 0600), " \
+        "this process to netlogd"
+    wait_until(lambda: reason in journal("netlogd"), "the daemon's reason")
     wait_until(lambda: "/var/lib/netlogd/upload/ids belongs to another user (mode 0700)" in journal("netlogd-upload"),
                "the uploader's reason")
     for unit in "netlogd.service", "netlogd-upload.service":
         wait_until(lambda unit=unit: machine.text("systemctl", "show", "-P", "ActiveState", unit) == "failed", unit)
         assert machine.text("systemctl", "show", "-P", "NRestarts", unit) == "0"
         assert machine.text("systemctl", "show", "-P", "ExecMainStatus", unit) == "77"
-    (advice,) = re.findall(r'start again: "([^"]*)"', text)
+    (advice,) = re.findall(r'start again: "([^"]*)"', journal("netlogd"))
     machine.run(["sh", "-ec", advice])
     wait_until(lambda: messages(machine, "/var/lib/netlogd/upload"), "a delivered message")
     machine.run(["sh", "-ec", "systemctl stop netlogd.service; rm -rf /var/lib/netlogd.by-hand"])
