@@ -74,10 +74,8 @@ struct uploader {
 	int metrics_error;    /* of the last try to listen */
 	bool is_child;	      /* ends when the daemon does */
 	bool is_waiting;      /* for the daemon's first words: which log IDs its run has */
-
 	struct flush flushes[FLUSHES_MAX];
 	size_t n_flushes;
-
 	struct event *signals[3];
 	struct event *spool_event; /* inotify */
 	struct event *poll_timer;  /* checks the spool now and then, whatever else announces changes */
@@ -102,13 +100,18 @@ static void report(struct uploader *uploader)
 {
 	size_t n = sinks_count(uploader->sinks);
 	_cleanup_free_ struct sink_status *statuses = calloc(n + 1, sizeof(*statuses));
+	bool again = false;
 
 	uploader->last_report = time_now_boot();
 	if (!statuses || !link_is_connected(uploader->link))
 		return;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		sink_get_status(sinks_get(uploader->sinks, i), &statuses[i]);
+		again |= statuses[i].backlog_is_old;
+	}
 	link_report(uploader->link, statuses, n);
+	if (again)
+		add_timer(uploader->report_timer, NSEC_PER_SEC);
 }
 
 static void on_report_timer(evutil_socket_t fd, short what, void *userdata)

@@ -102,6 +102,8 @@ def test_each_call_in_turn(uploader, collector, side, calls, kind, error):
     if kind not in ("seek", "map", "allocate"):
         assert hit > 0, "nothing failed"
     calls.stop()
+    # Also where the call that failed was one that counts the backlog.
+    sink = side.wait_sink("main", lambda s: s["backlogMessages"] == 0)
     check_all_there(uploader, collector, sink, uploader.next_seq - 1)
 
 

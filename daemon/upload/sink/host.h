@@ -31,7 +31,8 @@ struct sink_status {
 	const char *type;
 	enum sink_state state;
 	uint64_t backlog_messages, backlog_bytes;
-	int64_t oldest; /* wall time of the oldest message that is not delivered; 0 none */
+	int64_t oldest;	     /* wall time of the oldest message that is not delivered; 0 none */
+	bool backlog_is_old; /* it could not be counted again: these three are the last known */
 	uint64_t delivered_sequence;
 	bool has_delivered; /* the position of something: then how much of the spool it has passed */
 	uint64_t delivered_messages, delivered_bytes;

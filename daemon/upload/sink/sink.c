@@ -404,8 +404,10 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 	}
 	/* A backlog that cannot be counted now is not zero. */
 	if (sink->reader)
-		(void)spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,
-					   &sink->backlog_messages, &sink->backlog_bytes, &sink->oldest);
+		ret_status->backlog_is_old =
+			spool_reader_backlog(sink->reader, sink->state.delivered.sequence + 1,
+					     &sink->backlog_messages, &sink->backlog_bytes,
+					     &sink->oldest) < 0;
 	ret_status->backlog_messages = sink->backlog_messages;
 	ret_status->backlog_bytes = sink->backlog_bytes;
 	ret_status->oldest = sink->oldest;
