@@ -34,6 +34,9 @@
 
 /* Calls under way: twice the number of clients, to make room for those of clients that have gone. */
 #define PENDING_MAX 128
+/* The same of Stop and Flush, which hold nothing but their place: operators who come and go faster than a
+ * slow disk syncs must not keep a Stop out. */
+#define PENDING_SMALL_MAX 4096
 
 struct pending {
 	struct daemon *daemon;
@@ -76,11 +79,12 @@ static void on_client_gone(struct varlink_call *call, void *userdata)
 }
 
 /* 0, -ENOMEM, or -EBUSY. */
-static int pending_new(struct daemon *daemon, struct varlink_call *call, struct pending **ret_pending)
+static int pending_new_of(struct daemon *daemon, struct varlink_call *call, size_t most,
+			  struct pending **ret_pending)
 {
 	struct pending *pending;
 
-	if (daemon->n_pending >= PENDING_MAX)
+	if (daemon->n_pending >= most)
 		return -EBUSY;
 	pending = calloc(1, sizeof(*pending));
 	if (!pending)
@@ -90,6 +94,11 @@ static int pending_new(struct daemon *daemon, struct varlink_call *call, struct 
 	varlink_call_on_closed(call, on_client_gone, pending);
 	*ret_pending = pending;
 	return 0;
+}
+
+static int pending_new(struct daemon *daemon, struct varlink_call *call, struct pending **ret_pending)
+{
+	return pending_new_of(daemon, call, PENDING_MAX, ret_pending);
 }
 
 DEFINE_CLEANUP(struct pending *, pending_free);
@@ -405,7 +414,7 @@ static int method_stop(struct varlink_call *call, json_t *parameters, void *user
 
 	if (get_deadline(parameters, &deadline_ms) < 0)
 		return varlink_call_invalid_parameter(call, "deadlineMs");
-	r = pending_new(daemon, call, &pending);
+	r = pending_new_of(daemon, call, PENDING_SMALL_MAX, &pending);
 	if (r < 0)
 		return r;
 	pending->deadline_ms = deadline_ms;
@@ -430,7 +439,7 @@ static int method_flush(struct varlink_call *call, json_t *parameters, void *use
 		return varlink_call_invalid_parameter(call, "deadlineMs");
 	if (!daemon->running)
 		return varlink_call_error(call, CONTROL "NotRunning", NULL);
-	r = pending_new(daemon, call, &pending);
+	r = pending_new_of(daemon, call, PENDING_SMALL_MAX, &pending);
 	if (r < 0)
 		return r;
 	pending->deadline_ms = deadline_ms;

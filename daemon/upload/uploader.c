@@ -14,6 +14,7 @@
 #include "common/time_text.h"
 #include "daemon/upload/broker/broker.h"
 #include "daemon/upload/credentials/credentials.h"
+#include "daemon/upload/flushes.h"
 #include "daemon/upload/http/curl_loop.h"
 #include "daemon/upload/link.h"
 #include "daemon/upload/metrics_http.h"
@@ -38,18 +39,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FLUSHES_MAX	128 /* as many as the daemon asks for at once */
 #define REPORT_INTERVAL (250 * NSEC_PER_MSEC)
 /* How often the spool is checked even when nothing announces new messages. */
 #define POLL_SECONDS	     5
 #define POLL_SECONDS_MISSING 1
 /* Larger than the largest that config_load() takes. */
 #define CONFIG_SIZE_MAX (2 << 20)
-
-struct flush {
-	int64_t id;
-	int64_t deadline; /* boot time */
-};
 
 struct uploader {
 	char *config_file;
@@ -74,8 +69,7 @@ struct uploader {
 	int metrics_error;    /* of the last try to listen */
 	bool is_child;	      /* ends when the daemon does */
 	bool is_waiting;      /* for the daemon's first words: which log IDs its run has */
-	struct flush flushes[FLUSHES_MAX];
-	size_t n_flushes;
+	struct flushes flushes;
 	struct event *signals[3];
 	struct event *spool_event; /* inotify */
 	struct event *poll_timer;  /* checks the spool now and then, whatever else announces changes */
@@ -130,7 +124,7 @@ static void on_sinks_changed(void *userdata)
 	    link_is_connected(uploader->link))
 		add_timer(uploader->report_timer, uploader->last_report + REPORT_INTERVAL - time_now_boot());
 	/* From the loop, not from within what has changed. */
-	if (uploader->n_flushes > 0)
+	if (uploader->flushes.n > 0)
 		add_timer(uploader->flush_timer, 0);
 	if (uploader->restart)
 		restart_check(uploader->restart);
@@ -140,7 +134,7 @@ static void on_sink_ran(void *userdata)
 {
 	const struct uploader *uploader = userdata;
 
-	if (uploader->n_flushes > 0)
+	if (uploader->flushes.n > 0)
 		on_sinks_changed(userdata);
 }
 
@@ -168,32 +162,21 @@ static void answer_flush(struct uploader *uploader, int64_t id)
 static void on_flush_timer(evutil_socket_t fd, short what, void *userdata)
 {
 	struct uploader *uploader = userdata;
+	struct flushes *flushes = &uploader->flushes;
+	int64_t now = time_now_boot(), id;
 	bool settled = true;
-	int64_t now = time_now_boot(), next = INT64_MAX;
-	size_t kept = 0, ended = 0;
 
 	(void)fd;
 	(void)what;
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
 		settled = settled && sink_is_settled(sinks_get(uploader->sinks, i));
-	for (size_t i = 0; i < uploader->n_flushes; i++)
-		ended += settled || uploader->flushes[i].deadline <= now;
 	/* Before the answer, so that a client that waited for it sees its result. */
-	if (ended > 0)
+	if (flushes->n > 0 && (settled || flushes_deadline(flushes) <= now))
 		report(uploader);
-	for (size_t i = 0; i < uploader->n_flushes; i++) {
-		struct flush *flush = &uploader->flushes[i];
-
-		if (settled || flush->deadline <= now) {
-			answer_flush(uploader, flush->id);
-			continue;
-		}
-		next = MIN(next, flush->deadline);
-		uploader->flushes[kept++] = *flush;
-	}
-	uploader->n_flushes = kept;
-	if (kept > 0)
-		add_timer(uploader->flush_timer, next - now);
+	while (flushes_take(flushes, settled, now, &id))
+		answer_flush(uploader, id);
+	if (flushes->n > 0)
+		add_timer(uploader->flush_timer, flushes_deadline(flushes) - now);
 }
 
 /* ---- the spool, files of the system and the metrics port ---- */
@@ -460,7 +443,7 @@ static void on_closed(void *userdata)
 {
 	struct uploader *uploader = userdata;
 
-	uploader->n_flushes = 0;
+	uploader->flushes.n = 0;
 	if (uploader->is_child)
 		event_base_loopbreak(uploader->base);
 }
@@ -486,16 +469,14 @@ static void on_flush(int64_t id, int64_t deadline_ms, void *userdata)
 {
 	struct uploader *uploader = userdata;
 	int64_t deadline = time_now_boot() + MIN(deadline_ms, INT64_C(86400000)) * NSEC_PER_MSEC;
-	size_t place = 0;
 
-	while (place < uploader->n_flushes && uploader->flushes[place].id != id)
-		place++;
-	if (place == FLUSHES_MAX) {
+	/* One that is known and has no time is forgotten: its client has left. */
+	if (deadline_ms <= 0 && flushes_forget(&uploader->flushes, id))
+		return;
+	if (!flushes_put(&uploader->flushes, id, deadline)) {
 		answer_flush(uploader, id);
 		return;
 	}
-	uploader->n_flushes = MAX(uploader->n_flushes, place + 1);
-	uploader->flushes[place] = (struct flush){id, deadline};
 	for (size_t i = 0; i < sinks_count(uploader->sinks); i++)
 		sink_flush(sinks_get(uploader->sinks, i), deadline);
 	add_timer(uploader->flush_timer, 0);
