@@ -692,6 +692,7 @@ void daemon_free(struct daemon *daemon)
 
 	/* The logger's second halves may hand work to the other thread, whose own start nothing any more. */
 	logger_thread_free(daemon->logger);
+	varlink_server_end(daemon->control);
 	free_aside(daemon->aside);
 
 	if (daemon->uploader) {

@@ -96,6 +96,7 @@ static void client_close(struct varlink_connection *client)
 	event_freep(&client->stalled_event);
 	event_freep(&client->linger_event);
 	client->fd = safe_close(client->fd);
+	__atomic_store_n(&client->unwanted, true, __ATOMIC_RELAXED);
 	LIST_REMOVE(client, entry);
 	client->pool->counters.clients--;
 	client->pool->n_others -= !client->trusted;
@@ -294,7 +295,10 @@ static void decode_large(void *data)
 {
 	struct large_message *message = data;
 
-	message->result = varlink_decode(message->text, message->length, &message->request);
+	if (__atomic_load_n(&message->client->unwanted, __ATOMIC_RELAXED))
+		message->result = -ECANCELED;
+	else
+		message->result = varlink_decode(message->text, message->length, &message->request);
 }
 
 /* The request is handled in a turn of its own, as if it had waited for the end of a stream. */
@@ -528,6 +532,14 @@ void varlink_connections_deinit(struct varlink_connections *pool)
 {
 	while (!LIST_EMPTY(&pool->clients))
 		client_close(LIST_FIRST(&pool->clients));
+}
+
+void varlink_connections_end(struct varlink_connections *pool)
+{
+	struct varlink_connection *client;
+
+	LIST_FOREACH (client, &pool->clients, entry)
+		__atomic_store_n(&client->unwanted, true, __ATOMIC_RELAXED);
 }
 
 void varlink_connections_check_operators(struct varlink_connections *pool)

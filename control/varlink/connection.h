@@ -102,6 +102,7 @@ struct varlink_connection {
 	bool call_more, call_oneway; /* what its request says */
 	json_t *held;		     /* a request that waits for the end of a stream, or for its turn */
 	bool decoding;		     /* the worker has the next request */
+	bool unwanted;		     /* and need not decode it: read by the worker's thread */
 	int64_t period_began;	     /* boot time; requests are counted by period */
 	unsigned int n_asked;	     /* requests in this period */
 	bool eof;		     /* sends nothing more */
@@ -119,6 +120,8 @@ void varlink_connections_deinit(struct varlink_connections *pool);
 /* Takes a connected descriptor as one more client, also when it fails. 0 or -errno (-EUSERS: too many;
  * -EMFILE: only reserved descriptors are left). */
 int varlink_connections_add(struct varlink_connections *pool, int fd);
+/* What waits to be decoded is not wanted any more. */
+void varlink_connections_end(struct varlink_connections *pool);
 /* Disconnects clients that are no longer operators. */
 void varlink_connections_check_operators(struct varlink_connections *pool);
 bool varlink_connection_is_operator(const struct varlink_connection *client);

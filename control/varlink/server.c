@@ -143,6 +143,12 @@ int varlink_server_add_interface(struct varlink_server *server, const struct var
 	return varlink_calls_add_interface(&server->calls, interface, server->connections.options.userdata);
 }
 
+void varlink_server_end(struct varlink_server *server)
+{
+	if (server)
+		varlink_connections_end(&server->connections);
+}
+
 void varlink_server_check_operators(struct varlink_server *server)
 {
 	varlink_connections_check_operators(&server->connections);

@@ -34,6 +34,9 @@ int varlink_server_new(struct event_base *base, const struct varlink_server_opti
  */
 void varlink_server_free(struct varlink_server *server);
 DEFINE_CLEANUP(struct varlink_server *, varlink_server_free);
+/* Large messages that wait to be decoded are dropped from now on, with their clients, so that the end of the
+ * worker waits for one at most. NULL is fine. */
+void varlink_server_end(struct varlink_server *server);
 /*
  * Its methods get the options' userdata. The interface must outlive the server. 0, -ENOMEM, -EEXIST, or
  * -EINVAL when its description is invalid or lacks one of its methods.

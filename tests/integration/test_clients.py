@@ -356,10 +356,11 @@ def lateness(messages):
     return [end - first - round((end - first) / PERIOD) * PERIOD for end in ends], ends
 
 
-@pytest.mark.parametrize("method, parameters", [
-    ("Status", {}), ("Metrics", {}), ("Nonsense", {"a": list(range(500))}), ("Reconfig", {"routes": ["x"] * 1000}),
-    ("Large", {"a": "\u00e9" * 170000})])
-def test_a_crowd_delays_neither_windows_nor_operators(daemon, method, parameters):
+# Of the large ones, 340 KB each, fewer fit into the time.
+@pytest.mark.parametrize("method, parameters, least", [
+    ("Status", {}, 100), ("Metrics", {}, 100), ("Nonsense", {"a": list(range(500))}, 100),
+    ("Reconfig", {"routes": ["x"] * 1000}, 100), ("Large", {"a": "\u00e9" * 170000}, 20)])
+def test_a_crowd_delays_neither_windows_nor_operators(daemon, method, parameters, least):
     """48 unprivileged clients, as many as are admitted, ask as fast as they can."""
     request = encode({"method": CONTROL + method, "parameters": parameters})
     before = len(daemon.spool_messages())
@@ -370,7 +371,7 @@ def test_a_crowd_delays_neither_windows_nor_operators(daemon, method, parameters
             begin = time.monotonic()
             assert daemon.status()["running"]
             slowest = max(slowest, time.monotonic() - begin)
-        assert asking.result() > 100
+        assert asking.result() > least
     late, ends = lateness(daemon.spool_messages()[before:])
     # Sanitizers and a busy machine make everything slower, but nothing waits for the crowd.
     assert max(late) < (0.2 if sanitized() else 0.05), late

@@ -525,6 +525,30 @@ START_TEST(test_gone_before_its_request)
 }
 END_TEST
 
+/* At the end what waits is not decoded, so that it does not hold up the end. */
+START_TEST(test_end_with_a_large_request_waiting)
+{
+	struct fixture f;
+	struct peer peer;
+	sem_t semaphore;
+
+	ck_assert_int_eq(sem_init(&semaphore, 0, 0), 0);
+	fixture_init(&f, NULL);
+	peer_connect(&peer, &f);
+	ck_assert_int_eq(worker_post(f.worker, wait_for, NULL, &semaphore), 0);
+	send_large(&peer);
+	turn_until(f.base, worker_pending(f.worker) == 2);
+	varlink_server_end(f.server);
+	sem_post(&semaphore);
+	worker_drain(f.worker);
+	expect_cut_off(&peer);
+	ck_assert_uint_eq(json_array_size(f.order), 0);
+	peer_close(&peer);
+	fixture_deinit(&f);
+	sem_destroy(&semaphore);
+}
+END_TEST
+
 START_TEST(test_large_garbage)
 {
 	static char garbage[70000];
@@ -562,6 +586,7 @@ int main(void)
 		test_operators_and_others,
 		test_large_request_beside_the_loop,
 		test_gone_before_its_request,
+		test_end_with_a_large_request_waiting,
 		test_large_garbage,
 	};
 
