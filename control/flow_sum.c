@@ -255,8 +255,8 @@ const struct flow_row *flow_sum_sorted(struct flow_sum *sum, size_t *ret_n)
 	*ret_n = sum->n;
 	if (sum->n > 1)
 		qsort(sum->rows, sum->n, sizeof(*sum->rows), compare_rows);
-	/* The rows lie elsewhere now. */
-	hash_index_clear(&sum->index, sum->n);
+	/* The rows lie elsewhere now. It has room for one more, even if none came: that memory stays. */
+	hash_index_clear(&sum->index, sum->n + 1);
 	for (size_t i = 0; i < sum->n; i++) {
 		uint32_t hash = hash_key(sum->rows[i].class, &sum->rows[i].connection);
 

@@ -48,9 +48,40 @@ START_TEST(test_sum_grows)
 }
 END_TEST
 
+/* Sorted when the index has just grown for a row that then was none: 768 rows fill a kilo of slots. */
+START_TEST(test_sum_of_any_size)
+{
+	const struct flow_filter all = {.since = INT64_MIN, .until = INT64_MAX};
+	struct flow_sum *sum;
+	size_t n;
+
+	ck_assert_int_eq(flow_sum_new(FLOW_BY_CONNECTION, &sum), 0);
+	for (int i = 0; i < 1600; i++)
+		for (int again = 0; again < 2; again++) {
+			_cleanup_free_ char *text = NULL;
+			struct message message;
+
+			ck_assert_int_gt(
+				asprintf(
+					&text,
+					"{\"start\":\"2026-11-22T20:00:00Z\",\"end\":\"2026-11-22T20:00:05Z\","
+					"\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:%d\","
+					"\"dst\":\"100.64.0.2:22\",\"txBytes\":1}]}",
+					i + 1),
+				0);
+			ck_assert_int_eq(message_parse(text, strlen(text), &message), 0);
+			ck_assert_int_eq(flow_sum_add(sum, &message, &all), 1);
+			message_deinit(&message);
+			(void)flow_sum_sorted(sum, &n);
+			ck_assert_uint_eq(n, (size_t)i + 1);
+		}
+	flow_sum_free(sum);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_sum_grows};
+	const TTest *const tests[] = {test_sum_grows, test_sum_of_any_size};
 
 	return run_suite("flow_sum", tests, ARRAY_SIZE(tests));
 }
