@@ -35,8 +35,10 @@
 /* Calls under way: twice the number of clients, to make room for those of clients that have gone. */
 #define PENDING_MAX 128
 /* The same of Stop and Flush, which hold nothing but their place: operators who come and go faster than a
- * slow disk syncs must not keep a Stop out. */
-#define PENDING_SMALL_MAX 4096
+ * slow disk syncs must not keep a Stop out. Half of the logger's queue stays for windows, devices and the
+ * end. */
+#define PENDING_SMALL_MAX 512
+_Static_assert(PENDING_SMALL_MAX <= WORKER_QUEUE_MAX / 2, "the daemon's own work must find a place");
 
 struct pending {
 	struct daemon *daemon;

@@ -223,13 +223,14 @@ def test_flushes_of_clients_that_left_take_no_places(network, netlogd, collector
     daemon.stop()
 
 
-def test_an_end_with_many_calls_under_way(daemon):
+@pytest.mark.parametrize("method, parameters", [("SetNodes", {"nodes": []}), ("Flush", {"deadlineMs": 86400000})])
+def test_an_end_with_many_calls_under_way(daemon, method, parameters):
     """The last window is taken even while hundreds of calls wait behind a VPN that does not answer."""
     daemon.vpn.misbehave = "hang"
     extractions = daemon.vpn.calls.count("ExtractStatistics")
     wait_until(lambda: daemon.vpn.calls.count("ExtractStatistics") > extractions, "an extraction that hangs")
     for _ in range(1200):
-        send(daemon.control_socket, {"method": CONTROL + "SetNodes", "parameters": {"nodes": []}})
+        send(daemon.control_socket, {"method": CONTROL + method, "parameters": parameters})
     daemon.vpn.misbehave = None
     daemon.stop()
     assert "info: stopped\n" in daemon.log()
