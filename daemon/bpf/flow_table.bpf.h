@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 #pragma once
 
-/*
- * The table of connections that the tun programs count in: open addressing over `slots`, which lead to
- * `entries` in the order of arrival (tun_maps.h). It has only those parts of a hash map that counting needs:
- * while programs run an entry is made but never removed, it belongs to the CPU that made it, and user space
- * empties it by reading and clearing memory.
- *
- * Each CPU writes only to its own entries, which makes the counts exact without locks: programs run with
- * softirqs off, so none interrupts another on the same CPU. CPUs meet only where a slot is claimed (compare
- * and swap, for an entry that is complete by then) and where a block of entries is taken (fetch and add).
- *
- * Measured in turn with the kernel's preallocated hash map and atomic adds, less the cost of an empty
- * program: one known connection in the test run 18 against 53 ns; 100,000 connections in turn 42 against
- * 325 ns, in an order unlike that of their arrival 430 ns, nearly all of it waiting for memory; emptying an
- * entry 105 against 570 ns of CPU. An entry takes 88 bytes and more, as slots are rounded up, against 136.
- */
-
 #include "daemon/bpf/tun_maps.h"
 
 #include <linux/bpf.h>
@@ -24,21 +8,13 @@
 
 #include <bpf/bpf_helpers.h>
 
-/*
- * Slots probed for one connection. At most half of all are taken, and at most three eighths before an early
- * extraction: then one connection in 10^10 finds none.
- */
-#define FLOW_PROBES 64
-
-/* Attempts to claim a slot. Each one fails because another CPU was first. */
-#define FLOW_CLAIMS 16
+#define FLOW_PROBES 256
 
 /* Set before loading. */
-const volatile __u32 flow_capacity = 2;	   /* entries of one side */
-const volatile __u32 flow_slot_bits = 4;   /* a side has 2^bits slots, at least twice as many */
-const volatile __u32 flow_number_bits = 4; /* of a slot: as many as the capacity takes */
+const volatile __u32 flow_capacity[FLOW_TABLES] = {16, 16}; /* entries of one side */
+const volatile __u32 flow_places[FLOW_TABLES] = {24, 24};   /* for them */
 const volatile __u32 flow_seeds[FLOW_SEEDS] = {};
-const volatile __u64 pressure_threshold = ~0ULL; /* entries at which to ask for an early extraction */
+const volatile __u64 pressure_threshold[FLOW_TABLES] = {~0ULL, ~0ULL}; /* entries at which to ask for an early extraction */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -53,8 +29,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2); /* set before loading */
 	__type(key, __u32);
-	__type(value, struct flow_line);
-} slots SEC(".maps");
+	__type(value, struct flow_entry6);
+} entries6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -62,6 +38,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flow_fill);
 } fill SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOW_SIDES);
+	__type(key, __u32);
+	__type(value, struct flow_list);
+} listed SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -75,223 +59,239 @@ struct {
 	__uint(max_entries, 4096);
 } pressure SEC(".maps");
 
-/* Where to look for a connection in the slots of a side. */
-struct probe {
-	__u32 side;
-	__u32 tag; /* the hash bits of its slot */
-	__u32 slot;
-};
-
 /* Two words of the key, each with a random one added, multiplied in full. */
 static __always_inline __u64 hash_pair(__u32 a, __u32 b, int pair)
 {
 	return (__u64)(__u32)(a + flow_seeds[2 * pair]) * (__u32)(b + flow_seeds[2 * pair + 1]);
 }
 
-/*
- * NH (RFC 4418, section 5.2), so that no sender of packets can cause collisions without knowing the seeds;
- * then spread to all bits.
- */
-static __always_inline __u64 hash_flow(const struct flow_key *key)
+static __always_inline bool is_ipv6(union flow_head head)
 {
-	__u64 hash = hash_pair(key->src[0], key->dst[0], 0);
+	return head.family == 6;
+}
 
-	hash += hash_pair((__u32)key->src_port << 16 | key->dst_port,
-			  (__u32)key->cpu << 16 | (__u32)key->proto << 8 | key->family, 1);
-	if (key->family == 6) {
-		hash += hash_pair(key->src[1], key->dst[1], 2);
-		hash += hash_pair(key->src[2], key->dst[2], 3);
-		hash += hash_pair(key->src[3], key->dst[3], 4);
+static __always_inline struct flow_entry *entry_at(bool ipv6, __u32 at)
+{
+	if (ipv6) {
+		struct flow_entry6 *entry = bpf_map_lookup_elem(&entries6, &at);
+
+		/* Keeps the compiler from making one lookup of both, in a map that it first chooses: the
+		 * verifier replaces a lookup by its code only in a known map. */
+		asm volatile("" ::: "memory");
+		return entry ? &entry->entry : NULL;
 	}
-	hash ^= hash >> 32;
-	return hash * 0x9e3779b97f4a7c15ULL;
-}
-
-static __always_inline bool same_flow(const struct flow_key *a, const struct flow_key *b)
-{
-	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
-
-	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3] &&
-	       left[4] == right[4];
-}
-
-static __always_inline __u32 *probe_place(const struct probe *probe)
-{
-	__u32 at = ((probe->side << flow_slot_bits) + probe->slot) / FLOW_LINE;
-	struct flow_line *line = bpf_map_lookup_elem(&slots, &at);
-
-	return line ? &line->slots[probe->slot % FLOW_LINE] : NULL;
-}
-
-static __always_inline void probe_step(struct probe *probe)
-{
-	probe->slot = (probe->slot + 1) & ((1U << flow_slot_bits) - 1);
-}
-
-static __always_inline struct flow_entry *entry_at(__u32 side, __u32 number)
-{
-	__u32 at = side * flow_capacity + number;
-
 	return bpf_map_lookup_elem(&entries, &at);
 }
 
-/* The entry that a slot with this connection's tag leads to, if it is the connection's. */
-static __always_inline struct flow_entry *entry_of(const struct flow_key *key, const struct probe *probe,
-						   __u32 seen)
+static __always_inline bool same_addresses(const struct flow_addresses *a, const struct flow_addresses *b)
 {
-	const __u32 number_mask = (1U << flow_number_bits) - 1;
-	struct flow_entry *entry;
+	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
 
-	if ((seen & ~number_mask) != probe->tag)
-		return NULL;
-	entry = entry_at(probe->side, (seen & number_mask) - 1);
-	return entry && same_flow(&entry->key, key) ? entry : NULL;
+	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
 }
 
-/* A block of entries for this CPU. */
-static __always_inline bool take_block(__u32 side, struct flow_totals *own)
+/* Whether the entry at this place is the record's. */
+static __always_inline bool is_of(const struct flow_entry *entry, __u32 place, const struct flow_record *record,
+				  const struct flow_addresses *addresses)
+{
+	const struct flow_entry6 *entry6;
+
+	if (entry->head.word != record->head.word ||
+	    *(const __u64 *)&entry->src != *(const __u64 *)&record->src)
+		return false;
+	if (!is_ipv6(record->head))
+		return true;
+	entry6 = bpf_map_lookup_elem(&entries6, &place);
+	return entry6 && same_addresses(&entry6->addresses, addresses);
+}
+
+/* Room for another entry of this CPU. */
+static __always_inline bool take_room(struct flow_totals *own, __u32 side, __u32 table)
 {
 	struct flow_fill *filled = bpf_map_lookup_elem(&fill, &side);
 	__u64 first, end;
 
+	if (own->block[table].next < own->block[table].end)
+		return true;
 	/* Read first, so that CPUs that find no room do not contend for it. */
-	if (!filled || *(volatile __u64 *)&filled->taken >= flow_capacity)
+	if (!filled || *(volatile __u64 *)&filled->taken[table] >= flow_capacity[table])
 		return false;
-	first = __sync_fetch_and_add(&filled->taken, FLOW_BLOCK);
-	if (first >= flow_capacity)
+	first = __sync_fetch_and_add(&filled->taken[table], FLOW_BLOCK);
+	if (first >= flow_capacity[table])
 		return false;
 	end = first + FLOW_BLOCK;
-	own->next = first;
-	own->end = end < flow_capacity ? end : flow_capacity;
+	own->block[table].next = first;
+	own->block[table].end = end < flow_capacity[table] ? end : flow_capacity[table];
 	/* With each block, since the daemon may take a request for one side as the other's. */
-	if (end >= pressure_threshold)
+	if (end >= pressure_threshold[table])
 		bpf_ringbuf_output(&pressure, &end, sizeof(end), BPF_RB_FORCE_WAKEUP);
 	return true;
 }
 
-/* Makes an entry without counts at a free slot or a later one: its number plus 1; 0 without room. */
-static __always_inline __u32 make_entry(const struct flow_key *key, struct probe *probe)
+static __always_inline void note_place(__u32 side, __u32 table, __u32 number, __u32 place)
 {
-	struct flow_totals *own = bpf_map_lookup_elem(&totals, &probe->side);
-	struct flow_entry *entry, *before;
-	__u32 *place;
+	struct flow_list *list = bpf_map_lookup_elem(&listed, &side);
 
-	if (!own || (own->next >= own->end && !take_block(probe->side, own)))
+	if (list && number < FLOW_LISTED)
+		list->places[table][number] = place;
+}
+
+/*
+ * The place of a record's entry, made if there is none, plus 1; 0 without room. Global, so that the verifier
+ * checks it apart.
+ */
+__noinline int find_or_make_entry(struct flow_totals *own, __u32 i, __u32 side)
+{
+	struct flow_record *record;
+	struct flow_addresses *addresses;
+	struct flow_entry *entry;
+	bool ipv6;
+	__u32 place, table, first;
+
+	if (!own || i >= FLOW_BATCH || side >= FLOW_SIDES)
 		return 0;
-	entry = entry_at(probe->side, own->next);
-	if (!entry)
-		return 0;
-	entry->key = *key;
-	entry->counts = (struct flow_counts){};
-	entry->following = 0;
-	before = own->made ? entry_at(probe->side, own->made - 1) : NULL;
-	for (int i = 0; i < FLOW_CLAIMS; i++) {
-		place = probe_place(probe);
-		if (!place)
+	record = &own->batch[i];
+	addresses = &own->addresses[i];
+	ipv6 = is_ipv6(record->head);
+	table = ipv6 ? FLOW_TABLE_IPV6 : FLOW_TABLE_IPV4;
+	place = record->place;
+	first = side * flow_places[table];
+	for (int j = 0; j < FLOW_PROBES; j++) {
+		__u64 head;
+
+		entry = entry_at(ipv6, place);
+		if (!entry)
 			return 0;
-		entry->slot = probe->slot;
-		if (!__sync_val_compare_and_swap(place, 0, probe->tag | (own->next + 1))) {
-			own->made = ++own->next;
-			if (before)
-				before->following = own->made;
-			return own->made;
+		head = *(volatile __u64 *)&entry->head.word;
+		if (!head) {
+			if (!take_room(own, side, table))
+				return 0;
+			head = __sync_val_compare_and_swap(&entry->head.word, 0, record->head.word);
+			if (!head) {
+				entry->src = record->src;
+				entry->dst = record->dst;
+				if (ipv6) {
+					struct flow_entry6 *entry6 = bpf_map_lookup_elem(&entries6, &place);
+
+					if (entry6)
+						entry6->addresses = *addresses;
+				}
+				note_place(side, table, own->block[table].next++, place);
+				return place + 1;
+			}
+		} else if (is_of(entry, place, record, addresses)) {
+			return place + 1;
 		}
-		/* Another CPU's, so not this connection. */
-		probe_step(probe);
+		if (++place == first + flow_places[table])
+			place = first;
 	}
 	return 0;
 }
 
-/*
- * The number of the connection's entry, made if there is none, plus 1; 0 without room. Probes from the given
- * slot on. Global, so that the verifier checks it apart: otherwise it would walk all that follows the loop
- * from every round.
- */
-__noinline int find_or_make_entry(const struct flow_key *key, const struct probe *first)
+static __always_inline void add_record(struct flow_counts *counts, const struct flow_record *record)
 {
-	struct flow_entry *entry;
-	struct probe probe;
-	__u32 *place, seen;
+	counts->tx_packets += record->tx_packets;
+	counts->tx_bytes += record->tx_bytes;
+	counts->rx_packets += record->rx_packets;
+	counts->rx_bytes += record->rx_bytes;
+}
 
-	if (!key || !first)
+/*
+ * Counts the records of a full batch. First it touches the line of each, so that the waits for memory
+ * overlap.
+ */
+__noinline int count_batch(struct flow_totals *own, __u32 side)
+{
+	if (!own || side >= FLOW_SIDES)
 		return 0;
-	probe = *first;
-	for (int i = 0; i < FLOW_PROBES; i++) {
-		place = probe_place(&probe);
-		if (!place)
-			return 0;
-		seen = *(volatile __u32 *)place;
-		if (!seen)
-			return make_entry(key, &probe);
-		entry = entry_of(key, &probe, seen);
+	for (__u32 i = 0; i < FLOW_BATCH; i++) {
+		const struct flow_record *record = &own->batch[i];
+		struct flow_entry *entry = entry_at(is_ipv6(record->head), record->place);
+
 		if (entry)
-			return seen & ((1U << flow_number_bits) - 1);
-		probe_step(&probe);
+			(void)*(volatile __u64 *)&entry->head.word;
 	}
+	for (__u32 i = 0; i < FLOW_BATCH; i++) {
+		const struct flow_record *record = &own->batch[i];
+		bool ipv6 = is_ipv6(record->head);
+		struct flow_entry *entry = entry_at(ipv6, record->place);
+
+		if (entry && !is_of(entry, record->place, record, &own->addresses[i])) {
+			__u32 place = find_or_make_entry(own, i, side);
+
+			entry = place ? entry_at(ipv6, place - 1) : NULL;
+		}
+		add_record(entry ? &entry->counts : &own->overflow, record);
+	}
+	own->n = 0;
 	return 0;
 }
 
-/*
- * Whether an entry of this CPU is the connection's. One without counts was handed over before a failure, and
- * perhaps no slot leads to it any more.
- */
-static __always_inline bool is_live(const struct flow_entry *entry, const struct flow_key *key)
+static __always_inline void add_packets(struct flow_record *record, const struct segments *segments,
+					bool received)
 {
-	return entry && same_flow(&entry->key, key) && (entry->counts.tx_packets | entry->counts.rx_packets);
+	if (received) {
+		record->rx_packets += segments->packets;
+		record->rx_bytes += segments->bytes;
+	} else {
+		record->tx_packets += segments->packets;
+		record->tx_bytes += segments->bytes;
+	}
 }
 
-/*
- * Packets come in trains of one connection, and connections that began one after the other often go on that
- * way. So before the slots, whose memory is seldom in a cache, this tries the entry of the last packet, and
- * then the one made next as long as that was right the last time.
- *
- * Only entries that this CPU has made on this side may be tried: an entry in another CPU's block may still
- * hold the key that this CPU had there two windows ago, while the other CPU writes its own.
- *
- * Measured against no guess, as above: one connection 22 against 31 ns; 100,000 in turn 25 against 124 ns, in
- * trains of eight packets 71 against 77 ns, at random 324 against 315 ns.
- */
-static __always_inline struct flow_entry *guess_entry(const struct flow_key *key, __u32 side,
-						      struct flow_totals *own)
+/* Whether the record has room for the bytes of another packet: it is far larger than a packet can be. */
+static __always_inline bool has_room(const struct flow_record *record)
 {
-	struct flow_entry *entry;
-
-	if (!own->last)
-		return NULL;
-	entry = entry_at(side, own->last - 1);
-	if (is_live(entry, key))
-		return entry;
-	if (!own->ahead)
-		return NULL;
-	entry = entry_at(side, own->ahead - 1);
-	if (!is_live(entry, key))
-		return NULL;
-	own->last = own->ahead;
-	own->ahead = entry->following;
-	return entry;
+	return !((record->tx_bytes | record->rx_bytes) >> 31);
 }
 
-/* The connection's entry on this side, made if there is none; NULL without room. */
-static __always_inline struct flow_entry *flow_entry_get(const struct flow_key *key, __u32 side,
-							 struct flow_totals *own)
+/* Puts a packet into the CPU's batch, and counts the batch when it is full. */
+static __always_inline void flow_count(struct flow_totals *own, __u32 side, const struct flow_key *key,
+				       const struct segments *segments, bool received)
 {
-	struct flow_entry *entry = guess_entry(key, side, own);
-	struct probe probe = {.side = side};
-	__u64 hash;
-	__u32 number;
+	const struct flow_addresses *addresses = (const struct flow_addresses *)key;
+	bool ipv6 = key->family == 6;
+	union flow_head head = {
+		.src_port = key->src_port,
+		.dst_port = key->dst_port,
+		.cpu = key->cpu,
+		.proto = key->proto,
+		.family = key->family ? key->family : FLOW_NO_ADDRESSES,
+	};
+	__u32 src = key->src[ipv6 ? 3 : 0], dst = key->dst[ipv6 ? 3 : 0];
+	struct flow_record *record;
+	__u64 hash, n = own->n;
 
-	if (entry)
-		return entry;
-	hash = hash_flow(key);
-	probe.tag = (__u32)hash & ~((1U << flow_number_bits) - 1);
-	probe.slot = hash >> (64 - flow_slot_bits);
-	number = find_or_make_entry(key, &probe);
-	if (!number)
-		return NULL;
-	entry = entry_at(side, number - 1);
-	if (!entry)
-		return NULL;
-	own->ahead = number == own->last + 1 ? entry->following : 0;
-	own->last = number;
-	return entry;
+	/* Packets come in trains of one connection. */
+	record = &own->batch[(n - 1) & (FLOW_BATCH - 1)];
+	if (n && record->head.word == head.word && record->src == src && record->dst == dst && has_room(record) &&
+	    (!ipv6 || same_addresses(&own->addresses[(n - 1) & (FLOW_BATCH - 1)], addresses))) {
+		add_packets(record, segments, received);
+		return;
+	}
+	if (n >= FLOW_BATCH) {
+		count_batch(own, side);
+		n = 0;
+	}
+	/* NH (RFC 4418, section 5.2), so that no sender of packets can cause collisions without knowing the
+	 * seeds; then spread to all bits. */
+	hash = hash_pair(src, dst, 0) + hash_pair((__u32)(head.word >> 32), (__u32)head.word, 1);
+	n &= FLOW_BATCH - 1;
+	record = &own->batch[n];
+	if (ipv6) {
+		for (int i = 0; i < 3; i++)
+			hash += hash_pair(key->src[i], key->dst[i], 2 + i);
+		own->addresses[n] = *addresses;
+	}
+	hash ^= hash >> 32;
+	hash *= 0x9e3779b97f4a7c15ULL;
+	*record = (struct flow_record){.head = head, .src = src, .dst = dst};
+	if (ipv6)
+		record->place = side * flow_places[FLOW_TABLE_IPV6] +
+				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV6] >> 32);
+	else
+		record->place = side * flow_places[FLOW_TABLE_IPV4] +
+				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV4] >> 32);
+	add_packets(record, segments, received);
+	own->n = n + 1;
 }

@@ -40,7 +40,6 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 	struct flow_key key = {};
 	struct segments segments;
 	struct flow_totals *total;
-	struct flow_entry *entry;
 	__u32 zero = 0, side, *now;
 
 	decode(skb, ethernet, received, &key, &segments);
@@ -56,8 +55,7 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 	add_own(&total->totals, &segments, received);
 	if (segments.inexact)
 		add_own(&total->inexact, &segments, received);
-	entry = flow_entry_get(&key, side, total);
-	add_own(entry ? &entry->counts : &total->overflow, &segments, received);
+	flow_count(total, side, &key, &segments, received);
 	return TC_ACT_UNSPEC; /* the same number as TCX_NEXT */
 }
 

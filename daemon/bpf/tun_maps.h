@@ -11,47 +11,89 @@
 #include <linux/types.h>
 
 /*
- * The table of the tun programs (daemon/bpf/flow_table.bpf.h) is two arrays. `entries` holds the connections
- * in the order in which they came, in blocks of one CPU each; `slots` says by a connection's hash where its
- * entry is, in so little memory that it stays near the CPU. Each array holds side 0 and then side 1.
+ * What names a connection on one CPU, beside its addresses. Never 0, so that 0 is a free place.
  */
-struct flow_entry {
-	struct flow_key key;
-	struct flow_counts counts; /* all zero: not in use, or handed over */
-	__u32 slot;		   /* where `slots` names it, from its side's first one */
-	__u32 following;	   /* entry that its CPU made next, plus 1; 0: none yet */
+union flow_head {
+	struct {
+		__u16 src_port; /* network byte order */
+		__u16 dst_port;
+		__u16 cpu;
+		__u8 proto;
+		__u8 family; /* FLOW_NO_ADDRESSES, 4, 6 */
+	};
+	__u64 word;
 };
+
+#define FLOW_NO_ADDRESSES 1
 
 /*
- * Slots in one cache line. A free slot is 0; in others the low bits are the entry's number in its
- * side, plus 1, and all the rest are bits of the hash.
+ * A connection in the table (daemon/bpf/flow_table.bpf.h): one cache line, so that a packet waits for memory
+ * once. IPv6 addresses take a second line beside it.
  */
-#define FLOW_LINE 16
+struct flow_entry {
+	union flow_head head;
+	__u32 src, dst; /* network byte order; of IPv6 addresses the last words */
+	struct flow_counts counts;
+	__u64 reserved[2];
+} __attribute__((aligned(64)));
 
-struct flow_line {
-	__u32 slots[FLOW_LINE];
+struct flow_addresses {
+	__u32 src[4];
+	__u32 dst[4];
 };
 
-/* Entries that a CPU takes at once: whole cache lines, so that two CPUs rarely write to the same one. */
+struct flow_entry6 {
+	struct flow_entry entry;
+	struct flow_addresses addresses;
+	__u64 reserved[4];
+} __attribute__((aligned(128)));
+
+/* The tables: one for each family, and in each the two sides. */
+enum flow_table { FLOW_TABLE_IPV4, FLOW_TABLE_IPV6, FLOW_TABLES };
+
+/* Packets of one connection that wait to be counted, together with those of others. */
+struct flow_record {
+	union flow_head head;
+	__u32 src, dst;
+	__u32 tx_packets, tx_bytes;
+	__u32 rx_packets, rx_bytes;
+	__u32 place; /* in its table, where the connection is if nothing is in its way */
+	__u32 reserved;
+};
+
+#define FLOW_BATCH 16
+
+/* Entries that a CPU makes room for at once. */
 #define FLOW_BLOCK 16
 
 /* Random words for the hash, one for each word of the key. */
-#define FLOW_SEEDS 10
+#define FLOW_SEEDS 12
 
 /* One side's sums on one CPU, apart from the entries. */
 struct flow_totals {
 	struct flow_counts totals;   /* everything, counted before the entries */
 	struct flow_counts overflow; /* found no room among the entries */
 	struct flow_counts inexact;  /* large segments of inexact counts; in the entries too */
-	__u32 next;		     /* free entry of this CPU's block, */
-	__u32 end;		     /* and where the block ends */
-	__u32 made;		     /* entry that this CPU made last, */
-	__u32 last;  /* and that it counted in last; both plus 1; 0: none since the side was drained */
-	__u32 ahead; /* entry to try next, plus 1, where connections come in turn; else 0 */
-	__u32 reserved;
+	struct {
+		__u32 next; /* entry that this CPU may make, of those that it has taken, */
+		__u32 end;  /* and where they end */
+	} block[FLOW_TABLES];
+	__u64 n; /* records that wait */
+	struct flow_record batch[FLOW_BATCH];
+	struct flow_addresses addresses[FLOW_BATCH]; /* of those with IPv6 addresses */
 };
 
-/* How full one side is. */
+/* How full one side of each table is. */
 struct flow_fill {
-	__u64 taken; /* entries in blocks that CPUs have taken since the side was drained */
+	__u64 taken[FLOW_TABLES]; /* entries that CPUs have taken since the side was drained */
+};
+
+/*
+ * Where a side's first entries are, so that few are found without reading the whole table. Listed are so many
+ * of each table.
+ */
+#define FLOW_LISTED 2048
+
+struct flow_list {
+	__u32 places[FLOW_TABLES][FLOW_LISTED];
 };

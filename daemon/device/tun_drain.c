@@ -9,8 +9,8 @@
 
 #include "common/cleanup.h"
 #include "daemon/bpf/tun.skel.h"
-#include "daemon/device/flow_key.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,7 +20,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#define FEW	 512	    /* entries; up to here, clearing single slots costs less than clearing all */
 #define VIEW_MAX (1U << 20) /* bytes of a map to map at once: they count as this process's memory */
 
 static void add_counts(struct counts *sum, const struct flow_counts *counts)
@@ -57,41 +56,128 @@ static int view_init(struct view *view, int fd, uint64_t first, size_t length)
 	return 0;
 }
 
-static int drain_entries(const struct tun_drain *drain, unsigned int side, uint64_t taken,
-			 struct flows *flows)
+static struct flow *add_flow(struct flows *flows, const union flow_head *head)
 {
-	const uint64_t in_view = VIEW_MAX / sizeof(struct flow_entry);
-	struct flow_entry *entries;
-	int r;
+	struct flow *flow = &flows->items[flows->n++];
 
-	/* Room first: counts that have left the map must not be lost. */
-	r = flows_reserve(flows, taken);
-	if (r < 0)
-		return r;
-	for (uint64_t i = 0; i < taken; i += in_view) {
+	*flow = (struct flow){
+		.connection = {
+			.proto = head->proto,
+			.src.port = ntohs(head->src_port),
+			.dst.port = ntohs(head->dst_port),
+		},
+	};
+	return flow;
+}
+
+static void set_addresses(struct flow *flow, const union flow_head *head, uint32_t src, uint32_t dst,
+			  const struct flow_addresses *addresses)
+{
+	struct connection *connection = &flow->connection;
+
+	if (head->family == 4) {
+		connection->src.address = address_ipv4((const uint8_t *)&src);
+		connection->dst.address = address_ipv4((const uint8_t *)&dst);
+	} else if (head->family == 6) {
+		connection->src.address = address_ipv6((const uint8_t *)addresses->src);
+		connection->dst.address = address_ipv6((const uint8_t *)addresses->dst);
+	}
+}
+
+/* Moves an entry; there is room for it. */
+static void move_entry(struct flow_entry *entry, const struct flow_addresses *addresses, struct flows *flows)
+{
+	struct flow *flow;
+
+	if (entry->head.word == 0)
+		return;
+	flow = add_flow(flows, &entry->head);
+	set_addresses(flow, &entry->head, entry->src, entry->dst, addresses);
+	add_counts(&flow->counts, &entry->counts);
+	memset(entry, 0, sizeof(*entry));
+}
+
+static size_t entry_size(enum flow_table table)
+{
+	return table == FLOW_TABLE_IPV6 ? sizeof(struct flow_entry6) : sizeof(struct flow_entry);
+}
+
+static void move_at(void *data, enum flow_table table, uint64_t i, struct flows *flows)
+{
+	if (table == FLOW_TABLE_IPV6) {
+		struct flow_entry6 *entry = &((struct flow_entry6 *)data)[i];
+
+		move_entry(&entry->entry, &entry->addresses, flows);
+	} else {
+		move_entry(&((struct flow_entry *)data)[i], NULL, flows);
+	}
+}
+
+/* All places of a side, one part after the other. */
+static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow_table table, struct flows *flows)
+{
+	const size_t size = entry_size(table);
+	const uint64_t in_view = VIEW_MAX / size, places = drain->places[table];
+
+	for (uint64_t i = 0; i < places; i += in_view) {
 		_cleanup_(view_deinit) struct view view = {};
-		uint64_t n = MIN(in_view, taken - i);
+		uint64_t n = MIN(in_view, places - i);
+		int r = view_init(&view, drain->entries[table], (side * places + i) * size, n * size);
 
-		r = view_init(&view, drain->entries,
-			      (side * (uint64_t)drain->capacity + i) * sizeof(struct flow_entry),
-			      n * sizeof(struct flow_entry));
 		if (r < 0)
 			return r;
-		entries = view.data;
-		for (uint64_t j = 0; j < n; j++) {
-			struct flow *flow = &flows->items[flows->n];
-
-			/* The unused rest of a block, or handed over before a failure. */
-			if (entries[j].counts.tx_packets == 0 && entries[j].counts.rx_packets == 0)
-				continue;
-			flow_key_read(&entries[j].key, &flow->connection);
-			flow->counts = (struct counts){};
-			add_counts(&flow->counts, &entries[j].counts);
-			entries[j].counts = (struct flow_counts){};
-			flows->n++;
-		}
+		for (uint64_t j = 0; j < n; j++)
+			move_at(view.data, table, j, flows);
 	}
 	return 0;
+}
+
+/* The places that are listed: no more than so many. */
+static int drain_listed(const struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t n,
+			struct flows *flows)
+{
+	const size_t size = entry_size(table);
+	const uint64_t places = drain->places[table];
+	_cleanup_(view_deinit) struct view view = {}, list = {};
+	const uint32_t *listed;
+	int r;
+
+	r = view_init(&list, drain->listed, side * sizeof(struct flow_list), sizeof(struct flow_list));
+	if (r == 0)
+		r = view_init(&view, drain->entries[table], side * places * size, places * size);
+	if (r < 0)
+		return r;
+	listed = ((const struct flow_list *)list.data)->places[table];
+	for (uint64_t i = 0; i < n; i++)
+		if (listed[i] - side * places < places)
+			move_at(view.data, table, listed[i] - side * places, flows);
+	return 0;
+}
+
+static int drain_entries(const struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t taken,
+			 struct flows *flows)
+{
+	/* Room first: counts that have left the map must not be lost. */
+	int r = flows_reserve(flows, taken);
+
+	if (r < 0 || taken == 0)
+		return r;
+	if (taken <= FLOW_LISTED)
+		return drain_listed(drain, side, table, taken, flows);
+	return drain_all(drain, side, table, flows);
+}
+
+/* What waits in a CPU's batch; there is room for it. */
+static void add_batch(const struct flow_totals *own, struct flows *flows)
+{
+	for (uint64_t i = 0; i < MIN(own->n, (uint64_t)FLOW_BATCH); i++) {
+		const struct flow_record *record = &own->batch[i];
+		struct flow *flow = add_flow(flows, &record->head);
+
+		set_addresses(flow, &record->head, record->src, record->dst, &own->addresses[i]);
+		flow->counts = (struct counts){record->tx_packets, record->tx_bytes, record->rx_packets,
+					       record->rx_bytes};
+	}
 }
 
 static int drain_totals(int fd, unsigned int side, struct extraction *extraction)
@@ -103,7 +189,7 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 		return cpus;
 	totals = calloc((size_t)cpus, sizeof(*totals));
 	zero = calloc((size_t)cpus, sizeof(*zero));
-	if (!totals || !zero)
+	if (!totals || !zero || flows_reserve(&extraction->flows, (size_t)cpus * FLOW_BATCH) < 0)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(fd, &side, totals))
 		return -errno;
@@ -114,44 +200,7 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 		add_counts(&extraction->totals, &totals[i].totals);
 		add_counts(&extraction->overflow, &totals[i].overflow);
 		add_counts(&extraction->inexact, &totals[i].inexact);
-	}
-	return 0;
-}
-
-/* Clears the lines that few entries use, which costs less than clearing the whole map. */
-static int clear_few_slots(const struct tun_drain *drain, unsigned int side, uint64_t taken)
-{
-	_cleanup_(view_deinit) struct view view = {};
-	const struct flow_line empty = {};
-	const struct flow_entry *entries;
-	int r;
-
-	r = view_init(&view, drain->entries, side * (uint64_t)drain->capacity * sizeof(struct flow_entry),
-		      taken * sizeof(struct flow_entry));
-	if (r < 0)
-		return r;
-	entries = view.data;
-	for (uint64_t i = 0; i < taken; i++) {
-		uint32_t at = ((side << drain->slot_bits) + entries[i].slot) / FLOW_LINE;
-
-		if (bpf_map_update_elem(drain->slots, &at, &empty, BPF_ANY))
-			return -errno;
-	}
-	return 0;
-}
-
-static int clear_slots(const struct tun_drain *drain, unsigned int side)
-{
-	const uint64_t bytes = sizeof(uint32_t) << drain->slot_bits;
-
-	for (uint64_t at = 0; at < bytes; at += VIEW_MAX) {
-		_cleanup_(view_deinit) struct view view = {};
-		size_t n = (size_t)MIN((uint64_t)VIEW_MAX, bytes - at);
-		int r = view_init(&view, drain->slots, side * bytes + at, n);
-
-		if (r < 0)
-			return r;
-		memset(view.data, 0, n);
+		add_batch(&totals[i], &extraction->flows);
 	}
 	return 0;
 }
@@ -166,15 +215,17 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	struct counts *handed_over = &drain->handed_over[side];
 	size_t first = extraction->flows.n;
 	struct flow_fill fill;
-	uint64_t taken;
-	int r;
+	uint64_t taken = 0;
+	int r = 0;
 
 	if (bpf_map_lookup_elem(drain->fill, &side, &fill))
 		return -errno;
-	taken = MIN(fill.taken, (uint64_t)drain->capacity);
-	r = drain_entries(drain, side, taken, &extraction->flows);
-	if (r == 0 && taken > 0)
-		r = taken <= FEW ? clear_few_slots(drain, side, taken) : clear_slots(drain, side);
+	for (unsigned int table = 0; table < FLOW_TABLES && r == 0; table++) {
+		uint64_t n = MIN(fill.taken[table], (uint64_t)drain->capacity[table]);
+
+		taken += n;
+		r = drain_entries(drain, side, (enum flow_table)table, n, &extraction->flows);
+	}
 	if (r == 0)
 		r = drain_totals(drain->totals, side, extraction);
 	if (r < 0) {
@@ -188,7 +239,7 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	*handed_over = (struct counts){};
 	if (taken == 0)
 		return 0;
-	fill.taken = 0;
+	fill = (struct flow_fill){};
 	return bpf_map_update_elem(drain->fill, &side, &fill, BPF_ANY) ? -errno : 0;
 }
 
@@ -196,38 +247,35 @@ int tun_drain_prepare(struct tun *programs, uint32_t max_entries)
 {
 	/* CPUs leave part of their last block unused. */
 	const uint64_t rests = (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
-	uint64_t capacity = max_entries + rests;
-	unsigned int bits = 4; /* a line */
+	uint64_t capacity = max_entries + rests, places = capacity + capacity / 2;
 	int r;
 
-	/* Twice the entries, so that runs of taken slots are short, with the rests of blocks. */
-	while (1ULL << bits < MAX(2ULL * max_entries, capacity + capacity / 2))
-		bits++;
-	/* A slot must have bits for the hash beside those for the number. */
-	if (bits > 28)
+	if (FLOW_SIDES * places > UINT32_MAX / 4)
 		return -ENOMEM;
-	programs->rodata->flow_capacity = (uint32_t)capacity;
-	programs->rodata->flow_slot_bits = bits;
-	programs->rodata->flow_number_bits = bits;
-	programs->rodata->pressure_threshold = (uint64_t)max_entries * 3 / 4 + rests;
+	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
+		programs->rodata->flow_capacity[table] = (uint32_t)capacity;
+		programs->rodata->flow_places[table] = (uint32_t)places;
+		programs->rodata->pressure_threshold[table] = (uint64_t)max_entries * 3 / 4 + rests;
+	}
 	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
 	    sizeof(programs->rodata->flow_seeds))
 		return -EIO;
-	r = bpf_map__set_max_entries(programs->maps.entries, (uint32_t)(FLOW_SIDES * capacity));
+	r = bpf_map__set_max_entries(programs->maps.entries, (uint32_t)(FLOW_SIDES * places));
 	if (r == 0)
-		r = bpf_map__set_max_entries(programs->maps.slots,
-					     (uint32_t)((FLOW_SIDES << bits) / FLOW_LINE));
+		r = bpf_map__set_max_entries(programs->maps.entries6, (uint32_t)(FLOW_SIDES * places));
 	return r;
 }
 
 void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
 {
 	*drain = (struct tun_drain){
-		.entries = bpf_map__fd(programs->maps.entries),
-		.slots = bpf_map__fd(programs->maps.slots),
+		.entries = {bpf_map__fd(programs->maps.entries), bpf_map__fd(programs->maps.entries6)},
+		.listed = bpf_map__fd(programs->maps.listed),
 		.totals = bpf_map__fd(programs->maps.totals),
 		.fill = bpf_map__fd(programs->maps.fill),
-		.capacity = programs->rodata->flow_capacity,
-		.slot_bits = programs->rodata->flow_slot_bits,
 	};
+	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
+		drain->capacity[table] = programs->rodata->flow_capacity[table];
+		drain->places[table] = programs->rodata->flow_places[table];
+	}
 }

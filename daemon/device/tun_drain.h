@@ -15,12 +15,12 @@ struct tun; /* the skeleton of the programs */
 
 /* What is needed to empty the maps of loaded programs. */
 struct tun_drain {
-	int entries; /* descriptors; all borrowed */
-	int slots;
+	int entries[FLOW_TABLES]; /* descriptors; all borrowed */
+	int listed;
 	int totals;
 	int fill;
-	uint32_t capacity; /* entries of one side */
-	uint32_t slot_bits;
+	uint32_t capacity[FLOW_TABLES]; /* entries of one side */
+	uint32_t places[FLOW_TABLES];	/* for them */
 	/* Counts of entries that were handed over while the side's totals, which include them, were not. */
 	struct counts handed_over[FLOW_SIDES];
 };

@@ -135,12 +135,12 @@ int program_extract(struct program *program, bool running, struct program_counts
 int program_extract_failing(struct program *program, struct program_counts *ret_counts)
 {
 	struct extraction extraction = {};
-	int slots = program->drain.slots, error;
+	int slots = program->drain.totals, error;
 
 	epoch_flip(program->epoch);
-	program->drain.slots = -1;
+	program->drain.totals = -1;
 	error = tun_drain_side(&program->drain, epoch_old_side(program->epoch), &extraction);
-	program->drain.slots = slots;
+	program->drain.totals = slots;
 	*ret_counts = counts_of(&extraction);
 	return error;
 }
