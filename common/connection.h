@@ -28,9 +28,38 @@ struct counts {
 
 #define COUNT_MAX ((uint64_t)INT64_MAX)
 
+/* Which end opened a connection. */
+enum opener { OPENER_UNKNOWN, OPENER_SRC, OPENER_DST, OPENER_BOTH };
+
+/* What is known of the order of a flow's packets, for joining parts of the same flow (details_add()). */
+enum details_bits {
+	DETAILS_FIRST_SYN = 1 << 0, /* first_syn and last_syn are set */
+	DETAILS_EARLY_END =
+		1 << 1, /* a FIN or RST came before any SYN: perhaps of a connection that had ended before */
+	DETAILS_ENDED = 1 << 2,		 /* the last connection has ended */
+	DETAILS_FIRST_RECEIVED = 1 << 3, /* the first packet of this part was received; else it was sent */
+	DETAILS_HAS_FIRST = 1 << 4,	 /* that, and first_time, are set */
+};
+
+/*
+ * How the connections of a flow went, beside their counts. All zero: nothing is known. What cannot be known
+ * is left out, never guessed.
+ */
+struct details {
+	uint32_t starts, ends;	      /* connections that began and ended */
+	uint32_t tx_drops, rx_drops;  /* packets that the kernel threw away */
+	uint32_t first_syn, last_syn; /* TCP sequence numbers of SYNs without ACK, of the end that opened */
+	uint32_t first_time;	      /* of the first packet, coarse (jiffies): only for comparing */
+	uint16_t drop_reason;	      /* of most of the drops, by the kernel's number; 0: none */
+	uint8_t tx_flags, rx_flags;   /* unions of TCP control bits (RFC 9565, tcpControlBits) */
+	uint8_t opener;		      /* enum opener */
+	uint8_t bits;		      /* enum details_bits */
+};
+
 struct flow {
 	struct connection connection;
 	struct counts counts;
+	struct details details;
 };
 
 /* A list of flows that owns its array. Zero-initialised is empty. A connection may appear more than once. */

@@ -14,7 +14,8 @@
 const volatile __u32 flow_capacity[FLOW_TABLES] = {16, 16}; /* entries of one side */
 const volatile __u32 flow_places[FLOW_TABLES] = {24, 24};   /* for them */
 const volatile __u32 flow_seeds[FLOW_SEEDS] = {};
-const volatile __u64 pressure_threshold[FLOW_TABLES] = {~0ULL, ~0ULL}; /* entries at which to ask for an early extraction */
+const volatile __u64 pressure_threshold[FLOW_TABLES] = {
+	~0ULL, ~0ULL}; /* entries at which to ask for an early extraction */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -91,8 +92,8 @@ static __always_inline bool same_addresses(const struct flow_addresses *a, const
 }
 
 /* Whether the entry at this place is the record's. */
-static __always_inline bool is_of(const struct flow_entry *entry, __u32 place, const struct flow_record *record,
-				  const struct flow_addresses *addresses)
+static __always_inline bool is_of(const struct flow_entry *entry, __u32 place,
+				  const struct flow_record *record, const struct flow_addresses *addresses)
 {
 	const struct flow_entry6 *entry6;
 
@@ -264,7 +265,8 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 
 	/* Packets come in trains of one connection. */
 	record = &own->batch[(n - 1) & (FLOW_BATCH - 1)];
-	if (n && record->head.word == head.word && record->src == src && record->dst == dst && has_room(record) &&
+	if (n && record->head.word == head.word && record->src == src && record->dst == dst &&
+	    has_room(record) &&
 	    (!ipv6 || same_addresses(&own->addresses[(n - 1) & (FLOW_BATCH - 1)], addresses))) {
 		add_packets(record, segments, received);
 		return;

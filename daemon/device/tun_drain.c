@@ -61,11 +61,12 @@ static struct flow *add_flow(struct flows *flows, const union flow_head *head)
 	struct flow *flow = &flows->items[flows->n++];
 
 	*flow = (struct flow){
-		.connection = {
-			.proto = head->proto,
-			.src.port = ntohs(head->src_port),
-			.dst.port = ntohs(head->dst_port),
-		},
+		.connection =
+			{
+				.proto = head->proto,
+				.src.port = ntohs(head->src_port),
+				.dst.port = ntohs(head->dst_port),
+			},
 	};
 	return flow;
 }
@@ -114,7 +115,8 @@ static void move_at(void *data, enum flow_table table, uint64_t i, struct flows 
 }
 
 /* All places of a side, one part after the other. */
-static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow_table table, struct flows *flows)
+static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow_table table,
+		     struct flows *flows)
 {
 	const size_t size = entry_size(table);
 	const uint64_t in_view = VIEW_MAX / size, places = drain->places[table];
@@ -154,8 +156,8 @@ static int drain_listed(const struct tun_drain *drain, unsigned int side, enum f
 	return 0;
 }
 
-static int drain_entries(const struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t taken,
-			 struct flows *flows)
+static int drain_entries(const struct tun_drain *drain, unsigned int side, enum flow_table table,
+			 uint64_t taken, struct flows *flows)
 {
 	/* Room first: counts that have left the map must not be lost. */
 	int r = flows_reserve(flows, taken);
