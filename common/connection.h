@@ -31,14 +31,22 @@ struct counts {
 /* Which end opened a connection. */
 enum opener { OPENER_UNKNOWN, OPENER_SRC, OPENER_DST, OPENER_BOTH };
 
-/* What is known of the order of a flow's packets, for joining parts of the same flow (details_add()). */
+/*
+ * What is known of the order of a flow's packets, for joining parts of the same flow (details_add()) and
+ * windows. Some are the counting programs' (daemon/bpf/control.h).
+ */
 enum details_bits {
-	DETAILS_FIRST_SYN = 1 << 0, /* first_syn and last_syn are set */
-	DETAILS_EARLY_END =
-		1 << 1, /* a FIN or RST came before any SYN: perhaps of a connection that had ended before */
+	DETAILS_HAS_SYN = 1 << 0,	 /* first_syn and last_syn are set */
+	DETAILS_EARLY_END = 1 << 1,	 /* a FIN or RST came before any SYN: perhaps of a connection that had
+					    ended      before */
 	DETAILS_ENDED = 1 << 2,		 /* the last connection has ended */
-	DETAILS_FIRST_RECEIVED = 1 << 3, /* the first packet of this part was received; else it was sent */
+	DETAILS_FIRST_RECEIVED = 1 << 3, /* the first packet was received; else it was sent */
 	DETAILS_HAS_FIRST = 1 << 4,	 /* that, and first_time, are set */
+	DETAILS_FIRST_SYN_RECEIVED = 1 << 5,
+	DETAILS_LAST_SYN_RECEIVED = 1 << 6,
+	DETAILS_OPENERS_DIFFER =
+		1 << 7,		      /* connections were opened by different ends: `opener` is the last's */
+	DETAILS_FIRST_ENDED = 1 << 8, /* the first connection that began here has ended */
 };
 
 /*
@@ -48,12 +56,12 @@ enum details_bits {
 struct details {
 	uint32_t starts, ends;	      /* connections that began and ended */
 	uint32_t tx_drops, rx_drops;  /* packets that the kernel threw away */
-	uint32_t first_syn, last_syn; /* TCP sequence numbers of SYNs without ACK, of the end that opened */
+	uint32_t first_syn, last_syn; /* TCP sequence numbers of the SYNs that began the first and last one */
 	uint32_t first_time;	      /* of the first packet, coarse (jiffies): only for comparing */
 	uint16_t drop_reason;	      /* of most of the drops, by the kernel's number; 0: none */
+	uint16_t bits;		      /* enum details_bits */
 	uint8_t tx_flags, rx_flags;   /* unions of TCP control bits (RFC 9565, tcpControlBits) */
 	uint8_t opener;		      /* enum opener */
-	uint8_t bits;		      /* enum details_bits */
 };
 
 struct flow {
