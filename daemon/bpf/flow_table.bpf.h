@@ -8,8 +8,6 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define FLOW_PROBES 256
-
 /* Set before loading. */
 const volatile __u32 flow_capacity[FLOW_TABLES] = {16, 16}; /* entries of one side */
 const volatile __u32 flow_places[FLOW_TABLES] = {24, 24};   /* for them */
@@ -84,23 +82,26 @@ static __always_inline struct flow_entry *entry_at(bool ipv6, __u32 at)
 	return bpf_map_lookup_elem(&entries, &at);
 }
 
+/* Without a branch for each word, which the verifier would follow one by one. */
 static __always_inline bool same_addresses(const struct flow_addresses *a, const struct flow_addresses *b)
 {
 	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
 
-	return left[0] == right[0] && left[1] == right[1] && left[2] == right[2] && left[3] == right[3];
+	return !((left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) | (left[3] ^ right[3]));
 }
 
 /* Whether the entry at this place is the record's. */
 static __always_inline bool is_of(const struct flow_entry *entry, __u32 place,
-				  const struct flow_record *record, const struct flow_addresses *addresses)
+				  const struct flow_record *record, const struct flow_addresses *addresses,
+				  bool ipv6)
 {
 	const struct flow_entry6 *entry6;
 
+	/* Only what this CPU has claimed is read further. */
 	if (entry->head.word != record->head.word ||
 	    *(const __u64 *)&entry->src != *(const __u64 *)&record->src)
 		return false;
-	if (!is_ipv6(record->head))
+	if (!ipv6)
 		return true;
 	entry6 = bpf_map_lookup_elem(&entries6, &place);
 	return entry6 && same_addresses(&entry6->addresses, addresses);
@@ -137,56 +138,96 @@ static __always_inline void note_place(__u32 side, __u32 table, __u32 number, __
 		list->places[table][number] = place;
 }
 
-/*
- * The place of a record's entry, made if there is none, plus 1; 0 without room. Global, so that the verifier
- * checks it apart.
- */
-__noinline int find_or_make_entry(struct flow_totals *own, __u32 i, __u32 side)
+/* Fills in an entry that this CPU has claimed. */
+static __always_inline void name_entry(struct flow_entry *entry, __u32 place,
+				       const struct flow_record *record,
+				       const struct flow_addresses *addresses, bool ipv6)
 {
-	struct flow_record *record;
-	struct flow_addresses *addresses;
+	struct flow_entry6 *entry6;
+
+	entry->src = record->src;
+	entry->dst = record->dst;
+	if (!ipv6)
+		return;
+	entry6 = bpf_map_lookup_elem(&entries6, &place);
+	if (entry6)
+		entry6->addresses = *addresses;
+}
+
+/* Makes the record's entry at a free place: place plus 1; 0: another CPU was first; negative: no room. */
+static __always_inline int make_entry(struct flow_totals *own, const struct flow_record *record,
+				      const struct flow_addresses *addresses, __u32 side, __u32 place,
+				      bool ipv6)
+{
+	const __u32 table = ipv6 ? FLOW_TABLE_IPV6 : FLOW_TABLE_IPV4;
 	struct flow_entry *entry;
-	bool ipv6;
-	__u32 place, table, first;
 
-	if (!own || i >= FLOW_BATCH || side >= FLOW_SIDES)
+	if (!own || !record || !addresses || !take_room(own, side, table))
+		return -1;
+	entry = entry_at(ipv6, place);
+	if (!entry)
+		return -1;
+	if (__sync_val_compare_and_swap(&entry->head.word, 0, record->head.word))
 		return 0;
-	record = &own->batch[i];
-	addresses = &own->addresses[i];
-	ipv6 = is_ipv6(record->head);
-	table = ipv6 ? FLOW_TABLE_IPV6 : FLOW_TABLE_IPV4;
-	place = record->place;
-	first = side * flow_places[table];
-	for (int j = 0; j < FLOW_PROBES; j++) {
-		__u64 head;
+	name_entry(entry, place, record, addresses, ipv6);
+	note_place(side, table, own->block[table].next++, place);
+	return place + 1;
+}
 
-		entry = entry_at(ipv6, place);
+/*
+ * Global functions, so that the verifier checks each by itself: otherwise it would walk all that follows a
+ * loop from every round.
+ */
+__noinline int make_ipv4(struct flow_totals *own, const struct flow_record *record,
+			 const struct flow_addresses *addresses, __u32 side, __u32 place)
+{
+	return make_entry(own, record, addresses, side, place, false);
+}
+
+__noinline int make_ipv6(struct flow_totals *own, const struct flow_record *record,
+			 const struct flow_addresses *addresses, __u32 side, __u32 place)
+{
+	return make_entry(own, record, addresses, side, place, true);
+}
+
+/* The place of the record's entry, made if there is none, plus 1; 0 or less without room. */
+static __always_inline int find_entry(struct flow_totals *own, const struct flow_record *record,
+				      const struct flow_addresses *addresses, __u32 side, bool ipv6)
+{
+	__u32 place;
+
+	if (!own || !record || !addresses)
+		return 0;
+	place = record->place;
+	for (int i = 0; i < FLOW_PROBES; i++) {
+		struct flow_entry *entry = entry_at(ipv6, place);
+
 		if (!entry)
 			return 0;
-		head = *(volatile __u64 *)&entry->head.word;
-		if (!head) {
-			if (!take_room(own, side, table))
-				return 0;
-			head = __sync_val_compare_and_swap(&entry->head.word, 0, record->head.word);
-			if (!head) {
-				entry->src = record->src;
-				entry->dst = record->dst;
-				if (ipv6) {
-					struct flow_entry6 *entry6 = bpf_map_lookup_elem(&entries6, &place);
+		if (!*(volatile __u64 *)&entry->head.word) {
+			int made = ipv6 ? make_ipv6(own, record, addresses, side, place)
+					: make_ipv4(own, record, addresses, side, place);
 
-					if (entry6)
-						entry6->addresses = *addresses;
-				}
-				note_place(side, table, own->block[table].next++, place);
-				return place + 1;
-			}
-		} else if (is_of(entry, place, record, addresses)) {
+			if (made)
+				return made;
+		} else if (is_of(entry, place, record, addresses, ipv6)) {
 			return place + 1;
 		}
-		if (++place == first + flow_places[table])
-			place = first;
+		place++;
 	}
 	return 0;
+}
+
+__noinline int find_ipv4(struct flow_totals *own, const struct flow_record *record,
+			 const struct flow_addresses *addresses, __u32 side)
+{
+	return find_entry(own, record, addresses, side, false);
+}
+
+__noinline int find_ipv6(struct flow_totals *own, const struct flow_record *record,
+			 const struct flow_addresses *addresses, __u32 side)
+{
+	return find_entry(own, record, addresses, side, true);
 }
 
 static __always_inline void add_record(struct flow_counts *counts, const struct flow_record *record)
@@ -195,6 +236,20 @@ static __always_inline void add_record(struct flow_counts *counts, const struct 
 	counts->tx_bytes += record->tx_bytes;
 	counts->rx_packets += record->rx_packets;
 	counts->rx_bytes += record->rx_bytes;
+}
+
+static __always_inline void count_record(struct flow_totals *own, const struct flow_record *record,
+					 const struct flow_addresses *addresses, __u32 side, bool ipv6)
+{
+	struct flow_entry *entry = entry_at(ipv6, record->place);
+
+	if (entry && !is_of(entry, record->place, record, addresses, ipv6)) {
+		int place = ipv6 ? find_ipv6(own, record, addresses, side)
+				 : find_ipv4(own, record, addresses, side);
+
+		entry = place > 0 ? entry_at(ipv6, place - 1) : NULL;
+	}
+	add_record(entry ? &entry->counts : &own->overflow, record);
 }
 
 /*
@@ -214,15 +269,11 @@ __noinline int count_batch(struct flow_totals *own, __u32 side)
 	}
 	for (__u32 i = 0; i < FLOW_BATCH; i++) {
 		const struct flow_record *record = &own->batch[i];
-		bool ipv6 = is_ipv6(record->head);
-		struct flow_entry *entry = entry_at(ipv6, record->place);
 
-		if (entry && !is_of(entry, record->place, record, &own->addresses[i])) {
-			__u32 place = find_or_make_entry(own, i, side);
-
-			entry = place ? entry_at(ipv6, place - 1) : NULL;
-		}
-		add_record(entry ? &entry->counts : &own->overflow, record);
+		if (is_ipv6(record->head))
+			count_record(own, record, &own->addresses[i], side, true);
+		else
+			count_record(own, record, &own->addresses[i], side, false);
 	}
 	own->n = 0;
 	return 0;
@@ -289,10 +340,10 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	hash *= 0x9e3779b97f4a7c15ULL;
 	*record = (struct flow_record){.head = head, .src = src, .dst = dst};
 	if (ipv6)
-		record->place = side * flow_places[FLOW_TABLE_IPV6] +
+		record->place = side * (flow_places[FLOW_TABLE_IPV6] + FLOW_TAIL) +
 				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV6] >> 32);
 	else
-		record->place = side * flow_places[FLOW_TABLE_IPV4] +
+		record->place = side * (flow_places[FLOW_TABLE_IPV4] + FLOW_TAIL) +
 				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV4] >> 32);
 	add_packets(record, segments, received);
 	own->n = n + 1;

@@ -63,6 +63,12 @@ struct flow_record {
 
 #define FLOW_BATCH 16
 
+/* Places probed for one connection. */
+#define FLOW_PROBES 256
+
+/* Places behind those that the hash leads to, so that no search has to begin anew at the first. */
+#define FLOW_TAIL FLOW_PROBES
+
 /* Entries that a CPU makes room for at once. */
 #define FLOW_BLOCK 16
 
@@ -92,7 +98,7 @@ struct flow_fill {
  * Where a side's first entries are, so that few are found without reading the whole table. Listed are so many
  * of each table.
  */
-#define FLOW_LISTED 2048
+#define FLOW_LISTED 512
 
 struct flow_list {
 	__u32 places[FLOW_TABLES][FLOW_LISTED];

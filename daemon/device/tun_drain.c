@@ -20,7 +20,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#define VIEW_MAX (1U << 20) /* bytes of a map to map at once: they count as this process's memory */
+#define MAP_MAX	 (1ULL << 32) /* bytes: a place's number and more must fit 31 bits */
+#define VIEW_MAX (1U << 20)   /* bytes of a map to map at once: they count as this process's memory */
 
 static void add_counts(struct counts *sum, const struct flow_counts *counts)
 {
@@ -249,23 +250,30 @@ int tun_drain_prepare(struct tun *programs, uint32_t max_entries)
 {
 	/* CPUs leave part of their last block unused. */
 	const uint64_t rests = (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
-	uint64_t capacity = max_entries + rests, places = capacity + capacity / 2;
+	uint64_t places;
 	int r;
 
-	if (FLOW_SIDES * places > UINT32_MAX / 4)
-		return -ENOMEM;
 	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
+		const uint64_t wanted = table == FLOW_TABLE_IPV6 ? MAX(max_entries / 2, 1) : max_entries;
+		const uint64_t capacity = wanted + rests;
+
+		/* At most two thirds are taken, so that searches are short. */
+		places = capacity + capacity / 2;
+		if (FLOW_SIDES * (places + FLOW_TAIL) > MAP_MAX / entry_size((enum flow_table)table))
+			return -ENOMEM;
 		programs->rodata->flow_capacity[table] = (uint32_t)capacity;
 		programs->rodata->flow_places[table] = (uint32_t)places;
-		programs->rodata->pressure_threshold[table] = (uint64_t)max_entries * 3 / 4 + rests;
+		programs->rodata->pressure_threshold[table] = wanted * 3 / 4 + rests;
+		r = bpf_map__set_max_entries(table == FLOW_TABLE_IPV6 ? programs->maps.entries6
+								      : programs->maps.entries,
+					     (uint32_t)(FLOW_SIDES * (places + FLOW_TAIL)));
+		if (r < 0)
+			return r;
 	}
 	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
 	    sizeof(programs->rodata->flow_seeds))
 		return -EIO;
-	r = bpf_map__set_max_entries(programs->maps.entries, (uint32_t)(FLOW_SIDES * places));
-	if (r == 0)
-		r = bpf_map__set_max_entries(programs->maps.entries6, (uint32_t)(FLOW_SIDES * places));
-	return r;
+	return 0;
 }
 
 void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
@@ -278,6 +286,6 @@ void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
 	};
 	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
 		drain->capacity[table] = programs->rodata->flow_capacity[table];
-		drain->places[table] = programs->rodata->flow_places[table];
+		drain->places[table] = programs->rodata->flow_places[table] + FLOW_TAIL;
 	}
 }

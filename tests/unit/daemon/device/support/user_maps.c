@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The two arrays that tun_drain_side() maps are files in memory; its system calls for the other maps are
+ * The arrays that tun_drain_side() maps are files in memory; its system calls for the other maps are
  * replaced here.
  */
 
@@ -26,18 +26,23 @@ enum { FILL_FD = 1 << 30, TOTALS_FD };
 __thread uint32_t user_cpu;
 static __thread unsigned int last_side;
 
+/* A map that is mapped. */
+struct mapped {
+	uint8_t *memory;
+	size_t size;
+};
+
 static struct {
 	struct tun_drain drain;
-	struct flow_entry *entries;
-	size_t entries_size;
-	struct flow_line *slots;
-	size_t slots_size;
+	struct mapped tables[FLOW_TABLES];
+	struct mapped listed;
 	struct flow_fill fill[FLOW_SIDES];
 	struct flow_totals totals[USER_CPUS][FLOW_SIDES];
 	uint32_t epoch;
-	uint32_t number_mask;
 	int calls_left; /* negative: any number */
 } user;
+
+static const size_t entry_sizes[FLOW_TABLES] = {sizeof(struct flow_entry), sizeof(struct flow_entry6)};
 
 static void must(bool fine, const char *what)
 {
@@ -49,14 +54,20 @@ static void must(bool fine, const char *what)
 
 /* --- the program's side --- */
 
+static void *element(const struct mapped *map, size_t size, uint32_t at)
+{
+	return at < map->size / size ? map->memory + at * size : NULL;
+}
+
 void *user_map_lookup(const void *map, const void *key)
 {
 	uint32_t at = *(const uint32_t *)key;
 
-	if (map == user_tun_maps[USER_ENTRIES])
-		return at < FLOW_SIDES * user.drain.capacity ? &user.entries[at] : NULL;
-	if (map == user_tun_maps[USER_SLOTS])
-		return at < user.slots_size / sizeof(*user.slots) ? &user.slots[at] : NULL;
+	for (unsigned int table = 0; table < FLOW_TABLES; table++)
+		if (map == user_tun_maps[USER_ENTRIES + table])
+			return element(&user.tables[table], entry_sizes[table], at);
+	if (map == user_tun_maps[USER_LISTED])
+		return element(&user.listed, sizeof(struct flow_list), at);
 	if (map == user_tun_maps[USER_EPOCH])
 		return at < 1 ? &user.epoch : NULL;
 	if (at >= FLOW_SIDES)
@@ -112,8 +123,6 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	else if (fd == TOTALS_FD)
 		for (size_t cpu = 0; cpu < USER_CPUS; cpu++)
 			user.totals[cpu][at] = ((const struct flow_totals *)value)[cpu];
-	else if (fd == user.drain.slots)
-		memcpy(&user.slots[at], value, sizeof(user.slots[at]));
 	else
 		must(false, "update of an unexpected map");
 	return 0;
@@ -126,7 +135,7 @@ int libbpf_num_possible_cpus(void)
 
 /* --- the daemon's side --- */
 
-static void *make_memory(int *ret_fd, size_t size)
+static void make_memory(struct mapped *map, size_t size, int *ret_fd)
 {
 	int fd = memfd_create("map", MFD_CLOEXEC);
 	void *memory;
@@ -134,43 +143,46 @@ static void *make_memory(int *ret_fd, size_t size)
 	must(fd >= 0 && ftruncate(fd, (off_t)size) == 0, "memfd");
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must(memory != MAP_FAILED, "mmap");
+	*map = (struct mapped){memory, size};
 	*ret_fd = fd;
-	return memory;
 }
 
 void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 {
-	struct user_settings settings;
+	struct user_settings settings = {};
 	struct tun *programs = tun__open();
 
 	must(programs && tun_drain_prepare(programs, max_entries) == 0, "tun_drain_prepare");
-	settings = (struct user_settings){
-		.capacity = programs->rodata->flow_capacity,
-		.slot_bits = programs->rodata->flow_slot_bits,
-		.number_bits = programs->rodata->flow_number_bits,
-		.pressure_threshold = programs->rodata->pressure_threshold,
-	};
+	memcpy(settings.capacity, (const void *)programs->rodata->flow_capacity, sizeof(settings.capacity));
+	memcpy(settings.places, (const void *)programs->rodata->flow_places, sizeof(settings.places));
+	memcpy(settings.pressure_threshold, (const void *)programs->rodata->pressure_threshold,
+	       sizeof(settings.pressure_threshold));
 	memcpy(settings.seeds, seeds ? seeds : (const void *)programs->rodata->flow_seeds,
 	       sizeof(settings.seeds));
 	user_tun_configure(&settings);
 	memset(&user, 0, sizeof(user));
 	tun_drain_init(&user.drain, programs);
-	user.number_mask = (1U << settings.number_bits) - 1;
 	user.drain.fill = FILL_FD;
 	user.drain.totals = TOTALS_FD;
-	user.entries_size = bpf_map__max_entries(programs->maps.entries) * sizeof(*user.entries);
-	user.entries = make_memory(&user.drain.entries, user.entries_size);
-	user.slots_size = bpf_map__max_entries(programs->maps.slots) * sizeof(*user.slots);
-	user.slots = make_memory(&user.drain.slots, user.slots_size);
+	for (unsigned int table = 0; table < FLOW_TABLES; table++)
+		make_memory(&user.tables[table],
+			    FLOW_SIDES * (settings.places[table] + FLOW_TAIL) * entry_sizes[table],
+			    &user.drain.entries[table]);
+	make_memory(&user.listed, FLOW_SIDES * sizeof(struct flow_list), &user.drain.listed);
 	tun__destroy(programs);
+}
+
+static void free_memory(const struct mapped *map, int fd)
+{
+	munmap(map->memory, map->size);
+	safe_close(fd);
 }
 
 void user_maps_deinit(void)
 {
-	munmap(user.entries, user.entries_size);
-	munmap(user.slots, user.slots_size);
-	safe_close(user.drain.entries);
-	safe_close(user.drain.slots);
+	for (unsigned int table = 0; table < FLOW_TABLES; table++)
+		free_memory(&user.tables[table], user.drain.entries[table]);
+	free_memory(&user.listed, user.drain.listed);
 }
 
 unsigned int user_maps_flip(void)
@@ -196,16 +208,6 @@ int user_maps_drain(unsigned int side, int fail_after, struct extraction *extrac
 	return r;
 }
 
-struct counts user_maps_overflow(unsigned int cpu, unsigned int side)
-{
-	const struct flow_counts *counts = &user.totals[cpu][side].overflow;
-
-	return (struct counts){.tx_packets = counts->tx_packets,
-			       .tx_bytes = counts->tx_bytes,
-			       .rx_packets = counts->rx_packets,
-			       .rx_bytes = counts->rx_bytes};
-}
-
 /* --- for observers --- */
 
 static bool find(const void *address, const void *first, size_t size, size_t *ret_offset)
@@ -216,51 +218,27 @@ static bool find(const void *address, const void *first, size_t size, size_t *re
 	return offset < size;
 }
 
-bool user_maps_find_entry(const void *address, unsigned int *ret_side, uint32_t *ret_number,
-			  size_t *ret_offset)
-{
-	size_t offset, number;
-
-	if (!find(address, user.entries, user.entries_size, &offset))
-		return false;
-	number = offset / sizeof(struct flow_entry);
-	*ret_side = number >= user.drain.capacity;
-	*ret_number = (uint32_t)(number % user.drain.capacity);
-	*ret_offset = offset % sizeof(struct flow_entry);
-	return true;
-}
-
-bool user_maps_find_slot(const void *address, unsigned int *ret_side)
+const struct flow_entry *user_maps_find_entry(const void *address, size_t *ret_offset)
 {
 	size_t offset;
 
-	if (!find(address, user.slots, user.slots_size, &offset))
-		return false;
-	*ret_side = offset >= user.slots_size / FLOW_SIDES;
-	return true;
-}
+	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
+		const struct mapped *map = &user.tables[table];
 
-bool user_maps_find_fill(const void *address, unsigned int *ret_side)
-{
-	size_t offset;
-
-	if (!find(address, user.fill, sizeof(user.fill), &offset))
-		return false;
-	*ret_side = (unsigned int)(offset / sizeof(user.fill[0]));
-	return true;
+		if (!find(address, map->memory, map->size, &offset))
+			continue;
+		*ret_offset = offset % entry_sizes[table];
+		return (const void *)(map->memory + offset - *ret_offset);
+	}
+	return NULL;
 }
 
 bool user_maps_hold(const void *address)
 {
-	unsigned int side;
 	size_t offset;
 
-	return find(address, user.entries, user.entries_size, &offset) ||
-	       user_maps_find_slot(address, &side) || user_maps_find_fill(address, &side) ||
+	return user_maps_find_entry(address, &offset) ||
+	       find(address, user.listed.memory, user.listed.size, &offset) ||
+	       find(address, user.fill, sizeof(user.fill), &offset) ||
 	       find(address, user.totals, sizeof(user.totals), &offset) || address == &user.epoch;
-}
-
-uint32_t user_maps_number_mask(void)
-{
-	return user.number_mask;
 }

@@ -16,15 +16,14 @@
 
 #define USER_CPUS 2
 
-enum user_map { USER_ENTRIES, USER_SLOTS, USER_FILL, USER_TOTALS, USER_EPOCH, N_USER_MAPS };
+enum user_map { USER_ENTRIES, USER_ENTRIES6, USER_LISTED, USER_FILL, USER_TOTALS, USER_EPOCH, N_USER_MAPS };
 
 /* What is set before programs are loaded. */
 struct user_settings {
-	uint32_t capacity;
-	uint32_t slot_bits;
-	uint32_t number_bits;
+	uint32_t capacity[FLOW_TABLES];
+	uint32_t places[FLOW_TABLES];
 	uint32_t seeds[FLOW_SEEDS];
-	uint64_t pressure_threshold;
+	uint64_t pressure_threshold[FLOW_TABLES];
 };
 
 /* A packet is what the decoder makes of it; the program itself adds the CPU to the key. */
@@ -63,17 +62,10 @@ unsigned int user_maps_side(void);
  * none does. */
 int user_maps_drain(unsigned int side, int fail_after, struct extraction *extraction);
 
-/* What a program counted on this CPU and side without an entry. No program may run there meanwhile. */
-struct counts user_maps_overflow(unsigned int cpu, unsigned int side);
 /* The side in which this thread's last packet was counted. */
 unsigned int user_maps_last_side(void);
 
-/* Where an address lies: true and the side and number of the entry, and the offset in it. */
-bool user_maps_find_entry(const void *address, unsigned int *ret_side, uint32_t *ret_number,
-			  size_t *ret_offset);
+/* The entry in which an address lies, and the offset in it; NULL: in none. */
+const struct flow_entry *user_maps_find_entry(const void *address, size_t *ret_offset);
 /* Whether an address lies in any map. */
 bool user_maps_hold(const void *address);
-/* Whose slot it is: the side, from the address of a slot. */
-bool user_maps_find_slot(const void *address, unsigned int *ret_side);
-bool user_maps_find_fill(const void *address, unsigned int *ret_side);
-uint32_t user_maps_number_mask(void);

@@ -3,8 +3,8 @@
  * The programs are compiled as for ThreadSanitizer, but the calls that the compiler inserts for accesses to
  * memory end here, in place of its library's.
  *
- * Allowed: a CPU writes only to entries of its own blocks, and reads another CPU's key only when a slot leads
- * there, since only then is it complete; and a complete entry keeps its key.
+ * Allowed: a CPU claims an entry whose head is 0 for itself, and reads any head; all else of an entry only
+ * the CPU that its head names reads and writes.
  */
 
 #include "tests/unit/daemon/device/support/user_steps.h"
@@ -17,17 +17,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_ENTRIES 4096 /* of a side */
-
 static struct {
 	bool active;
 	sem_t turns[USER_CPUS + 1]; /* the last one is the starter's */
 	bool runs[USER_CPUS + 1];
 	unsigned int n;
 	uint64_t random;
-	uint64_t pace;					      /* a mask */
-	uint8_t owners[FLOW_SIDES][MAX_ENTRIES / FLOW_BLOCK]; /* CPU plus 1 */
-	bool complete[FLOW_SIDES][MAX_ENTRIES];
+	uint64_t pace; /* a mask */
 	char fault[128];
 } steps;
 
@@ -125,12 +121,6 @@ void steps_end(void)
 	me = -1;
 }
 
-void steps_forget(unsigned int side)
-{
-	memset(steps.owners[side], 0, sizeof(steps.owners[side]));
-	memset(steps.complete[side], 0, sizeof(steps.complete[side]));
-}
-
 const char *steps_fault(void)
 {
 	return steps.fault[0] ? steps.fault : NULL;
@@ -138,25 +128,19 @@ const char *steps_fault(void)
 
 static void check(const void *address, bool writes)
 {
-	unsigned int side;
-	uint32_t number;
+	const struct flow_entry *entry;
 	size_t offset;
-	bool names;
 
-	if (!user_maps_find_entry(address, &side, &number, &offset) || steps.fault[0])
+	entry = user_maps_find_entry(address, &offset);
+	if (!entry || steps.fault[0])
 		return;
-	names = offset < offsetof(struct flow_entry, counts) || offset == offsetof(struct flow_entry, slot);
-	if (steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1) {
-		if (!writes || !names || !steps.complete[side][number])
-			return;
-	} else if (!writes && names && steps.complete[side][number]) {
+	if (offset < sizeof(entry->head) ? !writes : entry->head.word && entry->head.cpu == user_cpu)
 		return;
-	}
-	snprintf(steps.fault, sizeof(steps.fault), "CPU %u %s entry %u of side %u at %zu, which is %s",
-		 user_cpu, writes ? "writes to" : "reads", number, side, offset,
-		 !steps.owners[side][number / FLOW_BLOCK]		   ? "no CPU's"
-		 : steps.owners[side][number / FLOW_BLOCK] == user_cpu + 1 ? "complete"
-									   : "another's");
+	snprintf(steps.fault, sizeof(steps.fault), "CPU %u %s an entry at %zu, which is %s", user_cpu,
+		 writes ? "writes to" : "reads", offset,
+		 !entry->head.word	       ? "free"
+		 : entry->head.cpu == user_cpu ? "its own"
+					       : "another's");
 }
 
 static void access_memory(const void *address, bool writes)
@@ -237,40 +221,25 @@ void *__tsan_memset(void *to, int byte, unsigned long size)
 	return memset(to, byte, size);
 }
 
-static uint64_t fetch_add(volatile uint64_t *place, uint64_t more)
-{
-	uint64_t before;
-	unsigned int side;
-
-	access_memory((const void *)place, true);
-	before = __atomic_fetch_add(place, more, __ATOMIC_SEQ_CST);
-	if (me >= 0 && user_maps_find_fill((const void *)place, &side) && before < MAX_ENTRIES)
-		steps.owners[side][before / FLOW_BLOCK] = (uint8_t)(user_cpu + 1);
-	return before;
-}
-
 uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *place, uint64_t more, int order);
 uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *place, uint64_t more, int order)
 {
 	(void)order;
-	return fetch_add(place, more);
+	access_memory((const void *)place, true);
+	return __atomic_fetch_add(place, more, __ATOMIC_SEQ_CST);
 }
 
-static uint32_t compare_and_swap(volatile uint32_t *place, uint32_t expected, uint32_t value)
+/* Of a head. */
+static uint64_t compare_and_swap(volatile uint64_t *place, uint64_t expected, uint64_t value)
 {
-	unsigned int side;
-
-	access_memory((const void *)place, true);
-	if (!__atomic_compare_exchange_n(place, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-		return expected;
-	if (me >= 0 && user_maps_find_slot((const void *)place, &side))
-		steps.complete[side][(value & user_maps_number_mask()) - 1] = true;
+	access_memory((const void *)place, false);
+	__atomic_compare_exchange_n(place, &expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	return expected;
 }
 
-uint32_t __tsan_atomic32_compare_exchange_val(volatile uint32_t *place, uint32_t expected, uint32_t value,
+uint64_t __tsan_atomic64_compare_exchange_val(volatile uint64_t *place, uint64_t expected, uint64_t value,
 					      int order, int fail_order);
-uint32_t __tsan_atomic32_compare_exchange_val(volatile uint32_t *place, uint32_t expected, uint32_t value,
+uint64_t __tsan_atomic64_compare_exchange_val(volatile uint64_t *place, uint64_t expected, uint64_t value,
 					      int order, int fail_order)
 {
 	(void)order;
@@ -278,12 +247,12 @@ uint32_t __tsan_atomic32_compare_exchange_val(volatile uint32_t *place, uint32_t
 	return compare_and_swap(place, expected, value);
 }
 
-int __tsan_atomic32_compare_exchange_strong(volatile uint32_t *place, uint32_t *expected, uint32_t value,
+int __tsan_atomic64_compare_exchange_strong(volatile uint64_t *place, uint64_t *expected, uint64_t value,
 					    int order, int fail_order);
-int __tsan_atomic32_compare_exchange_strong(volatile uint32_t *place, uint32_t *expected, uint32_t value,
+int __tsan_atomic64_compare_exchange_strong(volatile uint64_t *place, uint64_t *expected, uint64_t value,
 					    int order, int fail_order)
 {
-	uint32_t wanted = *expected;
+	uint64_t wanted = *expected;
 
 	(void)order;
 	(void)fail_order;

@@ -24,7 +24,5 @@ void steps_leave(void);
 void steps_yield(void);
 void steps_end(void);
 
-/* A side is empty again: its blocks belong to no CPU. */
-void steps_forget(unsigned int side);
 /* The first invalid access, or NULL. */
 const char *steps_fault(void);

@@ -22,16 +22,17 @@
 #undef const
 
 const void *const user_tun_maps[N_USER_MAPS] = {
-	[USER_ENTRIES] = &entries, [USER_SLOTS] = &slots, [USER_FILL] = &fill,
-	[USER_TOTALS] = &totals,   [USER_EPOCH] = &epoch,
+	[USER_ENTRIES] = &entries, [USER_ENTRIES6] = &entries6, [USER_LISTED] = &listed,
+	[USER_FILL] = &fill,	   [USER_TOTALS] = &totals,	[USER_EPOCH] = &epoch,
 };
 
 void user_tun_configure(const struct user_settings *settings)
 {
-	flow_capacity = settings->capacity;
-	flow_slot_bits = settings->slot_bits;
-	flow_number_bits = settings->number_bits;
-	pressure_threshold = settings->pressure_threshold;
+	for (int i = 0; i < FLOW_TABLES; i++) {
+		flow_capacity[i] = settings->capacity[i];
+		flow_places[i] = settings->places[i];
+		pressure_threshold[i] = settings->pressure_threshold[i];
+	}
 	for (int i = 0; i < FLOW_SEEDS; i++)
 		flow_seeds[i] = settings->seeds[i];
 }
