@@ -45,8 +45,9 @@ enum details_bits {
 	DETAILS_FIRST_SYN_RECEIVED = 1 << 5,
 	DETAILS_LAST_SYN_RECEIVED = 1 << 6,
 	DETAILS_OPENERS_DIFFER =
-		1 << 7,		      /* connections were opened by different ends: `opener` is the last's */
-	DETAILS_FIRST_ENDED = 1 << 8, /* the first connection that began here has ended */
+		1 << 7,		       /* connections were opened by different ends: `opener` is the last's */
+	DETAILS_FIRST_ENDED = 1 << 8,  /* the first connection that began here has ended */
+	DETAILS_FIRST_EITHER = 1 << 9, /* the first packets of both directions have the same time */
 };
 
 /*
@@ -64,10 +65,11 @@ struct details {
 	uint8_t opener;		      /* enum opener */
 };
 
+/* In an order without padding, since there are as many as connections. */
 struct flow {
 	struct connection connection;
-	struct counts counts;
 	struct details details;
+	struct counts counts;
 };
 
 /* A list of flows that owns its array. Zero-initialised is empty. A connection may appear more than once. */

@@ -308,7 +308,22 @@ static int read_endpoint(struct json_scan *scan, struct endpoint *ret_endpoint)
 	return endpoint_parse_n(content.data, content.length, ret_endpoint) < 0 ? -EBADMSG : 0;
 }
 
-enum { SEEN_PROTO = 1, SEEN_SRC = 2, SEEN_DST = 4, SEEN_NEEDED = 7, SEEN_COUNTS = 8 };
+enum {
+	SEEN_PROTO = 1,
+	SEEN_SRC = 2,
+	SEEN_DST = 4,
+	SEEN_NEEDED = 7,
+	SEEN_COUNTS = 8,
+	SEEN_INIT = 1 << 7,
+	SEEN_DROP_REASON = 1 << 8,
+	SEEN_DETAILS = 1 << 9,
+};
+
+/* An entry, and the text that its details leave out. */
+struct entry {
+	struct flow flow;
+	struct json_slice drop_reason;
+};
 
 /* Where the value of a count goes, or NULL; its bit in ret_seen. */
 static uint64_t *count_of(const struct json_slice *name, struct counts *counts, unsigned int *ret_seen)
@@ -332,9 +347,79 @@ static uint64_t *count_of(const struct json_slice *name, struct counts *counts, 
 	return NULL;
 }
 
-static int read_entry_member(struct json_scan *scan, const struct json_slice *name, struct flow *flow,
+static int read_opener(struct json_scan *scan, uint8_t *ret_opener)
+{
+	struct json_slice text;
+	bool plain;
+	int r;
+
+	r = json_scan_string(scan, &text, &plain);
+	if (r < 0)
+		return r;
+	if (slice_is(&text, "src"))
+		*ret_opener = OPENER_SRC;
+	else if (slice_is(&text, "dst"))
+		*ret_opener = OPENER_DST;
+	else
+		return -EBADMSG;
+	return 0;
+}
+
+static int read_number(struct json_scan *scan, uint64_t max, uint64_t *ret_value)
+{
+	int r = json_scan_count(scan, ret_value);
+
+	return r == 0 && *ret_value > max ? -EBADMSG : r;
+}
+
+/* A member of the details. 0; -EBADMSG; 1: it is none, and was skipped. */
+static int read_detail(struct json_scan *scan, const struct json_slice *name, struct entry *entry,
+		       unsigned int *ret_bit)
+{
+	struct details *details = &entry->flow.details;
+	const struct {
+		const char *name;
+		uint32_t *number;
+		uint8_t *flags;
+	} numbers[] = {
+		{"starts", &details->starts, NULL},    {"ends", &details->ends, NULL},
+		{"txFlags", NULL, &details->tx_flags}, {"rxFlags", NULL, &details->rx_flags},
+		{"txDrops", &details->tx_drops, NULL}, {"rxDrops", &details->rx_drops, NULL},
+	};
+	uint64_t value;
+	bool plain;
+	int r;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (!slice_is(name, numbers[i].name))
+			continue;
+		*ret_bit = SEEN_DETAILS << i;
+		r = read_number(scan, numbers[i].number ? UINT32_MAX : UINT8_MAX, &value);
+		if (r < 0)
+			return r;
+		if (numbers[i].number)
+			*numbers[i].number = (uint32_t)value;
+		else
+			*numbers[i].flags = (uint8_t)value;
+		return 0;
+	}
+	if (slice_is(name, "init")) {
+		*ret_bit = SEEN_INIT;
+		return read_opener(scan, &details->opener);
+	}
+	if (slice_is(name, "dropReason")) {
+		*ret_bit = SEEN_DROP_REASON;
+		r = json_scan_string(scan, &entry->drop_reason, &plain);
+		return r == 0 && !plain ? -EBADMSG : r;
+	}
+	r = json_scan_value(scan, NULL);
+	return r < 0 ? r : 1;
+}
+
+static int read_entry_member(struct json_scan *scan, const struct json_slice *name, struct entry *entry,
 			     unsigned int *seen)
 {
+	struct flow *flow = &entry->flow;
 	uint64_t proto = 0;
 	unsigned int bit;
 	uint64_t *count = count_of(name, &flow->counts, &bit);
@@ -355,7 +440,11 @@ static int read_entry_member(struct json_scan *scan, const struct json_slice *na
 		bit = SEEN_DST;
 		r = read_endpoint(scan, &flow->connection.dst);
 	} else {
-		return json_scan_value(scan, NULL);
+		r = read_detail(scan, name, entry, &bit);
+		if (r == 1)
+			return 0;
+		if (r < 0)
+			return r;
 	}
 	if (*seen & bit)
 		return -EBADMSG;
@@ -363,9 +452,9 @@ static int read_entry_member(struct json_scan *scan, const struct json_slice *na
 	return r;
 }
 
-static int read_entry(struct json_scan *scan, struct flow *ret_flow)
+static int read_entry(struct json_scan *scan, struct entry *ret_entry)
 {
-	struct flow flow = {};
+	struct entry entry = {};
 	struct json_slice name;
 	unsigned int seen = 0;
 	bool first = true;
@@ -374,13 +463,13 @@ static int read_entry(struct json_scan *scan, struct flow *ret_flow)
 	if (!json_scan_char(scan, '{'))
 		return -EBADMSG;
 	while ((r = json_scan_member(scan, &first, &name)) > 0) {
-		r = read_entry_member(scan, &name, &flow, &seen);
+		r = read_entry_member(scan, &name, &entry, &seen);
 		if (r < 0)
 			return r;
 	}
 	if (r < 0 || (seen & SEEN_NEEDED) != SEEN_NEEDED)
 		return -EBADMSG;
-	*ret_flow = flow;
+	*ret_entry = entry;
 	return 0;
 }
 
@@ -395,6 +484,7 @@ int message_entries_next(struct message_entries *entries, enum traffic_class *re
 	for (; entries->class < N_CLASSES; entries->class ++, entries->open = false) {
 		const struct json_slice *list = &entries->message->lists[entries->class];
 		struct json_scan scan = entries->scan;
+		struct entry entry;
 		int r;
 
 		if (!list->data)
@@ -405,9 +495,11 @@ int message_entries_next(struct message_entries *entries, enum traffic_class *re
 			continue;
 		if (entries->open && !json_scan_char(&scan, ','))
 			return -EBADMSG;
-		r = read_entry(&scan, ret_flow);
+		r = read_entry(&scan, &entry);
 		if (r < 0)
 			return r;
+		*ret_flow = entry.flow;
+		entries->drop_reason = entry.drop_reason;
 		entries->scan = scan;
 		entries->open = true;
 		*ret_class = (enum traffic_class)entries->class;

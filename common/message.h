@@ -55,10 +55,14 @@ struct message_entries {
 	unsigned int class; /* of the entries that come next */
 	bool open;	    /* in the middle of its list */
 	struct json_scan scan;
+	struct json_slice drop_reason; /* of the entry taken last, the kernel's name; length 0: none */
 };
 
 struct message_entries message_entries(const struct message *message);
-/* The next entry: 1; 0 after the last; -EBADMSG if it is malformed, then and in further calls. */
+/*
+ * The next entry: 1; 0 after the last; -EBADMSG if it is malformed, then and in further calls. Of its details
+ * there are opener, starts, ends, flags and drops; the reason for these is in `entries`, as text.
+ */
 int message_entries_next(struct message_entries *entries, enum traffic_class *ret_class,
 			 struct flow *ret_flow);
 

@@ -6,6 +6,7 @@
 
 #include "daemon/record/aggregate.h"
 
+#include "common/details.h"
 #include "daemon/record/entry_sort.h"
 #include "daemon/routes/ranges.h"
 #include "daemon/routes/routing.h"
@@ -84,14 +85,15 @@ static unsigned int lookup(struct lookup *last, const struct address *address)
 
 /* Adds to the connection's entry, or makes one; beyond the layer's bound, counts overflow. */
 static void add_entry(struct aggregate *aggregate, enum device_layer layer, const struct entry_key *key,
-		      uint32_t hash, const struct counts *counts, struct counts *overflow)
+		      uint32_t hash, const struct counts *counts, const struct details *details,
+		      struct counts *overflow)
 {
 	size_t before = aggregate->entries.n;
 
 	if (aggregate->bound == 0 || aggregate->n[layer] < aggregate->bound) {
-		entries_add(&aggregate->entries, key, hash, counts);
+		entries_add(&aggregate->entries, key, hash, counts, details);
 		aggregate->n[layer] += aggregate->entries.n - before;
-	} else if (!entries_add_known(&aggregate->entries, key, hash, counts)) {
+	} else if (!entries_add_known(&aggregate->entries, key, hash, counts, details)) {
 		counts_add(overflow, counts);
 		return;
 	}
@@ -103,6 +105,7 @@ struct waiting {
 	struct entry_key key;
 	uint32_t hash;
 	const struct counts *counts;
+	const struct details *details;
 };
 
 #define WAITING_MAX 16
@@ -124,14 +127,15 @@ static void add_waiting(struct adding *adding)
 	for (size_t i = 0; i < adding->n_waiting; i++) {
 		const struct waiting *one = &adding->waiting[i];
 
-		add_entry(adding->aggregate, LAYER_TUN, &one->key, one->hash, one->counts, &adding->overflow);
+		add_entry(adding->aggregate, LAYER_TUN, &one->key, one->hash, one->counts, one->details,
+			  &adding->overflow);
 	}
 	adding->n_waiting = 0;
 }
 
-/* The counts must stay where they are until add_waiting(). */
+/* Counts and details (which may be NULL) must stay where they are until add_waiting(). */
 static void add_connection(struct adding *adding, const struct connection *connection,
-			   const struct counts *counts)
+			   const struct counts *counts, const struct details *details)
 {
 	unsigned int src = lookup(&adding->src, &connection->src.address);
 	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
@@ -150,11 +154,15 @@ static void add_connection(struct adding *adding, const struct connection *conne
 		if (dst & ROUTING_NODE)
 			reduced.dst.address = connection->dst.address;
 		connection = &reduced;
+		details = NULL;
+		if (counts_is_zero(counts))
+			return;
 	}
 	one = &adding->waiting[adding->n_waiting++];
 	entry_key_make(&one->key, class, connection);
 	one->hash = entries_hash(&adding->aggregate->entries, &one->key);
 	one->counts = counts;
+	one->details = details;
 	if (adding->n_waiting == WAITING_MAX)
 		add_waiting(adding);
 }
@@ -171,7 +179,7 @@ static void finish_adding(struct adding *adding)
 	if (!counts_is_zero(&adding->exit)) {
 		entry_key_make(&exit_key, CLASS_EXIT, &(struct connection){});
 		entries_add(&aggregate->entries, &exit_key, entries_hash(&aggregate->entries, &exit_key),
-			    &adding->exit);
+			    &adding->exit, NULL);
 		counts_add(&aggregate->sums[LAYER_TUN], &adding->exit);
 	}
 	counts_add(&aggregate->overflow[LAYER_TUN], &adding->overflow);
@@ -193,6 +201,11 @@ static int make_ignored(const struct prefix_list *addrs, struct ranges *ret_rang
 			return r;
 	}
 	return ranges_build(&builder, resolve_ignored, ret_ranges);
+}
+
+static bool is_empty(const struct flow *flow, bool with_details)
+{
+	return counts_is_zero(&flow->counts) && !(with_details && !details_is_zero(&flow->details));
 }
 
 int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, const struct routing *routing,
@@ -219,13 +232,14 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 	for (size_t i = 0; i < flows->n; i++) {
 		const struct flow *flow = &flows->items[i];
 
-		if (counts_is_zero(&flow->counts))
+		if (is_empty(flow, settings->details))
 			continue;
 		if (ranges_lookup(&ignored, &flow->connection.dst.address)) {
 			counts_add(&ignored_sum, &flow->counts);
 			continue;
 		}
-		add_connection(&adding, &flow->connection, &flow->counts);
+		add_connection(&adding, &flow->connection, &flow->counts,
+			       settings->details ? &flow->details : NULL);
 	}
 	finish_adding(&adding);
 	if (ret_overflow)
@@ -250,7 +264,7 @@ int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
 		const struct flow *flow = &flows->items[i];
 		struct entry_key key;
 
-		if (counts_is_zero(&flow->counts))
+		if (is_empty(flow, settings->details))
 			continue;
 		if (ranges_lookup(&ignored, &flow->connection.dst.address)) {
 			counts_add(&ignored_sum, &flow->counts);
@@ -258,7 +272,8 @@ int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
 		}
 		/* The class is not known yet: any will do, as long as it is always the same. */
 		entry_key_make(&key, CLASS_EXIT, &flow->connection);
-		entries_add(&aggregate->held, &key, entries_hash(&aggregate->held, &key), &flow->counts);
+		entries_add(&aggregate->held, &key, entries_hash(&aggregate->held, &key), &flow->counts,
+			    settings->details ? &flow->details : NULL);
 		counts_add(&aggregate->held_sum, &flow->counts);
 		counts_add(&aggregate->sums[LAYER_TUN], &flow->counts);
 	}
@@ -292,7 +307,7 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 				break;
 			}
 		}
-		add_connection(&adding, &connection, &entry->counts);
+		add_connection(&adding, &connection, &entry->counts, &entry->details);
 	}
 	if (aggregate->held.n > 0)
 		finish_adding(&adding);
@@ -321,7 +336,7 @@ int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, s
 			continue;
 		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
 		add_entry(aggregate, LAYER_SOCK, &key, entries_hash(&aggregate->entries, &key), &flow->counts,
-			  &overflow);
+			  NULL, &overflow);
 	}
 	counts_add(&aggregate->overflow[LAYER_SOCK], &overflow);
 	if (ret_overflow)

@@ -42,13 +42,14 @@ void aggregate_reset(struct aggregate *aggregate);
 struct aggregate_settings {
 	enum exit_traffic exit_traffic;
 	const struct prefix_list *ignore_addrs; /* single addresses; may be NULL */
+	bool details; /* entries have them; not those of exit traffic that is reduced */
 };
 
 /*
  * Adds the flows of the tun device, classified by the routing, or those of the sock device, which are
  * physical traffic. *ret_ignored is what this call left out because it was addressed to an ignore_addr,
  * *ret_overflow what was beyond the bound and is in the window's overflow already; both may be NULL. A flow
- * whose counts are all zero is left out. 0 or -ENOMEM, nothing added.
+ * without counts and details is left out. 0 or -ENOMEM, nothing added.
  *
  * With many flows, call it for one slice after another ({.items = first, .n = some}) and free each, so that a
  * large window is never held twice.

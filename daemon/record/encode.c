@@ -321,6 +321,7 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 		.sequence = sequence,
 		.client_time = client_time,
 		.limit = MAX(settings->max_message_size, (uint64_t)ENCODE_MESSAGE_MIN),
+		.text.drop_reason_name = settings->drop_reason_name,
 	};
 	const struct entries *entries = &aggregate->entries;
 	struct entry_order *order;

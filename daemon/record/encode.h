@@ -22,6 +22,9 @@ struct encode_settings {
 	/* This machine's addresses (routes_local_addrs()): when no known node has the node_id, this node is
 	 * the one that owns the first of these that a node owns. May be NULL. */
 	const struct prefix_list *local_addrs;
+	/* The kernel's name of a reason for drops (letters, digits, underscores); NULL: it has none. May be
+	 * NULL itself. */
+	const char *(*drop_reason_name)(uint16_t reason);
 };
 
 /* A window. Wall clock, ns. */

@@ -7,6 +7,7 @@
 #include "daemon/record/entries.h"
 
 #include "common/cleanup.h"
+#include "common/details.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define ENTRIES_MIN 1024
 
 _Static_assert(sizeof(struct address) == ENTRY_SRC_PORT - ENTRY_SRC, "an address is copied as it is");
-_Static_assert(sizeof(struct entry) == ENTRY_KEY_SIZE + sizeof(struct counts), "no padding");
+_Static_assert(sizeof(struct entry) <= 112, "there are as many as connections");
 
 static void put_endpoint(uint8_t *key, const struct endpoint *endpoint)
 {
@@ -113,14 +114,21 @@ static bool has_key(const void *entries, size_t item, const void *key)
 	       0;
 }
 
+static void add_to(struct entry *entry, const struct counts *counts, const struct details *details)
+{
+	counts_add(&entry->counts, counts);
+	if (details)
+		details_add(&entry->details, details);
+}
+
 void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
-		 const struct counts *counts)
+		 const struct counts *counts, const struct details *details)
 {
 	struct hash_slot *slot = hash_index_find(&entries->index, hash, has_key, entries, key);
 	struct entry *entry;
 
 	if (slot->item) {
-		counts_add(&entries->items[slot->item - 1].counts, counts);
+		add_to(&entries->items[slot->item - 1], counts, details);
 		return;
 	}
 	assert((entries->n + 1) * sizeof(struct entry) <= entries->item_region.size);
@@ -129,16 +137,17 @@ void entries_add(struct entries *entries, const struct entry_key *key, uint32_t 
 	entry->key = *key;
 	entry->counts = (struct counts){};
 	counts_add(&entry->counts, counts);
+	entry->details = details ? *details : (struct details){};
 }
 
 bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
-		       const struct counts *counts)
+		       const struct counts *counts, const struct details *details)
 {
 	const struct hash_slot *slot = hash_index_find(&entries->index, hash, has_key, entries, key);
 
 	if (!slot->item)
 		return false;
-	counts_add(&entries->items[slot->item - 1].counts, counts);
+	add_to(&entries->items[slot->item - 1], counts, details);
 	return true;
 }
 

@@ -37,6 +37,7 @@ struct entry_key {
 struct entry {
 	struct entry_key key;
 	struct counts counts;
+	struct details details;
 };
 
 /* The key of a connection. The port of an endpoint without an address is left out. */
@@ -65,9 +66,9 @@ int entries_reserve(struct entries *entries, size_t n);
 /* The hash of a key, for adding. Begins to fetch the memory where the search for the entry starts, so that
  * adding a few keys later need not wait for it. Room must have been reserved; do not reserve in between. */
 uint32_t entries_hash(const struct entries *entries, const struct entry_key *key);
-/* Adds to the entry with this key, or makes it. */
+/* Adds to the entry with this key, or makes it. Details may be NULL: nothing is known. */
 void entries_add(struct entries *entries, const struct entry_key *key, uint32_t hash,
-		 const struct counts *counts);
+		 const struct counts *counts, const struct details *details);
 /* Adds to the entry with this key; false if there is none. */
 bool entries_add_known(struct entries *entries, const struct entry_key *key, uint32_t hash,
-		       const struct counts *counts);
+		       const struct counts *counts, const struct details *details);

@@ -65,6 +65,49 @@ static char *write_source(struct entry_text *last, const uint8_t *key, char *p)
 	return p + decimal_format(get_port(key + sizeof(last->address)), p);
 }
 
+#define PUT_NUMBER(p, name, value)                                                                           \
+	({                                                                                                   \
+		char *at = (p);                                                                              \
+		if (value) {                                                                                 \
+			at = PUT(at, name);                                                                  \
+			at += decimal_format((value), at);                                                   \
+		}                                                                                            \
+		at;                                                                                          \
+	})
+
+static char *write_drops(const struct details *details, const char *(*name)(uint16_t reason), char *p)
+{
+	const char *reason = name && details->drop_reason ? name(details->drop_reason) : NULL;
+
+	p = PUT_NUMBER(p, ",\"txDrops\":", details->tx_drops);
+	p = PUT_NUMBER(p, ",\"rxDrops\":", details->rx_drops);
+	if (reason) {
+		size_t length = strnlen(reason, DROP_REASON_NAME_MAX);
+
+		p = PUT(p, ",\"dropReason\":\"");
+		memcpy(p, reason, length);
+		p += length;
+		*p++ = '"';
+	}
+	return p;
+}
+
+/* Those that are known. At most 220 bytes. */
+static char *write_details(const struct details *details, const char *(*name)(uint16_t reason), char *p)
+{
+	if (!(details->bits & DETAILS_OPENERS_DIFFER)) {
+		if (details->opener == OPENER_SRC)
+			p = PUT(p, ",\"init\":\"src\"");
+		else if (details->opener == OPENER_DST)
+			p = PUT(p, ",\"init\":\"dst\"");
+	}
+	p = PUT_NUMBER(p, ",\"starts\":", details->starts);
+	p = PUT_NUMBER(p, ",\"ends\":", details->ends);
+	p = PUT_NUMBER(p, ",\"txFlags\":", details->tx_flags);
+	p = PUT_NUMBER(p, ",\"rxFlags\":", details->rx_flags);
+	return details->tx_drops | details->rx_drops ? write_drops(details, name, p) : p;
+}
+
 char *entry_text_write(struct entry_text *last, const struct entry *entry, char *p)
 {
 	const uint8_t *key = entry->key.bytes;
@@ -79,6 +122,7 @@ char *entry_text_write(struct entry_text *last, const struct entry *entry, char 
 	p += endpoint_format(&dst, p);
 	*p++ = '"';
 	p = counts_text_write(&entry->counts, p);
+	p = write_details(&entry->details, last->drop_reason_name, p);
 	*p++ = '}';
 	return p;
 }

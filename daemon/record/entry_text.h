@@ -7,12 +7,15 @@
 
 #include <stddef.h>
 
-/* The room that an entry needs: {"proto":255,"src":"...","dst":"...", four members with 19 digits each}, and
- * what the text of an address may write beyond its end. */
-#define ENTRY_TEXT_MAX 320
+/* The room that an entry needs: {"proto":255,"src":"...","dst":"...", four members with 19 digits each, its
+ * details}, and what the text of an address may write beyond its end. */
+#define ENTRY_TEXT_MAX	     544
+#define DROP_REASON_NAME_MAX 64 /* bytes; longer ones are cut */
 
 /* The text of the last source address: sorted entries mostly share it. Zero-initialised is valid. */
 struct entry_text {
+	/* The name of a reason for drops; NULL: it has none. May be NULL itself. */
+	const char *(*drop_reason_name)(uint16_t reason);
 	uint8_t address[ENTRY_SRC_PORT - ENTRY_SRC];
 	char text[ADDRESS_TEXT_MAX + 3]; /* quote, bracket; up to the colon */
 	size_t length;

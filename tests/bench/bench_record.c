@@ -214,7 +214,7 @@ static double sort_alone(size_t n, double *ret_by_library)
 
 		entry_key_make(&key, flow.connection.dst.address.bytes[0] == 8 ? CLASS_EXIT : CLASS_VIRTUAL,
 			       &flow.connection);
-		entries_add(&entries, &key, entries_hash(&entries, &key), &flow.counts);
+		entries_add(&entries, &key, entries_hash(&entries, &key), &flow.counts, &flow.details);
 	}
 	/* The second time the memory is there, as in every window but the first. */
 	for (int i = 0; i < 2; i++) {

@@ -45,6 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (message_entries_next(&entries, &class, &flow) > 0) {
 		REQUIRE(class < N_CLASSES);
 		REQUIRE(flow.counts.tx_bytes <= COUNT_MAX);
+		REQUIRE(flow.details.opener <= OPENER_DST);
+		REQUIRE(entries.drop_reason.length <= size);
 		message_node_name(&message, &flow.connection.dst.address);
 		REQUIRE(++n <= size);
 	}

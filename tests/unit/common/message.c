@@ -91,6 +91,43 @@ START_TEST(test_entries)
 }
 END_TEST
 
+START_TEST(test_details)
+{
+	static const char json[] =
+		"{\"virtualTraffic\":["
+		"{\"proto\":6,\"src\":\"1.2.3.4:5\",\"dst\":\"1.2.3.4:6\",\"rxPkts\":1,\"init\":\"dst\",\"starts\":4294967295,"
+		"\"ends\":2,\"txFlags\":255,\"rxFlags\":4,\"txDrops\":5,\"rxDrops\":6,\"dropReason\":\"NO_SOCKET\"},"
+		"{\"proto\":6,\"src\":\"1.2.3.4:5\",\"dst\":\"1.2.3.4:7\",\"init\":\"src\",\"later\":[{}],\"starts\":1},"
+		"{\"proto\":6,\"src\":\"1.2.3.4:5\",\"dst\":\"1.2.3.4:8\"}]}";
+	const struct details first = {.starts = UINT32_MAX,
+				      .ends = 2,
+				      .tx_drops = 5,
+				      .rx_drops = 6,
+				      .tx_flags = 255,
+				      .rx_flags = 4,
+				      .opener = OPENER_DST};
+	const struct details second = {.starts = 1, .opener = OPENER_SRC};
+	struct message_entries entries;
+	enum traffic_class class;
+	struct message message;
+	struct flow flow;
+
+	ck_assert_int_eq(message_parse(json, strlen(json), &message), 0);
+	entries = message_entries(&message);
+	ck_assert_int_eq(message_entries_next(&entries, &class, &flow), 1);
+	ck_assert_mem_eq(&flow.details, &first, sizeof(first));
+	ck_assert_uint_eq(entries.drop_reason.length, 9);
+	ck_assert_mem_eq(entries.drop_reason.data, "NO_SOCKET", 9);
+	ck_assert_int_eq(message_entries_next(&entries, &class, &flow), 1);
+	ck_assert_mem_eq(&flow.details, &second, sizeof(second));
+	ck_assert_uint_eq(entries.drop_reason.length, 0);
+	ck_assert_int_eq(message_entries_next(&entries, &class, &flow), 1);
+	ck_assert_mem_eq(&flow.details, &(struct details){}, sizeof(second));
+	ck_assert_int_eq(message_entries_next(&entries, &class, &flow), 0);
+	message_deinit(&message);
+}
+END_TEST
+
 START_TEST(test_text)
 {
 	static const char json[] =
@@ -210,6 +247,18 @@ static const char *const wrong_entries[] = {
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxPkts\":1.5}",
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxBytes\":1,\"rxBytes\":1}",
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txBytes\":9223372036854775808}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":\"both\"}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":1}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":\"src\",\"init\":\"src\"}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"starts\":4294967296}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"ends\":-1}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"ends\":1,\"starts\":1,\"ends\":1}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txFlags\":256}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxFlags\":\"1\"}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxDrops\":1,\"rxDrops\":1}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txDrops\":1.5}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"dropReason\":7}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"dropReason\":\"\\u0041\"}",
 };
 
 START_TEST(test_wrong_entries)
@@ -267,6 +316,7 @@ int main(void)
 
 	tcase_add_test(test_case, test_head);
 	tcase_add_test(test_case, test_entries);
+	tcase_add_test(test_case, test_details);
 	tcase_add_test(test_case, test_text);
 	tcase_add_test(test_case, test_node_names);
 	tcase_add_test(test_case, test_cut);

@@ -10,9 +10,9 @@
 START_TEST(equal_connections_of_a_class_are_one_entry)
 {
 	struct flow flows_items[] = {
-		{test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {1, 10, 0, 0}},
-		{test_connection("100.64.0.1:1", "100.64.0.2:2", 17), {7, 70, 0, 0}},
-		{test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {0, 0, 2, 20}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6), .counts = {1, 10, 0, 0}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 17), .counts = {7, 70, 0, 0}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6), .counts = {0, 0, 2, 20}},
 	};
 	struct flows flows = {.items = flows_items, .n = 3};
 
@@ -35,10 +35,10 @@ END_TEST
 START_TEST(beyond_the_bound_is_overflow)
 {
 	struct flow flows_items[] = {
-		{test_connection("100.64.0.1:1", "100.64.0.2:1", 6), {1, 10, 0, 0}},
-		{test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {1, 10, 0, 0}},
-		{test_connection("100.64.0.1:1", "100.64.0.2:3", 6), {5, 50, 6, 60}},
-		{test_connection("100.64.0.1:1", "100.64.0.2:1", 6), {1, 10, 0, 0}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:1", 6), .counts = {1, 10, 0, 0}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6), .counts = {1, 10, 0, 0}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:3", 6), .counts = {5, 50, 6, 60}},
+		{.connection = test_connection("100.64.0.1:1", "100.64.0.2:1", 6), .counts = {1, 10, 0, 0}},
 	};
 	struct flows flows = {.items = flows_items, .n = 4};
 	struct counts overflow, tun, sock;
@@ -70,7 +70,8 @@ START_TEST(a_connection_may_be_in_two_classes)
 {
 	struct route_lists none = {};
 	_cleanup_(routing_freep) struct routing *after = NULL;
-	struct flow flow = {test_connection("100.64.0.1:1", "100.64.0.2:2", 6), {2, 20, 0, 0}};
+	struct flow flow = {.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6),
+			    .counts = {2, 20, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
 
 	ck_assert_int_eq(routing_new(&none, NULL, NULL, &after), 0);
@@ -193,6 +194,56 @@ START_TEST(sums_per_layer)
 }
 END_TEST
 
+/* Parts of a flow are joined, also after they waited for a class; the parts of reduced exit traffic are not.
+ */
+START_TEST(details_are_joined)
+{
+	const struct details syn = {.starts = 1, .opener = OPENER_SRC, .tx_flags = 2};
+	const struct details end = {.ends = 1, .rx_flags = 1};
+	struct flow flow = {.connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6),
+			    .counts = {2, 20, 0, 0},
+			    .details = syn};
+	struct flows flows = {.items = &flow, .n = 1};
+	struct counts overflow;
+
+	gathering.details = true;
+	ck_assert_int_eq(aggregate_hold_tun(aggregate, &flows, &gathering, NULL), 0);
+	flow.details = end;
+	flow.counts = (struct counts){};
+	ck_assert_int_eq(aggregate_hold_tun(aggregate, &flows, &gathering, NULL), 0);
+	aggregate_classify(aggregate, routing, EXIT_TRAFFIC_AGGREGATE, &overflow);
+	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){}, (struct details){.ends = 1});
+	add_details("100.64.0.1:1", "8.8.8.8:2", (struct counts){1, 2, 0, 0}, syn);
+	add_details("100.64.0.1:1", "8.8.8.8:3", (struct counts){}, syn);
+	expect_message(LOGTAIL WINDOW
+		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
+		       "\"txPkts\":2,\"txBytes\":20,\"init\":\"src\",\"starts\":1,\"ends\":2,\"txFlags\":2,"
+		       "\"rxFlags\":1}],"
+		       "\"exitTraffic\":[{\"proto\":0,\"src\":\"\",\"dst\":\"\",\"txPkts\":1,"
+		       "\"txBytes\":2}]}");
+}
+END_TEST
+
+START_TEST(no_details_of_anonymized_traffic)
+{
+	const struct details syn = {.starts = 1, .opener = OPENER_SRC, .tx_flags = 2};
+
+	gathering.details = true;
+	gathering.exit_traffic = EXIT_TRAFFIC_ANONYMIZE;
+	add_details("100.64.0.1:1", "8.8.8.8:2", (struct counts){1, 2, 0, 0}, syn);
+	add_details("100.64.0.2:1", "8.8.8.8:3", (struct counts){}, syn);
+	expect_message(LOGTAIL WINDOW ",\"exitTraffic\":[{\"proto\":0,\"src\":\"100.64.0.1:0\",\"dst\":\"\","
+				      "\"txPkts\":1,\"txBytes\":2}]}");
+	aggregate_reset(aggregate);
+	sequence.proc_seq = 6;
+	gathering.exit_traffic = EXIT_TRAFFIC_FULL;
+	add_details("100.64.0.1:1", "8.8.8.8:2", (struct counts){1, 2, 0, 0}, syn);
+	expect_message(LOGTAIL WINDOW
+		       ",\"exitTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"8.8.8.8:2\","
+		       "\"txPkts\":1,\"txBytes\":2,\"init\":\"src\",\"starts\":1,\"txFlags\":2}]}");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("aggregate");
@@ -211,6 +262,8 @@ int main(void)
 	tcase_add_test(cases, many_ignored_addresses);
 	tcase_add_test(cases, sums_per_layer);
 	tcase_add_test(cases, beyond_the_bound_is_overflow);
+	tcase_add_test(cases, details_are_joined);
+	tcase_add_test(cases, no_details_of_anonymized_traffic);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -139,8 +139,8 @@ END_TEST
 START_TEST(a_port_without_an_address_counts_for_nothing)
 {
 	struct flow flows_items[] = {
-		{test_connection("", "192.0.2.1:5", 0), {1, 10, 0, 0}},
-		{test_connection("", "192.0.2.1:5", 0), {2, 20, 0, 0}},
+		{.connection = test_connection("", "192.0.2.1:5", 0), .counts = {1, 10, 0, 0}},
+		{.connection = test_connection("", "192.0.2.1:5", 0), .counts = {2, 20, 0, 0}},
 	};
 	struct flows flows = {.items = flows_items, .n = 2};
 
@@ -216,6 +216,65 @@ START_TEST(long_text_messages_are_cut_between_characters)
 }
 END_TEST
 
+static const char *drop_reason(uint16_t reason)
+{
+	static const char *const names[] = {
+		"NO_SOCKET", "A_NAME_OF_SEVENTY_LETTERS_WHICH_NO_KERNEL_HAS_BUT_A_MODULE_MAY_HAVE_XYZ"};
+
+	return reason == 7 || reason == 8 ? names[reason - 7] : NULL;
+}
+
+START_TEST(details_come_after_the_counts)
+{
+	const struct counts counts = {1, 60, 0, 0};
+	const struct details all = {.starts = 2,
+				    .ends = 1,
+				    .tx_drops = 3,
+				    .rx_drops = UINT32_MAX,
+				    .drop_reason = 7,
+				    .tx_flags = 27,
+				    .rx_flags = 255,
+				    .opener = OPENER_SRC};
+
+	gathering.details = true;
+	settings.drop_reason_name = drop_reason;
+	add_details("100.64.0.1:1", "100.64.0.2:1", counts, all);
+	add_details("100.64.0.1:1", "100.64.0.2:2", counts, (struct details){.opener = OPENER_DST});
+	/* Neither of two ends opened it. */
+	add_details("100.64.0.1:1", "100.64.0.2:3", counts,
+		    (struct details){.opener = OPENER_BOTH, .ends = 1});
+	add_details("100.64.0.1:1", "100.64.0.2:4", counts,
+		    (struct details){.opener = OPENER_SRC, .bits = DETAILS_OPENERS_DIFFER, .starts = 2});
+	/* Only drops are known, */
+	add_details("100.64.0.1:1", "100.64.0.2:5", (struct counts){},
+		    (struct details){.tx_drops = 1, .drop_reason = 8});
+	/* and not why. */
+	add_details("100.64.0.1:1", "100.64.0.2:6", (struct counts){},
+		    (struct details){.rx_drops = 1, .drop_reason = 9});
+	add_details("100.64.0.1:1", "100.64.0.2:7", (struct counts){}, (struct details){});
+#define ENTRY(port) "{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:" port "\""
+#define COUNTS	    ",\"txPkts\":1,\"txBytes\":60"
+	expect_message(
+		LOGTAIL WINDOW ",\"virtualTraffic\":[" ENTRY("1") COUNTS
+		",\"init\":\"src\",\"starts\":2,\"ends\":1,\"txFlags\":27,\"rxFlags\":255,"
+		"\"txDrops\":3,\"rxDrops\":4294967295,\"dropReason\":\"NO_SOCKET\"}," ENTRY("2") COUNTS
+		",\"init\":\"dst\"}," ENTRY("3") COUNTS ",\"ends\":1}," ENTRY("4") COUNTS
+		",\"starts\":2}," ENTRY(
+			"5") ",\"txDrops\":1,\"dropReason\":\""
+			     "A_NAME_OF_SEVENTY_LETTERS_WHICH_NO_KERNEL_HAS_BUT_A_MODULE_MAY_H\"}," ENTRY(
+				     "6") ",\"rxDrops\":1}]}");
+}
+END_TEST
+
+START_TEST(no_details_without_the_setting)
+{
+	add_details("100.64.0.1:1", "100.64.0.2:1", (struct counts){1, 60, 0, 0},
+		    (struct details){.starts = 1, .tx_flags = 2});
+	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){}, (struct details){.tx_drops = 1});
+	expect_message(LOGTAIL WINDOW ",\"virtualTraffic\":[" ENTRY("1") COUNTS "}]}");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("encode");
@@ -232,6 +291,8 @@ int main(void)
 	tcase_add_test(cases, a_port_without_an_address_counts_for_nothing);
 	tcase_add_test(cases, node_id_is_escaped);
 	tcase_add_test(cases, encoding_leaves_the_entries);
+	tcase_add_test(cases, details_come_after_the_counts);
+	tcase_add_test(cases, no_details_without_the_setting);
 	tcase_add_test(cases, text_messages);
 	tcase_add_test(cases, long_text_messages_are_cut_between_characters);
 	suite_add_tcase(suite, cases);

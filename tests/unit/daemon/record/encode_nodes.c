@@ -16,7 +16,7 @@ static void set_nodes(const char *text)
 
 static void add_tun(const char *src, const char *dst)
 {
-	struct flow flow = {test_connection(src, dst, 6), {1, 40, 0, 0}};
+	struct flow flow = {.connection = test_connection(src, dst, 6), .counts = {1, 40, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
 
 	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL), 0);
@@ -46,7 +46,8 @@ static void expect_beginning(const char *text)
 
 START_TEST(nodes_of_a_message)
 {
-	struct flow flow = {test_connection("100.64.0.2:0", "192.0.2.9:51820", 0), {1, 40, 0, 0}};
+	struct flow flow = {.connection = test_connection("100.64.0.2:0", "192.0.2.9:51820", 0),
+			    .counts = {1, 40, 0, 0}};
 	struct flows flows = {.items = &flow, .n = 1};
 
 	set_nodes(three_nodes);

@@ -36,7 +36,8 @@ START_TEST(every_size_around_the_limit)
 	size_t whole, n = 30;
 
 	for (size_t i = 0; i < n; i++) {
-		struct flow flow = {test_connection("100.64.0.1:1", "100.64.0.2:1000", 6), small_counts(i)};
+		struct flow flow = {.connection = test_connection("100.64.0.1:1", "100.64.0.2:1000", 6),
+				    .counts = small_counts(i)};
 		struct flows flows = {.items = &flow, .n = 1};
 
 		flow.connection.dst.port = (uint16_t)(1000 + i * 100);
@@ -53,7 +54,8 @@ START_TEST(every_size_around_the_limit)
 	whole = messages.sizes[0];
 	/* The smallest limit is ENCODE_MESSAGE_MIN, so the window must be around that. */
 	for (; whole < ENCODE_MESSAGE_MIN + 200; n++) {
-		struct flow flow = {test_connection("100.64.0.1:1", "100.64.0.2:1000", 6), small_counts(n)};
+		struct flow flow = {.connection = test_connection("100.64.0.1:1", "100.64.0.2:1000", 6),
+				    .counts = small_counts(n)};
 		struct flows flows = {.items = &flow, .n = 1};
 
 		flow.connection.dst.port = (uint16_t)(1000 + n * 100);

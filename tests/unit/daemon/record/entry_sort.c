@@ -25,7 +25,7 @@ static void add(const struct entry_key *key, uint64_t packets)
 {
 	struct counts counts = {.tx_packets = packets, .rx_bytes = 1};
 
-	entries_add(&entries, key, entries_hash(&entries, key), &counts);
+	entries_add(&entries, key, entries_hash(&entries, key), &counts, NULL);
 }
 
 static int key_compare(const void *a, const void *b)

@@ -67,6 +67,14 @@ static inline struct counts add(const char *src, const char *dst, uint8_t proto,
 	return ignored;
 }
 
+static inline void add_details(const char *src, const char *dst, struct counts counts, struct details details)
+{
+	struct flow flow = {.connection = test_connection(src, dst, 6), .counts = counts, .details = details};
+	struct flows flows = {.items = &flow, .n = 1};
+
+	ck_assert_int_eq(aggregate_add_tun(aggregate, &flows, routing, &gathering, NULL, NULL), 0);
+}
+
 static inline void add_sock(const char *src, const char *dst, struct counts counts)
 {
 	struct flow flow = {.connection = test_connection(src, dst, 0), .counts = counts};

@@ -63,7 +63,37 @@ static struct flow random_flow(uint64_t *state, uint16_t number)
 	flow.counts = (struct counts){random_count(state), random_count(state), random_count(state),
 				      random_count(state) + 1};
 	counts_add(&flow.counts, &(struct counts){});
+	if (next_random(state) & 1)
+		flow.details = (struct details){
+			.starts = (uint32_t)random_count(state),
+			.ends = (uint32_t)random_count(state),
+			.tx_drops = (uint32_t)random_count(state),
+			.rx_drops = (uint32_t)random_count(state) | 1,
+			.drop_reason = (uint16_t)(next_random(state) % 3),
+			.tx_flags = (uint8_t)next_random(state),
+			.rx_flags = (uint8_t)next_random(state),
+			.opener = (uint8_t)(next_random(state) % 3),
+		};
 	return flow;
+}
+
+static const char *drop_reason(uint16_t reason)
+{
+	return reason == 1 ? "NETFILTER_DROP"
+			   : "A_NAME_OF_SIXTY_FOUR_LETTERS_WHICH_IS_THE_LONGEST_THAT_FITS_HERE";
+}
+
+static void assert_details(const struct flow *flow, const struct json_slice *reason,
+			   const struct details *expected)
+{
+	const char *name = expected->drop_reason ? drop_reason(expected->drop_reason) : "";
+	struct details details = flow->details;
+
+	details.drop_reason = expected->drop_reason; /* comes as text */
+	ck_assert_mem_eq(&details, expected, sizeof(details));
+	ck_assert_uint_eq(reason->length, strlen(name));
+	if (reason->length)
+		ck_assert_mem_eq(reason->data, name, strlen(name));
 }
 
 static int compare(const void *a, const void *b)
@@ -102,6 +132,7 @@ static void assert_messages(const struct messages *messages, const struct encode
 			ck_assert_int_eq(connection_compare(&flow.connection, &expected[at].flow.connection),
 					 0);
 			ck_assert(counts_equal(&flow.counts, &expected[at].flow.counts));
+			assert_details(&flow, &entries.drop_reason, &expected[at].flow.details);
 			at++;
 		}
 		ck_assert_int_eq(r, 0);
@@ -120,7 +151,13 @@ static void make_flows(uint64_t *state, const struct routing *routing, struct fl
 
 		expected[i] = (struct expected){
 			sock ? CLASS_PHYSICAL : routing_classify(routing, &flow.connection), flow};
-		ck_assert_int_eq(flows_add(sock ? ret_sock : ret_tun, &flow.connection, &flow.counts), 0);
+		struct flows *flows = sock ? ret_sock : ret_tun;
+
+		ck_assert_int_eq(flows_add(flows, &flow.connection, &flow.counts), 0);
+		/* The physical layer has none. */
+		if (sock)
+			expected[i].flow.details = (struct details){};
+		flows->items[flows->n - 1].details = expected[i].flow.details;
 	}
 	qsort(expected, FLOWS, sizeof(*expected), compare);
 }
@@ -129,8 +166,10 @@ START_TEST(test_round_trip)
 {
 	struct route_lists lists = test_lists("100.64.0.1", "100.64.0.0/10 10.0.0.0/8 8000::/1", "");
 	struct prefix_list tailnet = {}, none = {};
-	struct aggregate_settings gathering = {.exit_traffic = EXIT_TRAFFIC_FULL, .ignore_addrs = &none};
-	struct encode_settings settings = {.max_message_size = 4096 << _i, .node_id = "a \"node\""};
+	struct aggregate_settings gathering = {
+		.exit_traffic = EXIT_TRAFFIC_FULL, .ignore_addrs = &none, .details = true};
+	struct encode_settings settings = {
+		.max_message_size = 4096 << _i, .node_id = "a \"node\"", .drop_reason_name = drop_reason};
 	struct encode_times window = {1665692589644000000, 1665692594700000001};
 	struct encode_sequence sequence = {.proc_id = 12345};
 	uint64_t state = UINT64_C(88172645463325252) + (uint64_t)_i;

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Joining details, such that parts say together what one observer of all packets would have said. */
+
+#include "common/details.h"
+
+#include <string.h>
+
+#define TCP_ACK 0x10
+
+bool details_is_zero(const struct details *details)
+{
+	return memcmp(details, &(struct details){}, sizeof(*details)) == 0;
+}
+
+static uint32_t add(uint32_t a, uint32_t b)
+{
+	uint32_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT32_MAX : sum;
+}
+
+static void copy_bits(struct details *details, uint16_t from, uint16_t bits)
+{
+	details->bits = (uint16_t)((details->bits & ~bits) | (from & bits));
+}
+
+static bool last_syn_received(const struct details *details)
+{
+	return details->bits & DETAILS_LAST_SYN_RECEIVED;
+}
+
+/* Whether the end that did not open the connection has answered: what it sends then is no second opening. */
+static bool is_answered(const struct details *details)
+{
+	return (last_syn_received(details) ? details->tx_flags : details->rx_flags) & TCP_ACK;
+}
+
+/* Whether a SYN was the first here, but begins nothing after what came before. */
+static bool begins_nothing(const struct details *details, const struct details *before, bool ended)
+{
+	bool received = details->bits & DETAILS_FIRST_SYN_RECEIVED;
+
+	if (!(details->bits & DETAILS_HAS_SYN) || !(before->bits & DETAILS_HAS_SYN))
+		return false;
+	if (received == last_syn_received(before))
+		return details->first_syn == before->last_syn;
+	/* Both opened it at once. */
+	return !ended && !is_answered(before);
+}
+
+/* The end that opened the first connection that began here. */
+static uint8_t first_opener(const struct details *details)
+{
+	if (!(details->bits & DETAILS_HAS_SYN))
+		return details->opener;
+	return details->bits & DETAILS_FIRST_SYN_RECEIVED ? OPENER_DST : OPENER_SRC;
+}
+
+void details_follow(struct details *details, const struct details *before)
+{
+	bool ended = before->bits & DETAILS_ENDED, crossing;
+
+	if (details->bits & DETAILS_EARLY_END) {
+		details->ends -= ended;
+		ended = true;
+	}
+	if (begins_nothing(details, before, ended)) {
+		crossing = !(details->bits & DETAILS_FIRST_SYN_RECEIVED) == last_syn_received(before);
+		details->starts--;
+		if (ended && details->bits & DETAILS_FIRST_ENDED)
+			details->ends--;
+		if (details->starts == 0) {
+			details->last_syn = before->last_syn;
+			copy_bits(details, before->bits, DETAILS_LAST_SYN_RECEIVED);
+			details->bits |= ended ? DETAILS_ENDED : 0;
+			if (crossing || before->opener == OPENER_BOTH)
+				details->opener = OPENER_BOTH;
+		}
+	} else if (details->starts > 0) {
+		/* What came before is part of this time only if it had not ended. */
+		if (first_opener(details) != before->opener && before->opener != OPENER_UNKNOWN &&
+		    (!(before->bits & DETAILS_ENDED) || details->bits & DETAILS_EARLY_END))
+			details->bits |= DETAILS_OPENERS_DIFFER;
+	} else {
+		if (before->opener != OPENER_UNKNOWN)
+			details->opener = before->opener;
+		details->bits |= ended ? DETAILS_ENDED : 0;
+	}
+}
+
+/* The first packet of both. */
+static void join_first(struct details *sum, const struct details *more)
+{
+	const uint16_t bits = DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED | DETAILS_FIRST_EITHER;
+	/* The clock may have gone around. */
+	int32_t later = (int32_t)(more->first_time - sum->first_time);
+
+	if (!(more->bits & DETAILS_HAS_FIRST))
+		return;
+	if (!(sum->bits & DETAILS_HAS_FIRST) || later < 0) {
+		sum->first_time = more->first_time;
+		copy_bits(sum, more->bits, bits);
+	} else if (later == 0 && (sum->bits ^ more->bits) & (DETAILS_FIRST_RECEIVED | DETAILS_FIRST_EITHER)) {
+		sum->bits |= DETAILS_FIRST_EITHER;
+	}
+}
+
+static void join_connections(struct details *sum, const struct details *more)
+{
+	bool one = sum->starts == 1 && !(sum->bits & DETAILS_ENDED);
+
+	if (!(sum->bits & DETAILS_HAS_SYN)) {
+		sum->first_syn = more->first_syn;
+		copy_bits(sum, more->bits,
+			  DETAILS_HAS_SYN | DETAILS_FIRST_SYN_RECEIVED | DETAILS_FIRST_ENDED);
+		sum->bits |= more->bits & DETAILS_EARLY_END;
+	} else if (one && (more->bits & DETAILS_EARLY_END ||
+			   (more->bits & DETAILS_FIRST_ENDED && begins_nothing(more, sum, false)))) {
+		sum->bits |= DETAILS_FIRST_ENDED;
+	}
+}
+
+void details_add(struct details *sum, const struct details *more)
+{
+	struct details later = *more;
+
+	join_first(sum, more);
+	if (more->tx_drops + more->rx_drops > sum->tx_drops + sum->rx_drops)
+		sum->drop_reason = more->drop_reason;
+	sum->tx_drops = add(sum->tx_drops, more->tx_drops);
+	sum->rx_drops = add(sum->rx_drops, more->rx_drops);
+	details_follow(&later, sum);
+	sum->tx_flags |= more->tx_flags;
+	sum->rx_flags |= more->rx_flags;
+	if (!(more->starts | more->ends | more->opener) && !(more->bits & DETAILS_HAS_SYN))
+		return;
+	join_connections(sum, more);
+	if (later.starts > 0 && later.starts == more->starts && sum->opener != OPENER_UNKNOWN &&
+	    sum->opener != first_opener(more))
+		sum->bits |= DETAILS_OPENERS_DIFFER;
+	sum->starts = add(sum->starts, later.starts);
+	sum->ends = add(sum->ends, later.ends);
+	sum->opener = later.opener;
+	sum->bits |= later.bits & DETAILS_OPENERS_DIFFER;
+	if (more->bits & DETAILS_HAS_SYN) {
+		sum->last_syn = later.last_syn;
+		copy_bits(sum, later.bits, DETAILS_LAST_SYN_RECEIVED | DETAILS_ENDED);
+	}
+	sum->bits |= later.bits & DETAILS_ENDED;
+}

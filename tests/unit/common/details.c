@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Details joined: parts say together what one observer of all packets would have said
+ * (daemon/bpf/control.h is the observer).
+ */
+
+#include "common/details.h"
+#include "common/cleanup.h"
+#include "daemon/device/control_details.h"
+#include "tests/unit/common/support.h"
+
+#define SYN CONTROL_SYN
+#define ACK CONTROL_ACK
+#define FIN CONTROL_FIN
+#define RST CONTROL_RST
+
+struct step {
+	bool received;
+	uint8_t flags;
+	uint32_t seq;
+};
+
+/* What is seen of the steps from one to another. */
+static struct details observe(const struct step *steps, size_t n)
+{
+	struct flow_control control = {};
+	struct details details = {};
+
+	for (size_t i = 0; i < n; i++) {
+		control_step(&control, steps[i].received, steps[i].flags, steps[i].seq);
+		*(steps[i].received ? &details.rx_flags : &details.tx_flags) |= steps[i].flags;
+	}
+	control_details(&control, &details);
+	return details;
+}
+
+START_TEST(test_sums)
+{
+	struct details sum = {.tx_drops = 3, .drop_reason = 7, .tx_flags = 1, .starts = UINT32_MAX - 1};
+
+	ck_assert(details_is_zero(&(struct details){}));
+	ck_assert(!details_is_zero(&sum));
+	details_add(&sum, &(struct details){.rx_drops = 2, .drop_reason = 8, .rx_flags = 0x10, .starts = 3});
+	ck_assert_uint_eq(sum.tx_drops, 3);
+	ck_assert_uint_eq(sum.rx_drops, 2);
+	ck_assert_uint_eq(sum.drop_reason, 7);
+	ck_assert_uint_eq(sum.tx_flags, 1);
+	ck_assert_uint_eq(sum.rx_flags, 0x10);
+	ck_assert_uint_eq(sum.starts, UINT32_MAX);
+	details_add(&sum, &(struct details){.rx_drops = UINT32_MAX - 1, .drop_reason = 9, .tx_flags = 2});
+	ck_assert_uint_eq(sum.drop_reason, 9);
+	ck_assert_uint_eq(sum.tx_flags, 3);
+	ck_assert_uint_eq(sum.rx_drops, UINT32_MAX);
+}
+END_TEST
+
+static struct details first(bool received, uint32_t time)
+{
+	return (struct details){.first_time = time,
+				.bits = DETAILS_HAS_FIRST | (received ? DETAILS_FIRST_RECEIVED : 0)};
+}
+
+START_TEST(test_first_packet)
+{
+	struct details sum = {}, sent = first(false, 5), received = first(true, 3), early = first(true, -2U);
+
+	details_add(&sum, &sent);
+	ck_assert_uint_eq(sum.bits, DETAILS_HAS_FIRST);
+	details_add(&sum, &received);
+	ck_assert_uint_eq(sum.bits, DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED);
+	ck_assert_uint_eq(sum.first_time, 3);
+	details_add(&sum, &sent);
+	ck_assert_uint_eq(sum.first_time, 3);
+	details_add(&sum, &(struct details){.tx_flags = 1});
+	ck_assert_uint_eq(sum.first_time, 3);
+	/* before the clock went around */
+	details_add(&sum, &early);
+	ck_assert_uint_eq(sum.first_time, -2U);
+
+	/* At the same time in both directions: nobody knows, whatever comes later, */
+	sum = sent;
+	received.first_time = sent.first_time;
+	details_add(&sum, &received);
+	ck_assert_uint_eq(sum.bits & DETAILS_FIRST_EITHER, DETAILS_FIRST_EITHER);
+	details_add(&sum, &sent);
+	ck_assert_uint_eq(sum.bits & DETAILS_FIRST_EITHER, DETAILS_FIRST_EITHER);
+	/* until a part was earlier. */
+	details_add(&sum, &early);
+	ck_assert_uint_eq(sum.bits, DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED);
+}
+END_TEST
+
+struct example {
+	const char *name;
+	struct step steps[8]; /* one part ends where flags are 0 */
+	uint32_t starts, ends;
+	enum opener opener;
+};
+
+static const struct example examples[] = {
+	{"a SYN again", {{false, SYN, 1}, {}, {false, SYN, 1}}, 1, 0, OPENER_SRC},
+	{"a new one", {{false, SYN, 1}, {}, {false, SYN, 2}}, 2, 0, OPENER_SRC},
+	{"answered later", {{true, SYN, 1}, {}, {false, SYN | ACK, 9}, {true, ACK, 2}}, 1, 0, OPENER_DST},
+	{"ended later", {{true, SYN, 1}, {}, {true, FIN | ACK, 9}, {false, FIN | ACK, 2}}, 1, 1, OPENER_DST},
+	{"ended by both", {{false, FIN | ACK, 9}, {}, {true, FIN | ACK, 2}}, 0, 1, OPENER_UNKNOWN},
+	{"refused, tried again with the same number",
+	 {{true, SYN, 1}, {false, RST, 0}, {}, {true, SYN, 1}, {false, RST, 0}},
+	 1,
+	 1,
+	 OPENER_DST},
+	{"opened by both", {{true, SYN, 1}, {}, {false, SYN, 7}, {false, SYN | ACK, 7}}, 1, 0, OPENER_BOTH},
+	{"opened by one, long after by the other",
+	 {{true, SYN, 1}, {false, SYN | ACK, 4}, {}, {false, SYN, 7}},
+	 2,
+	 0,
+	 OPENER_SRC},
+};
+
+START_TEST(test_parts)
+{
+	const struct example *example = &examples[_i];
+	size_t n = 0, begin;
+	struct details sum, more, before;
+
+	while (example->steps[n].flags)
+		n++;
+	begin = n + 1;
+	sum = before = observe(example->steps, n);
+	for (n = begin; n < ARRAY_SIZE(example->steps) && example->steps[n].flags;)
+		n++;
+	more = observe(example->steps + begin, n - begin);
+	details_add(&sum, &more);
+	ck_assert_msg(sum.starts == example->starts && sum.ends == example->ends, "%s: %u and %u",
+		      example->name, sum.starts, sum.ends);
+	ck_assert_msg(sum.opener == example->opener, "%s: opener %u", example->name, sum.opener);
+	/* The same as another window. */
+	details_follow(&more, &before);
+	ck_assert_msg(before.starts + more.starts == sum.starts && before.ends + more.ends == sum.ends,
+		      "%s: a window later %u and %u", example->name, more.starts, more.ends);
+	ck_assert_msg(more.opener == example->opener, "%s: a window later opener %u", example->name,
+		      more.opener);
+}
+END_TEST
+
+/* Both ends at once over a cut, with more to come: what is unknown there is not worth knowing. */
+static bool is_crossing(const struct details *before, const struct details *more)
+{
+	return more->bits & DETAILS_HAS_SYN && before->bits & DETAILS_HAS_SYN &&
+	       !(more->bits & DETAILS_FIRST_SYN_RECEIVED) != !(before->bits & DETAILS_LAST_SYN_RECEIVED);
+}
+
+START_TEST(test_any_cut)
+{
+	static const uint8_t flags[] = {SYN, SYN, SYN | ACK, FIN | ACK, RST, FIN | ACK};
+	uint64_t state = 88172645463325252ULL;
+	unsigned int compared = 0;
+
+	for (unsigned int round = 0; round < 300000; round++) {
+		struct details whole, sum, more, rest, window, past;
+		struct step steps[10];
+		uint32_t number = 0;
+		size_t cut, second;
+
+		for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+			state ^= state << 13;
+			state ^= state >> 7;
+			state ^= state << 17;
+			/* Mostly one end opens. */
+			steps[i] =
+				(struct step){state >> 9 & 7 ? false : true, flags[state % ARRAY_SIZE(flags)],
+					      number + (state >> 20 & 1)};
+			/* Nobody repeats a SYN after the end. */
+			number += steps[i].flags & (FIN | RST) ? 2 : 0;
+		}
+		cut = state >> 24 & 7;
+		second = cut + (state >> 30 & 1);
+		whole = observe(steps, ARRAY_SIZE(steps));
+		sum = past = observe(steps, cut);
+		more = observe(steps + cut, second - cut);
+		rest = observe(steps + second, ARRAY_SIZE(steps) - second);
+		if (is_crossing(&sum, &more) || whole.opener == OPENER_BOTH || sum.opener == OPENER_BOTH ||
+		    more.opener == OPENER_BOTH || rest.opener == OPENER_BOTH)
+			continue;
+		details_add(&sum, &more);
+		if (is_crossing(&sum, &rest) || sum.opener == OPENER_BOTH)
+			continue;
+		window = rest;
+		past = sum;
+		details_add(&sum, &rest);
+		ck_assert_uint_eq(sum.starts, whole.starts);
+		ck_assert_uint_eq(sum.ends, whole.ends);
+		ck_assert_uint_eq(sum.opener, whole.opener);
+		/* An end that answers what it has opened itself makes a part doubt. */
+		ck_assert_uint_eq(sum.bits & ~DETAILS_OPENERS_DIFFER, whole.bits & ~DETAILS_OPENERS_DIFFER);
+		ck_assert_uint_ge(sum.bits, whole.bits);
+		ck_assert_uint_eq(sum.first_syn, whole.first_syn);
+		ck_assert_uint_eq(sum.last_syn, whole.last_syn);
+		/* As two windows. */
+		details_follow(&window, &past);
+		ck_assert_uint_eq(past.starts + window.starts, whole.starts);
+		ck_assert_uint_eq(past.ends + window.ends, whole.ends);
+		ck_assert_uint_eq(window.opener, whole.opener);
+		compared++;
+	}
+	ck_assert_uint_gt(compared, 50000);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("details");
+	TCase *test_case = tcase_create("details");
+
+	tcase_set_timeout(test_case, 60);
+	tcase_add_test(test_case, test_sums);
+	tcase_add_test(test_case, test_first_packet);
+	tcase_add_loop_test(test_case, test_parts, 0, (int)ARRAY_SIZE(examples));
+	tcase_add_test(test_case, test_any_cut);
+	suite_add_tcase(suite, test_case);
+	return run_suite(suite);
+}
