@@ -112,6 +112,9 @@ struct config {
 	uint64_t max_message_size;
 	int64_t heartbeat; /* ns; 0 none */
 	bool peer_events;
+	bool details;	 /* entries have them */
+	bool drops;	 /* packets that the kernel throws away are counted */
+	bool fold_ports; /* only with details */
 
 	char *spool_directory;
 	uint64_t spool_max_size;

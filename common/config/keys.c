@@ -157,6 +157,9 @@ const struct config_key config_keys[] = {
 	{ "record", "heartbeat", "15m", NULL, config_read_duration, IN(heartbeat), CONFIG_KEY_OPTIONAL, .min = 0,
 	  .max = 365 * DAY, .expected = "a duration up to 365d, 0 for none" },
 	{ "record", "peer-events", "yes", NULL, config_read_bool, IN(peer_events), .expected = YES_OR_NO },
+	{ "record", "details", "yes", NULL, config_read_bool, IN(details), .expected = YES_OR_NO },
+	{ "record", "drops", "yes", NULL, config_read_bool, IN(drops), .expected = YES_OR_NO },
+	{ "record", "fold-ports", "no", NULL, config_read_bool, IN(fold_ports), .expected = YES_OR_NO },
 
 	{ "spool", "directory", NULL, NULL, config_read_path, IN(spool_directory), .expected = A_PATH },
 	{ "spool", "max-size", "512M", NULL, config_read_size, IN(spool_max_size), .min = MIB, .max = 65536 * GIB,

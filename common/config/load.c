@@ -519,6 +519,10 @@ static int check(const struct loader *loader)
 	r = check_message_size(loader);
 	if (r < 0)
 		return r;
+	if (config->fold_ports && !config->details)
+		return config_fail(loader->error, line_of(&loader->written, "record", "fold-ports"),
+				   "fold-ports = yes: expected details = yes too: only they tell which end "
+				   "opened a connection");
 	/* Each reply would hold the counts of one layer, and be logged as the other's half of the time. */
 	if (config->tun.source == SOURCE_STATS && config->sock.source == SOURCE_STATS &&
 	    config->tun.stats_socket && config->sock.stats_socket &&

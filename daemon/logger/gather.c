@@ -175,6 +175,7 @@ static void add_tun(struct logger *logger, struct extraction *extraction, const 
 	struct aggregate_settings settings = {
 		.exit_traffic = logger->config->exit_traffic,
 		.ignore_addrs = &logger->config->ignore_addrs,
+		.details = logger->config->details,
 	};
 	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
 	struct flows *flows = &extraction->flows;

@@ -76,6 +76,9 @@ START_TEST(the_example_has_every_key)
 	ck_assert_uint_eq(plain->max_message_size, full->max_message_size);
 	ck_assert_int_eq(plain->heartbeat, full->heartbeat);
 	ck_assert_int_eq(plain->peer_events, full->peer_events);
+	ck_assert_int_eq(plain->details, full->details);
+	ck_assert_int_eq(plain->drops, full->drops);
+	ck_assert_int_eq(plain->fold_ports, full->fold_ports);
 	ck_assert_uint_eq(plain->spool_max_size, full->spool_max_size);
 	ck_assert_int_eq(plain->spool_sync, full->spool_sync);
 	ck_assert_int_eq(plain->spool_sync_interval, full->spool_sync_interval);

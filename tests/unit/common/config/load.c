@@ -48,6 +48,9 @@ START_TEST(defaults)
 	ck_assert_uint_eq(config->max_message_size, 262144);
 	ck_assert_int_eq(config->heartbeat, 900 * NSEC_PER_SEC);
 	ck_assert(config->peer_events);
+	ck_assert(config->details);
+	ck_assert(config->drops);
+	ck_assert(!config->fold_ports);
 	ck_assert_str_eq(config->spool_directory, "/var/lib/netlogd/spool");
 	ck_assert_uint_eq(config->spool_max_size, 512 << 20);
 	ck_assert_int_eq(config->spool_sync, SPOOL_SYNC_INTERVAL);

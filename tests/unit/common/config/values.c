@@ -75,6 +75,8 @@ START_TEST(more_values)
 					     "ignore-addr=\n"
 					     "heartbeat=0\n"
 					     "peer-events=off\n"
+					     "drops=no\n"
+					     "fold-ports=yes\n"
 					     "max-message-size=4K\n"
 					     "[spool]\n"
 					     "max-size=1M\n"
@@ -92,6 +94,9 @@ START_TEST(more_values)
 	assert_prefixes(&config->ignore_addrs, "");
 	ck_assert_int_eq(config->heartbeat, 0);
 	ck_assert(!config->peer_events);
+	ck_assert(config->details);
+	ck_assert(!config->drops);
+	ck_assert(config->fold_ports);
 	ck_assert_uint_eq(config->max_message_size, 4096);
 	ck_assert_uint_eq(config->spool_max_size, 1 << 20);
 	ck_assert_int_eq(config->spool_sync, SPOOL_SYNC_ALWAYS);
@@ -132,6 +137,11 @@ static const struct error_case errors[] = {
 	 "max-message-size = 4095: expected a size from 4K to 8M"},
 	{TUN "[record]\nheartbeat=366d\n", 4, "heartbeat = 366d: expected a duration up to 365d, 0 for none"},
 	{TUN "[record]\npeer-events=maybe\n", 4, "peer-events = maybe: expected yes or no"},
+	{TUN "[record]\ndetails=\n", 4, "details has no value: expected yes or no"},
+	{TUN "[record]\ndrops=some\n", 4, "drops = some: expected yes or no"},
+	{TUN "[record]\nfold-ports=2\n", 4, "fold-ports = 2: expected yes or no"},
+	{TUN "[record]\nfold-ports=yes\ndetails=no\n", 4,
+	 "fold-ports = yes: expected details = yes too: only they tell which end opened a connection"},
 	{TUN "[spool]\nmax-size=1023K\n", 4, "max-size = 1023K: expected a size from 1M to 65536G"},
 	{TUN "[spool]\nsync=never\n", 4, "sync = never: expected interval or always"},
 	{TUN "[spool]\ndirectory=spool\n", 4, "directory = spool: expected an absolute path"},
