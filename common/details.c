@@ -12,6 +12,12 @@ bool details_is_zero(const struct details *details)
 	return memcmp(details, &(struct details){}, sizeof(*details)) == 0;
 }
 
+bool details_is_empty(const struct details *details)
+{
+	return !(details->starts | details->ends | details->tx_drops | details->rx_drops | details->tx_flags |
+		 details->rx_flags | details->opener);
+}
+
 static uint32_t add(uint32_t a, uint32_t b)
 {
 	uint32_t sum;
@@ -45,7 +51,7 @@ static bool begins_nothing(const struct details *details, const struct details *
 	if (received == last_syn_received(before))
 		return details->first_syn == before->last_syn;
 	/* Both opened it at once. */
-	return !ended && !is_answered(before);
+	return !ended && (before->opener == OPENER_BOTH || !is_answered(before));
 }
 
 /* The end that opened the first connection that began here. */
@@ -120,15 +126,34 @@ static void join_connections(struct details *sum, const struct details *more)
 	}
 }
 
+static void add_drops(struct details *sum, const struct details *more)
+{
+	uint64_t before = (uint64_t)sum->tx_drops + sum->rx_drops;
+
+	if ((uint64_t)more->tx_drops + more->rx_drops > before)
+		sum->drop_reason = more->drop_reason;
+	sum->tx_drops = add(sum->tx_drops, more->tx_drops);
+	sum->rx_drops = add(sum->rx_drops, more->rx_drops);
+}
+
+void details_add_others(struct details *sum, const struct details *others)
+{
+	add_drops(sum, others);
+	sum->starts = add(sum->starts, others->starts);
+	sum->ends = add(sum->ends, others->ends);
+	sum->tx_flags |= others->tx_flags;
+	sum->rx_flags |= others->rx_flags;
+	if (sum->opener != others->opener)
+		sum->bits |= DETAILS_OPENERS_DIFFER;
+	sum->bits |= others->bits & DETAILS_OPENERS_DIFFER;
+}
+
 void details_add(struct details *sum, const struct details *more)
 {
 	struct details later = *more;
 
 	join_first(sum, more);
-	if (more->tx_drops + more->rx_drops > sum->tx_drops + sum->rx_drops)
-		sum->drop_reason = more->drop_reason;
-	sum->tx_drops = add(sum->tx_drops, more->tx_drops);
-	sum->rx_drops = add(sum->rx_drops, more->rx_drops);
+	add_drops(sum, more);
 	details_follow(&later, sum);
 	sum->tx_flags |= more->tx_flags;
 	sum->rx_flags |= more->rx_flags;

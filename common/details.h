@@ -11,6 +11,9 @@
 /* Nothing is known. */
 bool details_is_zero(const struct details *details);
 
+/* There is nothing that a message would tell. */
+bool details_is_empty(const struct details *details);
+
 /*
  * Adds another part of the same flow in the same window. Of the TCP packets that begin and end connections a
  * part has seen all or none; if both have seen some, `more` has seen the later ones. Of packets in general
@@ -18,6 +21,9 @@ bool details_is_zero(const struct details *details);
  * that has more of them.
  */
 void details_add(struct details *sum, const struct details *more);
+
+/* Adds what is known of other connections, in the same time or another. */
+void details_add_others(struct details *sum, const struct details *others);
 
 /*
  * Corrects the TCP details of a time by those of the time right before it: a SYN that repeats the last one

@@ -104,7 +104,7 @@ static void print_window(struct ctl *ctl, const json_t *status)
 static void print_record(struct ctl *ctl, const json_t *status)
 {
 	const json_t *record = json_object_get(status, "record");
-	const json_t *ignored = json_object_get(record, "ignored");
+	const json_t *ignored = json_object_get(record, "ignored"), *live = json_object_get(record, "live");
 	long long failures = json_number(record, "conservationFailures");
 	long long packets = json_number(ignored, "txPkts") + json_number(ignored, "rxPkts");
 	char bytes[UNITS_TEXT_MAX];
@@ -120,6 +120,9 @@ static void print_record(struct ctl *ctl, const json_t *status)
 			    COUNT(failures, "window"));
 	else
 		fputs("all counts add up", ctl->out);
+	if (json_number(live, "forgotten") > 0)
+		fprintf(ctl->out, ", %lld live connections forgotten for want of room (raise max-flows)",
+			json_number(live, "forgotten"));
 	fputs("\n", ctl->out);
 }
 

@@ -15,6 +15,7 @@
 #include "daemon/device/wireguard/wireguard.h"
 #include "daemon/logger/state.h"
 #include "daemon/net/discover.h"
+#include "daemon/record/live.h"
 #include "daemon/routes/routes.h"
 
 #include <errno.h>
@@ -260,6 +261,8 @@ static void gather(struct logger *logger, bool early)
 
 	layer_extract(&logger->tun, &tun);
 	layer_extract(&logger->sock, &sock);
+	if (logger->live && (tun.errors > 0 || !counts_is_zero(&tun.overflow)))
+		live_miss(logger->live, clock_boot(logger->clock));
 	if (early && may_hold(logger, &tun)) {
 		add_tun(logger, &tun, NULL);
 	} else {

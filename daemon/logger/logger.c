@@ -19,6 +19,7 @@
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
 #include "daemon/net/discover.h"
+#include "daemon/record/live.h"
 #include "daemon/routes/routes.h"
 #include "daemon/spool/writer.h"
 
@@ -50,8 +51,11 @@ static int emit(const struct buffer *message, void *userdata)
 	return 0;
 }
 
-/* Encodes what was gathered, and begins the next window with an empty aggregate. */
-static void log_window(struct logger *logger, const struct encode_times *window)
+/*
+ * Encodes what was gathered, and begins the next window with an empty aggregate. The window began at this
+ * boot time, and the next one has begun.
+ */
+static void log_window(struct logger *logger, const struct encode_times *window, int64_t start_boot)
 {
 	struct encode_settings settings = {
 		.max_message_size = logger->config->max_message_size,
@@ -60,9 +64,14 @@ static void log_window(struct logger *logger, const struct encode_times *window)
 		.local_addrs = routes_local_addrs(logger->routes),
 	};
 	struct emission emission = {.logger = logger, .time = clock_wall(logger->clock)};
-	size_t connections = aggregate_connections(logger->aggregate);
+	size_t connections;
 	int r;
 
+	if (logger->live) {
+		live_begin_window(logger->live, start_boot, logger->window.start_boot);
+		aggregate_finish(logger->aggregate, logger->live, logger->config->fold_ports);
+	}
+	connections = aggregate_connections(logger->aggregate);
 	r = encode_window(logger->aggregate, window, &settings, &logger->sequence, emission.time, emit,
 			  &emission);
 	if (r < 0) {
@@ -107,12 +116,12 @@ static void take_event(const char *text, void *userdata)
 static void finish_window(struct logger *logger)
 {
 	struct encode_times window = {.start = logger->window.start};
-	int64_t step, cpu = thread_cpu(), begun = time_now_boot();
+	int64_t step, cpu = thread_cpu(), begun = time_now_boot(), start_boot = logger->window.start_boot;
 	bool stepped = window_end(&logger->window, logger->clock, &window.end, &step);
 	struct device *sock;
 
 	gather_counts(logger);
-	log_window(logger, &window);
+	log_window(logger, &window, start_boot);
 	sock = logger->sock.device;
 	if (sock && sock->ops->get_events)
 		sock->ops->get_events(sock, take_event, logger);
@@ -160,6 +169,14 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 	}
 }
 
+/* The tun device begins to count, or went on after it had missed packets: what was remembered may be wrong.
+ */
+static void forget_live(struct logger *logger, const struct layer *layer)
+{
+	if (layer->which == LAYER_TUN && logger->live)
+		live_begin(logger->live, clock_boot(logger->clock));
+}
+
 static void check_layer(struct logger *logger, struct layer *layer)
 {
 	enum layer_state before;
@@ -185,6 +202,8 @@ static void check_layer(struct logger *logger, struct layer *layer)
 	}
 	if (layer->state != LAYER_STATE_COUNTING)
 		return;
+	if (before != LAYER_STATE_COUNTING)
+		forget_live(logger, layer);
 	what = layer_describe(layer);
 	log_info("counting %s", what ? what : layer_name(layer));
 	messages_tell(logger, "device %s: %s", before == LAYER_STATE_LOST ? "back" : "found",
@@ -285,6 +304,7 @@ static void begin(struct logger *logger, bool overridden)
 	logger->running = true;
 	logger->overridden = overridden;
 	stepped = window_begin(&logger->window, logger->clock, &step);
+	forget_live(logger, &logger->tun);
 	logger->started = logger->window.start;
 	gather_routes(logger);
 	routes_begin(logger->routes);
@@ -389,6 +409,24 @@ void logger_set_nodes(struct logger *logger, struct nodes *nodes)
 	logger_publish(logger);
 }
 
+/* Connections that live are remembered twice over: those of a window, and as many that are silent. */
+static int follow_live(struct logger *logger, const struct config *config)
+{
+	size_t capacity = 2 * (size_t)config->max_flows;
+	int r = 0;
+
+	if (!config->details) {
+		live_free(TAKE_PTR(logger->live));
+	} else if (logger->live) {
+		live_set_capacity(logger->live, capacity);
+	} else {
+		r = live_new(capacity, &logger->live);
+		if (r >= 0)
+			live_begin(logger->live, clock_boot(logger->clock));
+	}
+	return r;
+}
+
 /* Makes the device that the configuration asks for, if it is another one; it counts beside the current one.
  */
 static int prepare(struct logger *logger, struct layer *layer, const struct config *config,
@@ -406,6 +444,7 @@ static void exchange(struct logger *logger, struct layer *layer)
 	if (!layer->next)
 		return;
 	layer_take_next(layer);
+	forget_live(logger, layer);
 	if (layer->state == LAYER_STATE_FAILED)
 		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : "no source works");
 	what = layer_describe(layer);
@@ -430,6 +469,8 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 		r = prepare(logger, &logger->sock, config, &config->sock);
 	if (r >= 0 && logger->running)
 		finish_window(logger);
+	if (r >= 0)
+		r = follow_live(logger, config);
 	if (r >= 0)
 		r = routes_set_configured(logger->routes, config);
 	if (r < 0) {
@@ -513,6 +554,8 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 	if (r >= 0)
 		aggregate_set_bound(logger->aggregate, options->config->max_flows);
 	if (r >= 0)
+		r = follow_live(logger, options->config);
+	if (r >= 0)
 		r = routes_new(options->config, &logger->routes);
 	if (r < 0)
 		return r;
@@ -530,6 +573,7 @@ void logger_free(struct logger *logger)
 	layer_deinit(&logger->sock);
 	gather_forget_routes(logger);
 	aggregate_free(logger->aggregate);
+	live_free(logger->live);
 	routes_free(logger->routes);
 	nodes_free(logger->nodes);
 	buffer_deinit(&logger->text);

@@ -15,6 +15,7 @@
 
 struct discovery;
 struct epoch;
+struct live;
 struct routes;
 struct spool_writer;
 
@@ -29,6 +30,7 @@ struct logger {
 	struct prefix_list allowed_ips; /* of the peers, as given to the routes */
 	bool found_all;			/* the routes have all that was found until then */
 	struct aggregate *aggregate;
+	struct live *live; /* what details need to know of earlier windows; NULL without details */
 	struct encode_sequence sequence;
 	struct buffer text; /* of text messages; reused */
 

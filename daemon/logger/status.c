@@ -12,6 +12,7 @@
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
+#include "daemon/record/live.h"
 
 #include <string.h>
 
@@ -115,6 +116,15 @@ static json_t *window_status(const struct logger *logger)
 	return window;
 }
 
+static json_t *live_status(const struct live *live)
+{
+	struct live_status status = live_get_status(live);
+
+	return json_pack("{sI sI sI sI}", "connections", (json_int_t)status.connections, "maxConnections",
+			 (json_int_t)status.capacity, "forgotten", (json_int_t)status.forgotten, "memory",
+			 (json_int_t)status.memory);
+}
+
 static json_t *record_status(const struct logger *logger)
 {
 	json_t *record = json_object();
@@ -127,6 +137,8 @@ static json_t *record_status(const struct logger *logger)
 			    json_integer((json_int_t)logger->conservation_failures));
 	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
 	json_object_set_new(record, "classifiedEarly", json_integer((json_int_t)logger->classified_early));
+	if (logger->live)
+		json_object_set_new(record, "live", live_status(logger->live));
 	json_object_set_new(record, "exitTraffic",
 			    json_string(exit_traffic_name(logger->config->exit_traffic)));
 	json_object_set_new(record, "procId", json_integer(logger->sequence.proc_id));

@@ -11,6 +11,7 @@
 #include "common/config/config.h"
 #include "daemon/record/entries.h"
 
+struct live;
 struct routing;
 
 /* encode.c reads it; the logger uses the functions below. */
@@ -69,6 +70,12 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 /* Connections that are held. */
 size_t aggregate_held(const struct aggregate *aggregate);
 int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, struct counts *ret_overflow);
+/*
+ * Once all flows of the window are added: corrects the details by the memory of live connections, whose
+ * window has begun, and leaves out what is then empty. With fold_ports the port of the end that opened a
+ * connection becomes 0, and what is then equal one entry. After that, add nothing.
+ */
+void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_ports);
 /* Adds to the window's overflow; either may be NULL. */
 void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock);
 /* Sum of everything added as entries or held, per layer: one side of the conservation check. */

@@ -79,11 +79,17 @@ static uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+uint64_t entry_key_hash(const struct entry_key *key, const uint64_t seed[4])
+{
+	uint64_t a = fold(key->words[0] ^ seed[0], key->words[1] ^ seed[1]);
+	uint64_t b = fold(key->words[2] ^ seed[2], key->words[3] ^ seed[3]);
+
+	return fold(a ^ seed[2], key->words[4] ^ b ^ seed[1]);
+}
+
 uint32_t entries_hash(const struct entries *entries, const struct entry_key *key)
 {
-	uint64_t a = fold(key->words[0] ^ entries->seed[0], key->words[1] ^ entries->seed[1]);
-	uint64_t b = fold(key->words[2] ^ entries->seed[2], key->words[3] ^ entries->seed[3]);
-	uint32_t hash = (uint32_t)fold(a ^ entries->seed[2], key->words[4] ^ b ^ entries->seed[1]);
+	uint32_t hash = (uint32_t)entry_key_hash(key, entries->seed);
 
 	hash_index_prefetch(&entries->index, hash);
 	return hash;
@@ -149,6 +155,37 @@ bool entries_add_known(struct entries *entries, const struct entry_key *key, uin
 		return false;
 	add_to(&entries->items[slot->item - 1], counts, details);
 	return true;
+}
+
+void entries_join(struct entries *entries, void (*join)(struct details *sum, const struct details *more))
+{
+	enum { AHEAD = 8 };
+	uint32_t hashes[AHEAD] = {};
+	size_t n = entries->n;
+
+	hash_index_clear(&entries->index, n);
+	if (n == 0 || hash_index_reserve(&entries->index, n) < 0)
+		return;
+	entries->n = 0;
+	for (size_t i = 0; i < n + AHEAD; i++) {
+		uint32_t hash = hashes[i % AHEAD];
+
+		if (i >= AHEAD) {
+			const struct entry *entry = &entries->items[i - AHEAD];
+			struct hash_slot *slot =
+				hash_index_find(&entries->index, hash, has_key, entries, &entry->key);
+
+			if (slot->item) {
+				counts_add(&entries->items[slot->item - 1].counts, &entry->counts);
+				join(&entries->items[slot->item - 1].details, &entry->details);
+			} else {
+				hash_slot_take(slot, hash, entries->n);
+				memmove(&entries->items[entries->n++], entry, sizeof(*entry));
+			}
+		}
+		if (i < n)
+			hashes[i % AHEAD] = entries_hash(entries, &entries->items[i].key);
+	}
 }
 
 void entries_reset(struct entries *entries)

@@ -43,6 +43,10 @@ struct entry {
 /* The key of a connection. The port of an endpoint without an address is left out. */
 void entry_key_make(struct entry_key *ret_key, enum traffic_class class, const struct connection *connection);
 
+/* 64 bits that depend on every bit of the key and, in a way that nobody outside can foresee, on the random
+ * seed. */
+uint64_t entry_key_hash(const struct entry_key *key, const uint64_t seed[4]);
+
 /* The connection of a key. */
 struct connection entry_key_connection(const struct entry_key *key);
 
@@ -59,6 +63,11 @@ struct entries {
 /* 0, or -errno when the kernel has no random numbers. */
 int entries_init(struct entries *entries);
 void entries_deinit(struct entries *entries);
+/*
+ * Joins entries whose keys have become equal; `join` adds what is not counts. Afterwards entries may have
+ * moved.
+ */
+void entries_join(struct entries *entries, void (*join)(struct details *sum, const struct details *more));
 /* Empties it; memory for more than twice the usual number is given back. */
 void entries_reset(struct entries *entries);
 /* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */

@@ -5,8 +5,10 @@
  */
 
 #include "common/cleanup.h"
+#include "common/details.h"
 #include "daemon/record/encode.h"
 #include "daemon/record/entry_sort.h"
+#include "daemon/record/live.h"
 #include "daemon/record/nodes.h"
 #include "daemon/routes/routing.h"
 
@@ -72,6 +74,17 @@ static struct flow random_flow(uint64_t *state)
 	flow.counts.tx_bytes = flow.counts.tx_packets * (60 + (random & 0x3ff));
 	flow.counts.rx_packets = 1 + (random >> 30 & 0x3ff);
 	flow.counts.rx_bytes = flow.counts.rx_packets * (60 + (random >> 10 & 0x3ff));
+	flow.details = (struct details){.bits = DETAILS_HAS_FIRST};
+	/* A third of TCP begins and ends here. */
+	if (random & 1) {
+		flow.details.tx_flags = flow.details.rx_flags = 0x1b;
+		if (random % 3 == 0) {
+			flow.details.bits |= DETAILS_HAS_SYN | DETAILS_ENDED | DETAILS_FIRST_ENDED;
+			flow.details.first_syn = flow.details.last_syn = (uint32_t)next_random(state);
+			flow.details.starts = flow.details.ends = 1;
+			flow.details.opener = OPENER_SRC;
+		}
+	}
 	return flow;
 }
 
@@ -140,7 +153,7 @@ static void bench_lookup(size_t n)
 }
 
 struct figures {
-	double add, sort, qsort, encode;
+	double add, follow, sort, qsort, encode;
 	size_t messages, bytes;
 };
 
@@ -154,9 +167,9 @@ static int count_message(const struct buffer *message, void *userdata)
 }
 
 /* The device's part: flows in slices, made while the clock stands still. */
-static double add_all(struct aggregate *aggregate, size_t n, const struct routing *routing)
+static double add_all(struct aggregate *aggregate, size_t n, const struct routing *routing, bool with_details)
 {
-	struct aggregate_settings settings = {.exit_traffic = EXIT_TRAFFIC_FULL};
+	struct aggregate_settings settings = {.exit_traffic = EXIT_TRAFFIC_FULL, .details = with_details};
 	static struct flow slice[SLICE];
 	uint64_t state = 3;
 	double seconds = 0;
@@ -229,15 +242,23 @@ static double sort_alone(size_t n, double *ret_by_library)
 	return seconds;
 }
 
-static struct figures run_window(struct aggregate *aggregate, size_t n, const struct routing *routing,
-				 const struct encode_settings *settings)
+static struct figures run_window(struct aggregate *aggregate, struct live *live, size_t n,
+				 const struct routing *routing, const struct encode_settings *settings)
 {
+	static int64_t now = 1000000000000;
 	struct encode_times window = {.start = 1, .end = 5000000001};
 	struct encode_sequence sequence = {.proc_id = 1};
 	struct figures figures = {};
 	double begin;
 
-	figures.add = add_all(aggregate, n, routing);
+	figures.add = add_all(aggregate, n, routing, live);
+	begin = cpu_seconds();
+	if (live) {
+		live_begin_window(live, now, now + 5000000000);
+		now += 5000000000;
+		aggregate_finish(aggregate, live, false);
+	}
+	figures.follow = cpu_seconds() - begin;
 	begin = cpu_seconds();
 	if (encode_window(aggregate, &window, settings, &sequence, 1, count_message, &figures) < 0)
 		abort();
@@ -265,21 +286,26 @@ static struct nodes *make_nodes(unsigned int n)
 	return nodes;
 }
 
-static void bench_window(size_t n, const struct routing *routing, const struct nodes *nodes)
+static void bench_window(size_t n, const struct routing *routing, const struct nodes *nodes,
+			 bool with_details)
 {
 	struct encode_settings settings = {.max_message_size = MAX_MESSAGE, .nodes = nodes};
 	_cleanup_(aggregate_freep) struct aggregate *aggregate = NULL;
-	struct figures best = {.add = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
+	_cleanup_(live_freep) struct live *live = NULL;
+	struct figures best = {.add = 1e9, .follow = 1e9, .sort = 1e9, .qsort = 1e9, .encode = 1e9};
 	long before, after;
 	size_t entries = 0;
 
-	if (aggregate_new(&aggregate) < 0)
+	if (aggregate_new(&aggregate) < 0 || (with_details && live_new(2 * n, &live) < 0))
 		abort();
+	if (live)
+		live_begin(live, 1);
 	before = resident_kib();
 	for (int round = 0; round < ROUNDS; round++) {
-		struct figures figures = run_window(aggregate, n, routing, &settings);
+		struct figures figures = run_window(aggregate, live, n, routing, &settings);
 
 		best.add = MIN(best.add, figures.add);
+		best.follow = MIN(best.follow, figures.follow);
 		best.sort = MIN(best.sort, figures.sort);
 		best.qsort = MIN(best.qsort, figures.qsort);
 		best.encode = MIN(best.encode, figures.encode);
@@ -289,16 +315,17 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 		after = resident_kib();
 		aggregate_reset(aggregate);
 	}
-	printf("window of %7zu%s: classify+merge %5.1f, sort %5.1f (qsort %5.1f), encode %5.1f, all %5.1f ns per connection; "
+	printf("window of %7zu%s%s: classify+merge %5.1f, live %5.1f, sort %5.1f (qsort %5.1f), encode %5.1f, all %5.1f ns per connection; "
 	       "%zu entries, %zu messages, %.0f bytes each; %.1f MiB\n",
-	       n, nodes ? ", 10000 nodes" : "", best.add / (double)n * 1e9, best.sort / (double)n * 1e9,
-	       best.qsort / (double)n * 1e9, (best.encode - best.sort) / (double)n * 1e9,
-	       (best.add + best.encode) / (double)n * 1e9, entries, best.messages,
+	       n, nodes ? ", 10000 nodes" : "", live ? ", details" : "", best.add / (double)n * 1e9,
+	       best.follow / (double)n * 1e9, best.sort / (double)n * 1e9, best.qsort / (double)n * 1e9,
+	       (best.encode - best.sort) / (double)n * 1e9,
+	       (best.add + best.follow + best.encode) / (double)n * 1e9, entries, best.messages,
 	       (double)best.bytes / (double)entries, (double)(after - before) / 1024);
 
 	/* Small windows after it. */
 	for (int i = 0; i < 40; i++) {
-		run_window(aggregate, 100, routing, &settings);
+		run_window(aggregate, live, 100, routing, &settings);
 		aggregate_reset(aggregate);
 	}
 	printf("                after 40 small windows: %.1f MiB\n",
@@ -312,9 +339,10 @@ int main(void)
 
 	for (size_t n = 10; n <= 10000; n *= 10)
 		bench_lookup(n);
-	bench_window(1000, routing, NULL);
-	bench_window(100000, routing, NULL);
-	bench_window(100000, routing, nodes);
-	bench_window(1000000, routing, NULL);
+	bench_window(1000, routing, NULL, true);
+	bench_window(100000, routing, NULL, false);
+	bench_window(100000, routing, NULL, true);
+	bench_window(100000, routing, nodes, true);
+	bench_window(1000000, routing, NULL, true);
 	return 0;
 }

@@ -2,6 +2,7 @@
 /* From flows to entries: classes, exit traffic, merging, ignored addresses, bounds and sums. */
 
 #include "daemon/record/aggregate.h"
+#include "daemon/record/live.h"
 
 #include "tests/unit/daemon/record/exact.h"
 
@@ -244,6 +245,93 @@ START_TEST(no_details_of_anonymized_traffic)
 }
 END_TEST
 
+static void finish(bool fold_ports)
+{
+	_cleanup_(live_freep) struct live *live = NULL;
+
+	ck_assert_int_eq(live_new(1000, &live), 0);
+	live_begin(live, 0);
+	live_begin_window(live, 1, 2);
+	aggregate_finish(aggregate, live, fold_ports);
+}
+
+/* Only the port of the end that is known to have opened a connection. */
+START_TEST(folded_ports)
+{
+	const struct counts counts = {1, 60, 2, 80};
+	const struct details by_src = {.starts = 1, .opener = OPENER_SRC, .tx_flags = 2};
+	const struct details by_dst = {.starts = 1, .opener = OPENER_DST, .rx_flags = 4, .rx_drops = 1};
+	const struct details refused = {.opener = OPENER_SRC, .tx_drops = 3, .drop_reason = 7};
+
+	gathering.details = true;
+	add_details("100.64.0.1:1001", "100.64.0.2:80", counts, by_src);
+	add_details("100.64.0.1:1002", "100.64.0.2:80", counts, by_src);
+	add_details("100.64.0.1:1003", "100.64.0.2:80", (struct counts){}, refused);
+	add_details("100.64.0.1:1004", "100.64.0.3:80", counts, by_src);
+	add_details("100.64.0.1:22", "100.64.0.2:3000", counts, by_dst);
+	add_details("100.64.0.1:22", "100.64.0.2:3001", counts, by_dst);
+	add_details("100.64.0.1:1005", "100.64.0.2:80", counts, (struct details){.ends = 1});
+	add_details("100.64.0.1:1006", "100.64.0.2:80", counts, (struct details){.opener = OPENER_BOTH});
+	add_details("100.64.0.1:1007", "100.64.0.2:80", counts,
+		    (struct details){.starts = 2, .opener = OPENER_SRC, .bits = DETAILS_OPENERS_DIFFER});
+	add_sock("100.64.0.1:1008", "100.64.0.2:80", counts);
+	finish(true);
+	ck_assert_uint_eq(aggregate_connections(aggregate), 7);
+#define ENTRY(src, dst) "{\"proto\":6,\"src\":\"100.64.0.1:" src "\",\"dst\":\"100.64.0." dst "\""
+#define ONCE		",\"txPkts\":1,\"txBytes\":60,\"rxPkts\":2,\"rxBytes\":80"
+#define TWICE		",\"txPkts\":2,\"txBytes\":120,\"rxPkts\":4,\"rxBytes\":160"
+	expect_message(LOGTAIL WINDOW ",\"virtualTraffic\":[" ENTRY("0", "2:80") TWICE
+		       ",\"init\":\"src\",\"starts\":2,\"txFlags\":2,\"txDrops\":3}," ENTRY("0", "3:80") ONCE
+		       ",\"init\":\"src\",\"starts\":1,\"txFlags\":2}," ENTRY("22", "2:0") TWICE
+		       ",\"init\":\"dst\",\"starts\":2,\"rxFlags\":4,\"rxDrops\":2}," ENTRY("1005", "2:80")
+			       ONCE ",\"ends\":1}," ENTRY("1006", "2:80") ONCE "}," ENTRY("1007", "2:80") ONCE
+		       ",\"starts\":2}],\"physicalTraffic\":[{\"proto\":0,\"src\":\"100.64.0.1:1008\","
+		       "\"dst\":\"100.64.0.2:80\"" ONCE "}]}");
+}
+END_TEST
+
+START_TEST(folding_many)
+{
+	struct counts tun, sock;
+
+	gathering.details = true;
+	for (unsigned int i = 0; i < 10000; i++) {
+		char src[32], dst[32];
+
+		snprintf(src, sizeof(src), "100.64.0.1:%u", 1 + i);
+		snprintf(dst, sizeof(dst), "100.64.0.2:%u", i % 10);
+		add_details(src, dst, (struct counts){1, i, 0, 0},
+			    (struct details){.starts = 1, .opener = OPENER_SRC});
+	}
+	ck_assert_uint_eq(aggregate_connections(aggregate), 10000);
+	finish(true);
+	ck_assert_uint_eq(aggregate_connections(aggregate), 10);
+	aggregate_get_sums(aggregate, &tun, &sock);
+	ck_assert(counts_equal(&tun, &(struct counts){10000, 49995000, 0, 0}));
+	for (unsigned int i = 0; i < 10; i++) {
+		ck_assert_uint_eq(aggregate->entries.items[i].details.starts, 1000);
+		ck_assert_uint_eq(aggregate->entries.items[i].counts.tx_packets, 1000);
+	}
+}
+END_TEST
+
+/* What says nothing that a message would tell is left out. */
+START_TEST(entries_that_become_empty)
+{
+	const struct details syn = {
+		.starts = 1, .first_syn = 5, .last_syn = 5, .opener = OPENER_SRC, .bits = DETAILS_HAS_SYN};
+
+	gathering.details = true;
+	add_details("100.64.0.1:1", "100.64.0.2:1", (struct counts){}, (struct details){.bits = 8});
+	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){}, syn);
+	add_details("100.64.0.1:1", "100.64.0.2:3", (struct counts){}, (struct details){.bits = 8});
+	finish(false);
+	ck_assert_uint_eq(aggregate_connections(aggregate), 1);
+	expect_message(LOGTAIL WINDOW
+		       ",\"virtualTraffic\":[" ENTRY("1", "2:2") ",\"init\":\"src\",\"starts\":1}]}");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("aggregate");
@@ -264,6 +352,9 @@ int main(void)
 	tcase_add_test(cases, beyond_the_bound_is_overflow);
 	tcase_add_test(cases, details_are_joined);
 	tcase_add_test(cases, no_details_of_anonymized_traffic);
+	tcase_add_test(cases, folded_ports);
+	tcase_add_test(cases, folding_many);
+	tcase_add_test(cases, entries_that_become_empty);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A table of buckets of four slots, one cache line each. A connection may be in either of two buckets, which
+ * are parts of its hash, so that nearly all slots are filled before one has to make room. Slots hold the
+ * whole hash (keyed, so that nobody outside can choose what collides) in place of the connection: among a
+ * million, two are taken for one with a probability of 1 in 30 million.
+ *
+ * Times are ticks that fit into 24 bits; connections are forgotten long before they go around.
+ */
+
+#include "daemon/record/live.h"
+
+#include "common/clock.h"
+#include "common/details.h"
+#include "common/time_text.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define BUCKET_SLOTS 4
+#define FILL_MAX     2.5 /* connections in a bucket: of a thousand, none or one finds both of its buckets full \
+			  */
+#define BUCKETS_MIN 64
+#define SWEEPS	    16 /* windows in which the whole table is looked at once */
+
+#define TICK	 (NSEC_PER_SEC / 8)
+#define TICKS(s) ((s)*8)
+#define TICK_MAX 0xffffff
+
+/* How long a connection may be silent. */
+#define SILENCE	    60		       /* s; what is not TCP then begins anew */
+#define CLOSING_MAX 240		       /* ended, or never answered: twice a segment's lifetime (RFC 9293) */
+#define OPEN_MAX    (5 * 24 * 3600)    /* as the kernel's connection tracking */
+#define ABSENCE_MAX (TICK_MAX / 8 / 2) /* of windows, until ticks could be mistaken */
+
+#define LATER_FRAGMENT 255
+#define TCP_ACK	       0x10
+
+enum state {
+	STATE_OPENER = 3,	/* enum opener */
+	STATE_HAS_SYN = 1 << 2, /* last_syn is set */
+	STATE_LAST_SYN_RECEIVED = 1 << 3,
+	STATE_ENDED = 1 << 4,
+	STATE_ANSWERED = 1 << 5, /* the end that did not open it has sent something */
+	STATE_TCP = 1 << 6,
+	STATE_USED = 1 << 7,
+};
+
+struct slot {
+	uint64_t hash;
+	uint32_t last_syn;
+	uint32_t seen : 24; /* end of the last window that had packets, in ticks */
+	uint32_t state : 8;
+};
+
+struct bucket {
+	struct slot slots[BUCKET_SLOTS];
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct bucket) == 64, "a cache line");
+
+struct live {
+	struct region region;
+	size_t n_buckets, max_buckets;
+	size_t capacity;
+	size_t used;
+	size_t swept; /* buckets, of this round */
+	uint64_t seed[4];
+	uint64_t forgotten;
+
+	int64_t end;		/* of the last window, ns; 0: none */
+	int64_t complete_since; /* what is not TCP and not remembered was silent since then */
+	uint32_t now;		/* the window's end in ticks, */
+	int32_t length;		/* and its length, both rounded up */
+	bool is_silence_known;	/* in this window, of what is not remembered */
+};
+
+static struct bucket *buckets(const struct live *live)
+{
+	return live->region.data;
+}
+
+/* ---- one slot ---- */
+
+static int32_t lifetime(uint32_t state)
+{
+	if (!(state & STATE_TCP))
+		return TICKS(SILENCE);
+	if (state & STATE_ENDED || (state & STATE_HAS_SYN && !(state & STATE_ANSWERED)))
+		return TICKS(CLOSING_MAX);
+	return TICKS(OPEN_MAX);
+}
+
+/* Ticks from the window in which it was last seen to the end of this one. */
+static int32_t age(const struct live *live, const struct slot *slot)
+{
+	return (int32_t)((live->now - slot->seen) & TICK_MAX);
+}
+
+/* Whether the connection is still the same if it speaks in this window. */
+static bool lives(const struct live *live, const struct slot *slot)
+{
+	return slot->state & STATE_USED && age(live, slot) - live->length < lifetime(slot->state);
+}
+
+/* What is missed least when room is needed: closing connections, then what is not TCP. */
+static uint32_t rank(uint32_t state)
+{
+	if (!(state & STATE_TCP))
+		return 1;
+	return lifetime(state) == TICKS(OPEN_MAX) ? 2 : 0;
+}
+
+/* The same among slots: of equals, the oldest. */
+static uint32_t worth(const struct live *live, const struct slot *slot)
+{
+	return rank(slot->state) << 24 | (TICK_MAX - (uint32_t)age(live, slot));
+}
+
+/* ---- the table ---- */
+
+static struct bucket *bucket_of(const struct live *live, uint64_t hash, int choice)
+{
+	uint64_t part = choice ? hash >> 32 : hash & UINT32_MAX;
+
+	return &buckets(live)[part * live->n_buckets >> 32];
+}
+
+static struct slot *find(struct live *live, uint64_t hash)
+{
+	if (live->n_buckets == 0)
+		return NULL;
+	for (int choice = 0; choice < 2; choice++) {
+		struct bucket *bucket = bucket_of(live, hash, choice);
+
+		for (size_t i = 0; i < BUCKET_SLOTS; i++)
+			if (bucket->slots[i].hash == hash && bucket->slots[i].state & STATE_USED)
+				return &bucket->slots[i];
+	}
+	return NULL;
+}
+
+static void drop(struct live *live, struct slot *slot)
+{
+	*slot = (struct slot){};
+	live->used--;
+}
+
+/* A slot that is free, or whose connection lives no more, in the bucket that has more of them; or NULL. */
+static struct slot *find_free(struct live *live, uint64_t hash)
+{
+	struct slot *found = NULL;
+	size_t most = 0;
+
+	for (int choice = 0; choice < 2 && live->n_buckets > 0; choice++) {
+		struct bucket *bucket = bucket_of(live, hash, choice);
+		struct slot *last = NULL;
+		size_t n = 0;
+
+		for (size_t i = 0; i < BUCKET_SLOTS; i++) {
+			if (lives(live, &bucket->slots[i]))
+				continue;
+			last = &bucket->slots[i];
+			n++;
+		}
+		if (n > most) {
+			most = n;
+			found = last;
+		}
+	}
+	if (found && found->state & STATE_USED)
+		drop(live, found);
+	return found;
+}
+
+/* A connection is forgotten too early. When it speaks again, it will look like one that was silent. */
+static void count_forgotten(struct live *live, uint32_t state, int64_t seen)
+{
+	live->forgotten++;
+	if (!(state & STATE_TCP))
+		live->complete_since = MAX(live->complete_since, seen);
+}
+
+/* The slot that has to make room for a connection in this state; NULL: it is worth less than all. */
+static struct slot *evict(struct live *live, uint64_t hash, uint32_t state)
+{
+	struct slot *least = NULL;
+
+	for (int choice = 0; choice < 2; choice++) {
+		struct bucket *bucket = bucket_of(live, hash, choice);
+
+		for (size_t i = 0; i < BUCKET_SLOTS; i++)
+			if (!least || worth(live, &bucket->slots[i]) < worth(live, least))
+				least = &bucket->slots[i];
+	}
+	if (rank(state) < rank(least->state)) {
+		count_forgotten(live, state, live->end);
+		return NULL;
+	}
+	count_forgotten(live, least->state, live->end - age(live, least) * TICK);
+	drop(live, least);
+	return least;
+}
+
+/* Moves all that lives to a table of another size. 0 or -ENOMEM, nothing changed. */
+static int resize(struct live *live, size_t n_buckets)
+{
+	struct region old = live->region, region = {};
+	size_t n_old = live->n_buckets;
+	int r = region_grow(&region, n_buckets * sizeof(struct bucket));
+
+	if (r < 0)
+		return r;
+	live->region = region;
+	live->n_buckets = n_buckets;
+	live->used = 0;
+	live->swept = 0;
+	for (size_t i = 0; i < n_old * BUCKET_SLOTS; i++) {
+		const struct slot *from = &((struct slot *)old.data)[i];
+		struct slot *to;
+
+		if (!lives(live, from))
+			continue;
+		to = find_free(live, from->hash);
+		if (!to)
+			to = evict(live, from->hash, from->state);
+		if (!to)
+			continue;
+		*to = *from;
+		live->used++;
+	}
+	region_deinit(&old);
+	return 0;
+}
+
+/* A slot for a connection that has none; NULL: there is no room. */
+static struct slot *make_slot(struct live *live, uint64_t hash, uint32_t state)
+{
+	struct slot *slot = find_free(live, hash);
+
+	while (!slot && live->n_buckets < live->max_buckets &&
+	       resize(live, MIN(MAX(2 * live->n_buckets, (size_t)BUCKETS_MIN), live->max_buckets)) == 0)
+		slot = find_free(live, hash);
+	if (live->n_buckets == 0)
+		count_forgotten(live, state, live->end);
+	else if (!slot)
+		slot = evict(live, hash, state);
+	if (!slot)
+		return NULL;
+	live->used++;
+	slot->hash = hash;
+	return slot;
+}
+
+/* Drops what lives no more in a part of the table; one that is nearly empty becomes smaller. */
+static void sweep(struct live *live)
+{
+	size_t end = MIN(live->swept + live->n_buckets / SWEEPS, live->n_buckets);
+
+	for (size_t i = live->swept * BUCKET_SLOTS; i < end * BUCKET_SLOTS; i++) {
+		struct slot *slot = &((struct slot *)live->region.data)[i];
+
+		if (slot->state & STATE_USED && !lives(live, slot))
+			drop(live, slot);
+	}
+	live->swept = end;
+	if (end < live->n_buckets)
+		return;
+	live->swept = 0;
+	if (live->n_buckets > BUCKETS_MIN && live->used < live->n_buckets / 4)
+		resize(live, MAX(live->n_buckets / 2, (size_t)BUCKETS_MIN));
+}
+
+static void clear(struct live *live)
+{
+	region_deinit(&live->region);
+	live->n_buckets = live->used = live->swept = 0;
+}
+
+/* ---- windows ---- */
+
+static size_t buckets_for(size_t capacity)
+{
+	return MAX((size_t)((double)capacity / FILL_MAX) + 1, (size_t)BUCKETS_MIN);
+}
+
+int live_new(size_t capacity, struct live **ret_live)
+{
+	_cleanup_(live_freep) struct live *live = calloc(1, sizeof(*live));
+
+	if (!live)
+		return -ENOMEM;
+	if (getrandom(live->seed, sizeof(live->seed), 0) != (ssize_t)sizeof(live->seed))
+		return errno ? -errno : -EIO;
+	live->capacity = capacity;
+	live->max_buckets = buckets_for(capacity);
+	live->complete_since = INT64_MAX;
+	*ret_live = TAKE_PTR(live);
+	return 0;
+}
+
+void live_free(struct live *live)
+{
+	if (!live)
+		return;
+	region_deinit(&live->region);
+	free(live);
+}
+
+void live_set_capacity(struct live *live, size_t capacity)
+{
+	size_t n = buckets_for(capacity);
+
+	if (live->n_buckets > n && resize(live, n) < 0)
+		return;
+	live->max_buckets = n;
+	live->capacity = capacity;
+}
+
+void live_begin(struct live *live, int64_t now)
+{
+	clear(live);
+	live->end = now;
+	live->complete_since = now;
+}
+
+void live_miss(struct live *live, int64_t now)
+{
+	live->complete_since = MAX(live->complete_since, now);
+}
+
+void live_begin_window(struct live *live, int64_t start, int64_t end)
+{
+	int64_t first = start / TICK, last = (end + TICK - 1) / TICK;
+
+	/* Ticks could be mistaken: the machine slept, say. */
+	if (end - live->end > ABSENCE_MAX * NSEC_PER_SEC)
+		clear(live);
+	live->end = end;
+	live->now = (uint32_t)(last & TICK_MAX);
+	live->length = (int32_t)MIN(last - first, (int64_t)TICK_MAX);
+	live->is_silence_known = start - live->complete_since >= SILENCE * NSEC_PER_SEC;
+	sweep(live);
+}
+
+/* ---- connections ---- */
+
+uint64_t live_hash(const struct live *live, const struct entry_key *key)
+{
+	struct entry_key connection = *key;
+	uint64_t hash;
+
+	connection.bytes[ENTRY_CLASS] = 0;
+	hash = entry_key_hash(&connection, live->seed);
+	if (live->n_buckets > 0) {
+		__builtin_prefetch(bucket_of(live, hash, 0));
+		__builtin_prefetch(bucket_of(live, hash, 1));
+	}
+	return hash;
+}
+
+/* What is remembered, in the form of the time before. */
+static struct details before(const struct slot *slot)
+{
+	struct details details = {.opener = slot->state & STATE_OPENER, .last_syn = slot->last_syn};
+	bool received = slot->state & STATE_LAST_SYN_RECEIVED;
+
+	details.bits = (uint16_t)((slot->state & STATE_HAS_SYN ? DETAILS_HAS_SYN : 0) |
+				  (received ? DETAILS_LAST_SYN_RECEIVED : 0) |
+				  (slot->state & STATE_ENDED ? DETAILS_ENDED : 0));
+	if (slot->state & STATE_ANSWERED)
+		*(received ? &details.tx_flags : &details.rx_flags) = TCP_ACK;
+	return details;
+}
+
+static uint32_t state_after(const struct details *details, uint32_t old)
+{
+	uint32_t state = STATE_USED | STATE_TCP | details->opener;
+	uint8_t answer;
+
+	if (details->bits & DETAILS_HAS_SYN)
+		state |= STATE_HAS_SYN |
+			 (details->bits & DETAILS_LAST_SYN_RECEIVED ? STATE_LAST_SYN_RECEIVED : 0);
+	else
+		state |= old & (STATE_HAS_SYN | STATE_LAST_SYN_RECEIVED);
+	if (details->bits & DETAILS_ENDED)
+		state |= STATE_ENDED;
+	answer = state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
+	if (answer & TCP_ACK || (details->starts == 0 && old & STATE_ANSWERED))
+		state |= STATE_ANSWERED;
+	return state;
+}
+
+static void follow_tcp(struct live *live, uint64_t hash, struct details *details)
+{
+	struct slot *slot = find(live, hash);
+	uint32_t old = 0, state;
+
+	if (slot && lives(live, slot)) {
+		struct details past = before(slot);
+
+		old = slot->state;
+		details_follow(details, &past);
+	}
+	state = state_after(details, old);
+	/* Nothing is known of it, and nothing need be. */
+	if (!slot && !(state & (STATE_OPENER | STATE_HAS_SYN | STATE_ENDED)))
+		return;
+	if (!slot)
+		slot = make_slot(live, hash, state);
+	if (!slot)
+		return;
+	if (details->bits & DETAILS_HAS_SYN)
+		slot->last_syn = details->last_syn;
+	slot->state = (uint8_t)state;
+	slot->seen = live->now;
+}
+
+static void follow_other(struct live *live, uint64_t hash, struct details *details)
+{
+	struct slot *slot = find(live, hash);
+
+	/* A source that does not see packets may say more itself, and its silence means nothing. */
+	if (!(details->bits & DETAILS_HAS_FIRST))
+		return;
+	if (slot && lives(live, slot)) {
+		details->opener = slot->state & STATE_OPENER;
+	} else if (live->is_silence_known) {
+		details->starts = 1;
+		if (!(details->bits & DETAILS_FIRST_EITHER))
+			details->opener = details->bits & DETAILS_FIRST_RECEIVED ? OPENER_DST : OPENER_SRC;
+	}
+	if (!slot)
+		slot = make_slot(live, hash, details->opener);
+	if (!slot)
+		return;
+	slot->state = (STATE_USED | details->opener) & 0xff;
+	slot->seen = live->now;
+}
+
+void live_follow(struct live *live, uint64_t hash, struct entry *entry)
+{
+	uint8_t proto = entry->key.bytes[ENTRY_PROTO];
+	struct details *details = &entry->details;
+	struct slot *slot;
+
+	/* No connections: what could not be decoded, and fragments of others. */
+	if (proto == 0 || proto == LATER_FRAGMENT)
+		return;
+	/* Only drops are known: nothing passed in this window. */
+	if (counts_is_zero(&entry->counts) && !(details->starts | details->ends | details->opener)) {
+		slot = find(live, hash);
+		if (slot && lives(live, slot))
+			details->opener = slot->state & STATE_OPENER;
+	} else if (proto == IPPROTO_TCP) {
+		follow_tcp(live, hash, details);
+	} else {
+		follow_other(live, hash, details);
+	}
+}
+
+struct live_status live_get_status(const struct live *live)
+{
+	return (struct live_status){
+		.connections = live->used,
+		.capacity = live->capacity,
+		.forgotten = live->forgotten,
+		.memory = live->region.size,
+	};
+}

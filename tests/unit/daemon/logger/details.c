@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Details from window to window, and what makes the logger forget them. */
+
+#include "daemon/logger/status.h"
+#include "tests/unit/daemon/logger/support.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TCP_SYN 0x02
+#define TCP_FIN 0x01
+#define TCP_ACK 0x10
+
+static void will_extract_details(const char *src, const char *dst, uint8_t proto, struct details details)
+{
+	struct flow *flow;
+
+	will_extract(LAYER_TUN, src, dst, 1, 100);
+	flow = &next[LAYER_TUN].flows.items[next[LAYER_TUN].flows.n - 1];
+	flow->connection.proto = proto;
+	flow->details = details;
+}
+
+static void will_open(const char *src)
+{
+	will_extract_details(src, "100.64.0.2:80", 6,
+			     (struct details){.starts = 1,
+					      .first_syn = 7,
+					      .last_syn = 7,
+					      .tx_flags = TCP_SYN | TCP_ACK,
+					      .rx_flags = TCP_SYN | TCP_ACK,
+					      .opener = OPENER_SRC,
+					      .bits = DETAILS_HAS_SYN});
+}
+
+static void will_go_on(const char *src)
+{
+	will_extract_details(src, "100.64.0.2:80", 6,
+			     (struct details){.tx_flags = TCP_ACK, .rx_flags = TCP_ACK});
+}
+
+static void will_end(const char *src)
+{
+	will_extract_details(src, "100.64.0.2:80", 6,
+			     (struct details){.ends = 1,
+					      .tx_flags = TCP_FIN | TCP_ACK,
+					      .bits = DETAILS_ENDED | DETAILS_EARLY_END});
+}
+
+static void end_window(void)
+{
+	pass(5 * SECOND);
+	logger_end_window(logger);
+}
+
+static void apply(const char *more)
+{
+	struct config *old = config;
+
+	config = make_config(more);
+	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
+	config_free(old);
+}
+
+#define ENTRY "{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:80\",\"txPkts\":1,\"txBytes\":100"
+
+START_TEST(test_a_connection_over_windows)
+{
+	start();
+	will_open("100.64.0.1:1");
+	end_window();
+	will_go_on("100.64.0.1:1");
+	end_window();
+	will_end("100.64.0.1:1");
+	end_window();
+	/* the other end's FIN */
+	will_end("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(
+		strstr(messages(), ENTRY ",\"init\":\"src\",\"starts\":1,\"txFlags\":18,\"rxFlags\":18}]}"));
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"txFlags\":16,\"rxFlags\":16}]}"));
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"ends\":1,\"txFlags\":17}]}"));
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"txFlags\":17}]}"));
+	ck_assert_int_eq(status_packets("record", "live", "connections"), 1);
+	ck_assert_int_eq(status_packets("record", "live", "maxConnections"), 131072);
+	ck_assert_int_eq(status_packets("record", "live", "forgotten"), 0);
+}
+END_TEST
+
+START_TEST(test_without_details)
+{
+	json_t *status;
+
+	start();
+	apply("[record]\ndetails=no\n");
+	will_open("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY "}]}"));
+	status = logger_status(logger);
+	ck_assert_ptr_null(json_object_get(json_object_get(status, "record"), "live"));
+	json_decref(status);
+	/* With them again, it is one that was there before. */
+	apply("");
+	will_go_on("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"txFlags\":16,\"rxFlags\":16}]}"));
+}
+END_TEST
+
+START_TEST(test_a_device_that_was_lost)
+{
+	start();
+	will_open("100.64.0.1:1");
+	extract_error[LAYER_TUN] = -ENODEV;
+	end_window();
+	extract_error[LAYER_TUN] = 0;
+	will_go_on("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"txFlags\":16,\"rxFlags\":16}]}"));
+}
+END_TEST
+
+START_TEST(test_a_stop)
+{
+	start();
+	will_open("100.64.0.1:1");
+	end_window();
+	logger_stop(logger);
+	start();
+	will_go_on("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"txFlags\":16,\"rxFlags\":16}]}"));
+}
+END_TEST
+
+static void will_say_something(const char *src)
+{
+	will_extract_details(src, "100.64.0.2:53", 17, (struct details){.bits = DETAILS_HAS_FIRST});
+}
+
+#define DATAGRAM(port)                                                                                       \
+	"{\"proto\":17,\"src\":\"100.64.0.1:" port "\",\"dst\":\"100.64.0.2:53\",\"txPkts\":1,\"txBytes\":100"
+
+START_TEST(test_datagrams)
+{
+	start();
+	for (int i = 0; i < 13; i++)
+		end_window();
+	will_say_something("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), DATAGRAM("1") ",\"init\":\"src\",\"starts\":1}"));
+	/* What did not fit may have been datagrams of any connection. */
+	next[LAYER_TUN].overflow.tx_packets = 1;
+	next[LAYER_TUN].totals.tx_packets = 1;
+	next[LAYER_TUN].has_totals = true;
+	end_window();
+	will_say_something("100.64.0.1:2");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), DATAGRAM("2") "}"));
+}
+END_TEST
+
+START_TEST(test_folded_ports)
+{
+	char src[32];
+
+	apply("[record]\nfold-ports=yes\n");
+	start();
+	for (int i = 1; i <= 100; i++) {
+		snprintf(src, sizeof(src), "100.64.0.1:%d", i);
+		will_open(src);
+	}
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), "\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:0\","
+						 "\"dst\":\"100.64.0.2:80\",\"txPkts\":100,\"txBytes\":10000,"
+						 "\"init\":\"src\",\"starts\":100,\"txFlags\":18,"
+						 "\"rxFlags\":18}]}"));
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+	ck_assert_int_eq(status_number("window", "lastConnections"), 1);
+	/* The opener is known in the next window too; that of another is not. */
+	will_go_on("100.64.0.1:1");
+	will_go_on("100.64.0.1:2");
+	will_go_on("100.64.0.1:1000");
+	end_window();
+	ck_assert_ptr_nonnull(
+		strstr(messages(),
+		       "\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:0\",\"dst\":\"100.64.0.2:80\","
+		       "\"txPkts\":2,\"txBytes\":200,\"init\":\"src\",\"txFlags\":16,\"rxFlags\":16},"
+		       "{\"proto\":6,\"src\":\"100.64.0.1:1000\",\"dst\":\"100.64.0.2:80\",\"txPkts\":1,"
+		       "\"txBytes\":100,\"txFlags\":16,\"rxFlags\":16}]}"));
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		test_a_connection_over_windows,
+		test_without_details,
+		test_a_device_that_was_lost,
+		test_a_stop,
+		test_datagrams,
+		test_folded_ports,
+		NULL,
+	};
+
+	return logger_run_tests("details", tests);
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The memory of live connections: what it adds to and takes from a window's details, and its bounds. */
+
+#include "daemon/record/live.h"
+#include "common/details.h"
+#include "common/time_text.h"
+#include "daemon/device/control_details.h"
+#include "tests/unit/daemon/record/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SYN CONTROL_SYN
+#define ACK CONTROL_ACK
+#define FIN CONTROL_FIN
+#define RST CONTROL_RST
+
+#define TCP    6
+#define UDP    17
+#define PERIOD (5 * NSEC_PER_SEC)
+
+static struct live *live;
+static int64_t now;
+
+static void setup(void)
+{
+	ck_assert_int_eq(live_new(1024, &live), 0);
+	now = 1000 * NSEC_PER_SEC;
+	live_begin(live, now);
+}
+
+static void teardown(void)
+{
+	live_free(live);
+}
+
+static void next_window(int64_t length)
+{
+	live_begin_window(live, now, now + length);
+	now += length;
+}
+
+static void pass(int64_t seconds)
+{
+	for (; seconds > 0; seconds -= 5)
+		next_window(PERIOD);
+}
+
+static struct entry entry_of(uint32_t number, uint8_t proto)
+{
+	struct connection connection = test_connection("100.64.0.1:1", "100.64.0.2:2", proto);
+	struct entry entry = {.counts.tx_packets = 1};
+
+	connection.src.port = (uint16_t)number;
+	connection.dst.port = (uint16_t)(number >> 16);
+	entry_key_make(&entry.key, CLASS_VIRTUAL, &connection);
+	return entry;
+}
+
+static void follow(struct entry *entry)
+{
+	live_follow(live, live_hash(live, &entry->key), entry);
+}
+
+struct step {
+	bool received;
+	uint8_t flags;
+	uint32_t seq;
+};
+
+static struct details observe(const struct step *steps, size_t n)
+{
+	struct flow_control control = {};
+	struct details details = {};
+
+	for (size_t i = 0; i < n; i++) {
+		control_step(&control, steps[i].received, steps[i].flags, steps[i].seq);
+		*(steps[i].received ? &details.rx_flags : &details.tx_flags) |= steps[i].flags;
+	}
+	control_details(&control, &details);
+	return details;
+}
+
+#define TCP_WINDOW(...)                                                                                      \
+	tcp_window((const struct step[]){__VA_ARGS__},                                                       \
+		   sizeof((struct step[]){__VA_ARGS__}) / sizeof(struct step))
+
+/* What a window says of the connection in which these packets came. */
+static struct details tcp_window(const struct step *steps, size_t n)
+{
+	struct entry entry = entry_of(1, TCP);
+
+	next_window(PERIOD);
+	entry.details = observe(steps, n);
+	follow(&entry);
+	return entry.details;
+}
+
+static void expect(struct details details, uint32_t starts, uint32_t ends, enum opener opener)
+{
+	ck_assert_uint_eq(details.starts, starts);
+	ck_assert_uint_eq(details.ends, ends);
+	ck_assert_uint_eq(details.opener, opener);
+}
+
+START_TEST(the_opener_is_known_as_long_as_it_lives)
+{
+	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 5}), 1, 0, OPENER_DST);
+	expect(TCP_WINDOW({true, ACK, 2}), 0, 0, OPENER_DST);
+	pass(4 * 24 * 3600);
+	expect(TCP_WINDOW({false, ACK, 2}), 0, 0, OPENER_DST);
+	expect(TCP_WINDOW({false, FIN | ACK, 2}), 0, 1, OPENER_DST);
+	/* Half closed; the other end is in no hurry. */
+	for (int i = 0; i < 100; i++)
+		expect(TCP_WINDOW({true, ACK, 2}), 0, 0, OPENER_DST);
+	expect(TCP_WINDOW({true, FIN | ACK, 2}), 0, 0, OPENER_DST);
+	/* Long over: the same ports are others. */
+	pass(300);
+	expect(TCP_WINDOW({true, FIN | ACK, 2}), 0, 1, OPENER_UNKNOWN);
+}
+END_TEST
+
+START_TEST(a_syn_sent_again_begins_nothing)
+{
+	expect(TCP_WINDOW({false, SYN, 1}), 1, 0, OPENER_SRC);
+	expect(TCP_WINDOW({false, SYN, 1}, {false, SYN, 1}), 0, 0, OPENER_SRC);
+	pass(30);
+	expect(TCP_WINDOW({false, SYN, 1}, {true, RST, 0}), 0, 1, OPENER_SRC);
+	/* refused again: it had ended */
+	expect(TCP_WINDOW({false, SYN, 1}, {true, RST, 0}), 0, 0, OPENER_SRC);
+	expect(TCP_WINDOW({false, SYN, 2}, {true, RST, 0}), 1, 1, OPENER_SRC);
+}
+END_TEST
+
+START_TEST(there_before_anybody_counted)
+{
+	expect(TCP_WINDOW({true, ACK, 1}), 0, 0, OPENER_UNKNOWN);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	expect(TCP_WINDOW({true, FIN | ACK, 1}), 0, 1, OPENER_UNKNOWN);
+	expect(TCP_WINDOW({false, FIN | ACK, 1}), 0, 0, OPENER_UNKNOWN);
+	/* The port is used again, from the other end. */
+	expect(TCP_WINDOW({true, SYN, 1}), 1, 0, OPENER_DST);
+	expect(TCP_WINDOW({true, FIN | ACK, 1}, {true, SYN, 2}, {false, RST, 1}), 1, 2, OPENER_DST);
+}
+END_TEST
+
+START_TEST(opened_by_both)
+{
+	expect(TCP_WINDOW({false, SYN, 1}), 1, 0, OPENER_SRC);
+	expect(TCP_WINDOW({true, SYN, 7}), 0, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({false, SYN | ACK, 1}, {true, SYN | ACK, 7}), 0, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({true, SYN, 7}), 0, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({true, FIN | ACK, 8}), 0, 1, OPENER_BOTH);
+}
+END_TEST
+
+START_TEST(opened_anew_by_the_other_end)
+{
+	struct details details;
+
+	expect(TCP_WINDOW({false, SYN, 1}, {true, SYN | ACK, 1}), 1, 0, OPENER_SRC);
+	/* It never ended here, but it had been answered: this is no simultaneous opening. */
+	details = TCP_WINDOW({true, SYN, 7}, {false, SYN | ACK, 9});
+	expect(details, 1, 0, OPENER_DST);
+	ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+	expect(TCP_WINDOW({true, FIN, 7}, {false, FIN, 9}), 0, 1, OPENER_DST);
+	/* The window has nothing of the first. */
+	details = TCP_WINDOW({false, SYN, 3});
+	expect(details, 1, 0, OPENER_SRC);
+	ck_assert(!(details.bits & DETAILS_OPENERS_DIFFER));
+}
+END_TEST
+
+/* However windows cut it, the sums are those of one observer. */
+START_TEST(any_windows_add_up)
+{
+	static const uint8_t flags[] = {SYN, SYN, SYN | ACK, FIN | ACK, RST, FIN | ACK, ACK};
+	uint64_t state = 88172645463325252ULL;
+
+	for (uint32_t round = 0; round < 20000; round++) {
+		struct details whole, sum = {};
+		struct step steps[12];
+		uint32_t number = round * 100;
+		size_t n = 0, width;
+
+		/* One end opens, the other answers. */
+		for (size_t i = 0; i < 12; i++) {
+			uint8_t flag = flags[test_random(&state) % sizeof(flags)];
+
+			steps[i].flags = flag;
+			steps[i].received = flag == SYN ? false : flag == (SYN | ACK) ? true : state >> 9 & 1;
+			steps[i].seq = number + (test_random(&state) & 1);
+			number += flag & (FIN | RST) ? 2 : 0;
+		}
+		whole = observe(steps, 12);
+		for (; n < 12; n += width) {
+			struct entry entry = entry_of(round % 500, TCP);
+
+			width = 1 + test_random(&state) % 4;
+			width = n + width > 12 ? 12 - n : width;
+			next_window(PERIOD);
+			entry.details = observe(steps + n, width);
+			follow(&entry);
+			sum.starts += entry.details.starts;
+			sum.ends += entry.details.ends;
+			sum.opener = entry.details.opener;
+		}
+		expect(sum, whole.starts, whole.ends, whole.opener);
+		pass(7200);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+static struct details other_window(uint8_t proto, bool received)
+{
+	struct entry entry = entry_of(1, proto);
+
+	next_window(PERIOD);
+	entry.details.bits = (uint16_t)(DETAILS_HAS_FIRST | (received ? DETAILS_FIRST_RECEIVED : 0));
+	follow(&entry);
+	return entry.details;
+}
+
+START_TEST(others_begin_after_a_minute_of_silence)
+{
+	struct entry entry;
+
+	/* It may have spoken shortly before counting began. */
+	expect(other_window(UDP, false), 0, 0, OPENER_UNKNOWN);
+	pass(50);
+	expect(other_window(UDP, false), 0, 0, OPENER_UNKNOWN);
+	pass(55);
+	expect(other_window(UDP, true), 0, 0, OPENER_UNKNOWN);
+	pass(65);
+	expect(other_window(UDP, true), 1, 0, OPENER_DST);
+	expect(other_window(UDP, false), 0, 0, OPENER_DST);
+	pass(50);
+	expect(other_window(UDP, false), 0, 0, OPENER_DST);
+	pass(65);
+	expect(other_window(1, false), 1, 0, OPENER_SRC);
+	expect(other_window(UDP, false), 1, 0, OPENER_SRC);
+
+	/* Both ends at once, as far as anybody can tell. */
+	pass(65);
+	next_window(PERIOD);
+	entry = entry_of(2, UDP);
+	entry.details.bits = DETAILS_HAS_FIRST | DETAILS_FIRST_EITHER;
+	follow(&entry);
+	expect(entry.details, 1, 0, OPENER_UNKNOWN);
+	next_window(PERIOD);
+	entry = entry_of(2, UDP);
+	entry.details.bits = DETAILS_HAS_FIRST;
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_UNKNOWN);
+}
+END_TEST
+
+START_TEST(packets_that_were_missed)
+{
+	pass(65);
+	live_miss(live, now);
+	pass(50);
+	expect(other_window(UDP, false), 0, 0, OPENER_UNKNOWN);
+	pass(65);
+	expect(other_window(UDP, false), 1, 0, OPENER_SRC);
+}
+END_TEST
+
+START_TEST(no_connections)
+{
+	static const uint8_t protos[] = {0, 255};
+
+	pass(65);
+	for (size_t i = 0; i < sizeof(protos); i++)
+		expect(other_window(protos[i], false), 0, 0, OPENER_UNKNOWN);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	/* What a source says that does not see packets stays. */
+	for (int i = 0; i < 2; i++) {
+		struct entry entry = entry_of(3, UDP);
+
+		entry.details = (struct details){.starts = 2, .opener = OPENER_DST};
+		next_window(PERIOD);
+		follow(&entry);
+		expect(entry.details, 2, 0, OPENER_DST);
+	}
+}
+END_TEST
+
+START_TEST(drops_alone)
+{
+	struct entry entry = entry_of(1, TCP);
+
+	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 4}), 1, 0, OPENER_DST);
+	next_window(PERIOD);
+	entry.counts = (struct counts){};
+	entry.details.rx_drops = 3;
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_DST);
+	/* They begin nothing. */
+	entry = entry_of(2, UDP);
+	entry.counts = (struct counts){};
+	entry.details.tx_drops = 3;
+	pass(65);
+	next_window(PERIOD);
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_UNKNOWN);
+	ck_assert_uint_eq(live_get_status(live).connections, 1);
+}
+END_TEST
+
+/* The same connection in another class, after routes changed in the middle of a window. */
+START_TEST(classes_share_a_connection)
+{
+	struct entry a = entry_of(1, UDP), b = a;
+
+	pass(65);
+	a.details.bits = b.details.bits = DETAILS_HAS_FIRST;
+	b.key.bytes[ENTRY_CLASS] = CLASS_SUBNET;
+	next_window(PERIOD);
+	follow(&a);
+	follow(&b);
+	expect(a.details, 1, 0, OPENER_SRC);
+	expect(b.details, 0, 0, OPENER_SRC);
+}
+END_TEST
+
+static void open_one(uint32_t number, bool answered)
+{
+	const struct step steps[] = {{false, SYN, number}, {true, SYN | ACK, 5}};
+	struct entry entry = entry_of(number, TCP);
+
+	entry.details = observe(steps, answered ? 2 : 1);
+	follow(&entry);
+	ck_assert_uint_eq(entry.details.starts, 1);
+}
+
+/* A bucket holds four: some of the 600 lie in full ones when the flood comes, but none is worth less. */
+START_TEST(a_flood_of_syns)
+{
+	struct live_status status;
+
+	next_window(PERIOD);
+	for (uint32_t i = 0; i < 600; i++)
+		open_one(i, true);
+	ck_assert_uint_eq(live_get_status(live).connections, 600);
+	for (uint32_t window = 1; window <= 20; window++) {
+		next_window(PERIOD);
+		for (uint32_t i = 0; i < 50000; i++)
+			open_one(window * 100000 + i, false);
+	}
+	status = live_get_status(live);
+	ck_assert_uint_eq(status.capacity, 1024);
+	ck_assert_uint_le(status.connections, 1640);
+	ck_assert_uint_eq(status.forgotten, 600 + 20 * 50000 - status.connections);
+	ck_assert_uint_le(status.memory, 1024 * 26 + 4096);
+	/* Those that are answered are still known. */
+	next_window(PERIOD);
+	for (uint32_t i = 0; i < 600; i++) {
+		struct entry entry = entry_of(i, TCP);
+
+		follow(&entry);
+		expect(entry.details, 0, 0, OPENER_SRC);
+	}
+	/* And nothing of the flood after some minutes. */
+	pass(600);
+	ck_assert_uint_eq(live_get_status(live).connections, 600);
+}
+END_TEST
+
+/* Datagrams that had to be forgotten may be of connections that live. */
+START_TEST(a_flood_of_datagrams)
+{
+	pass(65);
+	for (int i = 0; i < 2; i++) {
+		next_window(PERIOD);
+		for (uint32_t n = 0; n < 5000; n++) {
+			struct entry entry = entry_of(n, UDP);
+
+			entry.details.bits = DETAILS_HAS_FIRST;
+			follow(&entry);
+			ck_assert_uint_le(entry.details.starts, i == 0);
+		}
+	}
+	pass(70);
+	expect(other_window(UDP, false), 1, 0, OPENER_SRC);
+}
+END_TEST
+
+START_TEST(it_grows_and_shrinks)
+{
+	struct live_status status;
+	uint64_t again = 0, before;
+
+	live_set_capacity(live, 200000);
+	next_window(PERIOD);
+	for (uint32_t i = 0; i < 200000; i++)
+		open_one(i, false);
+	status = live_get_status(live);
+	ck_assert_uint_le(status.forgotten, 200);
+	ck_assert_uint_eq(status.connections, 200000 - status.forgotten);
+	ck_assert_uint_eq(status.capacity, 200000);
+	ck_assert_uint_le(status.memory, 200000 * 26);
+	for (uint32_t i = 0; i < 200000; i++) {
+		struct entry entry = entry_of(i, TCP);
+
+		entry.details = observe(&(struct step){false, SYN, i}, 1);
+		follow(&entry);
+		again += entry.details.starts;
+	}
+	ck_assert_uint_le(again, 2 * status.forgotten);
+	pass(240 + 16 * 5 * 14);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	ck_assert_uint_le(live_get_status(live).memory, 8192);
+
+	before = live_get_status(live).forgotten;
+	for (uint32_t i = 0; i < 20000; i++)
+		open_one(i, true);
+	live_set_capacity(live, 1000);
+	status = live_get_status(live);
+	ck_assert_uint_le(status.connections, 1640);
+	ck_assert_uint_eq(status.forgotten - before, 20000 - status.connections);
+	live_begin(live, now);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+}
+END_TEST
+
+START_TEST(windows_of_any_length)
+{
+	struct entry entry = entry_of(1, UDP);
+
+	/* Windows of 100 ms, */
+	for (int i = 0; i < 605; i++)
+		next_window(100 * NSEC_PER_MSEC);
+	entry.details.bits = DETAILS_HAS_FIRST;
+	follow(&entry);
+	expect(entry.details, 1, 0, OPENER_SRC);
+	for (int i = 0; i < 598; i++)
+		next_window(100 * NSEC_PER_MSEC);
+	entry.details = (struct details){.bits = DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED};
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_SRC);
+	for (int i = 0; i < 605; i++)
+		next_window(100 * NSEC_PER_MSEC);
+	entry.details = (struct details){.bits = DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED};
+	follow(&entry);
+	expect(entry.details, 1, 0, OPENER_DST);
+	/* of an hour, */
+	next_window(3600 * NSEC_PER_SEC);
+	entry.details = (struct details){.bits = DETAILS_HAS_FIRST};
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_DST);
+	/* and a machine that slept for a month. */
+	next_window(30 * 86400 * NSEC_PER_SEC);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("live");
+	TCase *cases = tcase_create("live");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, the_opener_is_known_as_long_as_it_lives);
+	tcase_add_test(cases, a_syn_sent_again_begins_nothing);
+	tcase_add_test(cases, there_before_anybody_counted);
+	tcase_add_test(cases, opened_by_both);
+	tcase_add_test(cases, opened_anew_by_the_other_end);
+	tcase_add_test(cases, any_windows_add_up);
+	tcase_add_test(cases, others_begin_after_a_minute_of_silence);
+	tcase_add_test(cases, packets_that_were_missed);
+	tcase_add_test(cases, no_connections);
+	tcase_add_test(cases, drops_alone);
+	tcase_add_test(cases, classes_share_a_connection);
+	tcase_add_test(cases, a_flood_of_syns);
+	tcase_add_test(cases, a_flood_of_datagrams);
+	tcase_add_test(cases, it_grows_and_shrinks);
+	tcase_add_test(cases, windows_of_any_length);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
