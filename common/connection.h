@@ -37,17 +37,15 @@ enum opener { OPENER_UNKNOWN, OPENER_SRC, OPENER_DST, OPENER_BOTH };
  */
 enum details_bits {
 	DETAILS_HAS_SYN = 1 << 0,	 /* first_syn and last_syn are set */
-	DETAILS_EARLY_END = 1 << 1,	 /* a FIN or RST came before any SYN: perhaps of a connection that had
-					    ended      before */
+	DETAILS_EARLY_END = 1 << 1,	 /* a FIN or RST came before any SYN */
 	DETAILS_ENDED = 1 << 2,		 /* the last connection has ended */
 	DETAILS_FIRST_RECEIVED = 1 << 3, /* the first packet was received; else it was sent */
-	DETAILS_HAS_FIRST = 1 << 4,	 /* that, and first_time, are set */
+	DETAILS_HAS_FIRST = 1 << 4,	 /* packets were seen: that, and first_time, are set */
 	DETAILS_FIRST_SYN_RECEIVED = 1 << 5,
 	DETAILS_LAST_SYN_RECEIVED = 1 << 6,
-	DETAILS_OPENERS_DIFFER =
-		1 << 7,		       /* connections were opened by different ends: `opener` is the last's */
-	DETAILS_FIRST_ENDED = 1 << 8,  /* the first connection that began here has ended */
-	DETAILS_FIRST_EITHER = 1 << 9, /* the first packets of both directions have the same time */
+	DETAILS_OPENERS_DIFFER = 1 << 7, /* of the connections that began; `opener` is the last one's */
+	DETAILS_FIRST_ENDED = 1 << 8,	 /* the first connection that began here has ended */
+	DETAILS_FIRST_EITHER = 1 << 9,	 /* the first packet may have been of either direction */
 };
 
 /*

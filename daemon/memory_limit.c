@@ -25,10 +25,12 @@
 /* Of a connection: two entries in each of two maps, with their slots; */
 #define MAP_BYTES 384
 /* as a flow, as an entry with its place in the index and in the order, and as text on its way to the disk. */
-#define WINDOW_BYTES 256
+#define WINDOW_BYTES 352
+/* Of twice as many, that are remembered while they live. */
+#define LIVE_BYTES (2 * 26)
 /* Of four times as many that were extracted early: what is held of each until the window ends. */
-#define HELD_BYTES (4 * 88)
-#define FLOW_BYTES (WINDOW_BYTES + HELD_BYTES)
+#define HELD_BYTES (4 * 128)
+#define FLOW_BYTES (WINDOW_BYTES + LIVE_BYTES + HELD_BYTES)
 /* Fewer are of no use. */
 #define FLOWS_LEAST 1024
 

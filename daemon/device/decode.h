@@ -18,6 +18,7 @@ struct decode_input {
 	size_t captured;     /* bytes at `data`; what lies beyond is missing */
 	size_t length;	     /* bytes that the packet has; at least `captured` */
 	bool received;	     /* the connection's ends are swapped */
+	int64_t time;	     /* when it was captured, ns; not the decoder's */
 	/* Large segments only, else zeros. */
 	uint16_t gso_size; /* payload of each packet but the last; 0: this is one packet */
 	bool gso_tcp;	   /* what is cut into packets: TCP, */
@@ -31,7 +32,9 @@ struct decoded {
 	struct connection connection;
 	uint64_t packets; /* at least 1 */
 	uint64_t bytes;
-	bool inexact; /* a large segment whose packets and bytes are not known exactly */
+	bool inexact;	   /* a large segment whose packets and bytes are not known exactly */
+	uint8_t tcp_flags; /* control bits; 0 where there is no TCP header */
+	uint32_t tcp_seq;  /* its sequence number, network byte order */
 };
 
 void decode_packet(const struct decode_input *input, struct decoded *ret_decoded);

@@ -177,6 +177,7 @@ struct device_options {
 	const char *interface;	  /* may be NULL for stats */
 	const char *stats_socket; /* may be NULL */
 	uint32_t max_flows;
+	bool details; /* notes how connections went, too */
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
 	enum device_origin origin; /* of the tunnel that it finds */

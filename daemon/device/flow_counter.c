@@ -56,8 +56,8 @@ static bool has_connection(const void *table, size_t item, const void *connectio
 				  connection) == 0;
 }
 
-bool flow_counter_add(struct flow_counter *table, const struct connection *connection,
-		      const struct counts *counts)
+struct flow *flow_counter_add(struct flow_counter *table, const struct connection *connection,
+			      const struct counts *counts)
 {
 	uint32_t hash = hash_connection(table, connection);
 	size_t n_slots = table->index.n_slots;
@@ -67,16 +67,16 @@ bool flow_counter_add(struct flow_counter *table, const struct connection *conne
 		slot = hash_index_find(&table->index, hash, has_connection, table, connection);
 		if (slot->item > 0) {
 			counts_add(&table->flows.items[slot->item - 1].counts, counts);
-			return true;
+			return &table->flows.items[slot->item - 1];
 		}
 	}
 	if (table->flows.n >= table->max_flows || hash_index_reserve(&table->index, table->flows.n + 1) < 0 ||
 	    flows_add(&table->flows, connection, counts) < 0)
-		return false;
+		return NULL;
 	if (table->index.n_slots != n_slots)
 		slot = hash_index_find(&table->index, hash, has_connection, table, connection);
 	hash_slot_take(slot, hash, table->flows.n - 1);
-	return true;
+	return &table->flows.items[table->flows.n - 1];
 }
 
 void flow_counter_take(struct flow_counter *table, struct flows *ret_flows)

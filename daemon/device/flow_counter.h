@@ -21,9 +21,10 @@ struct flow_counter {
 int flow_counter_init(struct flow_counter *table, size_t max_flows);
 void flow_counter_deinit(struct flow_counter *table);
 
-/* Adds to a connection's counts. False when there is no room for it (the cap, or memory). */
-bool flow_counter_add(struct flow_counter *table, const struct connection *connection,
-		      const struct counts *counts);
+/* Adds to a connection's counts. Its flow, for a moment; NULL when there is no room for it (the cap, or
+ * memory). */
+struct flow *flow_counter_add(struct flow_counter *table, const struct connection *connection,
+			      const struct counts *counts);
 
 /* Hands over the flows (owned by the caller from now on) and starts empty again. */
 void flow_counter_take(struct flow_counter *table, struct flows *ret_flows);

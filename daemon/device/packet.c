@@ -7,9 +7,12 @@
  */
 
 #include "common/cleanup.h"
+#include "common/details.h"
 #include "common/thread.h"
 #include "common/time_text.h"
 #include "daemon/device/bypass.h"
+#include "daemon/device/control_details.h"
+#include "daemon/device/control_log.h"
 #include "daemon/device/device.h"
 #include "daemon/device/flow_counter.h"
 #include "daemon/device/interface.h"
@@ -33,6 +36,7 @@ struct packet_source {
 	char *name;
 	struct interface interface;
 	struct bypass bypass;
+	bool details; /* wanted */
 
 	pthread_t thread;
 	int stop_fd; /* tells the thread to end; -1: there is none */
@@ -41,6 +45,7 @@ struct packet_source {
 	pthread_cond_t read;		       /* the thread has read a block */
 	struct packet_socket sockets[SOCKETS]; /* while it runs, the thread uses fd and ring too */
 	struct flow_counter table;
+	struct control_log controls; /* of the flows in the table */
 	struct counts totals;
 	struct counts overflow;
 	struct counts inexact;
@@ -48,11 +53,43 @@ struct packet_source {
 
 #define PACKET(pointer) ((struct packet_source *)(pointer))
 
+/* The directions are read apart, so the first packet that is read need not be the first. */
+static void packet_note_first(struct details *details, const struct decode_input *input)
+{
+	uint32_t time = (uint32_t)(input->time / NSEC_PER_USEC);
+	struct details first = {
+		.first_time = time,
+		.bits = (uint16_t)(DETAILS_HAS_FIRST | (input->received ? DETAILS_FIRST_RECEIVED : 0)),
+	};
+
+	if (!(details->bits & DETAILS_HAS_FIRST) || (int32_t)(time - details->first_time) <= 0)
+		details_add(details, &first);
+}
+
+static void packet_note_details(struct packet_source *source, struct flow *flow,
+				const struct decode_input *input, const struct decoded *decoded)
+{
+	struct control_event event = {
+		.time = input->time,
+		.flow = (uint32_t)(flow - source->table.flows.items),
+		.seq = decoded->tcp_seq,
+		.flags = decoded->tcp_flags,
+		.received = input->received,
+	};
+
+	*(input->received ? &flow->details.rx_flags : &flow->details.tx_flags) |= decoded->tcp_flags;
+	packet_note_first(&flow->details, input);
+	/* Without memory, it is not known how this connection went. */
+	if (decoded->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST))
+		control_log_add(&source->controls, &event, &source->table.flows);
+}
+
 static void packet_take(const struct decode_input *input, void *userdata)
 {
 	struct packet_source *source = userdata;
 	struct decoded decoded;
 	struct counts counts = {};
+	struct flow *flow;
 
 	decode_packet(input, &decoded);
 	if (input->received) {
@@ -65,8 +102,11 @@ static void packet_take(const struct decode_input *input, void *userdata)
 	counts_add(&source->totals, &counts);
 	if (decoded.inexact)
 		counts_add(&source->inexact, &counts);
-	if (!flow_counter_add(&source->table, &decoded.connection, &counts))
+	flow = flow_counter_add(&source->table, &decoded.connection, &counts);
+	if (!flow)
 		counts_add(&source->overflow, &counts);
+	else if (source->details)
+		packet_note_details(source, flow, input, &decoded);
 }
 
 static void *packet_run(void *userdata)
@@ -250,6 +290,7 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	pthread_mutex_lock(&source->lock);
 	if (source->stop_fd >= 0)
 		r = packet_catch_up(source);
+	control_log_apply(&source->controls, &source->table.flows);
 	flow_counter_take(&source->table, &extraction.flows);
 	extraction.totals = source->totals;
 	extraction.overflow = source->overflow;
@@ -294,6 +335,7 @@ static void packet_free(struct device *device)
 	packet_end_thread(source);
 	packet_close_sockets(source);
 	flow_counter_deinit(&source->table);
+	control_log_deinit(&source->controls);
 	pthread_cond_destroy(&source->read);
 	pthread_mutex_destroy(&source->lock);
 	interface_close(&source->interface);
@@ -360,6 +402,7 @@ static int packet_make(const struct device_options *options, struct device **ret
 	device = &source->device;
 	device->ops = &packet_ops;
 	device->layer = options->layer;
+	source->details = options->details;
 	source->stop_fd = -1;
 	for (size_t i = 0; i < SOCKETS; i++)
 		source->sockets[i].fd = -1;

@@ -9,6 +9,7 @@
 #include "daemon/device/packet_socket.h"
 
 #include "common/cleanup.h"
+#include "common/time_text.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -180,6 +181,7 @@ static void frame_read(const struct packet_socket *packet, const struct tpacket3
 		.captured = ip ? captured - skipped : 0,
 		.length = length - skipped,
 		.received = packet->received,
+		.time = frame->tp_sec * NSEC_PER_SEC + frame->tp_nsec,
 	};
 	memcpy(&header, data - sizeof(header), sizeof(header));
 	if (header.gso_type == VIRTIO_NET_HDR_GSO_NONE)

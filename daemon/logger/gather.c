@@ -23,7 +23,7 @@
 
 #define SLICE 8192 /* flows that are classified before their memory is released */
 /* Connections, in multiples of max-flows, that early extractions of one window may leave to its end. Each
- * takes 88 bytes. */
+ * takes 128 bytes. */
 #define HELD_MAX 4
 
 /* entries + ignored + overflow + unknown = totals, for devices that see packets. */

@@ -81,6 +81,7 @@ int layer_configure(struct layer *layer, const struct config *config, const stru
 	layer->underlay_devices = devices;
 	layer->underlay = config->underlay;
 	layer->max_flows = config->max_flows;
+	layer->details = layer->which == LAYER_TUN && config->details;
 	layer->origin = DEVICE_ORIGIN_UNKNOWN;
 	return 0;
 }
@@ -95,8 +96,10 @@ bool layer_differs(const struct layer *layer, const struct config *config, const
 		return true;
 	if (layer->max_flows != config->max_flows && !none)
 		return true;
-	return layer->which == LAYER_SOCK && (layer->underlay != config->underlay ||
-					      !strv_equal(layer->underlay_devices, config->underlay_devices));
+	if (layer->which == LAYER_TUN)
+		return layer->details != config->details && !none;
+	return layer->underlay != config->underlay ||
+	       !strv_equal(layer->underlay_devices, config->underlay_devices);
 }
 
 /* "ebpf: <why>; packet: <why>" */
@@ -119,6 +122,7 @@ static int make_device(const struct layer *layer, const struct layer_source *sou
 		.interface = layer->config.interface,
 		.stats_socket = layer->config.stats_socket,
 		.max_flows = layer->max_flows,
+		.details = layer->details,
 		.underlay = layer->underlay,
 		.underlay_devices = layer->underlay_devices,
 		.origin = layer->origin,
@@ -211,6 +215,7 @@ static struct layer *copy_layer(const struct layer *layer)
 	copy->sources = layer->sources;
 	copy->config.source = layer->config.source;
 	copy->max_flows = layer->max_flows;
+	copy->details = layer->details;
 	copy->underlay = layer->underlay;
 	if (text_copy(layer->config.interface, &copy->config.interface) < 0 ||
 	    text_copy(layer->config.stats_socket, &copy->config.stats_socket) < 0 ||
@@ -575,6 +580,7 @@ void layer_take_next(struct layer *layer)
 
 	layer->config = next->config;
 	layer->max_flows = next->max_flows;
+	layer->details = next->details;
 	layer->underlay = next->underlay;
 	layer->underlay_devices = next->underlay_devices;
 	layer->origin = next->origin;

@@ -41,6 +41,7 @@ struct layer {
 	const struct layer_source *sources; /* the real ones; tests have their own */
 	struct device_config config;	    /* owned */
 	uint32_t max_flows;
+	bool details;
 	enum underlay_mode underlay;
 	char **underlay_devices; /* owned */
 	struct epoch *epoch;	 /* borrowed; NULL without eBPF */

@@ -9,6 +9,7 @@
 #include "tests/unit/daemon/device/support/vectors.h"
 
 #include <check.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,14 @@ static void check_packet(const char *name, const uint8_t *packet, size_t length,
 	ck_assert_uint_eq(decoded.packets, 1);
 	ck_assert_uint_eq(decoded.bytes, length);
 	ck_assert(!decoded.inexact);
+	if (expected->proto == IPPROTO_TCP) {
+		const uint8_t *header = model_tcp_header(packet);
+
+		ck_assert_uint_eq(decoded.tcp_flags, header[13]);
+		ck_assert_mem_eq(&decoded.tcp_seq, header + 4, 4);
+	} else {
+		ck_assert_uint_eq(decoded.tcp_flags, 0);
+	}
 
 	input.received = true;
 	decode_packet(&input, &decoded);

@@ -178,3 +178,19 @@ struct connection model_decode(const uint8_t *packet, size_t length)
 		ipv6(packet, length, &connection);
 	return connection;
 }
+
+const uint8_t *model_tcp_header(const uint8_t *packet)
+{
+	const uint8_t *next = packet + 40;
+	uint8_t proto = packet[6];
+
+	if (packet[0] >> 4 == 4)
+		return packet + (packet[0] & 15U) * 4;
+	while (proto == FRAGMENT || is_extension(proto)) {
+		size_t size = proto == FRAGMENT ? 8 : (next[1] + 1U) * 8;
+
+		proto = next[0];
+		next += size;
+	}
+	return next;
+}

@@ -13,3 +13,5 @@
 
 /* The connection of a packet from its IP header on, as if transmitted. */
 struct connection model_decode(const uint8_t *packet, size_t length);
+/* Where the TCP header of a packet is that model_decode() says is of TCP. */
+const uint8_t *model_tcp_header(const uint8_t *packet);

@@ -27,6 +27,7 @@ int tun_make(uint32_t max_flows)
 		.layer = LAYER_TUN,
 		.interface = tun_tunnel.name,
 		.max_flows = max_flows,
+		.details = true,
 		.epoch = tun_epoch,
 		.without_tcx = tun_variant == TUN_CLSACT,
 	};
