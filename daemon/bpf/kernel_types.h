@@ -10,15 +10,53 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+struct net {
+	__u64 net_cookie;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct net_device {
+	int ifindex;
+	possible_net_t nd_net;
+};
+
+struct sock_common {
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u16 sk_type;
+};
+
+struct dst_entry {
+	struct net_device *dev;
+};
+
 struct sk_buff {
+	struct net_device
+		*dev; /* no pointer while a socket holds the packet: other members share its place */
+	struct sock *sk;
+	unsigned long _skb_refdst; /* a struct dst_entry, and a flag in the lowest bit */
+	unsigned int len;
+	int skb_iif; /* index of the device that received it; 0: none did */
+	__u8 pkt_type : 3;
+	__be16 protocol;
 	__u16 inner_transport_header;
 	__u16 inner_network_header;
 	__u16 network_header;
-	__u8 *head;
-	__u32 end; /* offset of the shared info, on 64-bit kernels */
+	__u8 *head, *data;
+	__u32 tail; /* offset where the linear part ends, on 64-bit kernels */
+	__u32 end;  /* offset of the shared info, on 64-bit kernels */
 };
 
 struct skb_shared_info {
+	unsigned short gso_size;
+	unsigned short gso_segs;
 	unsigned int gso_type;
 };
 

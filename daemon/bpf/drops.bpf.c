@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * Counts the tunnel's packets that the kernel's network stack throws away, by connection and reason. The
+ * tracepoint kfree_skb runs for each such packet of the whole machine, so the first look is cheap, and most
+ * of the file decides whose packet it is:
+ *
+ * - Received packets bear the index of the interface that received them. Indexes repeat in each network
+ *   namespace, so its cookie must be the tunnel's as well. It is that of the packet's device, or of its route
+ *   when it has no device any more, or (kernel 6.11) of the socket that it was for.
+ * - Packets to be sent have the tunnel as their device, or, before they have any, as that of their route; so
+ *   have those that are forwarded from another interface into the tunnel.
+ * - A packet received from the tunnel and forwarded is the other device's once that has it: its link header
+ *   is in front, or the reason is one of devices and queues.
+ */
+
+#include "daemon/bpf/drops_maps.h"
+#include "daemon/bpf/kernel_types.h"
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+/* A packet's headers, in the kernel's memory. */
+struct drops_packet {
+	const void *ip; /* the IP header */
+	__u32 linear;	/* bytes from there on that lie in one piece; the rest cannot be read */
+	__u32 gso_size;
+};
+
+typedef struct drops_packet packet_source;
+
+#define APART __noinline
+
+static __always_inline const void *packet_at(packet_source *source, __u32 offset)
+{
+	return source->ip + offset;
+}
+
+/* Never in place: kernel memory is copied. */
+static __always_inline bool packet_holds(packet_source *source, const void *place, __u32 size)
+{
+	(void)source;
+	(void)place;
+	(void)size;
+	return false;
+}
+
+static __always_inline long packet_load(packet_source *source, __u32 offset, void *to, __u32 size)
+{
+	if (!source || offset > source->linear || source->linear - offset < size)
+		return -1;
+	return bpf_probe_read_kernel(to, size, source->ip + offset);
+}
+
+#include "daemon/bpf/headers.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set before loading. */
+const volatile __u64 drops_namespace = 0;	     /* cookie of the tunnel's network namespace */
+const volatile __u8 drops_kinds[DROPS_REASONS] = {}; /* enum drops_kind by reason */
+const volatile bool drops_has_socket = false;	     /* the tracepoint says which socket a packet was for */
+
+volatile __u32 drops_device = 0; /* index of the tunnel's interface; 0: none */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} epoch SEC(".maps");
+
+struct drops_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DROPS_ENTRIES);
+	__type(key, struct drops_key);
+	__type(value, __u64);
+};
+
+struct drops_map drops_0 SEC(".maps"), drops_1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FLOW_SIDES);
+	__type(key, __u32);
+	__type(value, struct drops_totals);
+} totals SEC(".maps");
+
+enum { PACKET_OUTGOING = 4, RAW_SOCKET = 3, TIME_WAIT = 6, NEW_SYN_RECEIVED = 12 };
+
+enum verdict { NOT_OURS, SENT, RECEIVED, UNPLACED };
+
+/* What is asked of a packet more than once. */
+struct look {
+	struct net_device *device;	 /* NULL: none */
+	struct net_device *route_device; /* of its route; NULL: none. Only for bpf_probe_read_kernel(). */
+	bool by_device;			 /* the packet's device has the tunnel's index */
+	bool by_route;			 /* the route's device is the tunnel */
+	__u8 kind;
+};
+
+/*
+ * While a socket or a tree of fragments holds the packet, their own data lie in the place of skb->dev: a
+ * socket's are no kernel addresses, which are negative; a tree's are known by the reason.
+ */
+static __always_inline struct net_device *device_of(struct sk_buff *skb, __u8 kind)
+{
+	struct net_device *device = skb->dev;
+
+	if (kind & DROPS_KIND_TREE)
+		return NULL;
+	if ((long)device < 0) {
+		asm volatile("" : "+r"(device)); /* or it becomes arithmetic, which the verifier refuses */
+		return device;
+	}
+	return NULL;
+}
+
+static __always_inline struct net_device *route_device_of(struct sk_buff *skb)
+{
+	struct dst_entry *route = (void *)(skb->_skb_refdst & ~1UL);
+
+	return route ? BPF_CORE_READ(route, dev) : NULL;
+}
+
+static __always_inline bool is_here(struct net_device *device)
+{
+	return device->nd_net.net->net_cookie == drops_namespace;
+}
+
+static __always_inline bool is_route_here(struct net_device *device)
+{
+	return BPF_CORE_READ(device, nd_net.net, net_cookie) == drops_namespace;
+}
+
+/* There is something in front of the IP header: a device has the packet. */
+static __always_inline bool has_link_header(struct sk_buff *skb)
+{
+	return (long)skb->data - (long)skb->head < (long)skb->network_header;
+}
+
+/*
+ * The network namespace of the socket that did not take the packet; NULL without a socket. Kernels
+ * before 6.13 do not tell the verifier that there may be none, and it takes out the question: so the socket
+ * is only read by bpf_probe_read_kernel(), which answers 0.
+ */
+static __always_inline struct net *namespace_of(struct sock *socket)
+{
+	return socket ? BPF_CORE_READ(socket, __sk_common.skc_net.net) : NULL;
+}
+
+/* It gets copies of packets, whether or not somebody else takes them. */
+static __always_inline bool is_raw(struct sock *socket)
+{
+	unsigned char state = BPF_CORE_READ(socket, __sk_common.skc_state);
+
+	/* These are smaller than a socket. */
+	return state != TIME_WAIT && state != NEW_SYN_RECEIVED &&
+	       BPF_CORE_READ(socket, sk_type) == RAW_SOCKET;
+}
+
+/* The packet was received by an interface with the tunnel's index. */
+static __always_inline enum verdict judge_received(struct sk_buff *skb, struct look *look,
+						   struct sock *socket)
+{
+	struct net *net = namespace_of(socket);
+	bool here;
+
+	if (net && is_raw(socket))
+		return NOT_OURS;
+	if (look->device)
+		here = is_here(look->device);
+	else if (look->route_device)
+		here = is_route_here(look->route_device);
+	else if (net)
+		here = BPF_CORE_READ(net, net_cookie) == drops_namespace;
+	else if (look->kind & DROPS_KIND_TREE || (!drops_has_socket && !skb->sk))
+		return UNPLACED;
+	else
+		return NOT_OURS; /* a socket had taken it, and ended */
+	if (!here)
+		return NOT_OURS;
+	if (!look->device)
+		return RECEIVED;
+	if (look->by_device) {
+		/* A hub's: it came out of the tunnel and goes back into it. */
+		if (look->kind & DROPS_KIND_DEVICE)
+			return SENT;
+		return look->kind & DROPS_KIND_VAGUE && look->by_route ? SENT : RECEIVED;
+	}
+	if (has_link_header(skb) || look->kind & (DROPS_KIND_DEVICE | DROPS_KIND_VAGUE))
+		return NOT_OURS;
+	return RECEIVED;
+}
+
+/* It was not. */
+static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look *look)
+{
+	/* The copy that a packet socket did not take. */
+	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OUTGOING || look->kind & DROPS_KIND_BEFORE)
+		return NOT_OURS;
+	if (look->by_device) {
+		/* WireGuard's own datagrams still bear its device when they leave by another. */
+		if (look->route_device && !look->by_route)
+			return NOT_OURS;
+		return is_here(look->device) ? SENT : NOT_OURS;
+	}
+	return look->by_route && is_route_here(look->route_device) ? SENT : NOT_OURS;
+}
+
+static __always_inline enum verdict judge(struct sk_buff *skb, __u8 kind, struct sock *socket)
+{
+	struct look look = {.device = device_of(skb, kind), .kind = kind};
+	bool received = skb->skb_iif == (int)drops_device;
+	struct net_device *route_device;
+
+	if (look.device)
+		look.by_device = look.device->ifindex == (int)drops_device;
+	/* Most drops elsewhere on the machine end here. */
+	if (!received && !look.by_device && look.device && !is_here(look.device))
+		return NOT_OURS;
+	route_device = route_device_of(skb);
+	look.route_device = route_device;
+	if (route_device)
+		look.by_route = BPF_CORE_READ(route_device, ifindex) == (int)drops_device;
+	return received ? judge_received(skb, &look, socket) : judge_other(skb, &look);
+}
+
+/* How many packets a large segment stands for; where that cannot be told, it is one. */
+static __always_inline __u64 count_packets(packet_source *source, const struct packet *packet, __u16 count)
+{
+	__u32 headers = 0;
+
+	if (count)
+		return count;
+	if (!packet->understood || source->gso_size == GSO_SIZE_BY_FRAGMENTS)
+		return 1;
+	if (packet->proto == IPPROTO_TCP)
+		headers = tcp_header_length(source, packet, packet->transport);
+	else if (packet->proto == IPPROTO_UDP)
+		headers = 8;
+	headers += packet->transport;
+	if (headers == packet->transport || headers >= packet->length)
+		return 1;
+	return (packet->length - headers + source->gso_size - 1) / source->gso_size;
+}
+
+static __always_inline __u64 decode(struct sk_buff *skb, bool received, struct flow_key *key)
+{
+	struct skb_shared_info *shared = (void *)((long)skb->head + skb->end);
+	packet_source source = {
+		.ip = (void *)((long)skb->head + skb->network_header),
+		.gso_size = BPF_CORE_READ(shared, gso_size),
+	};
+	long before = (long)skb->network_header - ((long)skb->data - (long)skb->head);
+	struct packet packet = {};
+	__u8 version = 0;
+
+	if (skb->tail > skb->network_header)
+		source.linear = skb->tail - skb->network_header;
+	/* What is in front of the IP header belongs to a device; behind it the stack has stepped over
+	 * headers. */
+	if ((long)skb->len > before)
+		packet.length = skb->len - before;
+	if (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6))
+		packet_load(&source, 0, &version, 1);
+	if (version >> 4 == 4)
+		decode_ipv4(&source, &packet, received, key);
+	else if (version >> 4 == 6)
+		decode_ipv6(&source, &packet, received, key);
+	return source.gso_size ? count_packets(&source, &packet, BPF_CORE_READ(shared, gso_segs)) : 1;
+}
+
+/* False when the map is full. */
+static __always_inline bool add(void *map, const struct drops_key *key, __u64 packets)
+{
+	__u64 *counted = bpf_map_lookup_elem(map, key);
+
+	if (!counted) {
+		if (!bpf_map_update_elem(map, key, &packets, BPF_NOEXIST))
+			return true;
+		counted = bpf_map_lookup_elem(map, key);
+		if (!counted)
+			return false;
+	}
+	__sync_fetch_and_add(counted, packets);
+	return true;
+}
+
+static __always_inline __u16 reason_code(__u32 reason)
+{
+	__u32 subsystem = reason >> 16, number = reason & 0xffff;
+
+	if (subsystem >= 1 << (16 - DROPS_SUBSYSTEM_SHIFT) || number >= 1 << DROPS_SUBSYSTEM_SHIFT)
+		return DROPS_UNKNOWN_REASON;
+	return subsystem << DROPS_SUBSYSTEM_SHIFT | number;
+}
+
+SEC("tp_btf/kfree_skb")
+int count_drop(__u64 *arguments)
+{
+	struct sk_buff *skb = (struct sk_buff *)arguments[0];
+	__u16 code = reason_code((__u32)arguments[2]);
+	__u32 slot = code < DROPS_REASONS ? code : DROPS_OTHER_REASON, side, zero = 0, *now;
+	struct sock *socket = NULL;
+	struct drops_key key = {.reason = code};
+	struct drops_totals *sums;
+	enum verdict verdict;
+	__u8 kind = drops_kinds[slot & (DROPS_REASONS - 1)];
+	__u64 packets;
+
+	if (!drops_device || kind & DROPS_KIND_NONE)
+		return 0;
+	if (drops_has_socket)
+		socket = (struct sock *)arguments[3];
+	verdict = judge(skb, kind, socket);
+	if (verdict == NOT_OURS)
+		return 0;
+	now = bpf_map_lookup_elem(&epoch, &zero);
+	if (!now)
+		return 0;
+	side = *(volatile __u32 *)now & 1;
+	sums = bpf_map_lookup_elem(&totals, &side);
+	if (!sums)
+		return 0;
+	/* Atomic, although it is this CPU's: an interrupt may drop packets in between. */
+	if (verdict == UNPLACED) {
+		__sync_fetch_and_add(&sums->unplaced, 1);
+		return 0;
+	}
+	key.received = verdict == RECEIVED;
+	packets = decode(skb, key.received, &key.flow);
+	/* A raw socket's copy, by a tracepoint that does not name the socket. */
+	if (!drops_has_socket && key.received && kind & DROPS_KIND_SOCKET && key.flow.proto != IPPROTO_TCP &&
+	    key.flow.proto != IPPROTO_UDP && key.flow.proto != IPPROTO_SCTP)
+		return 0;
+	__sync_fetch_and_add(&sums->packets[key.received & 1][slot & (DROPS_REASONS - 1)], packets);
+	/* Each branch names its map, so that the lookups are inlined. */
+	if (!(side ? add(&drops_1, &key, packets) : add(&drops_0, &key, packets)))
+		__sync_fetch_and_add(&sums->overflow[key.received & 1], packets);
+	return 0;
+}
