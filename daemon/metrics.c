@@ -61,6 +61,14 @@ static const struct metric metrics[] = {
 	 1e-6},
 	{"window.lastDelayUs", "netlogd_window_delay_seconds", "gauge", "Duration of the last window's end.",
 	 1e-6},
+	{"drops.overflow", "netlogd_dropped_packets_overflow_total", "counter",
+	 "Dropped packets that are in no entry.", 0},
+	{"drops.unplaced", "netlogd_dropped_packets_unplaced_total", "counter",
+	 "Dropped packets of which the kernel did not tell whether they were the tunnel's.", 0},
+	{"drops.missed", "netlogd_dropped_packets_missed_total", "counter",
+	 "Drops anywhere on the machine that could not be looked at.", 0},
+	{"drops.errors", "netlogd_dropped_packets_errors_total", "counter",
+	 "Windows whose dropped packets could not be read.", 0},
 	{"spool.messages", "netlogd_spool_messages", "gauge", "Messages in the spool.", 0},
 	{"spool.bytes", "netlogd_spool_bytes", "gauge", "Bytes of the spool on disk.", 0},
 	{"spool.maxSize", "netlogd_spool_max_bytes", "gauge", "Maximum bytes of the spool on disk.", 0},
@@ -305,6 +313,31 @@ static void write_unseen(struct buffer *text, const json_t *status)
 	}
 }
 
+/* The kernel's reasons are its own and not many. */
+static void write_drops(struct buffer *text, const json_t *status)
+{
+	const json_t *reasons = json_object_get(json_object_get(status, "drops"), "reasons");
+	json_t *reason;
+	size_t i;
+
+	buffer_append_text(text, "# HELP netlogd_dropped_packets_total Packets that the kernel threw away.\n"
+				 "# TYPE netlogd_dropped_packets_total counter\n");
+	json_array_foreach (reasons, i, reason) {
+		const char *name = json_string_value(json_object_get(reason, "reason"));
+		long long tx = json_integer_value(json_object_get(reason, "txPkts"));
+		long long rx = json_integer_value(json_object_get(reason, "rxPkts"));
+
+		if (tx)
+			buffer_printf(text,
+				      "netlogd_dropped_packets_total{direction=\"tx\",reason=\"%s\"} %lld\n",
+				      name, tx);
+		if (rx)
+			buffer_printf(text,
+				      "netlogd_dropped_packets_total{direction=\"rx\",reason=\"%s\"} %lld\n",
+				      name, rx);
+	}
+}
+
 static void write_one_count(struct buffer *text, const json_t *status, const struct metric *metric,
 			    const char *unit, const char *const members[2])
 {
@@ -366,6 +399,7 @@ char *metrics_new(struct daemon *daemon)
 	write_devices(&text, status);
 	write_counts(&text, status);
 	write_unseen(&text, status);
+	write_drops(&text, status);
 	write_sinks(&text, status);
 	json_decref(status);
 	return buffer_take(&text, NULL);

@@ -126,6 +126,65 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	fputs("\n", ctl->out);
 }
 
+/* Reasons in the line about dropped packets. */
+#define REASONS_SHOWN 5
+
+static long long drops_of(const json_t *drops)
+{
+	return json_number(drops, "txPkts") + json_number(drops, "rxPkts");
+}
+
+static int by_drops(const void *a, const void *b)
+{
+	long long x = drops_of(*(json_t *const *)a), y = drops_of(*(json_t *const *)b);
+
+	return x < y ? 1 : -(x > y);
+}
+
+/* The most frequent reasons first. */
+static void print_drop_reasons(struct ctl *ctl, const json_t *reasons)
+{
+	size_t n = json_array_size(reasons);
+	_cleanup_free_ const json_t **sorted = calloc(n + 1, sizeof(const json_t *));
+
+	if (!sorted)
+		return;
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = json_array_get(reasons, i);
+	qsort(sorted, n, sizeof(*sorted), by_drops);
+	for (size_t i = 0; i < MIN(n, (size_t)REASONS_SHOWN); i++)
+		print_color(ctl->out, false, TABLE_PLAIN, "%s%s %lld", i == 0 ? ": " : ", ",
+			    json_text(sorted[i], "reason"), drops_of(sorted[i]));
+	if (n > REASONS_SHOWN)
+		fputs(", …", ctl->out);
+}
+
+static void print_drops(struct ctl *ctl, const json_t *status)
+{
+	const json_t *drops = json_object_get(status, "drops");
+	const char *state = json_text(drops, "state");
+	long long overflow = json_number(drops, "overflow"), missed = json_number(drops, "missed");
+
+	/* An older daemon, or not wanted. */
+	if (!drops || strcmp(state, "off") == 0)
+		return;
+	start_line(ctl, "dropped");
+	if (strcmp(state, "unavailable") == 0) {
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "not counted: %s",
+			    json_text(drops, "reason"));
+	} else {
+		fprintf(ctl->out, "%lld received and %lld outgoing packets, by the kernel",
+			json_number(drops, "rxPkts"), json_number(drops, "txPkts"));
+		print_drop_reasons(ctl, json_object_get(drops, "reasons"));
+	}
+	if (overflow > 0)
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld of them in no entry", overflow);
+	if (missed > 0)
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld drops on this machine missed",
+			    missed);
+	fputc('\n', ctl->out);
+}
+
 /* The size of a list that the daemon may shorten or, for clients that are not operators, leave out. */
 static long long count_of(const json_t *routes, const char *list, const char *total)
 {
@@ -365,6 +424,7 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	print_daemon(ctl, status);
 	print_window(ctl, status);
 	print_record(ctl, status);
+	print_drops(ctl, status);
 	print_routes(ctl, status);
 	if (print_devices(ctl, status) != CTL_OK)
 		return ctl_error(ctl, "out of memory");

@@ -14,6 +14,7 @@
 #include "daemon/device/epoch.h"
 #include "daemon/device/wireguard/wireguard.h"
 #include "daemon/logger/state.h"
+#include "daemon/logger/watch_drops.h"
 #include "daemon/net/discover.h"
 #include "daemon/record/live.h"
 #include "daemon/routes/routes.h"
@@ -176,7 +177,7 @@ static void add_tun(struct logger *logger, struct extraction *extraction, const 
 	struct aggregate_settings settings = {
 		.exit_traffic = logger->config->exit_traffic,
 		.ignore_addrs = &logger->config->ignore_addrs,
-		.details = logger->config->details,
+		.details = logger->config->details || logger->config->drops,
 	};
 	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
 	struct flows *flows = &extraction->flows;
@@ -260,6 +261,10 @@ static void gather(struct logger *logger, bool early)
 	struct extraction tun, sock;
 
 	layer_extract(&logger->tun, &tun);
+	/* Drops are details as well. */
+	for (size_t i = 0; i < tun.flows.n && !logger->config->details; i++)
+		tun.flows.items[i].details = (struct details){};
+	watch_drops_gather(logger, &tun.flows);
 	layer_extract(&logger->sock, &sock);
 	if (logger->live && (tun.errors > 0 || !counts_is_zero(&tun.overflow)))
 		live_miss(logger->live, clock_boot(logger->clock));

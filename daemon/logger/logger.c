@@ -12,12 +12,14 @@
 #include "common/log.h"
 #include "common/plural.h"
 #include "common/time_text.h"
+#include "daemon/device/drop_reasons.h"
 #include "daemon/device/epoch.h"
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
 #include "daemon/logger/run_mark.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
+#include "daemon/logger/watch_drops.h"
 #include "daemon/net/discover.h"
 #include "daemon/record/live.h"
 #include "daemon/routes/routes.h"
@@ -62,6 +64,7 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 		.node_id = logger->config->node_id,
 		.nodes = logger->nodes,
 		.local_addrs = routes_local_addrs(logger->routes),
+		.drop_reason_name = drop_reason_name,
 	};
 	struct emission emission = {.logger = logger, .time = clock_wall(logger->clock)};
 	size_t connections;
@@ -217,6 +220,7 @@ void logger_check_devices(struct logger *logger)
 	layer_look(&logger->sock);
 	check_layer(logger, &logger->tun);
 	check_layer(logger, &logger->sock);
+	watch_drops_follow(logger);
 	tell_troubles(logger, &logger->tun);
 	tell_troubles(logger, &logger->sock);
 	tell_heartbeat(logger);
@@ -308,6 +312,7 @@ static void begin(struct logger *logger, bool overridden)
 	logger->started = logger->window.start;
 	gather_routes(logger);
 	routes_begin(logger->routes);
+	watch_drops_begin(logger);
 	if (stepped)
 		tell_step(logger, step);
 	tell_unclean_shutdown(logger);
@@ -378,6 +383,7 @@ void logger_stop(struct logger *logger)
 	if (!logger->running)
 		return;
 	layer_set_enabled(&logger->tun, false);
+	watch_drops_end(logger);
 	finish_window(logger);
 	layer_set_enabled(&logger->sock, false);
 	close_layers(logger);
@@ -491,6 +497,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	/* Also where it needs no other device. */
 	if (!logger->overridden)
 		logger->tun.max_flows = logger->sock.max_flows = config->max_flows;
+	watch_drops_begin(logger);
 	gather_routes(logger);
 	logger_publish(logger);
 	return 0;
@@ -571,6 +578,7 @@ void logger_free(struct logger *logger)
 		return;
 	layer_deinit(&logger->tun);
 	layer_deinit(&logger->sock);
+	watch_drops_deinit(logger);
 	gather_forget_routes(logger);
 	aggregate_free(logger->aggregate);
 	live_free(logger->live);

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 struct discovery;
+struct drops_counter;
 struct epoch;
 struct live;
 struct routes;
@@ -35,6 +36,11 @@ struct logger {
 	struct buffer text; /* of text messages; reused */
 
 	struct layer tun, sock;
+	/* Of the tun device's packets; NULL: not counted, and the reason says why (NULL: not wanted so far). */
+	struct drops_counter *drops;
+	char *drops_reason;
+	int drops_error;	    /* of the last attempt to load its program */
+	unsigned int drops_ifindex; /* of the interface whose drops are counted; 0: none */
 	bool running;
 	bool overridden; /* Start named the devices: a reload does not change them */
 	struct window window;

@@ -12,6 +12,7 @@
 #include "common/time_text.h"
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
+#include "daemon/logger/watch_drops.h"
 #include "daemon/record/live.h"
 
 #include <string.h>
@@ -160,6 +161,7 @@ void logger_publish(struct logger *logger)
 	json_object_set_new(status, "routes",
 			    routes_status(logger->routes, logger->config, logger->discovery));
 	json_object_set_new(status, "record", record_status(logger));
+	json_object_set_new(status, "drops", watch_drops_status(logger));
 
 	pthread_mutex_lock(&logger->mutex);
 	old = logger->status;

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Packets that the kernel throws away: counted by connection and reason, against nftables' and the kernel's own counters."""
+import json
+import re
+import socket
+import struct
+
+import pytest
+
+from lib.process import run
+from lib.traffic import entries
+from lib.tun import Tun
+from lib.wait import wait_until
+
+FAR = "100.64.0.9"
+CONFIG = {"record": {"period": "1h", "exit-traffic": "full"}}
+
+
+def checksum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total & 0xffff) + (total >> 16)
+    return ~(total + (total >> 16)) & 0xffff
+
+
+def ipv4(source, destination, proto, payload, ttl=64):
+    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, ttl, proto, 0,
+                         socket.inet_aton(source), socket.inet_aton(destination))
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
+
+
+def udp(source, source_port, destination, destination_port, size=10, **options):
+    """Without a checksum, which IPv4 allows."""
+    payload = struct.pack("!HHHH", source_port, destination_port, 8 + size, 0) + bytes(size)
+    return ipv4(source, destination, 17, payload, **options)
+
+
+def tcp(source, source_port, destination, destination_port, flags):
+    header = struct.pack("!HHIIBBHHH", source_port, destination_port, 1, 1, 5 << 4, flags, 1000, 0, 0)
+    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 6, len(header))
+    header = header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
+    return ipv4(source, destination, 6, header)
+
+
+class Node:
+    """A daemon that counts a tun device driven by the test."""
+
+    def __init__(self, network, netlogd, **options):
+        self.namespace = network.namespace()
+        self.tun = Tun(network, self.namespace, **options)
+        self.address = self.tun.address
+        self.daemon = netlogd(self.namespace, {**CONFIG, "tun": {"interface": self.tun.interface}})
+
+    def start(self):
+        self.daemon.start()
+        status = self.daemon.status()
+        assert status["drops"]["state"] == "counting", status["drops"]
+        return self
+
+    def nft(self, rules):
+        self.namespace.run("nft", "-f", "-", stdin=rules)
+
+    def counter(self, name):
+        """Packets of a named counter of nftables."""
+        text = self.namespace.run("nft", "-j", "list", "counter", "ip", "t", name).stdout
+        return next(item["counter"]["packets"] for item in json.loads(text)["nftables"] if "counter" in item)
+
+    def window(self):
+        """{(proto, src, dst): (txPkts, rxPkts, txDrops, rxDrops, reason)} of the window until now, dropped ones only."""
+        seen = len(self.daemon.spool_messages())
+        self.daemon.flush()
+        found = {}
+        for _, entry in entries(self.daemon.spool_messages()[seen:]):
+            if entry.get("txDrops") or entry.get("rxDrops"):
+                key = entry["proto"], entry["src"], entry["dst"]
+                assert key not in found
+                found[key] = tuple(entry.get(name, 0) for name in ("txPkts", "rxPkts", "txDrops", "rxDrops")) + (
+                    entry.get("dropReason"),)
+        return found
+
+    def reasons(self):
+        drops = self.daemon.status()["drops"]
+        assert drops["errors"] == 0
+        assert sum(reason["txPkts"] for reason in drops["reasons"]) == drops["txPkts"]
+        assert sum(reason["rxPkts"] for reason in drops["reasons"]) == drops["rxPkts"]
+        return {reason["reason"]: (reason["txPkts"], reason["rxPkts"]) for reason in drops["reasons"]}
+
+
+@pytest.fixture
+def node(network, netlogd):
+    return Node(network, netlogd).start()
+
+
+def send(node, count, destination, port, source=None):
+    """Sends datagrams by a socket; an error is what a dropped one may give."""
+    errors = 0
+    with node.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((source or node.address, 5000))
+        for _ in range(count):
+            try:
+                sock.sendto(bytes(10), (destination, port))
+            except OSError:
+                errors += 1
+    return errors
+
+
+def test_a_firewall_drops_and_rejects(node):
+    node.nft("""table ip t {
+        counter dropped {} ; counter rejected {} ; counter invalid {} ; counter raw {} ; counter sent {} ; counter late {}
+        chain raw { type filter hook prerouting priority -300; udp dport 7 counter name raw drop; }
+        chain input { type filter hook input priority 0; ct state invalid counter name invalid drop;
+                      udp dport 1 counter name dropped drop; udp dport 2 counter name rejected reject; }
+        chain output { type filter hook output priority 0; udp dport 3 counter name sent drop; }
+        chain late { type filter hook postrouting priority 0; udp dport 4 counter name late drop; }
+    }""")
+    for port, count in (1, 5), (2, 3), (7, 6):
+        for _ in range(count):
+            node.tun.write(udp(FAR, 1000, node.address, port))
+    for _ in range(2):
+        node.tun.write(tcp(FAR, 1000, node.address, 22, 0x03))  # SYN and FIN
+    assert send(node, 4, FAR, 3) == 4
+    assert send(node, 7, FAR, 4) == 7
+    found = node.window()
+    names = ("dropped", "rejected", "raw", "invalid", "sent", "late")
+    counted = {name: node.counter(name) for name in names}
+    assert counted == {"dropped": 5, "rejected": 3, "raw": 6, "invalid": 2, "sent": 4, "late": 7}
+    assert found == {
+        (17, f"{node.address}:1", f"{FAR}:1000"): (0, 5, 0, 5, "NETFILTER_DROP"),
+        (17, f"{node.address}:2", f"{FAR}:1000"): (0, 3, 0, 3, "NETFILTER_DROP"),
+        (17, f"{node.address}:7", f"{FAR}:1000"): (0, 6, 0, 6, "NETFILTER_DROP"),
+        (6, f"{node.address}:22", f"{FAR}:1000"): (0, 2, 0, 2, "NETFILTER_DROP"),
+        # They have never reached the tunnel.
+        (17, f"{node.address}:5000", f"{FAR}:3"): (0, 0, 4, 0, "NETFILTER_DROP"),
+        (17, f"{node.address}:5000", f"{FAR}:4"): (0, 0, 7, 0, "NETFILTER_DROP"),
+    }
+    assert node.reasons() == {"NETFILTER_DROP": (11, 16)}
+    metrics = node.daemon.call("Metrics")["text"]
+    assert 'netlogd_dropped_packets_total{direction="tx",reason="NETFILTER_DROP"} 11\n' in metrics
+    assert 'netlogd_dropped_packets_total{direction="rx",reason="NETFILTER_DROP"} 16\n' in metrics
+    # The next window begins with nothing.
+    assert node.window() == {}
+
+
+def snmp(node, protocol, name):
+    """The kernel's own counter."""
+    lines = [line.split() for line in node.namespace.run("cat", "/proc/net/snmp").stdout.splitlines()]
+    names, values = [line for line in lines if line[0] == protocol + ":"]
+    return int(values[names.index(name)])
+
+
+def test_the_stack_refuses(network, netlogd):
+    """Missing sockets, reverse paths and routes, TTL, a full socket: against the kernel's own counters where it has one."""
+    node = Node(network, netlogd)
+    lan = network.namespace()
+    here, _ = network.veth(node.namespace, lan, "10.9.0.1/24", "10.9.0.2/24")
+    lan.ip("route", "add", "default", "via", "10.9.0.1")
+    node.namespace.sysctl("net.ipv4.ip_forward", 1)
+    node.namespace.sysctl(f"net.ipv4.conf.{node.tun.interface}.rp_filter", 1)
+    node.namespace.sysctl("net.ipv4.icmp_ratelimit", 0)
+    node.start()
+    no_ports = snmp(node, "Udp", "NoPorts")
+    for _ in range(3):
+        node.tun.write(udp(FAR, 1000, node.address, 11))
+    node.tun.write(tcp(FAR, 1000, node.address, 12, 0x02))
+    assert snmp(node, "Udp", "NoPorts") == no_ports + 3
+    # Its source is behind another interface.
+    for _ in range(4):
+        node.tun.write(udp("10.9.0.77", 1000, node.address, 13))
+    # No route leads there.
+    for _ in range(2):
+        node.tun.write(udp(FAR, 1000, "203.0.113.1", 14))
+    # Forwarded, but it has lived too long.
+    for _ in range(5):
+        node.tun.write(udp(FAR, 1000, "10.9.0.2", 15, ttl=1))
+    with node.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as full:
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        full.bind((node.address, 16))
+        for _ in range(100):
+            node.tun.write(udp(FAR, 1000, node.address, 16, size=1000))
+        refused = snmp(node, "Udp", "RcvbufErrors")
+        assert 0 < refused < 100
+        found = node.window()
+    expected = {
+        (17, f"{node.address}:11", f"{FAR}:1000"): (0, 3, 0, 3, "NO_SOCKET"),
+        (6, f"{node.address}:12", f"{FAR}:1000"): (1, 1, 0, 1, "NO_SOCKET"),
+        (17, f"{node.address}:13", "10.9.0.77:1000"): (0, 4, 0, 4, "IP_RPFILTER"),
+        (17, "10.9.0.2:15", f"{FAR}:1000"): (0, 5, 0, 5, "IP_INHDR"),
+        (17, f"{node.address}:16", f"{FAR}:1000"): (0, 100, 0, refused, "SOCKET_RCVBUFF"),
+        (17, "203.0.113.1:14", f"{FAR}:1000"): (0, 2, 0, 2, "IP_INNOROUTES"),
+    }
+    assert found == expected
+    # What the socket had taken, and lost when it was closed, was not refused.
+    assert node.window() == {}
+
+
+def test_what_is_forwarded(network, netlogd):
+    """From the tunnel to another interface: received and dropped, unless that interface dropped it. The other way: not sent."""
+    node = Node(network, netlogd)
+    lan = network.namespace()
+    here, there = network.veth(node.namespace, lan, "10.9.0.1/24", "10.9.0.2/24")
+    lan.ip("route", "add", "default", "via", "10.9.0.1")
+    node.namespace.sysctl("net.ipv4.ip_forward", 1)
+    node.start()
+    node.nft("""table ip t {
+        counter on {} ; counter back {} ; counter late {}
+        chain forward { type filter hook forward priority 0; udp dport 1 counter name on drop; udp dport 2 counter name back drop; }
+        chain late { type filter hook postrouting priority 0; udp dport 3 counter name late drop; }
+    }""")
+    for port, count in (1, 3), (3, 4), (4, 2):
+        for _ in range(count):
+            node.tun.write(udp(FAR, 1000, "10.9.0.2", port))
+    with lan.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("10.9.0.2", 5000))
+        for _ in range(5):
+            sock.sendto(b"x", (FAR, 2))
+    # Nobody has this address: the packets wait for it in vain.
+    for _ in range(2):
+        node.tun.write(udp(FAR, 1000, "10.9.0.77", 5))
+    wait_until(lambda: node.reasons().get("NEIGH_FAILED") or node.daemon.flush() is None, "the neighbour's silence")
+    # The other device's queue takes nothing.
+    node.namespace.run("tc", "qdisc", "add", "dev", here, "root", "pfifo", "limit", "0")
+    for _ in range(6):
+        node.tun.write(udp(FAR, 1000, "10.9.0.2", 6))
+    # The tunnel's own does not, either.
+    node.namespace.run("tc", "qdisc", "add", "dev", node.tun.interface, "root", "pfifo", "limit", "0")
+    send(node, 8, FAR, 7)
+    node.window()
+    assert node.counter("on") == 3 and node.counter("back") == 5 and node.counter("late") == 4
+    found = {}
+    for _, entry in entries(node.daemon.spool_messages()):
+        key = entry["src"], entry["dst"]
+        drops = entry.get("txDrops", 0), entry.get("rxDrops", 0)
+        found[key] = tuple(a + b for a, b in zip(found.get(key, (0, 0)), drops))
+    assert {key: drops for key, drops in found.items() if any(drops)} == {
+        ("10.9.0.2:1", f"{FAR}:1000"): (0, 3),
+        ("10.9.0.2:5000", f"{FAR}:2"): (5, 0),
+        ("10.9.0.2:3", f"{FAR}:1000"): (0, 4),
+        ("10.9.0.77:5", f"{FAR}:1000"): (0, 2),
+        (f"{node.address}:5000", f"{FAR}:7"): (8, 0),
+    }
+
+
+def test_another_network_namespace(network, netlogd):
+    """Its interfaces have the same indexes."""
+    ours, theirs = Node(network, netlogd), Node(network, netlogd)
+    indexes = [node.namespace.ip_json("link", "show", "dev", node.tun.interface)[0]["ifindex"] for node in (ours, theirs)]
+    assert indexes[0] == indexes[1]
+    ours.start()
+    rules = """table ip t { counter dropped {} ; counter sent {}
+        chain input { type filter hook input priority 0; udp dport 1 counter name dropped drop; }
+        chain output { type filter hook output priority 0; udp dport 3 counter name sent drop; }
+    }"""
+    for node, count in (ours, 2), (theirs, 50):
+        node.nft(rules)
+        send(node, count, FAR, 3)
+        for _ in range(count):
+            node.tun.write(udp(FAR, 1000, node.address, 1))
+            node.tun.write(udp(FAR, 1000, node.address, 2))
+            node.tun.write(tcp(FAR, 1000, node.address, 2, 0x02))
+    assert theirs.counter("dropped") == 50 and theirs.counter("sent") == 50
+    ours.daemon.flush()
+    assert ours.reasons() == {"NETFILTER_DROP": (2, 2), "NO_SOCKET": (0, 4)}
+
+
+def test_packets_that_are_no_packets(node):
+    """Shorter than their headers; the entry is the one that they are counted in."""
+    whole = udp(FAR, 1000, node.address, 1)
+    with_options = b"\x4f" + whole[1:20] + bytes(40) + whole[20:]
+    for packet in (whole[:19], whole[:20], whole[:24], b"\x40" + whole[1:], b"\x4f" + whole[1:], with_options,
+                   b"\x60" + bytes(39), b"\x60" + bytes(20), b"\x45", whole[:9] + b"\x06" + whole[10:20]):
+        node.tun.write(packet)
+    before = node.daemon.status()["tun"]["totals"]["rxPkts"]
+    node.window()
+    status = node.daemon.status()
+    assert status["tun"]["totals"]["rxPkts"] - before == 10
+    assert status["drops"]["rxPkts"] == 10
+    for _, entry in entries(node.daemon.spool_messages()):
+        assert entry.get("rxDrops") == entry.get("rxPkts"), entry
