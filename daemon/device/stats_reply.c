@@ -10,6 +10,7 @@
 
 #include "daemon/device/stats_reply.h"
 
+#include "common/details.h"
 #include "common/json_scan.h"
 #include "control/varlink/message.h"
 
@@ -24,13 +25,19 @@ enum member {
 	MEMBER_TX_BYTES,
 	MEMBER_RX_PACKETS,
 	MEMBER_RX_BYTES,
+	MEMBER_INIT,
+	MEMBER_STARTS,
+	MEMBER_ENDS,
+	MEMBER_TX_FLAGS,
+	MEMBER_RX_FLAGS,
 	N_MEMBERS
 };
 
 static const char *const member_names[N_MEMBERS] = {
 	[MEMBER_PROTO] = "proto",	[MEMBER_SRC] = "src",	       [MEMBER_DST] = "dst",
 	[MEMBER_TX_PACKETS] = "txPkts", [MEMBER_TX_BYTES] = "txBytes", [MEMBER_RX_PACKETS] = "rxPkts",
-	[MEMBER_RX_BYTES] = "rxBytes",
+	[MEMBER_RX_BYTES] = "rxBytes",	[MEMBER_INIT] = "init",	       [MEMBER_STARTS] = "starts",
+	[MEMBER_ENDS] = "ends",		[MEMBER_TX_FLAGS] = "txFlags", [MEMBER_RX_FLAGS] = "rxFlags",
 };
 
 void stats_reply_deinit(struct stats_reply *reply)
@@ -54,6 +61,42 @@ static int read_count(const json_t *object, enum member member, uint64_t *ret_co
 	return 0;
 }
 
+static bool opener_of(const char *text, size_t length, uint8_t *ret_opener)
+{
+	if (length != 3 || (memcmp(text, "src", 3) != 0 && memcmp(text, "dst", 3) != 0))
+		return false;
+	*ret_opener = *text == 's' ? OPENER_SRC : OPENER_DST;
+	return true;
+}
+
+/* False where a number is too large. */
+static bool set_details(const uint64_t numbers[N_MEMBERS], struct details *details)
+{
+	if (numbers[MEMBER_STARTS] > UINT32_MAX || numbers[MEMBER_ENDS] > UINT32_MAX ||
+	    numbers[MEMBER_TX_FLAGS] > UINT8_MAX || numbers[MEMBER_RX_FLAGS] > UINT8_MAX)
+		return false;
+	details->starts = (uint32_t)numbers[MEMBER_STARTS];
+	details->ends = (uint32_t)numbers[MEMBER_ENDS];
+	details->tx_flags = (uint8_t)numbers[MEMBER_TX_FLAGS];
+	details->rx_flags = (uint8_t)numbers[MEMBER_RX_FLAGS];
+	return true;
+}
+
+static int read_details(const json_t *object, struct details *ret_details)
+{
+	const json_t *init = json_object_get(object, member_names[MEMBER_INIT]);
+	uint64_t numbers[N_MEMBERS] = {};
+
+	for (enum member member = MEMBER_STARTS; member < N_MEMBERS; member++)
+		if (read_count(object, member, &numbers[member]) < 0)
+			return -EBADMSG;
+	if (init && !json_is_null(init) &&
+	    !(json_is_string(init) &&
+	      opener_of(json_string_value(init), json_string_length(init), &ret_details->opener)))
+		return -EBADMSG;
+	return set_details(numbers, ret_details) ? 0 : -EBADMSG;
+}
+
 static int read_end(const json_t *object, enum member member, struct endpoint *ret_endpoint)
 {
 	const char *text = json_string_value(json_object_get(object, member_names[member]));
@@ -72,7 +115,8 @@ static int read_connection(const json_t *object, struct flow *ret_flow)
 	    read_count(object, MEMBER_TX_PACKETS, &flow.counts.tx_packets) < 0 ||
 	    read_count(object, MEMBER_TX_BYTES, &flow.counts.tx_bytes) < 0 ||
 	    read_count(object, MEMBER_RX_PACKETS, &flow.counts.rx_packets) < 0 ||
-	    read_count(object, MEMBER_RX_BYTES, &flow.counts.rx_bytes) < 0)
+	    read_count(object, MEMBER_RX_BYTES, &flow.counts.rx_bytes) < 0 ||
+	    read_details(object, &flow.details) < 0)
 		return -EBADMSG;
 	flow.connection.proto = (uint8_t)json_integer_value(proto);
 	*ret_flow = flow;
@@ -86,6 +130,15 @@ static bool scan_end(struct json_scan *scan, struct endpoint *ret_endpoint)
 
 	return json_scan_string(scan, &text, &plain) == 0 && plain &&
 	       endpoint_parse_n(text.data, text.length, ret_endpoint) == 0;
+}
+
+static bool scan_opener(struct json_scan *scan, uint8_t *ret_opener)
+{
+	struct json_slice text;
+	bool plain;
+
+	return json_scan_string(scan, &text, &plain) == 0 && plain &&
+	       opener_of(text.data, text.length, ret_opener);
 }
 
 /*
@@ -117,12 +170,16 @@ static bool scan_connection(const struct json_slice *entry, struct flow *ret_flo
 			if (!scan_end(&scan,
 				      member == MEMBER_SRC ? &flow.connection.src : &flow.connection.dst))
 				return false;
+		} else if (member == MEMBER_INIT) {
+			if (!scan_opener(&scan, &flow.details.opener))
+				return false;
 		} else if (json_scan_count(&scan, &numbers[member]) < 0) {
 			return false;
 		}
 	}
 	if (r < 0 || !json_scan_at_end(&scan) || numbers[MEMBER_PROTO] > 255 ||
-	    ~seen & (1U << MEMBER_PROTO | 1U << MEMBER_SRC | 1U << MEMBER_DST))
+	    ~seen & (1U << MEMBER_PROTO | 1U << MEMBER_SRC | 1U << MEMBER_DST) ||
+	    !set_details(numbers, &flow.details))
 		return false;
 	flow.connection.proto = (uint8_t)numbers[MEMBER_PROTO];
 	flow.counts = (struct counts){numbers[MEMBER_TX_PACKETS], numbers[MEMBER_TX_BYTES],
@@ -135,13 +192,19 @@ static int add_flow(struct stats_reply *reply, const struct flow *flow)
 {
 	struct extraction *extraction = reply->extraction;
 
-	if (counts_is_zero(&flow->counts))
+	int r;
+
+	if (counts_is_zero(&flow->counts) && details_is_zero(&flow->details))
 		return 0;
 	counts_add(&extraction->totals, &flow->counts);
-	if (extraction->flows.n < reply->max_flows)
-		return flows_add(&extraction->flows, &flow->connection, &flow->counts);
-	counts_add(&extraction->overflow, &flow->counts);
-	return 0;
+	if (extraction->flows.n >= reply->max_flows) {
+		counts_add(&extraction->overflow, &flow->counts);
+		return 0;
+	}
+	r = flows_add(&extraction->flows, &flow->connection, &flow->counts);
+	if (r == 0)
+		extraction->flows.items[extraction->flows.n - 1].details = flow->details;
+	return r;
 }
 
 static int add_entry(struct stats_reply *reply, const struct json_slice *entry)

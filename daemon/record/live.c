@@ -21,8 +21,9 @@
 #include <sys/random.h>
 
 #define BUCKET_SLOTS 4
-#define FILL_MAX     2.5 /* connections in a bucket: of a thousand, none or one finds both of its buckets full \
-			  */
+#define FILL_MAX                                                                                             \
+	2.5 /* connections in a bucket: of a thousand, none or one finds both of its buckets full            \
+	     */
 #define BUCKETS_MIN 64
 #define SWEEPS	    16 /* windows in which the whole table is looked at once */
 
@@ -401,9 +402,15 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 
 	if (slot && lives(live, slot)) {
 		struct details past = before(slot);
+		/* A source that does not see packets knows itself what it says. */
+		bool told = details->starts | details->ends &&
+			    !(details->bits & (DETAILS_HAS_SYN | DETAILS_ENDED));
 
 		old = slot->state;
-		details_follow(details, &past);
+		if (!told)
+			details_follow(details, &past);
+		else if (details->opener == OPENER_UNKNOWN)
+			details->opener = past.opener;
 	}
 	state = state_after(details, old);
 	/* Nothing is known of it, and nothing need be. */
@@ -422,13 +429,15 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 static void follow_other(struct live *live, uint64_t hash, struct details *details)
 {
 	struct slot *slot = find(live, hash);
+	bool seen = details->bits & DETAILS_HAS_FIRST;
 
-	/* A source that does not see packets may say more itself, and its silence means nothing. */
-	if (!(details->bits & DETAILS_HAS_FIRST))
-		return;
 	if (slot && lives(live, slot)) {
-		details->opener = slot->state & STATE_OPENER;
-	} else if (live->is_silence_known) {
+		if (details->opener == OPENER_UNKNOWN)
+			details->opener = slot->state & STATE_OPENER;
+	} else if (!seen && details->opener == OPENER_UNKNOWN) {
+		/* Of a source that does not see packets, silence means nothing. */
+		return;
+	} else if (seen && live->is_silence_known) {
 		details->starts = 1;
 		if (!(details->bits & DETAILS_FIRST_EITHER))
 			details->opener = details->bits & DETAILS_FIRST_RECEIVED ? OPENER_DST : OPENER_SRC;

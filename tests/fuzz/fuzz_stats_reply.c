@@ -5,11 +5,13 @@
  */
 
 #include "common/buffer.h"
+#include "common/details.h"
 #include "daemon/device/stats_reply.h"
 #include "tests/fuzz/fuzz_support.h"
 
 #include <errno.h>
 #include <jansson.h>
+#include <string.h>
 
 #define MAX_FLOWS 3
 /* jansson goes 2048 brackets deep, counted from the beginning of what it is given. */
@@ -44,6 +46,18 @@ static bool wrong_end(const json_t *object, const char *name)
 	return !text || endpoint_parse(text, &endpoint) < 0;
 }
 
+static bool wrong_details(const json_t *object, bool *wrong)
+{
+	const json_t *init = json_object_get(object, "init");
+	const char *text = json_string_value(init);
+
+	return number(object, "starts", wrong) > UINT32_MAX || number(object, "ends", wrong) > UINT32_MAX ||
+	       number(object, "txFlags", wrong) > UINT8_MAX || number(object, "rxFlags", wrong) > UINT8_MAX ||
+	       (init && !json_is_null(init) &&
+		(!text || json_string_length(init) != 3 ||
+		 (memcmp(text, "src", 3) != 0 && memcmp(text, "dst", 3) != 0)));
+}
+
 static bool wrong_member(const json_t *object, const char *name, int type)
 {
 	const json_t *value = json_object_get(object, name);
@@ -74,7 +88,7 @@ static int read_part(const char *data, size_t n, struct counts *totals)
 		};
 
 		wrong |= no_proto || number(object, "proto", &wrong) > 255 || wrong_end(object, "src") ||
-			 wrong_end(object, "dst");
+			 wrong_end(object, "dst") || wrong_details(object, &wrong);
 		if (!wrong)
 			counts_add(totals, &counts);
 	}
@@ -110,7 +124,8 @@ static void check(const char *data, size_t n)
 		REQUIRE(r != 1 || counts_equal(&extraction.totals, &totals));
 		REQUIRE(extraction.flows.n <= MAX_FLOWS);
 		for (size_t j = 0; j < extraction.flows.n; j++)
-			REQUIRE(!counts_is_zero(&extraction.flows.items[j].counts));
+			REQUIRE(!counts_is_zero(&extraction.flows.items[j].counts) ||
+				!details_is_zero(&extraction.flows.items[j].details));
 		extraction_deinit(&extraction);
 	}
 }

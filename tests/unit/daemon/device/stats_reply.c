@@ -51,6 +51,35 @@ START_TEST(whole)
 }
 END_TEST
 
+START_TEST(details)
+{
+	/* As it is scanned, and, with an unknown member, as a tree. */
+	static const char *const more[] = {"", ",\"x\":1"};
+	const struct details expected = {
+		.starts = UINT32_MAX, .ends = 2, .tx_flags = 27, .rx_flags = 255, .opener = OPENER_DST};
+
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		_cleanup_free_ char *text = NULL;
+		struct extraction extraction = {};
+
+		ck_assert_int_gt(
+			asprintf(&text,
+				 "{\"connections\":[{\"proto\":6,\"src\":\"1.1.1.1:1\",\"dst\":\"1.1.1.1:2\","
+				 "\"txPkts\":1,\"init\":\"dst\",\"starts\":4294967295,\"ends\":2,"
+				 "\"txFlags\":27,\"rxFlags\":255%s},"
+				 "{\"proto\":6,\"src\":\"1.1.1.1:1\",\"dst\":\"1.1.1.1:3\",\"ends\":1%s},"
+				 "{\"proto\":6,\"src\":\"1.1.1.1:1\",\"dst\":\"1.1.1.1:4\"%s}]}",
+				 more[i], more[i], more[i]),
+			0);
+		ck_assert_int_eq(read_reply(text, 10, &extraction), 1);
+		ck_assert_uint_eq(extraction.flows.n, 2);
+		ck_assert_mem_eq(&extraction.flows.items[0].details, &expected, sizeof(expected));
+		ck_assert_uint_eq(extraction.flows.items[1].details.ends, 1);
+		extraction_deinit(&extraction);
+	}
+}
+END_TEST
+
 /* Beyond the limit there is overflow; an entry without counts takes no room. */
 START_TEST(bounded)
 {
@@ -90,6 +119,12 @@ START_TEST(nonsense)
 		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"x\":{\"y\":1,\"y\":1}}]}",
 		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"x\":[}]}]}",
 		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"x\":\"\xff\"}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":\"both\"}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":1}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"starts\":4294967296}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"ends\":-1}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txFlags\":256}]}",
+		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxFlags\":\"1\"}]}",
 		"{\"connections\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\"},]}",
 		"{\"connections\":[,]}",
 		"{\"connections\":[]]}",
@@ -201,6 +236,7 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
+	tcase_add_test(tcase, details);
 	tcase_add_test(tcase, whole);
 	tcase_add_test(tcase, bounded);
 	tcase_add_test(tcase, nonsense);

@@ -287,6 +287,36 @@ START_TEST(no_connections)
 }
 END_TEST
 
+/* A source that does not see packets tells what it knows, once or in each window. */
+START_TEST(told_by_the_source)
+{
+	static const uint8_t protos[] = {TCP, UDP};
+
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		for (int window = 0; window < 4; window++) {
+			struct entry entry = entry_of(1, protos[i]);
+
+			if (window == 0)
+				entry.details = (struct details){.starts = 1, .opener = OPENER_DST};
+			if (window == 2)
+				entry.details.ends = 1;
+			next_window(PERIOD);
+			follow(&entry);
+			expect(entry.details, window == 0, window == 2, OPENER_DST);
+		}
+		for (int window = 0; window < 3; window++) {
+			struct entry entry = entry_of(2, protos[i]);
+
+			entry.details = (struct details){.starts = 5, .ends = 4, .opener = OPENER_SRC};
+			next_window(PERIOD);
+			follow(&entry);
+			expect(entry.details, 5, 4, OPENER_SRC);
+			ck_assert_uint_eq(entry.details.bits, 0);
+		}
+	}
+}
+END_TEST
+
 START_TEST(drops_alone)
 {
 	struct entry entry = entry_of(1, TCP);
@@ -474,6 +504,7 @@ int main(void)
 	tcase_add_test(cases, others_begin_after_a_minute_of_silence);
 	tcase_add_test(cases, packets_that_were_missed);
 	tcase_add_test(cases, no_connections);
+	tcase_add_test(cases, told_by_the_source);
 	tcase_add_test(cases, drops_alone);
 	tcase_add_test(cases, classes_share_a_connection);
 	tcase_add_test(cases, a_flood_of_syns);
