@@ -25,7 +25,9 @@
 struct segments {
 	__u64 packets;
 	__u64 bytes;
-	__u64 inexact; /* not 0: the figures are not exact */
+	__u64 inexact;	/* not 0: the figures are not exact */
+	__u8 tcp_flags; /* control bits; 0 where there is no TCP header */
+	__u32 tcp_seq;	/* network byte order */
 };
 
 /* Bytes from the outer IP header through the inner transport header; 0 if unknown. */
@@ -171,6 +173,8 @@ static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool re
 	ret_segments->packets = 1;
 	ret_segments->bytes = packet.length;
 	ret_segments->inexact = 0;
+	ret_segments->tcp_flags = packet.tcp_flags;
+	ret_segments->tcp_seq = packet.tcp_seq;
 	if (skb->gso_size)
 		count_large(skb, &packet, ret_segments);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 #pragma once
 
+#include "daemon/bpf/control.h"
 #include "daemon/bpf/tun_maps.h"
 
 #include <linux/bpf.h>
+#include <linux/in.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_helpers.h>
@@ -12,6 +14,7 @@
 const volatile __u32 flow_capacity[FLOW_TABLES] = {16, 16}; /* entries of one side */
 const volatile __u32 flow_places[FLOW_TABLES] = {24, 24};   /* for them */
 const volatile __u32 flow_seeds[FLOW_SEEDS] = {};
+const volatile bool flow_details = false; /* note them */
 const volatile __u64 pressure_threshold[FLOW_TABLES] = {
 	~0ULL, ~0ULL}; /* entries at which to ask for an early extraction */
 
@@ -47,6 +50,14 @@ struct {
 } listed SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOW_SIDES);
+	__type(key, __u32);
+	__type(value, struct flow_seen);
+} seen SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, FLOW_SIDES);
 	__type(key, __u32);
@@ -57,6 +68,18 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
 } pressure SEC(".maps");
+
+/* How the TCP connections went, by their keys without a CPU: all CPUs share it, since only the order of all
+ * packets tells. */
+struct flow_controls {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1); /* set before loading */
+	__type(key, struct flow_key);
+	__type(value, struct flow_control);
+};
+struct flow_controls controls0 SEC(".maps");
+struct flow_controls controls1 SEC(".maps");
 
 /* Two words of the key, each with a random one added, multiplied in full. */
 static __always_inline __u64 hash_pair(__u32 a, __u32 b, int pair)
@@ -147,6 +170,7 @@ static __always_inline void name_entry(struct flow_entry *entry, __u32 place,
 
 	entry->src = record->src;
 	entry->dst = record->dst;
+	entry->details = record->details;
 	if (!ipv6)
 		return;
 	entry6 = bpf_map_lookup_elem(&entries6, &place);
@@ -249,6 +273,10 @@ static __always_inline void count_record(struct flow_totals *own, const struct f
 
 		entry = place > 0 ? entry_at(ipv6, place - 1) : NULL;
 	}
+	if (entry && flow_details) {
+		entry->details.tx_flags |= record->details.tx_flags;
+		entry->details.rx_flags |= record->details.rx_flags;
+	}
 	add_record(entry ? &entry->counts : &own->overflow, record);
 }
 
@@ -279,9 +307,52 @@ __noinline int count_batch(struct flow_totals *own, __u32 side)
 	return 0;
 }
 
+/* Notes a SYN, FIN or RST in the true order of all CPUs' packets. */
+static __always_inline bool note_control(void *controls, const struct flow_key *key, bool received,
+					 __u8 flags, __u32 seq)
+{
+	struct flow_control *control = bpf_map_lookup_elem(controls, key);
+
+	if (!control) {
+		const struct flow_control none = {};
+
+		bpf_map_update_elem(controls, key, &none, BPF_NOEXIST);
+		control = bpf_map_lookup_elem(controls, key);
+		if (!control)
+			return false;
+	}
+	bpf_spin_lock(&control->lock);
+	control_step(control, received, flags, seq);
+	bpf_spin_unlock(&control->lock);
+	return true;
+}
+
+/* Global, to be checked apart. */
+__noinline int flow_note_control(struct flow_totals *own, const struct flow_key *key, __u32 side, __u32 what,
+				 __u32 seq)
+{
+	bool received = what >> 8, noted;
+	struct flow_key shared;
+
+	if (!own || !key)
+		return 0;
+	shared = *key;
+	shared.cpu = 0;
+	noted = side ? note_control(&controls1, &shared, received, what, seq)
+		     : note_control(&controls0, &shared, received, what, seq);
+	own->controls++;
+	if (!noted)
+		own->lost_controls++;
+	return 0;
+}
+
 static __always_inline void add_packets(struct flow_record *record, const struct segments *segments,
 					bool received)
 {
+	if (received)
+		record->details.rx_flags |= segments->tcp_flags;
+	else
+		record->details.tx_flags |= segments->tcp_flags;
 	if (received) {
 		record->rx_packets += segments->packets;
 		record->rx_bytes += segments->bytes;
@@ -295,6 +366,19 @@ static __always_inline void add_packets(struct flow_record *record, const struct
 static __always_inline bool has_room(const struct flow_record *record)
 {
 	return !((record->tx_bytes | record->rx_bytes) >> 31);
+}
+
+/* Whether no CPU has seen the connection with this hash on this side before. */
+static __always_inline bool is_first(__u32 side, __u64 hash)
+{
+	struct flow_seen *bits = bpf_map_lookup_elem(&seen, &side);
+	const __u64 bit = 1ULL << (hash & 63);
+	__u64 *word;
+
+	if (!bits)
+		return false;
+	word = &bits->words[(hash >> 6) & (FLOW_SEEN_BITS / 64 - 1)];
+	return !(*(volatile __u64 *)word & bit) && !(__sync_fetch_and_or(word, bit) & bit);
 }
 
 /* Puts a packet into the CPU's batch, and counts the batch when it is full. */
@@ -313,7 +397,10 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	__u32 src = key->src[ipv6 ? 3 : 0], dst = key->dst[ipv6 ? 3 : 0];
 	struct flow_record *record;
 	__u64 hash, n = own->n;
+	__u32 at;
 
+	if (flow_details && segments->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST))
+		flow_note_control(own, key, side, segments->tcp_flags | received << 8, segments->tcp_seq);
 	/* Packets come in trains of one connection. */
 	record = &own->batch[(n - 1) & (FLOW_BATCH - 1)];
 	if (n && record->head.word == head.word && record->src == src && record->dst == dst &&
@@ -328,7 +415,8 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	}
 	/* NH (RFC 4418, section 5.2), so that no sender of packets can cause collisions without knowing the
 	 * seeds; then spread to all bits. */
-	hash = hash_pair(src, dst, 0) + hash_pair((__u32)(head.word >> 32), (__u32)head.word, 1);
+	hash = hash_pair(src, dst, 0) +
+	       hash_pair((__u32)key->src_port << 16 | key->dst_port, (__u32)key->proto << 8 | head.family, 1);
 	n &= FLOW_BATCH - 1;
 	record = &own->batch[n];
 	if (ipv6) {
@@ -339,12 +427,19 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	hash ^= hash >> 32;
 	hash *= 0x9e3779b97f4a7c15ULL;
 	*record = (struct flow_record){.head = head, .src = src, .dst = dst};
+	/* TCP tells by its flags who began. */
+	if (flow_details && key->proto != IPPROTO_TCP) {
+		record->details.first_received = received;
+		record->details.first_of_all = is_first(side, hash);
+	}
+	/* Each CPU has its own entry, elsewhere. */
+	at = (__u32)(hash >> 32) ^ key->cpu * 0x9e3779b9;
 	if (ipv6)
 		record->place = side * (flow_places[FLOW_TABLE_IPV6] + FLOW_TAIL) +
-				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV6] >> 32);
+				((__u64)at * flow_places[FLOW_TABLE_IPV6] >> 32);
 	else
 		record->place = side * (flow_places[FLOW_TABLE_IPV4] + FLOW_TAIL) +
-				(__u32)((hash >> 32) * flow_places[FLOW_TABLE_IPV4] >> 32);
+				((__u64)at * flow_places[FLOW_TABLE_IPV4] >> 32);
 	add_packets(record, segments, received);
 	own->n = n + 1;
 }

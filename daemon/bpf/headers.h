@@ -19,6 +19,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/tcp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
@@ -32,13 +33,16 @@
 
 /* A packet on its way through the decoder. "Length" is that of the packet from the IP header on. */
 struct packet {
-	__u32 start;	 /* of the IP header in the source */
+	__u64 start; /* of the IP header in the source; wide, so that the verifier sees its value on the stack
+		      */
 	__u32 length;	 /* of the packet */
 	__u32 transport; /* offset of the transport header from the IP header; 0: not found */
 	__u8 proto;	 /* in the transport header's place, as the packet says */
 	__u8 found;	 /* without a transport header: the number for the key */
 	bool jumbo;	 /* a hop-by-hop header with a jumbo length, which never reaches the wire */
 	bool understood; /* the key's protocol is the packet's */
+	__u8 tcp_flags;	 /* control bits; 0 where there is no TCP header */
+	__u32 tcp_seq;	 /* network byte order */
 };
 
 static __always_inline void set_addresses(struct flow_key *key, bool received, const void *src,
@@ -87,18 +91,35 @@ static __always_inline void decode_transport(packet_source *source, struct packe
 {
 	__u32 available = packet->length - packet->transport;
 	__u8 proto = packet->proto;
-	__u16 ports[2];
+	union {
+		__u16 ports[2];
+		struct tcphdr tcp;
+	} copy;
 
 	if (available < shortest_header(proto, ipv6) || proto == LATER_FRAGMENT)
 		return;
 	key->proto = proto;
 	packet->understood = true;
-	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP)
+	if (proto == IPPROTO_TCP) {
+		const struct tcphdr *tcp = (const void *)place;
+
+		if (!place || !packet_holds(source, place, sizeof(*tcp))) {
+			if (packet_load(source, packet->start + packet->transport, &copy.tcp,
+					sizeof(copy.tcp)))
+				return;
+			tcp = &copy.tcp;
+		}
+		set_ports(key, received, &tcp->source);
+		packet->tcp_flags = ((const __u8 *)tcp)[13];
+		packet->tcp_seq = tcp->seq;
 		return;
-	if (place && packet_holds(source, place, sizeof(ports)))
+	}
+	if (proto != IPPROTO_UDP && proto != IPPROTO_SCTP)
+		return;
+	if (place && packet_holds(source, place, sizeof(copy.ports)))
 		set_ports(key, received, place);
-	else if (!packet_load(source, packet->start + packet->transport, ports, sizeof(ports)))
-		set_ports(key, received, ports);
+	else if (!packet_load(source, packet->start + packet->transport, copy.ports, sizeof(copy.ports)))
+		set_ports(key, received, copy.ports);
 }
 
 static __always_inline void decode_ipv4(packet_source *source, struct packet *packet, bool received,

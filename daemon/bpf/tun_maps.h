@@ -26,6 +26,24 @@ union flow_head {
 
 #define FLOW_NO_ADDRESSES 1
 
+/* What is noted beside the counts, if it is wanted. Of the first packet only where TCP does not tell. */
+struct flow_details {
+	__u8 tx_flags; /* unions of TCP control bits */
+	__u8 rx_flags;
+	__u8 first_received; /* the first packet on this CPU was; else it was sent */
+	__u8 first_of_all;   /* it was the first on any CPU */
+};
+
+/*
+ * One bit for each connection that this side has seen, by its hash: who sets it was the first. Where
+ * connections share a bit, none but the first of them is known to have been.
+ */
+#define FLOW_SEEN_BITS (1 << 20)
+
+struct flow_seen {
+	__u64 words[FLOW_SEEN_BITS / 64];
+};
+
 /*
  * A connection in the table (daemon/bpf/flow_table.bpf.h): one cache line, so that a packet waits for memory
  * once. IPv6 addresses take a second line beside it.
@@ -34,7 +52,8 @@ struct flow_entry {
 	union flow_head head;
 	__u32 src, dst; /* network byte order; of IPv6 addresses the last words */
 	struct flow_counts counts;
-	__u64 reserved[2];
+	struct flow_details details;
+	__u32 reserved[3];
 } __attribute__((aligned(64)));
 
 struct flow_addresses {
@@ -58,7 +77,7 @@ struct flow_record {
 	__u32 tx_packets, tx_bytes;
 	__u32 rx_packets, rx_bytes;
 	__u32 place; /* in its table, where the connection is if nothing is in its way */
-	__u32 reserved;
+	struct flow_details details;
 };
 
 #define FLOW_BATCH 16
@@ -84,7 +103,9 @@ struct flow_totals {
 		__u32 next; /* entry that this CPU may make, of those that it has taken, */
 		__u32 end;  /* and where they end */
 	} block[FLOW_TABLES];
-	__u64 n; /* records that wait */
+	__u64 controls;	     /* SYN, FIN and RST packets, if details are wanted; */
+	__u64 lost_controls; /* of those, no note could be made of so many */
+	__u64 n;	     /* records that wait */
 	struct flow_record batch[FLOW_BATCH];
 	struct flow_addresses addresses[FLOW_BATCH]; /* of those with IPv6 addresses */
 };

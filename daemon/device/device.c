@@ -31,6 +31,7 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 	counts_add(&extraction->unknown, &from->unknown);
 	counts_add(&extraction->unseen, &from->unseen);
 	counts_add(&extraction->inexact, &from->inexact);
+	extraction->lost_details += from->lost_details;
 	extraction->has_totals &= from->has_totals;
 	extraction->packets_only |= from->packets_only;
 	extraction->errors += from->errors;

@@ -31,6 +31,7 @@ struct extraction {
 				 * own counters (bytes only) */
 	uint64_t bypassed; /* packets that the interface sent, at least, past the place where they count */
 	struct counts inexact; /* in the flows too; large segments whose packets are not known exactly */
+	uint64_t lost_details; /* SYN, FIN and RST packets whose details found no room */
 	bool has_totals;       /* the source sees packets, so conservation must hold */
 	bool packets_only;     /* conservation holds only in packets: the size of dropped ones is unknown */
 	uint64_t errors;       /* failed extractions and bad answers */

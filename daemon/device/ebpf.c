@@ -297,7 +297,7 @@ static int ebpf_on_pressure(void *context, void *data, size_t size)
 	return 0;
 }
 
-static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
+static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows, bool details)
 {
 	/* A connection may have an entry on every CPU that sees it. */
 	uint32_t entries = max_flows > UINT32_MAX / 2 ? UINT32_MAX : max_flows * 2;
@@ -308,7 +308,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows)
 	if (!programs)
 		return -errno;
 	ebpf->programs = programs;
-	r = tun_drain_prepare(programs, entries);
+	r = tun_drain_prepare(programs, entries, details);
 	if (r == 0)
 		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
 	if (r == 0)
@@ -363,7 +363,7 @@ static int ebpf_make(const struct device_options *options, struct device **ret_d
 	if (r == 0 && !options->ahead)
 		r = interface_bind(&ebpf->interface, ebpf->name);
 	if (r == 0)
-		r = ebpf_load(ebpf, options->max_flows);
+		r = ebpf_load(ebpf, options->max_flows, options->details);
 	/* Fail now, not when counting starts, if the programs cannot be attached. */
 	if (r == 0 && !options->ahead)
 		r = ebpf_attach(ebpf);

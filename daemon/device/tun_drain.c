@@ -8,10 +8,14 @@
 #include "daemon/device/tun_drain.h"
 
 #include "common/cleanup.h"
+#include "common/time_text.h"
 #include "daemon/bpf/tun.skel.h"
+#include "daemon/device/control_details.h"
+#include "daemon/device/flow_key.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -21,6 +25,7 @@
 #include <bpf/libbpf.h>
 
 #define MAP_MAX	 (1ULL << 32) /* bytes: a place's number and more must fit 31 bits */
+#define CONTROLS 4096	      /* to take at once; more than share a bucket */
 #define VIEW_MAX (1U << 20)   /* bytes of a map to map at once: they count as this process's memory */
 
 static void add_counts(struct counts *sum, const struct flow_counts *counts)
@@ -86,8 +91,23 @@ static void set_addresses(struct flow *flow, const union flow_head *head, uint32
 	}
 }
 
+/* What is noted beside counts. Parts of a drain have one time, but for the first packet of all. */
+static void add_details(const struct tun_drain *drain, const union flow_head *head,
+			const struct flow_details *noted, struct details *details)
+{
+	if (!drain->details)
+		return;
+	details->tx_flags = noted->tx_flags;
+	details->rx_flags = noted->rx_flags;
+	if (head->proto == IPPROTO_TCP)
+		return;
+	details->first_time = drain->time << 1 | !noted->first_of_all;
+	details->bits = DETAILS_HAS_FIRST | (noted->first_received ? DETAILS_FIRST_RECEIVED : 0);
+}
+
 /* Moves an entry; there is room for it. */
-static void move_entry(struct flow_entry *entry, const struct flow_addresses *addresses, struct flows *flows)
+static void move_entry(const struct tun_drain *drain, struct flow_entry *entry,
+		       const struct flow_addresses *addresses, struct flows *flows)
 {
 	struct flow *flow;
 
@@ -96,6 +116,7 @@ static void move_entry(struct flow_entry *entry, const struct flow_addresses *ad
 	flow = add_flow(flows, &entry->head);
 	set_addresses(flow, &entry->head, entry->src, entry->dst, addresses);
 	add_counts(&flow->counts, &entry->counts);
+	add_details(drain, &entry->head, &entry->details, &flow->details);
 	memset(entry, 0, sizeof(*entry));
 }
 
@@ -104,14 +125,15 @@ static size_t entry_size(enum flow_table table)
 	return table == FLOW_TABLE_IPV6 ? sizeof(struct flow_entry6) : sizeof(struct flow_entry);
 }
 
-static void move_at(void *data, enum flow_table table, uint64_t i, struct flows *flows)
+static void move_at(const struct tun_drain *drain, void *data, enum flow_table table, uint64_t i,
+		    struct flows *flows)
 {
 	if (table == FLOW_TABLE_IPV6) {
 		struct flow_entry6 *entry = &((struct flow_entry6 *)data)[i];
 
-		move_entry(&entry->entry, &entry->addresses, flows);
+		move_entry(drain, &entry->entry, &entry->addresses, flows);
 	} else {
-		move_entry(&((struct flow_entry *)data)[i], NULL, flows);
+		move_entry(drain, &((struct flow_entry *)data)[i], NULL, flows);
 	}
 }
 
@@ -130,7 +152,7 @@ static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow
 		if (r < 0)
 			return r;
 		for (uint64_t j = 0; j < n; j++)
-			move_at(view.data, table, j, flows);
+			move_at(drain, view.data, table, j, flows);
 	}
 	return 0;
 }
@@ -153,7 +175,7 @@ static int drain_listed(const struct tun_drain *drain, unsigned int side, enum f
 	listed = ((const struct flow_list *)list.data)->places[table];
 	for (uint64_t i = 0; i < n; i++)
 		if (listed[i] - side * places < places)
-			move_at(view.data, table, listed[i] - side * places, flows);
+			move_at(drain, view.data, table, listed[i] - side * places, flows);
 	return 0;
 }
 
@@ -171,7 +193,7 @@ static int drain_entries(const struct tun_drain *drain, unsigned int side, enum 
 }
 
 /* What waits in a CPU's batch; there is room for it. */
-static void add_batch(const struct flow_totals *own, struct flows *flows)
+static void add_batch(const struct tun_drain *drain, const struct flow_totals *own, struct flows *flows)
 {
 	for (uint64_t i = 0; i < MIN(own->n, (uint64_t)FLOW_BATCH); i++) {
 		const struct flow_record *record = &own->batch[i];
@@ -180,10 +202,17 @@ static void add_batch(const struct flow_totals *own, struct flows *flows)
 		set_addresses(flow, &record->head, record->src, record->dst, &own->addresses[i]);
 		flow->counts = (struct counts){record->tx_packets, record->tx_bytes, record->rx_packets,
 					       record->rx_bytes};
+		add_details(drain, &record->head, &record->details, &flow->details);
 	}
 }
 
-static int drain_totals(int fd, unsigned int side, struct extraction *extraction)
+/* Packets of a side that may have left notes: all, and TCP's SYN, FIN and RST. */
+struct noted {
+	uint64_t packets, controls;
+};
+
+static int drain_totals(const struct tun_drain *drain, unsigned int side, struct extraction *extraction,
+			struct noted *ret_noted)
 {
 	_cleanup_free_ struct flow_totals *totals = NULL, *zero = NULL;
 	int cpus = libbpf_num_possible_cpus();
@@ -194,18 +223,71 @@ static int drain_totals(int fd, unsigned int side, struct extraction *extraction
 	zero = calloc((size_t)cpus, sizeof(*zero));
 	if (!totals || !zero || flows_reserve(&extraction->flows, (size_t)cpus * FLOW_BATCH) < 0)
 		return -ENOMEM;
-	if (bpf_map_lookup_elem(fd, &side, totals))
+	if (bpf_map_lookup_elem(drain->totals, &side, totals))
 		return -errno;
 	/* Counted only once they are gone from the map, so never twice. */
-	if (bpf_map_update_elem(fd, &side, zero, BPF_ANY))
+	if (bpf_map_update_elem(drain->totals, &side, zero, BPF_ANY))
 		return -errno;
 	for (int i = 0; i < cpus; i++) {
 		add_counts(&extraction->totals, &totals[i].totals);
 		add_counts(&extraction->overflow, &totals[i].overflow);
 		add_counts(&extraction->inexact, &totals[i].inexact);
-		add_batch(&totals[i], &extraction->flows);
+		add_batch(drain, &totals[i], &extraction->flows);
+		ret_noted->packets += totals[i].totals.tx_packets + totals[i].totals.rx_packets;
+		ret_noted->controls += totals[i].controls;
+		extraction->lost_details += totals[i].lost_controls;
 	}
 	return 0;
+}
+
+/* Takes the notes of a batch of TCP connections. */
+static void add_controls(const struct flow_key *keys, const struct flow_control *controls, size_t n,
+			 struct extraction *extraction)
+{
+	if (flows_reserve(&extraction->flows, n) < 0) {
+		extraction->lost_details += n;
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct flow *flow = &extraction->flows.items[extraction->flows.n++];
+
+		*flow = (struct flow){};
+		flow_key_read(&keys[i], &flow->connection);
+		control_details(&controls[i], &flow->details);
+	}
+}
+
+/* Details cost no counts: what fails here is told as lost. */
+static void drain_controls(int fd, uint64_t most, struct extraction *extraction)
+{
+	_cleanup_free_ struct flow_control *controls = malloc(CONTROLS * sizeof(*controls));
+	_cleanup_free_ struct flow_key *keys = malloc(CONTROLS * sizeof(*keys));
+	LIBBPF_OPTS(bpf_map_batch_opts, options);
+	uint32_t place, *from = NULL, n;
+	int r = 0;
+
+	if (!keys || !controls) {
+		extraction->lost_details += most;
+		return;
+	}
+	while (r == 0) {
+		n = CONTROLS;
+		r = bpf_map_lookup_and_delete_batch(fd, from, &place, keys, controls, &n, &options);
+		from = &place;
+		/* ENOENT: these were the last ones. */
+		if (r == 0 || errno == ENOENT)
+			add_controls(keys, controls, n, extraction);
+		else
+			extraction->lost_details++;
+	}
+}
+
+static void clear_seen(const struct tun_drain *drain, unsigned int side)
+{
+	_cleanup_(view_deinit) struct view view = {};
+
+	if (view_init(&view, drain->seen, side * sizeof(struct flow_seen), sizeof(struct flow_seen)) == 0)
+		memset(view.data, 0, sizeof(struct flow_seen));
 }
 
 /*
@@ -218,9 +300,11 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	struct counts *handed_over = &drain->handed_over[side];
 	size_t first = extraction->flows.n;
 	struct flow_fill fill;
+	struct noted noted = {};
 	uint64_t taken = 0;
 	int r = 0;
 
+	drain->time = (uint32_t)(time_now_boot() / NSEC_PER_MSEC);
 	if (bpf_map_lookup_elem(drain->fill, &side, &fill))
 		return -errno;
 	for (unsigned int table = 0; table < FLOW_TABLES && r == 0; table++) {
@@ -230,7 +314,7 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 		r = drain_entries(drain, side, (enum flow_table)table, n, &extraction->flows);
 	}
 	if (r == 0)
-		r = drain_totals(drain->totals, side, extraction);
+		r = drain_totals(drain, side, extraction, &noted);
 	if (r < 0) {
 		for (size_t i = first; i < extraction->flows.n; i++) {
 			counts_add(handed_over, &extraction->flows.items[i].counts);
@@ -240,13 +324,17 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	}
 	extraction->totals = counts_difference(&extraction->totals, handed_over);
 	*handed_over = (struct counts){};
+	if (noted.controls > 0)
+		drain_controls(drain->controls[side], noted.controls, extraction);
+	if (drain->details && noted.packets > 0)
+		clear_seen(drain, side);
 	if (taken == 0)
 		return 0;
 	fill = (struct flow_fill){};
 	return bpf_map_update_elem(drain->fill, &side, &fill, BPF_ANY) ? -errno : 0;
 }
 
-int tun_drain_prepare(struct tun *programs, uint32_t max_entries)
+int tun_drain_prepare(struct tun *programs, uint32_t max_entries, bool details)
 {
 	/* CPUs leave part of their last block unused. */
 	const uint64_t rests = (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
@@ -270,6 +358,13 @@ int tun_drain_prepare(struct tun *programs, uint32_t max_entries)
 		if (r < 0)
 			return r;
 	}
+	programs->rodata->flow_details = details;
+	if (details) {
+		r = bpf_map__set_max_entries(programs->maps.controls0, max_entries);
+		r = r ?: bpf_map__set_max_entries(programs->maps.controls1, max_entries);
+		if (r < 0)
+			return r;
+	}
 	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
 	    sizeof(programs->rodata->flow_seeds))
 		return -EIO;
@@ -283,6 +378,9 @@ void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
 		.listed = bpf_map__fd(programs->maps.listed),
 		.totals = bpf_map__fd(programs->maps.totals),
 		.fill = bpf_map__fd(programs->maps.fill),
+		.controls = {bpf_map__fd(programs->maps.controls0), bpf_map__fd(programs->maps.controls1)},
+		.seen = bpf_map__fd(programs->maps.seen),
+		.details = programs->rodata->flow_details,
 	};
 	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
 		drain->capacity[table] = programs->rodata->flow_capacity[table];

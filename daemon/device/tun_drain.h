@@ -18,6 +18,10 @@ struct tun_drain {
 	int entries[FLOW_TABLES]; /* descriptors; all borrowed */
 	int listed;
 	int totals;
+	int controls[FLOW_SIDES];
+	int seen;
+	bool details;
+	uint32_t time; /* of the drain, ms */
 	int fill;
 	uint32_t capacity[FLOW_TABLES]; /* entries of one side */
 	uint32_t places[FLOW_TABLES];	/* for them */
@@ -27,9 +31,9 @@ struct tun_drain {
 
 /*
  * Before the programs are loaded: makes room for this many entries on each side, no matter which CPUs make
- * them. 0 or -errno; -ENOMEM: more than a map can hold.
+ * them; with details if they are wanted. 0 or -errno; -ENOMEM: more than a map can hold.
  */
-int tun_drain_prepare(struct tun *programs, uint32_t max_entries);
+int tun_drain_prepare(struct tun *programs, uint32_t max_entries, bool details);
 /* After they are loaded. Valid as long as they are. */
 void tun_drain_init(struct tun_drain *drain, const struct tun *programs);
 

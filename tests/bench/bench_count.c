@@ -235,6 +235,7 @@ static void bench_traffic(uint32_t connections)
 	options.interface = tunnel.name;
 	must(epoch_new(&epoch) == 0, "epoch");
 	options.epoch = epoch;
+	options.details = getenv("DETAILS") != NULL;
 	must(device_ebpf_new(&options, &device, NULL) == 0, "device");
 	must(device->ops->set_statistics_enabled(device, true) == 0, "attaching");
 	send_packets(&tunnel, connections, connections, LOAD_IN_TURN, NULL);

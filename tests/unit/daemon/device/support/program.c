@@ -31,7 +31,7 @@ _printf_(2, 0) static int quiet(enum libbpf_print_level level, const char *forma
 	return 0;
 }
 
-int program_new(uint32_t max_flows, struct program **ret_program)
+static int make(uint32_t max_flows, bool details, struct program **ret_program)
 {
 	struct program *program = calloc(1, sizeof(*program));
 	int error;
@@ -45,7 +45,7 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 		program_free(program);
 		return error < 0 ? error : -errno;
 	}
-	error = tun_drain_prepare(program->skeleton, max_flows);
+	error = tun_drain_prepare(program->skeleton, max_flows, details);
 	if (error == 0)
 		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
 	if (error == 0)
@@ -57,6 +57,16 @@ int program_new(uint32_t max_flows, struct program **ret_program)
 	tun_drain_init(&program->drain, program->skeleton);
 	*ret_program = program;
 	return 0;
+}
+
+int program_new(uint32_t max_flows, struct program **ret_program)
+{
+	return make(max_flows, false, ret_program);
+}
+
+int program_new_with_details(uint32_t max_flows, struct program **ret_program)
+{
+	return make(max_flows, true, ret_program);
 }
 
 void program_free(struct program *program)
@@ -112,6 +122,7 @@ static struct program_counts counts_of(const struct extraction *extraction)
 		.totals = extraction->totals,
 		.overflow = extraction->overflow,
 		.inexact = extraction->inexact,
+		.lost_details = extraction->lost_details,
 	};
 }
 

@@ -13,6 +13,8 @@ struct program;
 
 /* 0, or -EPERM and others when programs cannot be loaded here. */
 int program_new(uint32_t max_flows, struct program **ret_program);
+/* The same, with the details of connections. */
+int program_new_with_details(uint32_t max_flows, struct program **ret_program);
 void program_free(struct program *program);
 
 struct program_counts {
@@ -20,6 +22,7 @@ struct program_counts {
 	struct counts totals;
 	struct counts overflow;
 	struct counts inexact;
+	uint64_t lost_details;
 };
 
 void program_counts_deinit(struct program_counts *counts);

@@ -79,6 +79,14 @@ void *user_map_lookup(const void *map, const void *key)
 	return &user.totals[user_cpu][at];
 }
 
+/* Only of details, which are not wanted here. */
+int user_map_update(const void *map, const void *key, const void *value)
+{
+	(void)map, (void)key, (void)value;
+	must(false, "update of an unexpected map");
+	return -1;
+}
+
 unsigned int user_maps_last_side(void)
 {
 	return last_side;
@@ -128,6 +136,14 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	return 0;
 }
 
+int bpf_map_lookup_and_delete_batch(int fd, void *from, void *place, void *keys, void *values, __u32 *n,
+				    const struct bpf_map_batch_opts *options)
+{
+	(void)fd, (void)from, (void)place, (void)keys, (void)values, (void)n, (void)options;
+	must(false, "no details here");
+	return -1;
+}
+
 int libbpf_num_possible_cpus(void)
 {
 	return USER_CPUS;
@@ -152,7 +168,7 @@ void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 	struct user_settings settings = {};
 	struct tun *programs = tun__open();
 
-	must(programs && tun_drain_prepare(programs, max_entries) == 0, "tun_drain_prepare");
+	must(programs && tun_drain_prepare(programs, max_entries, false) == 0, "tun_drain_prepare");
 	memcpy(settings.capacity, (const void *)programs->rodata->flow_capacity, sizeof(settings.capacity));
 	memcpy(settings.places, (const void *)programs->rodata->flow_places, sizeof(settings.places));
 	memcpy(settings.pressure_threshold, (const void *)programs->rodata->pressure_threshold,

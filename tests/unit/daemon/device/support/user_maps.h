@@ -43,6 +43,7 @@ void user_tun_count(const struct user_packet *packet, bool received);
 extern __thread uint32_t user_cpu;
 /* As the kernel's helper. */
 void *user_map_lookup(const void *map, const void *key);
+int user_map_update(const void *map, const void *key, const void *value);
 
 /* --- the daemon's side: user_maps.c --- */
 

@@ -229,6 +229,14 @@ uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *place, uint64_t more, int 
 	return __atomic_fetch_add(place, more, __ATOMIC_SEQ_CST);
 }
 
+uint64_t __tsan_atomic64_fetch_or(volatile uint64_t *place, uint64_t bits, int order);
+uint64_t __tsan_atomic64_fetch_or(volatile uint64_t *place, uint64_t bits, int order)
+{
+	(void)order;
+	access_memory((const void *)place, true);
+	return __atomic_fetch_or(place, bits, __ATOMIC_SEQ_CST);
+}
+
 /* Of a head. */
 static uint64_t compare_and_swap(volatile uint64_t *place, uint64_t expected, uint64_t value)
 {

@@ -15,6 +15,8 @@ struct segments {
 	__u64 packets;
 	__u64 bytes;
 	__u64 inexact;
+	__u8 tcp_flags;
+	__u32 tcp_seq;
 };
 
 static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool received, struct flow_key *key,
@@ -25,5 +27,5 @@ static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool re
 	(void)ethernet;
 	(void)received;
 	*key = packet->key;
-	*ret_segments = (struct segments){packet->packets, packet->bytes, 0};
+	*ret_segments = (struct segments){.packets = packet->packets, .bytes = packet->bytes};
 }
