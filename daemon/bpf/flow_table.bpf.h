@@ -381,6 +381,11 @@ static __always_inline bool is_first(__u32 side, __u64 hash)
 	return !(*(volatile __u64 *)word & bit) && !(__sync_fetch_and_or(word, bit) & bit);
 }
 
+static __always_inline bool has_control(const struct segments *segments)
+{
+	return segments->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST);
+}
+
 /* Puts a packet into the CPU's batch, and counts the batch when it is full. */
 static __always_inline void flow_count(struct flow_totals *own, __u32 side, const struct flow_key *key,
 				       const struct segments *segments, bool received)
@@ -399,7 +404,7 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	__u64 hash, n = own->n;
 	__u32 at;
 
-	if (flow_details && segments->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST))
+	if (flow_details && has_control(segments))
 		flow_note_control(own, key, side, segments->tcp_flags | received << 8, segments->tcp_seq);
 	/* Packets come in trains of one connection. */
 	record = &own->batch[(n - 1) & (FLOW_BATCH - 1)];

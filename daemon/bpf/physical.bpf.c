@@ -89,6 +89,10 @@ struct datagrams {
 	bool received;
 };
 
+/* Set before loading: whether programs on one CPU can preempt each other (daemon/device/preemption.h). */
+const volatile bool preemptible = false;
+
+/* Only where no other program writes meanwhile. */
 static __always_inline void add_own(struct flow_counts *counts, const struct datagrams *datagrams)
 {
 	if (datagrams->received) {
@@ -108,6 +112,30 @@ static __always_inline void add_shared(struct flow_counts *counts, const struct 
 	} else {
 		__sync_fetch_and_add(&counts->tx_packets, datagrams->packets);
 		__sync_fetch_and_add(&counts->tx_bytes, datagrams->bytes);
+	}
+}
+
+/* To counts of this CPU. */
+static __always_inline void add_cpus(struct flow_counts *counts, const struct datagrams *datagrams)
+{
+	if (preemptible)
+		add_shared(counts, datagrams);
+	else
+		add_own(counts, datagrams);
+}
+
+static __always_inline void note_largest(struct underlay_totals *total, const struct datagrams *datagrams)
+{
+	/* Once, but where other programs note theirs meanwhile. */
+	for (int i = 0; i < 8; i++) {
+		__u64 largest = *(volatile __u64 *)&total->largest;
+
+		if (!datagrams->received || datagrams->bytes <= largest)
+			return;
+		if (!preemptible)
+			total->largest = datagrams->bytes;
+		else
+			__sync_val_compare_and_swap(&total->largest, largest, datagrams->bytes);
 	}
 }
 
@@ -274,13 +302,12 @@ static __always_inline void count_on_side(const struct datagrams *datagrams, boo
 	total = bpf_map_lookup_elem(&totals, &side);
 	if (!total)
 		return;
-	add_own(&total->totals, datagrams);
-	if (datagrams->received && datagrams->bytes > total->largest)
-		total->largest = datagrams->bytes;
+	add_cpus(&total->totals, datagrams);
+	note_largest(total, datagrams);
 	if (counts)
 		add_shared(counts, datagrams);
 	else if (!add_unknown_peer(unknown_peers, &peer, datagrams))
-		add_own(&total->unknown, datagrams);
+		add_cpus(&total->unknown, datagrams);
 }
 
 static __always_inline int count(struct __sk_buff *skb, bool received, bool ethernet)

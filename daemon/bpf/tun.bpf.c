@@ -22,7 +22,44 @@ struct {
 	__type(value, __u32);
 } epoch SEC(".maps");
 
-/* Only for counters of this CPU: neither program can interrupt the other, since softirqs are off. */
+/* Set before loading: whether programs on one CPU can preempt each other. */
+const volatile bool preemptible = false;
+
+/*
+ * The totals that belong to this program alone until it ends. NULL: more programs preempt each other here
+ * than there are totals for.
+ */
+static __always_inline struct flow_totals *take_totals(struct flow_totals *levels, struct flow_key *key)
+{
+	for (int i = 0; i < FLOW_LEVELS; i++) {
+		if (!__sync_val_compare_and_swap(&levels[i].taken, 0, 1)) {
+			key->cpu |= i << FLOW_LEVEL_SHIFT;
+			return &levels[i];
+		}
+	}
+	return NULL;
+}
+
+static __always_inline void leave_totals(struct flow_totals *own)
+{
+	/* What was written before is for this CPU only, which sees it in order. */
+	asm volatile("" ::: "memory");
+	*(volatile __u64 *)&own->taken = 0;
+}
+
+static __always_inline void add_shared(struct flow_counts *counts, const struct segments *segments,
+				       bool received)
+{
+	if (received) {
+		__sync_fetch_and_add(&counts->rx_packets, segments->packets);
+		__sync_fetch_and_add(&counts->rx_bytes, segments->bytes);
+	} else {
+		__sync_fetch_and_add(&counts->tx_packets, segments->packets);
+		__sync_fetch_and_add(&counts->tx_bytes, segments->bytes);
+	}
+}
+
+/* Only for counters that no other program writes meanwhile. */
 static __always_inline void add_own(struct flow_counts *counts, const struct segments *segments,
 				    bool received)
 {
@@ -52,10 +89,26 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 	total = bpf_map_lookup_elem(&totals, &side);
 	if (!total)
 		return TC_ACT_UNSPEC;
+	if (preemptible) {
+		struct flow_totals *shared = &total[FLOW_LEVELS];
+
+		total = take_totals(total, &key);
+		if (!total) {
+			add_shared(&shared->totals, &segments, received);
+			add_shared(&shared->overflow, &segments, received);
+			if (flow_details && has_control(&segments)) {
+				__sync_fetch_and_add(&shared->controls, 1);
+				__sync_fetch_and_add(&shared->lost_controls, 1);
+			}
+			return TC_ACT_UNSPEC;
+		}
+	}
 	add_own(&total->totals, &segments, received);
 	if (segments.inexact)
 		add_own(&total->inexact, &segments, received);
 	flow_count(total, side, &key, &segments, received);
+	if (preemptible)
+		leave_totals(total);
 	return TC_ACT_UNSPEC; /* the same number as TCX_NEXT */
 }
 

@@ -94,6 +94,15 @@ struct flow_record {
 /* Random words for the hash, one for each word of the key. */
 #define FLOW_SEEDS 12
 
+/*
+ * With PREEMPT_RT a program can be preempted by another one on the same CPU. (Up to Linux 6.17 the second
+ * waits for the first, since local_bh_disable() takes a lock; later it does so only with
+ * CONFIG_PREEMPT_RT_NEEDS_BH_LOCK.) There a CPU has so many flow_totals, and programs on it keep apart as
+ * those on different CPUs do; behind them one more, which all others share and add to atomically.
+ */
+#define FLOW_LEVELS	 3
+#define FLOW_LEVEL_SHIFT 14 /* of the level in flow_head.cpu; kernels have at most 8192 CPUs */
+
 /* One side's sums on one CPU, apart from the entries. */
 struct flow_totals {
 	struct flow_counts totals;   /* everything, counted before the entries */
@@ -103,6 +112,7 @@ struct flow_totals {
 		__u32 next; /* entry that this CPU may make, of those that it has taken, */
 		__u32 end;  /* and where they end */
 	} block[FLOW_TABLES];
+	__u64 taken;	     /* by a running program (FLOW_LEVELS) */
 	__u64 controls;	     /* SYN, FIN and RST packets, if details are wanted; */
 	__u64 lost_controls; /* of those, no note could be made of so many */
 	__u64 n;	     /* records that wait */

@@ -14,6 +14,7 @@
 #include "daemon/device/hook.h"
 #include "daemon/device/interface.h"
 #include "daemon/device/map_memory.h"
+#include "daemon/device/preemption.h"
 #include "daemon/device/tun_drain.h"
 
 #include <errno.h>
@@ -308,6 +309,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows, bool details)
 	if (!programs)
 		return -errno;
 	ebpf->programs = programs;
+	programs->rodata->preemptible = programs_preempt();
 	r = tun_drain_prepare(programs, entries, details);
 	if (r == 0)
 		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));

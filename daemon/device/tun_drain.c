@@ -216,19 +216,21 @@ static int drain_totals(const struct tun_drain *drain, unsigned int side, struct
 {
 	_cleanup_free_ struct flow_totals *totals = NULL, *zero = NULL;
 	int cpus = libbpf_num_possible_cpus();
+	size_t n;
 
 	if (cpus < 0)
 		return cpus;
-	totals = calloc((size_t)cpus, sizeof(*totals));
-	zero = calloc((size_t)cpus, sizeof(*zero));
-	if (!totals || !zero || flows_reserve(&extraction->flows, (size_t)cpus * FLOW_BATCH) < 0)
+	n = (size_t)cpus * drain->levels;
+	totals = calloc(n, sizeof(*totals));
+	zero = calloc(n, sizeof(*zero));
+	if (!totals || !zero || flows_reserve(&extraction->flows, n * FLOW_BATCH) < 0)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(drain->totals, &side, totals))
 		return -errno;
 	/* Counted only once they are gone from the map, so never twice. */
 	if (bpf_map_update_elem(drain->totals, &side, zero, BPF_ANY))
 		return -errno;
-	for (int i = 0; i < cpus; i++) {
+	for (size_t i = 0; i < n; i++) {
 		add_counts(&extraction->totals, &totals[i].totals);
 		add_counts(&extraction->overflow, &totals[i].overflow);
 		add_counts(&extraction->inexact, &totals[i].inexact);
@@ -334,13 +336,23 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	return bpf_map_update_elem(drain->fill, &side, &fill, BPF_ANY) ? -errno : 0;
 }
 
+static size_t levels_of(const struct tun *programs)
+{
+	return programs->rodata->preemptible ? FLOW_LEVELS + 1 : 1;
+}
+
 int tun_drain_prepare(struct tun *programs, uint32_t max_entries, bool details)
 {
-	/* CPUs leave part of their last block unused. */
-	const uint64_t rests = (uint64_t)FLOW_BLOCK * (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
-	uint64_t places;
+	uint64_t rests, places;
 	int r;
 
+	r = bpf_map__set_value_size(programs->maps.totals,
+				    (uint32_t)(levels_of(programs) * sizeof(struct flow_totals)));
+	if (r < 0)
+		return r;
+	/* CPUs, and levels on each, leave part of their last block unused. */
+	rests = FLOW_BLOCK * (programs->rodata->preemptible ? FLOW_LEVELS : 1) *
+		(uint64_t)MAX(libbpf_num_possible_cpus(), 1);
 	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
 		const uint64_t wanted = table == FLOW_TABLE_IPV6 ? MAX(max_entries / 2, 1) : max_entries;
 		const uint64_t capacity = wanted + rests;
@@ -381,6 +393,7 @@ void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
 		.controls = {bpf_map__fd(programs->maps.controls0), bpf_map__fd(programs->maps.controls1)},
 		.seen = bpf_map__fd(programs->maps.seen),
 		.details = programs->rodata->flow_details,
+		.levels = levels_of(programs),
 	};
 	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
 		drain->capacity[table] = programs->rodata->flow_capacity[table];

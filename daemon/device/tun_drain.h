@@ -25,13 +25,15 @@ struct tun_drain {
 	int fill;
 	uint32_t capacity[FLOW_TABLES]; /* entries of one side */
 	uint32_t places[FLOW_TABLES];	/* for them */
+	size_t levels;			/* totals of one CPU */
 	/* Counts of entries that were handed over while the side's totals, which include them, were not. */
 	struct counts handed_over[FLOW_SIDES];
 };
 
 /*
  * Before the programs are loaded: makes room for this many entries on each side, no matter which CPUs make
- * them; with details if they are wanted. 0 or -errno; -ENOMEM: more than a map can hold.
+ * them; with details if they are wanted. Which programs preempt each other is to be set before
+ * (preemption.h). 0 or -errno; -ENOMEM: more than a map can hold.
  */
 int tun_drain_prepare(struct tun *programs, uint32_t max_entries, bool details);
 /* After they are loaded. Valid as long as they are. */

@@ -9,6 +9,7 @@
 #include "daemon/bpf/physical_maps.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/map_memory.h"
+#include "daemon/device/preemption.h"
 #include "daemon/net/changes.h"
 
 #include <arpa/inet.h>
@@ -148,6 +149,7 @@ static int load(struct underlay *underlay)
 	if (!programs)
 		return -errno;
 	underlay->programs = programs;
+	programs->rodata->preemptible = programs_preempt();
 	r = bpf_map__set_max_entries(programs->maps.known_0, underlay->max_endpoints);
 	if (r == 0)
 		r = bpf_map__set_max_entries(programs->maps.known_1, underlay->max_endpoints);

@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/mount.h>
 
-#include <bpf/libbpf.h>
-
 START_TEST(tells_what_it_is)
 {
 	struct device_info info;
@@ -41,7 +39,7 @@ END_TEST
 START_TEST(overflow_is_counted_exactly)
 {
 	/* Twice the connections, and the rest of a block for each CPU. */
-	const unsigned int room = 2 * 50 + FLOW_BLOCK * (unsigned int)libbpf_num_possible_cpus();
+	const unsigned int room = 2 * 50 + tun_rests();
 	/* The last ones, which wait for others, are taken without an entry. */
 	const unsigned int waiting = (2 * (room + 50) + 40 - 1) % FLOW_BATCH + 1;
 	struct extraction extraction = {};
@@ -95,7 +93,7 @@ START_TEST(asks_for_an_early_extraction_at_three_quarters)
 {
 	/* The first entry of the block that ends at three quarters of 1024 entries, beside the rest of a
 	 * block for each CPU. */
-	const uint16_t last = (uint16_t)(768 + FLOW_BLOCK * (libbpf_num_possible_cpus() - 1));
+	const uint16_t last = (uint16_t)(768 + tun_rests() - FLOW_BLOCK);
 	struct extraction extraction = {};
 	uint8_t packet[28];
 
@@ -138,7 +136,7 @@ END_TEST
 /* The next window's map fills up while this window's is being drained. */
 START_TEST(asks_also_when_an_extraction_is_under_way)
 {
-	const uint16_t last = (uint16_t)(80 + FLOW_BLOCK * libbpf_num_possible_cpus());
+	const uint16_t last = (uint16_t)(80 + tun_rests());
 	struct extraction extraction = {};
 	uint8_t packet[28];
 

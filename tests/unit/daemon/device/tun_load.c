@@ -13,6 +13,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* One CPU's sender: changing connections in both directions, some shared with the other CPU. */
@@ -20,6 +22,7 @@ struct sender {
 	pthread_t thread;
 	int queue;
 	int64_t until; /* CLOCK_MONOTONIC, ns */
+	int priority;  /* 0: an ordinary one; else of real time, 1 to 3 */
 	struct counts sent;
 };
 
@@ -170,9 +173,80 @@ START_TEST(an_interface_that_goes_under_load)
 }
 END_TEST
 
+/*
+ * On one CPU, a sender that never rests and others of higher priorities, which wake at random moments: with
+ * PREEMPT_RT also while a program counts a packet of the first.
+ */
+static void *send_at_random_moments(void *userdata)
+{
+	struct sender *sender = userdata;
+	const struct sched_param priority = {.sched_priority = 10 * sender->priority};
+	unsigned int seed = (unsigned int)sender->priority;
+	uint8_t packet[28], drop[64];
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	if (sender->priority)
+		pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority);
+	for (unsigned int i = 0; __atomic_load_n(&sender->until, __ATOMIC_RELAXED); i++) {
+		if (sender->priority && i % 4 == 0)
+			clock_nanosleep(CLOCK_MONOTONIC, 0,
+					&(struct timespec){.tv_nsec = 20000 + rand_r(&seed) % 100000}, NULL);
+		tun_packet(packet, (uint16_t)(i * 7 % 300));
+		if (tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)) == 0) {
+			sender->sent.rx_packets++;
+			sender->sent.rx_bytes += sizeof(packet);
+		}
+		if (tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)) == 0) {
+			sender->sent.tx_packets++;
+			sender->sent.tx_bytes += sizeof(packet);
+		}
+		tunnel_read(&tun_tunnel, 0, drop, sizeof(drop));
+	}
+	return NULL;
+}
+
+START_TEST(exact_where_senders_preempt_each_other)
+{
+	const char *seconds = getenv("NETLOGD_TEST_SECONDS");
+	struct counts sent = {}, entries = {}, totals = {};
+	struct sender senders[4] = {};
+	unsigned int windows = 0;
+
+	tun_start(&(struct tunnel_options){}, 2000);
+	for (int i = 0; i < 4; i++) {
+		senders[i] = (struct sender){.until = INT64_MAX, .priority = i};
+		ck_assert_int_eq(
+			pthread_create(&senders[i].thread, NULL, send_at_random_moments, &senders[i]), 0);
+	}
+	do {
+		windows +=
+			take_windows(now() + (seconds ? atoi(seconds) : 2) * 1000000000LL, &entries, &totals);
+	} while (windows < 10 || totals.rx_packets < 10000);
+	for (int i = 0; i < 4; i++)
+		__atomic_store_n(&senders[i].until, 0, __ATOMIC_RELAXED);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(senders[i].thread, NULL);
+		counts_add(&sent, &senders[i].sent);
+	}
+	take_windows(0, &entries, &totals);
+	fprintf(stderr, "%u windows, %llu received, %llu transmitted; of the highest priority %llu\n",
+		windows, (unsigned long long)sent.rx_packets, (unsigned long long)sent.tx_packets,
+		(unsigned long long)senders[3].sent.rx_packets);
+	ck_assert_uint_gt(senders[3].sent.rx_packets, 0);
+	ck_assert_uint_eq(totals.rx_packets, sent.rx_packets);
+	ck_assert_uint_eq(totals.tx_packets, sent.tx_packets);
+	ck_assert(tun_variant == TUN_PACKETS || counts_equal(&entries, &sent));
+	tun_stop();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, exact_under_load_from_both_cpus);
+	tcase_add_test(tcase, exact_where_senders_preempt_each_other);
 	if (run_program((const char *const[]){"ip", "-V", NULL}) == 0)
 		tcase_add_test(tcase, an_interface_that_goes_under_load);
 }

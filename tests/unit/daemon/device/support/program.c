@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "daemon/bpf/tun.skel.h"
 #include "daemon/device/epoch.h"
+#include "daemon/device/preemption.h"
 #include "daemon/device/tun_drain.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ static int make(uint32_t max_flows, bool details, struct program **ret_program)
 		program_free(program);
 		return error < 0 ? error : -errno;
 	}
+	program->skeleton->rodata->preemptible = programs_preempt();
 	error = tun_drain_prepare(program->skeleton, max_flows, details);
 	if (error == 0)
 		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));

@@ -3,6 +3,8 @@
 
 #include "tests/unit/daemon/device/support/tun_device.h"
 #include "common/cleanup.h"
+#include "daemon/bpf/tun_maps.h"
+#include "daemon/device/preemption.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 
 #define EXIT_SKIPPED 77
 
@@ -90,6 +93,11 @@ void tun_stay_on_one_cpu(void)
 	CPU_ZERO(&cpus);
 	CPU_SET(0, &cpus);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
+}
+
+unsigned int tun_rests(void)
+{
+	return FLOW_BLOCK * (unsigned int)libbpf_num_possible_cpus() * (programs_preempt() ? FLOW_LEVELS : 1);
 }
 
 /* TCX knows its attach types: a query for the loopback device's programs works. */

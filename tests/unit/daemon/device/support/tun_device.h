@@ -34,6 +34,9 @@ void tun_packet(uint8_t packet[static 28], uint16_t number);
 /* Receives n packets of one connection. */
 void tun_receive(unsigned int n);
 void tun_stay_on_one_cpu(void);
+/* Entries for which a side has room beside those asked for: a block for all that take blocks, since they
+ * leave the rest of their last one unused. */
+unsigned int tun_rests(void);
 
 /* The suite's main(): add_tests() for each variant (a bit each) that this kernel can do. An exit status. */
 int tun_run(const char *name, unsigned int variants, void (*add_tests)(TCase *tcase));
