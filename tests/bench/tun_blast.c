@@ -3,11 +3,15 @@
  * Pushes small UDP packets into a tun device as fast as possible, as a tunnel's daemon would, and prints the
  * cost of a packet. The interface must exist and be up. Used by compare.py and by the soak test.
  *
- *	tun_blast [OPTIONS] INTERFACE CONNECTIONS SECONDS     each connection in turn
+ *	tun_blast [OPTIONS] INTERFACE CONNECTIONS SECONDS     these connections
  *	tun_blast [OPTIONS] INTERFACE scan SECONDS            each packet is a new connection
  *
  *	-c CPU       stays on this CPU
+ *	-e           an empty program on the interface's ingress, for comparison
  *	-n PACKETS   after so many packets, a new connection replaces an old one
+ *	-o ORDER     of the packets, after one of each connection: `turn` (the connections in turn; the
+ *default), `shuffled` (each packet's at random) or `trains` (one to sixteen packets of a connection, most
+ *	             trains of a few connections: the probability falls as 1 / rank)
  *	-q           the interface has several queues, and this is one of them
  *	-t           the other direction: the same connections' packets go from the kernel to the interface
  */
@@ -15,8 +19,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
+#include <linux/bpf.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <sched.h>
@@ -30,11 +35,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
+
 #define PACKET_SIZE 64
 #define LOOK_EVERY  1024 /* packets between two readings of the clock */
 
+enum order { ORDER_TURN, ORDER_SHUFFLED, ORDER_TRAINS, N_ORDERS };
+
+static const char *const order_names[] = {"turn", "shuffled", "trains"};
+
+#define TRAIN_MAX 16
+
 struct options {
-	int cpu;	    /* -1: any */
+	int cpu; /* -1: any */
+	enum order order;
+	bool empty_program;
 	uint64_t new_every; /* 0: never */
 	bool queue;
 	bool transmit;
@@ -142,21 +157,65 @@ static bool push(int fd, const struct packet *packet, bool transmit)
 	return sendto(fd, packet, PACKET_SIZE, 0, (struct sockaddr *)&to, sizeof(to)) == PACKET_SIZE;
 }
 
+static uint32_t next_random(uint64_t *state)
+{
+	*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+	return (uint32_t)(*state >> 32);
+}
+
+/* 1 to max, each with a probability that falls as 1 / number. */
+static uint32_t choose_rank(uint64_t *state, uint32_t max)
+{
+	uint32_t bits = 32 - (uint32_t)__builtin_clz(max), rank;
+
+	do {
+		uint32_t top = next_random(state) % bits;
+
+		rank = (1U << top) + (next_random(state) & ((1U << top) - 1));
+	} while (rank > max);
+	return rank;
+}
+
+/* Whose packet is next. */
+struct sequence {
+	uint64_t random;
+	uint32_t at;
+	uint32_t train; /* packets of it that are still to come */
+};
+
+static void step(struct sequence *sequence, uint64_t sent, const struct options *options)
+{
+	uint32_t n = options->connections;
+
+	if (options->order == ORDER_TURN || sent < n) {
+		sequence->at = sequence->at + 1 == n ? 0 : sequence->at + 1;
+	} else if (options->order == ORDER_SHUFFLED) {
+		sequence->at = (uint32_t)((uint64_t)next_random(&sequence->random) * n >> 32);
+	} else if (sequence->train > 0) {
+		sequence->train--;
+	} else {
+		/* Ranks are not in the order of the addresses. */
+		sequence->at = (uint32_t)((choose_rank(&sequence->random, n) - 1) * 61803ULL % n);
+		sequence->train = choose_rank(&sequence->random, TRAIN_MAX) - 1;
+	}
+}
+
 static int blast(int fd, struct packet *packets, const struct options *options)
 {
 	uint64_t every = options->scan ? 1 : options->new_every, sent = 0;
 	double begun = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID), wall;
-	uint32_t at = 0, made = 0, until_new = (uint32_t)every;
+	uint32_t made = 0, until_new = (uint32_t)every;
+	struct sequence sequence = {.random = options->connections};
 
 	do {
 		for (unsigned int i = 0; i < LOOK_EVERY; i++, sent++) {
 			if (every && --until_new == 0) {
-				next_connection(&packets[at], made++, options->transmit);
+				next_connection(&packets[sequence.at], made++, options->transmit);
 				until_new = (uint32_t)every;
 			}
-			if (!push(fd, &packets[at], options->transmit))
+			if (!push(fd, &packets[sequence.at], options->transmit))
 				return -1;
-			at = at + 1 == options->connections ? 0 : at + 1;
+			step(&sequence, sent, options);
 		}
 		wall = now(CLOCK_MONOTONIC) - begun;
 	} while (wall < options->seconds);
@@ -165,6 +224,33 @@ static int blast(int fd, struct packet *packets, const struct options *options)
 	       (unsigned long long)sent, (unsigned long long)sent * PACKET_SIZE, wall / (double)sent * 1e9,
 	       cpu / (double)sent * 1e9);
 	return 0;
+}
+
+/* Until this process ends. */
+static int attach_empty_program(const char *interface)
+{
+	static const struct bpf_insn code[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = -1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "empty", "GPL", code, 2, NULL);
+
+	if (program < 0)
+		return -1;
+	/* BPF_TCX_INGRESS */
+	return bpf_link_create(program, (int)if_nametoindex(interface), (enum bpf_attach_type)46, NULL) < 0
+		       ? -1
+		       : 0;
+}
+
+static bool parse_order(const char *text, enum order *ret_order)
+{
+	for (int i = 0; i < N_ORDERS; i++)
+		if (strcmp(text, order_names[i]) == 0) {
+			*ret_order = (enum order)i;
+			return true;
+		}
+	return false;
 }
 
 static int stay_on(int cpu)
@@ -183,10 +269,17 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 	struct options options = {.cpu = -1};
 	int c;
 
-	while ((c = getopt(argc, argv, "c:n:qt")) != -1)
+	while ((c = getopt(argc, argv, "c:en:o:qt")) != -1)
 		switch (c) {
 		case 'c':
 			options.cpu = atoi(optarg);
+			break;
+		case 'e':
+			options.empty_program = true;
+			break;
+		case 'o':
+			if (!parse_order(optarg, &options.order))
+				return false;
 			break;
 		case 'n':
 			options.new_every = strtoul(optarg, NULL, 10);
@@ -212,18 +305,20 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 
 int main(int argc, char **argv)
 {
-	struct options options;
+	struct options options = {};
 	struct packet *packets;
 	int fd, r;
 
 	if (!parse(argc, argv, &options)) {
-		fprintf(stderr, "usage: tun_blast [-c CPU] [-n PACKETS] [-q] [-t] INTERFACE CONNECTIONS|scan "
-				"SECONDS\n");
+		fprintf(stderr,
+			"usage: tun_blast [-c CPU] [-e] [-n PACKETS] [-o ORDER] [-q] [-t] INTERFACE CONNECTIONS|scan "
+			"SECONDS\n");
 		return 64;
 	}
 	packets = calloc(options.connections, sizeof(*packets));
 	fd = options.transmit ? open_raw(options.interface) : open_tun(options.interface, options.queue);
-	if (!packets || fd < 0 || stay_on(options.cpu) < 0) {
+	if (!packets || fd < 0 || stay_on(options.cpu) < 0 ||
+	    (options.empty_program && attach_empty_program(options.interface) < 0)) {
 		fprintf(stderr, "tun_blast: %s: %s\n", options.interface, strerror(errno));
 		free(packets);
 		return 1;
