@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
 #pragma once
 
+/*
+ * The table of connections that the tun programs count in (tun_maps.h). What a packet costs is the memory
+ * that it waits for, so an IPv4 connection is one cache line, at the place that its hash leads to or behind
+ * it, and packets are counted in batches: each only notes its connection and its size in a buffer of its CPU,
+ * and when the buffer is full, the lines of all are touched before the first is counted, so that their waits
+ * overlap. A packet of the same connection as the one before it joins that one's record. What waits in a
+ * buffer when its side is left is handed over by the daemon, as entries are.
+ *
+ * While programs run an entry is made but never removed. It belongs to the CPU that its head names, which
+ * made it by changing the head from 0 (compare and swap), and no other CPU reads or writes what follows the
+ * head; user space does only when no program uses the side any more (epoch_wait()). So counts are exact
+ * without locks, on CPUs of any memory order: programs run with softirqs off (on PREEMPT_RT, one at a time
+ * for each CPU), so none interrupts another on the same CPU.
+ */
+
 #include "daemon/bpf/control.h"
 #include "daemon/bpf/tun_maps.h"
 
