@@ -22,8 +22,10 @@
 /* Of the uploader, and of each sink for a batch: as text and, the compressed one being less, once more. */
 #define UPLOADER_BYTES	  (8 * MIB)
 #define BATCH_BYTES(sink) ((sink)->max_batch_size / 2 * 3)
-/* Of a connection: two entries in each of two maps, with their slots; */
-#define MAP_BYTES 384
+/* Of a connection, on each of two sides: two entries of IPv4 and one of IPv6 in tables a third of which stays
+ * empty; with details, two notes of TCP's SYN, FIN and RST in the kernel's hash map; */
+#define MAP_BYTES     (2 * (2 * 64 + 128) * 3 / 2)
+#define CONTROL_BYTES (2 * 2 * 136)
 /* as a flow, as an entry with its place in the index and in the order, and as text on its way to the disk. */
 #define WINDOW_BYTES 352
 /* Of twice as many, that are remembered while they live. */
@@ -131,18 +133,25 @@ uint64_t memory_of_uploader(const struct config *config)
 	return bytes;
 }
 
-uint64_t memory_needed(uint32_t max_flows, bool maps, uint64_t uploader)
+uint64_t memory_of_maps(const struct config *config)
 {
-	return DAEMON_BYTES + uploader + (uint64_t)max_flows * (FLOW_BYTES + (maps ? MAP_BYTES : 0));
+	if (config->tun.source != SOURCE_AUTO && config->tun.source != SOURCE_EBPF)
+		return 0;
+	return MAP_BYTES + (config->details ? CONTROL_BYTES : 0);
 }
 
-uint32_t memory_flows(uint64_t limit, uint32_t max_flows, bool maps, uint64_t uploader)
+uint64_t memory_needed(uint32_t max_flows, uint64_t maps, uint64_t uploader)
+{
+	return DAEMON_BYTES + uploader + max_flows * (FLOW_BYTES + maps);
+}
+
+uint32_t memory_flows(uint64_t limit, uint32_t max_flows, uint64_t maps, uint64_t uploader)
 {
 	uint64_t fixed = DAEMON_BYTES + uploader, flows;
 
 	if (limit == UINT64_MAX)
 		return max_flows;
-	flows = limit <= fixed ? 0 : (limit - fixed) / (FLOW_BYTES + (maps ? MAP_BYTES : 0));
+	flows = limit <= fixed ? 0 : (limit - fixed) / (FLOW_BYTES + maps);
 	if (flows < MIN(max_flows, FLOWS_LEAST))
 		return 0;
 	return (uint32_t)MIN(flows, max_flows);
@@ -152,7 +161,7 @@ int memory_fit(struct config *config, bool with_uploader)
 {
 	uint64_t uploader = with_uploader ? memory_of_uploader(config) : 0;
 	uint64_t limit = memory_limit("/proc/self/cgroup", "/sys/fs/cgroup");
-	bool maps = config->tun.source == SOURCE_AUTO || config->tun.source == SOURCE_EBPF;
+	uint64_t maps = memory_of_maps(config);
 	uint64_t needed = memory_needed(config->max_flows, maps, uploader);
 	uint32_t flows;
 

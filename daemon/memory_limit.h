@@ -20,11 +20,13 @@ struct config;
 uint64_t memory_limit(const char *cgroup_file, const char *root);
 /* Bytes that the uploader of this configuration needs. */
 uint64_t memory_of_uploader(const struct config *config);
-/* Bytes that the daemon needs with windows of so many connections: for maps too, if the kernel counts; and
+/* Bytes of kernel memory for each of max-flows; 0 where the kernel does not count. */
+uint64_t memory_of_maps(const struct config *config);
+/* Bytes that the daemon needs with windows of so many connections, with so many bytes of maps for each; and
  * for its uploader, if that runs in the same control group, else 0. */
-uint64_t memory_needed(uint32_t max_flows, bool maps, uint64_t uploader);
+uint64_t memory_needed(uint32_t max_flows, uint64_t maps, uint64_t uploader);
 /* The connections for which a limit suffices, at most max_flows; 0: not even for a few. */
-uint32_t memory_flows(uint64_t limit, uint32_t max_flows, bool maps, uint64_t uploader);
+uint32_t memory_flows(uint64_t limit, uint32_t max_flows, uint64_t maps, uint64_t uploader);
 
 /*
  * Lowers max-flows to what this process's limit allows, with a warning. 0; -ENOMEM, with a line in the log,

@@ -66,21 +66,26 @@ END_TEST
 
 START_TEST(flows)
 {
-	const uint64_t mib = 1 << 20;
+	struct config config = {.tun.source = SOURCE_EBPF};
+	const uint64_t mib = 1 << 20, maps = memory_of_maps(&config);
 
-	ck_assert_uint_eq(memory_flows(UINT64_MAX, 65536, true, 8 * mib), 65536);
-	ck_assert_uint_eq(memory_flows(92 * mib, 65536, true, 0), 65536);
-	for (uint64_t limit_mib = 12; limit_mib <= 128; limit_mib++) {
-		uint32_t n = memory_flows(limit_mib * mib, 65536, true, 0);
+	config.details = true;
+	ck_assert_uint_gt(memory_of_maps(&config), maps);
+	config.tun.source = SOURCE_PACKET;
+	ck_assert_uint_eq(memory_of_maps(&config), 0);
+	ck_assert_uint_eq(memory_flows(UINT64_MAX, 65536, maps, 8 * mib), 65536);
+	ck_assert_uint_eq(memory_flows(118 * mib, 65536, maps, 0), 65536);
+	for (uint64_t limit_mib = 13; limit_mib <= 160; limit_mib++) {
+		uint32_t n = memory_flows(limit_mib * mib, 65536, maps, 0);
 
 		ck_assert_uint_ge(n, 1024);
-		ck_assert_uint_le(memory_needed(n, true, 0), limit_mib * mib);
-		ck_assert(n == 65536 || memory_needed(n + 1, true, 0) > limit_mib * mib);
+		ck_assert_uint_le(memory_needed(n, maps, 0), limit_mib * mib);
+		ck_assert(n == 65536 || memory_needed(n + 1, maps, 0) > limit_mib * mib);
 	}
 	/* Not even a few; but what was asked for may be fewer. */
-	ck_assert_uint_eq(memory_flows(10 * mib + 1000, 65536, true, 0), 0);
-	ck_assert_uint_eq(memory_flows(10 * mib, 65536, true, 0), 0);
-	ck_assert_uint_eq(memory_flows(10 * mib + 14000, 10, true, 0), 10);
+	ck_assert_uint_eq(memory_flows(10 * mib + 1000, 65536, maps, 0), 0);
+	ck_assert_uint_eq(memory_flows(10 * mib, 65536, maps, 0), 0);
+	ck_assert_uint_eq(memory_flows(10 * mib + 18000, 10, maps, 0), 10);
 }
 END_TEST
 
@@ -94,8 +99,8 @@ START_TEST(uploader)
 	ck_assert_uint_le(memory_of_uploader(&config), 9 * mib);
 	config.n_sinks = 2;
 	ck_assert_uint_ge(memory_of_uploader(&config), 29 * mib);
-	ck_assert_uint_eq(memory_flows(64 * mib, 65536, true, 0),
-			  memory_flows(96 * mib, 65536, true, 32 * mib));
+	ck_assert_uint_eq(memory_flows(64 * mib, 65536, 768, 0),
+			  memory_flows(96 * mib, 65536, 768, 32 * mib));
 }
 END_TEST
 
