@@ -111,6 +111,8 @@ static const struct metric device_metrics[] = {
 	 "Outgoing packets that the interface dropped.", 0},
 	{"bypassed", "netlogd_device_bypassed_packets_total", "counter",
 	 "Packets that the interface sent, at least, and that could not be counted.", 0},
+	{"lostDetails", "netlogd_device_lost_details_total", "counter",
+	 "SYN, FIN and RST packets whose details found no room.", 0},
 	{"wentAhead", "netlogd_device_went_ahead_total", "counter",
 	 "Times that another program had been put ahead of the counting one.", 0},
 	{"state", "netlogd_device_state", "gauge", "counting, waiting, lost, failed or stopped.", 0,

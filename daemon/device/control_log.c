@@ -39,8 +39,7 @@ static void apply(struct control_log *log, size_t n, struct flows *flows)
 
 static void sort(struct control_log *log)
 {
-	if (log->n > 1)
-		qsort(log->events, log->n, sizeof(*log->events), event_compare);
+	qsort(log->events, log->n, sizeof(*log->events), event_compare);
 }
 
 int control_log_add(struct control_log *log, const struct control_event *event, struct flows *flows)
@@ -64,8 +63,10 @@ int control_log_add(struct control_log *log, const struct control_event *event, 
 
 void control_log_apply(struct control_log *log, struct flows *flows)
 {
-	sort(log);
-	apply(log, log->n, flows);
+	if (log->n > 0) {
+		sort(log);
+		apply(log, log->n, flows);
+	}
 	control_log_deinit(log);
 }
 

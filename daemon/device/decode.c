@@ -84,18 +84,6 @@ static uint32_t repeated_headers(const struct decode_input *input, const struct 
 	return length ? offset + length : 0;
 }
 
-static void read_tcp(const struct decode_input *input, const struct packet *packet,
-		     struct decoded *ret_decoded)
-{
-	uint8_t header[20];
-
-	if (!packet->understood || packet->proto != IPPROTO_TCP ||
-	    packet_load(input, packet->start + packet->transport, header, sizeof(header)))
-		return;
-	ret_decoded->tcp_flags = header[13];
-	memcpy(&ret_decoded->tcp_seq, header + 4, sizeof(ret_decoded->tcp_seq));
-}
-
 void decode_packet(const struct decode_input *input, struct decoded *ret_decoded)
 {
 	struct packet packet = {.length = (uint32_t)input->length};
@@ -108,7 +96,8 @@ void decode_packet(const struct decode_input *input, struct decoded *ret_decoded
 	else if (input->captured > 0 && input->data[0] >> 4 == 6)
 		decode_ipv6(input, &packet, input->received, &key);
 	flow_key_read(&key, &ret_decoded->connection);
-	read_tcp(input, &packet, ret_decoded);
+	ret_decoded->tcp_flags = packet.tcp_flags;
+	ret_decoded->tcp_seq = packet.tcp_seq;
 	if (input->gso_size > 0) {
 		headers = repeated_headers(input, &packet);
 		length = input->length;

@@ -46,6 +46,7 @@ struct packet_source {
 	struct packet_socket sockets[SOCKETS]; /* while it runs, the thread uses fd and ring too */
 	struct flow_counter table;
 	struct control_log controls; /* of the flows in the table */
+	uint64_t lost_details;
 	struct counts totals;
 	struct counts overflow;
 	struct counts inexact;
@@ -79,9 +80,9 @@ static void packet_note_details(struct packet_source *source, struct flow *flow,
 
 	*(input->received ? &flow->details.rx_flags : &flow->details.tx_flags) |= decoded->tcp_flags;
 	packet_note_first(&flow->details, input);
-	/* Without memory, it is not known how this connection went. */
-	if (decoded->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST))
-		control_log_add(&source->controls, &event, &source->table.flows);
+	if (decoded->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST) &&
+	    control_log_add(&source->controls, &event, &source->table.flows) < 0)
+		source->lost_details++;
 }
 
 static void packet_take(const struct decode_input *input, void *userdata)
@@ -295,7 +296,9 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	extraction.totals = source->totals;
 	extraction.overflow = source->overflow;
 	extraction.inexact = source->inexact;
+	extraction.lost_details = source->lost_details;
 	source->totals = source->overflow = source->inexact = (struct counts){};
+	source->lost_details = 0;
 	pthread_mutex_unlock(&source->lock);
 	if (r < 0) {
 		/* Late packets are counted in the next window. */

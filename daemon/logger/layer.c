@@ -417,6 +417,7 @@ static void extract(struct layer *layer, struct extraction *extraction)
 	counts_add(&layer->unseen, &extraction->unseen);
 	counts_add(&layer->inexact, &extraction->inexact);
 	layer->bypassed += extraction->bypassed;
+	layer->lost_details += extraction->lost_details;
 	layer->errors += extraction->errors;
 	layer->last_connections = extraction->flows.n;
 }

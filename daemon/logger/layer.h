@@ -70,7 +70,8 @@ struct layer {
 
 	/* Since the daemon's start. */
 	struct counts totals, overflow, unknown, unseen, inexact;
-	uint64_t bypassed; /* packets */
+	uint64_t bypassed;     /* packets */
+	uint64_t lost_details; /* SYN, FIN and RST packets */
 	uint64_t errors;
 	uint64_t conservation_failures;
 	size_t last_connections; /* of the last extraction */

@@ -89,6 +89,7 @@ static json_t *layer_status(const struct layer *layer)
 	json_set_number(status, "deviceDropsTx", info.device_drops_tx);
 	json_set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
 	json_set_number(status, "bypassed", layer->bypassed);
+	json_set_number(status, "lostDetails", layer->lost_details);
 	json_set_number(status, "wentAhead", info.went_ahead);
 	set_warnings(status, layer, info.warning);
 	json_object_set_new(status, "totals", counts_status(&layer->totals));

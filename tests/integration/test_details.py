@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How connections went: real TCP and UDP through a wireguard-go tunnel, counted by either source."""
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 
 import pytest
 
@@ -52,6 +54,13 @@ def connect(end, other, port, port_from=0):
     return sock
 
 
+def send(sock, other):
+    """A byte, and waits until it has arrived and its acknowledgement has come back."""
+    sock.sendall(b"x")
+    assert other.recv(1) == b"x"
+    wait_until(lambda: not struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0], "the acknowledgement")
+
+
 def has_ended(namespace, port):
     """Whether the kernel has no connection of a port whose end has not gone both ways."""
     return not namespace.run("ss", "-Htn", "exclude", "time-wait", f"( sport = :{port} or dport = :{port} )").stdout
@@ -89,8 +98,7 @@ def test_a_connection_from_either_end(wireguard, daemon):
                 "init": init, "starts": 1, f"{here}Flags": SYN | ACK, f"{there}Flags": SYN | ACK}
             # It only goes on.
             for _ in range(2):
-                a.sendall(b"x")
-                assert b.recv(1) == b"x"
+                send(a, b)
                 assert windows.next()[key(40000)] == {"init": init, f"{here}Flags": PSH | ACK, f"{there}Flags": ACK}
             # Half closed, it lives on; the second FIN ends nothing.
             a.shutdown(socket.SHUT_WR)
@@ -98,8 +106,7 @@ def test_a_connection_from_either_end(wireguard, daemon):
             window = windows.next()[key(40000)]
             assert (window["init"], window.get("starts"), window["ends"]) == (init, None, 1)
             assert window[f"{here}Flags"] == FIN | ACK
-            b.sendall(b"y")
-            assert a.recv(1) == b"y"
+            send(b, a)
             assert windows.next()[key(40000)] == {"init": init, f"{there}Flags": PSH | ACK, f"{here}Flags": ACK}
             b.close()
             assert a.recv(1) == b""
@@ -142,8 +149,7 @@ def test_there_before_the_daemon(wireguard, netlogd, source):
             "tun": {"interface": left.interface, "source": source}, "sock": {"source": "none"},
             "record": {"period": "1h"}}).start()
         windows = Windows(daemon)
-        a.sendall(b"x")
-        assert b.recv(1) == b"x"
+        send(a, b)
         assert windows.next()[6, 40000, 5000] == {"txFlags": PSH | ACK, "rxFlags": ACK}
         b.close()
         assert a.recv(1) == b""

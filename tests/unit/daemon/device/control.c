@@ -215,7 +215,7 @@ START_TEST(test_model)
 {
 	uint64_t state = 88172645463325252ULL;
 
-	for (unsigned int round = 0; round < 200000; round++) {
+	for (unsigned int round = 0; round < 20000; round++) {
 		struct flow_control control = {};
 		struct model model = {};
 
