@@ -150,5 +150,5 @@ static void add_tests(TCase *tcase)
 
 int main(void)
 {
-	return tun_run("details", 1U << TUN_PACKETS, add_tests);
+	return tun_run("details", 1U << TUN_TCX | 1U << TUN_CLSACT | 1U << TUN_PACKETS, add_tests);
 }
