@@ -221,10 +221,13 @@ static __always_inline enum verdict judge(struct sk_buff *skb, __u8 kind, struct
 
 	if (look.device)
 		look.by_device = look.device->ifindex == (int)drops_device;
-	/* Most drops elsewhere on the machine end here. */
-	if (!received && !look.by_device && look.device && !is_here(look.device))
+	/* Most drops elsewhere on the machine end at one of these: they are of another interface, and have no
+	 * route yet, or one out of that interface, or are in another network namespace. */
+	if (!received && !look.by_device && !(skb->_skb_refdst & ~1UL))
 		return NOT_OURS;
 	route_device = route_device_of(skb);
+	if (!received && !look.by_device && route_device == look.device)
+		return NOT_OURS;
 	look.route_device = route_device;
 	if (route_device)
 		look.by_route = BPF_CORE_READ(route_device, ifindex) == (int)drops_device;
@@ -250,6 +253,18 @@ static __always_inline __u64 count_packets(packet_source *source, const struct p
 	return (packet->length - headers + source->gso_size - 1) / source->gso_size;
 }
 
+/* A received packet's ends, in the node's view. After decoding, so that the decoder has a constant there:
+ * with a variable the compiler makes arithmetic that the verifier refuses. */
+static __always_inline void swap_ends(struct flow_key *key)
+{
+	struct flow_key copy = *key;
+
+	__builtin_memcpy(key->src, copy.dst, sizeof(key->src));
+	__builtin_memcpy(key->dst, copy.src, sizeof(key->dst));
+	key->src_port = copy.dst_port;
+	key->dst_port = copy.src_port;
+}
+
 static __always_inline __u64 decode(struct sk_buff *skb, bool received, struct flow_key *key)
 {
 	struct skb_shared_info *shared = (void *)((long)skb->head + skb->end);
@@ -270,9 +285,11 @@ static __always_inline __u64 decode(struct sk_buff *skb, bool received, struct f
 	if (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6))
 		packet_load(&source, 0, &version, 1);
 	if (version >> 4 == 4)
-		decode_ipv4(&source, &packet, received, key);
+		decode_ipv4(&source, &packet, false, key);
 	else if (version >> 4 == 6)
-		decode_ipv6(&source, &packet, received, key);
+		decode_ipv6(&source, &packet, false, key);
+	if (received)
+		swap_ends(key);
 	return source.gso_size ? count_packets(&source, &packet, BPF_CORE_READ(shared, gso_segs)) : 1;
 }
 
@@ -301,47 +318,63 @@ static __always_inline __u16 reason_code(__u32 reason)
 	return subsystem << DROPS_SUBSYSTEM_SHIFT | number;
 }
 
+/* Counts a packet of the tunnel. */
+static __always_inline void count(struct sk_buff *skb, bool received, __u16 reason, __u8 kind)
+{
+	__u32 slot = reason < DROPS_REASONS ? reason : DROPS_OTHER_REASON, side, zero = 0, *now;
+	struct drops_key key = {.reason = reason, .received = received};
+	struct drops_totals *sums;
+	__u64 packets;
+
+	now = bpf_map_lookup_elem(&epoch, &zero);
+	if (!now)
+		return;
+	side = *(volatile __u32 *)now & 1;
+	sums = bpf_map_lookup_elem(&totals, &side);
+	if (!sums)
+		return;
+	packets = decode(skb, received, &key.flow);
+	/* A raw socket's copy, by a tracepoint that does not name the socket. */
+	if (!drops_has_socket && received && kind & DROPS_KIND_SOCKET && key.flow.proto != IPPROTO_TCP &&
+	    key.flow.proto != IPPROTO_UDP && key.flow.proto != IPPROTO_SCTP)
+		return;
+	/* Atomic, although it is this CPU's: an interrupt may drop packets in between. */
+	__sync_fetch_and_add(&sums->packets[key.received & 1][slot & (DROPS_REASONS - 1)], packets);
+	/* Each branch names its map, so that the lookups are inlined. */
+	if (!(side ? add(&drops_1, &key, packets) : add(&drops_0, &key, packets)))
+		__sync_fetch_and_add(&sums->overflow[key.received & 1], packets);
+}
+
+static __always_inline void count_unplaced(void)
+{
+	__u32 zero = 0, side, *now = bpf_map_lookup_elem(&epoch, &zero);
+	struct drops_totals *sums;
+
+	if (!now)
+		return;
+	side = *(volatile __u32 *)now & 1;
+	sums = bpf_map_lookup_elem(&totals, &side);
+	if (sums)
+		__sync_fetch_and_add(&sums->unplaced, 1);
+}
+
 SEC("tp_btf/kfree_skb")
 int count_drop(__u64 *arguments)
 {
 	struct sk_buff *skb = (struct sk_buff *)arguments[0];
-	__u16 code = reason_code((__u32)arguments[2]);
-	__u32 slot = code < DROPS_REASONS ? code : DROPS_OTHER_REASON, side, zero = 0, *now;
+	__u32 reason = (__u32)arguments[2];
+	__u8 kind = reason < DROPS_REASONS ? drops_kinds[reason & (DROPS_REASONS - 1)] : 0;
 	struct sock *socket = NULL;
-	struct drops_key key = {.reason = code};
-	struct drops_totals *sums;
 	enum verdict verdict;
-	__u8 kind = drops_kinds[slot & (DROPS_REASONS - 1)];
-	__u64 packets;
 
 	if (!drops_device || kind & DROPS_KIND_NONE)
 		return 0;
 	if (drops_has_socket)
 		socket = (struct sock *)arguments[3];
 	verdict = judge(skb, kind, socket);
-	if (verdict == NOT_OURS)
-		return 0;
-	now = bpf_map_lookup_elem(&epoch, &zero);
-	if (!now)
-		return 0;
-	side = *(volatile __u32 *)now & 1;
-	sums = bpf_map_lookup_elem(&totals, &side);
-	if (!sums)
-		return 0;
-	/* Atomic, although it is this CPU's: an interrupt may drop packets in between. */
-	if (verdict == UNPLACED) {
-		__sync_fetch_and_add(&sums->unplaced, 1);
-		return 0;
-	}
-	key.received = verdict == RECEIVED;
-	packets = decode(skb, key.received, &key.flow);
-	/* A raw socket's copy, by a tracepoint that does not name the socket. */
-	if (!drops_has_socket && key.received && kind & DROPS_KIND_SOCKET && key.flow.proto != IPPROTO_TCP &&
-	    key.flow.proto != IPPROTO_UDP && key.flow.proto != IPPROTO_SCTP)
-		return 0;
-	__sync_fetch_and_add(&sums->packets[key.received & 1][slot & (DROPS_REASONS - 1)], packets);
-	/* Each branch names its map, so that the lookups are inlined. */
-	if (!(side ? add(&drops_1, &key, packets) : add(&drops_0, &key, packets)))
-		__sync_fetch_and_add(&sums->overflow[key.received & 1], packets);
+	if (verdict == UNPLACED)
+		count_unplaced();
+	else if (verdict != NOT_OURS)
+		count(skb, verdict == RECEIVED, reason_code(reason), kind);
 	return 0;
 }
