@@ -22,6 +22,7 @@ int cmd_peers(struct ctl *ctl, int argc, char **argv);
 int cmd_tail(struct ctl *ctl, int argc, char **argv);
 int cmd_top(struct ctl *ctl, int argc, char **argv);
 int cmd_flows(struct ctl *ctl, int argc, char **argv);
+int cmd_denied(struct ctl *ctl, int argc, char **argv);
 int cmd_report(struct ctl *ctl, int argc, char **argv);
 int cmd_format(struct ctl *ctl, int argc, char **argv);
 int cmd_spool_check(struct ctl *ctl, int argc, char **argv);

@@ -71,6 +71,13 @@ const struct ctl_command ctl_commands[] = {
 	 "  --by G          sums by connection (default), node, peer, port or class\n" LIMIT_HELP SPOOL_HELP
 	 "With --json, prints the messages with such traffic as lines.\n",
 	 cmd_flows},
+	{"denied", "[OPTION]...", "show what the kernel threw away: who was refused what, and why",
+	 FLOW_HELP
+	 "  --limit N       rows; 0 for all (default: 50 on a terminal, else all)\n" SPOOL_HELP
+	 "  --count N       exit after this many windows with dropped packets\n" RESOLVE_HELP
+	 "Live, window by window, unless --since, --until or --spool asks for the past. Rows are told from\n"
+	 "the end that opened the connection or, where that is not known, whose packets were dropped.\n",
+	 cmd_denied},
 	{"report", "[OPTION]... --output FILE", "write past traffic as one self-contained HTML page",
 	 FLOW_HELP "  --output FILE   the file for the page; \"-\" is standard output\n" SPOOL_HELP,
 	 cmd_report},

@@ -136,9 +136,12 @@ static long long drops_of(const json_t *drops)
 
 static int by_drops(const void *a, const void *b)
 {
-	long long x = drops_of(*(json_t *const *)a), y = drops_of(*(json_t *const *)b);
+	const json_t *left = *(json_t *const *)a, *right = *(json_t *const *)b;
+	long long x = drops_of(left), y = drops_of(right);
 
-	return x < y ? 1 : -(x > y);
+	if (x != y)
+		return x < y ? 1 : -1;
+	return strcmp(json_text(left, "reason"), json_text(right, "reason"));
 }
 
 /* The most frequent reasons first. */

@@ -36,6 +36,7 @@ _netlogctl_options() {
 	tail | format) echo --resolve ;;
 	top) echo --by --class --addr --limit --count ;;
 	flows) echo --since --until --class --addr --by --limit --spool ;;
+	denied) echo --since --until --class --addr --limit --spool --count --resolve ;;
 	report) echo --since --until --class --addr --output --spool ;;
 	"spool check" | "spool repair") echo --spool ;;
 	"spool export") echo --since --until --spool ;;
@@ -75,7 +76,7 @@ _netlogctl() {
 	-*) _netlogctl_words "--socket --config --json --help $(_netlogctl_options "$command")" ;;
 	*)
 		case $command in
-		"") _netlogctl_words "status start stop reload flush routes nodes tail top flows report format spool id metrics help" ;;
+		"") _netlogctl_words "status start stop reload flush routes nodes peers tail top flows denied report format spool id metrics help" ;;
 		"nodes set" | "id new" | "id public" | "spool check" | "spool export" | "spool repair") _netlogctl_files ;;
 		esac
 		;;

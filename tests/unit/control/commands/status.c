@@ -64,6 +64,46 @@ START_TEST(test_status_of_one)
 }
 END_TEST
 
+/* The sample's status with this in it. */
+static struct run run_with_drops(const char *drops)
+{
+	_cleanup_free_ char *status = NULL;
+	struct fake_answer answers[] = {{.method = "Status"}};
+
+	ck_assert_int_gt(
+		asprintf(&status, "%.*s,'drops':%s}}", (int)strlen(SAMPLE_STATUS) - 2, SAMPLE_STATUS, drops),
+		0);
+	answers[0].parameters = status;
+	return run_with(answers, 1, "status", ASKED("Status"));
+}
+
+START_TEST(test_drops)
+{
+	static const struct {
+		const char *drops, *line;
+	} cases[] = {
+		{"{'state':'counting','txPkts':0,'rxPkts':0,'reasons':[]}",
+		 "\n  dropped     0 received and 0 outgoing packets, by the kernel\n"},
+		{"{'state':'waiting','txPkts':9,'rxPkts':1234,'overflow':2,'missed':1,'reasons':["
+		 "{'reason':'A','txPkts':0,'rxPkts':1},{'reason':'B','txPkts':5,'rxPkts':0},"
+		 "{'reason':'C','txPkts':1,'rxPkts':1228},{'reason':'D','txPkts':1,'rxPkts':2},"
+		 "{'reason':'E','txPkts':1,'rxPkts':1},{'reason':'F','txPkts':1,'rxPkts':2}]}",
+		 "\n  dropped     1234 received and 9 outgoing packets, by the kernel: C 1229, B 5, D 3, F 3, E 2, "
+		 "…; 2 of them in no entry; 1 drops on this machine missed\n"},
+		{"{'state':'unavailable','reason':'no \\u001b[31mright'}",
+		 "\n  dropped     not counted: no ?[31mright\n"},
+	};
+	_cleanup_run_ struct run off = run_with_drops("{'state':'off'}");
+
+	ck_assert_ptr_null(strstr(off.out, "dropped  "));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_run_ struct run run = run_with_drops(cases[i].drops);
+
+		assert_contains(run.out, cases[i].line);
+	}
+}
+END_TEST
+
 START_TEST(test_status_json)
 {
 	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
@@ -82,6 +122,7 @@ int main(void)
 	const TTest *const tests[] = {
 		test_status,
 		test_status_of_one,
+		test_drops,
 		test_status_json,
 	};
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Who was refused what, and why: sums over the dropped packets of many messages. A row is told from the end
+ * that opened the connection where that is known, else from the end whose packets were dropped; its port is
+ * left out, so that a client's attempts at a service are one row.
+ */
+
+#include "common/cleanup.h"
+#include "control/flow_sum.h"
+
+struct denied_sum;
+
+#define DENIED_REASON_MAX 65
+
+struct denied_row {
+	enum traffic_class class;
+	uint8_t proto;
+	struct address from;
+	struct endpoint to;
+	char reason[DENIED_REASON_MAX]; /* the kernel's name for that of most; "-": it has none */
+	uint64_t received, sent;	/* packets: from the tunnel, and to it */
+	uint64_t entries;
+	int64_t first, last;	   /* of the windows */
+	char *from_name, *to_name; /* from the messages, or NULL */
+};
+
+/* 0 or -errno. */
+int denied_sum_new(struct denied_sum **ret_sum);
+void denied_sum_free(struct denied_sum *sum);
+DEFINE_CLEANUP(struct denied_sum *, denied_sum_free);
+/* Forgets all rows. */
+void denied_sum_reset(struct denied_sum *sum);
+/* As flow_sum_add(); counts only entries with dropped packets. */
+int denied_sum_add(struct denied_sum *sum, const struct message *message, const struct flow_filter *filter);
+uint64_t denied_sum_beyond(const struct denied_sum *sum);
+/* All rows, most packets first. Borrowed; then only reset may follow. */
+const struct denied_row *denied_sum_sorted(struct denied_sum *sum, size_t *ret_n);
