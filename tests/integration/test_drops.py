@@ -138,6 +138,17 @@ def test_a_firewall_drops_and_rejects(node):
     assert 'netlogd_dropped_packets_total{direction="rx",reason="NETFILTER_DROP"} 16\n' in metrics
     # The next window begins with nothing.
     assert node.window() == {}
+    rows = json.loads(node.daemon.ctl("--json", "denied", "--since", "1h").stdout)["rows"]
+    assert {(row["proto"], row["from"], row["to"]): (row["txDrops"], row["rxDrops"], row["reason"]) for row in rows} == {
+        (17, FAR, f"{node.address}:1"): (0, 5, "NETFILTER_DROP"),
+        (17, FAR, f"{node.address}:2"): (0, 3, "NETFILTER_DROP"),
+        (17, FAR, f"{node.address}:7"): (0, 6, "NETFILTER_DROP"),
+        (6, FAR, f"{node.address}:22"): (0, 2, "NETFILTER_DROP"),
+        (17, node.address, f"{FAR}:3"): (4, 0, "NETFILTER_DROP"),
+        (17, node.address, f"{FAR}:4"): (7, 0, "NETFILTER_DROP"),
+    }
+    text = node.daemon.ctl("status").stdout
+    assert "16 received and 11 outgoing packets, by the kernel: NETFILTER_DROP 27\n" in text, text
 
 
 def snmp(node, protocol, name):
@@ -275,3 +286,128 @@ def test_packets_that_are_no_packets(node):
     assert status["drops"]["rxPkts"] == 10
     for _, entry in entries(node.daemon.spool_messages()):
         assert entry.get("rxDrops") == entry.get("rxPkts"), entry
+
+
+def test_a_flood(node):
+    """Equal to the packet, window after window."""
+    node.nft("""table ip t { counter dropped {}
+        chain input { type filter hook input priority 0; udp dport 1 counter name dropped drop; }
+    }""")
+    packets = [udp(FAR, 1000 + number, node.address, 1) for number in range(200)]
+    for _ in range(50):
+        for _ in range(5):
+            for packet in packets:
+                node.tun.write(packet)
+        node.daemon.flush()
+    status = node.daemon.status()["drops"]
+    assert node.counter("dropped") == 50000 == status["rxPkts"] + status["missed"]
+    assert status["overflow"] == 0 and status["missed"] <= 50
+    assert sum(entry.get("rxDrops", 0) for _, entry in entries(node.daemon.spool_messages())) == status["rxPkts"]
+
+
+def test_what_a_sniffer_misses_was_not_dropped(node):
+    """Packet sockets and raw ones get copies: that these find no room says nothing about the packets."""
+    with node.namespace.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sniffer, \
+            socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        for sock in sniffer, raw:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        send(node, 100, FAR, 9)
+        for _ in range(100):
+            node.tun.write(ipv4(FAR, node.address, 1, b"\x08\x00" + struct.pack("!H", checksum(b"\x08\x00" + bytes(998))) + bytes(996)))
+        node.window()
+    assert node.reasons() == {}
+
+
+def test_wireguard_without_a_peer(network, netlogd):
+    """The kernel's WireGuard refuses a packet to an address that no peer has; another tunnel's datagrams are not its own."""
+    try:
+        left, right = network.wireguard_pair(kernel=True)
+    except AssertionError as error:
+        pytest.skip(f"no WireGuard in this kernel: {error}"[:200])
+    network.handshake((left, right))
+    daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start()
+    with left.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((left.address, 5000))
+        for _ in range(6):
+            try:
+                sock.sendto(b"x", ("100.64.0.77", 1))
+            except OSError:
+                pass
+        # What the tunnel wants to send to its peer is not the tunnel's packet any more.
+        left.namespace.run("nft", "-f", "-", stdin="""table ip t { counter outer {}
+            chain output { type filter hook output priority 0; udp sport 51820 counter name outer drop; }
+        }""")
+        for _ in range(3):
+            sock.sendto(b"x", (right.address, 2))
+    daemon.flush()
+    drops = daemon.status()["drops"]
+    assert (drops["txPkts"], drops["rxPkts"]) == (6, 0), drops
+    found = [entry for _, entry in entries(daemon.spool_messages()) if entry.get("txDrops")]
+    assert [(entry["dst"], entry["txPkts"], entry["txDrops"]) for entry in found] == [("100.64.0.77:1", 6, 6)]
+
+
+def test_without_the_right_to_trace(network, netlogd):
+    """The daemon counts without it, and says what is missing."""
+    namespace = network.namespace()
+    tun = Tun(network, namespace)
+    daemon = netlogd(namespace, {**CONFIG, "tun": {"interface": tun.interface}})
+    daemon.namespace = Without(namespace, "-sys_admin,-perfmon,-bpf")
+    daemon.start()
+    drops = daemon.status()["drops"]
+    assert drops["state"] == "unavailable"
+    assert "CAP_PERFMON" in drops["reason"]
+    assert "CAP_PERFMON" in daemon.ctl("status").stdout
+    assert daemon.status()["tun"]["state"] == "counting"
+
+
+class Without:
+    """A namespace whose processes lack some capabilities."""
+
+    def __init__(self, namespace, capabilities):
+        self.namespace = namespace
+        self.capabilities = capabilities
+
+    def __getattr__(self, name):
+        return getattr(self.namespace, name)
+
+    def start(self, *command, **options):
+        return self.namespace.start("setpriv", f"--bounding-set={self.capabilities}", f"--inh-caps={self.capabilities}",
+                                    *command, **options)
+
+
+def test_drops_can_be_left_out(network, netlogd):
+    node = Node(network, netlogd)
+    node.daemon.configure({"record": {"drops": "no"}})
+    node.daemon.start()
+    node.tun.write(udp(FAR, 1000, node.address, 11))
+    assert node.window() == {}
+    assert node.daemon.status()["drops"] == {"state": "off"}
+    # A reload counts them from then on; they need no other details.
+    node.daemon.configure({"record": {"drops": "yes", "details": "no"}})
+    node.daemon.reload()
+    for _ in range(2):
+        node.tun.write(udp(FAR, 1000, node.address, 11))
+    assert node.window() == {(17, f"{node.address}:11", f"{FAR}:1000"): (0, 2, 0, 2, "NO_SOCKET")}
+    entry = next(entry for _, entry in entries(node.daemon.spool_messages()) if "rxDrops" in entry)
+    assert "init" not in entry and "starts" not in entry
+    node.daemon.call("Stop")
+    assert node.daemon.status()["drops"]["state"] == "waiting"
+    node.tun.write(udp(FAR, 1000, node.address, 11))
+    node.daemon.call("Start")
+    node.tun.write(udp(FAR, 1000, node.address, 11))
+    node.window()
+    assert node.reasons() == {"NO_SOCKET": (0, 3)}
+
+
+def test_the_interface_comes_back(network, netlogd):
+    """With another index."""
+    node = Node(network, netlogd).start()
+    node.tun.close()
+    wait_until(lambda: node.daemon.flush() and node.daemon.status()["tun"]["state"] == "lost", "the loss of the interface")
+    assert node.daemon.status()["drops"]["state"] == "waiting"
+    Tun(network, node.namespace, address="100.127.0.1/16")  # takes the old index
+    tun = Tun(network, node.namespace, interface=node.tun.interface)
+    wait_until(lambda: node.daemon.flush() and node.daemon.status()["drops"]["state"] == "counting", "drops", timeout=30)
+    tun.write(udp(FAR, 1000, node.address, 11))
+    node.daemon.flush()
+    assert node.reasons() == {"NO_SOCKET": (0, 1)}
