@@ -343,8 +343,9 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 		if (i + AHEAD < entries->n) {
 			const struct entry *ahead = &entries->items[order[i + AHEAD].index];
 
-			/* It is longer than a cache line. */
+			/* It is longer than a cache line, and may lie in three. */
 			__builtin_prefetch(ahead);
+			__builtin_prefetch((const char *)ahead + 64);
 			__builtin_prefetch((const char *)(ahead + 1) - 1);
 		}
 		if (message_add(&encoder, entry))

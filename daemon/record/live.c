@@ -243,7 +243,7 @@ static struct slot *make_slot(struct live *live, uint64_t hash, uint32_t state)
 	struct slot *slot = find_free(live, hash);
 
 	while (!slot && live->n_buckets < live->max_buckets &&
-	       resize(live, MIN(MAX(2 * live->n_buckets, (size_t)BUCKETS_MIN), live->max_buckets)) == 0)
+	       resize(live, MIN(MAX(live->n_buckets / 2 * 3, (size_t)BUCKETS_MIN), live->max_buckets)) == 0)
 		slot = find_free(live, hash);
 	if (live->n_buckets == 0)
 		count_forgotten(live, state, live->end);
