@@ -2,14 +2,17 @@
 """How connections went: real TCP and UDP through a wireguard-go tunnel, counted by either source."""
 import contextlib
 import fcntl
+import os
 import socket
 import struct
 import termios
+import time
 
 import pytest
 
 from lib.clock import ShiftedClock
 from lib.traffic import entries, send_udp
+from lib.tun import Tun
 from lib.wait import wait_until
 
 SECOND = 10**9
@@ -237,3 +240,70 @@ def test_folded_ports_and_reload(wireguard, netlogd, source):
     windows.next()
     run(5)
     assert [details["starts"] for details in windows.next().values()] == [1] * 10
+
+
+def tcp_packet(source, destination, flags, seq, ack=0):
+    """An IPv4 packet with a TCP header; source and destination as (address, port)."""
+    def checksum(data):
+        total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+        total = (total & 0xFFFF) + (total >> 16)
+        return ~(total + (total >> 16)) & 0xFFFF
+
+    addresses = socket.inet_aton(source[0]) + socket.inet_aton(destination[0])
+    ports = struct.pack("!HHIIBBH", source[1], destination[1], seq, ack, 5 << 4, flags, 65535)
+    tcp = ports + struct.pack("!HH", checksum(addresses + struct.pack("!HH", 6, 20) + ports + bytes(4)), 0)
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + addresses
+    return ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:] + tcp
+
+
+def read_tcp(fd):
+    """A TCP packet from the tunnel, if there is one."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            packet = os.read(fd, 2048)
+            if packet[0] >> 4 == 4 and packet[9] == 6:
+                return packet
+    return None
+
+
+def test_a_flood_of_syns(network, netlogd, source):
+    """From random ports, never answered: what is remembered stays bounded, and what was answered is still known."""
+    tun = Tun(network, network.namespace())
+    daemon = netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface, "source": source, "max-flows": 4096}, "sock": {"source": "none"},
+        "record": {"period": "200ms"}}).start()
+    client, server = ("100.64.0.9", 1234), ("100.64.0.1", 5000)
+    with tun.namespace.inside(), socket.create_server(server) as listening:
+        listening.settimeout(20)
+        tun.write(tcp_packet(client, server, SYN, 100))
+        answer = wait_until(lambda: read_tcp(tun.fd), "the answer")
+        assert answer[33] == SYN | ACK
+        number = struct.unpack("!I", answer[24:28])[0] + 1
+        tun.write(tcp_packet(client, server, ACK, 101, number))
+        with listening.accept()[0]:
+            daemon.flush()
+            end = time.monotonic() + 3
+            sent = 0
+            slowest = 0.0
+            while time.monotonic() < end:
+                for _ in range(5000):
+                    # To nobody here.
+                    tun.write(tcp_packet(("100.64.1.1", sent % 65535 + 1), ("100.64.2.2", 80 + sent // 65535), SYN, sent))
+                    sent += 1
+                begin = time.monotonic()
+                live = daemon.status()["record"]["live"]
+                slowest = max(slowest, time.monotonic() - begin)
+                assert live["maxConnections"] == 8192
+                assert live["connections"] <= 8192 * 1.6 + 4
+                assert live["memory"] <= 8192 * 26 + 8192
+            assert slowest < 1
+            tun.write(tcp_packet(client, server, ACK, 101, number))
+            daemon.flush()
+    status = daemon.status()
+    daemon.stop()
+    assert sent > 10000 and status["record"]["live"]["forgotten"] > 0
+    assert status["record"]["conservationFailures"] == 0
+    key = ("100.64.0.1:5000", "100.64.0.9:1234")
+    seen = [entry for _, entry in entries(daemon.spool_messages()) if (entry["src"], entry["dst"]) == key]
+    assert sum(entry.get("starts", 0) for entry in seen) == 1
+    assert len(seen) >= 2 and all(entry["init"] == "dst" for entry in seen)
