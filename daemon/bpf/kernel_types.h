@@ -12,6 +12,7 @@
 
 struct net {
 	__u64 net_cookie;
+	struct net_device *loopback_dev;
 };
 
 typedef struct {

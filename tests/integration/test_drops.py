@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Packets that the kernel throws away: counted by connection and reason, against nftables' and the kernel's own counters."""
+import contextlib
 import json
-import re
 import socket
 import struct
 
 import pytest
 
-from lib.process import run
 from lib.traffic import entries
 from lib.tun import Tun
 from lib.wait import wait_until
@@ -44,8 +43,8 @@ def tcp(source, source_port, destination, destination_port, flags):
 class Node:
     """A daemon that counts a tun device driven by the test."""
 
-    def __init__(self, network, netlogd, **options):
-        self.namespace = network.namespace()
+    def __init__(self, network, netlogd, ipv6=False, **options):
+        self.namespace = network.namespace(ipv6)
         self.tun = Tun(network, self.namespace, **options)
         self.address = self.tun.address
         self.daemon = netlogd(self.namespace, {**CONFIG, "tun": {"interface": self.tun.interface}})
@@ -59,9 +58,9 @@ class Node:
     def nft(self, rules):
         self.namespace.run("nft", "-f", "-", stdin=rules)
 
-    def counter(self, name):
+    def counter(self, name, family="ip"):
         """Packets of a named counter of nftables."""
-        text = self.namespace.run("nft", "-j", "list", "counter", "ip", "t", name).stdout
+        text = self.namespace.run("nft", "-j", "list", "counter", family, "t", name).stdout
         return next(item["counter"]["packets"] for item in json.loads(text)["nftables"] if "counter" in item)
 
     def window(self):
@@ -250,6 +249,32 @@ def test_what_is_forwarded(network, netlogd):
     }
 
 
+def test_a_hub(network, netlogd):
+    """What comes out of the tunnel and goes back into it: received and dropped on the way, sent and dropped at its queue."""
+    node = Node(network, netlogd)
+    node.namespace.sysctl("net.ipv4.ip_forward", 1)
+    node.namespace.sysctl("net.ipv4.conf.all.send_redirects", 0)
+    node.namespace.sysctl(f"net.ipv4.conf.{node.tun.interface}.send_redirects", 0)
+    node.start()
+    node.nft("""table ip t { counter on {}; counter late {}
+        chain forward { type filter hook forward priority 0; udp dport 1 counter name on drop; }
+        chain late { type filter hook postrouting priority 0; udp dport 2 counter name late drop; }
+    }""")
+    for port, count in (1, 3), (2, 4):
+        for _ in range(count):
+            node.tun.write(udp(FAR, 1000, "100.64.0.20", port))
+    node.namespace.run("tc", "qdisc", "add", "dev", node.tun.interface, "root", "pfifo", "limit", "0")
+    for _ in range(5):
+        node.tun.write(udp(FAR, 1000, "100.64.0.20", 3))
+    assert node.counter("on") == 3 and node.counter("late") == 4
+    found = {key: counts[:4] for key, counts in node.window().items()}
+    assert found == {
+        (17, "100.64.0.20:1", f"{FAR}:1000"): (0, 3, 0, 3),
+        (17, "100.64.0.20:2", f"{FAR}:1000"): (0, 4, 0, 4),
+        (17, f"{FAR}:1000", "100.64.0.20:3"): (5, 0, 5, 0),
+    }
+
+
 def test_another_network_namespace(network, netlogd):
     """Its interfaces have the same indexes."""
     ours, theirs = Node(network, netlogd), Node(network, netlogd)
@@ -286,6 +311,36 @@ def test_packets_that_are_no_packets(node):
     assert status["drops"]["rxPkts"] == 10
     for _, entry in entries(node.daemon.spool_messages()):
         assert entry.get("rxDrops") == entry.get("rxPkts"), entry
+
+
+def udp6(source, source_port, destination, destination_port, size=10):
+    addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, destination)
+    header = struct.pack("!HHHH", source_port, destination_port, 8 + size, 0)
+    header = header[:6] + struct.pack("!H", checksum(addresses + struct.pack("!II", 8 + size, 17) + header + bytes(size)))
+    return struct.pack("!IHBB", 6 << 28, 8 + size, 17, 64) + addresses + header + bytes(size)
+
+
+def test_ipv6(network, netlogd):
+    node = Node(network, netlogd, ipv6=True, address6="fd7a:115c:a1e0::1/64").start()
+    near, far = "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::9"
+    node.nft("""table ip6 t { counter dropped {}; counter sent {}
+        chain input { type filter hook input priority 0; udp dport 1 counter name dropped drop; }
+        chain output { type filter hook output priority 0; udp dport 3 counter name sent drop; }
+    }""")
+    for port, count in (1, 4), (2, 3):
+        for _ in range(count):
+            node.tun.write(udp6(far, 1000, near, port))
+    with node.namespace.inside(), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind((near, 5000))
+        for _ in range(5):
+            with contextlib.suppress(OSError):
+                sock.sendto(b"x", (far, 3))
+    assert node.counter("dropped", "ip6") == 4 and node.counter("sent", "ip6") == 5
+    assert node.window() == {
+        (17, f"[{near}]:1", f"[{far}]:1000"): (0, 4, 0, 4, "NETFILTER_DROP"),
+        (17, f"[{near}]:2", f"[{far}]:1000"): (0, 3, 0, 3, "NO_SOCKET"),
+        (17, f"[{near}]:5000", f"[{far}]:3"): (0, 0, 5, 0, "NETFILTER_DROP"),
+    }
 
 
 def test_a_flood(node):

@@ -6,6 +6,7 @@
 #include "daemon/bpf/drops_maps.h"
 #include "daemon/device/drop_reasons.h"
 #include "daemon/device/epoch.h"
+#include "tests/unit/daemon/device/support/superpacket.h"
 #include "tests/unit/daemon/device/support/tunnel.h"
 #include "tests/unit/daemon/device/support/vectors.h"
 
@@ -193,6 +194,34 @@ START_TEST(the_decoder_is_the_counting_programs)
 	}
 	ck_assert_uint_ge(dropped, 60);
 	ck_assert_uint_le(cut, 20);
+	stop();
+}
+END_TEST
+
+/* A packet that is handled as one large segment is as many as are counted for it. */
+START_TEST(large_segments)
+{
+	static struct superpacket packet;
+	const struct superpacket_options *options = &superpackets[_i];
+	uint32_t expected = (options->payload + options->size - 1) / options->size;
+	struct flows flows = {};
+	int error;
+
+	start(&(struct tunnel_options){.vnet = true});
+	superpacket_make(&packet, options);
+	error = tunnel_receive(&tunnel, 0, &packet.header, packet.bytes, packet.length);
+	if (error == -EINVAL && options->udp) {
+		fprintf(stderr, "%s: not on this kernel\n", options->name);
+		stop();
+		return;
+	}
+	ck_assert_msg(error == 0, "%s: %s", options->name, strerror(-error));
+	take(&flows);
+	ck_assert_uint_eq(flows.n, 1);
+	ck_assert_msg(flows.items[0].details.rx_drops == expected, "%s: %u, not %u", options->name,
+		      flows.items[0].details.rx_drops, expected);
+	ck_assert_uint_ne(flows.items[0].connection.dst.port, 0);
+	flows_deinit(&flows);
 	stop();
 }
 END_TEST
@@ -389,6 +418,7 @@ int main(void)
 	tcase_add_test(tcase, one_entry_for_a_connection);
 	tcase_add_test(tcase, of_the_interface_that_is_watched);
 	tcase_add_test(tcase, the_decoder_is_the_counting_programs);
+	tcase_add_loop_test(tcase, large_segments, 0, (int)n_superpackets);
 	tcase_add_test(tcase, flood_of_one_connection);
 	tcase_add_test(tcase, flood_of_too_many_connections);
 	tcase_add_test(tcase, all_reasons_of_one_connection);
