@@ -437,6 +437,8 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	 * seeds; then spread to all bits. */
 	hash = hash_pair(src, dst, 0) +
 	       hash_pair((__u32)key->src_port << 16 | key->dst_port, (__u32)key->proto << 8 | head.family, 1);
+	/* The compiler knows n's bounds; Linux 6.1 forgets them where n has been on the stack. */
+	asm volatile("" : "+r"(n));
 	n &= FLOW_BATCH - 1;
 	record = &own->batch[n];
 	if (ipv6) {
