@@ -255,7 +255,7 @@ def attached(daemon):
     for file in glob.glob(f"/proc/{daemon.process.pid}/fdinfo/*"):
         with contextlib.suppress(FileNotFoundError), open(file, encoding="ascii") as info:
             members = dict(line.rstrip("\n").split(":\t", 1) for line in info if ":\t" in line)
-            if "link_id" in members:
+            if "link_id" in members and members.get("link_type") == "tcx":
                 places[members["link_id"]] = members["prog_id"]
     return places
 
