@@ -12,8 +12,13 @@
  * While programs run an entry is made but never removed. It belongs to the CPU that its head names, which
  * made it by changing the head from 0 (compare and swap), and no other CPU reads or writes what follows the
  * head; user space does only when no program uses the side any more (epoch_wait()). So counts are exact
- * without locks, on CPUs of any memory order: programs run with softirqs off (on PREEMPT_RT, one at a time
- * for each CPU), so none interrupts another on the same CPU.
+ * without locks: programs run with softirqs off, so none interrupts another on the same CPU; where one may
+ * (PREEMPT_RT), each has a part of the CPU's memory and entries of its own (FLOW_LEVELS).
+ *
+ * On CPUs of any memory order: epoch_wait() is a grace period of RCU, which orders all that the programs
+ * wrote before what user space then reads. The other way, user space clears a side before the store that
+ * switches to it (a release), and a program's addresses in entries and totals are computed from the epoch
+ * that it read, so that it cannot read them first.
  */
 
 #include "daemon/bpf/control.h"
