@@ -28,6 +28,9 @@
 #include <errno.h>
 #include <string.h>
 
+/* After a longer time without counting, connections may have ended and begun unseen. */
+#define GAP_MAX (NSEC_PER_SEC / 10)
+
 /* ---- windows --------------------------------------------------------------------------------------- */
 
 static int64_t thread_cpu(void)
@@ -443,14 +446,27 @@ static int prepare(struct logger *logger, struct layer *layer, const struct conf
 	return layer_prepare(layer, config, device);
 }
 
+/* Whether both count the same connections, be it by another source. */
+static bool counts_the_same(const struct layer *a, const struct layer *b)
+{
+	const char *socket_a = a->config.stats_socket, *socket_b = b->config.stats_socket;
+	const char *interface_a = a->config.interface, *interface_b = b->config.interface;
+
+	return strcmp(interface_a ? interface_a : "", interface_b ? interface_b : "") == 0 &&
+	       strcmp(socket_a ? socket_a : "", socket_b ? socket_b : "") == 0;
+}
+
 static void exchange(struct logger *logger, struct layer *layer)
 {
 	_cleanup_free_ char *what = NULL;
+	bool same;
 
 	if (!layer->next)
 		return;
+	same = counts_the_same(layer, layer->next);
 	layer_take_next(layer);
-	forget_live(logger, layer);
+	if (!same || layer->gap > GAP_MAX)
+		forget_live(logger, layer);
 	if (layer->state == LAYER_STATE_FAILED)
 		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : "no source works");
 	what = layer_describe(layer);

@@ -120,6 +120,27 @@ START_TEST(test_a_device_that_was_lost)
 }
 END_TEST
 
+START_TEST(test_a_device_that_was_exchanged)
+{
+	start();
+	will_open("100.64.0.1:1");
+	end_window();
+	/* Another bound, the same connections. */
+	reload(100, ROUTES_MODE_STATIC);
+	will_go_on("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), "device changed"));
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"txFlags\":16,\"rxFlags\":16}]}"));
+	ck_assert_int_eq(status_packets("record", "live", "maxConnections"), 200);
+	/* Another VPN's. */
+	config->tun.stats_socket[1] = 'z';
+	ck_assert_int_eq(logger_apply(logger, config, NULL), 0);
+	will_go_on("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"txFlags\":16,\"rxFlags\":16}]}"));
+}
+END_TEST
+
 START_TEST(test_a_stop)
 {
 	start();
@@ -197,6 +218,7 @@ int main(void)
 		test_a_connection_over_windows,
 		test_without_details,
 		test_a_device_that_was_lost,
+		test_a_device_that_was_exchanged,
 		test_a_stop,
 		test_datagrams,
 		test_folded_ports,
