@@ -104,6 +104,30 @@ START_TEST(test_drops)
 }
 END_TEST
 
+START_TEST(test_forgotten_connections)
+{
+	static const char before[] = "'record':{", sample[] = SAMPLE_STATUS;
+	const char *place = strstr(sample, before);
+	struct fake_answer answers[] = {{.method = "Status"}};
+	_cleanup_free_ char *status = NULL;
+
+	ck_assert_ptr_nonnull(place);
+	place += strlen(before);
+	ck_assert_int_gt(
+		asprintf(&status,
+			 "%.*s'live':{'connections':5,'maxConnections':9,'forgotten':7,'memory':1},%s",
+			 (int)(place - sample), sample, place),
+		0);
+	answers[0].parameters = status;
+	{
+		_cleanup_run_ struct run run = run_with(answers, 1, "status", ASKED("Status"));
+
+		assert_contains(run.out, "all counts add up, 7 live connections forgotten for want of room "
+					 "(raise max-flows)\n");
+	}
+}
+END_TEST
+
 START_TEST(test_status_json)
 {
 	const struct fake_answer answers[] = {{"Status", SAMPLE_STATUS}};
@@ -123,6 +147,7 @@ int main(void)
 		test_status,
 		test_status_of_one,
 		test_drops,
+		test_forgotten_connections,
 		test_status_json,
 	};
 

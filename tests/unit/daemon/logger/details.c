@@ -181,6 +181,25 @@ START_TEST(test_datagrams)
 }
 END_TEST
 
+START_TEST(test_lost_details)
+{
+	json_t *status, *warnings;
+
+	start();
+	next[LAYER_TUN].lost_details = 3;
+	end_window();
+	next[LAYER_TUN].lost_details = 4;
+	end_window();
+	ck_assert_int_eq(status_number("tun", "lostDetails"), 7);
+	status = logger_status(logger);
+	warnings = json_object_get(json_object_get(status, "tun"), "warnings");
+	ck_assert_str_eq(json_string_value(json_array_get(warnings, 0)),
+			 "7 SYN, FIN and RST packets found no room for their details: starts and ends are "
+			 "missing (raise max-flows)");
+	json_decref(status);
+}
+END_TEST
+
 START_TEST(test_folded_ports)
 {
 	char src[32];
@@ -221,6 +240,7 @@ int main(void)
 		test_a_device_that_was_exchanged,
 		test_a_stop,
 		test_datagrams,
+		test_lost_details,
 		test_folded_ports,
 		NULL,
 	};
