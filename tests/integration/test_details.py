@@ -36,7 +36,7 @@ def daemon(wireguard, netlogd, source, clock):
     left, _ = wireguard
     return netlogd(left.namespace, {
         "tun": {"interface": left.interface, "source": source}, "sock": {"source": "none"},
-        "record": {"period": "1h", "heartbeat": "0"}}).start(env=clock.env)
+        "record": {"period": "1h", "heartbeat": "0", "drops": "no"}}).start(env=clock.env)
 
 
 @contextlib.contextmanager
@@ -150,7 +150,7 @@ def test_there_before_the_daemon(wireguard, netlogd, source):
         b, _ = listening.accept()
         daemon = netlogd(left.namespace, {
             "tun": {"interface": left.interface, "source": source}, "sock": {"source": "none"},
-            "record": {"period": "1h"}}).start()
+            "record": {"period": "1h", "drops": "no"}}).start()
         windows = Windows(daemon)
         send(a, b)
         assert windows.next()[6, 40000, 5000] == {"txFlags": PSH | ACK, "rxFlags": ACK}
@@ -210,7 +210,7 @@ def test_folded_ports_and_reload(wireguard, netlogd, source):
     left, right = wireguard
     daemon = netlogd(left.namespace, {
         "tun": {"interface": left.interface, "source": source}, "sock": {"source": "none"},
-        "record": {"period": "1h", "fold-ports": "yes"}}).start()
+        "record": {"period": "1h", "fold-ports": "yes", "drops": "no"}}).start()
     windows = Windows(daemon)
 
     def run(number):
@@ -228,7 +228,7 @@ def test_folded_ports_and_reload(wireguard, netlogd, source):
     assert set(window) == {(6, 0, 5000), (6, 0, 5001)}
     for details in window.values():
         assert (details["init"], details["starts"], details["ends"]) == ("src", 100, 100)
-    daemon.configure({"record": {"fold-ports": "no", "details": "no", "drops": "no"}})
+    daemon.configure({"record": {"fold-ports": "no", "details": "no"}})
     daemon.call("Reload")
     windows.next()
     run(5)
