@@ -89,7 +89,7 @@ static const char *explain(int r)
 	switch (r) {
 	case -EPERM:
 	case -EACCES:
-		return "tracing drops needs CAP_BPF and CAP_PERFMON";
+		return "tracing drops needs CAP_BPF and CAP_PERFMON, and a kernel that is not locked down";
 	case -EOPNOTSUPP:
 		return "the kernel gives no reasons for drops (it is older than 5.17)";
 	case -ENOENT:

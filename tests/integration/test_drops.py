@@ -427,6 +427,15 @@ def test_without_the_right_to_trace(network, netlogd):
     assert daemon.status()["tun"]["state"] == "counting"
 
 
+def test_with_the_units_rights(network, netlogd):
+    """netlogd.service has these and no others."""
+    node = Node(network, netlogd)
+    node.daemon.namespace = Without(node.namespace, "-all,+bpf,+perfmon,+net_admin,+net_raw")
+    node.start()
+    node.tun.write(udp(FAR, 1000, node.address, 11))
+    assert node.window() == {(17, f"{node.address}:11", f"{FAR}:1000"): (0, 1, 0, 1, "NO_SOCKET")}
+
+
 class Without:
     """A namespace whose processes lack some capabilities."""
 
