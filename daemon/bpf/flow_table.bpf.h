@@ -406,67 +406,97 @@ static __always_inline bool has_control(const struct segments *segments)
 	return segments->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST);
 }
 
-/* Puts a packet into the CPU's batch, and counts the batch when it is full. */
-static __always_inline void flow_count(struct flow_totals *own, __u32 side, const struct flow_key *key,
-				       const struct segments *segments, bool received)
+/*
+ * Of a connection, without the CPU. NH (RFC 4418, section 5.2), so that no sender of packets can cause
+ * collisions without knowing the seeds; then spread to all bits.
+ */
+static __always_inline __u64 hash_flow(const struct flow_key *key)
 {
-	const struct flow_addresses *addresses = (const struct flow_addresses *)key;
 	bool ipv6 = key->family == 6;
-	union flow_head head = {
+	__u64 hash = hash_pair(key->src[ipv6 ? 3 : 0], key->dst[ipv6 ? 3 : 0], 0) +
+		     hash_pair((__u32)key->src_port << 16 | key->dst_port,
+			       (__u32)key->proto << 8 | key->family, 1);
+
+	for (int i = 0; i < 3 && ipv6; i++)
+		hash += hash_pair(key->src[i], key->dst[i], 2 + i);
+	hash ^= hash >> 32;
+	return hash * 0x9e3779b97f4a7c15ULL;
+}
+
+/* Where this CPU's entry of a connection is: each CPU has its own, elsewhere. */
+static __always_inline __u32 place_of(__u64 hash, __u16 cpu, __u32 side, __u32 table)
+{
+	__u64 at = (__u32)(hash >> 32) ^ cpu * 0x9e3779b9;
+
+	return side * (flow_places[table] + FLOW_TAIL) + (at * flow_places[table] >> 32);
+}
+
+static __always_inline union flow_head make_head(const struct flow_key *key)
+{
+	return (union flow_head){
 		.src_port = key->src_port,
 		.dst_port = key->dst_port,
 		.cpu = key->cpu,
 		.proto = key->proto,
 		.family = key->family ? key->family : FLOW_NO_ADDRESSES,
 	};
-	__u32 src = key->src[ipv6 ? 3 : 0], dst = key->dst[ipv6 ? 3 : 0];
-	struct flow_record *record;
-	__u64 hash, n = own->n;
-	__u32 at;
+}
+
+/* A record of the first of its packets; the next one of a batch. */
+static __always_inline void begin_record(struct flow_record *record, const struct flow_key *key, __u32 side,
+					 bool received)
+{
+	bool ipv6 = key->family == 6;
+	__u64 hash = hash_flow(key);
+
+	*record = (struct flow_record){
+		.head = make_head(key),
+		.src = key->src[ipv6 ? 3 : 0],
+		.dst = key->dst[ipv6 ? 3 : 0],
+		.place = ipv6 ? place_of(hash, key->cpu, side, FLOW_TABLE_IPV6)
+			      : place_of(hash, key->cpu, side, FLOW_TABLE_IPV4),
+	};
+	/* TCP tells by its flags who began. */
+	if (flow_details && key->proto != IPPROTO_TCP) {
+		record->details.first_received = received;
+		record->details.first_of_all = is_first(side, hash);
+	}
+}
+
+/* Whether a packet may join a record: that is of its connection, and has room. */
+static __always_inline bool joins(const struct flow_record *record, const struct flow_addresses *addresses,
+				  const struct flow_key *key)
+{
+	bool ipv6 = key->family == 6;
+
+	return record->head.word == make_head(key).word && record->src == key->src[ipv6 ? 3 : 0] &&
+	       record->dst == key->dst[ipv6 ? 3 : 0] && has_room(record) &&
+	       (!ipv6 || same_addresses(addresses, (const struct flow_addresses *)key));
+}
+
+/* Puts a packet into the CPU's batch, and counts the batch when it is full. */
+static __always_inline void flow_count(struct flow_totals *own, __u32 side, const struct flow_key *key,
+				       const struct segments *segments, bool received)
+{
+	__u64 n = own->n, last = (n - 1) & (FLOW_BATCH - 1);
 
 	if (flow_details && has_control(segments))
 		flow_note_control(own, key, side, segments->tcp_flags | received << 8, segments->tcp_seq);
 	/* Packets come in trains of one connection. */
-	record = &own->batch[(n - 1) & (FLOW_BATCH - 1)];
-	if (n && record->head.word == head.word && record->src == src && record->dst == dst &&
-	    has_room(record) &&
-	    (!ipv6 || same_addresses(&own->addresses[(n - 1) & (FLOW_BATCH - 1)], addresses))) {
-		add_packets(record, segments, received);
+	if (n && joins(&own->batch[last], &own->addresses[last], key)) {
+		add_packets(&own->batch[last], segments, received);
 		return;
 	}
 	if (n >= FLOW_BATCH) {
 		count_batch(own, side);
 		n = 0;
 	}
-	/* NH (RFC 4418, section 5.2), so that no sender of packets can cause collisions without knowing the
-	 * seeds; then spread to all bits. */
-	hash = hash_pair(src, dst, 0) +
-	       hash_pair((__u32)key->src_port << 16 | key->dst_port, (__u32)key->proto << 8 | head.family, 1);
 	/* The compiler knows n's bounds; Linux 6.1 forgets them where n has been on the stack. */
 	asm volatile("" : "+r"(n));
 	n &= FLOW_BATCH - 1;
-	record = &own->batch[n];
-	if (ipv6) {
-		for (int i = 0; i < 3; i++)
-			hash += hash_pair(key->src[i], key->dst[i], 2 + i);
-		own->addresses[n] = *addresses;
-	}
-	hash ^= hash >> 32;
-	hash *= 0x9e3779b97f4a7c15ULL;
-	*record = (struct flow_record){.head = head, .src = src, .dst = dst};
-	/* TCP tells by its flags who began. */
-	if (flow_details && key->proto != IPPROTO_TCP) {
-		record->details.first_received = received;
-		record->details.first_of_all = is_first(side, hash);
-	}
-	/* Each CPU has its own entry, elsewhere. */
-	at = (__u32)(hash >> 32) ^ key->cpu * 0x9e3779b9;
-	if (ipv6)
-		record->place = side * (flow_places[FLOW_TABLE_IPV6] + FLOW_TAIL) +
-				((__u64)at * flow_places[FLOW_TABLE_IPV6] >> 32);
-	else
-		record->place = side * (flow_places[FLOW_TABLE_IPV4] + FLOW_TAIL) +
-				((__u64)at * flow_places[FLOW_TABLE_IPV4] >> 32);
-	add_packets(record, segments, received);
+	if (key->family == 6)
+		own->addresses[n] = *(const struct flow_addresses *)key;
+	begin_record(&own->batch[n], key, side, received);
+	add_packets(&own->batch[n], segments, received);
 	own->n = n + 1;
 }
