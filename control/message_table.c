@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One message, one table: all classes share the columns, so that figures line up down the page. */
+/*
+ * One message, one table: all classes share the columns, so that figures line up down the page. Counts have
+ * the direction of their line, from left to right and back, since either end may be this node.
+ */
 
 #include "control/message_table.h"
 
 #include "common/message.h"
 #include "common/plural.h"
 #include "common/time_text.h"
+#include "control/course.h"
 #include "control/ctl.h"
 #include "control/table.h"
 #include "control/units.h"
@@ -82,7 +86,24 @@ static void add_totals(struct table *table, const struct message *message, enum 
 		      *rx_rate ? " (" : "", rx_rate, *rx_rate ? ")" : "");
 }
 
-static int add_entries(struct table *table, const struct message *message, bool resolve)
+/* Columns that tell how connections went; each is left out where nothing is known. */
+static void add_course(struct table *table, const struct flow *flow, const struct flow *told,
+		       const struct json_slice *drop_reason, bool details)
+{
+	uint64_t drops = (uint64_t)told->details.tx_drops + told->details.rx_drops;
+	char text[UNITS_TEXT_MAX], flags[COURSE_FLAGS_MAX];
+	enum course course = course_of(flow);
+
+	table_cell_color(table, course_color(course), "%s", course_name(course));
+	table_cell(table, "%s", details ? course_flags(&told->details, flags) : "");
+	table_cell(table, "%s",
+		   details && told->details.starts ? units_count(told->details.starts, text) : "");
+	table_cell(table, "%s", details && told->details.ends ? units_count(told->details.ends, text) : "");
+	table_cell(table, "%s", drops ? units_count(drops, text) : "");
+	table_cell(table, "%.*s", (int)drop_reason->length, drop_reason->length ? drop_reason->data : "");
+}
+
+static int add_entries(struct table *table, const struct message *message, const struct message_style *style)
 {
 	struct message_entries entries = message_entries(message);
 	enum traffic_class class, last = N_CLASSES;
@@ -90,20 +111,23 @@ static int add_entries(struct table *table, const struct message *message, bool 
 	int r;
 
 	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
-		const struct counts *counts = &flow.counts;
+		struct flow told = course_from_opener(&flow);
+		const struct counts *counts = &told.counts;
 		char proto[PROTO_TEXT_MAX], text[UNITS_TEXT_MAX];
 
 		if (class != last)
 			add_totals(table, message, class);
 		last = class;
 		table_cell(table, " ");
-		table_cell(table, "%s", proto_text(flow.connection.proto, proto));
-		add_endpoint(table, message, &flow.connection.src, resolve);
-		add_endpoint(table, message, &flow.connection.dst, resolve);
+		table_cell(table, "%s", proto_text(told.connection.proto, proto));
+		add_endpoint(table, message, &told.connection.src, style->resolve);
+		table_cell(table, "%s", course_has_opener(&told.details) ? ">" : "");
+		add_endpoint(table, message, &told.connection.dst, style->resolve);
 		table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
 		table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
 		table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
 		table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
+		add_course(table, &flow, &told, &entries.drop_reason, style->details);
 	}
 	return r;
 }
@@ -133,13 +157,14 @@ static void print_text(struct ctl *ctl, const struct message *message)
 	fputs("\n", ctl->out);
 }
 
-static int print_window(struct ctl *ctl, const struct message *message, bool resolve)
+static int print_window(struct ctl *ctl, const struct message *message, const struct message_style *style)
 {
 	static const struct table_column columns[] = {
-		{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},
-		{"SOURCE", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT},
-		{"TX PKTS", TABLE_RIGHT}, {"TX BYTES", TABLE_RIGHT},
-		{"RX PKTS", TABLE_RIGHT}, {"RX BYTES", TABLE_RIGHT},
+		{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},       {"SOURCE", TABLE_LEFT},
+		{"", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT}, {"PKTS >", TABLE_RIGHT},
+		{"BYTES >", TABLE_RIGHT}, {"PKTS <", TABLE_RIGHT},     {"BYTES <", TABLE_RIGHT},
+		{"HOW", TABLE_LEFT},	  {"FLAGS", TABLE_LEFT},       {"BEGUN", TABLE_RIGHT},
+		{"ENDED", TABLE_RIGHT},	  {"DROPPED", TABLE_RIGHT},    {"REASON", TABLE_LEFT},
 	};
 	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX], number[40] = "";
 	_cleanup_(table_freep) struct table *table = NULL;
@@ -148,7 +173,7 @@ static int print_window(struct ctl *ctl, const struct message *message, bool res
 
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(ctl, "out of memory");
-	r = add_entries(table, message, resolve);
+	r = add_entries(table, message, style);
 	time_format(message->start, start);
 	units_duration(message->end - message->start + 1, duration); /* both ends are inclusive */
 	if (message->proc_seq)
@@ -164,7 +189,7 @@ static int print_window(struct ctl *ctl, const struct message *message, bool res
 	return r < 0 ? ctl_error(ctl, "the rest of this message cannot be read") : CTL_OK;
 }
 
-int message_print(struct ctl *ctl, const char *data, size_t length, bool resolve)
+int message_print(struct ctl *ctl, const char *data, size_t length, const struct message_style *style)
 {
 	struct message message;
 	int r;
@@ -183,7 +208,7 @@ int message_print(struct ctl *ctl, const char *data, size_t length, bool resolve
 	else if (message.text)
 		print_text(ctl, &message);
 	else
-		r = print_window(ctl, &message, resolve);
+		r = print_window(ctl, &message, style);
 	message_deinit(&message);
 	return r;
 }

@@ -22,8 +22,14 @@ const char *proto_text(uint8_t proto, char ret_text[static PROTO_TEXT_MAX]);
  */
 char *endpoint_text(const struct endpoint *endpoint, const char *name);
 
+struct message_style {
+	bool resolve; /* the node names that a message holds, instead of addresses */
+	bool details; /* all that is known of how connections went */
+};
+
 /*
- * Prints a message given as JSON: as a table, or as one line if it is a text; as it is with --json. resolve:
- * with the node names that it holds instead of addresses. CTL_OK, or CTL_FAILED with an error printed.
+ * Prints a message given as JSON: as a table, or as one line if it is a text; as it is with --json. In the
+ * table, connections are told from the end that opened them, where that is known. CTL_OK, or CTL_FAILED with
+ * an error printed.
  */
-int message_print(struct ctl *ctl, const char *data, size_t length, bool resolve);
+int message_print(struct ctl *ctl, const char *data, size_t length, const struct message_style *style);

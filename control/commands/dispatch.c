@@ -21,6 +21,7 @@
 	"  --spool DIR     the spool (default: that of the daemon behind --socket, else the\n"               \
 	"                  configured one)\n"
 #define RESOLVE_HELP "  --resolve       show the node names held in the messages, not addresses (no DNS)\n"
+#define DETAILS_HELP "  --details       show also TCP flags, and how many connections began and ended\n"
 
 const struct ctl_command ctl_commands[] = {
 	{"status", "", "show the state of the daemon, its devices, the spool and every sink", NULL,
@@ -59,8 +60,9 @@ const struct ctl_command ctl_commands[] = {
 	 cmd_nodes_set},
 	{"peers", "[--keys]", "show the tunnel's peers: where each is, its last handshake, its bytes",
 	 "  --keys          show their public keys\n", cmd_peers},
-	{"tail", "[--resolve]", "show messages as they are logged, as tables or (--json) as lines",
-	 RESOLVE_HELP, cmd_tail},
+	{"tail", "[--resolve] [--details]",
+	 "show messages as they are logged, as tables or (--json) as lines", RESOLVE_HELP DETAILS_HELP,
+	 cmd_tail},
 	{"top", "[OPTION]...", "show live connections by rate, window by window",
 	 "  --by G          rows by connection (default), node, peer, port or class\n" CHOICE_HELP LIMIT_HELP
 	 "  --count N       exit after this many windows with traffic\n"
@@ -81,8 +83,8 @@ const struct ctl_command ctl_commands[] = {
 	{"report", "[OPTION]... --output FILE", "write past traffic as one self-contained HTML page",
 	 FLOW_HELP "  --output FILE   the file for the page; \"-\" is standard output\n" SPOOL_HELP,
 	 cmd_report},
-	{"format", "[--resolve]", "print the messages in any JSON stream on standard input", RESOLVE_HELP,
-	 cmd_format},
+	{"format", "[--resolve] [--details]", "print the messages in any JSON stream on standard input",
+	 RESOLVE_HELP DETAILS_HELP, cmd_format},
 	{"spool check", "[DIR]", "check a spool; exit status 1 if anything is damaged or missing", SPOOL_HELP,
 	 cmd_spool_check},
 	{"spool export", "[--since T] [--until T] [DIR]", "print all messages of a spool as lines",

@@ -57,7 +57,7 @@ static bool is_message(const json_t *object)
 
 struct format {
 	struct ctl *ctl;
-	bool resolve;
+	struct message_style style;
 	size_t n_messages;
 	size_t n_bad;
 };
@@ -84,7 +84,7 @@ static void find_messages(struct format *format, json_t *value)
 	}
 	line = json_dumps(value, JSON_COMPACT);
 	format->n_messages++;
-	if (!line || message_print(format->ctl, line, strlen(line), format->resolve) != CTL_OK)
+	if (!line || message_print(format->ctl, line, strlen(line), &format->style) != CTL_OK)
 		format->n_bad++;
 }
 
@@ -112,7 +112,8 @@ static void print_messages(struct format *format)
 int cmd_format(struct ctl *ctl, int argc, char **argv)
 {
 	struct format format = {.ctl = ctl};
-	const struct ctl_option options[] = {{.name = "resolve", .flag = &format.resolve}};
+	const struct ctl_option options[] = {{.name = "resolve", .flag = &format.style.resolve},
+					     {.name = "details", .flag = &format.style.details}};
 	int r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
 
 	if (r != CTL_OK)

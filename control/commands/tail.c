@@ -8,7 +8,7 @@
 
 struct tail {
 	struct ctl *ctl;
-	bool resolve;
+	struct message_style style;
 	int status;
 };
 
@@ -19,7 +19,7 @@ static bool on_message(json_t *parameters, void *userdata)
 
 	if (!line)
 		tail->status = ctl_error(tail->ctl, "the daemon sent no message");
-	else if (message_print(tail->ctl, line, strlen(line), tail->resolve) != CTL_OK)
+	else if (message_print(tail->ctl, line, strlen(line), &tail->style) != CTL_OK)
 		tail->status = CTL_FAILED;
 	/* A reader wants each message at once; if it has gone, the stream can end. */
 	return fflush(tail->ctl->out) == 0;
@@ -28,7 +28,8 @@ static bool on_message(json_t *parameters, void *userdata)
 int cmd_tail(struct ctl *ctl, int argc, char **argv)
 {
 	struct tail tail = {.ctl = ctl};
-	const struct ctl_option options[] = {{.name = "resolve", .flag = &tail.resolve}};
+	const struct ctl_option options[] = {{.name = "resolve", .flag = &tail.style.resolve},
+					     {.name = "details", .flag = &tail.style.details}};
 	int r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
 
 	if (r != CTL_OK)

@@ -33,7 +33,7 @@ _netlogctl_options() {
 	stop | flush) echo --deadline ;;
 	"routes set") echo --local-addr --route --subnet-route --file ;;
 	peers) echo --keys ;;
-	tail | format) echo --resolve ;;
+	tail | format) echo --resolve --details ;;
 	top) echo --by --class --addr --limit --count ;;
 	flows) echo --since --until --class --addr --by --limit --spool ;;
 	denied) echo --since --until --class --addr --limit --spool --count --resolve ;;

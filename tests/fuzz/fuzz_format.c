@@ -7,9 +7,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *const lines[][4] = {
+	char *const lines[][5] = {
 		{(char *)"netlogctl", (char *)"format", NULL},
-		{(char *)"netlogctl", (char *)"format", (char *)"--resolve", NULL},
+		{(char *)"netlogctl", (char *)"format", (char *)"--resolve", (char *)"--details", NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int status;
 
 		REQUIRE(ctl.in && ctl.out && ctl.err);
-		status = ctl_main(&ctl, i == 0 ? 2 : 3, (char **)lines[i]);
+		status = ctl_main(&ctl, i == 0 ? 2 : 4, (char **)lines[i]);
 		fclose(ctl.in);
 		fclose(ctl.out);
 		fclose(ctl.err);

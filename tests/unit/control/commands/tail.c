@@ -17,11 +17,11 @@ START_TEST(test_tail)
 	ck_assert_int_eq(run.status, CTL_OK);
 	ck_assert_str_eq(run.out,
 			 "2022-10-13T20:23:09.644Z  5 s  node n123  #7\n"
-			 "   PROTO  SOURCE         DESTINATION       TX PKTS  TX BYTES  RX PKTS  RX BYTES\n"
+			 "   PROTO  SOURCE         DESTINATION       PKTS >   BYTES >  PKTS <   BYTES <\n"
 			 "virtual: 1 connection, sent 7.95 KiB (1.59 KiB/s), received 5.04 KiB (1.01 KiB/s)\n"
-			 "   tcp    100.64.0.1:22  100.64.0.2:42912       80  7.95 KiB       52  5.04 KiB\n"
+			 "   tcp    100.64.0.1:22  100.64.0.2:42912      80  7.95 KiB      52  5.04 KiB\n"
 			 "physical: 1 connection, sent 10.5 KiB (2.10 KiB/s), received 0 B (0 B/s)\n"
-			 "   -      100.64.0.2     192.0.2.2:51820        81  10.5 KiB        -         -\n"
+			 "   -      100.64.0.2     192.0.2.2:51820       81  10.5 KiB       -         -\n"
 			 "  overflow of tun, in no entry: sent 0 packets (0 B), received 12 packets (768 B)\n"
 			 "\n"
 			 "2022-10-13T20:23:15Z  netlogd: stopped\n");
@@ -36,9 +36,47 @@ START_TEST(test_tail)
 }
 END_TEST
 
+/* From either end, refused, dropped before it left, and one that nothing is known of. */
+#define DETAILS                                                                                              \
+	"{'start':'2022-10-13T20:23:10Z','end':'2022-10-13T20:23:14.999999999Z','virtualTraffic':["          \
+	"{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:42912','txPkts':8,'txBytes':900,'rxPkts':6,"     \
+	"'rxBytes':500,'init':'dst','starts':1,'ends':1,'txFlags':27,'rxFlags':27},"                         \
+	"{'proto':6,'src':'100.64.0.1:50000','dst':'100.64.0.2:80','txPkts':1,'txBytes':60,'rxPkts':1,"      \
+	"'rxBytes':40,'init':'src','starts':1,'ends':1,'txFlags':2,'rxFlags':20},"                           \
+	"{'proto':6,'src':'100.64.0.1:25','dst':'100.64.0.2:42913','rxPkts':2,'rxBytes':120,'init':'dst',"   \
+	"'starts':1,'rxFlags':2,'rxDrops':2,'dropReason':'NETFILTER_DROP'},"                                 \
+	"{'proto':17,'src':'100.64.0.1:123','dst':'100.64.0.2:123','txPkts':1,'txBytes':76}]}"
+
+START_TEST(test_opener)
+{
+	const struct fake_answer answers[] = {{"Tail", "{'message':" DETAILS "}"}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "tail", ASKED("Tail"));
+	_cleanup_run_ struct run details = run_with(answers, 1, "tail --details", ASKED("Tail"));
+	_cleanup_run_ struct run lines = run_with(answers, 1, "tail --json", ASKED("Tail"));
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_str_eq(
+		run.out,
+		"2022-10-13T20:23:10Z  5 s\n"
+		"   PROTO  SOURCE               DESTINATION     PKTS >  BYTES >  PKTS <  BYTES <  HOW      DROPPED  REASON\n"
+		"virtual: 4 connections, sent 1.01 KiB (207 B/s), received 660 B (132 B/s)\n"
+		"   tcp    100.64.0.2:42912  >  100.64.0.1:22        6    500 B       8    900 B  closed\n"
+		"   tcp    100.64.0.1:50000  >  100.64.0.2:80        1     60 B       1     40 B  refused\n"
+		"   tcp    100.64.0.2:42913  >  100.64.0.1:25        2    120 B       -        -  dropped        2  NETFILTER_DROP\n"
+		"   udp    100.64.0.1:123       100.64.0.2:123       1     76 B       -        -\n"
+		"\n");
+	ck_assert_int_eq(details.status, CTL_OK);
+	assert_contains(details.out, "  HOW      FLAGS      BEGUN  ENDED  DROPPED  REASON\n");
+	assert_contains(details.out, "  closed   SFPA/SFPA      1      1\n");
+	assert_contains(details.out, "  refused  S/RA           1      1\n");
+	assert_contains(details.out, "  dropped  S/-            1               2  NETFILTER_DROP\n");
+	assert_json(json_loads(lines.out, 0, NULL), DETAILS);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_tail};
+	const TTest *const tests[] = {test_tail, test_opener};
 
 	return run_suite("tail", tests, ARRAY_SIZE(tests));
 }
