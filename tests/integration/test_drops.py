@@ -12,6 +12,7 @@ from lib.tun import Tun
 from lib.wait import wait_until
 
 FAR = "100.64.0.9"
+START = 120  # an emulated machine takes its time to load the programs
 CONFIG = {"record": {"period": "1h", "exit-traffic": "full"}}
 
 
@@ -50,7 +51,7 @@ class Node:
         self.daemon = netlogd(self.namespace, {**CONFIG, "tun": {"interface": self.tun.interface}})
 
     def start(self):
-        self.daemon.start()
+        self.daemon.start(timeout=START)
         status = self.daemon.status()
         assert status["drops"]["state"] == "counting", status["drops"]
         return self
@@ -392,7 +393,7 @@ def test_wireguard_without_a_peer(network, netlogd):
     except AssertionError as error:
         pytest.skip(f"no WireGuard in this kernel: {error}"[:200])
     network.handshake((left, right))
-    daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start()
+    daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start(timeout=START)
     with left.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind((left.address, 5000))
         for _ in range(6):
@@ -419,7 +420,7 @@ def test_without_the_right_to_trace(network, netlogd):
     tun = Tun(network, namespace)
     daemon = netlogd(namespace, {**CONFIG, "tun": {"interface": tun.interface}})
     daemon.namespace = Without(namespace, "-sys_admin,-perfmon,-bpf")
-    daemon.start()
+    daemon.start(timeout=START)
     drops = daemon.status()["drops"]
     assert drops["state"] == "unavailable"
     assert "CAP_PERFMON" in drops["reason"]
@@ -454,7 +455,7 @@ class Without:
 def test_drops_can_be_left_out(network, netlogd):
     node = Node(network, netlogd)
     node.daemon.configure({"record": {"drops": "no"}})
-    node.daemon.start()
+    node.daemon.start(timeout=START)
     node.tun.write(udp(FAR, 1000, node.address, 11))
     assert node.window() == {}
     assert node.daemon.status()["drops"] == {"state": "off"}
