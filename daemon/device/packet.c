@@ -31,6 +31,16 @@
 #define SOCKETS	 2
 #define WAIT_MAX NSEC_PER_SEC /* for the thread, until an extraction does without the last packets */
 
+/* What was counted. */
+struct packet_window {
+	struct flow_counter table;
+	struct control_log controls; /* of the flows in the table */
+	uint64_t lost_details;
+	struct counts totals;
+	struct counts overflow;
+	struct counts inexact;
+};
+
 struct packet_source {
 	struct device device;
 	char *name;
@@ -44,12 +54,9 @@ struct packet_source {
 	pthread_mutex_t lock;		       /* for the rest */
 	pthread_cond_t read;		       /* the thread has read a block */
 	struct packet_socket sockets[SOCKETS]; /* while it runs, the thread uses fd and ring too */
-	struct flow_counter table;
-	struct control_log controls; /* of the flows in the table */
-	uint64_t lost_details;
-	struct counts totals;
-	struct counts overflow;
-	struct counts inexact;
+	struct packet_window windows[2];
+	unsigned int current; /* the window that runs; the other one is empty, */
+	int64_t cutoff;	      /* but for what was captured after this time, while an extraction waits */
 };
 
 #define PACKET(pointer) ((struct packet_source *)(pointer))
@@ -67,12 +74,12 @@ static void packet_note_first(struct details *details, const struct decode_input
 		details_add(details, &first);
 }
 
-static void packet_note_details(struct packet_source *source, struct flow *flow,
+static void packet_note_details(struct packet_window *window, struct flow *flow,
 				const struct decode_input *input, const struct decoded *decoded)
 {
 	struct control_event event = {
 		.time = input->time,
-		.flow = (uint32_t)(flow - source->table.flows.items),
+		.flow = (uint32_t)(flow - window->table.flows.items),
 		.seq = decoded->tcp_seq,
 		.flags = decoded->tcp_flags,
 		.received = input->received,
@@ -81,13 +88,15 @@ static void packet_note_details(struct packet_source *source, struct flow *flow,
 	*(input->received ? &flow->details.rx_flags : &flow->details.tx_flags) |= decoded->tcp_flags;
 	packet_note_first(&flow->details, input);
 	if (decoded->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST) &&
-	    control_log_add(&source->controls, &event, &source->table.flows) < 0)
-		source->lost_details++;
+	    control_log_add(&window->controls, &event, &window->table.flows) < 0)
+		window->lost_details++;
 }
 
 static void packet_take(const struct decode_input *input, void *userdata)
 {
 	struct packet_source *source = userdata;
+	/* One direction is read further than the other: both end at the same time all the same. */
+	struct packet_window *window = &source->windows[source->current ^ (input->time > source->cutoff)];
 	struct decoded decoded;
 	struct counts counts = {};
 	struct flow *flow;
@@ -100,14 +109,14 @@ static void packet_take(const struct decode_input *input, void *userdata)
 		counts.tx_packets = decoded.packets;
 		counts.tx_bytes = decoded.bytes;
 	}
-	counts_add(&source->totals, &counts);
+	counts_add(&window->totals, &counts);
 	if (decoded.inexact)
-		counts_add(&source->inexact, &counts);
-	flow = flow_counter_add(&source->table, &decoded.connection, &counts);
+		counts_add(&window->inexact, &counts);
+	flow = flow_counter_add(&window->table, &decoded.connection, &counts);
 	if (!flow)
-		counts_add(&source->overflow, &counts);
+		counts_add(&window->overflow, &counts);
 	else if (source->details)
-		packet_note_details(source, flow, input, &decoded);
+		packet_note_details(window, flow, input, &decoded);
 }
 
 static void *packet_run(void *userdata)
@@ -195,6 +204,7 @@ static void packet_end_thread(struct packet_source *source)
  */
 static int packet_catch_up(struct packet_source *source)
 {
+	struct packet_window *window = &source->windows[source->current];
 	int64_t limit = thread_now() + WAIT_MAX;
 
 	for (size_t i = 0; i < SOCKETS; i++) {
@@ -206,8 +216,8 @@ static int packet_catch_up(struct packet_source *source)
 		if (r < 0)
 			return r;
 		*(packet->received ? &dropped.rx_packets : &dropped.tx_packets) = packet->dropped - before;
-		counts_add(&source->totals, &dropped);
-		counts_add(&source->overflow, &dropped);
+		counts_add(&window->totals, &dropped);
+		counts_add(&window->overflow, &dropped);
 	}
 	for (size_t i = 0; i < SOCKETS; i++) {
 		struct packet_socket *packet = &source->sockets[i];
@@ -216,7 +226,7 @@ static int packet_catch_up(struct packet_source *source)
 			if (!thread_wait_until(&source->read, &source->lock, limit))
 				return -ETIMEDOUT;
 		/* Each of these stands for several packets, and nobody knows for how many. */
-		*(packet->received ? &source->inexact.rx_packets : &source->inexact.tx_packets) +=
+		*(packet->received ? &window->inexact.rx_packets : &window->inexact.tx_packets) +=
 			packet->refused;
 		packet->refused = 0;
 	}
@@ -286,19 +296,25 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 {
 	struct packet_source *source = PACKET(device);
 	struct extraction extraction = {.has_totals = true, .packets_only = true};
+	struct packet_window *window;
 	int r = 0;
 
 	pthread_mutex_lock(&source->lock);
+	/* Of a disabled one, all: there is no next window. */
+	source->cutoff = device->enabled ? time_now_wall() : INT64_MAX;
 	if (source->stop_fd >= 0)
 		r = packet_catch_up(source);
-	control_log_apply(&source->controls, &source->table.flows);
-	flow_counter_take(&source->table, &extraction.flows);
-	extraction.totals = source->totals;
-	extraction.overflow = source->overflow;
-	extraction.inexact = source->inexact;
-	extraction.lost_details = source->lost_details;
-	source->totals = source->overflow = source->inexact = (struct counts){};
-	source->lost_details = 0;
+	window = &source->windows[source->current];
+	control_log_apply(&window->controls, &window->table.flows);
+	flow_counter_take(&window->table, &extraction.flows);
+	extraction.totals = window->totals;
+	extraction.overflow = window->overflow;
+	extraction.inexact = window->inexact;
+	extraction.lost_details = window->lost_details;
+	window->totals = window->overflow = window->inexact = (struct counts){};
+	window->lost_details = 0;
+	source->current ^= 1;
+	source->cutoff = INT64_MAX;
 	pthread_mutex_unlock(&source->lock);
 	if (r < 0) {
 		/* Late packets are counted in the next window. */
@@ -337,8 +353,10 @@ static void packet_free(struct device *device)
 
 	packet_end_thread(source);
 	packet_close_sockets(source);
-	flow_counter_deinit(&source->table);
-	control_log_deinit(&source->controls);
+	for (size_t i = 0; i < ARRAY_SIZE(source->windows); i++) {
+		flow_counter_deinit(&source->windows[i].table);
+		control_log_deinit(&source->windows[i].controls);
+	}
 	pthread_cond_destroy(&source->read);
 	pthread_mutex_destroy(&source->lock);
 	interface_close(&source->interface);
@@ -416,7 +434,9 @@ static int packet_make(const struct device_options *options, struct device **ret
 	source->name = strdup(options->interface);
 	if (!source->name)
 		return -ENOMEM;
-	r = flow_counter_init(&source->table, options->max_flows);
+	source->cutoff = INT64_MAX;
+	for (size_t i = 0; i < ARRAY_SIZE(source->windows) && r == 0; i++)
+		r = flow_counter_init(&source->windows[i].table, options->max_flows);
 	if (r == 0)
 		r = interface_open(&source->interface);
 	if (r == 0)

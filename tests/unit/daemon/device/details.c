@@ -88,6 +88,7 @@ START_TEST(tcp)
 	struct extraction extraction = {};
 	uint64_t state = 88172645463325252ULL;
 
+	tun_details = true;
 	tun_start(&(struct tunnel_options){}, 1024);
 	for (unsigned int i = 0; i < 2000; i++) {
 		struct details *details;
@@ -126,6 +127,7 @@ START_TEST(the_first_packet_of_others)
 {
 	struct extraction extraction = {};
 
+	tun_details = true;
 	tun_start(&(struct tunnel_options){}, 1024);
 	for (uint16_t port = 1000; port < 1100; port++)
 		for (int i = 0; i < 4; i++)

@@ -22,6 +22,7 @@ struct tunnel tun_tunnel;
 struct epoch *tun_epoch;
 struct device *tun_device;
 enum tun_variant tun_variant;
+bool tun_details;
 
 int tun_make(uint32_t max_flows)
 {
@@ -30,7 +31,7 @@ int tun_make(uint32_t max_flows)
 		.layer = LAYER_TUN,
 		.interface = tun_tunnel.name,
 		.max_flows = max_flows,
-		.details = true,
+		.details = tun_details,
 		.epoch = tun_epoch,
 		.without_tcx = tun_variant == TUN_CLSACT,
 	};

@@ -20,6 +20,7 @@ extern struct tunnel tun_tunnel;
 extern struct epoch *tun_epoch;
 extern struct device *tun_device;
 extern enum tun_variant tun_variant;
+extern bool tun_details; /* sources that are made from now on give them */
 
 /* Makes tun_device for the tunnel. 0 or -errno. */
 int tun_make(uint32_t max_flows);
