@@ -14,8 +14,8 @@ int flow_options_read(struct ctl *ctl, const struct flow_options *options, struc
 		"like 2026-11-22T20:00:00Z, \"2026-11-22 20:00\" (UTC), today, or 10m (ago)";
 	struct flow_choice choice = {
 		.filter = {.since = INT64_MIN, .until = INT64_MAX},
-		.group = FLOW_BY_CONNECTION,
 		.limit = ctl->out_is_terminal ? 50 : 0,
+		.details = options->details,
 	};
 	struct flow_filter *filter = &choice.filter;
 	int64_t now = time_now_wall();
@@ -35,8 +35,13 @@ int flow_options_read(struct ctl *ctl, const struct flow_options *options, struc
 		return ctl_usage(ctl, "--addr: \"%s\" is not an address or prefix", options->addr);
 	if (filter->has_prefix)
 		filter->prefix = prefix_masked(&filter->prefix);
-	if (options->by && flow_group_parse(options->by, &choice.group) < 0)
-		return ctl_usage(ctl, "--by: one of connection, node, class, port, peer");
+	if (options->by && flow_group_parse(options->by, &choice.view.group) < 0)
+		return ctl_usage(ctl, "--by: one of connection, node, class, port, service, client, peer");
+	if (options->how && course_parse(options->how, &choice.view.how) < 0)
+		return ctl_usage(ctl, "--how: one of opened, closed, half-closed, reset, refused, half-open, "
+				      "unanswered, dropped");
+	if (options->sort && flow_sort_parse(options->sort, &choice.view.sort) < 0)
+		return ctl_usage(ctl, "--sort: one of bytes, packets, begun, refused, dropped");
 	if (options->limit && (parse_u64(options->limit, &limit) < 0 || limit > SIZE_MAX))
 		return ctl_usage(ctl, "--limit: a number (0 for all)");
 	if (options->limit)

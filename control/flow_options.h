@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* The options by which flows, report and top choose traffic: --since --until --class --addr --by --limit. */
+/*
+ * The options by which flows, report and top choose traffic: --since --until --class --addr --by --how --sort
+ * --limit --details.
+ */
 
 #include "control/flow_sum.h"
 
 struct ctl;
 
 struct flow_options {
-	const char *since, *until, *class, *addr, *by, *limit, *spool;
+	const char *since, *until, *class, *addr, *by, *how, *sort, *limit, *spool;
+	bool details;
 };
 
 struct flow_choice {
 	struct flow_filter filter;
-	enum flow_group group;
+	struct flow_view view;
 	size_t limit; /* rows of each class; 0: all */
+	bool details; /* show all that is known of how connections went */
 };
 
 /* Checks the texts. CTL_OK, or CTL_USAGE with a message. */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Rows with an index by what the group keeps of a connection; sorted only when the rows are read. */
+/*
+ * Rows with an index by what the group keeps of a connection; sorted only when the rows are read.
+ *
+ * How a connection went is not told by one window: its SYN may be in one and the answer in the next. So sums
+ * of connections that went in some way are made of sums by connection, when the rows are read.
+ */
 
 #include "control/flow_sum.h"
 
@@ -13,7 +18,8 @@
 #define ROWS_MAX 1000000
 
 struct flow_sum {
-	enum flow_group group;
+	struct flow_view view;
+	struct flow_sum *connections; /* of which the rows are made, or NULL */
 	struct flow_row *rows;
 	size_t n, allocated;
 	struct hash_index index;
@@ -26,6 +32,13 @@ static const char *const group_names[] = {
 	[FLOW_BY_PEER] = "peer",
 	[FLOW_BY_PORT] = "port",
 	[FLOW_BY_CLASS] = "class",
+	[FLOW_BY_SERVICE] = "service",
+	[FLOW_BY_CLIENT] = "client",
+};
+
+static const char *const sort_names[] = {
+	[FLOW_SORT_BYTES] = "bytes",	 [FLOW_SORT_PACKETS] = "packets", [FLOW_SORT_BEGUN] = "begun",
+	[FLOW_SORT_REFUSED] = "refused", [FLOW_SORT_DROPPED] = "dropped",
 };
 
 int flow_group_parse(const char *text, enum flow_group *ret_group)
@@ -33,6 +46,16 @@ int flow_group_parse(const char *text, enum flow_group *ret_group)
 	for (size_t i = 0; i < ARRAY_SIZE(group_names); i++)
 		if (strcmp(text, group_names[i]) == 0) {
 			*ret_group = (enum flow_group)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int flow_sort_parse(const char *text, enum flow_sort *ret_sort)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sort_names); i++)
+		if (strcmp(text, sort_names[i]) == 0) {
+			*ret_sort = (enum flow_sort)i;
 			return 0;
 		}
 	return -EINVAL;
@@ -52,18 +75,44 @@ bool flow_filter_takes(const struct flow_filter *filter, enum traffic_class clas
 	       prefix_contains(&filter->prefix, &connection->dst.address);
 }
 
-int flow_sum_new(enum flow_group group, struct flow_sum **ret_sum)
+static uint32_t clamped(uint64_t count)
 {
-	struct flow_sum *sum = calloc(1, sizeof(*sum));
+	return (uint32_t)MIN(count, UINT32_MAX);
+}
+
+struct flow flow_row_flow(const struct flow_row *row)
+{
+	return (struct flow){
+		.connection = row->connection,
+		.counts = row->counts,
+		.details =
+			{
+				.starts = clamped(row->starts),
+				.ends = clamped(row->ends),
+				.tx_drops = clamped(row->tx_drops),
+				.rx_drops = clamped(row->rx_drops),
+				.tx_flags = row->tx_flags,
+				.rx_flags = row->rx_flags,
+				.opener = row->openers_differ ? OPENER_UNKNOWN : row->opener,
+			},
+	};
+}
+
+int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum)
+{
+	_cleanup_(flow_sum_freep) struct flow_sum *sum = calloc(1, sizeof(*sum));
+	const struct flow_view connections = {.group = FLOW_BY_CONNECTION};
 
 	if (!sum)
 		return -ENOMEM;
-	sum->group = group;
-	*ret_sum = sum;
+	sum->view = *view;
+	if (view->how != COURSE_UNKNOWN && flow_sum_new(&connections, &sum->connections) < 0)
+		return -ENOMEM;
+	*ret_sum = TAKE_PTR(sum);
 	return 0;
 }
 
-void flow_sum_reset(struct flow_sum *sum)
+static void forget_rows(struct flow_sum *sum)
 {
 	for (size_t i = 0; i < sum->n; i++) {
 		free(sum->rows[i].src_name);
@@ -71,23 +120,41 @@ void flow_sum_reset(struct flow_sum *sum)
 	}
 	free(sum->rows);
 	hash_index_deinit(&sum->index);
-	*sum = (struct flow_sum){.group = sum->group};
+	*sum = (struct flow_sum){.view = sum->view, .connections = sum->connections};
+}
+
+void flow_sum_reset(struct flow_sum *sum)
+{
+	forget_rows(sum);
+	if (sum->connections)
+		flow_sum_reset(sum->connections);
 }
 
 void flow_sum_free(struct flow_sum *sum)
 {
 	if (!sum)
 		return;
-	flow_sum_reset(sum);
+	forget_rows(sum);
+	flow_sum_free(sum->connections);
 	free(sum);
+}
+
+/* The end that did not open the connection, or is likely not to have. */
+static const struct endpoint *service_of(const struct flow *flow)
+{
+	const struct endpoint *src = &flow->connection.src, *dst = &flow->connection.dst;
+
+	if (course_has_opener(&flow->details))
+		return flow->details.opener == OPENER_SRC ? dst : src;
+	return src->port == 0 || (dst->port != 0 && dst->port < src->port) ? dst : src;
 }
 
 /* What the group keeps of a connection. */
 static struct connection group_connection(enum flow_group group, enum traffic_class class,
-					  const struct connection *connection)
+					  const struct flow *flow)
 {
+	const struct connection *connection = &flow->connection;
 	bool physical = class == CLASS_PHYSICAL;
-	uint16_t src = connection->src.port, dst = connection->dst.port;
 	struct connection kept = {};
 
 	switch (group) {
@@ -103,7 +170,16 @@ static struct connection group_connection(enum flow_group group, enum traffic_cl
 		break;
 	case FLOW_BY_PORT:
 		kept.proto = connection->proto;
-		kept.dst.port = src == 0 || (dst != 0 && dst < src) ? dst : src;
+		kept.dst.port = service_of(flow)->port;
+		break;
+	case FLOW_BY_SERVICE:
+		kept.proto = connection->proto;
+		kept.dst = physical ? connection->dst : *service_of(flow);
+		break;
+	case FLOW_BY_CLIENT:
+		if (!physical)
+			kept.src.address = service_of(flow) == &connection->dst ? connection->src.address
+										: connection->dst.address;
 		break;
 	case FLOW_BY_CLASS:
 		break;
@@ -175,32 +251,65 @@ static int set_name(char **name, const char *new_name)
 	return 0;
 }
 
-static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
-		     const struct flow *flow)
+/*
+ * The row of a key, made if there is none; its names and sums are the caller's to add. NULL in *ret_row:
+ * there are too many. 0 or -ENOMEM.
+ */
+static int take_row(struct flow_sum *sum, const struct flow_row *key, struct flow_row **ret_row)
 {
-	struct flow_row *row, key = {.class = class, .first = message->start, .last = message->end};
+	uint32_t hash = hash_key(key->class, &key->connection);
 	struct hash_slot *slot;
-	const char *src, *dst;
-	uint32_t hash;
+	struct flow_row *row;
 
 	if (make_room(sum) < 0)
 		return -ENOMEM;
-	key.connection = group_connection(sum->group, class, &flow->connection);
-	hash = hash_key(class, &key.connection);
-	slot = find_slot(sum, &key, hash);
+	*ret_row = NULL;
+	slot = find_slot(sum, key, hash);
 	if (!slot->item) {
 		if (sum->n == ROWS_MAX) {
 			sum->beyond++;
 			return 0;
 		}
 		hash_slot_take(slot, hash, sum->n);
-		sum->rows[sum->n++] = key;
+		sum->rows[sum->n++] = *key;
 	}
 	row = &sum->rows[slot->item - 1];
+	row->first = MIN(row->first, key->first);
+	row->last = MAX(row->last, key->last);
+	*ret_row = row;
+	return 0;
+}
+
+static void add_details(struct flow_row *row, const struct details *details)
+{
+	row->starts += details->starts;
+	row->ends += details->ends;
+	row->tx_drops += details->tx_drops;
+	row->rx_drops += details->rx_drops;
+	row->tx_flags |= details->tx_flags;
+	row->rx_flags |= details->rx_flags;
+	/* Connections that began in turn from either end; while a later part just may not tell. */
+	row->openers_differ = row->openers_differ || (details->starts > 0 && !course_has_opener(details)) ||
+			      (row->opener && details->opener && row->opener != details->opener);
+	row->opener = row->opener ? row->opener : details->opener;
+}
+
+static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
+		     const struct flow *flow)
+{
+	struct flow_row *row, key = {.class = class, .first = message->start, .last = message->end};
+	const char *src, *dst;
+	int r;
+
+	key.connection = group_connection(sum->view.group, class, flow);
+	r = take_row(sum, &key, &row);
+	if (r < 0 || !row)
+		return r;
 	counts_add(&row->counts, &flow->counts);
+	add_details(row, &flow->details);
+	if (flow->details.starts > 0 && course_of(flow) == COURSE_REFUSED)
+		row->refused += flow->details.starts;
 	row->entries++;
-	row->first = MIN(row->first, message->start);
-	row->last = MAX(row->last, message->end);
 	/*
 	 * Looking up names takes long and they rarely change: done at a row's entries 1, 2, 4, 8, ...
 	 */
@@ -211,6 +320,37 @@ static int add_entry(struct flow_sum *sum, const struct message *message, enum t
 	return set_name(&row->src_name, src) < 0 || set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
 }
 
+/* The name that a connection's row has for an address. */
+static const char *name_in_row(const struct flow_row *row, const struct address *address)
+{
+	if (address_compare(&row->connection.src.address, address) == 0)
+		return row->src_name;
+	return address_compare(&row->connection.dst.address, address) == 0 ? row->dst_name : NULL;
+}
+
+/* Adds a connection's row if it went as wanted. */
+static int add_connection(struct flow_sum *sum, const struct flow_row *connection)
+{
+	struct flow_row *row,
+		key = {.class = connection->class, .first = connection->first, .last = connection->last};
+	struct flow flow = flow_row_flow(connection);
+	int r;
+
+	if (course_of(&flow) != sum->view.how)
+		return 0;
+	key.connection = group_connection(sum->view.group, connection->class, &flow);
+	r = take_row(sum, &key, &row);
+	if (r < 0 || !row)
+		return r;
+	counts_add(&row->counts, &flow.counts);
+	add_details(row, &flow.details);
+	row->refused += sum->view.how == COURSE_REFUSED ? connection->starts : 0;
+	row->entries += connection->entries;
+	if (set_name(&row->src_name, name_in_row(connection, &row->connection.src.address)) < 0)
+		return -ENOMEM;
+	return set_name(&row->dst_name, name_in_row(connection, &row->connection.dst.address));
+}
+
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter)
 {
 	struct message_entries entries = message_entries(message);
@@ -218,6 +358,8 @@ int flow_sum_add(struct flow_sum *sum, const struct message *message, const stru
 	struct flow flow;
 	int r, n = 0;
 
+	if (sum->connections)
+		return flow_sum_add(sum->connections, message, filter);
 	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
 		if (!flow_filter_takes(filter, class, &flow.connection))
 			continue;
@@ -231,36 +373,65 @@ int flow_sum_add(struct flow_sum *sum, const struct message *message, const stru
 
 uint64_t flow_sum_beyond(const struct flow_sum *sum)
 {
-	return sum->beyond;
+	return sum->beyond + (sum->connections ? flow_sum_beyond(sum->connections) : 0);
 }
 
-static uint64_t row_bytes(const struct flow_row *row)
+static uint64_t sort_key(const struct flow_row *row, enum flow_sort sort)
 {
+	switch (sort) {
+	case FLOW_SORT_BYTES:
+		break;
+	case FLOW_SORT_PACKETS:
+		return row->counts.tx_packets + row->counts.rx_packets;
+	case FLOW_SORT_BEGUN:
+		return row->starts;
+	case FLOW_SORT_REFUSED:
+		return row->refused;
+	case FLOW_SORT_DROPPED:
+		return row->tx_drops + row->rx_drops;
+	}
 	return row->counts.tx_bytes + row->counts.rx_bytes;
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const void *a, const void *b, void *userdata)
 {
 	const struct flow_row *x = a, *y = b;
+	const struct flow_view *view = userdata;
+	enum flow_sort sorts[] = {view->sort, FLOW_SORT_BYTES};
 
 	if (x->class != y->class)
 		return x->class < y->class ? -1 : 1;
-	if (row_bytes(x) != row_bytes(y))
-		return row_bytes(x) > row_bytes(y) ? -1 : 1;
+	for (size_t i = 0; i < ARRAY_SIZE(sorts); i++)
+		if (sort_key(x, sorts[i]) != sort_key(y, sorts[i]))
+			return sort_key(x, sorts[i]) > sort_key(y, sorts[i]) ? -1 : 1;
 	return connection_compare(&x->connection, &y->connection);
 }
 
-const struct flow_row *flow_sum_sorted(struct flow_sum *sum, size_t *ret_n)
+int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size_t *ret_n)
 {
-	*ret_n = sum->n;
+	int r;
+
+	if (sum->connections) {
+		forget_rows(sum);
+		for (size_t i = 0; i < sum->connections->n; i++) {
+			r = add_connection(sum, &sum->connections->rows[i]);
+			if (r < 0)
+				return r;
+		}
+	}
 	if (sum->n > 1)
-		qsort(sum->rows, sum->n, sizeof(*sum->rows), compare_rows);
-	/* The rows lie elsewhere now. It has room for one more, even if none came: that memory stays. */
-	hash_index_clear(&sum->index, sum->n + 1);
+		qsort_r(sum->rows, sum->n, sizeof(*sum->rows), compare_rows, &sum->view);
+	/* The rows lie elsewhere now. The index may have had room for more, and gives its memory back then.
+	 */
+	hash_index_clear(&sum->index, sum->n);
+	if (hash_index_reserve(&sum->index, sum->n) < 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < sum->n; i++) {
 		uint32_t hash = hash_key(sum->rows[i].class, &sum->rows[i].connection);
 
 		hash_slot_take(find_slot(sum, &sum->rows[i], hash), hash, i);
 	}
-	return sum->rows;
+	*ret_rows = sum->rows;
+	*ret_n = sum->n;
+	return 0;
 }

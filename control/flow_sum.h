@@ -2,12 +2,14 @@
 #pragma once
 
 /*
- * Sums over the entries of many messages, by connection, node, peer, port or class, for reports and for live
- * views. Physical traffic carries the traffic of the other classes again, so classes are never added up.
+ * Sums over the entries of many messages, by connection, node, peer, port, service, client or class, for
+ * reports and for live views. Physical traffic carries the traffic of the other classes again, so classes are
+ * never added up.
  */
 
 #include "common/cleanup.h"
 #include "common/connection.h"
+#include "control/course.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,12 +22,33 @@ enum flow_group {
 	FLOW_BY_CONNECTION,
 	FLOW_BY_NODE, /* the node's side: the source; of physical traffic, this node */
 	FLOW_BY_PEER, /* the other side: the destination; of physical traffic, the peer (not its endpoint) */
-	FLOW_BY_PORT, /* protocol and the lower of the two ports, which is the service's as a rule */
+	FLOW_BY_PORT, /* protocol and port of the end that did not open the connection; if that is not known
+		       * the lower of the two ports, which is the service's as a rule */
 	FLOW_BY_CLASS,
+	FLOW_BY_SERVICE, /* the same, with that end's address */
+	FLOW_BY_CLIENT,	 /* the other end's address; of physical traffic, this node */
 };
 
-/* "connection", "node", "peer", "port", "class"; 0 or -EINVAL. */
+/* "connection", "node", "peer", "port", "service", "client", "class"; 0 or -EINVAL. */
 int flow_group_parse(const char *text, enum flow_group *ret_group);
+
+/* What comes first, in each class. */
+enum flow_sort {
+	FLOW_SORT_BYTES,
+	FLOW_SORT_PACKETS,
+	FLOW_SORT_BEGUN,
+	FLOW_SORT_REFUSED,
+	FLOW_SORT_DROPPED,
+};
+
+/* "bytes", "packets", "begun", "refused", "dropped"; 0 or -EINVAL. */
+int flow_sort_parse(const char *text, enum flow_sort *ret_sort);
+
+struct flow_view {
+	enum flow_group group;
+	enum flow_sort sort;
+	enum course how; /* only connections that went so, in all of the time; COURSE_UNKNOWN: any */
+};
 
 struct flow_filter {
 	int64_t since, until; /* wall clock, ns; windows that overlap, both inclusive */
@@ -43,14 +66,23 @@ struct flow_row {
 	enum traffic_class class;
 	struct connection connection; /* only what the group is made of */
 	struct counts counts;
+	/* How it went; zero where nothing is known. */
+	uint64_t starts, ends;	     /* connections that began and ended */
+	uint64_t refused;	     /* of those that began: refused in the same window */
+	uint64_t tx_drops, rx_drops; /* packets */
+	uint8_t tx_flags, rx_flags, opener;
+	bool openers_differ; /* opener is not known */
 	uint64_t entries;
 	int64_t first, last; /* times of the windows it was seen in */
 	char *src_name;	     /* from the messages, or NULL */
 	char *dst_name;
 };
 
+/* A row of FLOW_BY_CONNECTION as one flow, as messages have them. */
+struct flow flow_row_flow(const struct flow_row *row);
+
 /* 0 or -errno. */
-int flow_sum_new(enum flow_group group, struct flow_sum **ret_sum);
+int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum);
 void flow_sum_free(struct flow_sum *sum);
 DEFINE_CLEANUP(struct flow_sum *, flow_sum_free);
 /* Forgets all rows. */
@@ -61,5 +93,7 @@ void flow_sum_reset(struct flow_sum *sum);
  */
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter);
 uint64_t flow_sum_beyond(const struct flow_sum *sum);
-/* All rows, by class, then by bytes in descending order. Borrowed until the next call. */
-const struct flow_row *flow_sum_sorted(struct flow_sum *sum, size_t *ret_n);
+/*
+ * All rows, by class, then most of what they are sorted by first. Borrowed until the next call. 0 or -ENOMEM.
+ */
+int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size_t *ret_n);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One table for all groups: only the title of the second column depends on the group. */
+/*
+ * One table for all groups. Only connections are told from the end that opened them, which may be either; the
+ * counts of all other groups are this node's, sent and received.
+ */
 
 #include "control/flow_table.h"
 
@@ -13,11 +16,29 @@
 
 #include <string.h>
 
+static char *connection_label(const struct flow_row *row, const char *src_name, const char *dst_name)
+{
+	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
+	bool turned = flow.details.opener == OPENER_DST;
+	_cleanup_free_ char *left = endpoint_text(&told.connection.src, turned ? dst_name : src_name);
+	_cleanup_free_ char *right = endpoint_text(&told.connection.dst, turned ? src_name : dst_name);
+	char proto[PROTO_TEXT_MAX], *label;
+
+	if (row->connection.src.address.family == ADDRESS_NONE &&
+	    row->connection.dst.address.family == ADDRESS_NONE)
+		return strdup("all");
+	if (!left || !right ||
+	    asprintf(&label, "%s %s > %s", proto_text(row->connection.proto, proto), left, right) < 0)
+		return NULL;
+	return label;
+}
+
 char *flow_row_label(enum flow_group group, const struct flow_row *row, bool resolve)
 {
 	const struct connection *connection = &row->connection;
-	_cleanup_free_ char *src = endpoint_text(&connection->src, resolve ? row->src_name : NULL);
-	_cleanup_free_ char *dst = endpoint_text(&connection->dst, resolve ? row->dst_name : NULL);
+	const char *src_name = resolve ? row->src_name : NULL, *dst_name = resolve ? row->dst_name : NULL;
+	_cleanup_free_ char *src = endpoint_text(&connection->src, src_name);
+	_cleanup_free_ char *dst = endpoint_text(&connection->dst, dst_name);
 	char proto[PROTO_TEXT_MAX], *label = NULL;
 	int n = -1;
 
@@ -25,12 +46,9 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 		return NULL;
 	switch (group) {
 	case FLOW_BY_CONNECTION:
-		if (connection->src.address.family == ADDRESS_NONE &&
-		    connection->dst.address.family == ADDRESS_NONE)
-			return strdup("all");
-		n = asprintf(&label, "%s %s > %s", proto_text(connection->proto, proto), src, dst);
-		break;
+		return connection_label(row, src_name, dst_name);
 	case FLOW_BY_NODE:
+	case FLOW_BY_CLIENT:
 		return row->class == CLASS_PHYSICAL ? strdup("this node") : TAKE_PTR(src);
 	case FLOW_BY_PEER:
 		return TAKE_PTR(dst);
@@ -41,33 +59,103 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 		else
 			n = asprintf(&label, "%s", proto_text(connection->proto, proto));
 		break;
+	case FLOW_BY_SERVICE:
+		if (connection->dst.address.family == ADDRESS_NONE)
+			return strdup("all");
+		n = asprintf(&label, "%s %s", proto_text(connection->proto, proto), dst);
+		break;
 	case FLOW_BY_CLASS:
 		return strdup("all");
 	}
 	return n < 0 ? NULL : label;
 }
 
+/* A member that is left out when it is zero, as in messages. */
+static void set_count(json_t *object, const char *name, uint64_t count)
+{
+	if (count > 0)
+		json_object_set_new(object, name, json_integer((json_int_t)MIN(count, COUNT_MAX)));
+}
+
+static void set_connection(json_t *object, const struct flow_row *row)
+{
+	const struct flow flow = flow_row_flow(row);
+	char src[ENDPOINT_TEXT_MAX], dst[ENDPOINT_TEXT_MAX];
+	enum course course = course_of(&flow);
+
+	endpoint_format(&flow.connection.src, src);
+	endpoint_format(&flow.connection.dst, dst);
+	json_object_set_new(object, "proto", json_integer(flow.connection.proto));
+	json_object_set_new(object, "src", json_string(src));
+	json_object_set_new(object, "dst", json_string(dst));
+	if (course_has_opener(&flow.details))
+		json_object_set_new(object, "init",
+				    json_string(flow.details.opener == OPENER_SRC ? "src" : "dst"));
+	if (course != COURSE_UNKNOWN)
+		json_object_set_new(object, "how", json_string(course_name(course)));
+	set_count(object, "txFlags", row->tx_flags);
+	set_count(object, "rxFlags", row->rx_flags);
+}
+
 json_t *flow_row_json(enum flow_group group, const struct flow_row *row)
 {
 	_cleanup_free_ char *label = flow_row_label(group, row, false);
 	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX];
+	json_t *object;
 
 	time_format(row->first, first);
 	time_format(row->last, last);
-	return json_pack("{ss ss ss* ss* sI sI sI sI ss ss}", "class", traffic_class_name(row->class),
-			 "label", label ? label : "", "srcName", row->src_name, "dstName", row->dst_name,
-			 "txPkts", (json_int_t)row->counts.tx_packets, "txBytes",
-			 (json_int_t)row->counts.tx_bytes, "rxPkts", (json_int_t)row->counts.rx_packets,
-			 "rxBytes", (json_int_t)row->counts.rx_bytes, "first", first, "last", last);
+	object = json_pack("{ss ss ss* ss* sI sI sI sI ss ss}", "class", traffic_class_name(row->class),
+			   "label", label ? label : "", "srcName", row->src_name, "dstName", row->dst_name,
+			   "txPkts", (json_int_t)row->counts.tx_packets, "txBytes",
+			   (json_int_t)row->counts.tx_bytes, "rxPkts", (json_int_t)row->counts.rx_packets,
+			   "rxBytes", (json_int_t)row->counts.rx_bytes, "first", first, "last", last);
+	if (group == FLOW_BY_CONNECTION)
+		set_connection(object, row);
+	else
+		set_count(object, "refused", row->refused);
+	set_count(object, "starts", row->starts);
+	set_count(object, "ends", row->ends);
+	set_count(object, "txDrops", row->tx_drops);
+	set_count(object, "rxDrops", row->rx_drops);
+	return object;
+}
+
+/* Columns that tell how connections went; each is left out where nothing is known. */
+static void add_course(struct table *table, const struct flow_choice *choice, const struct flow_row *row)
+{
+	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
+	bool one = choice->view.group == FLOW_BY_CONNECTION;
+	enum course course = one ? course_of(&flow) : COURSE_UNKNOWN;
+	const struct {
+		bool shown;
+		uint64_t count;
+	} counts[] = {
+		{!one || choice->details, row->starts},
+		{choice->details, row->ends},
+		{!one, row->refused},
+		{true, row->tx_drops + row->rx_drops},
+	};
+	char text[UNITS_TEXT_MAX], flags[COURSE_FLAGS_MAX];
+
+	table_cell_color(table, course_color(course), "%s", course_name(course));
+	table_cell(table, "%s", one && choice->details ? course_flags(&told.details, flags) : "");
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		table_cell(table, "%s",
+			   counts[i].shown && counts[i].count ? units_count(counts[i].count, text) : "");
 }
 
 static void add_row(struct table *table, const struct flow_choice *choice, const struct flow_row *row,
 		    int64_t ns)
 {
-	_cleanup_free_ char *label = flow_row_label(choice->group, row, true);
-	const struct counts *counts = &row->counts;
+	_cleanup_free_ char *label = flow_row_label(choice->view.group, row, true);
+	struct flow flow = flow_row_flow(row);
+	const struct counts *counts;
 	char text[UNITS_TEXT_MAX];
 
+	if (choice->view.group == FLOW_BY_CONNECTION)
+		flow = course_from_opener(&flow);
+	counts = &flow.counts;
 	table_cell(table, "%s", traffic_class_name(row->class));
 	table_cell(table, "%s", label ? label : "");
 	table_cell(table, "%s", ns ? units_byte_rate(counts->tx_bytes, ns, text) : "");
@@ -76,20 +164,37 @@ static void add_row(struct table *table, const struct flow_choice *choice, const
 	table_cell(table, "%s", units_bytes(counts->rx_bytes, text));
 	table_cell(table, "%s", units_count(counts->tx_packets, text));
 	table_cell(table, "%s", units_count(counts->rx_packets, text));
+	add_course(table, choice, row);
 }
 
 int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_choice *choice, int64_t ns,
 		     size_t columns, size_t lines)
 {
 	static const char *const group_titles[] = {
-		[FLOW_BY_CONNECTION] = "CONNECTION", [FLOW_BY_NODE] = "NODE",	  [FLOW_BY_PEER] = "PEER",
-		[FLOW_BY_PORT] = "SERVICE",	     [FLOW_BY_CLASS] = "TRAFFIC",
+		[FLOW_BY_CONNECTION] = "CONNECTION",
+		[FLOW_BY_NODE] = "NODE",
+		[FLOW_BY_PEER] = "PEER",
+		[FLOW_BY_PORT] = "PORT",
+		[FLOW_BY_CLASS] = "TRAFFIC",
+		[FLOW_BY_SERVICE] = "SERVICE",
+		[FLOW_BY_CLIENT] = "CLIENT",
 	};
+	bool one = choice->view.group == FLOW_BY_CONNECTION;
 	const struct table_column titles[] = {
-		{"CLASS", TABLE_LEFT},	  {group_titles[choice->group], TABLE_LEFT},
-		{"TX RATE", TABLE_RIGHT}, {"RX RATE", TABLE_RIGHT},
-		{"SENT", TABLE_RIGHT},	  {"RECEIVED", TABLE_RIGHT},
-		{"TX PKTS", TABLE_RIGHT}, {"RX PKTS", TABLE_RIGHT},
+		{"CLASS", TABLE_LEFT},
+		{group_titles[choice->view.group], TABLE_LEFT},
+		{one ? "RATE >" : "TX RATE", TABLE_RIGHT},
+		{one ? "RATE <" : "RX RATE", TABLE_RIGHT},
+		{one ? "BYTES >" : "SENT", TABLE_RIGHT},
+		{one ? "BYTES <" : "RECEIVED", TABLE_RIGHT},
+		{one ? "PKTS >" : "TX PKTS", TABLE_RIGHT},
+		{one ? "PKTS <" : "RX PKTS", TABLE_RIGHT},
+		{"HOW", TABLE_LEFT},
+		{"FLAGS", TABLE_LEFT},
+		{"BEGUN", TABLE_RIGHT},
+		{"ENDED", TABLE_RIGHT},
+		{"REFUSED", TABLE_RIGHT},
+		{"DROPPED", TABLE_RIGHT},
 	};
 	_cleanup_(table_freep) struct table *table = NULL;
 	/* The titles and the line about what is hidden take two. */
@@ -97,9 +202,8 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 	size_t n, in_class = 0, hidden = 0;
 	const struct flow_row *rows;
 
-	if (table_new(titles, ARRAY_SIZE(titles), &table) < 0)
+	if (table_new(titles, ARRAY_SIZE(titles), &table) < 0 || flow_sum_sorted(sum, &rows, &n) < 0)
 		return ctl_error(ctl, "out of memory");
-	rows = flow_sum_sorted(sum, &n);
 	for (size_t i = 0; i < n; i++) {
 		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
 		if ((choice->limit > 0 && in_class > choice->limit) ||

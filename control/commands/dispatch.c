@@ -16,6 +16,11 @@
 #define CHOICE_HELP                                                                                          \
 	"  --class C       virtual, subnet, exit or physical\n"                                              \
 	"  --addr P        only traffic from or to this address or prefix\n"
+#define BY_HELP "  --by G          rows by connection (default), node, peer, client, service, port or class\n"
+#define HOW_HELP                                                                                             \
+	"  --how W         only connections that were opened, closed, half-closed, reset, refused,\n"        \
+	"                  half-open, unanswered or dropped\n"                                               \
+	"  --sort W        by bytes (default), packets, begun, refused or dropped\n"
 #define LIMIT_HELP "  --limit N       rows of each class; 0 for all (default: 50 on a terminal, else all)\n"
 #define SPOOL_HELP                                                                                           \
 	"  --spool DIR     the spool (default: that of the daemon behind --socket, else the\n"               \
@@ -64,13 +69,12 @@ const struct ctl_command ctl_commands[] = {
 	 "show messages as they are logged, as tables or (--json) as lines", RESOLVE_HELP DETAILS_HELP,
 	 cmd_tail},
 	{"top", "[OPTION]...", "show live connections by rate, window by window",
-	 "  --by G          rows by connection (default), node, peer, port or class\n" CHOICE_HELP LIMIT_HELP
+	 BY_HELP CHOICE_HELP HOW_HELP LIMIT_HELP DETAILS_HELP
 	 "  --count N       exit after this many windows with traffic\n"
 	 "On a terminal each window replaces the previous one.\n",
 	 cmd_top},
 	{"flows", "[OPTION]...", "show past traffic from the spool, whether or not the daemon runs",
-	 FLOW_HELP
-	 "  --by G          sums by connection (default), node, peer, port or class\n" LIMIT_HELP SPOOL_HELP
+	 FLOW_HELP BY_HELP HOW_HELP LIMIT_HELP DETAILS_HELP SPOOL_HELP
 	 "With --json, prints the messages with such traffic as lines.\n",
 	 cmd_flows},
 	{"denied", "[OPTION]...", "show what the kernel threw away: who was refused what, and why",

@@ -19,23 +19,25 @@ struct flows_run {
 	bool no_memory;
 };
 
-/* Whether any entry is wanted; a text is, unless a class or an address was given. */
+/* Whether any entry is wanted; a text is, unless what is wanted is said of entries. */
 static bool wants_line(const struct flows_run *run, const struct message *message)
 {
 	const struct flow_filter *filter = &run->choice.filter;
 	struct message_entries entries = message_entries(message);
+	enum course how = run->choice.view.how;
+	bool any = !filter->has_class && !filter->has_prefix && how == COURSE_UNKNOWN;
 	enum traffic_class class;
 	struct flow flow;
 
 	if (message->text)
-		return !filter->has_class && !filter->has_prefix && message->client_time >= filter->since &&
-		       message->client_time <= filter->until;
+		return any && message->client_time >= filter->since && message->client_time <= filter->until;
 	if (!flow_filter_takes_message(filter, message))
 		return false;
-	if (!filter->has_class && !filter->has_prefix)
+	if (any)
 		return true;
 	while (message_entries_next(&entries, &class, &flow) > 0)
-		if (flow_filter_takes(filter, class, &flow.connection))
+		if (flow_filter_takes(filter, class, &flow.connection) &&
+		    (how == COURSE_UNKNOWN || course_of(&flow) == how))
 			return true;
 	return false;
 }
@@ -80,12 +82,14 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
 		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
 		{.name = "by", .value = &texts.by},	  {.name = "limit", .value = &texts.limit},
-		{.name = "spool", .value = &texts.spool},
+		{.name = "how", .value = &texts.how},	  {.name = "sort", .value = &texts.sort},
+		{.name = "spool", .value = &texts.spool}, {.name = "details", .flag = &texts.details},
 	};
 	struct flows_run run = {.ctl = ctl};
 	_cleanup_(flow_sum_freep) struct flow_sum *sum = NULL;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_close_ int fd = -1;
+	const struct flow_row *rows;
 	size_t n;
 	int r;
 
@@ -96,7 +100,7 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 		r = spool_source_open(ctl, texts.spool, &path, &fd);
 	if (r != CTL_OK)
 		return r;
-	if (flow_sum_new(run.choice.group, &sum) < 0)
+	if (flow_sum_new(&run.choice.view, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
 	run.sum = sum;
 	r = spool_source_read(ctl, path, fd, run.choice.filter.since, on_message, &run);
@@ -109,7 +113,8 @@ int cmd_flows(struct ctl *ctl, int argc, char **argv)
 			 plural(run.n_bad, "message", "messages"), path);
 	if (ctl->json)
 		return CTL_OK;
-	flow_sum_sorted(sum, &n);
+	if (flow_sum_sorted(sum, &rows, &n) < 0)
+		return ctl_error(ctl, "out of memory");
 	if (n > 0)
 		return flow_table_print(ctl, sum, &run.choice, 0, 0, 0);
 	ctl_note(ctl, "no such traffic in %s", path);

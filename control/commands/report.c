@@ -125,12 +125,19 @@ static void write_events(const struct report *report, FILE *file)
 			(unsigned long long)(report->n_events - shown));
 }
 
-static void write_page(struct report *report, const char *path, FILE *file)
+/* 0; -ENOMEM, and then nothing is written. */
+static int write_page(struct report *report, const char *path, FILE *file)
 {
 	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX], now[TIME_TEXT_MAX];
-	const struct flow_row *rows;
-	size_t n;
+	const struct flow_row *rows[ARRAY_SIZE(sections)];
+	size_t n[ARRAY_SIZE(sections)];
+	int r;
 
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
+		r = flow_sum_sorted(report->sums[sections[i].group], &rows[i], &n[i]);
+		if (r < 0)
+			return r;
+	}
 	time_format(report->chart.first, first);
 	time_format(report->chart.last, last);
 	time_format(time_now_wall(), now);
@@ -147,12 +154,11 @@ static void write_page(struct report *report, const char *path, FILE *file)
 			(unsigned long long)report->n_bad, plural(report->n_bad, "message", "messages"));
 	if (report->n_messages > 0)
 		html_chart(file, &report->chart);
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-		rows = flow_sum_sorted(report->sums[sections[i].group], &n);
-		html_rows(file, sections[i].heading, sections[i].group, rows, n, sections[i].limit);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		html_rows(file, sections[i].heading, sections[i].group, rows[i], n[i], sections[i].limit);
 	write_events(report, file);
 	html_end(file);
+	return 0;
 }
 
 /* Writes the whole file or none; output "-" or NULL is standard output. */
@@ -164,15 +170,13 @@ static int write_report(struct report *report, const char *path, const char *out
 	size_t n;
 	int r;
 
-	if (!output || strcmp(output, "-") == 0) {
-		write_page(report, path, ctl->out);
-		return CTL_OK;
-	}
+	if (!output || strcmp(output, "-") == 0)
+		return write_page(report, path, ctl->out) < 0 ? ctl_error(ctl, "out of memory") : CTL_OK;
 	file = open_memstream(&page, &n);
 	if (!file)
 		return ctl_error(ctl, "out of memory");
-	write_page(report, path, file);
-	if (fclose(file) != 0)
+	r = write_page(report, path, file);
+	if (fclose(file) != 0 || r < 0)
 		return ctl_error(ctl, "out of memory");
 	/* It says who talked to whom: private. */
 	r = file_write_atomic(AT_FDCWD, output, page, n, 0600);
@@ -218,7 +222,7 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	if (r != CTL_OK)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(report.sums); i++)
-		if (flow_sum_new((enum flow_group)i, &report.sums[i]) < 0)
+		if (flow_sum_new(&(struct flow_view){.group = (enum flow_group)i}, &report.sums[i]) < 0)
 			return ctl_error(ctl, "out of memory");
 	r = spool_source_read(ctl, path, fd, report.filter.since, on_message, &report);
 	if (r != CTL_OK)

@@ -38,9 +38,12 @@ static int print_window_json(struct top *top)
 	const struct flow_row *row;
 	size_t n;
 
-	row = flow_sum_sorted(top->sum, &n);
+	if (flow_sum_sorted(top->sum, &row, &n) < 0) {
+		json_decref(rows);
+		return ctl_error(top->ctl, "out of memory");
+	}
 	for (; n > 0; n--, row++)
-		json_array_append_new(rows, flow_row_json(top->choice.group, row));
+		json_array_append_new(rows, flow_row_json(top->choice.view.group, row));
 	time_format(top->start, start);
 	time_format(top->end, end);
 	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", rows);
@@ -141,7 +144,8 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 	const struct ctl_option options[] = {
 		{.name = "by", .value = &texts.by},	{.name = "class", .value = &texts.class},
 		{.name = "addr", .value = &texts.addr}, {.name = "limit", .value = &texts.limit},
-		{.name = "count", .value = &count},
+		{.name = "how", .value = &texts.how},	{.name = "sort", .value = &texts.sort},
+		{.name = "count", .value = &count},	{.name = "details", .flag = &texts.details},
 	};
 	_cleanup_(flow_sum_freep) struct flow_sum *sum = NULL;
 	struct top top = {.ctl = ctl};
@@ -154,7 +158,7 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 		return r;
 	if (count && (parse_u64(count, &top.windows_left) < 0 || top.windows_left == 0))
 		return ctl_usage(ctl, "--count: a number of windows");
-	if (flow_sum_new(top.choice.group, &sum) < 0)
+	if (flow_sum_new(&top.choice.view, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
 	top.sum = sum;
 	r = ctl_stream(ctl, "Tail", MOMENT_MS, on_reply, &top);

@@ -14,7 +14,9 @@ _netlogctl_files() {
 _netlogctl_value() {
 	case $1 in
 	--class) _netlogctl_words "virtual subnet exit physical" ;;
-	--by) _netlogctl_words "connection node peer port class" ;;
+	--by) _netlogctl_words "connection node peer client service port class" ;;
+	--how) _netlogctl_words "opened closed half-closed reset refused half-open unanswered dropped" ;;
+	--sort) _netlogctl_words "bytes packets begun refused dropped" ;;
 	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;
 	--tun-source) _netlogctl_words "auto ebpf packet stats none" ;;
 	--sock-source) _netlogctl_words "auto wireguard stats none" ;;
@@ -34,8 +36,8 @@ _netlogctl_options() {
 	"routes set") echo --local-addr --route --subnet-route --file ;;
 	peers) echo --keys ;;
 	tail | format) echo --resolve --details ;;
-	top) echo --by --class --addr --limit --count ;;
-	flows) echo --since --until --class --addr --by --limit --spool ;;
+	top) echo --by --class --addr --how --sort --limit --details --count ;;
+	flows) echo --since --until --class --addr --by --how --sort --limit --details --spool ;;
 	denied) echo --since --until --class --addr --limit --spool --count --resolve ;;
 	report) echo --since --until --class --addr --output --spool ;;
 	"spool check" | "spool repair") echo --spool ;;

@@ -7,6 +7,7 @@
 #include "common/message.h"
 #include "tests/unit/control/support.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Many rows: the hash grows, is sorted and added to again, and nothing is lost. */
@@ -18,7 +19,7 @@ START_TEST(test_sum_grows)
 	uint64_t bytes = 0;
 	size_t n;
 
-	ck_assert_int_eq(flow_sum_new(FLOW_BY_CONNECTION, &sum), 0);
+	ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 5000; i++) {
 			_cleanup_free_ char *text = NULL;
@@ -36,7 +37,7 @@ START_TEST(test_sum_grows)
 			ck_assert_int_eq(flow_sum_add(sum, &message, &all), 1);
 			message_deinit(&message);
 		}
-		rows = flow_sum_sorted(sum, &n);
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
 		ck_assert_uint_eq(n, 5000);
 		ck_assert_uint_eq(rows[0].counts.tx_bytes, 5000u * (unsigned int)(round + 1));
 		ck_assert_uint_eq(rows[4999].counts.tx_bytes, (unsigned int)round + 1);
@@ -48,40 +49,205 @@ START_TEST(test_sum_grows)
 }
 END_TEST
 
-/* Sorted when the index has just grown for a row that then was none: 768 rows fill a kilo of slots. */
-START_TEST(test_sum_of_any_size)
+static void add(struct flow_sum *sum, const char *entries)
 {
 	const struct flow_filter all = {.since = INT64_MIN, .until = INT64_MAX};
+	_cleanup_free_ char *wrapped = NULL, *text = NULL;
+	struct message message;
+
+	ck_assert_int_gt(asprintf(&wrapped,
+				  "{'start':'2026-11-22T20:00:00Z','end':'2026-11-22T20:00:05Z',"
+				  "'virtualTraffic':[%s]}",
+				  entries),
+			 0);
+	text = json_text_of(wrapped);
+	ck_assert_int_eq(message_parse(text, strlen(text), &message), 0);
+	ck_assert_int_gt(flow_sum_add(sum, &message, &all), 0);
+	message_deinit(&message);
+}
+
+/* As many rows as the index holds before it grows, and then one of them again. */
+START_TEST(test_sum_at_the_edge)
+{
+	const struct flow_row *rows;
 	struct flow_sum *sum;
 	size_t n;
 
-	ck_assert_int_eq(flow_sum_new(FLOW_BY_CONNECTION, &sum), 0);
-	for (int i = 0; i < 1600; i++)
-		for (int again = 0; again < 2; again++) {
-			_cleanup_free_ char *text = NULL;
-			struct message message;
+	for (int edge = 766; edge <= 770; edge++) {
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
+		for (int i = 0; i <= edge; i++) {
+			char entry[100];
 
-			ck_assert_int_gt(
-				asprintf(
-					&text,
-					"{\"start\":\"2026-11-22T20:00:00Z\",\"end\":\"2026-11-22T20:00:05Z\","
-					"\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:%d\","
-					"\"dst\":\"100.64.0.2:22\",\"txBytes\":1}]}",
-					i + 1),
-				0);
-			ck_assert_int_eq(message_parse(text, strlen(text), &message), 0);
-			ck_assert_int_eq(flow_sum_add(sum, &message, &all), 1);
-			message_deinit(&message);
-			(void)flow_sum_sorted(sum, &n);
-			ck_assert_uint_eq(n, (size_t)i + 1);
+			snprintf(entry, sizeof(entry),
+				 "{'proto':6,'src':'100.64.0.1:%d','dst':'100.64.0.2:22','txBytes':1}",
+				 i % edge + 1);
+			add(sum, entry);
 		}
-	flow_sum_free(sum);
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+		ck_assert_uint_eq(n, edge);
+		ck_assert_uint_eq(rows[0].counts.tx_bytes, 2);
+		flow_sum_free(sum);
+	}
+}
+END_TEST
+
+#define OPENED_THERE "{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:21','rxBytes':1,'init':'dst'"
+#define OPENED_HERE  "{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:21','txBytes':1,'init':'src'"
+#define NOT_KNOWN    "{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:21','txBytes':1"
+
+/* One row, whatever single windows know of its opener. */
+START_TEST(test_opener)
+{
+	static const struct {
+		const char *entries[3];
+		enum opener opener;
+		uint64_t starts;
+	} cases[] = {
+		{{NOT_KNOWN "}"}, OPENER_UNKNOWN, 0},
+		{{OPENED_THERE ",'starts':1}", OPENED_THERE "}", NOT_KNOWN "}"}, OPENER_DST, 1},
+		{{NOT_KNOWN "}", OPENED_HERE "}"}, OPENER_SRC, 0},
+		/* One after the other, or at once: a later window does not decide it. */
+		{{OPENED_THERE ",'starts':1}", OPENED_HERE ",'starts':1}"}, OPENER_UNKNOWN, 2},
+		{{NOT_KNOWN ",'starts':2}", OPENED_HERE "}"}, OPENER_UNKNOWN, 2},
+	};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	struct flow flow;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
+		for (size_t j = 0; j < 3 && cases[i].entries[j]; j++)
+			add(sum, cases[i].entries[j]);
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+		ck_assert_uint_eq(n, 1);
+		flow = flow_row_flow(rows);
+		ck_assert_msg(flow.details.opener == cases[i].opener, "case %zu: %u", i, flow.details.opener);
+		ck_assert_uint_eq(flow.details.starts, cases[i].starts);
+		ck_assert_uint_eq(flow.connection.src.port, 22);
+		flow_sum_free(sum);
+	}
+}
+END_TEST
+
+/* The opener decides which port is the service's, and which end the client; else the lower port does. */
+START_TEST(test_service)
+{
+	static const struct {
+		const char *entry;
+		uint16_t port;
+		bool here; /* the service */
+	} cases[] = {
+		{OPENED_THERE "}", 22, true},
+		{OPENED_HERE "}", 21, false},
+		{NOT_KNOWN "}", 21, false},
+		{"{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:1000'}", 9, true},
+		/* Folded ports. */
+		{"{'proto':6,'src':'100.64.0.1:0','dst':'100.64.0.2:8080','init':'src'}", 8080, false},
+		{"{'proto':1,'src':'100.64.0.1:0','dst':'100.64.0.2:0','init':'dst'}", 0, true},
+		{"{'proto':1,'src':'100.64.0.1:0','dst':'100.64.0.2:0'}", 0, false},
+	};
+	static const enum flow_group groups[] = {FLOW_BY_PORT, FLOW_BY_SERVICE, FLOW_BY_CLIENT};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(groups); j++) {
+			const struct flow_row *rows;
+			struct flow_sum *sum;
+			uint8_t last;
+			size_t n;
+
+			ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = groups[j]}, &sum), 0);
+			add(sum, cases[i].entry);
+			ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+			ck_assert_uint_eq(n, 1);
+			ck_assert_uint_eq(rows->connection.dst.port,
+					  groups[j] == FLOW_BY_CLIENT ? 0 : cases[i].port);
+			ck_assert_uint_eq(rows->connection.src.port, 0);
+			last = rows->connection.dst.address.bytes[3];
+			if (groups[j] == FLOW_BY_SERVICE)
+				ck_assert_uint_eq(last, cases[i].here ? 1 : 2);
+			last = rows->connection.src.address.bytes[3];
+			if (groups[j] == FLOW_BY_CLIENT)
+				ck_assert_uint_eq(last, cases[i].here ? 2 : 1);
+			flow_sum_free(sum);
+		}
+}
+END_TEST
+
+#define TRIED	 "{'proto':6,'src':'100.64.0.1:50000','dst':'100.64.0.2:21','txBytes':3,'init':'src'"
+#define ANSWERED "{'proto':6,'src':'100.64.0.1:50001','dst':'100.64.0.2:21','txBytes':5,'init':'src'"
+
+/* A connection is chosen by how it went in all of the time; sums of groups then hold all of it. */
+START_TEST(test_how)
+{
+	static const struct {
+		enum course how;
+		uint64_t bytes;
+	} cases[] = {{COURSE_UNKNOWN, 16}, {COURSE_REFUSED, 6}, {COURSE_OPENED, 10}, {COURSE_UNANSWERED, 0}};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct flow_view view = {.group = FLOW_BY_PEER, .how = cases[i].how};
+
+		ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+		add(sum, TRIED ",'starts':1,'txFlags':2}," ANSWERED ",'starts':1,'txFlags':2}");
+		add(sum, TRIED ",'ends':1,'rxFlags':20}," ANSWERED ",'txFlags':16,'rxFlags':18}");
+		/* Reading is no end. */
+		for (int again = 0; again < 2; again++) {
+			ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+			ck_assert_uint_eq(n, cases[i].bytes > 0);
+			if (n > 0)
+				ck_assert_uint_eq(rows->counts.tx_bytes, cases[i].bytes);
+			if (n > 0)
+				ck_assert_uint_eq(rows->refused, cases[i].how == COURSE_REFUSED);
+		}
+		flow_sum_reset(sum);
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+		ck_assert_uint_eq(n, 0);
+		flow_sum_free(sum);
+	}
+}
+END_TEST
+
+START_TEST(test_sort)
+{
+	static const struct {
+		const char *sort;
+		unsigned int ports[3];
+	} cases[] = {
+		{"bytes", {3, 2, 1}},	{"packets", {2, 3, 1}}, {"begun", {1, 3, 2}},
+		{"refused", {1, 3, 2}}, {"dropped", {2, 3, 1}},
+	};
+	struct flow_view view = {.group = FLOW_BY_PORT};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(flow_sort_parse(cases[i].sort, &view.sort), 0);
+		ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+		add(sum,
+		    "{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:1','rxBytes':1,'init':'src','starts':4,"
+		    "'ends':4,'txFlags':2,'rxFlags':20},"
+		    "{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:2','rxBytes':2,'rxPkts':2,'txDrops':1},"
+		    "{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:3','rxBytes':3,'init':'src','starts':2}");
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+		ck_assert_uint_eq(n, 3);
+		for (size_t j = 0; j < n; j++)
+			ck_assert_uint_eq(rows[j].connection.dst.port, cases[i].ports[j]);
+		flow_sum_free(sum);
+	}
+	ck_assert_int_eq(flow_sort_parse("name", &view.sort), -EINVAL);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_sum_grows, test_sum_of_any_size};
+	const TTest *const tests[] = {
+		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_how, test_sort,
+	};
 
 	return run_suite("flow_sum", tests, ARRAY_SIZE(tests));
 }

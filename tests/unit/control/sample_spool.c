@@ -35,7 +35,7 @@
 
 const char *const sample_spool_messages[SAMPLE_SPOOL_MESSAGES] = {FIRST, SECOND, TEXT, LAST};
 
-struct sample_spool sample_spool_make(void)
+struct sample_spool sample_spool_make_of(const char *const *messages, size_t n)
 {
 	struct sample_spool place = {.directory = "/tmp/netlogd-test-XXXXXX"};
 	struct spool_writer_options options = {.max_size = 64 << 20, .file_mode = 0600};
@@ -52,8 +52,8 @@ struct sample_spool sample_spool_make(void)
 	options.upload_directory = place.upload;
 	options.sync_interval = NSEC_PER_SEC;
 	ck_assert_int_eq(spool_writer_new(&options, &ops, NULL, &writer, &reason), 0);
-	for (size_t i = 0; i < SAMPLE_SPOOL_MESSAGES; i++) {
-		_cleanup_free_ char *text = json_text_of(sample_spool_messages[i]);
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_free_ char *text = json_text_of(messages[i]);
 		struct message message;
 
 		ck_assert_int_eq(message_parse(text, strlen(text), &message), 0);
@@ -62,6 +62,11 @@ struct sample_spool sample_spool_make(void)
 	}
 	spool_writer_free(writer);
 	return place;
+}
+
+struct sample_spool sample_spool_make(void)
+{
+	return sample_spool_make_of(sample_spool_messages, SAMPLE_SPOOL_MESSAGES);
 }
 
 static void remove_directory(const char *path)

@@ -15,6 +15,8 @@ struct sample_spool {
 };
 
 struct sample_spool sample_spool_make(void);
+/* The same with other messages. */
+struct sample_spool sample_spool_make_of(const char *const *messages, size_t n);
 void sample_spool_remove(const struct sample_spool *place);
 
 /* Runs a command on that spool. */

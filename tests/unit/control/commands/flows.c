@@ -10,13 +10,12 @@ START_TEST(test_flows)
 	static const struct {
 		const char *line, *out;
 	} cases[] = {
-		{"flows",
-		 "CLASS     CONNECTION                             SENT  RECEIVED  TX PKTS  RX PKTS\n"
-		 "virtual   tcp 100.64.0.1:40000 > server:22   1.00 KiB     500 B       11        5\n"
-		 "virtual   tcp 100.64.0.1:40001 > server:22        0 B      40 B        0        1\n"
-		 "subnet    udp 100.64.0.1:5000 > 10.1.0.9:53      60 B     120 B        1        1\n"
-		 "exit      all                                    60 B       0 B        1        0\n"
-		 "physical  - 100.64.0.2 > 192.0.2.2:51820     1.46 KiB       0 B       12        0\n"},
+		{"flows", "CLASS     CONNECTION                          BYTES >  BYTES <  PKTS >  PKTS <\n"
+			  "virtual   tcp 100.64.0.1:40000 > server:22   1.00 KiB    500 B      11       5\n"
+			  "virtual   tcp 100.64.0.1:40001 > server:22        0 B     40 B       0       1\n"
+			  "subnet    udp 100.64.0.1:5000 > 10.1.0.9:53      60 B    120 B       1       1\n"
+			  "exit      all                                    60 B      0 B       1       0\n"
+			  "physical  - 100.64.0.2 > 192.0.2.2:51820     1.46 KiB      0 B      12       0\n"},
 		{"flows --by class", "CLASS     TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS\n"
 				     "virtual   all      1.00 KiB     540 B       11        6\n"
 				     "subnet    all          60 B     120 B        1        1\n"
@@ -32,8 +31,8 @@ START_TEST(test_flows)
 		 "CLASS   NODE        SENT  RECEIVED  TX PKTS  RX PKTS\n"
 		 "subnet  100.64.0.1  60 B     120 B        1        1\n"},
 		{"flows --by port --class virtual",
-		 "CLASS    SERVICE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
-		 "virtual  tcp/22   1.00 KiB     540 B       11        6\n"},
+		 "CLASS    PORT        SENT  RECEIVED  TX PKTS  RX PKTS\n"
+		 "virtual  tcp/22  1.00 KiB     540 B       11        6\n"},
 		{"flows --by class --since 2026-11-22T20:01:00Z",
 		 "CLASS  TRAFFIC  SENT  RECEIVED  TX PKTS  RX PKTS\n"
 		 "exit   all      60 B       0 B        1        0\n"},
@@ -42,8 +41,8 @@ START_TEST(test_flows)
 		 "virtual   all        1000 B     500 B       10        5\n"
 		 "physical  all      1.46 KiB       0 B       12        0\n"},
 		{"flows --limit 1 --class virtual",
-		 "CLASS    CONNECTION                            SENT  RECEIVED  TX PKTS  RX PKTS\n"
-		 "virtual  tcp 100.64.0.1:40000 > server:22  1.00 KiB     500 B       11        5\n"
+		 "CLASS    CONNECTION                         BYTES >  BYTES <  PKTS >  PKTS <\n"
+		 "virtual  tcp 100.64.0.1:40000 > server:22  1.00 KiB    500 B      11       5\n"
 		 "… and 1 more\n"},
 		{"flows --addr 192.0.2.77", ""},
 	};
@@ -82,6 +81,89 @@ START_TEST(test_lines)
 }
 END_TEST
 
+#define WINDOW(second)                                                                                       \
+	"'logtail':{'client_time':'2026-11-22T20:00:0" second "Z','proc_id':5,'proc_seq':7},"                \
+	"'start':'2026-11-22T20:00:0" second "Z','end':'2026-11-22T20:00:0" second ".9Z',"                   \
+	"'dstNodes':[{'nodeId':'n2','name':'laptop','addresses':['100.64.0.2']}],"
+
+/* A client of ours, over two windows; one that is refused in the next; one scanned port; one just known. */
+static const char *const details[] = {
+	"{" WINDOW("1") "'virtualTraffic':["
+			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':8,'txBytes':900,"
+			"'rxPkts':6,'rxBytes':500,'init':'dst','starts':1,'txFlags':26,'rxFlags':26},"
+			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','rxPkts':1,'rxBytes':40,"
+			"'init':'dst','starts':1,'rxFlags':2},"
+			"{'proto':6,'src':'100.64.0.1:50001','dst':'100.64.0.3:81','txPkts':1,'txBytes':40,"
+			"'rxPkts':1,'rxBytes':40,'init':'src','starts':1,'ends':1,'txFlags':2,'rxFlags':20},"
+			"{'proto':17,'src':'100.64.0.1:53','dst':'100.64.0.2:52','rxPkts':3,'rxBytes':90,"
+			"'rxDrops':3,'dropReason':'NO_SOCKET'}]}",
+	"{" WINDOW("2") "'virtualTraffic':["
+			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':2,'txBytes':100,"
+			"'rxPkts':2,'rxBytes':80,'init':'dst','ends':1,'txFlags':17,'rxFlags':17},"
+			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','txPkts':1,'txBytes':40,"
+			"'init':'dst','ends':1,'txFlags':20}]}",
+};
+
+/* What messages say is summed up, and told from the ends that opened the connections. */
+START_TEST(test_details)
+{
+	static const struct {
+		const char *line, *out;
+	} cases[] = {
+		{"flows",
+		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      DROPPED\n"
+		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed\n"
+		 "virtual  udp 100.64.0.1:53 > laptop:52             0 B     90 B       0       3  dropped        3\n"
+		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
+		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
+		{"flows --details",
+		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      FLAGS      BEGUN  ENDED  DROPPED\n"
+		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed   SFPA/SFPA      1      1\n"
+		 "virtual  udp 100.64.0.1:53 > laptop:52             0 B     90 B       0       3  dropped                                 3\n"
+		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused  S/RA           1      1\n"
+		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused  S/RA           1      1\n"},
+		{"flows --how refused",
+		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW\n"
+		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
+		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
+		{"flows --by client",
+		 "CLASS    CLIENT          SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+		 "virtual  laptop      1.02 KiB     620 B       11        9      2\n"
+		 "virtual  100.64.0.1      40 B     130 B        1        4      1        1        3\n"},
+		{"flows --by client --how refused --sort begun",
+		 "CLASS    CLIENT      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED\n"
+		 "virtual  100.64.0.1  40 B      40 B        1        1      1        1\n"
+		 "virtual  laptop      40 B      40 B        1        1      1        1\n"},
+		{"flows --by service --sort dropped",
+		 "CLASS    SERVICE                SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+		 "virtual  udp laptop:52           0 B      90 B        0        3                        3\n"
+		 "virtual  tcp 100.64.0.1:8080  1000 B     580 B       10        8      1\n"
+		 "virtual  tcp 100.64.0.1:80      40 B      40 B        1        1      1\n"
+		 "virtual  tcp 100.64.0.3:81      40 B      40 B        1        1      1        1\n"},
+		{"flows --by port --how refused --details",
+		 "CLASS    PORT    SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  ENDED  REFUSED\n"
+		 "virtual  tcp/80  40 B      40 B        1        1      1      1        1\n"
+		 "virtual  tcp/81  40 B      40 B        1        1      1      1        1\n"},
+		{"flows --by class",
+		 "CLASS    TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+		 "virtual  all      1.05 KiB     750 B       12       13      3        1        3\n"},
+		{"flows --how reset", ""},
+	};
+	struct sample_spool place = sample_spool_make_of(details, ARRAY_SIZE(details));
+	struct run runs[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		runs[i] = sample_spool_run(&place, cases[i].line);
+	sample_spool_remove(&place);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(runs[i].status, CTL_OK);
+		ck_assert_msg(strcmp(runs[i].out, cases[i].out) == 0, "%s gave\n%s", cases[i].line,
+			      runs[i].out);
+		run_deinit(&runs[i]);
+	}
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -89,6 +171,7 @@ START_TEST(test_usage)
 		"flows --class none", "flows --addr 10.0.0.0/x",
 		"flows --by day",     "flows --limit some",
 		"flows here",	      "flows --since now --until 1h",
+		"flows --how lost",   "flows --sort name",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -105,6 +188,7 @@ int main(void)
 	const TTest *const tests[] = {
 		test_flows,
 		test_lines,
+		test_details,
 		test_usage,
 	};
 

@@ -24,13 +24,13 @@ START_TEST(test_top)
 	ck_assert_str_eq(
 		run.out,
 		"2022-10-13T20:23:09.644Z  5 s\n"
-		"CLASS     CONNECTION                              TX RATE     RX RATE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
-		"virtual   tcp me.ts.net:22 > 100.64.0.2:42912  3.18 KiB/s  2.02 KiB/s  15.9 KiB  10.1 KiB      160      104\n"
-		"physical  - 100.64.0.2 > 192.0.2.2:51820       4.19 KiB/s       0 B/s  21.0 KiB       0 B      162        0\n"
+		"CLASS     CONNECTION                               RATE >      RATE <   BYTES >   BYTES <  PKTS >  PKTS <\n"
+		"virtual   tcp me.ts.net:22 > 100.64.0.2:42912  3.18 KiB/s  2.02 KiB/s  15.9 KiB  10.1 KiB     160     104\n"
+		"physical  - 100.64.0.2 > 192.0.2.2:51820       4.19 KiB/s       0 B/s  21.0 KiB       0 B     162       0\n"
 		"\n"
 		"2022-10-13T20:23:14.644000001Z  5 s\n"
-		"CLASS  CONNECTION     TX RATE  RX RATE      SENT  RECEIVED  TX PKTS  RX PKTS\n"
-		"exit   all         1.00 KiB/s    0 B/s  5.00 KiB       0 B        0        0\n"
+		"CLASS  CONNECTION      RATE >  RATE <   BYTES >  BYTES <  PKTS >  PKTS <\n"
+		"exit   all         1.00 KiB/s   0 B/s  5.00 KiB      0 B       0       0\n"
 		"\n");
 	ck_assert_int_eq(one.status, CTL_OK);
 	assert_contains(one.out, "virtual   all      3.18 KiB/s");
@@ -43,9 +43,36 @@ START_TEST(test_top)
 }
 END_TEST
 
+/* Rows as objects have a message's own view and members; only the label is told from the opener. */
+START_TEST(test_details)
+{
+	const struct fake_answer answers[] = {
+		{"Tail",
+		 "{'message':{'start':'2022-10-13T20:23:10Z','end':'2022-10-13T20:23:15Z','virtualTraffic':["
+		 "{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:40000','txPkts':1,'rxPkts':2,'init':'dst',"
+		 "'starts':1,'ends':1,'txFlags':20,'rxFlags':2,'rxDrops':1},"
+		 "{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:40001','txPkts':9}]}}"}};
+	_cleanup_run_ struct run json = run_with(answers, 1, "top --json --how refused", ASKED("Tail"));
+	_cleanup_run_ struct run sums = run_with(answers, 1, "top --json --by class", ASKED("Tail"));
+	_cleanup_run_ struct run table = run_with(answers, 1, "top --details --sort begun", ASKED("Tail"));
+
+	assert_json(
+		json_loads(json.out, 0, NULL),
+		"{'start':'2022-10-13T20:23:10Z','end':'2022-10-13T20:23:15Z','rows':["
+		"{'class':'virtual','label':'tcp 100.64.0.2:40000 > 100.64.0.1:22','txPkts':1,'txBytes':0,"
+		"'rxPkts':2,'rxBytes':0,'first':'2022-10-13T20:23:10Z','last':'2022-10-13T20:23:15Z',"
+		"'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:40000','init':'dst','how':'refused',"
+		"'txFlags':20,'rxFlags':2,'starts':1,'ends':1,'rxDrops':1}]}");
+	assert_contains(sums.out, "\"refused\":1,\"starts\":1,\"ends\":1,\"rxDrops\":1}]}\n");
+	assert_contains(table.out, "PKTS >  PKTS <  HOW      FLAGS  BEGUN  ENDED  DROPPED\n"
+				   "virtual  tcp 100.64.0.2:40000 > 100.64.0.1:22");
+	assert_contains(table.out, "       2       1  refused  S/RA       1      1        1\n");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_top};
+	const TTest *const tests[] = {test_top, test_details};
 
 	return run_suite("top", tests, ARRAY_SIZE(tests));
 }
