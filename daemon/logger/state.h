@@ -36,7 +36,8 @@ struct logger {
 	struct buffer text; /* of text messages; reused */
 
 	struct layer tun, sock;
-	/* Of the tun device's packets; NULL: not counted, and the reason says why (NULL: not wanted so far). */
+	/* Of the tun device's packets; NULL: not counted, and the reason says why (NULL: not wanted so far).
+	 */
 	struct drops_counter *drops;
 	char *drops_reason;
 	int drops_error;	    /* of the last attempt to load its program */
