@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Windows are kept until the whole time is known, then spread over the bars. All in integers: shares are
- * differences of running totals, so that rounding neither adds nor loses a byte.
+ * differences of running totals, so that rounding neither adds nor loses any.
  */
 
 #include "control/chart.h"
@@ -11,7 +11,7 @@
 
 struct chart_window {
 	int64_t start, end;
-	uint64_t bytes[N_CLASSES];
+	uint64_t values[N_CHART_SERIES];
 };
 
 void chart_deinit(struct chart *chart)
@@ -23,19 +23,19 @@ void chart_deinit(struct chart *chart)
 /* Makes room by joining each window with the next one. */
 static void join_neighbours(struct chart *chart)
 {
-	for (size_t i = 0; i < chart->n / 2; i++) {
-		struct chart_window joined = chart->windows[2 * i], *next = &chart->windows[2 * i + 1];
+	for (size_t half = 0; half < chart->n / 2; half++) {
+		struct chart_window joined = chart->windows[2 * half], *next = &chart->windows[2 * half + 1];
 
 		joined.start = MIN(joined.start, next->start);
 		joined.end = MAX(joined.end, next->end);
-		for (int class = 0; class < N_CLASSES; class ++)
-			joined.bytes[class] += next->bytes[class];
-		chart->windows[i] = joined;
+		for (size_t i = 0; i < N_CHART_SERIES; i++)
+			joined.values[i] += next->values[i];
+		chart->windows[half] = joined;
 	}
 	chart->n /= 2;
 }
 
-int chart_add(struct chart *chart, int64_t start, int64_t end, const uint64_t bytes[static N_CLASSES])
+int chart_add(struct chart *chart, int64_t start, int64_t end, const uint64_t values[static N_CHART_SERIES])
 {
 	struct chart_window window = {.start = start, .end = MAX(start, end)};
 
@@ -50,7 +50,7 @@ int chart_add(struct chart *chart, int64_t start, int64_t end, const uint64_t by
 		chart->windows = windows;
 		chart->allocated = more;
 	}
-	memcpy(window.bytes, bytes, sizeof(window.bytes));
+	memcpy(window.values, values, sizeof(window.values));
 	chart->first = chart->n == 0 ? window.start : MIN(chart->first, window.start);
 	chart->last = chart->n == 0 ? window.end : MAX(chart->last, window.end);
 	chart->windows[chart->n++] = window;
@@ -72,9 +72,9 @@ static void spread_window(const struct chart_window *window, int64_t first, unsi
 		/* What of the window has passed when the bar ends. */
 		unsigned __int128 until = MIN(((bar + 1) * length + n - 1) / n - offset, whole);
 
-		for (int class = 0; class < N_CLASSES; class ++)
-			bars[bar].bytes[class] += (uint64_t)(window->bytes[class] * until / whole -
-							     window->bytes[class] * done / whole);
+		for (size_t i = 0; i < N_CHART_SERIES; i++)
+			bars[bar].values[i] += (uint64_t)(window->values[i] * until / whole -
+							  window->values[i] * done / whole);
 		done = until;
 	}
 }

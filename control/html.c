@@ -44,7 +44,7 @@ void html_text(FILE *file, const char *text)
 }
 
 static const char style[] =
-	":root{color-scheme:light dark;--virtual:#2f6fde;--subnet:#2a9d6f;--exit:#d98324;--line:#8884}"
+	":root{color-scheme:light dark;--virtual:#2f6fde;--subnet:#2a9d6f;--exit:#d98324;--refused:#c8443c;--line:#8884}"
 	"body{font:15px/1.5 system-ui,sans-serif;max-width:75rem;margin:2rem auto;padding:0 1rem}"
 	"h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}"
 	"table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
@@ -52,7 +52,8 @@ static const char style[] =
 	"th{font-weight:600}td.t,th.t{text-align:left;overflow-wrap:anywhere}"
 	"svg{width:100%;height:auto}svg text{font-size:11px;fill:currentColor}"
 	".virtual{fill:var(--virtual);color:var(--virtual)}.subnet{fill:var(--subnet);color:var(--subnet)}"
-	".exit{fill:var(--exit);color:var(--exit)}.note{opacity:.7}";
+	".exit{fill:var(--exit);color:var(--exit)}.begun{fill:var(--virtual);color:var(--virtual)}"
+	".refused{fill:var(--refused);color:var(--refused)}.note{opacity:.7}";
 
 void html_begin(FILE *file, const char *title)
 {
@@ -72,9 +73,41 @@ void html_end(FILE *file)
 	fputs("</body>\n</html>\n", file);
 }
 
-static void write_row(FILE *file, enum flow_group group, const struct flow_row *row)
+/* Which of the columns about how connections went have anything to say. */
+struct course_columns {
+	bool how, begun, refused, dropped;
+};
+
+static struct course_columns course_columns(enum flow_group group, const struct flow_row *rows, size_t n)
+{
+	bool one = group == FLOW_BY_CONNECTION;
+	struct course_columns columns = {};
+
+	for (size_t i = 0; i < n; i++) {
+		const struct flow flow = flow_row_flow(&rows[i]);
+
+		columns.how = columns.how || (one && course_of(&flow) != COURSE_UNKNOWN);
+		columns.begun = columns.begun || (!one && rows[i].starts > 0);
+		columns.refused = columns.refused || (!one && rows[i].refused > 0);
+		columns.dropped = columns.dropped || rows[i].tx_drops > 0 || rows[i].rx_drops > 0;
+	}
+	return columns;
+}
+
+static void write_count(FILE *file, bool shown, uint64_t count)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (shown)
+		fprintf(file, "<td>%s</td>", count > 0 ? units_count(count, text) : "");
+}
+
+static void write_row(FILE *file, enum flow_group group, const struct flow_row *row,
+		      const struct course_columns *columns)
 {
 	_cleanup_free_ char *label = flow_row_label(group, row, true);
+	const struct flow flow = flow_row_flow(row);
+	const struct flow told = group == FLOW_BY_CONNECTION ? course_from_opener(&flow) : flow;
 	char text[UNITS_TEXT_MAX];
 
 	fprintf(file, "<tr><td class=\"t\">%s</td>", traffic_class_name(row->class));
@@ -83,81 +116,130 @@ static void write_row(FILE *file, enum flow_group group, const struct flow_row *
 		html_text(file, label ? label : "");
 		fputs("</td>", file);
 	}
-	fprintf(file, "<td>%s</td>", units_bytes(row->counts.tx_bytes, text));
-	fprintf(file, "<td>%s</td>", units_bytes(row->counts.rx_bytes, text));
-	fprintf(file, "<td>%s</td>", units_count(row->counts.tx_packets, text));
-	fprintf(file, "<td>%s</td></tr>\n", units_count(row->counts.rx_packets, text));
+	fprintf(file, "<td>%s</td>", units_bytes(told.counts.tx_bytes, text));
+	fprintf(file, "<td>%s</td>", units_bytes(told.counts.rx_bytes, text));
+	fprintf(file, "<td>%s</td>", units_count(told.counts.tx_packets, text));
+	fprintf(file, "<td>%s</td>", units_count(told.counts.rx_packets, text));
+	if (columns->how)
+		fprintf(file, "<td class=\"t\">%s</td>", course_name(course_of(&flow)));
+	write_count(file, columns->begun, row->starts);
+	write_count(file, columns->refused, row->refused);
+	write_count(file, columns->dropped, row->tx_drops + row->rx_drops);
+	fputs("</tr>\n", file);
 }
 
 void html_rows(FILE *file, const char *heading, enum flow_group group, const struct flow_row *rows, size_t n,
 	       size_t limit)
 {
+	struct course_columns columns = course_columns(group, rows, n);
 	size_t in_class = 0, hidden = 0;
 
 	fputs("<h2>", file);
 	html_text(file, heading);
-	fprintf(file,
-		"</h2>\n<table>\n<tr><th class=\"t\">Class</th>%s<th>Sent</th><th>Received</th>"
-		"<th>Packets sent</th><th>received</th></tr>\n",
-		group == FLOW_BY_CLASS ? "" : "<th class=\"t\">Who</th>");
+	/* Connections are told from the end that opened them, which may be either. */
+	fprintf(file, "</h2>\n<table>\n<tr><th class=\"t\">Class</th>%s%s%s%s%s%s</tr>\n",
+		group == FLOW_BY_CLASS ? "" : "<th class=\"t\">Who</th>",
+		group == FLOW_BY_CONNECTION
+			? "<th>Bytes &gt;</th><th>Bytes &lt;</th><th>Packets &gt;</th><th>Packets &lt;</th>"
+			: "<th>Sent</th><th>Received</th><th>Packets sent</th><th>received</th>",
+		columns.how ? "<th class=\"t\">How it went</th>" : "", columns.begun ? "<th>Begun</th>" : "",
+		columns.refused ? "<th>Refused</th>" : "", columns.dropped ? "<th>Packets dropped</th>" : "");
 	for (size_t i = 0; i < n; i++) {
 		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
 		if (in_class > limit)
 			hidden++;
 		else
-			write_row(file, group, &rows[i]);
+			write_row(file, group, &rows[i], &columns);
 	}
 	fputs("</table>\n", file);
 	if (hidden > 0)
 		fprintf(file, "<p class=\"note\">… and %zu more</p>\n", hidden);
 }
 
-static void write_bar(FILE *file, const struct chart_bar *bar, double x, double width, uint64_t max)
+/* A part of each bar, from below. */
+struct part {
+	unsigned int series; /* enum traffic_class or chart_series */
+	const char *name;    /* and its style */
+};
+
+struct bars {
+	const char *heading, *label;
+	const char *(*text)(uint64_t value, char *ret_text);
+	const struct part *parts;
+	size_t n_parts;
+};
+
+static uint64_t height_of(const struct bars *bars, const struct chart_bar *bar)
 {
-	static const enum traffic_class stacked[] = {CLASS_VIRTUAL, CLASS_SUBNET, CLASS_EXIT};
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < bars->n_parts; i++)
+		sum += bar->values[bars->parts[i].series];
+	return sum;
+}
+
+static void write_bar(FILE *file, const struct bars *bars, const struct chart_bar *bar, double x,
+		      double width, uint64_t max)
+{
 	double y = CHART_HEIGHT;
 
-	for (size_t i = 0; i < ARRAY_SIZE(stacked); i++) {
-		uint64_t bytes = bar->bytes[stacked[i]];
-		double height = (double)bytes / (double)max * CHART_HEIGHT;
+	for (size_t i = 0; i < bars->n_parts; i++) {
+		uint64_t value = bar->values[bars->parts[i].series];
+		double height = (double)value / (double)max * CHART_HEIGHT;
 		char text[UNITS_TEXT_MAX];
 
-		if (bytes == 0)
+		if (value == 0)
 			continue;
 		y -= height;
 		fprintf(file,
 			"<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" "
 			"height=\"%.2f\"><title>%s %s</title></rect>\n",
-			traffic_class_name(stacked[i]), x, y, width * 0.9, height,
-			traffic_class_name(stacked[i]), units_bytes(bytes, text));
+			bars->parts[i].name, x, y, width * 0.9, height, bars->parts[i].name,
+			bars->text(value, text));
 	}
 }
 
-void html_chart(FILE *file, const struct chart *chart)
+static void write_bars(FILE *file, const struct chart *chart, const struct bars *bars,
+		       const struct chart_bar *values)
 {
 	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX], top[UNITS_TEXT_MAX], step[UNITS_TEXT_MAX];
 	const double width = (double)CHART_WIDTH / CHART_BARS;
-	struct chart_bar bars[CHART_BARS];
 	uint64_t max = 0;
 
-	chart_spread(chart, bars, CHART_BARS);
 	for (size_t i = 0; i < CHART_BARS; i++)
-		max = MAX(max, bars[i].bytes[CLASS_VIRTUAL] + bars[i].bytes[CLASS_SUBNET] +
-				       bars[i].bytes[CLASS_EXIT]);
+		max = MAX(max, height_of(bars, &values[i]));
 	if (max == 0)
 		return;
 	time_format(chart->first - chart->first % NSEC_PER_SEC, start);
 	time_format(chart->last - chart->last % NSEC_PER_SEC, end);
-	fprintf(file,
-		"<h2>Over time</h2>\n<p><span class=\"virtual\">■</span> virtual <span class=\"subnet\">■</span> "
-		"subnet <span class=\"exit\">■</span> exit; each bar covers %s, the highest %s</p>\n",
+	fprintf(file, "<h2>%s</h2>\n<p>", bars->heading);
+	for (size_t i = 0; i < bars->n_parts; i++)
+		fprintf(file, "<span class=\"%s\">■</span> %s ", bars->parts[i].name, bars->parts[i].name);
+	fprintf(file, "– each bar covers %s, the highest %s</p>\n",
 		units_duration(chart->last / CHART_BARS - chart->first / CHART_BARS, step),
-		units_bytes(max, top));
-	fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"bytes over time\">\n",
-		CHART_WIDTH, CHART_HEIGHT + 20);
+		bars->text(max, top));
+	fprintf(file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n", CHART_WIDTH,
+		CHART_HEIGHT + 20, bars->label);
 	for (size_t i = 0; i < CHART_BARS; i++)
-		write_bar(file, &bars[i], (double)i * width, width, max);
+		write_bar(file, bars, &values[i], (double)i * width, width, max);
 	fprintf(file,
 		"<text x=\"0\" y=\"%d\">%s</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n</svg>\n",
 		CHART_HEIGHT + 15, start, CHART_WIDTH, CHART_HEIGHT + 15, end);
+}
+
+void html_chart(FILE *file, const struct chart *chart)
+{
+	static const struct part classes[] = {
+		{CLASS_VIRTUAL, "virtual"}, {CLASS_SUBNET, "subnet"}, {CLASS_EXIT, "exit"}};
+	static const struct part connections[] = {{CHART_BEGUN, "begun"}, {CHART_REFUSED, "refused"}};
+	static const struct bars charts[] = {
+		{"Over time", "bytes over time", units_bytes, classes, ARRAY_SIZE(classes)},
+		{"Connections begun", "connections begun over time", units_count, connections,
+		 ARRAY_SIZE(connections)},
+	};
+	struct chart_bar values[CHART_BARS];
+
+	chart_spread(chart, values, CHART_BARS);
+	for (size_t i = 0; i < ARRAY_SIZE(charts); i++)
+		write_bars(file, chart, &charts[i], values);
 }

@@ -18,6 +18,8 @@ void html_end(FILE *file);
 void html_rows(FILE *file, const char *heading, enum flow_group group, const struct flow_row *rows, size_t n,
 	       size_t limit);
 
-/* Stacked bars, which split the chart's time into equal parts; without physical traffic, which carries the
- * other classes again. */
+/*
+ * Stacked bars, which split the chart's time into equal parts: bytes, without physical traffic, which carries
+ * the other classes again; and connections that began, where that is known.
+ */
 void html_chart(FILE *file, const struct chart *chart);

@@ -41,18 +41,24 @@ static const struct {
 	{FLOW_BY_CONNECTION, "Connections", 100},
 };
 
-/* The bytes of a window, for the chart. */
+/* The bytes of a window and the connections that began in it, for the charts. */
 static int add_to_chart(struct report *report, const struct message *message)
 {
 	struct message_entries entries = message_entries(message);
-	uint64_t bytes[N_CLASSES] = {};
+	uint64_t values[N_CHART_SERIES] = {};
 	enum traffic_class class;
 	struct flow flow;
 
-	while (message_entries_next(&entries, &class, &flow) > 0)
-		if (flow_filter_takes(&report->filter, class, &flow.connection))
-			bytes[class] += flow.counts.tx_bytes + flow.counts.rx_bytes;
-	return chart_add(&report->chart, message->start, message->end, bytes);
+	while (message_entries_next(&entries, &class, &flow) > 0) {
+		bool refused;
+
+		if (!flow_filter_takes(&report->filter, class, &flow.connection))
+			continue;
+		refused = flow.details.starts > 0 && course_of(&flow) == COURSE_REFUSED;
+		values[class] += flow.counts.tx_bytes + flow.counts.rx_bytes;
+		values[refused ? CHART_REFUSED : CHART_BEGUN] += flow.details.starts;
+	}
+	return chart_add(&report->chart, message->start, message->end, values);
 }
 
 /* A text message. */

@@ -15,7 +15,7 @@
 /* Windows of 5 s at a constant rate. */
 static void add_constant(struct chart *chart, int64_t start, unsigned int windows)
 {
-	const uint64_t bytes[N_CLASSES] = {[CLASS_VIRTUAL] = 5 * BYTES_PER_SECOND};
+	const uint64_t bytes[N_CHART_SERIES] = {[CLASS_VIRTUAL] = 5 * BYTES_PER_SECOND};
 
 	for (unsigned int i = 0; i < windows; i++) {
 		int64_t begin = start + i * 5 * SECOND;
@@ -29,7 +29,7 @@ static uint64_t sum(const struct chart_bar *bars, size_t n, enum traffic_class c
 	uint64_t total = 0;
 
 	for (size_t i = 0; i < n; i++)
-		total += bars[i].bytes[class];
+		total += bars[i].values[class];
 	return total;
 }
 
@@ -50,7 +50,7 @@ START_TEST(test_constant_rate)
 		chart_spread(&chart, bars, cases[i].bars);
 		even = total / cases[i].bars;
 		for (size_t bar = 0; bar < cases[i].bars; bar++) {
-			uint64_t bytes = bars[bar].bytes[CLASS_VIRTUAL];
+			uint64_t bytes = bars[bar].values[CLASS_VIRTUAL];
 
 			/* A window rounds once at either edge of the bar. */
 			ck_assert_msg(bytes + 2 >= even && bytes <= even + 3,
@@ -66,8 +66,8 @@ END_TEST
 /* Unequal windows with a gap between them, classes apart. */
 START_TEST(test_gap)
 {
-	const uint64_t some[N_CLASSES] = {[CLASS_VIRTUAL] = 100, [CLASS_EXIT] = 7};
-	const uint64_t more[N_CLASSES] = {[CLASS_VIRTUAL] = 30, [CLASS_SUBNET] = UINT64_MAX};
+	const uint64_t some[N_CHART_SERIES] = {[CLASS_VIRTUAL] = 100, [CLASS_EXIT] = 7, [CHART_REFUSED] = 9};
+	const uint64_t more[N_CHART_SERIES] = {[CLASS_VIRTUAL] = 30, [CLASS_SUBNET] = UINT64_MAX};
 	static const uint64_t expected[] = {50, 50, 0, 0, 0, 0, 0, 0, 15, 15};
 	_cleanup_(chart_deinit) struct chart chart = {};
 	struct chart_bar bars[10];
@@ -79,9 +79,11 @@ START_TEST(test_gap)
 	ck_assert_int_eq(chart.last, 10 * SECOND - 1);
 	chart_spread(&chart, bars, ARRAY_SIZE(bars));
 	for (size_t i = 0; i < ARRAY_SIZE(bars); i++)
-		ck_assert_uint_eq(bars[i].bytes[CLASS_VIRTUAL], expected[i]);
-	ck_assert_uint_eq(bars[0].bytes[CLASS_EXIT], 3);
-	ck_assert_uint_eq(bars[1].bytes[CLASS_EXIT], 4);
+		ck_assert_uint_eq(bars[i].values[CLASS_VIRTUAL], expected[i]);
+	ck_assert_uint_eq(bars[0].values[CLASS_EXIT], 3);
+	ck_assert_uint_eq(bars[1].values[CLASS_EXIT], 4);
+	ck_assert_uint_eq(bars[0].values[CHART_REFUSED], 4);
+	ck_assert_uint_eq(bars[1].values[CHART_REFUSED], 5);
 	ck_assert_uint_eq(sum(bars, ARRAY_SIZE(bars), CLASS_SUBNET), UINT64_MAX);
 }
 END_TEST
@@ -97,7 +99,7 @@ START_TEST(test_strange_times)
 		     {5, 7},
 		     {5, 5},
 		     {7, 5}};
-	const uint64_t bytes[N_CLASSES] = {[CLASS_VIRTUAL] = 1001};
+	const uint64_t bytes[N_CHART_SERIES] = {[CLASS_VIRTUAL] = 1001};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_(chart_deinit) struct chart chart = {};
@@ -139,7 +141,7 @@ START_TEST(test_many)
 	ck_assert_uint_eq(sum(bars, ARRAY_SIZE(bars), CLASS_VIRTUAL),
 			  UINT64_C(5) * BYTES_PER_SECOND * windows);
 	for (size_t i = 1; i < ARRAY_SIZE(bars); i++)
-		ck_assert_uint_le(bars[i].bytes[CLASS_VIRTUAL], bars[0].bytes[CLASS_VIRTUAL] + 20);
+		ck_assert_uint_le(bars[i].values[CLASS_VIRTUAL], bars[0].values[CLASS_VIRTUAL] + 20);
 }
 END_TEST
 

@@ -35,6 +35,28 @@
 
 const char *const sample_spool_messages[SAMPLE_SPOOL_MESSAGES] = {FIRST, SECOND, TEXT, LAST};
 
+#define WINDOW(second)                                                                                       \
+	"'logtail':{'client_time':'2026-11-22T20:00:0" second "Z','proc_id':5,'proc_seq':7},"                \
+	"'start':'2026-11-22T20:00:0" second "Z','end':'2026-11-22T20:00:0" second ".9Z',"                   \
+	"'dstNodes':[{'nodeId':'n2','name':'laptop','addresses':['100.64.0.2']}],"
+
+const char *const sample_spool_details[SAMPLE_SPOOL_DETAILS] = {
+	"{" WINDOW("1") "'virtualTraffic':["
+			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':8,'txBytes':900,"
+			"'rxPkts':6,'rxBytes':500,'init':'dst','starts':1,'txFlags':26,'rxFlags':26},"
+			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','rxPkts':1,'rxBytes':40,"
+			"'init':'dst','starts':1,'rxFlags':2},"
+			"{'proto':6,'src':'100.64.0.1:50001','dst':'100.64.0.3:81','txPkts':1,'txBytes':40,"
+			"'rxPkts':1,'rxBytes':40,'init':'src','starts':1,'ends':1,'txFlags':2,'rxFlags':20},"
+			"{'proto':17,'src':'100.64.0.1:53','dst':'100.64.0.2:52','rxPkts':3,'rxBytes':90,"
+			"'rxDrops':3,'dropReason':'NO_SOCKET'}]}",
+	"{" WINDOW("2") "'virtualTraffic':["
+			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':2,'txBytes':100,"
+			"'rxPkts':2,'rxBytes':80,'init':'dst','ends':1,'txFlags':17,'rxFlags':17},"
+			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','txPkts':1,'txBytes':40,"
+			"'init':'dst','ends':1,'txFlags':20}]}",
+};
+
 struct sample_spool sample_spool_make_of(const char *const *messages, size_t n)
 {
 	struct sample_spool place = {.directory = "/tmp/netlogd-test-XXXXXX"};

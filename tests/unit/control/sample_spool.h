@@ -10,6 +10,13 @@
 /* In the order of the spool, in single quotes (json_of). */
 extern const char *const sample_spool_messages[SAMPLE_SPOOL_MESSAGES];
 
+/*
+ * Two windows with details: a client's connection in both, from a port below the service's; one that is
+ * refused in the second; one of ours that is refused at once; a datagram that was dropped.
+ */
+#define SAMPLE_SPOOL_DETAILS 2
+extern const char *const sample_spool_details[SAMPLE_SPOOL_DETAILS];
+
 struct sample_spool {
 	char directory[32], spool[64], upload[64];
 };

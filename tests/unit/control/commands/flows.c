@@ -81,29 +81,6 @@ START_TEST(test_lines)
 }
 END_TEST
 
-#define WINDOW(second)                                                                                       \
-	"'logtail':{'client_time':'2026-11-22T20:00:0" second "Z','proc_id':5,'proc_seq':7},"                \
-	"'start':'2026-11-22T20:00:0" second "Z','end':'2026-11-22T20:00:0" second ".9Z',"                   \
-	"'dstNodes':[{'nodeId':'n2','name':'laptop','addresses':['100.64.0.2']}],"
-
-/* A client of ours, over two windows; one that is refused in the next; one scanned port; one just known. */
-static const char *const details[] = {
-	"{" WINDOW("1") "'virtualTraffic':["
-			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':8,'txBytes':900,"
-			"'rxPkts':6,'rxBytes':500,'init':'dst','starts':1,'txFlags':26,'rxFlags':26},"
-			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','rxPkts':1,'rxBytes':40,"
-			"'init':'dst','starts':1,'rxFlags':2},"
-			"{'proto':6,'src':'100.64.0.1:50001','dst':'100.64.0.3:81','txPkts':1,'txBytes':40,"
-			"'rxPkts':1,'rxBytes':40,'init':'src','starts':1,'ends':1,'txFlags':2,'rxFlags':20},"
-			"{'proto':17,'src':'100.64.0.1:53','dst':'100.64.0.2:52','rxPkts':3,'rxBytes':90,"
-			"'rxDrops':3,'dropReason':'NO_SOCKET'}]}",
-	"{" WINDOW("2") "'virtualTraffic':["
-			"{'proto':6,'src':'100.64.0.1:8080','dst':'100.64.0.2:443','txPkts':2,'txBytes':100,"
-			"'rxPkts':2,'rxBytes':80,'init':'dst','ends':1,'txFlags':17,'rxFlags':17},"
-			"{'proto':6,'src':'100.64.0.1:80','dst':'100.64.0.2:50000','txPkts':1,'txBytes':40,"
-			"'init':'dst','ends':1,'txFlags':20}]}",
-};
-
 /* What messages say is summed up, and told from the ends that opened the connections. */
 START_TEST(test_details)
 {
@@ -149,7 +126,7 @@ START_TEST(test_details)
 		 "virtual  all      1.05 KiB     750 B       12       13      3        1        3\n"},
 		{"flows --how reset", ""},
 	};
-	struct sample_spool place = sample_spool_make_of(details, ARRAY_SIZE(details));
+	struct sample_spool place = sample_spool_make_of(sample_spool_details, SAMPLE_SPOOL_DETAILS);
 	struct run runs[ARRAY_SIZE(cases)];
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)

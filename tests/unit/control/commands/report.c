@@ -37,6 +37,10 @@ START_TEST(test_report)
 	assert_contains(printed.out, "<rect class=\"exit\" x=\"940.00\"");
 	assert_contains(printed.out, "<rect class=\"exit\" x=\"950.00\"");
 	assert_contains(printed.out, "<li>2026-11-22T20:00:12Z  netlogd: stopped</li>");
+	/* Nothing is said of what is not known. */
+	ck_assert_ptr_null(strstr(printed.out, "How it went"));
+	ck_assert_ptr_null(strstr(printed.out, "egun</"));
+	ck_assert_ptr_null(strstr(printed.out, "dropped</th>"));
 	/* Nothing from elsewhere, nothing that runs. */
 	ck_assert_ptr_null(strstr(printed.out, "<script"));
 	ck_assert_ptr_null(strstr(printed.out, "http:"));
@@ -48,9 +52,36 @@ START_TEST(test_report)
 }
 END_TEST
 
+START_TEST(test_details)
+{
+	struct sample_spool place = sample_spool_make_of(sample_spool_details, SAMPLE_SPOOL_DETAILS);
+	_cleanup_run_ struct run run = sample_spool_run(&place, "report");
+
+	sample_spool_remove(&place);
+	ck_assert_int_eq(run.status, CTL_OK);
+	/* Told from the opener, whose bytes come first. */
+	assert_contains(run.out, "<th>Bytes &gt;</th><th>Bytes &lt;</th><th>Packets &gt;</th><th>Packets &lt;"
+				 "</th><th class=\"t\">How it went</th><th>Packets dropped</th></tr>\n");
+	assert_contains(run.out,
+			"<td class=\"t\">tcp laptop:443 &gt; 100.64.0.1:8080</td><td>580 B</td><td>1000 "
+			"B</td><td>8</td><td>10</td><td class=\"t\">closed</td><td></td></tr>\n");
+	assert_contains(run.out, "<td class=\"t\">refused</td>");
+	/* Groups count. */
+	assert_contains(run.out, "<th>Packets sent</th><th>received</th><th>Begun</th><th>Refused</th><th>"
+				 "Packets dropped</th></tr>\n");
+	assert_contains(run.out, "<td class=\"t\">tcp/8080</td>");
+	assert_contains(run.out, "<td>12</td><td>13</td><td>3</td><td>1</td><td>3</td></tr>\n");
+	/* Two connections that began and one that was refused, spread over the first window's bars. */
+	assert_contains(run.out, "<h2>Connections begun</h2>\n<p><span class=\"begun\">■</span> begun "
+				 "<span class=\"refused\">■</span> refused");
+	assert_contains(run.out, "<title>begun 1</title>");
+	assert_contains(run.out, "<title>refused 1</title>");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_report};
+	const TTest *const tests[] = {test_report, test_details};
 
 	return run_suite("report", tests, ARRAY_SIZE(tests));
 }
