@@ -180,21 +180,22 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 		[FLOW_BY_CLIENT] = "CLIENT",
 	};
 	bool one = choice->view.group == FLOW_BY_CONNECTION;
+	/* With rates, the bytes of one window say little more. */
 	const struct table_column titles[] = {
-		{"CLASS", TABLE_LEFT},
-		{group_titles[choice->view.group], TABLE_LEFT},
-		{one ? "RATE >" : "TX RATE", TABLE_RIGHT},
-		{one ? "RATE <" : "RX RATE", TABLE_RIGHT},
-		{one ? "BYTES >" : "SENT", TABLE_RIGHT},
-		{one ? "BYTES <" : "RECEIVED", TABLE_RIGHT},
-		{one ? "PKTS >" : "TX PKTS", TABLE_RIGHT},
-		{one ? "PKTS <" : "RX PKTS", TABLE_RIGHT},
-		{"HOW", TABLE_LEFT},
-		{"FLAGS", TABLE_LEFT},
-		{"BEGUN", TABLE_RIGHT},
-		{"ENDED", TABLE_RIGHT},
-		{"REFUSED", TABLE_RIGHT},
-		{"DROPPED", TABLE_RIGHT},
+		{"CLASS", TABLE_LEFT, 0},
+		{group_titles[choice->view.group], TABLE_LEFT, 0},
+		{one ? "RATE >" : "TX RATE", TABLE_RIGHT, 0},
+		{one ? "RATE <" : "RX RATE", TABLE_RIGHT, 0},
+		{one ? "BYTES >" : "SENT", TABLE_RIGHT, ns ? 3 : 0},
+		{one ? "BYTES <" : "RECEIVED", TABLE_RIGHT, ns ? 3 : 0},
+		{one ? "PKTS >" : "TX PKTS", TABLE_RIGHT, 4},
+		{one ? "PKTS <" : "RX PKTS", TABLE_RIGHT, 4},
+		{"HOW", TABLE_LEFT, 1},
+		{"FLAGS", TABLE_LEFT, 2},
+		{"BEGUN", TABLE_RIGHT, one ? 2 : 1},
+		{"ENDED", TABLE_RIGHT, 2},
+		{"REFUSED", TABLE_RIGHT, 1},
+		{"DROPPED", TABLE_RIGHT, 1},
 	};
 	_cleanup_(table_freep) struct table *table = NULL;
 	/* The titles and the line about what is hidden take two. */

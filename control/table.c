@@ -241,6 +241,27 @@ static void measure(const struct table *table, size_t *widths)
 			widths[i] = MAX(widths[i], text_width(table->columns[i].title));
 }
 
+/* Leaves out columns until the rest fits. */
+static void make_fit(const struct table *table, size_t *widths, size_t room)
+{
+	for (;;) {
+		unsigned int most = 0;
+		size_t width = 0;
+
+		for (size_t i = 0; i < table->n_columns; i++) {
+			if (widths[i] == 0)
+				continue;
+			width += (width > 0 ? 2 : 0) + widths[i];
+			most = MAX(most, table->columns[i].dispensable);
+		}
+		if (width <= room || most == 0)
+			return;
+		for (size_t i = 0; i < table->n_columns; i++)
+			if (table->columns[i].dispensable == most)
+				widths[i] = 0;
+	}
+}
+
 int table_print(const struct table *table, FILE *file, bool color, size_t width)
 {
 	const struct line fresh = {.file = file, .color = color, .left = width > 0 ? width : SIZE_MAX};
@@ -251,6 +272,7 @@ int table_print(const struct table *table, FILE *file, bool color, size_t width)
 	if (!widths || table->error < 0)
 		return -ENOMEM;
 	measure(table, widths);
+	make_fit(table, widths, fresh.left);
 	for (size_t i = 0; i < table->n_columns; i++)
 		if (widths[i] > 0)
 			print_cell(&line, table->columns[i].title, TABLE_DIM, widths[i],

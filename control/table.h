@@ -21,6 +21,9 @@ enum table_color { TABLE_PLAIN, TABLE_BOLD, TABLE_DIM, TABLE_GREEN, TABLE_YELLOW
 struct table_column {
 	const char *title;
 	enum table_align align;
+	/* Where lines are too long, columns with the highest number are left out, then the next ones; 0:
+	 * never */
+	unsigned int dispensable;
 };
 
 /* The columns must outlive the table. 0 or -ENOMEM. */
@@ -39,7 +42,7 @@ size_t table_rows(const struct table *table);
 
 /*
  * Prints everything; a column without text is left out together with its title. width: columns that a line
- * may have (0: any). 0 or -ENOMEM.
+ * may have (0: any); what is still too long without dispensable columns is cut. 0 or -ENOMEM.
  */
 int table_print(const struct table *table, FILE *file, bool color, size_t width);
 

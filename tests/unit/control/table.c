@@ -56,6 +56,35 @@ START_TEST(test_columns)
 }
 END_TEST
 
+/* Two go together, a third one later; an empty one takes no room, and one that is needed is cut. */
+START_TEST(test_dispensable_columns)
+{
+	static const struct table_column many[] = {
+		{"NAME", TABLE_LEFT, 0}, {"B", TABLE_LEFT, 2},	   {"C", TABLE_LEFT, 1},
+		{"D", TABLE_LEFT, 2},	 {"EMPTY", TABLE_LEFT, 3},
+	};
+	static const struct {
+		size_t width;
+		const char *text;
+	} cases[] = {
+		{0, "NAME  B  C  D\na     b  c  d\n"},
+		{13, "NAME  B  C  D\na     b  c  d\n"},
+		{12, "NAME  C\na     c\n"},
+		{7, "NAME  C\na     c\n"},
+		{6, "NAME\na\n"},
+		{3, "NAM\na\n"},
+	};
+	_cleanup_(table_freep) struct table *table = NULL;
+
+	ck_assert_int_eq(table_new(many, ARRAY_SIZE(many), &table), 0);
+	add(table, "a", "b", "c");
+	table_cell(table, "d");
+	table_cell(table, "%s", "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_table(table, false, cases[i].width, cases[i].text);
+}
+END_TEST
+
 START_TEST(test_empty_columns_vanish)
 {
 	_cleanup_(table_freep) struct table *table = NULL;
@@ -152,8 +181,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_columns,	   test_empty_columns_vanish,  test_headings,	     test_colors,
-		test_foreign_text, test_width_is_what_is_seen, test_wide_characters,
+		test_columns, test_dispensable_columns, test_empty_columns_vanish,  test_headings,
+		test_colors,  test_foreign_text,	test_width_is_what_is_seen, test_wide_characters,
 	};
 
 	return run_suite("table", tests, ARRAY_SIZE(tests));
