@@ -63,7 +63,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Set before loading. */
 const volatile __u64 drops_namespace = 0;	     /* cookie of the tunnel's network namespace */
 const volatile __u8 drops_kinds[DROPS_REASONS] = {}; /* enum drops_kind by reason */
-const volatile bool drops_has_cast = false;	     /* the kernel has bpf_rdonly_cast() */
 const volatile bool drops_has_socket = false;	     /* the tracepoint says which socket a packet was for */
 
 volatile __u32 drops_device = 0; /* index of the tunnel's interface; 0: none */
@@ -122,19 +121,11 @@ static __always_inline struct net_device *device_of(struct sk_buff *skb, __u8 ki
 	return NULL;
 }
 
-/* A number as a pointer to a type of the kernel's, which can be read in place (kernel 6.2). */
-extern void *bpf_rdonly_cast(void *object, __u32 type) __ksym __weak;
-
 static __always_inline struct net_device *route_device_of(struct sk_buff *skb)
 {
 	struct dst_entry *route = (void *)(skb->_skb_refdst & ~1UL);
 
-	if (!route)
-		return NULL;
-	if (drops_has_cast)
-		return ((struct dst_entry *)bpf_rdonly_cast(route, bpf_core_type_id_kernel(struct dst_entry)))
-			->dev;
-	return BPF_CORE_READ(route, dev);
+	return route ? BPF_CORE_READ(route, dev) : NULL;
 }
 
 static __always_inline bool is_here(struct net_device *device)

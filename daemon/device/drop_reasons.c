@@ -26,7 +26,7 @@ static struct {
 		char *name;
 	} * items;
 	size_t n, allocated;
-	bool loaded, has_socket, has_cast;
+	bool loaded, has_socket;
 	int error;
 } reasons;
 
@@ -142,7 +142,6 @@ static int read_reasons(void)
 		r = -EOPNOTSUPP;
 	} else {
 		reasons.has_socket = has_socket(btf);
-		reasons.has_cast = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
 		r = add_enums(btf, 1);
 		if (r == 0)
 			r = add_modules(btf);
@@ -234,9 +233,4 @@ uint8_t drop_reason_kind(uint16_t reason)
 bool drop_reasons_have_socket(void)
 {
 	return reasons.has_socket;
-}
-
-bool drop_reasons_have_cast(void)
-{
-	return reasons.has_cast;
 }

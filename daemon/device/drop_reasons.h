@@ -28,5 +28,3 @@ uint8_t drop_reason_kind(uint16_t reason);
 
 /* Whether the tracepoint names the socket that a received packet was for (kernel 6.11). */
 bool drop_reasons_have_socket(void);
-/* Whether programs may call bpf_rdonly_cast() (kernel 6.2), which is cheaper than bpf_probe_read_kernel(). */
-bool drop_reasons_have_cast(void);

@@ -68,7 +68,6 @@ static int load(struct drops_counter *drops)
 		return r;
 	programs->rodata->drops_namespace = cookie;
 	programs->rodata->drops_has_socket = drop_reasons_have_socket();
-	programs->rodata->drops_has_cast = drop_reasons_have_cast();
 	for (uint16_t i = 0; i < DROPS_OTHER_REASON; i++)
 		((uint8_t *)programs->rodata->drops_kinds)[i] = drop_reason_kind(i);
 	r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(drops->epoch));
