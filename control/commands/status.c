@@ -407,7 +407,16 @@ static int print_sinks(struct ctl *ctl, const json_t *status)
 		table_cell(table, "%s", json_text(sink, "lastError"));
 	}
 	fputc('\n', ctl->out);
-	return table_print(table, ctl->out, ctl->color, 0) < 0 ? CTL_FAILED : CTL_OK;
+	if (table_print(table, ctl->out, ctl->color, 0) < 0)
+		return CTL_FAILED;
+	json_array_foreach (sinks, i, sink) {
+		if (!*json_text(sink, "warning"))
+			continue;
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "  %s: %s", json_text(sink, "name"),
+			    json_text(sink, "warning"));
+		fputc('\n', ctl->out);
+	}
+	return CTL_OK;
 }
 
 int cmd_status(struct ctl *ctl, int argc, char **argv)

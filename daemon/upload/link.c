@@ -214,6 +214,8 @@ void link_report(struct link *link, const struct sink_status *sinks, size_t n)
 		json_set_time(object, "lastSuccess", sink->last_success);
 		if (sink->last_error[0])
 			json_object_set_new(object, "lastError", json_string(sink->last_error));
+		if (sink->warning[0])
+			json_object_set_new(object, "warning", json_string(sink->warning));
 		json_array_append_new(array, object);
 	}
 	send_oneway(link, INTERFACE "Report", json_pack("{s:o}", "sinks", array));

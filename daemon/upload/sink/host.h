@@ -38,6 +38,7 @@ struct sink_status {
 	uint64_t delivered_messages, delivered_bytes;
 	int64_t last_success;		  /* wall time; 0 never */
 	char last_error[ANSWER_TEXT_MAX]; /* "" for none since the last success */
+	char warning[ANSWER_TEXT_MAX];	  /* what to mend though messages go through; "" for nothing */
 	uint64_t retries;
 	uint64_t lost_messages, lost_bytes;
 	uint64_t quarantined;

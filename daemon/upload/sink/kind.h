@@ -97,6 +97,7 @@ struct sink_ops {
 	 */
 	bool (*ahead)(void *state);
 	void (*back)(void *state);
-	/* The operator asked for files to be reopened (SIGHUP). May be NULL. */
+	/* The operator asked for files to be reopened, or changed something out there (SIGHUP). May be NULL.
+	 */
 	void (*reopen)(void *state);
 };

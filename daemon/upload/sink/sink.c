@@ -373,6 +373,16 @@ void sink_retry(struct sink *sink)
 	sink_wake_at(sink, 0);
 }
 
+void sink_warn(struct sink *sink, const char *text)
+{
+	if (strcmp(sink->warning, text) == 0)
+		return;
+	snprintf(sink->warning, sizeof(sink->warning), "%s", text);
+	if (*text)
+		log_warning("sink %s: %s", sink->context.config->name, sink->warning);
+	sink_changed(sink);
+}
+
 void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 {
 	const struct cursor_loss *loss = sink->loss.messages > 0 ? &sink->loss : &sink->owed;
@@ -396,6 +406,7 @@ void sink_get_status(struct sink *sink, struct sink_status *ret_status)
 		.cursor_violations = sink->violations,
 	};
 	snprintf(ret_status->last_error, sizeof(ret_status->last_error), "%s", sink->last_error);
+	snprintf(ret_status->warning, sizeof(ret_status->warning), "%s", sink->warning);
 	/* What is delivered meanwhile says nothing of the cursor. */
 	if (sink->cursor_error < 0 && (sink->health == SINK_STATE_OK || sink->health == SINK_STATE_IDLE)) {
 		ret_status->state = SINK_STATE_RETRYING;

@@ -30,6 +30,11 @@ void sink_run(struct sink *sink);
 void sink_wake(struct sink *sink);
 /* The answer to the batch under way; wire_bytes is what was sent for it. For the kinds. */
 void sink_answered(struct sink *sink, const struct answer *answer, uint64_t wire_bytes);
+/*
+ * Messages go through, but not all of what they say, until an operator mends it: told in the status, and
+ * logged when the text changes. "": nothing (any more). For the kinds.
+ */
+void sink_warn(struct sink *sink, const char *text);
 /* Until this boot time (ns): delivers without waiting for the flush interval; tries once at once, whatever
  * the backoff. */
 void sink_flush(struct sink *sink, int64_t deadline);

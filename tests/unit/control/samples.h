@@ -25,7 +25,7 @@
 	"'error':'No space left on device'},"                                                                 \
 	"'uploader':{'connected':true,'pid':4712,'restarts':2},"                                              \
 	"'sinks':[{'name':'main','type':'logtail','state':'retrying','backlogMessages':9,"                    \
-	"'backlogBytes':1536,'lastError':'503 \\u001b[31mbusy','retries':4}]}}"
+	"'backlogBytes':1536,'lastError':'503 \\u001b[31mbusy','retries':4,'warning':'table \\u001b lacks columns'}]}}"
 
 /* Of routes, what Status has when GetRoutes has the lists. */
 #define SAMPLE_STATUS_WITHOUT_LISTS                                                                          \

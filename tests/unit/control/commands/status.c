@@ -29,6 +29,7 @@ START_TEST(test_status)
 	assert_contains(run.out, "process 4712, restarted 2 times\n");
 	/* A server's words cannot steer the terminal. */
 	assert_contains(run.out, "503 ?[31mbusy\n");
+	assert_contains(run.out, "\n  main: table ? lacks columns\n");
 	ck_assert_ptr_null(strchr(run.out, '\033'));
 }
 END_TEST
