@@ -90,3 +90,66 @@ FROM netlogd.flows_minute FINAL
 WHERE minute >= {from:DateTime('UTC')} AND minute < {to:DateTime('UTC')}
 GROUP BY minute, class
 ORDER BY minute, class;
+
+-- name: who was refused
+-- Who tried what and was refused, told from the end that opened the connection; where that is unknown, from the end
+-- that sent what was thrown away. `how`: the kernel's reason, where this node threw packets away; 'reset', where a SYN
+-- was answered with RST alone; 'no answer', where nothing came back to a SYN in its window (also for a SYN of the
+-- window's last moment). A refusal that both ends see is in the rows of both nodes.
+SELECT node, who, max(name) AS who_name, whom, proto, port, how, sum(tries) AS connections, sum(drops) AS dropped,
+       min(start) AS first, max(end) AS last
+FROM
+(
+    SELECT node, start, end, proto, starts AS tries, tx_drops + rx_drops AS drops,
+           init = 'dst' OR (init = 'unknown' AND rx_drops >= tx_drops) AS from_dst,
+           if(from_dst, dst, src) AS who, if(from_dst, dst_node, src_node) AS name,
+           if(from_dst, src, dst) AS whom, if(from_dst, src_port, dst_port) AS port,
+           if(from_dst, rx_flags, tx_flags) AS asked, if(from_dst, tx_flags, rx_flags) AS answered,
+           init != 'unknown' AND starts > 0 AND proto = 6 AS opened,
+           multiIf(drops > 0, if(drop_reason = '', 'dropped', toString(drop_reason)),
+                   opened AND bitAnd(answered, 2 + 4) = 4, 'reset',
+                   opened AND answered = 0 AND bitAnd(asked, 2 + 16) = 2, 'no answer', '') AS how
+    FROM netlogd.flows FINAL
+    WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
+)
+WHERE how != ''
+GROUP BY node, who, whom, proto, port, how
+ORDER BY connections + dropped DESC, node, who, whom, proto, port, how;
+
+-- name: scans
+-- One source that was refused by many: hosts, or ports of one host. {least} different ones, to be shown. What several
+-- nodes saw of a source is taken together.
+SELECT who, max(name) AS who_name, uniqExact(whom) AS hosts, uniqExact(port) AS ports,
+       uniqExact(whom, proto, port) AS targets, uniqExact(node) AS seen_by,
+       min(start) AS first, max(end) AS last
+FROM
+(
+    SELECT node, start, end, proto, starts AS tries, tx_drops + rx_drops AS drops,
+           init = 'dst' OR (init = 'unknown' AND rx_drops >= tx_drops) AS from_dst,
+           if(from_dst, dst, src) AS who, if(from_dst, dst_node, src_node) AS name,
+           if(from_dst, src, dst) AS whom, if(from_dst, src_port, dst_port) AS port,
+           if(from_dst, rx_flags, tx_flags) AS asked, if(from_dst, tx_flags, rx_flags) AS answered,
+           init != 'unknown' AND starts > 0 AND proto = 6 AS opened,
+           multiIf(drops > 0, if(drop_reason = '', 'dropped', toString(drop_reason)),
+                   opened AND bitAnd(answered, 2 + 4) = 4, 'reset',
+                   opened AND answered = 0 AND bitAnd(asked, 2 + 16) = 2, 'no answer', '') AS how
+    FROM netlogd.flows FINAL
+    WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
+)
+WHERE how != ''
+GROUP BY who
+HAVING targets >= {least:UInt32}
+ORDER BY targets DESC, who;
+
+-- name: connections per service
+-- Connections to each service, as each node saw them: one between two nodes is in the rows of both. Those of which
+-- the opener is unknown are not among them.
+SELECT node, if(init = 'src', dst, src) AS server, proto, if(init = 'src', dst_port, src_port) AS port,
+       sum(starts) AS connections, uniqExact(if(init = 'src', src, dst)) AS clients,
+       sum(tx_bytes + rx_bytes) AS bytes
+FROM netlogd.flows FINAL
+WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
+  AND init != 'unknown'
+GROUP BY node, server, proto, port
+ORDER BY connections DESC, node, server, proto, port
+LIMIT 100;

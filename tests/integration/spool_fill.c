@@ -5,11 +5,12 @@
  *
  *	spool-fill DIRECTORY COUNT [--size BYTES] [--first SEQ] [--max-size BYTES] [--public HEX]
  *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND] [--step SECONDS]
- *		[--varied]
+ *		[--varied] [--members TEXT]
  *
  * --entries: messages of a window with this many connections. --rate: at this speed. --step: each message is
  * this much later than the one before, and the last one is from now. --varied: ports, peers and sizes vary as
- * on a real node, so that messages compress as real ones do.
+ * on a real node, so that messages compress as real ones do. --members: what follows the head of each
+ * message, as it is: "virtualTraffic":[...].
  */
 
 #include "common/buffer.h"
@@ -39,6 +40,7 @@ struct options {
 	uint64_t rate;
 	uint64_t step;
 	bool varied;
+	const char *members;
 };
 
 static void on_stored(uint64_t sequence, void *userdata)
@@ -63,6 +65,28 @@ static uint64_t scatter(uint64_t *state)
 	return value ^ value >> 31;
 }
 
+/* Mostly connections of which both ends are in the window; some long ones, some that are refused, few drops.
+ */
+static void append_details(struct buffer *message, uint64_t *state)
+{
+	uint64_t kind = scatter(state) % 100;
+	const char *init = scatter(state) % 4 ? "src" : "dst";
+
+	if (kind < 60)
+		buffer_printf(message,
+			      ",\"init\":\"%s\",\"starts\":1,\"ends\":1,\"txFlags\":27,\"rxFlags\":27", init);
+	else if (kind < 90)
+		buffer_printf(message, ",\"init\":\"%s\",\"txFlags\":24,\"rxFlags\":24", init);
+	else if (kind < 98)
+		buffer_printf(message,
+			      ",\"init\":\"src\",\"starts\":1,\"ends\":1,\"txFlags\":2,\"rxFlags\":20");
+	else
+		buffer_printf(
+			message,
+			",\"init\":\"dst\",\"starts\":1,\"rxFlags\":2,\"rxDrops\":%u,\"dropReason\":\"NETFILTER_DROP\"",
+			1 + (unsigned int)(scatter(state) % 3));
+}
+
 /* 1 to 2^21 packets, mostly few, of 60 to 1400 bytes. */
 static void append_varied(struct buffer *message, uint64_t *state, bool first)
 {
@@ -74,10 +98,12 @@ static void append_varied(struct buffer *message, uint64_t *state, bool first)
 	buffer_printf(
 		message,
 		"%s{\"proto\":%d,\"src\":\"100.64.0.1:%u\",\"dst\":\"100.64.%u.%u:%u\",\"txPkts\":%" PRIu64
-		",\"txBytes\":%" PRIu64 ",\"rxPkts\":%" PRIu64 ",\"rxBytes\":%" PRIu64 "}",
+		",\"txBytes\":%" PRIu64 ",\"rxPkts\":%" PRIu64 ",\"rxBytes\":%" PRIu64,
 		first ? "" : ",", scatter(state) % 5 ? 6 : 17, (unsigned int)(32768 + scatter(state) % 28232),
 		1 + peer / 250, peer % 250, ports[scatter(state) % ARRAY_SIZE(ports)], tx,
 		tx * (60 + scatter(state) % 1340), rx, rx * (60 + scatter(state) % 1340));
+	append_details(message, state);
+	buffer_append_char(message, '}');
 }
 
 static void append_entries(struct buffer *message, const struct options *options, uint64_t seq)
@@ -108,7 +134,9 @@ static void make_message(struct buffer *message, const struct options *options, 
 		      "{\"logtail\":{\"client_time\":\"%s\",\"proc_id\":4711,\"proc_seq\":%" PRIu64
 		      "},\"nodeId\":\"n1\",\"start\":\"%s\",\"end\":\"%s\"",
 		      client_time, seq, start, client_time);
-	if (options->entries > 0)
+	if (options->members)
+		buffer_printf(message, ",%s", options->members);
+	else if (options->entries > 0)
 		append_entries(message, options, seq);
 	else if (message->length + 20 < options->size) {
 		size_t fill = options->size - message->length - 12;
@@ -167,17 +195,12 @@ static void add_sink(struct options *options, char *name)
 static int parse(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option names[] = {
-		{"size", required_argument, NULL, 's'},
-		{"first", required_argument, NULL, 'f'},
-		{"max-size", required_argument, NULL, 'm'},
-		{"public", required_argument, NULL, 'p'},
-		{"upload", required_argument, NULL, 'u'},
-		{"sink", required_argument, NULL, 'k'},
-		{"entries", required_argument, NULL, 'e'},
-		{"rate", required_argument, NULL, 'r'},
-		{"step", required_argument, NULL, 't'},
-		{"varied", no_argument, NULL, 'v'},
-		{},
+		{"size", required_argument, NULL, 's'},	    {"first", required_argument, NULL, 'f'},
+		{"max-size", required_argument, NULL, 'm'}, {"public", required_argument, NULL, 'p'},
+		{"upload", required_argument, NULL, 'u'},   {"sink", required_argument, NULL, 'k'},
+		{"entries", required_argument, NULL, 'e'},  {"rate", required_argument, NULL, 'r'},
+		{"step", required_argument, NULL, 't'},	    {"varied", no_argument, NULL, 'v'},
+		{"members", required_argument, NULL, 'M'},  {},
 	};
 	int c;
 
@@ -210,6 +233,9 @@ static int parse(int argc, char **argv, struct options *ret_options)
 			break;
 		case 'v':
 			ret_options->varied = true;
+			break;
+		case 'M':
+			ret_options->members = optarg;
 			break;
 		case 't':
 			ret_options->step = strtoull(optarg, NULL, 10);

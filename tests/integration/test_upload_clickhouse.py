@@ -7,8 +7,9 @@ import urllib.parse
 import pytest
 
 from collector import Answer, Collector
-from lib.clickhouse import COLUMNS, MARK, Played, queries, statements
-from lib.clickhouse_fixtures import SCHEMAS, TODAY, delivered, run, server, tables  # noqa: F401
+from lib.clickhouse import (COLUMNS, CONNECTIONS, DETAILS, MARK, REFUSED, SCANS, SERVICES, Played, plain, queries,
+                            statements)
+from lib.clickhouse_fixtures import SCHEMAS, TODAY, delivered, older_tables, run, server, tables  # noqa: F401
 from lib.wait import wait_until
 
 
@@ -106,6 +107,102 @@ def test_queries(tables, run):
     assert sum(int(row[2]) for row in ask("traffic per minute") if row[1] == "virtual") == int(sent)
 
 
+def test_queries_of_details(tables, run):
+    """Who was refused, scans and services, from messages as the daemon makes them; every row is there twice."""
+    uploader, side = run(tables.url)
+    uploader.fill(1, members=CONNECTIONS)
+    uploader.fill(1, entries=10)
+    uploader.start()
+    delivered(side, 2)
+    uploader.stop()
+    tables.query("INSERT INTO netlogd.flows SELECT * FROM netlogd.flows")
+    asked = queries(SCHEMAS / "old-queries.sql")
+
+    def ask(name, start="2026-01-31 00:00:00", end="2100-01-01 00:00:00", least="3"):
+        sql = asked[name].replace("{from}", start).replace("{to}", end).replace("{least}", least)
+        return plain(tables.query(sql))
+
+    refused = ask("who was refused")
+    assert {row[0] for row in refused} == {"n1"}
+    assert [row[1:9] for row in refused] == REFUSED
+    assert [row[:6] for row in ask("scans")] == SCANS
+    assert [row[:6] for row in ask("scans", least="4")] == SCANS[:1]
+    assert [row[1:] for row in ask("connections per service")] == SERVICES
+    for name in ("who was refused", "scans", "connections per service"):
+        assert ask(name, end="2026-02-01 00:00:00") == []
+
+
+def warning(columns):
+    return (f"table netlogd.flows lacks columns {', '.join(columns)}: run the migration in packaging/clickhouse; until then "
+            "these details are left out")
+
+
+def migrate(tables, again=False):
+    """As clickhouse-client --ignore-error does."""
+    for statement in statements(SCHEMAS / "migrate-old.sql"):
+        if again:
+            with pytest.raises(AssertionError, match="Code: 44.*already exists"):
+                tables.query(statement)
+        else:
+            tables.query(statement)
+
+
+def test_older_table(older_tables, run):
+    """Without details nothing is told; with details, rows go through without them until the table is migrated, which a
+    reload notices. Twice is as once."""
+    tables = older_tables
+    uploader, side = run(tables.url)
+    uploader.fill(1, entries=10)
+    uploader.start()
+    assert "warning" not in delivered(side, 1)
+    uploader.fill(1, members=CONNECTIONS)
+    sink = side.wait_sink("ch", lambda s: s["deliveredSequence"] == 2 and "warning" in s)
+    assert sink["warning"] == warning(DETAILS)
+    assert sink["state"] in ("ok", "idle") and (sink["quarantined"], sink["retries"]) == (0, 0) and "lastError" not in sink
+    uploader.fill(2, members=CONNECTIONS)
+    delivered(side, 4)
+    before = tables.query("SELECT node, start, seq, idx, tx_pkts, tx_bytes, rx_pkts, rx_bytes FROM netlogd.flows ORDER BY seq, idx")
+    assert [len([row for row in before if row[2] == seq]) for seq in "1234"] == [10, 12, 12, 12]
+    migrate(tables)
+    migrate(tables, again=True)
+    assert tables.query("SELECT node, start, seq, idx, tx_pkts, tx_bytes, rx_pkts, rx_bytes FROM netlogd.flows "
+                        "WHERE init = 'unknown' AND starts + ends + tx_flags + rx_flags + tx_drops + rx_drops = 0 "
+                        "AND drop_reason = '' ORDER BY seq, idx") == before
+    uploader.reload()
+    uploader.fill(1, members=CONNECTIONS)
+    sink = side.wait_sink("ch", lambda s: s["deliveredSequence"] == 5 and "warning" not in s)
+    uploader.stop()
+    assert tables.query("SELECT max(seq), sum(starts), sum(ends), sum(tx_drops), sum(rx_drops), countIf(init = 'src'), "
+                        "countIf(init = 'dst'), max(tx_flags), uniqExact(drop_reason) FROM netlogd.flows WHERE seq > 4") == [
+        ["5", "10", "5", "4", "11", "4", "6", "194", "3"]]
+    assert uploader.log().count(warning(DETAILS)) == 1
+    # Nothing is left that differs from a table made today.
+    migrated = tables.value("SHOW CREATE TABLE netlogd.flows")
+    tables.query("DROP TABLE netlogd.flows")
+    for statement in statements(SCHEMAS / "old.sql"):
+        tables.query(statement)
+    assert tables.value("SHOW CREATE TABLE netlogd.flows") == migrated
+
+
+def test_migration_that_was_interrupted(older_tables, run):
+    """What is there is used, and what is missing is named; a column that goes away under way is left out, and told."""
+    tables = older_tables
+    for statement in statements(SCHEMAS / "migrate-old.sql")[:3]:
+        tables.query(statement)
+    uploader, side = run(tables.url)
+    uploader.fill(1, members=CONNECTIONS)
+    uploader.start()
+    assert side.wait_sink("ch", lambda s: "warning" in s)["warning"] == warning(DETAILS[3:])
+    delivered(side, 1)
+    tables.query("ALTER TABLE netlogd.flows DROP COLUMN ends")
+    uploader.fill(1, members=CONNECTIONS)
+    sink = side.wait_sink("ch", lambda s: s["deliveredSequence"] == 2 and s.get("warning") == warning(DETAILS[2:]))
+    assert sink["state"] in ("ok", "idle")
+    uploader.stop()
+    assert tables.query("SELECT seq, count(), sum(starts), countIf(init != 'unknown') FROM netlogd.flows GROUP BY seq "
+                        "ORDER BY seq") == [["1", "12", "10", "10"], ["2", "12", "10", "10"]]
+
+
 def test_password(tables, run, directory):
     """Sent in ClickHouse's own headers; a wrong one is a misconfiguration."""
     secret = directory / "password"
@@ -182,6 +279,33 @@ def test_request(collector, run):
     assert [(row["seq"], row.get("idx", 0)) for row in rows] == [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
     assert rows[4]["spool"] == token[:32] and rows[4]["dst"] == "::ffff:100.64.0.1"
     assert played.asked == 1
+
+
+def test_table_without_details_of_a_server_that_is_played(collector, run):
+    """The insert names what the table has; the batch that failed before the migration keeps its bytes and its token."""
+    columns = {**COLUMNS, "flows": [name for name in COLUMNS["flows"] if name not in DETAILS]}
+    played = Played(collector, TODAY, columns)
+    played.answers = [Answer(503)] * 50
+    uploader, side = run(collector.url, settings="input_format_skip_unknown_fields=0")
+    uploader.fill(1, members=CONNECTIONS)
+    uploader.start()
+    collector.wait(lambda _: played.inserts)
+    assert "warning" not in side.wait_sink("ch", lambda s: s["state"] == "retrying")
+    uploader.kill()
+    played.columns = None
+    played.answers = []
+    uploader.start()
+    assert "warning" not in delivered(side, 1)
+    uploader.stop()
+    first, last = played.inserts[0], played.inserts[-1]
+    assert f"(`{'`, `'.join(columns['flows'])}`)" in first.query["query"]
+    assert f"(`{'`, `'.join(COLUMNS['flows'])}`)" in last.query["query"]
+    assert first.body == last.body
+    assert first.query["insert_deduplication_token"] == last.query["insert_deduplication_token"]
+    assert {request.query["input_format_skip_unknown_fields"] for request in played.inserts} == {"1"}
+    rows = [json.loads(line) for line in last.body.splitlines()]
+    assert [row.get("init") for row in rows[:4]] == ["src", "dst", "src", None]
+    assert rows[11]["drop_reason"] == "NO_SOCKET" and rows[11]["rx_drops"] == 2
 
 
 def test_no_insert_into_too_many_partitions(collector, run):

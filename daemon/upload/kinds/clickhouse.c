@@ -50,6 +50,7 @@ enum part { PART_EVENTS, PART_FLOWS, N_PARTS };
 struct batch {
 	struct compressor *bodies[N_PARTS];
 	uint64_t n_rows[N_PARTS];
+	bool has_details;
 	bool finished;
 	enum part part; /* sent next, or under way */
 	struct batch_bounds bounds;
@@ -67,6 +68,7 @@ struct clickhouse {
 	uint64_t wire_bytes;
 
 	struct clickhouse_server server;
+	bool outdated;	      /* to be asked again before the next batch */
 	bool was_asked;	      /* once at least: knows_tokens means something */
 	unsigned int n_asked; /* questions for this try */
 	unsigned int n_moved; /* requests of this try that came to an address or connection without trust */
@@ -94,6 +96,9 @@ static void make_insert_url(struct clickhouse *clickhouse, struct buffer *url)
 	/* By name: a column that the table has lost since is an error then, and not skipped. */
 	for (size_t i = 0; names[i]; i++)
 		buffer_printf(&query, "%s`%s`", i == 0 ? " (" : ", ", names[i]);
+	for (size_t i = 0; batch->part == PART_FLOWS && clickhouse_detail_columns[i]; i++)
+		if (!clickhouse->server.lacks[i])
+			buffer_printf(&query, ", `%s`", clickhouse_detail_columns[i]);
 	buffer_append_text(&query, ") FORMAT JSONEachRow");
 	clickhouse_query_url(url, config, &query);
 	clickhouse_server_append_settings(&clickhouse->server, url);
@@ -158,6 +163,8 @@ static void on_asked(const struct http_answer *http, void *userdata)
 			http_client_trust(clickhouse->http, server->has_mark || clickhouse->closes
 								    ? HTTP_TRUST_ADDRESS
 								    : HTTP_TRUST_CONNECTION);
+		if (server->next == CLICKHOUSE_ASKED && !server->lacking[0])
+			sink_warn(clickhouse->context->sink, "");
 		send_next(clickhouse);
 		return;
 	}
@@ -182,6 +189,8 @@ static void on_inserted(const struct http_answer *http, void *userdata)
 	clickhouse->wire_bytes += http->wire_bytes;
 	clickhouse_judge_insert(http, buffer_error(&query) == 0 ? query.data : "", server->has_mark, &answer);
 	if (answer.verdict == VERDICT_DELIVERED) {
+		if (clickhouse->sent->part == PART_FLOWS && clickhouse->sent->has_details)
+			sink_warn(clickhouse->context->sink, server->lacking);
 		clickhouse->sent->part++;
 		send_next(clickhouse);
 		return;
@@ -284,8 +293,9 @@ static void clickhouse_send(void *state, const struct batch_bounds *bounds)
 	clickhouse->wire_bytes = 0;
 	clickhouse->n_asked = clickhouse->n_moved = 0;
 	/* No trust in a connection is possible: the proof has to come right before. */
-	if (clickhouse->closes && !clickhouse->server.has_mark)
+	if (clickhouse->outdated || (clickhouse->closes && !clickhouse->server.has_mark))
 		forget_server(clickhouse);
+	clickhouse->outdated = false;
 	for (int i = 0; r == 0 && !batch->finished && i < N_PARTS; i++)
 		r = compressor_finish(batch->bodies[i]);
 	if (r < 0) {
@@ -304,7 +314,7 @@ static void clickhouse_begin(void *state, const struct batch_bounds *bounds)
 	struct batch *batch = clickhouse->made;
 
 	batch->bounds = *bounds;
-	batch->finished = false;
+	batch->finished = batch->has_details = false;
 	batch->part = PART_EVENTS;
 	for (int i = 0; i < N_PARTS; i++) {
 		compressor_begin(batch->bodies[i], wanted_compression(clickhouse));
@@ -351,6 +361,7 @@ static int clickhouse_add(void *state, const struct batch_item *item)
 		return r;
 	batch->earliest = item->index > 0 ? MIN(batch->earliest, time) : time;
 	batch->latest = item->index > 0 ? MAX(batch->latest, time) : time;
+	batch->has_details |= rows->has_details;
 	batch->n_rows[PART_FLOWS] += rows->n_flows;
 	batch->n_rows[PART_EVENTS] += rows->n_events;
 	return 0;
@@ -372,6 +383,15 @@ static void clickhouse_back(void *state)
 	struct clickhouse *clickhouse = state;
 
 	clickhouse->made = clickhouse->sent;
+}
+
+/* A migrated table need not wait for the next time that it is asked about. Not while questions are under way.
+ */
+static void clickhouse_reopen(void *state)
+{
+	struct clickhouse *clickhouse = state;
+
+	clickhouse->outdated = true;
 }
 
 /* ---- life ---- */
@@ -420,4 +440,5 @@ const struct sink_ops sink_clickhouse_ops = {
 	.send = clickhouse_send,
 	.ahead = clickhouse_ahead,
 	.back = clickhouse_back,
+	.reopen = clickhouse_reopen,
 };

@@ -24,6 +24,9 @@ const char *const clickhouse_flow_columns[] = {
 	"proc_seq", "class",	"proto",   "src",      "src_port", "dst",      "dst_port",
 	"src_node", "dst_node", "tx_pkts", "tx_bytes", "rx_pkts",  "rx_bytes", NULL,
 };
+const char *const clickhouse_detail_columns[] = {
+	"init", "starts", "ends", "tx_flags", "rx_flags", "tx_drops", "rx_drops", "drop_reason", NULL,
+};
 const char *const clickhouse_event_columns[] = {
 	"node", "time", "spool",   "seq",      "idx",	  "proc_id",  "proc_seq",
 	"kind", "text", "tx_pkts", "tx_bytes", "rx_pkts", "rx_bytes", NULL,
@@ -41,6 +44,7 @@ void clickhouse_rows_reset(struct clickhouse_rows *rows)
 	buffer_reset(&rows->flows);
 	buffer_reset(&rows->events);
 	rows->n_flows = rows->n_events = 0;
+	rows->has_details = false;
 }
 
 static void append_time(struct buffer *row, const char *name, int64_t wall)
@@ -120,13 +124,27 @@ static void append_node(struct buffer *row, const char *name, const struct messa
 	buffer_append_json_string(row, node);
 }
 
+static char *put_details(char *at, const struct details *details)
+{
+	if (details->opener == OPENER_SRC)
+		at = PUT(at, ",\"init\":\"src\"");
+	else if (details->opener == OPENER_DST)
+		at = PUT(at, ",\"init\":\"dst\"");
+	at = PUT_NUMBER(at, ",\"starts\":", details->starts);
+	at = PUT_NUMBER(at, ",\"ends\":", details->ends);
+	at = PUT_NUMBER(at, ",\"tx_flags\":", details->tx_flags);
+	at = PUT_NUMBER(at, ",\"rx_flags\":", details->rx_flags);
+	at = PUT_NUMBER(at, ",\"tx_drops\":", details->tx_drops);
+	return PUT_NUMBER(at, ",\"rx_drops\":", details->rx_drops);
+}
+
 static void append_flow(struct clickhouse_rows *rows, const struct message *message, enum traffic_class class,
-			const struct flow *flow)
+			const struct flow *flow, const struct json_slice *drop_reason)
 {
 	const struct connection *connection = &flow->connection;
 	struct buffer *out = &rows->flows;
 	const char *class_name = traffic_class_name(class);
-	char *start, *at;
+	char *start, *at, *before;
 
 	start = buffer_reserve(out, rows->head.length + ROW_TEXT_MAX);
 	if (!start)
@@ -145,7 +163,16 @@ static void append_flow(struct clickhouse_rows *rows, const struct message *mess
 	at = PUT_NUMBER(at, ",\"tx_bytes\":", flow->counts.tx_bytes);
 	at = PUT_NUMBER(at, ",\"rx_pkts\":", flow->counts.rx_packets);
 	at = PUT_NUMBER(at, ",\"rx_bytes\":", flow->counts.rx_bytes);
+	before = at;
+	at = put_details(at, &flow->details);
+	rows->has_details |= at > before || drop_reason->length > 0;
 	out->length += (size_t)(at - start);
+	/* Without escapes, so it is text for our rows as it is. */
+	if (drop_reason->length > 0) {
+		buffer_append_text(out, ",\"drop_reason\":\"");
+		buffer_append(out, drop_reason->data, drop_reason->length);
+		buffer_append_char(out, '"');
+	}
 	if (message->src_node || message->dst_nodes) {
 		append_node(out, ",\"src_node\":", message, &connection->src.address);
 		append_node(out, ",\"dst_node\":", message, &connection->dst.address);
@@ -167,7 +194,7 @@ static int add_flows(struct clickhouse_rows *rows, const struct message *message
 	}
 	rows->n_flows = 0; /* idx counts within the message */
 	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
-		append_flow(rows, message, class, &flow);
+		append_flow(rows, message, class, &flow, &entries.drop_reason);
 		rows->n_flows++;
 	}
 	rows->n_flows += before;

@@ -11,6 +11,7 @@
 #include "common/log_id.h"
 #include "daemon/upload/sink/kind.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* idx in the table of events: distinct for each row of a message. */
@@ -24,11 +25,15 @@ enum clickhouse_event {
 /* The columns that rows may have values for, NULL-terminated. */
 #define CLICKHOUSE_COLUMNS_MAX 32
 extern const char *const clickhouse_flow_columns[];
+/* More of them, for the details of flows, which older tables do not have. */
+#define CLICKHOUSE_DETAILS_MAX 8
+extern const char *const clickhouse_detail_columns[];
 extern const char *const clickhouse_event_columns[];
 
 struct clickhouse_rows {
 	struct buffer flows;
 	size_t n_flows;
+	bool has_details; /* a flow has values for the detail columns */
 	struct buffer events;
 	size_t n_events;
 	struct buffer head; /* the beginning of all rows of a message */

@@ -40,7 +40,8 @@ static const char *const own_settings[] = {
 /*
  * With any other value of these a server says that rows are stored which it has not stored: it answers before
  * that, leaves out those that it can't read, stops half-way without an error, or takes each batch for a
- * duplicate of the one before. NULL: there is no harmless value.
+ * duplicate of the one before; or it refuses rows for a detail that its table has no column for. NULL: there
+ * is no harmless value.
  */
 static const struct {
 	const char *name;
@@ -52,6 +53,7 @@ static const struct {
 	{"materialized_views_ignore_errors", {"0", "false"}},
 	{"timeout_overflow_mode", {"throw"}},
 	{"read_overflow_mode", {"throw"}},
+	{"input_format_skip_unknown_fields", {"1", "true"}},
 	{TOKEN_SETTING, {NULL}},
 };
 
@@ -297,16 +299,19 @@ static void list_needed(struct buffer *text, const char *const names[], const ch
 		}
 }
 
-/*
- * A column per line: name, type, kind of default, and more. 0, with what is wrong for our rows, which may be
- * nothing; or -EBADMSG when no ClickHouse wrote that.
- */
+/* What a table has of some columns, in their order; the last one stands for all others. */
+struct columns {
+	bool found[CLICKHOUSE_COLUMNS_MAX + 1];
+	bool computed[CLICKHOUSE_COLUMNS_MAX + 1];
+	const char *needed[CLICKHOUSE_COLUMNS_MAX + 1]; /* NULL: the type fits */
+};
+
+/* A column per line: name, type, kind of default, and more. 0, or -EBADMSG when no ClickHouse wrote that. */
 static int take_columns(const struct http_answer *http, const char *const names[], bool events,
-			struct buffer *wrong)
+			struct columns *ret_columns)
 {
-	bool found[CLICKHOUSE_COLUMNS_MAX + 1] = {}, computed[CLICKHOUSE_COLUMNS_MAX + 1] = {};
-	const char *needed[CLICKHOUSE_COLUMNS_MAX + 1] = {};
-	bool any_missing = false, any_computed = false, any_misfit = false, any = false;
+	struct columns columns = {};
+	bool any = false;
 	const char *at = http->body, *end = at + http->length;
 	struct slice line;
 
@@ -320,34 +325,66 @@ static int take_columns(const struct http_answer *http, const char *const names[
 			break;
 		if (name.length == 0 || type.length == 0)
 			return -EBADMSG;
-		any = found[i] = true;
-		computed[i] = slice_is(&kind, "ALIAS") || slice_is(&kind, "MATERIALIZED");
-		if (names[i] && !computed[i])
-			needed[i] = clickhouse_type_needed(names[i], events, type.data, type.length);
+		any = columns.found[i] = true;
+		columns.computed[i] = slice_is(&kind, "ALIAS") || slice_is(&kind, "MATERIALIZED");
+		if (names[i] && !columns.computed[i])
+			columns.needed[i] = clickhouse_type_needed(names[i], events, type.data, type.length);
 	}
 	if (!any)
 		return -EBADMSG;
+	*ret_columns = columns;
+	return 0;
+}
+
+/* What is wrong with them for our rows, which may be nothing. `lacks`: the words for what is missing. */
+static void tell_wrong(const struct columns *columns, const char *const names[], const char *lacks,
+		       struct buffer *wrong)
+{
+	bool any_missing = false, any_computed = false, any_misfit = false;
+
 	for (size_t i = 0; names[i]; i++) {
-		any_missing |= !found[i];
-		any_computed |= computed[i];
-		any_misfit |= needed[i] != NULL;
+		any_missing |= !columns->found[i];
+		any_computed |= columns->computed[i];
+		any_misfit |= columns->needed[i] != NULL;
 	}
-	/* What lies beyond is unknown; the insert names its columns, and the server says if one is missing.
-	 */
-	if (any_missing && !http->truncated) {
-		buffer_append_text(wrong, "it has no column ");
-		list(wrong, names, found, false);
+	if (any_missing) {
+		buffer_append_text(wrong, lacks);
+		list(wrong, names, columns->found, false);
 	}
 	if (any_computed) {
 		buffer_append_text(wrong, wrong->length > 0 ? "; it computes " : "it computes ");
-		list(wrong, names, computed, true);
+		list(wrong, names, columns->computed, true);
 	}
 	if (any_misfit) {
 		buffer_append_text(wrong, wrong->length > 0 ? "; these hold" : "these hold");
 		buffer_append_text(wrong, " not all our values: ");
-		list_needed(wrong, names, needed);
+		list_needed(wrong, names, columns->needed);
 	}
-	return 0;
+}
+
+/* Which details the table of flows has no place for. */
+static void judge_details(struct clickhouse_server *server, const struct http_answer *http)
+{
+	_cleanup_buffer_ struct buffer wrong = {}, table = {};
+	bool any_missing = false, any_misfit = false;
+	struct columns columns = {};
+
+	(void)take_columns(http, clickhouse_detail_columns, false, &columns);
+	for (size_t i = 0; clickhouse_detail_columns[i]; i++) {
+		server->lacks[i] = !columns.found[i] || columns.computed[i] || columns.needed[i];
+		any_missing |= !columns.found[i];
+		any_misfit |= columns.found[i] && server->lacks[i];
+	}
+	tell_wrong(&columns, clickhouse_detail_columns, "lacks columns ", &wrong);
+	clickhouse_query_table_text(&table, server->config, "");
+	server->lacking[0] = '\0';
+	if (wrong.length > 0)
+		snprintf(server->lacking, sizeof(server->lacking),
+			 "table %.*s %s%.*s: %srun the migration in packaging/clickhouse; until then these "
+			 "details are left out",
+			 (int)table.length, table.length > 0 ? table.data : "",
+			 any_missing ? "" : "has no place for details: ", (int)wrong.length, wrong.data,
+			 any_misfit ? "rename these columns and " : "");
 }
 
 static void not_clickhouse(const struct http_answer *http, struct answer *answer)
@@ -356,18 +393,26 @@ static void not_clickhouse(const struct http_answer *http, struct answer *answer
 	http_answer_advise(http, CLICKHOUSE_NOT, NULL, answer);
 }
 
-/* Whether the table has all columns, each open to values. */
+/* Whether the table has all columns that it must have, each open to values. */
 static void judge_columns(struct clickhouse_server *server, const struct http_answer *http,
 			  struct answer *answer)
 {
 	const char *const *names =
 		server->next == CLICKHOUSE_ASK_EVENTS ? clickhouse_event_columns : clickhouse_flow_columns;
 	_cleanup_buffer_ struct buffer wrong = {}, table = {};
+	struct columns columns;
 
-	if (take_columns(http, names, server->next == CLICKHOUSE_ASK_EVENTS, &wrong) < 0) {
+	if (take_columns(http, names, server->next == CLICKHOUSE_ASK_EVENTS, &columns) < 0) {
 		not_clickhouse(http, answer);
 		return;
 	}
+	/* What lies beyond is unknown; the insert names its columns, and the server says if one is missing.
+	 */
+	for (size_t i = 0; http->truncated && names[i]; i++)
+		columns.found[i] = true;
+	tell_wrong(&columns, names, "it has no column ", &wrong);
+	if (server->next == CLICKHOUSE_ASK_FLOWS)
+		judge_details(server, http);
 	if (wrong.length == 0 && buffer_error(&wrong) == 0) {
 		server->next++;
 		return;

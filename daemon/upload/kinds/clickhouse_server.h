@@ -8,13 +8,15 @@
  * Anything may answer 200 to everything: a portal, a web page, a proxy. So the first question holds a task
  * that only a database solves, to turn a random text around. And a server skips what its table has no column
  * for, without a word, and cuts off what its column is too narrow for: so rows go only into tables that have
- * them all, each of a type that holds our values.
+ * them all, each of a type that holds our values. The columns for details are an exception, since tables were
+ * made before there were any: where one is missing, its values are left out, and that is told.
  */
 
 #include "common/buffer.h"
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "daemon/upload/http/answer.h"
+#include "daemon/upload/kinds/clickhouse_rows.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -45,6 +47,9 @@ struct clickhouse_server {
 	size_t n_settings;
 	bool knows_tokens; /* insert_deduplication_token, since 22.2; such a server reads zstd too */
 	bool has_mark;	   /* its answers carry the headers of a ClickHouse; a proxy may remove them */
+
+	bool lacks[CLICKHOUSE_DETAILS_MAX]; /* of clickhouse_detail_columns: not to be inserted */
+	char lacking[ANSWER_TEXT_MAX];	    /* which those are and what to do, for people; "" for none */
 };
 
 /* 0 or -ENOMEM; deinit in any case. config and clock are borrowed. */

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from .clickhouse import ClickHouse, statements
+from .clickhouse import ClickHouse, before_details, statements
 from .uploader import DaemonSide, Uploader
 
 SCHEMAS = Path(__file__).parents[3] / "packaging" / "clickhouse"
@@ -31,6 +31,15 @@ def tables(server):
     for statement in statements(SCHEMAS / "old.sql"):
         server.query(statement)
     return server
+
+
+@pytest.fixture
+def older_tables(tables):
+    """The schema of before there were details."""
+    tables.query("DROP TABLE netlogd.flows")
+    for statement in before_details(SCHEMAS / "old.sql"):
+        tables.query(statement)
+    return tables
 
 
 @pytest.fixture

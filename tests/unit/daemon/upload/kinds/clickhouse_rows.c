@@ -57,6 +57,69 @@ START_TEST(test_flows)
 }
 END_TEST
 
+/* How connections went; what is not known is left out. */
+START_TEST(test_details)
+{
+	struct clickhouse_rows rows = {};
+
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"nodeId\":\"n\\\"1\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		    "\"virtualTraffic\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txPkts\":80,\"init\":\"dst\",\"starts\":"
+		    "4294967295,\"ends\":4294967294,\"txFlags\":255,\"rxFlags\":18,\"txDrops\":4294967293,"
+		    "\"rxDrops\":3,\"dropReason\":\"NETFILTER_DROP\"},"
+		    "{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"init\":\"src\"}]}",
+		    NULL),
+		0);
+	check_text(
+		&rows.flows, HEAD WINDOW
+		",\"class\":\"virtual\",\"proto\":6,\"tx_pkts\":80,\"init\":\"dst\",\"starts\":4294967295,"
+		"\"ends\":4294967294,\"tx_flags\":255,\"rx_flags\":18,\"tx_drops\":4294967293,\"rx_drops\":3,"
+		"\"drop_reason\":\"NETFILTER_DROP\"}\n" HEAD WINDOW
+		",\"idx\":1,\"class\":\"virtual\",\"proto\":6,\"init\":\"src\"}\n");
+	ck_assert(rows.has_details);
+	clickhouse_rows_reset(&rows);
+	ck_assert_int_eq(
+		add(&rows,
+		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
+		    "\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
+		    "\"virtualTraffic\":[{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txPkts\":80}]}",
+		    NULL),
+		0);
+	ck_assert(!rows.has_details);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
+/* All that a row can hold at once, and a reason that no kernel has. */
+START_TEST(test_longest_row)
+{
+	char text[4096], reason[2001];
+	struct clickhouse_rows rows = {};
+
+	memset(reason, 'R', 2000);
+	reason[2000] = '\0';
+	snprintf(
+		text, sizeof(text),
+		"{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":4294967295,"
+		"\"proc_seq\":9223372036854775807},\"start\":\"2022-10-13T20:23:09.123456789Z\","
+		"\"end\":\"2022-10-13T20:23:14.123456789Z\","
+		"\"physicalTraffic\":[{\"proto\":255,\"src\":\"[2001:1db8:1111:2222:3333:4444:5555:6666]:65535\","
+		"\"dst\":\"[2001:1db8:1111:2222:3333:4444:5555:7777]:65535\",\"txPkts\":9223372036854775807,"
+		"\"txBytes\":9223372036854775807,\"rxPkts\":9223372036854775807,\"rxBytes\":9223372036854775807,"
+		"\"init\":\"dst\",\"starts\":4294967295,\"ends\":4294967295,\"txFlags\":255,\"rxFlags\":255,"
+		"\"txDrops\":4294967295,\"rxDrops\":4294967295,\"dropReason\":\"%s\"}]}",
+		reason);
+	ck_assert_int_eq(add(&rows, text, NULL), 0);
+	ck_assert_ptr_nonnull(memmem(rows.flows.data, rows.flows.length,
+				     "\"rx_drops\":4294967295,\"drop_reason\":\"R",
+				     strlen("\"rx_drops\":4294967295,\"drop_reason\":\"R")));
+	ck_assert_mem_eq(rows.flows.data + rows.flows.length - 4, "R\"}\n", 4);
+	clickhouse_rows_deinit(&rows);
+}
+END_TEST
+
 START_TEST(test_text_loss_and_overflow)
 {
 	struct clickhouse_rows rows = {};
@@ -171,6 +234,8 @@ START_TEST(test_columns)
 {
 	struct clickhouse_rows rows = {};
 	bool flows[CLICKHOUSE_COLUMNS_MAX] = {}, events[CLICKHOUSE_COLUMNS_MAX] = {};
+	const char *names[CLICKHOUSE_COLUMNS_MAX + 1] = {};
+	size_t n = 0;
 
 	ck_assert_int_eq(
 		add(&rows,
@@ -180,15 +245,23 @@ START_TEST(test_columns)
 		    "\"dstNodes\":[{\"nodeId\":\"n2\",\"name\":\"b\",\"addresses\":[\"100.64.0.2\"]}],"
 		    "\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"100.64.0.2:42912\","
 		    "\"txPkts\":80,\"txBytes\":8140,\"rxPkts\":52,\"rxBytes\":5164},"
-		    "{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"100.64.0.2:42913\",\"txPkts\":1,\"txBytes\":1}],"
+		    "{\"proto\":6,\"src\":\"100.64.0.1:22\",\"dst\":\"100.64.0.2:42913\",\"txPkts\":1,\"txBytes\":1,"
+		    "\"init\":\"src\",\"starts\":1,\"ends\":1,\"txFlags\":2,\"rxFlags\":20,\"txDrops\":1,\"rxDrops\":1,"
+		    "\"dropReason\":\"NO_SOCKET\"}],"
 		    "\"overflow\":{\"tun\":{\"txPkts\":1,\"txBytes\":2,\"rxPkts\":3,\"rxBytes\":4},"
 		    "\"sock\":{\"txPkts\":1,\"txBytes\":2,\"rxPkts\":3,\"rxBytes\":4}}}",
 		    NULL),
 		0);
-	mark_columns(&rows.flows, clickhouse_flow_columns, flows);
-	mark_columns(&rows.events, clickhouse_event_columns, events);
 	for (size_t i = 0; clickhouse_flow_columns[i]; i++)
-		ck_assert_msg(flows[i], "%s", clickhouse_flow_columns[i]);
+		names[n++] = clickhouse_flow_columns[i];
+	for (size_t i = 0; clickhouse_detail_columns[i]; i++) {
+		ck_assert_uint_lt(i, CLICKHOUSE_DETAILS_MAX);
+		names[n++] = clickhouse_detail_columns[i];
+	}
+	mark_columns(&rows.flows, names, flows);
+	mark_columns(&rows.events, clickhouse_event_columns, events);
+	for (size_t i = 0; names[i]; i++)
+		ck_assert_msg(flows[i], "%s", names[i]);
 	for (size_t i = 0; clickhouse_event_columns[i]; i++)
 		ck_assert_msg(events[i], "%s", clickhouse_event_columns[i]);
 	clickhouse_rows_deinit(&rows);
@@ -203,6 +276,8 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, test_flows);
+	tcase_add_test(tcase, test_details);
+	tcase_add_test(tcase, test_longest_row);
 	tcase_add_test(tcase, test_text_loss_and_overflow);
 	tcase_add_test(tcase, test_names);
 	tcase_add_test(tcase, test_every_message_leaves_a_row);

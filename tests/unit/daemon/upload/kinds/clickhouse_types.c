@@ -73,6 +73,20 @@ static const struct {
 	{"class", "UInt8", false},
 	{"kind", "Enum8('text' = 1, 'loss' = 2, 'overflow' = 3, 'empty' = 4)", true},
 	{"kind", "Enum8('text' = 1, 'loss' = 2, 'overflow' = 3)", false},
+	{"init", "Enum8('unknown' = 0, 'src' = 1, 'dst' = 2)", true},
+	{"init", "Enum8('src' = 1, 'dst' = 2)", false},
+	{"init", "LowCardinality(String)", true},
+	{"init", "UInt8", false},
+	{"starts", "UInt32", true},
+	{"ends", "UInt16", false},
+	{"ends", "String", false},
+	{"ends", "Nullable(Int64)", true},
+	{"tx_drops", "Int32", false},
+	{"rx_drops", "UInt64", true},
+	{"tx_flags", "UInt8", true},
+	{"rx_flags", "Int8", false},
+	{"drop_reason", "LowCardinality(String)", true},
+	{"drop_reason", "UInt16", false},
 	{"start", "DateTime64(9, \\'UTC\\')", true},
 	{"start", "DateTime", true},
 	{"start", "Nullable(DateTime64(3))", true},
@@ -115,6 +129,9 @@ START_TEST(test_every_column)
 	for (size_t i = 0; clickhouse_flow_columns[i]; i++)
 		ck_assert_msg(!fits(clickhouse_flow_columns[i], "Array(Nothing)", false), "%s",
 			      clickhouse_flow_columns[i]);
+	for (size_t i = 0; clickhouse_detail_columns[i]; i++)
+		ck_assert_msg(!fits(clickhouse_detail_columns[i], "Array(Nothing)", false), "%s",
+			      clickhouse_detail_columns[i]);
 	for (size_t i = 0; clickhouse_event_columns[i]; i++)
 		ck_assert_msg(!fits(clickhouse_event_columns[i], "Array(Nothing)", true), "%s",
 			      clickhouse_event_columns[i]);
