@@ -85,11 +85,21 @@ struct flow course_from_opener(const struct flow *flow)
 	return turned;
 }
 
-/* What was to be sent and was dropped is in no count; what was received and dropped is in both. */
+/*
+ * What was to be sent and was dropped is in no count; what was received and dropped is in both. In TCP that
+ * has to be the beginning: the kernel also drops what it has no more use for when a connection ends, like the
+ * last ACK, without a reason.
+ */
 static bool all_dropped(const struct flow *flow)
 {
-	return (flow->details.tx_drops > 0 && flow->counts.tx_packets == 0) ||
-	       (flow->details.rx_drops > 0 && flow->counts.rx_packets <= flow->details.rx_drops);
+	const struct details *details = &flow->details;
+
+	if (details->tx_drops > 0 && flow->counts.tx_packets == 0)
+		return true;
+	if (details->rx_drops == 0 || flow->counts.rx_packets > details->rx_drops)
+		return false;
+	return flow->connection.proto != PROTO_TCP || details->rx_flags & SYN ||
+	       !(details->rx_flags & (ACK | RST));
 }
 
 /* How connections ended that did. */

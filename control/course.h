@@ -18,7 +18,7 @@ enum course {
 	COURSE_REFUSED,	    /* the SYN was answered by a RST */
 	COURSE_HALF_OPEN,   /* the SYN was answered, and nothing followed: a scan, or just begun */
 	COURSE_UNANSWERED,  /* nothing came back */
-	COURSE_DROPPED,	    /* all that was sent, or all that was received, was thrown away here */
+	COURSE_DROPPED,	    /* all that was to be sent, or all that was received, was thrown away here */
 	N_COURSES
 };
 

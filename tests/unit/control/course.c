@@ -137,8 +137,20 @@ START_TEST(test_others)
 		  .rx_drops = 1},
 		 {.rx_packets = 1, .tx_packets = 1},
 		 COURSE_REFUSED},
-		/* A large segment stands for several packets and is dropped as one or more. */
-		{6, {.rx_flags = P | A, .rx_drops = 9}, {.rx_packets = 3}, COURSE_DROPPED},
+		/* The answer was kept from arriving. */
+		{6,
+		 {.opener = OPENER_SRC, .starts = 1, .tx_flags = S, .rx_flags = S | A, .rx_drops = 9},
+		 {.tx_packets = 1, .rx_packets = 3},
+		 COURSE_DROPPED},
+		/* A scan without a SYN. */
+		{6, {.rx_flags = F | P, .rx_drops = 1}, {.rx_packets = 1}, COURSE_DROPPED},
+		{6, {.rx_drops = 1}, {.rx_packets = 1}, COURSE_DROPPED},
+		/* The last ACK, and the RST: the kernel has no use for them. */
+		{6, {.opener = OPENER_DST, .rx_flags = A, .rx_drops = 1}, {.rx_packets = 1}, COURSE_UNKNOWN},
+		{6,
+		 {.opener = OPENER_DST, .ends = 1, .rx_flags = R, .rx_drops = 1},
+		 {.rx_packets = 1},
+		 COURSE_RESET},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

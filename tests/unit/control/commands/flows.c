@@ -141,6 +141,34 @@ START_TEST(test_details)
 }
 END_TEST
 
+/* A line is a window, and chosen by what it says itself: the second has a RST, but not the SYN before it. */
+START_TEST(test_lines_by_how)
+{
+	const struct {
+		const char *line, *expected;
+	} cases[] = {
+		{"flows --json --how refused", sample_spool_details[0]},
+		{"flows --json --how closed", sample_spool_details[1]},
+		{"flows --json --how refused --addr 100.64.0.2", NULL},
+		{"flows --json --how half-open", NULL},
+	};
+	struct sample_spool place = sample_spool_make_of(sample_spool_details, SAMPLE_SPOOL_DETAILS);
+	struct run runs[ARRAY_SIZE(cases)];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		runs[i] = sample_spool_run(&place, cases[i].line);
+	sample_spool_remove(&place);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(runs[i].status, CTL_OK);
+		if (cases[i].expected)
+			assert_json(json_loads(runs[i].out, 0, NULL), cases[i].expected);
+		else
+			ck_assert_str_eq(runs[i].out, "");
+		run_deinit(&runs[i]);
+	}
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -163,10 +191,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_flows,
-		test_lines,
-		test_details,
-		test_usage,
+		test_flows, test_lines, test_details, test_lines_by_how, test_usage,
 	};
 
 	return run_suite("flows", tests, ARRAY_SIZE(tests));
