@@ -8,6 +8,7 @@
 
 #include "common/message.h"
 #include "common/parse.h"
+#include "common/plural.h"
 #include "common/spool/reader.h"
 #include "common/time_text.h"
 #include "control/daemon_call.h"
@@ -109,9 +110,9 @@ static int print_table(struct denied *denied)
 	if (shown < n)
 		fprintf(denied->ctl->out, "… and %zu more\n", n - shown);
 	if (denied_sum_beyond(denied->sum) > 0)
-		ctl_note(denied->ctl,
-			 "too many different rows: %llu entries were left out (choose a shorter time)",
-			 (unsigned long long)denied_sum_beyond(denied->sum));
+		ctl_note(denied->ctl, "too many different rows: %llu %s left out (choose a shorter time)",
+			 (unsigned long long)denied_sum_beyond(denied->sum),
+			 plural(denied_sum_beyond(denied->sum), "entry was", "entries were"));
 	return CTL_OK;
 }
 
@@ -226,7 +227,8 @@ static int run_spool(struct denied *denied, const char *spool)
 	if (r != CTL_OK || denied->status != CTL_OK)
 		return r != CTL_OK ? r : denied->status;
 	if (denied->n_bad > 0)
-		ctl_note(denied->ctl, "%zu messages in %s could not be read", denied->n_bad, path);
+		ctl_note(denied->ctl, "%zu %s in %s could not be read", denied->n_bad,
+			 plural(denied->n_bad, "message", "messages"), path);
 	if (!denied->pending) {
 		ctl_note(denied->ctl, "nothing was dropped, by %s", path);
 		return CTL_OK;

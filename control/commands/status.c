@@ -121,8 +121,8 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	else
 		fputs("all counts add up", ctl->out);
 	if (json_number(live, "forgotten") > 0)
-		fprintf(ctl->out, ", %lld live connections forgotten for want of room (raise max-flows)",
-			json_number(live, "forgotten"));
+		fprintf(ctl->out, ", %lld live %s forgotten for want of room (raise max-flows)",
+			COUNT(json_number(live, "forgotten"), "connection"));
 	fputs("\n", ctl->out);
 }
 
@@ -176,15 +176,15 @@ static void print_drops(struct ctl *ctl, const json_t *status)
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "not counted: %s",
 			    json_text(drops, "reason"));
 	} else {
-		fprintf(ctl->out, "%lld received and %lld outgoing packets, by the kernel",
-			json_number(drops, "rxPkts"), json_number(drops, "txPkts"));
+		fprintf(ctl->out, "%lld received and %lld outgoing %s, by the kernel",
+			json_number(drops, "rxPkts"), COUNT(json_number(drops, "txPkts"), "packet"));
 		print_drop_reasons(ctl, json_object_get(drops, "reasons"));
 	}
 	if (overflow > 0)
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld of them in no entry", overflow);
 	if (missed > 0)
-		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld drops on this machine missed",
-			    missed);
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld %s on this machine missed",
+			    COUNT(missed, "drop"));
 	fputc('\n', ctl->out);
 }
 

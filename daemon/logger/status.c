@@ -42,12 +42,11 @@ static void set_warnings(json_t *status, const struct layer *layer, const char *
 						   (unsigned long long)layer->bypassed,
 						   plural(layer->bypassed, "packet was", "packets were")));
 	if (layer->lost_details > 0)
-		json_array_append_new(
-			warnings,
-			json_sprintf("%llu %s (SYN, FIN, RST) found no room for details: "
-				     "starts and ends are missing (raise max-flows)",
-				     (unsigned long long)layer->lost_details,
-				     plural(layer->lost_details, "packet", "packets")));
+		json_array_append_new(warnings,
+				      json_sprintf("%llu %s (SYN, FIN, RST) found no room for details: "
+						   "starts and ends are missing (raise max-flows)",
+						   (unsigned long long)layer->lost_details,
+						   plural(layer->lost_details, "packet", "packets")));
 	if (json_array_size(warnings) > 0)
 		json_object_set(status, "warnings", warnings);
 	json_decref(warnings);

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/json_set.h"
 #include "common/log.h"
+#include "common/plural.h"
 #include "daemon/device/drops.h"
 #include "daemon/logger/state.h"
 
@@ -99,9 +100,10 @@ void watch_drops_gather(struct logger *logger, struct flows *flows)
 			  strerror(-r));
 	if (after.overflow > 0 && before.overflow == 0)
 		log_warning(
-			"packets of too many connections were dropped in this window: %llu packets are in "
-			"no entry; more are only counted",
-			(unsigned long long)after.overflow);
+			"packets of too many connections were dropped in this window: %llu %s in no entry; more are only "
+			"counted",
+			(unsigned long long)after.overflow,
+			plural(after.overflow, "packet is", "packets are"));
 }
 
 void watch_drops_end(struct logger *logger)

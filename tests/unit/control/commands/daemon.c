@@ -50,7 +50,8 @@ START_TEST(test_start_with_wrong_values)
 		{"start --tun-interface a/b", "netlogctl: --tun-interface: \"a/b\": expected "},
 		{"start --sock-stats-socket s.sock", "netlogctl: --sock-stats-socket: \"s.sock\": expected "},
 		{"flows --class foo", "netlogctl: --class: one of virtual, subnet, exit, physical\n"},
-		{"flows --by foo", "netlogctl: --by: one of connection, node, class, port, peer\n"},
+		{"flows --by foo",
+		 "netlogctl: --by: one of connection, node, class, port, service, client, peer\n"},
 		{"top --by foo", "netlogctl: --by: one of "},
 		{"report --class foo", "netlogctl: --class: one of "},
 	};

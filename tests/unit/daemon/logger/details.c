@@ -194,8 +194,8 @@ START_TEST(test_lost_details)
 	status = logger_status(logger);
 	warnings = json_object_get(json_object_get(status, "tun"), "warnings");
 	ck_assert_str_eq(json_string_value(json_array_get(warnings, 0)),
-			 "7 SYN, FIN and RST packets found no room for their details: starts and ends are "
-			 "missing (raise max-flows)");
+			 "7 packets (SYN, FIN, RST) found no room for details: starts and ends are missing "
+			 "(raise max-flows)");
 	json_decref(status);
 }
 END_TEST
