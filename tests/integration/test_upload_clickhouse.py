@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The ClickHouse sink: against Debian's server, and against one that the test plays."""
+import errno
 import json
 import re
+import shutil
+import socket
 import urllib.parse
 
 import pytest
 
 from collector import Answer, Collector
-from lib.clickhouse import (COLUMNS, CONNECTIONS, DETAILS, MARK, REFUSED, SCANS, SERVICES, Played, plain, queries,
-                            statements)
+from lib.clickhouse import (COLUMNS, CONNECTIONS, DETAILS, MARK, REFUSED, SCANS, SERVICES, ClickHouse, Played, plain,
+                            queries, statements)
 from lib.clickhouse_fixtures import SCHEMAS, TODAY, delivered, older_tables, run, server, tables  # noqa: F401
 from lib.wait import wait_until
 
@@ -246,6 +249,61 @@ def test_wrong_schema(tables, run):
     sink = side.wait_sink("ch", lambda s: s["state"] == "misconfigured", timeout=60)
     assert sink["quarantined"] == 0 and sink["backlogMessages"] == 12
     uploader.stop()
+
+
+def test_real_connections(wireguard, netlogd, directory):
+    """From packets to a query's answer: who was refused by a rule here and by the other end, and who was not."""
+    if not shutil.which("clickhouse-server"):
+        pytest.skip("no clickhouse-server")
+    left, right = wireguard
+    with left.namespace.inside():
+        tables = ClickHouse(directory)
+    try:
+        with left.namespace.inside():
+            for statement in statements(SCHEMAS / "old.sql"):
+                tables.query(statement)
+        left.namespace.run("nft", "-f", "-", stdin="table ip t { chain i { type filter hook input priority 0; "
+                           f"iifname {left.interface} tcp dport {{ 23, 25, 110 }} drop; }}; }}")
+        daemon = netlogd(left.namespace, {
+            "tun": {"interface": left.interface, "source": "ebpf"}, "sock": {"source": "none"},
+            "record": {"period": "1h", "heartbeat": "0"},
+            "upload ch": {"type": "clickhouse", "url": tables.url, "database": "netlogd", "table": "flows",
+                          "flush-interval": "0"}}).start()
+        has_drops = daemon.status()["drops"]["state"] == "counting"
+        with right.namespace.inside():
+            server = socket.create_server((right.address, 443))
+            knocking = [socket.socket() for _ in range(3)]
+            for sock, port in zip(knocking, (23, 25, 110)):
+                sock.setblocking(False)
+                assert sock.connect_ex((left.address, port)) == errno.EINPROGRESS
+        with left.namespace.inside():
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((right.address, 22), 20)
+            served = socket.create_connection((right.address, 443), 20)
+        server.accept()[0].close()
+        assert served.recv(1) == b""
+        # What knocked came before the answers of the server: a tunnel keeps the order.
+        daemon.flush()
+        wait_until(lambda: daemon.status()["sinks"][0]["backlogMessages"] == 0, "delivery")
+
+        def ask(name):
+            with left.namespace.inside():
+                return plain(tables.query(queries(SCHEMAS / "old-queries.sql")[name].replace("{least}", "3").replace(
+                    "{from}", "2026-01-31 00:00:00").replace("{to}", "2100-01-01 00:00:00")))
+
+        refused = [row[1:2] + row[3:7] for row in ask("who was refused")]
+        assert [left.address, right.address, "6", "22", "reset"] in refused
+        if has_drops:
+            for port in ("23", "25", "110"):
+                assert [right.address, left.address, "6", port, "NETFILTER_DROP"] in refused
+            assert [row[:1] + row[2:5] for row in ask("scans")] == [[right.address, "1", "3", "3"]]
+        assert not [row for row in refused if row[3] == "443"]
+        services = {(row[1], row[3]): row[4:6] for row in ask("connections per service")}
+        assert services[right.address, "443"] == ["1", "1"]
+        for sock in (*knocking, served, server):
+            sock.close()
+    finally:
+        tables.close()
 
 
 # --- a server played by the test
