@@ -101,8 +101,9 @@ ORDER BY minute, class;
 
 -- name: who was refused
 -- Who tried what and was refused, told from the end that opened the connection; where that is unknown, from the end
--- that sent what was thrown away. `how`: the kernel's reason, where this node threw packets away; 'reset', where a SYN
--- was answered with RST alone; 'no answer', where nothing came back to a SYN in its window (also for a SYN of the
+-- that sent what was thrown away. `how`: the kernel's reason, where this node threw away all that it received or was to
+-- send (of TCP only what begins a connection: a kernel drops the last ACK of one that went well, too); 'reset', where a
+-- SYN was answered with RST alone; 'no answer', where nothing came back to a SYN in its window (also for a SYN of the
 -- window's last moment). A refusal that both ends see is in the rows of both nodes.
 SELECT node, who, max(name) AS who_name, whom, proto, port, how, sum(tries) AS connections, sum(drops) AS dropped,
        min(start) AS first_seen, max(end) AS last_seen
@@ -114,7 +115,9 @@ FROM
            if(from_dst, src, dst) AS whom, if(from_dst, src_port, dst_port) AS port,
            if(from_dst, rx_flags, tx_flags) AS asked, if(from_dst, tx_flags, rx_flags) AS answered,
            init != 'unknown' AND starts > 0 AND proto = 6 AS opened,
-           multiIf(drops > 0, if(drop_reason = '', 'dropped', drop_reason),
+           (tx_drops > 0 AND tx_pkts = 0) OR (rx_drops > 0 AND rx_pkts <= rx_drops
+               AND (proto != 6 OR bitAnd(rx_flags, 2) != 0 OR bitAnd(rx_flags, 4 + 16) = 0)) AS thrown_away,
+           multiIf(thrown_away, if(drop_reason = '', 'dropped', drop_reason),
                    opened AND bitAnd(answered, 2 + 4) = 4, 'reset',
                    opened AND answered = 0 AND bitAnd(asked, 2 + 16) = 2, 'no answer', '') AS how
     FROM netlogd.flows FINAL
@@ -139,7 +142,9 @@ FROM
            if(from_dst, src, dst) AS whom, if(from_dst, src_port, dst_port) AS port,
            if(from_dst, rx_flags, tx_flags) AS asked, if(from_dst, tx_flags, rx_flags) AS answered,
            init != 'unknown' AND starts > 0 AND proto = 6 AS opened,
-           multiIf(drops > 0, if(drop_reason = '', 'dropped', drop_reason),
+           (tx_drops > 0 AND tx_pkts = 0) OR (rx_drops > 0 AND rx_pkts <= rx_drops
+               AND (proto != 6 OR bitAnd(rx_flags, 2) != 0 OR bitAnd(rx_flags, 4 + 16) = 0)) AS thrown_away,
+           multiIf(thrown_away, if(drop_reason = '', 'dropped', drop_reason),
                    opened AND bitAnd(answered, 2 + 4) = 4, 'reset',
                    opened AND answered = 0 AND bitAnd(asked, 2 + 16) = 2, 'no answer', '') AS how
     FROM netlogd.flows FINAL

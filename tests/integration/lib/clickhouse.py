@@ -98,6 +98,10 @@ CONNECTIONS = '"dstNodes":%s,"virtualTraffic":%s' % (
         entry(8080, 3, 50001, txPkts=1, txBytes=40, rxPkts=1, rxBytes=60, init="dst", starts=1, ends=1, txFlags=20, rxFlags=2),
         # Nobody listens.
         entry(161, 4, 5000, proto=17, rxPkts=2, rxBytes=100, init="dst", starts=1, rxDrops=2, dropReason="NO_SOCKET"),
+        # Not refused: the kernel drops the last ACK, having no use for it; and a part of what a full socket is sent.
+        entry(443, 8, 60001, txPkts=1, txBytes=40, rxPkts=1, rxBytes=40, init="dst", ends=1, txFlags=17, rxFlags=16, rxDrops=1,
+              dropReason="NOT_SPECIFIED"),
+        entry(53, 8, 60002, proto=17, rxPkts=10, rxBytes=1000, init="dst", rxDrops=2, dropReason="SOCKET_RCVBUFF"),
     ]))
 # What the queries find in them: who, name, whom, protocol, port, how, connections, packets thrown away.
 REFUSED = [
@@ -116,6 +120,7 @@ SERVICES = [
     [NODE, "6", "22", "1", "1", "1100"], [NODE, "6", "80", "1", "1", "180"], [NODE, "6", "81", "1", "1", "180"],
     [NODE, "6", "82", "1", "1", "180"], [NODE, "6", "8080", "1", "1", "100"], [NODE, "17", "161", "1", "1", "100"],
     ["100.64.0.2", "6", "22", "1", "1", "100"], ["100.64.0.6", "6", "443", "1", "1", "120"],
+    [NODE, "6", "443", "0", "1", "80"], [NODE, "17", "53", "0", "1", "1000"],
 ]
 
 
