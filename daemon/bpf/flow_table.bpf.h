@@ -126,23 +126,21 @@ static __always_inline struct flow_entry *entry_at(bool ipv6, __u32 at)
 }
 
 /* Without a branch for each word, which the verifier would follow one by one. */
-static __always_inline bool same_addresses(const struct flow_addresses *a, const struct flow_addresses *b)
+static __always_inline bool same_addresses(const union flow_addresses *a, const union flow_addresses *b)
 {
-	const __u64 *left = (const __u64 *)a, *right = (const __u64 *)b;
-
-	return !((left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) | (left[3] ^ right[3]));
+	return !((a->words[0] ^ b->words[0]) | (a->words[1] ^ b->words[1]) | (a->words[2] ^ b->words[2]) |
+		 (a->words[3] ^ b->words[3]));
 }
 
 /* Whether the entry at this place is the record's. */
 static __always_inline bool is_of(const struct flow_entry *entry, __u32 place,
-				  const struct flow_record *record, const struct flow_addresses *addresses,
+				  const struct flow_record *record, const union flow_addresses *addresses,
 				  bool ipv6)
 {
 	const struct flow_entry6 *entry6;
 
 	/* Only what this CPU has claimed is read further. */
-	if (entry->head.word != record->head.word ||
-	    *(const __u64 *)&entry->src != *(const __u64 *)&record->src)
+	if (entry->head.word != record->head.word || entry->pair != record->pair)
 		return false;
 	if (!ipv6)
 		return true;
@@ -184,7 +182,7 @@ static __always_inline void note_place(__u32 side, __u32 table, __u32 number, __
 /* Fills in an entry that this CPU has claimed. */
 static __always_inline void name_entry(struct flow_entry *entry, __u32 place,
 				       const struct flow_record *record,
-				       const struct flow_addresses *addresses, bool ipv6)
+				       const union flow_addresses *addresses, bool ipv6)
 {
 	struct flow_entry6 *entry6;
 
@@ -200,7 +198,7 @@ static __always_inline void name_entry(struct flow_entry *entry, __u32 place,
 
 /* Makes the record's entry at a free place: place plus 1; 0: another CPU was first; negative: no room. */
 static __always_inline int make_entry(struct flow_totals *own, const struct flow_record *record,
-				      const struct flow_addresses *addresses, __u32 side, __u32 place,
+				      const union flow_addresses *addresses, __u32 side, __u32 place,
 				      bool ipv6)
 {
 	const __u32 table = ipv6 ? FLOW_TABLE_IPV6 : FLOW_TABLE_IPV4;
@@ -223,20 +221,20 @@ static __always_inline int make_entry(struct flow_totals *own, const struct flow
  * loop from every round.
  */
 __noinline int make_ipv4(struct flow_totals *own, const struct flow_record *record,
-			 const struct flow_addresses *addresses, __u32 side, __u32 place)
+			 const union flow_addresses *addresses, __u32 side, __u32 place)
 {
 	return make_entry(own, record, addresses, side, place, false);
 }
 
 __noinline int make_ipv6(struct flow_totals *own, const struct flow_record *record,
-			 const struct flow_addresses *addresses, __u32 side, __u32 place)
+			 const union flow_addresses *addresses, __u32 side, __u32 place)
 {
 	return make_entry(own, record, addresses, side, place, true);
 }
 
 /* The place of the record's entry, made if there is none, plus 1; 0 or less without room. */
 static __always_inline int find_entry(struct flow_totals *own, const struct flow_record *record,
-				      const struct flow_addresses *addresses, __u32 side, bool ipv6)
+				      const union flow_addresses *addresses, __u32 side, bool ipv6)
 {
 	__u32 place;
 
@@ -263,13 +261,13 @@ static __always_inline int find_entry(struct flow_totals *own, const struct flow
 }
 
 __noinline int find_ipv4(struct flow_totals *own, const struct flow_record *record,
-			 const struct flow_addresses *addresses, __u32 side)
+			 const union flow_addresses *addresses, __u32 side)
 {
 	return find_entry(own, record, addresses, side, false);
 }
 
 __noinline int find_ipv6(struct flow_totals *own, const struct flow_record *record,
-			 const struct flow_addresses *addresses, __u32 side)
+			 const union flow_addresses *addresses, __u32 side)
 {
 	return find_entry(own, record, addresses, side, true);
 }
@@ -283,7 +281,7 @@ static __always_inline void add_record(struct flow_counts *counts, const struct 
 }
 
 static __always_inline void count_record(struct flow_totals *own, const struct flow_record *record,
-					 const struct flow_addresses *addresses, __u32 side, bool ipv6)
+					 const union flow_addresses *addresses, __u32 side, bool ipv6)
 {
 	struct flow_entry *entry = entry_at(ipv6, record->place);
 
@@ -464,14 +462,14 @@ static __always_inline void begin_record(struct flow_record *record, const struc
 }
 
 /* Whether a packet may join a record: that is of its connection, and has room. */
-static __always_inline bool joins(const struct flow_record *record, const struct flow_addresses *addresses,
+static __always_inline bool joins(const struct flow_record *record, const union flow_addresses *addresses,
 				  const struct flow_key *key)
 {
 	bool ipv6 = key->family == 6;
 
 	return record->head.word == make_head(key).word && record->src == key->src[ipv6 ? 3 : 0] &&
 	       record->dst == key->dst[ipv6 ? 3 : 0] && has_room(record) &&
-	       (!ipv6 || same_addresses(addresses, (const struct flow_addresses *)key));
+	       (!ipv6 || same_addresses(addresses, (const union flow_addresses *)key));
 }
 
 /* Puts a packet into the CPU's batch, and counts the batch when it is full. */
@@ -495,7 +493,7 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 	asm volatile("" : "+r"(n));
 	n &= FLOW_BATCH - 1;
 	if (key->family == 6)
-		own->addresses[n] = *(const struct flow_addresses *)key;
+		own->addresses[n] = *(const union flow_addresses *)key;
 	begin_record(&own->batch[n], key, side, received);
 	add_packets(&own->batch[n], segments, received);
 	own->n = n + 1;

@@ -50,20 +50,28 @@ struct flow_seen {
  */
 struct flow_entry {
 	union flow_head head;
-	__u32 src, dst; /* network byte order; of IPv6 addresses the last words */
+	union {
+		struct {
+			__u32 src, dst; /* network byte order; of IPv6 addresses the last words */
+		};
+		__u64 pair;
+	};
 	struct flow_counts counts;
 	struct flow_details details;
 	__u32 reserved[3];
 } __attribute__((aligned(64)));
 
-struct flow_addresses {
-	__u32 src[4];
-	__u32 dst[4];
+union flow_addresses {
+	struct {
+		__u32 src[4];
+		__u32 dst[4];
+	};
+	__u64 words[4];
 };
 
 struct flow_entry6 {
 	struct flow_entry entry;
-	struct flow_addresses addresses;
+	union flow_addresses addresses;
 	__u64 reserved[4];
 } __attribute__((aligned(128)));
 
@@ -73,7 +81,12 @@ enum flow_table { FLOW_TABLE_IPV4, FLOW_TABLE_IPV6, FLOW_TABLES };
 /* Packets of one connection that wait to be counted, together with those of others. */
 struct flow_record {
 	union flow_head head;
-	__u32 src, dst;
+	union {
+		struct {
+			__u32 src, dst;
+		};
+		__u64 pair;
+	};
 	__u32 tx_packets, tx_bytes;
 	__u32 rx_packets, rx_bytes;
 	__u32 place; /* in its table, where the connection is if nothing is in its way */
@@ -117,7 +130,7 @@ struct flow_totals {
 	__u64 lost_controls; /* of those, no note could be made of so many */
 	__u64 n;	     /* records that wait */
 	struct flow_record batch[FLOW_BATCH];
-	struct flow_addresses addresses[FLOW_BATCH]; /* of those with IPv6 addresses */
+	union flow_addresses addresses[FLOW_BATCH]; /* of those with IPv6 addresses */
 };
 
 /* How full one side of each table is. */

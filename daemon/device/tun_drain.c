@@ -78,7 +78,7 @@ static struct flow *add_flow(struct flows *flows, const union flow_head *head)
 }
 
 static void set_addresses(struct flow *flow, const union flow_head *head, uint32_t src, uint32_t dst,
-			  const struct flow_addresses *addresses)
+			  const union flow_addresses *addresses)
 {
 	struct connection *connection = &flow->connection;
 
@@ -107,7 +107,7 @@ static void add_details(const struct tun_drain *drain, const union flow_head *he
 
 /* Moves an entry; there is room for it. */
 static void move_entry(const struct tun_drain *drain, struct flow_entry *entry,
-		       const struct flow_addresses *addresses, struct flows *flows)
+		       const union flow_addresses *addresses, struct flows *flows)
 {
 	struct flow *flow;
 
