@@ -10,10 +10,15 @@
  *	-e           an empty program on the interface's ingress, for comparison
  *	-n PACKETS   after so many packets, a new connection replaces an old one
  *	-o ORDER     of the packets, after one of each connection: `turn` (the connections in turn; the
- *default), `shuffled` (each packet's at random) or `trains` (one to sixteen packets of a connection, most
- *	             trains of a few connections: the probability falls as 1 / rank)
+ *	             default), `shuffled` (each packet's at random) or `trains` (one to sixteen packets of a
+ *	             connection, most trains of a few connections: the probability falls as 1 / rank)
+ *	-p           sends from an array of prepared packets, 64 bytes for each connection. Without it each
+ *	             packet is made in the same memory, as a tunnel's daemon decrypts into memory that it uses
+ *	             again. The array shows what counting costs a sender whose own data just fits the cache.
  *	-q           the interface has several queues, and this is one of them
  *	-t           the other direction: the same connections' packets go from the kernel to the interface
+ *	-w ROUNDS    works on each packet before it is sent, as a tunnel's daemon decrypts: so many dependent
+ *	             multiplications, each about a nanosecond
  */
 
 #include <arpa/inet.h>
@@ -50,10 +55,12 @@ struct options {
 	int cpu; /* -1: any */
 	enum order order;
 	bool empty_program;
+	bool prepared;
 	uint64_t new_every; /* 0: never */
 	bool queue;
 	bool transmit;
 	bool scan;
+	uint32_t work; /* multiplications for each packet */
 	uint32_t connections;
 	double seconds;
 	const char *interface;
@@ -139,13 +146,37 @@ static double now(clockid_t clock)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* The next pair of ports, which no checksum in use covers. */
-static void next_connection(struct packet *packet, uint32_t i, bool back)
-{
-	uint16_t low = htons((uint16_t)i), high = htons((uint16_t)(i >> 16));
+/* What to send: prepared packets, or the ports of each connection's and one packet to make them in. */
+struct load {
+	struct packet *packets;
+	struct ports {
+		uint16_t far, near;
+	} * ports;
+	bool prepared;
+	bool back;
+};
 
-	packet->udp.source = back ? high : low;
-	packet->udp.dest = back ? low : high;
+static void set_ports(struct packet *packet, struct ports ports, bool back)
+{
+	packet->udp.source = back ? ports.near : ports.far;
+	packet->udp.dest = back ? ports.far : ports.near;
+}
+
+/* The next pair of ports, which no checksum in use covers. */
+static void next_connection(struct load *load, uint32_t at, uint32_t i)
+{
+	load->ports[at] = (struct ports){htons((uint16_t)i), htons((uint16_t)(i >> 16))};
+	if (load->prepared)
+		set_ports(&load->packets[at], load->ports[at], load->back);
+}
+
+static const struct packet *packet_of(struct load *load, uint32_t at)
+{
+	if (load->prepared)
+		return &load->packets[at];
+	fill(load->packets, at, load->back);
+	set_ports(load->packets, load->ports[at], load->back);
+	return load->packets;
 }
 
 static bool push(int fd, const struct packet *packet, bool transmit)
@@ -200,7 +231,18 @@ static void step(struct sequence *sequence, uint64_t sent, const struct options 
 	}
 }
 
-static int blast(int fd, struct packet *packets, const struct options *options)
+static void work(uint32_t rounds)
+{
+	uint64_t product = 1;
+
+	for (uint32_t i = 0; i < rounds; i++) {
+		product *= 6364136223846793005ULL;
+		/* The compiler may not leave it out. */
+		asm volatile("" : "+r"(product));
+	}
+}
+
+static int blast(int fd, struct load *load, const struct options *options)
 {
 	uint64_t every = options->scan ? 1 : options->new_every, sent = 0;
 	double begun = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID), wall;
@@ -210,10 +252,11 @@ static int blast(int fd, struct packet *packets, const struct options *options)
 	do {
 		for (unsigned int i = 0; i < LOOK_EVERY; i++, sent++) {
 			if (every && --until_new == 0) {
-				next_connection(&packets[sequence.at], made++, options->transmit);
+				next_connection(load, sequence.at, made++);
 				until_new = (uint32_t)every;
 			}
-			if (!push(fd, &packets[sequence.at], options->transmit))
+			work(options->work);
+			if (!push(fd, packet_of(load, sequence.at), options->transmit))
 				return -1;
 			step(&sequence, sent, options);
 		}
@@ -269,7 +312,7 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 	struct options options = {.cpu = -1};
 	int c;
 
-	while ((c = getopt(argc, argv, "c:en:o:qt")) != -1)
+	while ((c = getopt(argc, argv, "c:en:o:pqtw:")) != -1)
 		switch (c) {
 		case 'c':
 			options.cpu = atoi(optarg);
@@ -284,11 +327,17 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 		case 'n':
 			options.new_every = strtoul(optarg, NULL, 10);
 			break;
+		case 'p':
+			options.prepared = true;
+			break;
 		case 'q':
 			options.queue = true;
 			break;
 		case 't':
 			options.transmit = true;
+			break;
+		case 'w':
+			options.work = (uint32_t)strtoul(optarg, NULL, 10);
 			break;
 		default:
 			return false;
@@ -303,32 +352,54 @@ static bool parse(int argc, char **argv, struct options *ret_options)
 	return options.connections > 0;
 }
 
+static int prepare(struct load *ret_load, const struct options *options)
+{
+	struct load load = {.prepared = options->prepared, .back = options->transmit};
+
+	load.packets = calloc(options->prepared ? options->connections : 1, sizeof(*load.packets));
+	load.ports = calloc(options->connections, sizeof(*load.ports));
+	if (!load.packets || !load.ports) {
+		free(load.packets);
+		free(load.ports);
+		return -1;
+	}
+	for (uint32_t i = 0; i < options->connections; i++) {
+		struct packet packet;
+
+		fill(&packet, i, false);
+		load.ports[i] = (struct ports){packet.udp.source, packet.udp.dest};
+		if (options->prepared)
+			fill(&load.packets[i], i, options->transmit);
+	}
+	*ret_load = load;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {};
-	struct packet *packets;
+	struct load load = {};
 	int fd, r;
 
 	if (!parse(argc, argv, &options)) {
 		fprintf(stderr,
-			"usage: tun_blast [-c CPU] [-e] [-n PACKETS] [-o ORDER] [-q] [-t] INTERFACE CONNECTIONS|scan "
-			"SECONDS\n");
+			"usage: tun_blast [-c CPU] [-e] [-n PACKETS] [-o ORDER] [-p] [-q] [-t] [-w ROUNDS] INTERFACE "
+			"CONNECTIONS|scan SECONDS\n");
 		return 64;
 	}
-	packets = calloc(options.connections, sizeof(*packets));
 	fd = options.transmit ? open_raw(options.interface) : open_tun(options.interface, options.queue);
-	if (!packets || fd < 0 || stay_on(options.cpu) < 0 ||
+	if (prepare(&load, &options) < 0 || fd < 0 || stay_on(options.cpu) < 0 ||
 	    (options.empty_program && attach_empty_program(options.interface) < 0)) {
 		fprintf(stderr, "tun_blast: %s: %s\n", options.interface, strerror(errno));
-		free(packets);
+		free(load.packets);
+		free(load.ports);
 		return 1;
 	}
-	for (uint32_t i = 0; i < options.connections; i++)
-		fill(&packets[i], i, options.transmit);
-	r = blast(fd, packets, &options);
+	r = blast(fd, &load, &options);
 	if (r < 0)
 		fprintf(stderr, "tun_blast: %s\n", strerror(errno));
 	close(fd);
-	free(packets);
+	free(load.packets);
+	free(load.ports);
 	return r < 0;
 }
