@@ -13,6 +13,20 @@ void extraction_deinit(struct extraction *extraction)
 	*extraction = (struct extraction){};
 }
 
+int extraction_reserve(struct extraction *extraction, size_t n)
+{
+	struct flows *flows = &extraction->flows;
+
+	if (extraction->taker && flows->n > 0 && flows->n + n > EXTRACTION_SLICE) {
+		for (size_t i = 0; i < flows->n; i++)
+			counts_add(&extraction->taken, &flows->items[i].counts);
+		extraction->n_taken += flows->n;
+		extraction->taker->take(flows, extraction->taker->userdata);
+		flows->n = 0;
+	}
+	return flows_reserve(flows, n);
+}
+
 void extraction_merge(struct extraction *extraction, struct extraction *from)
 {
 	struct flows *flows = &extraction->flows;
@@ -26,6 +40,8 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 		for (size_t i = 0; i < from->flows.n; i++)
 			counts_add(&extraction->overflow, &from->flows.items[i].counts);
 	}
+	counts_add(&extraction->taken, &from->taken);
+	extraction->n_taken += from->n_taken;
 	counts_add(&extraction->totals, &from->totals);
 	counts_add(&extraction->overflow, &from->overflow);
 	counts_add(&extraction->unknown, &from->unknown);

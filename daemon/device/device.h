@@ -20,9 +20,18 @@
 struct device;
 struct epoch; /* daemon/device/epoch.h: the kernel side's shared switch between windows */
 
+/* Takes flows of an extraction that is under way. They are borrowed, and may be changed. */
+struct flow_taker {
+	void (*take)(struct flows *flows, void *userdata);
+	void *userdata;
+};
+
 /* What a device handed over for one window. Zero-initialised is empty. */
 struct extraction {
-	struct flows flows;	/* a connection may appear more than once: the reader adds them up */
+	struct flows flows;		/* a connection may appear more than once: the reader adds them up */
+	const struct flow_taker *taker; /* of flows that are more than a slice; NULL: all stay in `flows` */
+	struct counts taken;		/* the sum of those that it has taken */
+	size_t n_taken;
 	struct counts totals;	/* counted apart from the flows and before them; entries + ... = totals */
 	struct counts overflow; /* did not fit */
 	struct counts unknown;	/* sock: from or to no known peer, or to one of several at the same endpoint,
@@ -37,7 +46,15 @@ struct extraction {
 	uint64_t errors;       /* failed extractions and bad answers */
 };
 
+#define EXTRACTION_SLICE 4096 /* flows */
+
 void extraction_deinit(struct extraction *extraction);
+/*
+ * Makes room for n more flows. With a taker, those that are there are given to it first if they were more
+ * than a slice together, so that the flows of a large window are never all in memory. 0; or -ENOMEM, nothing
+ * added.
+ */
+int extraction_reserve(struct extraction *extraction, size_t n);
 /* Adds the content of `from`, and leaves that empty. Flows that find no memory are overflow. */
 void extraction_merge(struct extraction *extraction, struct extraction *from);
 
@@ -97,7 +114,7 @@ struct device_ops {
 	/*
 	 * Hand over the counts of every connection since the last extraction, and start again from zero. The
 	 * output is filled in even with an error. -ENODEV: the interface is gone, or what was attached to it;
-	 * make a new device.
+	 * make a new device. A source that can extract in slices gives them to the device's `taker`.
 	 */
 	int (*extract_statistics)(struct device *device, struct extraction *ret_extraction);
 
@@ -159,6 +176,7 @@ struct device {
 	const struct device_ops *ops;
 	enum device_layer layer;
 	bool enabled;
+	const struct flow_taker *taker; /* for the extraction that is under way; may be NULL */
 };
 
 /*

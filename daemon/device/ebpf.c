@@ -178,7 +178,7 @@ static void ebpf_go_ahead(struct ebpf *ebpf)
 static int ebpf_extract_statistics(struct device *device, struct extraction *ret_extraction)
 {
 	struct ebpf *ebpf = EBPF(device);
-	struct extraction extraction = {.has_totals = true};
+	struct extraction extraction = {.has_totals = true, .taker = device->taker};
 	unsigned int old = epoch_old_side(ebpf->epoch);
 	int r;
 

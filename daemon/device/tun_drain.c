@@ -27,6 +27,7 @@
 #define MAP_MAX	 (1ULL << 32) /* bytes: a place's number and more must fit 31 bits */
 #define CONTROLS 4096	      /* to take at once; more than share a bucket */
 #define VIEW_MAX (1U << 20)   /* bytes of a map to map at once: they count as this process's memory */
+#define STEP	 1024	      /* places between two looks whether there is room for their flows */
 
 static void add_counts(struct counts *sum, const struct flow_counts *counts)
 {
@@ -139,7 +140,7 @@ static void move_at(const struct tun_drain *drain, void *data, enum flow_table t
 
 /* All places of a side, one part after the other. */
 static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow_table table,
-		     struct flows *flows)
+		     struct extraction *extraction)
 {
 	const size_t size = entry_size(table);
 	const uint64_t in_view = VIEW_MAX / size, places = drain->places[table];
@@ -151,15 +152,21 @@ static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow
 
 		if (r < 0)
 			return r;
-		for (uint64_t j = 0; j < n; j++)
-			move_at(drain, view.data, table, j, flows);
+		for (uint64_t j = 0; j < n; j++) {
+			/* Room first: counts that have left the map must not be lost. */
+			if (j % STEP == 0)
+				r = extraction_reserve(extraction, STEP);
+			if (r < 0)
+				return r;
+			move_at(drain, view.data, table, j, &extraction->flows);
+		}
 	}
 	return 0;
 }
 
 /* The places that are listed: no more than so many. */
 static int drain_listed(const struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t n,
-			struct flows *flows)
+			struct extraction *extraction)
 {
 	const size_t size = entry_size(table);
 	const uint64_t places = drain->places[table];
@@ -170,26 +177,25 @@ static int drain_listed(const struct tun_drain *drain, unsigned int side, enum f
 	r = view_init(&list, drain->listed, side * sizeof(struct flow_list), sizeof(struct flow_list));
 	if (r == 0)
 		r = view_init(&view, drain->entries[table], side * places * size, places * size);
+	if (r == 0)
+		r = extraction_reserve(extraction, n);
 	if (r < 0)
 		return r;
 	listed = ((const struct flow_list *)list.data)->places[table];
 	for (uint64_t i = 0; i < n; i++)
 		if (listed[i] - side * places < places)
-			move_at(drain, view.data, table, listed[i] - side * places, flows);
+			move_at(drain, view.data, table, listed[i] - side * places, &extraction->flows);
 	return 0;
 }
 
 static int drain_entries(const struct tun_drain *drain, unsigned int side, enum flow_table table,
-			 uint64_t taken, struct flows *flows)
+			 uint64_t taken, struct extraction *extraction)
 {
-	/* Room first: counts that have left the map must not be lost. */
-	int r = flows_reserve(flows, taken);
-
-	if (r < 0 || taken == 0)
-		return r;
+	if (taken == 0)
+		return 0;
 	if (taken <= FLOW_LISTED)
-		return drain_listed(drain, side, table, taken, flows);
-	return drain_all(drain, side, table, flows);
+		return drain_listed(drain, side, table, taken, extraction);
+	return drain_all(drain, side, table, extraction);
 }
 
 /* What waits in a CPU's batch; there is room for it. */
@@ -223,7 +229,7 @@ static int drain_totals(const struct tun_drain *drain, unsigned int side, struct
 	n = (size_t)cpus * drain->levels;
 	totals = calloc(n, sizeof(*totals));
 	zero = calloc(n, sizeof(*zero));
-	if (!totals || !zero || flows_reserve(&extraction->flows, n * FLOW_BATCH) < 0)
+	if (!totals || !zero || extraction_reserve(extraction, n * FLOW_BATCH) < 0)
 		return -ENOMEM;
 	if (bpf_map_lookup_elem(drain->totals, &side, totals))
 		return -errno;
@@ -246,7 +252,7 @@ static int drain_totals(const struct tun_drain *drain, unsigned int side, struct
 static void add_controls(const struct flow_key *keys, const struct flow_control *controls, size_t n,
 			 struct extraction *extraction)
 {
-	if (flows_reserve(&extraction->flows, n) < 0) {
+	if (extraction_reserve(extraction, n) < 0) {
 		extraction->lost_details += n;
 		return;
 	}
@@ -292,6 +298,16 @@ static void clear_seen(const struct tun_drain *drain, unsigned int side)
 		memset(view.data, 0, sizeof(struct flow_seen));
 }
 
+/* Of all flows so far. */
+static struct counts sum_of(const struct extraction *extraction)
+{
+	struct counts sum = extraction->taken;
+
+	for (size_t i = 0; i < extraction->flows.n; i++)
+		counts_add(&sum, &extraction->flows.items[i].counts);
+	return sum;
+}
+
 /*
  * First the counts go, then the slots, then the CPUs' blocks, and last the number of entries taken. After a
  * failure in between the side still works: entries keep their place, and the next drain finds what programs
@@ -299,8 +315,7 @@ static void clear_seen(const struct tun_drain *drain, unsigned int side)
  */
 int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction *extraction)
 {
-	struct counts *handed_over = &drain->handed_over[side];
-	size_t first = extraction->flows.n;
+	struct counts *handed_over = &drain->handed_over[side], before = sum_of(extraction), moved;
 	struct flow_fill fill;
 	struct noted noted = {};
 	uint64_t taken = 0;
@@ -313,15 +328,15 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 		uint64_t n = MIN(fill.taken[table], (uint64_t)drain->capacity[table]);
 
 		taken += n;
-		r = drain_entries(drain, side, (enum flow_table)table, n, &extraction->flows);
+		r = drain_entries(drain, side, (enum flow_table)table, n, extraction);
 	}
 	if (r == 0)
 		r = drain_totals(drain, side, extraction, &noted);
 	if (r < 0) {
-		for (size_t i = first; i < extraction->flows.n; i++) {
-			counts_add(handed_over, &extraction->flows.items[i].counts);
-			counts_add(&extraction->totals, &extraction->flows.items[i].counts);
-		}
+		moved = sum_of(extraction);
+		moved = counts_difference(&moved, &before);
+		counts_add(handed_over, &moved);
+		counts_add(&extraction->totals, &moved);
 		return r;
 	}
 	extraction->totals = counts_difference(&extraction->totals, handed_over);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Both layers are read first, right after the other, and only then worked on: the tun device, then the sock
- * device. The total that each device counted must be what its entries, ignored traffic, overflow and unknown
- * peers add up to; this is checked in every window. Errors of devices are counted and logged and never stop a
- * window.
+ * device; but what the epoch keeps apart is worked on while it is read. The total that each device counted
+ * must be what its entries, ignored traffic, overflow and unknown peers add up to; this is checked in every
+ * window. Errors of devices are counted and logged and never stop a window.
  */
 
 #include "daemon/logger/gather.h"
@@ -22,7 +22,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define SLICE 8192 /* flows that are classified before their memory is released */
 /* Connections, in multiples of max-flows, that early extractions of one window may leave to its end. Each
  * takes 128 bytes. */
 #define HELD_MAX 4
@@ -170,62 +169,6 @@ static struct counts flows_sum(const struct flows *flows)
 	return sum;
 }
 
-/* In slices, each released when it has been added, so that a large window is never in memory twice. Without a
- * routing, the flows are held. */
-static void add_tun(struct logger *logger, struct extraction *extraction, const struct routing *routing)
-{
-	struct aggregate_settings settings = {
-		.exit_traffic = logger->config->exit_traffic,
-		.ignore_addrs = &logger->config->ignore_addrs,
-		.details = logger->config->details || logger->config->drops,
-	};
-	struct counts before, after, sock, ignored = {}, overflow = {}, entries;
-	struct flows *flows = &extraction->flows;
-
-	aggregate_get_sums(logger->aggregate, &before, &sock);
-	for (size_t done = 0; done < flows->n; done += SLICE) {
-		struct flows slice = {.items = flows->items + done, .n = MIN(flows->n - done, (size_t)SLICE)};
-		struct counts slice_ignored = {}, slice_overflow = {};
-		int r;
-
-		if (routing)
-			r = aggregate_add_tun(logger->aggregate, &slice, routing, &settings, &slice_ignored,
-					      &slice_overflow);
-		else
-			r = aggregate_hold_tun(logger->aggregate, &slice, &settings, &slice_ignored);
-		if (r < 0) {
-			slice_overflow = flows_sum(&slice);
-			aggregate_add_overflow(logger->aggregate, &slice_overflow, NULL);
-		}
-		counts_add(&ignored, &slice_ignored);
-		counts_add(&overflow, &slice_overflow);
-		flows_discard(flows, done + slice.n);
-	}
-	counts_add(&logger->ignored, &ignored);
-	counts_add(&logger->tun.overflow, &overflow);
-	aggregate_get_sums(logger->aggregate, &after, &sock);
-	entries = counts_difference(&after, &before);
-	counts_add(&entries, &ignored);
-	counts_add(&entries, &overflow);
-	check_conservation(logger, &logger->tun, extraction, entries);
-}
-
-static void add_sock(struct logger *logger, const struct extraction *extraction)
-{
-	struct counts before, after, tun, overflow = {}, entries;
-
-	aggregate_get_sums(logger->aggregate, &tun, &before);
-	if (aggregate_add_sock(logger->aggregate, &extraction->flows, &overflow) < 0) {
-		overflow = flows_sum(&extraction->flows);
-		aggregate_add_overflow(logger->aggregate, NULL, &overflow);
-	}
-	counts_add(&logger->sock.overflow, &overflow);
-	aggregate_get_sums(logger->aggregate, &tun, &after);
-	entries = counts_difference(&after, &before);
-	counts_add(&entries, &overflow);
-	check_conservation(logger, &logger->sock, extraction, entries);
-}
-
 /* Decides the class of what early extractions took. */
 static void classify_held(struct logger *logger)
 {
@@ -244,37 +187,143 @@ static void classify_held(struct logger *logger)
 	log_error("tun: what was extracted early does not add up after it was classified");
 }
 
-/* Whether routes may be found before the window ends, and there is room for what waits for them. */
-static bool may_hold(struct logger *logger, const struct extraction *tun)
+/* The tun device's flows on their way to the aggregate. */
+struct adding {
+	struct logger *logger;
+	struct aggregate_settings settings;
+	bool hold;	     /* they wait for the window's routes */
+	struct counts added; /* entries, ignored and overflow */
+};
+
+/* From now on they need not wait. */
+static void classify(struct adding *adding)
 {
-	if (logger->config->routes_mode == ROUTES_MODE_STATIC && !logger->config->subnet_route_connected)
-		return false;
-	if (aggregate_held(logger->aggregate) + tun->flows.n <= (size_t)HELD_MAX * logger->config->max_flows)
-		return true;
-	logger->classified_early++;
-	return false;
+	adding->hold = false;
+	gather_routes(adding->logger);
+	classify_held(adding->logger);
 }
 
-/* After the flip of the epoch. */
+static void add_slice(struct adding *adding, const struct flows *slice)
+{
+	struct logger *logger = adding->logger;
+	struct counts before, after, sock, ignored = {}, overflow = {};
+	int r;
+
+	if (adding->hold &&
+	    aggregate_held(logger->aggregate) + slice->n > (size_t)HELD_MAX * logger->config->max_flows) {
+		logger->classified_early++;
+		classify(adding);
+	}
+	aggregate_get_sums(logger->aggregate, &before, &sock);
+	if (adding->hold)
+		r = aggregate_hold_tun(logger->aggregate, slice, &adding->settings, &ignored);
+	else
+		r = aggregate_add_tun(logger->aggregate, slice, routes_current(logger->routes),
+				      &adding->settings, &ignored, &overflow);
+	if (r < 0) {
+		overflow = flows_sum(slice);
+		aggregate_add_overflow(logger->aggregate, &overflow, NULL);
+	}
+	aggregate_get_sums(logger->aggregate, &after, &sock);
+	after = counts_difference(&after, &before);
+	counts_add(&logger->ignored, &ignored);
+	counts_add(&logger->tun.overflow, &overflow);
+	counts_add(&adding->added, &after);
+	counts_add(&adding->added, &ignored);
+	counts_add(&adding->added, &overflow);
+}
+
+/* Each slice is released when it has been added, so that a large window is never in memory twice. */
+static void add_list(struct adding *adding, struct flows *flows)
+{
+	for (size_t done = 0; done < flows->n; done += EXTRACTION_SLICE) {
+		struct flows slice = {.items = flows->items + done,
+				      .n = MIN(flows->n - done, (size_t)EXTRACTION_SLICE)};
+
+		add_slice(adding, &slice);
+		flows_discard(flows, done + slice.n);
+	}
+}
+
+/* Drops are details as well, but they come apart from the counts. */
+static void leave_out_details(const struct logger *logger, struct flows *flows)
+{
+	for (size_t i = 0; i < flows->n && !logger->config->details; i++)
+		flows->items[i].details = (struct details){};
+}
+
+static void take_tun(struct flows *flows, void *userdata)
+{
+	struct adding *adding = userdata;
+
+	leave_out_details(adding->logger, flows);
+	add_slice(adding, flows);
+}
+
+/* The rest, after what was taken slice by slice. */
+static void add_tun(struct adding *adding, struct extraction *extraction)
+{
+	struct logger *logger = adding->logger;
+	struct flows drops = {};
+
+	leave_out_details(logger, &extraction->flows);
+	add_list(adding, &extraction->flows);
+	watch_drops_gather(logger, &drops);
+	add_list(adding, &drops);
+	flows_deinit(&drops);
+	if (logger->live && (extraction->errors > 0 || !counts_is_zero(&extraction->overflow)))
+		live_miss(logger->live, clock_boot(logger->clock));
+	check_conservation(logger, &logger->tun, extraction, adding->added);
+}
+
+static void add_sock(struct logger *logger, const struct extraction *extraction)
+{
+	struct counts before, after, tun, overflow = {}, entries;
+
+	aggregate_get_sums(logger->aggregate, &tun, &before);
+	if (aggregate_add_sock(logger->aggregate, &extraction->flows, &overflow) < 0) {
+		overflow = flows_sum(&extraction->flows);
+		aggregate_add_overflow(logger->aggregate, NULL, &overflow);
+	}
+	counts_add(&logger->sock.overflow, &overflow);
+	aggregate_get_sums(logger->aggregate, &tun, &after);
+	entries = counts_difference(&after, &before);
+	counts_add(&entries, &overflow);
+	check_conservation(logger, &logger->sock, extraction, entries);
+}
+
+/* Whether routes may be found before the window ends. */
+static bool may_find_routes(const struct logger *logger)
+{
+	return logger->config->routes_mode != ROUTES_MODE_STATIC || logger->config->subnet_route_connected;
+}
+
+/*
+ * After the flip of the epoch. Where it decides what the tun device's extraction holds, that can wait until
+ * its flows can be classified as they come, and never are all in memory.
+ */
 static void gather(struct logger *logger, bool early)
 {
+	const struct config *config = logger->config;
+	struct adding adding = {
+		.logger = logger,
+		.settings = {.exit_traffic = config->exit_traffic,
+			     .ignore_addrs = &config->ignore_addrs,
+			     .details = config->details || config->drops},
+		.hold = early && may_find_routes(logger),
+	};
+	const struct flow_taker taker = {.take = take_tun, .userdata = &adding};
+	bool by_epoch = layer_is_by_epoch(&logger->tun);
 	struct extraction tun, sock;
 
-	layer_extract(&logger->tun, &tun);
-	/* Drops are details as well. */
-	for (size_t i = 0; i < tun.flows.n && !logger->config->details; i++)
-		tun.flows.items[i].details = (struct details){};
-	watch_drops_gather(logger, &tun.flows);
-	layer_extract(&logger->sock, &sock);
-	if (logger->live && (tun.errors > 0 || !counts_is_zero(&tun.overflow)))
-		live_miss(logger->live, clock_boot(logger->clock));
-	if (early && may_hold(logger, &tun)) {
-		add_tun(logger, &tun, NULL);
-	} else {
-		gather_routes(logger);
-		classify_held(logger);
-		add_tun(logger, &tun, routes_current(logger->routes));
-	}
+	if (!by_epoch)
+		layer_extract(&logger->tun, NULL, &tun);
+	layer_extract(&logger->sock, NULL, &sock);
+	if (!adding.hold)
+		classify(&adding);
+	if (by_epoch)
+		layer_extract(&logger->tun, &taker, &tun);
+	add_tun(&adding, &tun);
 	add_sock(logger, &sock);
 	aggregate_add_overflow(logger->aggregate, &tun.overflow, &sock.overflow);
 	extraction_deinit(&tun);

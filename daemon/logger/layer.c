@@ -375,24 +375,28 @@ int layer_set_enabled(struct layer *layer, bool enabled)
 	return r;
 }
 
-static int extract_from(struct device *device, struct extraction *extraction)
+static int extract_from(struct device *device, const struct flow_taker *taker, struct extraction *extraction)
 {
-	int r = device->ops->extract_statistics(device, extraction);
+	int r;
 
+	device->taker = taker;
+	r = device->ops->extract_statistics(device, extraction);
+	device->taker = NULL;
 	if (r < 0 && r != -ENODEV && extraction->errors == 0)
 		extraction->errors = 1;
 	return r;
 }
 
 /* The last counts of a device that another one took over from; if they cannot be read now, then next time. */
-static void extract_leaving(struct layer *layer, struct extraction *extraction)
+static void extract_leaving(struct layer *layer, const struct flow_taker *taker,
+			    struct extraction *extraction)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < LAYER_LEAVING_MAX && layer->leaving[i]; i++) {
 		struct device *device = TAKE_PTR(layer->leaving[i]);
 		struct extraction last = {};
-		int r = extract_from(device, &last);
+		int r = extract_from(device, taker, &last);
 
 		extraction_merge(extraction, &last);
 		if (r >= 0 || r == -ENODEV)
@@ -402,13 +406,13 @@ static void extract_leaving(struct layer *layer, struct extraction *extraction)
 	}
 }
 
-static void extract(struct layer *layer, struct extraction *extraction)
+static void extract(struct layer *layer, const struct flow_taker *taker, struct extraction *extraction)
 {
 	if (!layer->device)
 		return;
-	if (extract_from(layer->device, extraction) == -ENODEV)
+	if (extract_from(layer->device, taker, extraction) == -ENODEV)
 		layer->gone = true;
-	extract_leaving(layer, extraction);
+	extract_leaving(layer, taker, extraction);
 	if (layer->last.flows.n > 0 || !counts_is_zero(&layer->last.totals) || layer->last.errors)
 		extraction_merge(extraction, &layer->last);
 	counts_add(&layer->totals, &extraction->totals);
@@ -419,7 +423,23 @@ static void extract(struct layer *layer, struct extraction *extraction)
 	layer->bypassed += extraction->bypassed;
 	layer->lost_details += extraction->lost_details;
 	layer->errors += extraction->errors;
-	layer->last_connections = extraction->flows.n;
+	layer->last_connections = extraction->n_taken + extraction->flows.n;
+}
+
+static void throw_away(struct flows *flows, void *userdata)
+{
+	(void)flows;
+	(void)userdata;
+}
+
+/* What it counted before it was to count. */
+static void discard(struct layer *layer)
+{
+	static const struct flow_taker taker = {.take = throw_away};
+	struct extraction extraction = {};
+
+	extract(layer, &taker, &extraction);
+	extraction_deinit(&extraction);
 }
 
 /* A userspace VPN has only one set of counts, however many read them. */
@@ -518,10 +538,7 @@ void layer_begin_next(struct layer *layer)
 		}
 		begun = time_now_boot();
 	} else if (next->device) {
-		struct extraction discarded = {};
-
-		extract(next, &discarded);
-		extraction_deinit(&discarded);
+		discard(next);
 		if (!by_epoch(next->device))
 			begun = time_now_boot();
 	}
@@ -564,7 +581,7 @@ static void begin_after(struct layer *layer, struct device *old)
 	int r;
 
 	old->ops->set_statistics_enabled(old, false);
-	r = extract_from(old, &last);
+	r = extract_from(old, NULL, &last);
 	layer_set_enabled(layer, true);
 	layer->gap = time_now_boot() - ended;
 	layer->last.has_totals = last.has_totals;
@@ -614,16 +631,17 @@ void layer_take_next(struct layer *layer)
 		layer_open(layer);
 }
 
-void layer_extract(struct layer *layer, struct extraction *ret_extraction)
+void layer_extract(struct layer *layer, const struct flow_taker *taker, struct extraction *ret_extraction)
 {
 	*ret_extraction = (struct extraction){};
-	extract(layer, ret_extraction);
-	if (layer->next && !layer->next->begun && !same_counts(layer, layer->next)) {
-		struct extraction discarded = {};
+	extract(layer, taker, ret_extraction);
+	if (layer->next && !layer->next->begun && !same_counts(layer, layer->next))
+		discard(layer->next);
+}
 
-		extract(layer->next, &discarded);
-		extraction_deinit(&discarded);
-	}
+bool layer_is_by_epoch(const struct layer *layer)
+{
+	return layer->device && by_epoch(layer->device);
 }
 
 bool layer_is_lost(struct layer *layer)
@@ -675,7 +693,7 @@ void layer_lose(struct layer *layer)
 		ready = TAKE_PTR(layer->device);
 		ready->ops->set_statistics_enabled(ready, false);
 		/* Its counts have been taken; the interface that comes back begins with none. */
-		if (extract_from(ready, &discarded) < 0)
+		if (extract_from(ready, NULL, &discarded) < 0)
 			device_free(TAKE_PTR(ready));
 		extraction_deinit(&discarded);
 	}

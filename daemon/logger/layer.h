@@ -137,8 +137,11 @@ void layer_take_next(struct layer *layer);
 /* Keeps the current device. Nothing if none was prepared. */
 void layer_drop_next(struct layer *layer);
 
-/* Always fills in *ret_extraction; failures are counted in its errors. */
-void layer_extract(struct layer *layer, struct extraction *ret_extraction);
+/* Always fills in *ret_extraction; failures are counted in its errors. taker: gets flows as they come, where
+ * the source can extract in slices; NULL: all are in the extraction. */
+void layer_extract(struct layer *layer, const struct flow_taker *taker, struct extraction *ret_extraction);
+/* Whether the flip of the epoch alone decides what the next extraction holds, not its own time. */
+bool layer_is_by_epoch(const struct layer *layer);
 
 /* Whether the interface is gone, or its name belongs to another one now. When the kernel cannot be asked: no,
  * an error is counted, and question_error says why. */

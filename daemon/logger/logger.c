@@ -266,7 +266,7 @@ static int bring_up(struct logger *logger, struct layer *layer, const struct dev
 		return r;
 	if (flip)
 		epoch_flip(flip);
-	layer_extract(layer, &discarded);
+	layer_extract(layer, NULL, &discarded);
 	extraction_deinit(&discarded);
 	return 0;
 }

@@ -82,6 +82,63 @@ START_TEST(overflow_is_counted_exactly)
 }
 END_TEST
 
+#define MANY 10000
+
+struct taken {
+	unsigned int slices;
+	size_t most, n;
+	bool seen[MANY];
+	struct counts sum;
+};
+
+/* Each connection comes once. */
+static void take(struct flows *flows, void *userdata)
+{
+	struct taken *taken = userdata;
+
+	for (size_t i = 0; i < flows->n; i++) {
+		const struct flow *flow = &flows->items[i];
+
+		ck_assert_uint_lt(flow->connection.dst.port, MANY);
+		ck_assert(!taken->seen[flow->connection.dst.port]);
+		taken->seen[flow->connection.dst.port] = true;
+		counts_add(&taken->sum, &flow->counts);
+	}
+	taken->slices++;
+	taken->most = MAX(taken->most, flows->n);
+	taken->n += flows->n;
+}
+
+START_TEST(many_flows_come_in_slices)
+{
+	struct taken taken = {};
+	const struct flow_taker taker = {.take = take, .userdata = &taken};
+	struct extraction extraction = {};
+	uint8_t packet[28];
+
+	tun_stay_on_one_cpu();
+	tun_start(&(struct tunnel_options){}, MANY);
+	for (uint16_t i = 0; i < MANY; i++) {
+		tun_packet(packet, i);
+		ck_assert_int_eq(tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	}
+	tun_device->taker = &taker;
+	tun_extract(&extraction);
+	ck_assert_uint_ge(taken.slices, MANY / EXTRACTION_SLICE);
+	ck_assert_uint_le(taken.most, EXTRACTION_SLICE);
+	ck_assert_uint_le(extraction.flows.allocated, EXTRACTION_SLICE);
+	ck_assert_uint_eq(extraction.n_taken, taken.n);
+	ck_assert(counts_equal(&extraction.taken, &taken.sum));
+	/* The rest. */
+	take(&extraction.flows, &taken);
+	ck_assert_uint_eq(taken.n, MANY);
+	ck_assert_uint_eq(taken.sum.rx_packets, MANY);
+	ck_assert(counts_equal(&taken.sum, &extraction.totals));
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
 static bool has_pressure(int timeout_ms)
 {
 	struct pollfd poll_fd = {.fd = tun_device->ops->get_pressure_fd(tun_device), .events = POLLIN};
@@ -243,6 +300,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_test(tcase, tells_what_it_is);
 	tcase_add_test(tcase, another_takes_over);
 	tcase_add_test(tcase, overflow_is_counted_exactly);
+	tcase_add_test(tcase, many_flows_come_in_slices);
 	tcase_add_test(tcase, asks_for_an_early_extraction_at_three_quarters);
 	tcase_add_test(tcase, asks_for_nothing_while_there_is_room);
 	tcase_add_test(tcase, asks_also_when_an_extraction_is_under_way);

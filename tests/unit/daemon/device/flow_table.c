@@ -294,6 +294,47 @@ START_TEST(each_connection_with_free_threads)
 }
 END_TEST
 
+static void add_up(struct flows *flows, void *userdata)
+{
+	struct counts *sum = userdata;
+
+	for (size_t i = 0; i < flows->n; i++)
+		counts_add(sum, &flows->items[i].counts);
+}
+
+/* The totals, which stay behind, are those of all flows, also of the ones that have been taken. */
+START_TEST(a_drain_that_fails_after_its_slices)
+{
+	enum { MANY = 10000 };
+	struct counts flows = {}, totals = {};
+	const struct flow_taker taker = {.take = add_up, .userdata = &flows};
+	struct user_packet packet = {
+		.key = {.proto = 17, .family = 4, .dst = {DESTINATION}}, .packets = 1, .bytes = 64};
+	unsigned int side;
+
+	user_maps_init(MANY, NULL);
+	for (uint32_t i = 0; i < MANY; i++) {
+		packet.key.src[0] = htonl(i);
+		user_tun_count(&packet, true);
+	}
+	side = user_maps_flip();
+	/* The number of entries is read, and then the totals cannot be. */
+	for (int fail_after = 1; fail_after >= -1; fail_after -= 2) {
+		struct extraction extraction = {.taker = &taker};
+
+		ck_assert_int_eq(user_maps_drain(side, fail_after, &extraction) == 0, fail_after < 0);
+		if (fail_after > 0)
+			ck_assert_uint_ge(extraction.n_taken, MANY / 2);
+		add_up(&extraction.flows, &flows);
+		counts_add(&totals, &extraction.totals);
+		ck_assert(counts_equal(&flows, &totals));
+		extraction_deinit(&extraction);
+	}
+	ck_assert(counts_equal(&totals, &(struct counts){.rx_packets = MANY, .rx_bytes = 64 * MANY}));
+	user_maps_deinit();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("table");
@@ -304,6 +345,7 @@ int main(void)
 	tcase_set_timeout(tcase, getenv("NETLOGD_TEST_WINDOWS") ? 0 : 60);
 	tcase_add_loop_test(tcase, each_connection_at_every_step, 0, CASES);
 	tcase_add_loop_test(tcase, each_connection_with_free_threads, 0, CASES);
+	tcase_add_test(tcase, a_drain_that_fails_after_its_slices);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
