@@ -99,7 +99,7 @@ static const struct metric metrics[] = {
 
 /* Of each device, with the label device="tun" or "sock". */
 static const struct metric device_metrics[] = {
-	{"lastConnections", "netlogd_device_connections", "gauge", "Connections of the last extraction.", 0},
+	{"lastConnections", "netlogd_device_connections", "gauge", "Connections of the last window.", 0},
 	{"maxFlows", "netlogd_device_max_connections", "gauge", "Maximum connections of a window.", 0},
 	{"memory", "netlogd_device_memory_bytes", "gauge", "Bytes of kernel maps and rings.", 0},
 	{"errors", "netlogd_device_errors_total", "counter", "Failed extractions.", 0},

@@ -423,7 +423,6 @@ static void extract(struct layer *layer, const struct flow_taker *taker, struct 
 	layer->bypassed += extraction->bypassed;
 	layer->lost_details += extraction->lost_details;
 	layer->errors += extraction->errors;
-	layer->last_connections = extraction->n_taken + extraction->flows.n;
 }
 
 static void throw_away(struct flows *flows, void *userdata)

@@ -74,7 +74,7 @@ struct layer {
 	uint64_t lost_details; /* SYN, FIN and RST packets */
 	uint64_t errors;
 	uint64_t conservation_failures;
-	size_t last_connections; /* of the last extraction */
+	size_t last_connections; /* of the last window */
 
 	/* What the log has told about the device. */
 	int told_error;

@@ -77,7 +77,9 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 		live_begin_window(logger->live, start_boot, logger->window.start_boot);
 		aggregate_finish(logger->aggregate, logger->live, logger->config->fold_ports);
 	}
-	connections = aggregate_connections(logger->aggregate);
+	logger->tun.last_connections = aggregate_connections(logger->aggregate, LAYER_TUN);
+	logger->sock.last_connections = aggregate_connections(logger->aggregate, LAYER_SOCK);
+	connections = logger->tun.last_connections + logger->sock.last_connections;
 	r = encode_window(logger->aggregate, window, &settings, &logger->sequence, emission.time, emit,
 			  &emission);
 	if (r < 0) {

@@ -32,12 +32,16 @@ int aggregate_new(struct aggregate **ret_aggregate)
 	return 0;
 }
 
+/* What would take more memory than entries do is not told apart. */
+#define REDUCED_MAX 4 /* connections of reduced exit traffic, in multiples of the bound */
+
 void aggregate_free(struct aggregate *aggregate)
 {
 	if (!aggregate)
 		return;
 	entries_deinit(&aggregate->entries);
 	entries_deinit(&aggregate->held);
+	hash_index_deinit(&aggregate->reduced);
 	region_deinit(&aggregate->order);
 	region_deinit(&aggregate->message);
 	free(aggregate);
@@ -63,6 +67,9 @@ void aggregate_reset(struct aggregate *aggregate)
 	entries_reset(&aggregate->entries);
 	forget_held(aggregate);
 	memset(aggregate->n, 0, sizeof(aggregate->n));
+	memset(aggregate->connections, 0, sizeof(aggregate->connections));
+	hash_index_clear(&aggregate->reduced, aggregate->n_reduced);
+	aggregate->n_reduced = 0;
 	memset(aggregate->sums, 0, sizeof(aggregate->sums));
 	memset(aggregate->overflow, 0, sizeof(aggregate->overflow));
 	/* It is needed for a moment; taking it again costs 2 ns per connection. */
@@ -85,30 +92,62 @@ static unsigned int lookup(struct lookup *last, const struct address *address)
 	return last->flags;
 }
 
-/* Adds to the connection's entry, or makes one; beyond the layer's bound, counts overflow. */
-static void add_entry(struct aggregate *aggregate, enum device_layer layer, const struct entry_key *key,
-		      uint32_t hash, const struct counts *counts, const struct details *details,
-		      struct counts *overflow)
-{
-	size_t before = aggregate->entries.n;
-
-	if (aggregate->bound == 0 || aggregate->n[layer] < aggregate->bound) {
-		entries_add(&aggregate->entries, key, hash, counts, details);
-		aggregate->n[layer] += aggregate->entries.n - before;
-	} else if (!entries_add_known(&aggregate->entries, key, hash, counts, details)) {
-		counts_add(overflow, counts);
-		return;
-	}
-	counts_add(&aggregate->sums[layer], counts);
-}
-
 /* A classified flow whose entry is on its way from memory. */
 struct waiting {
 	struct entry_key key;
 	uint32_t hash;
+	bool is_reduced; /* the entry stands for more than this connection */
 	const struct counts *counts;
 	const struct details *details;
 };
+
+/* Adds to the connection's entry, or makes one; beyond the layer's bound, counts overflow. */
+static void add_entry(struct aggregate *aggregate, enum device_layer layer, const struct waiting *one,
+		      struct counts *overflow)
+{
+	size_t before = aggregate->entries.n, made;
+
+	if (aggregate->bound == 0 || aggregate->n[layer] < aggregate->bound) {
+		entries_add(&aggregate->entries, &one->key, one->hash, one->counts, one->details);
+		made = aggregate->entries.n - before;
+		aggregate->n[layer] += made;
+		aggregate->connections[layer] += one->is_reduced ? 0 : made;
+	} else if (!entries_add_known(&aggregate->entries, &one->key, one->hash, one->counts, one->details)) {
+		counts_add(overflow, one->counts);
+		return;
+	}
+	counts_add(&aggregate->sums[layer], one->counts);
+}
+
+static bool has_item(const void *owner, size_t item, const void *key)
+{
+	(void)owner;
+	return item == *(const size_t *)key;
+}
+
+/* Counts a connection that gets no entry of its own, when it comes for the first time. */
+static void count_reduced(struct aggregate *aggregate, const struct connection *connection)
+{
+	struct entry_key key;
+	struct hash_slot *slot;
+	uint64_t hash;
+	size_t rest;
+
+	if (aggregate->bound > 0 && aggregate->n_reduced >= REDUCED_MAX * aggregate->bound)
+		return;
+	if (hash_index_reserve(&aggregate->reduced, aggregate->n_reduced + 1) < 0)
+		return;
+	entry_key_make(&key, CLASS_EXIT, connection);
+	hash = entry_key_hash(&key, aggregate->entries.seed);
+	/* The slot holds all of the hash but one bit, in place of an item. */
+	rest = (size_t)(hash >> 33);
+	slot = hash_index_find(&aggregate->reduced, (uint32_t)hash, has_item, NULL, &rest);
+	if (slot->item)
+		return;
+	hash_slot_take(slot, (uint32_t)hash, rest);
+	aggregate->n_reduced++;
+	aggregate->connections[LAYER_TUN]++;
+}
 
 #define WAITING_MAX 16
 
@@ -126,12 +165,8 @@ struct adding {
 
 static void add_waiting(struct adding *adding)
 {
-	for (size_t i = 0; i < adding->n_waiting; i++) {
-		const struct waiting *one = &adding->waiting[i];
-
-		add_entry(adding->aggregate, LAYER_TUN, &one->key, one->hash, one->counts, one->details,
-			  &adding->overflow);
-	}
+	for (size_t i = 0; i < adding->n_waiting; i++)
+		add_entry(adding->aggregate, LAYER_TUN, &adding->waiting[i], &adding->overflow);
 	adding->n_waiting = 0;
 }
 
@@ -142,9 +177,12 @@ static void add_connection(struct adding *adding, const struct connection *conne
 	unsigned int src = lookup(&adding->src, &connection->src.address);
 	unsigned int dst = lookup(&adding->dst, &connection->dst.address);
 	enum traffic_class class = routing_class(src, dst);
+	bool is_reduced = class == CLASS_EXIT && adding->exit_traffic != EXIT_TRAFFIC_FULL;
 	struct connection reduced = {};
 	struct waiting *one;
 
+	if (is_reduced && !counts_is_zero(counts))
+		count_reduced(adding->aggregate, connection);
 	if (class == CLASS_EXIT && adding->exit_traffic == EXIT_TRAFFIC_AGGREGATE) {
 		counts_add(&adding->exit, counts);
 		return;
@@ -163,6 +201,7 @@ static void add_connection(struct adding *adding, const struct connection *conne
 	one = &adding->waiting[adding->n_waiting++];
 	entry_key_make(&one->key, class, connection);
 	one->hash = entries_hash(&adding->aggregate->entries, &one->key);
+	one->is_reduced = is_reduced;
 	one->counts = counts;
 	one->details = details;
 	if (adding->n_waiting == WAITING_MAX)
@@ -331,14 +370,13 @@ int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, s
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < flows->n; i++) {
-		const struct flow *flow = &flows->items[i];
-		struct entry_key key;
+		struct waiting one = {.counts = &flows->items[i].counts};
 
-		if (counts_is_zero(&flow->counts))
+		if (counts_is_zero(one.counts))
 			continue;
-		entry_key_make(&key, CLASS_PHYSICAL, &flow->connection);
-		add_entry(aggregate, LAYER_SOCK, &key, entries_hash(&aggregate->entries, &key), &flow->counts,
-			  NULL, &overflow);
+		entry_key_make(&one.key, CLASS_PHYSICAL, &flows->items[i].connection);
+		one.hash = entries_hash(&aggregate->entries, &one.key);
+		add_entry(aggregate, LAYER_SOCK, &one, &overflow);
 	}
 	counts_add(&aggregate->overflow[LAYER_SOCK], &overflow);
 	if (ret_overflow)
@@ -379,6 +417,8 @@ void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_
 			hashes[i % AHEAD] = live_hash(live, &entries->items[i].key);
 	}
 	entries->n = kept;
+	/* Only entries of the tun device may be empty. */
+	aggregate->connections[LAYER_TUN] -= n - kept;
 	if (fold_ports)
 		entries_join(entries, details_add_others);
 }
@@ -403,7 +443,12 @@ bool aggregate_is_empty(const struct aggregate *aggregate)
 	       counts_is_zero(&aggregate->overflow[LAYER_SOCK]);
 }
 
-size_t aggregate_connections(const struct aggregate *aggregate)
+size_t aggregate_entries(const struct aggregate *aggregate)
 {
 	return aggregate->entries.n;
+}
+
+size_t aggregate_connections(const struct aggregate *aggregate, enum device_layer layer)
+{
+	return aggregate->connections[layer];
 }

@@ -21,8 +21,12 @@ struct aggregate {
 	struct counts held_sum;
 	struct counts sums[N_LAYERS]; /* of the entries, and of what is held */
 	struct counts overflow[N_LAYERS];
-	size_t n[N_LAYERS];    /* entries */
-	size_t bound;	       /* of each layer; 0: none */
+	size_t n[N_LAYERS]; /* entries */
+	size_t bound;	    /* of each layer; 0: none */
+	size_t connections[N_LAYERS];
+	struct hash_index
+		reduced; /* of exit traffic that is reduced: the connections, by their hashes alone */
+	size_t n_reduced;
 	struct region order;   /* for sorting */
 	struct region message; /* where messages are written */
 };
@@ -82,4 +86,9 @@ void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tu
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock);
 /* Neither entries nor overflow. */
 bool aggregate_is_empty(const struct aggregate *aggregate);
-size_t aggregate_connections(const struct aggregate *aggregate); /* entries, merged */
+size_t aggregate_entries(const struct aggregate *aggregate);
+/*
+ * Different connections that a layer's device handed over, without ignored ones, overflow and what is held.
+ * An entry may stand for many of them: folded ports, exit traffic that is reduced.
+ */
+size_t aggregate_connections(const struct aggregate *aggregate, enum device_layer layer);

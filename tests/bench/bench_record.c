@@ -311,7 +311,7 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 		best.encode = MIN(best.encode, figures.encode);
 		best.messages = figures.messages;
 		best.bytes = figures.bytes;
-		entries = aggregate_connections(aggregate);
+		entries = aggregate_entries(aggregate);
 		after = resident_kib();
 		aggregate_reset(aggregate);
 	}

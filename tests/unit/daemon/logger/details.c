@@ -216,7 +216,8 @@ START_TEST(test_folded_ports)
 						 "\"init\":\"src\",\"starts\":100,\"txFlags\":18,"
 						 "\"rxFlags\":18}]}"));
 	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
-	ck_assert_int_eq(status_number("window", "lastConnections"), 1);
+	ck_assert_int_eq(status_number("window", "lastConnections"), 100);
+	ck_assert_int_eq(status_number("tun", "lastConnections"), 100);
 	/* The opener is known in the next window too; that of another is not. */
 	will_go_on("100.64.0.1:1");
 	will_go_on("100.64.0.1:2");

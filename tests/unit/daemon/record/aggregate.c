@@ -22,7 +22,7 @@ START_TEST(equal_connections_of_a_class_are_one_entry)
 	/* The same text in another class is another entry. */
 	add_sock("100.64.0.1:1", "100.64.0.2:2", (struct counts){1, 1, 1, 1});
 	add_sock("100.64.0.1:1", "100.64.0.2:2", (struct counts){1, 1, 1, 1});
-	ck_assert_uint_eq(aggregate_connections(aggregate), 3);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 3);
 	expect_message(LOGTAIL WINDOW
 		       ",\"virtualTraffic\":[{\"proto\":6,\"src\":\"100.64.0.1:1\",\"dst\":\"100.64.0.2:2\","
 		       "\"txPkts\":4,\"txBytes\":40,\"rxPkts\":2,\"rxBytes\":20},"
@@ -150,7 +150,7 @@ START_TEST(ignored_by_destination_alone)
 	ck_assert(counts_equal(&ignored, &nothing));
 	ignored = add("100.64.0.1:5", "100.100.100.101:53", 17, counts);
 	ck_assert(counts_equal(&ignored, &nothing));
-	ck_assert_uint_eq(aggregate_connections(aggregate), 2);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 2);
 	aggregate_get_sums(aggregate, &tun, &sock);
 	ck_assert_uint_eq(tun.tx_packets, 2);
 	ck_assert_uint_eq(tun.rx_bytes, 8);
@@ -276,7 +276,7 @@ START_TEST(folded_ports)
 		    (struct details){.starts = 2, .opener = OPENER_SRC, .bits = DETAILS_OPENERS_DIFFER});
 	add_sock("100.64.0.1:1008", "100.64.0.2:80", counts);
 	finish(true);
-	ck_assert_uint_eq(aggregate_connections(aggregate), 7);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 7);
 #define ENTRY(src, dst) "{\"proto\":6,\"src\":\"100.64.0.1:" src "\",\"dst\":\"100.64.0." dst "\""
 #define ONCE		",\"txPkts\":1,\"txBytes\":60,\"rxPkts\":2,\"rxBytes\":80"
 #define TWICE		",\"txPkts\":2,\"txBytes\":120,\"rxPkts\":4,\"rxBytes\":160"
@@ -303,9 +303,9 @@ START_TEST(folding_many)
 		add_details(src, dst, (struct counts){1, i, 0, 0},
 			    (struct details){.starts = 1, .opener = OPENER_SRC});
 	}
-	ck_assert_uint_eq(aggregate_connections(aggregate), 10000);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 10000);
 	finish(true);
-	ck_assert_uint_eq(aggregate_connections(aggregate), 10);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 10);
 	aggregate_get_sums(aggregate, &tun, &sock);
 	ck_assert(counts_equal(&tun, &(struct counts){10000, 49995000, 0, 0}));
 	for (unsigned int i = 0; i < 10; i++) {
@@ -326,9 +326,66 @@ START_TEST(entries_that_become_empty)
 	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){}, syn);
 	add_details("100.64.0.1:1", "100.64.0.2:3", (struct counts){}, (struct details){.bits = 8});
 	finish(false);
-	ck_assert_uint_eq(aggregate_connections(aggregate), 1);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 1);
 	expect_message(LOGTAIL WINDOW
 		       ",\"virtualTraffic\":[" ENTRY("1", "2:2") ",\"init\":\"src\",\"starts\":1}]}");
+}
+END_TEST
+
+/* However many parts of it the device hands over, and whatever the log keeps of it. */
+START_TEST(each_connection_counts_once)
+{
+	const struct counts some = {1, 60, 0, 0}, none = {};
+	const struct details syn = {.starts = 1, .opener = OPENER_SRC};
+
+	gathering.details = true;
+	/* Two processors' parts, and what is noted of its SYN. */
+	add("100.64.0.1:1", "100.64.0.2:1", 6, some);
+	add("100.64.0.1:1", "100.64.0.2:1", 6, some);
+	add_details("100.64.0.1:1", "100.64.0.2:1", none, syn);
+	add_details("100.64.0.1:2", "100.64.0.2:1", some, syn);
+	add_details("100.64.0.1:3", "100.64.0.2:1", none, (struct details){.bits = 8});
+	add_sock("100.64.0.2:0", "192.0.2.1:1", some);
+	add_sock("100.64.0.2:0", "192.0.2.1:1", some);
+	finish(true);
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_TUN), 2);
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_SOCK), 1);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 2);
+	aggregate_reset(aggregate);
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_TUN), 0);
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_SOCK), 0);
+}
+END_TEST
+
+/* Traffic of which only sums are logged. */
+START_TEST(connections_of_reduced_exit_traffic)
+{
+	const struct counts some = {1, 60, 0, 0};
+
+	for (int i = 0; i < 2; i++) {
+		gathering.exit_traffic = i == 0 ? EXIT_TRAFFIC_AGGREGATE : EXIT_TRAFFIC_ANONYMIZE;
+		for (unsigned int j = 0; j < 20000; j++) {
+			char src[32];
+
+			snprintf(src, sizeof(src), "100.64.0.1:%u", 1 + j % 10000);
+			add(src, "8.8.8.8:443", 6, some);
+		}
+		add("100.64.0.1:1", "100.64.0.2:1", 6, some);
+		add("100.64.0.1:1", "100.100.100.100:53", 17, some);
+		ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_TUN), 10001);
+		ck_assert_uint_eq(aggregate_entries(aggregate), 2);
+		aggregate_reset(aggregate);
+	}
+	/* Not without bounds. */
+	gathering.exit_traffic = EXIT_TRAFFIC_AGGREGATE;
+	aggregate_set_bound(aggregate, 100);
+	for (unsigned int j = 1; j < 1000; j++) {
+		char src[32];
+
+		snprintf(src, sizeof(src), "100.64.0.1:%u", j);
+		add(src, "8.8.8.8:443", 6, some);
+	}
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_TUN), 400);
 }
 END_TEST
 
@@ -355,6 +412,8 @@ int main(void)
 	tcase_add_test(cases, folded_ports);
 	tcase_add_test(cases, folding_many);
 	tcase_add_test(cases, entries_that_become_empty);
+	tcase_add_test(cases, each_connection_counts_once);
+	tcase_add_test(cases, connections_of_reduced_exit_traffic);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -27,7 +27,7 @@ START_TEST(the_message_of_the_contract)
 		"\"txPkts\":81,\"txBytes\":10732}]"
 		",\"overflow\":{\"tun\":{\"rxPkts\":12,\"rxBytes\":768}}}");
 	ck_assert_uint_eq(sequence.proc_seq, 7);
-	ck_assert_uint_eq(aggregate_connections(aggregate), 4);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 4);
 }
 END_TEST
 

@@ -103,7 +103,7 @@ START_TEST(the_default_limit)
 	flows_deinit(&flows);
 	aggregate_get_sums(aggregate, &tun, &sock);
 	ck_assert_uint_eq(tun.tx_packets, 10000 * 10001);
-	ck_assert_uint_eq(aggregate_connections(aggregate), 10000);
+	ck_assert_uint_eq(aggregate_entries(aggregate), 10000);
 	encode();
 	ck_assert_uint_eq(messages.n, 4);
 	for (size_t i = 0; i + 1 < messages.n; i++)

@@ -184,6 +184,6 @@ static inline struct seen read_back(void)
 	aggregate_get_sums(aggregate, &tun, &sock);
 	ck_assert(counts_equal(&seen.tun, &tun));
 	ck_assert(counts_equal(&seen.sock, &sock));
-	ck_assert_uint_eq(seen.n, aggregate_connections(aggregate));
+	ck_assert_uint_eq(seen.n, aggregate_entries(aggregate));
 	return seen;
 }
