@@ -313,7 +313,9 @@ static void begin(struct logger *logger, bool overridden)
 	logger->running = true;
 	logger->overridden = overridden;
 	stepped = window_begin(&logger->window, logger->clock, &step);
-	forget_live(logger, &logger->tun);
+	/* The devices count already: a window that begins a minute later is a minute of theirs away. */
+	if (logger->live)
+		live_begin(logger->live, logger->window.start_boot);
 	logger->started = logger->window.start;
 	gather_routes(logger);
 	routes_begin(logger->routes);
@@ -439,11 +441,13 @@ static int follow_live(struct logger *logger, const struct config *config)
 }
 
 /* Makes the device that the configuration asks for, if it is another one; it counts beside the current one.
- */
+ * The source and the interface that Start has named stay. */
 static int prepare(struct logger *logger, struct layer *layer, const struct config *config,
-		   const struct device_config *device)
+		   const struct device_config *configured)
 {
-	if (!logger->running || logger->overridden || !layer_differs(layer, config, device))
+	const struct device_config *device = logger->overridden ? &layer->config : configured;
+
+	if (!logger->running || !layer_differs(layer, config, device))
 		return 0;
 	return layer_prepare(layer, config, device);
 }
@@ -513,8 +517,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	exchange(logger, &logger->tun);
 	exchange(logger, &logger->sock);
 	/* Also where it needs no other device. */
-	if (!logger->overridden)
-		logger->tun.max_flows = logger->sock.max_flows = config->max_flows;
+	logger->tun.max_flows = logger->sock.max_flows = config->max_flows;
 	watch_drops_begin(logger);
 	gather_routes(logger);
 	logger_publish(logger);

@@ -43,7 +43,7 @@ struct logger {
 	int drops_error;	    /* of the last attempt to load its program */
 	unsigned int drops_ifindex; /* of the interface whose drops are counted; 0: none */
 	bool running;
-	bool overridden; /* Start named the devices: a reload does not change them */
+	bool overridden; /* Start named the devices: a reload keeps their sources */
 	struct window window;
 	int64_t last_message; /* boot time, for the heartbeat */
 	bool told_unclean;    /* an unclean shutdown of the previous run is reported once */

@@ -200,6 +200,58 @@ START_TEST(test_lost_details)
 }
 END_TEST
 
+/* A device hands over a connection in parts: of each processor, and what is noted of its SYN. */
+START_TEST(test_connections_are_counted_once)
+{
+	start();
+	will_open("100.64.0.1:1");
+	will_go_on("100.64.0.1:1");
+	will_extract(LAYER_TUN, "100.64.0.1:2", "100.64.0.2:80", 1, 100);
+	for (int i = 0; i < 2; i++) {
+		will_extract(LAYER_TUN, "100.64.0.1:3", "8.8.8.8:443", 1, 100);
+		will_extract(LAYER_SOCK, "100.64.0.2:0", "192.0.2.1:51820", 1, 100);
+	}
+	end_window();
+	ck_assert_int_eq(status_number("tun", "lastConnections"), 3);
+	ck_assert_int_eq(status_number("sock", "lastConnections"), 1);
+	ck_assert_int_eq(status_number("window", "lastConnections"), 4);
+	end_window();
+	ck_assert_int_eq(status_number("tun", "lastConnections"), 0);
+}
+END_TEST
+
+static void start_named(const char *socket)
+{
+	struct device_config device = {.source = SOURCE_STATS, .stats_socket = (char *)socket};
+	const char *layer;
+	char *reason;
+
+	ck_assert_int_eq(logger_start(logger, &device, NULL, &layer, &reason), 0);
+}
+
+/* What Start has named stays; the rest of the configuration is for these devices too. */
+START_TEST(test_reload_with_devices_of_a_start)
+{
+	apply("[record]\ndetails=no\n");
+	start_named("/named");
+	will_open("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY "}]}"));
+	ck_assert(!made_details[LAYER_TUN]);
+	will_extract(LAYER_TUN, "100.64.0.1:7", "100.64.0.2:80", 7, 700);
+	apply("");
+	ck_assert(made_details[LAYER_TUN]);
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":7,\"txBytes\":700}]}"));
+	ck_assert_ptr_nonnull(strstr(messages(), "netlogd: device changed: tun /named by stats (test)"));
+	will_open("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"starts\":1,"));
+	reload(100, ROUTES_MODE_STATIC);
+	ck_assert_int_eq(status_number("tun", "maxFlows"), 100);
+	ck_assert_int_eq(status_number("record", "conservationFailures"), 0);
+}
+END_TEST
+
 START_TEST(test_folded_ports)
 {
 	char src[32];
@@ -242,6 +294,8 @@ int main(void)
 		test_a_stop,
 		test_datagrams,
 		test_lost_details,
+		test_connections_are_counted_once,
+		test_reload_with_devices_of_a_start,
 		test_folded_ports,
 		NULL,
 	};

@@ -25,7 +25,7 @@ char log_text[4096];
 struct extraction next[2];
 unsigned int state_changes[2];
 int make_error[2], extract_error[2];
-bool make_error_once, takes_over[2];
+bool make_error_once, takes_over[2], made_details[2];
 const char *allowed_ip;
 
 static void note(enum device_layer layer, const char *what)
@@ -116,6 +116,7 @@ static int fake_new(const struct device_options *options, struct device **ret_de
 	}
 	device = calloc(1, sizeof(*device));
 	ck_assert_ptr_nonnull(device);
+	made_details[options->layer] = options->details;
 	device->ops = takes_over[options->layer] ? &fake_ops_that_take_over : &fake_ops;
 	device->layer = options->layer;
 	*ret_device = device;

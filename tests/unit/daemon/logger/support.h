@@ -23,6 +23,7 @@ extern bool make_error_once;
 extern const char *allowed_ip; /* of a peer, as the sock device knows it; NULL: none */
 /* The devices that are made from now on take over from others of their kind on the same interface. */
 extern bool takes_over[2];
+extern bool made_details[2]; /* whether the device that was made last notes details */
 extern int64_t wall, boot;
 extern char directory[64], spool_directory[96];
 extern struct config *config;
