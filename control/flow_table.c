@@ -28,7 +28,8 @@ static char *connection_label(const struct flow_row *row, const char *src_name, 
 	    row->connection.dst.address.family == ADDRESS_NONE)
 		return strdup("all");
 	if (!left || !right ||
-	    asprintf(&label, "%s %s > %s", proto_text(row->connection.proto, proto), left, right) < 0)
+	    asprintf(&label, "%s %s %s %s", proto_text(row->connection.proto, proto), left,
+		     course_has_opener(&told.details) ? ">" : "<>", right) < 0)
 		return NULL;
 	return label;
 }

@@ -131,19 +131,27 @@ static void write_row(FILE *file, enum flow_group group, const struct flow_row *
 void html_rows(FILE *file, const char *heading, enum flow_group group, const struct flow_row *rows, size_t n,
 	       size_t limit)
 {
+	static const char *const who[] = {
+		[FLOW_BY_CONNECTION] = "<th class=\"t\">Connection</th>",
+		[FLOW_BY_NODE] = "<th class=\"t\">Node</th>",
+		[FLOW_BY_PEER] = "<th class=\"t\">Peer</th>",
+		[FLOW_BY_PORT] = "<th class=\"t\">Port</th>",
+		[FLOW_BY_CLASS] = "",
+		[FLOW_BY_SERVICE] = "<th class=\"t\">Service</th>",
+		[FLOW_BY_CLIENT] = "<th class=\"t\">Client</th>",
+	};
 	struct course_columns columns = course_columns(group, rows, n);
 	size_t in_class = 0, hidden = 0;
 
 	fputs("<h2>", file);
 	html_text(file, heading);
 	/* Connections are told from the end that opened them, which may be either. */
-	fprintf(file, "</h2>\n<table>\n<tr><th class=\"t\">Class</th>%s%s%s%s%s%s</tr>\n",
-		group == FLOW_BY_CLASS ? "" : "<th class=\"t\">Who</th>",
+	fprintf(file, "</h2>\n<table>\n<tr><th class=\"t\">Class</th>%s%s%s%s%s%s</tr>\n", who[group],
 		group == FLOW_BY_CONNECTION
 			? "<th>Bytes &gt;</th><th>Bytes &lt;</th><th>Packets &gt;</th><th>Packets &lt;</th>"
-			: "<th>Sent</th><th>Received</th><th>Packets sent</th><th>received</th>",
-		columns.how ? "<th class=\"t\">How it went</th>" : "", columns.begun ? "<th>Begun</th>" : "",
-		columns.refused ? "<th>Refused</th>" : "", columns.dropped ? "<th>Packets dropped</th>" : "");
+			: "<th>Sent</th><th>Received</th><th>Packets sent</th><th>Packets received</th>",
+		columns.how ? "<th class=\"t\">How</th>" : "", columns.begun ? "<th>Begun</th>" : "",
+		columns.refused ? "<th>Refused</th>" : "", columns.dropped ? "<th>Dropped</th>" : "");
 	for (size_t i = 0; i < n; i++) {
 		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
 		if (in_class > limit)

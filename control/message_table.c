@@ -61,12 +61,26 @@ static void add_endpoint(struct table *table, const struct message *message, con
 	table_cell(table, "%s", text ? text : "");
 }
 
+/* Whether an entry stands for more than one connection: folded ports, or exit traffic that is reduced. */
+static bool is_sum(enum traffic_class class, const struct flow *flow)
+{
+	struct flow told = course_from_opener(flow);
+
+	if (class == CLASS_PHYSICAL)
+		return false;
+	return flow->connection.src.address.family == ADDRESS_NONE ||
+	       flow->connection.dst.address.family == ADDRESS_NONE ||
+	       (course_has_opener(&told.details) && told.connection.src.port == 0 &&
+		told.connection.dst.port != 0);
+}
+
 /* A line with the totals of a class; its entries follow. */
 static void add_totals(struct table *table, const struct message *message, enum traffic_class class)
 {
 	struct message_entries entries = message_entries(message);
 	int64_t length = message->end - message->start;
 	char tx[UNITS_TEXT_MAX], tx_rate[UNITS_TEXT_MAX], rx[UNITS_TEXT_MAX], rx_rate[UNITS_TEXT_MAX];
+	bool of_connections = true;
 	struct counts sum = {};
 	enum traffic_class of;
 	struct flow flow;
@@ -76,14 +90,15 @@ static void add_totals(struct table *table, const struct message *message, enum 
 		if (of != class)
 			continue;
 		counts_add(&sum, &flow.counts);
+		of_connections = of_connections && !is_sum(class, &flow);
 		n++;
 	}
 	units_byte_rate(sum.tx_bytes, length, tx_rate);
 	units_byte_rate(sum.rx_bytes, length, rx_rate);
 	table_heading(table, "%s: %zu %s, sent %s%s%s%s, received %s%s%s%s", traffic_class_name(class), n,
-		      plural(n, "connection", "connections"), units_bytes(sum.tx_bytes, tx),
-		      *tx_rate ? " (" : "", tx_rate, *tx_rate ? ")" : "", units_bytes(sum.rx_bytes, rx),
-		      *rx_rate ? " (" : "", rx_rate, *rx_rate ? ")" : "");
+		      of_connections ? plural(n, "connection", "connections") : plural(n, "entry", "entries"),
+		      units_bytes(sum.tx_bytes, tx), *tx_rate ? " (" : "", tx_rate, *tx_rate ? ")" : "",
+		      units_bytes(sum.rx_bytes, rx), *rx_rate ? " (" : "", rx_rate, *rx_rate ? ")" : "");
 }
 
 /* Columns that tell how connections went; each is left out where nothing is known. */

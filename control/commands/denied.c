@@ -91,8 +91,8 @@ static void add_row(struct denied *denied, struct table *table, const struct den
 static int print_table(struct denied *denied)
 {
 	static const struct table_column columns[] = {
-		{"PROTO", TABLE_LEFT},	   {"FROM", TABLE_LEFT},  {"TO", TABLE_LEFT},
-		{"RECEIVED", TABLE_RIGHT}, {"SENT", TABLE_RIGHT}, {"REASON", TABLE_LEFT},
+		{"PROTO", TABLE_LEFT},	     {"FROM", TABLE_LEFT},	  {"TO", TABLE_LEFT},
+		{"RX DROPPED", TABLE_RIGHT}, {"TX DROPPED", TABLE_RIGHT}, {"REASON", TABLE_LEFT},
 		{"LAST", TABLE_LEFT},
 	};
 	_cleanup_(table_freep) struct table *table = NULL;

@@ -18,27 +18,30 @@
 
 #define EVENTS_MAX 500
 
-struct report {
-	struct ctl *ctl;
-	struct flow_filter filter;
-	struct flow_sum *sums[5]; /* by enum flow_group */
-	struct chart chart;
-	char *events[EVENTS_MAX]; /* the newest, as a ring */
-	uint64_t n_events;
-	uint64_t n_messages, n_bad;
-	bool no_memory;
-};
-
+/* Told from the ends that opened the connections, as far as that is known. */
 static const struct {
 	enum flow_group group;
 	const char *heading;
 	size_t limit;
 } sections[] = {
 	{FLOW_BY_CLASS, "Totals", 1},
-	{FLOW_BY_PEER, "Top destinations", 25},
-	{FLOW_BY_NODE, "Top sources", 25},
+	{FLOW_BY_SERVICE, "Top destinations", 25},
+	{FLOW_BY_CLIENT, "Top sources", 25},
 	{FLOW_BY_PORT, "Services", 25},
 	{FLOW_BY_CONNECTION, "Connections", 100},
+};
+
+#define N_SECTIONS ARRAY_SIZE(sections)
+
+struct report {
+	struct ctl *ctl;
+	struct flow_filter filter;
+	struct flow_sum *sums[N_SECTIONS];
+	struct chart chart;
+	char *events[EVENTS_MAX]; /* the newest, as a ring */
+	uint64_t n_events;
+	uint64_t n_messages, n_bad;
+	bool no_memory;
 };
 
 /* The bytes of a window and the connections that began in it, for the charts. */
@@ -88,7 +91,7 @@ static int take_message(struct report *report, const struct message *message)
 		return add_event(report, message);
 	if (!flow_filter_takes_message(&report->filter, message))
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(report->sums); i++) {
+	for (size_t i = 0; i < N_SECTIONS; i++) {
 		r = flow_sum_add(report->sums[i], message, &report->filter);
 		if (r < 0)
 			return r;
@@ -135,12 +138,12 @@ static void write_events(const struct report *report, FILE *file)
 static int write_page(struct report *report, const char *path, FILE *file)
 {
 	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX], now[TIME_TEXT_MAX];
-	const struct flow_row *rows[ARRAY_SIZE(sections)];
-	size_t n[ARRAY_SIZE(sections)];
+	const struct flow_row *rows[N_SECTIONS];
+	size_t n[N_SECTIONS];
 	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-		r = flow_sum_sorted(report->sums[sections[i].group], &rows[i], &n[i]);
+	for (size_t i = 0; i < N_SECTIONS; i++) {
+		r = flow_sum_sorted(report->sums[i], &rows[i], &n[i]);
 		if (r < 0)
 			return r;
 	}
@@ -160,7 +163,7 @@ static int write_page(struct report *report, const char *path, FILE *file)
 			(unsigned long long)report->n_bad, plural(report->n_bad, "message", "messages"));
 	if (report->n_messages > 0)
 		html_chart(file, &report->chart);
-	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+	for (size_t i = 0; i < N_SECTIONS; i++)
 		html_rows(file, sections[i].heading, sections[i].group, rows[i], n[i], sections[i].limit);
 	write_events(report, file);
 	html_end(file);
@@ -194,7 +197,7 @@ static int write_report(struct report *report, const char *path, const char *out
 
 static void report_deinit(struct report *report)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(report->sums); i++)
+	for (size_t i = 0; i < N_SECTIONS; i++)
 		flow_sum_free(report->sums[i]);
 	for (size_t i = 0; i < EVENTS_MAX; i++)
 		free(report->events[i]);
@@ -227,8 +230,8 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	r = spool_source_open(ctl, texts.spool, &path, &fd);
 	if (r != CTL_OK)
 		return r;
-	for (size_t i = 0; i < ARRAY_SIZE(report.sums); i++)
-		if (flow_sum_new(&(struct flow_view){.group = (enum flow_group)i}, &report.sums[i]) < 0)
+	for (size_t i = 0; i < N_SECTIONS; i++)
+		if (flow_sum_new(&(struct flow_view){.group = sections[i].group}, &report.sums[i]) < 0)
 			return ctl_error(ctl, "out of memory");
 	r = spool_source_read(ctl, path, fd, report.filter.since, on_message, &report);
 	if (r != CTL_OK)

@@ -32,11 +32,11 @@
 			"'rxPkts':2,'rxBytes':80}]}"
 
 #define TABLE                                                                                                \
-	"PROTO  FROM        TO             RECEIVED  SENT  REASON\n"                                         \
-	"icmp   100.64.0.1  100.64.0.9            -     7  -\n"                                              \
-	"tcp    100.64.0.1  100.64.0.2:80         4     -  4000\n"                                           \
-	"tcp    100.64.0.2  100.64.0.1:22         3     -  NETFILTER_DROP\n"                                 \
-	"udp    100.64.0.2  100.64.0.1:53         1     -  NO_SOCKET\n"
+	"PROTO  FROM        TO             RX DROPPED  TX DROPPED  REASON\n"                                 \
+	"icmp   100.64.0.1  100.64.0.9              -           7  -\n"                                      \
+	"tcp    100.64.0.1  100.64.0.2:80           4           -  4000\n"                                   \
+	"tcp    100.64.0.2  100.64.0.1:22           3           -  NETFILTER_DROP\n"                         \
+	"udp    100.64.0.2  100.64.0.1:53           1           -  NO_SOCKET\n"
 
 START_TEST(test_live)
 {
@@ -52,10 +52,10 @@ START_TEST(test_live)
 	/* The window without drops shows nothing. */
 	ck_assert_str_eq(run.out, "2026-11-22T20:00:01Z\n" TABLE "\n2026-11-22T20:00:01Z\n" TABLE "\n");
 	ck_assert_str_eq(one.out, "2026-11-22T20:00:01Z\n"
-				  "PROTO  FROM    TO          RECEIVED  SENT  REASON\n"
-				  "icmp   gate    100.64.0.9         -     7  -\n"
-				  "tcp    gate    laptop:80          4     -  4000\n"
-				  "tcp    laptop  gate:22            3     -  NETFILTER_DROP\n"
+				  "PROTO  FROM    TO          RX DROPPED  TX DROPPED  REASON\n"
+				  "icmp   gate    100.64.0.9           -           7  -\n"
+				  "tcp    gate    laptop:80            4           -  4000\n"
+				  "tcp    laptop  gate:22              3           -  NETFILTER_DROP\n"
 				  "… and 1 more\n\n");
 	ck_assert_str_eq(json.out,
 			 "{\"start\":\"2026-11-22T20:00:01Z\",\"end\":\"2026-11-22T20:00:01.9Z\",\"rows\":["

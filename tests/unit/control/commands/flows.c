@@ -10,12 +10,13 @@ START_TEST(test_flows)
 	static const struct {
 		const char *line, *out;
 	} cases[] = {
-		{"flows", "CLASS     CONNECTION                          BYTES >  BYTES <  PKTS >  PKTS <\n"
-			  "virtual   tcp 100.64.0.1:40000 > server:22   1.00 KiB    500 B      11       5\n"
-			  "virtual   tcp 100.64.0.1:40001 > server:22        0 B     40 B       0       1\n"
-			  "subnet    udp 100.64.0.1:5000 > 10.1.0.9:53      60 B    120 B       1       1\n"
-			  "exit      all                                    60 B      0 B       1       0\n"
-			  "physical  - 100.64.0.2 > 192.0.2.2:51820     1.46 KiB      0 B      12       0\n"},
+		{"flows",
+		 "CLASS     CONNECTION                           BYTES >  BYTES <  PKTS >  PKTS <\n"
+		 "virtual   tcp 100.64.0.1:40000 <> server:22   1.00 KiB    500 B      11       5\n"
+		 "virtual   tcp 100.64.0.1:40001 <> server:22        0 B     40 B       0       1\n"
+		 "subnet    udp 100.64.0.1:5000 <> 10.1.0.9:53      60 B    120 B       1       1\n"
+		 "exit      all                                     60 B      0 B       1       0\n"
+		 "physical  - 100.64.0.2 <> 192.0.2.2:51820     1.46 KiB      0 B      12       0\n"},
 		{"flows --by class", "CLASS     TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS\n"
 				     "virtual   all      1.00 KiB     540 B       11        6\n"
 				     "subnet    all          60 B     120 B        1        1\n"
@@ -41,8 +42,8 @@ START_TEST(test_flows)
 		 "virtual   all        1000 B     500 B       10        5\n"
 		 "physical  all      1.46 KiB       0 B       12        0\n"},
 		{"flows --limit 1 --class virtual",
-		 "CLASS    CONNECTION                         BYTES >  BYTES <  PKTS >  PKTS <\n"
-		 "virtual  tcp 100.64.0.1:40000 > server:22  1.00 KiB    500 B      11       5\n"
+		 "CLASS    CONNECTION                          BYTES >  BYTES <  PKTS >  PKTS <\n"
+		 "virtual  tcp 100.64.0.1:40000 <> server:22  1.00 KiB    500 B      11       5\n"
 		 "… and 1 more\n"},
 		{"flows --addr 192.0.2.77", ""},
 	};
@@ -90,13 +91,13 @@ START_TEST(test_details)
 		{"flows",
 		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      DROPPED\n"
 		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed\n"
-		 "virtual  udp 100.64.0.1:53 > laptop:52             0 B     90 B       0       3  dropped        3\n"
+		 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped        3\n"
 		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
 		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
 		{"flows --details",
 		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      FLAGS      BEGUN  ENDED  DROPPED\n"
 		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed   SFPA/SFPA      1      1\n"
-		 "virtual  udp 100.64.0.1:53 > laptop:52             0 B     90 B       0       3  dropped                                 3\n"
+		 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped                                 3\n"
 		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused  S/RA           1      1\n"
 		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused  S/RA           1      1\n"},
 		{"flows --how refused",

@@ -28,7 +28,7 @@ START_TEST(test_report)
 	assert_contains(printed.out, "<p>3 messages from 2026-11-22T20:00:00Z to 2026-11-22T20:05:00Z");
 	assert_contains(printed.out, "<tr><td class=\"t\">virtual</td><td>1.00 KiB</td><td>540 "
 				     "B</td><td>11</td><td>6</td></tr>");
-	assert_contains(printed.out, "<td class=\"t\">tcp 100.64.0.1:40000 &gt; server:22</td>");
+	assert_contains(printed.out, "<td class=\"t\">tcp 100.64.0.1:40000 &lt;&gt; server:22</td>");
 	assert_contains(printed.out, "<td class=\"t\">tcp/22</td>");
 	/* Bars of 3.1 s: the first window of 5 s is spread over two of them, and so is the last one. */
 	assert_contains(printed.out, "<rect class=\"virtual\" x=\"0.00\" y=\"0.00\"");
@@ -38,9 +38,9 @@ START_TEST(test_report)
 	assert_contains(printed.out, "<rect class=\"exit\" x=\"950.00\"");
 	assert_contains(printed.out, "<li>2026-11-22T20:00:12Z  netlogd: stopped</li>");
 	/* Nothing is said of what is not known. */
-	ck_assert_ptr_null(strstr(printed.out, "How it went"));
+	ck_assert_ptr_null(strstr(printed.out, ">How<"));
 	ck_assert_ptr_null(strstr(printed.out, "egun</"));
-	ck_assert_ptr_null(strstr(printed.out, "dropped</th>"));
+	ck_assert_ptr_null(strstr(printed.out, "Dropped</th>"));
 	/* Nothing from elsewhere, nothing that runs. */
 	ck_assert_ptr_null(strstr(printed.out, "<script"));
 	ck_assert_ptr_null(strstr(printed.out, "http:"));
@@ -61,14 +61,20 @@ START_TEST(test_details)
 	ck_assert_int_eq(run.status, CTL_OK);
 	/* Told from the opener, whose bytes come first. */
 	assert_contains(run.out, "<th>Bytes &gt;</th><th>Bytes &lt;</th><th>Packets &gt;</th><th>Packets &lt;"
-				 "</th><th class=\"t\">How it went</th><th>Packets dropped</th></tr>\n");
+				 "</th><th class=\"t\">How</th><th>Dropped</th></tr>\n");
 	assert_contains(run.out,
 			"<td class=\"t\">tcp laptop:443 &gt; 100.64.0.1:8080</td><td>580 B</td><td>1000 "
 			"B</td><td>8</td><td>10</td><td class=\"t\">closed</td><td></td></tr>\n");
 	assert_contains(run.out, "<td class=\"t\">refused</td>");
-	/* Groups count. */
-	assert_contains(run.out, "<th>Packets sent</th><th>received</th><th>Begun</th><th>Refused</th><th>"
-				 "Packets dropped</th></tr>\n");
+	/* Groups are told from the opener, too, and count. */
+	assert_contains(run.out,
+			"<h2>Top destinations</h2>\n<table>\n<tr><th class=\"t\">Class</th><th class=\"t\">"
+			"Service</th><th>Sent</th>");
+	assert_contains(run.out, "<td class=\"t\">tcp 100.64.0.1:8080</td>");
+	assert_contains(run.out, "<td class=\"t\">laptop</td>");
+	assert_contains(run.out,
+			"<th>Packets sent</th><th>Packets received</th><th>Begun</th><th>Refused</th><th>"
+			"Dropped</th></tr>\n");
 	assert_contains(run.out, "<td class=\"t\">tcp/8080</td>");
 	assert_contains(run.out, "<td>12</td><td>13</td><td>3</td><td>1</td><td>3</td></tr>\n");
 	/* Two connections that began and one that was refused, spread over the first window's bars. */

@@ -74,9 +74,27 @@ START_TEST(test_opener)
 }
 END_TEST
 
+/* What is not one connection each is not called so: folded ports, and exit traffic without the other end. */
+START_TEST(test_sums)
+{
+	const struct fake_answer answers[] = {
+		{"Tail", "{'message':{'start':'2022-10-13T20:23:10Z','end':'2022-10-13T20:23:14.999999999Z',"
+			 "'virtualTraffic':[{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:0','txPkts':8,"
+			 "'init':'dst','starts':7}],'subnetTraffic':[{'proto':1,'src':'100.64.0.1:0','dst':"
+			 "'10.0.0.1:0','txPkts':8,'init':'src','starts':1}],'exitTraffic':[{'proto':0,'src':"
+			 "'100.64.0.1:0','dst':'','txPkts':9},{'proto':0,'src':'','dst':'','txPkts':9}]}}"}};
+	_cleanup_run_ struct run run = run_with(answers, 1, "tail", ASKED("Tail"));
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "virtual: 1 entry, sent ");
+	assert_contains(run.out, "subnet: 1 connection, sent ");
+	assert_contains(run.out, "exit: 2 entries, sent ");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_tail, test_opener};
+	const TTest *const tests[] = {test_tail, test_opener, test_sums};
 
 	return run_suite("tail", tests, ARRAY_SIZE(tests));
 }

@@ -24,9 +24,9 @@ START_TEST(test_top)
 	ck_assert_str_eq(
 		run.out,
 		"2022-10-13T20:23:09.644Z  5 s\n"
-		"CLASS     CONNECTION                               RATE >      RATE <   BYTES >   BYTES <  PKTS >  PKTS <\n"
-		"virtual   tcp me.ts.net:22 > 100.64.0.2:42912  3.18 KiB/s  2.02 KiB/s  15.9 KiB  10.1 KiB     160     104\n"
-		"physical  - 100.64.0.2 > 192.0.2.2:51820       4.19 KiB/s       0 B/s  21.0 KiB       0 B     162       0\n"
+		"CLASS     CONNECTION                                RATE >      RATE <   BYTES >   BYTES <  PKTS >  PKTS <\n"
+		"virtual   tcp me.ts.net:22 <> 100.64.0.2:42912  3.18 KiB/s  2.02 KiB/s  15.9 KiB  10.1 KiB     160     104\n"
+		"physical  - 100.64.0.2 <> 192.0.2.2:51820       4.19 KiB/s       0 B/s  21.0 KiB       0 B     162       0\n"
 		"\n"
 		"2022-10-13T20:23:14.644000001Z  5 s\n"
 		"CLASS  CONNECTION      RATE >  RATE <   BYTES >  BYTES <  PKTS >  PKTS <\n"
