@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Limits of control groups, of both versions, at any level above the process; and what fits into them. */
+/* Limits of control groups, of both versions, at any level above the process; what fits into them; and what
+ * the documents say of it. */
 
 #include "daemon/memory_limit.h"
 
@@ -8,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static void put(const char *name, const char *text)
@@ -104,6 +106,71 @@ START_TEST(uploader)
 }
 END_TEST
 
+static char *read_source(const char *name)
+{
+	char *text = calloc(1, 1 << 17), path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), SOURCES "/%s", name);
+	file = fopen(path, "re");
+	ck_assert_msg(text && file, "%s", path);
+	ck_assert_uint_gt(fread(text, 1, (1 << 17) - 1, file), 0);
+	ck_assert(feof(file));
+	fclose(file);
+	return text;
+}
+
+static uint64_t mib_of(uint64_t bytes)
+{
+	return (bytes + (1 << 20) - 1) >> 20;
+}
+
+/* A number with commas; *text is then behind the cell. */
+static uint64_t read_cell(char **text)
+{
+	uint64_t n = 0;
+
+	ck_assert_ptr_nonnull(*text = strchr(*text, '|'));
+	for (++*text; **text == ' '; ++*text)
+		;
+	for (; strchr("0123456789,", **text); ++*text)
+		n = **text == ',' ? n : n * 10 + (uint64_t)(**text - '0');
+	return n;
+}
+
+/* README's table and the manual say what the daemon reckons with. */
+START_TEST(documents)
+{
+	struct config config = {.tun.source = SOURCE_EBPF};
+	const uint64_t maps = memory_of_maps(&config);
+	char *readme = read_source("README.md"), *manual = read_source("packaging/man/netlogd.conf.5");
+	char *row = strstr(readme, "| `max-flows` |"), said[128];
+	uint64_t with_details;
+	unsigned int rows = 0;
+
+	config.details = true;
+	with_details = memory_of_maps(&config);
+	ck_assert_ptr_nonnull(row);
+	row = strchr(strchr(row, '\n') + 1, '\n') + 1;
+	for (; *row == '|'; row = strchr(row, '\n') + 1, rows++) {
+		uint32_t n = (uint32_t)read_cell(&row);
+
+		ck_assert_uint_eq(read_cell(&row), mib_of(n * maps));
+		ck_assert_uint_eq(read_cell(&row), mib_of(n * with_details));
+		ck_assert_uint_eq(read_cell(&row), mib_of(memory_needed(n, maps, 0)));
+		ck_assert_uint_eq(read_cell(&row), mib_of(memory_needed(n, with_details, 0)));
+	}
+	ck_assert_uint_ge(rows, 5);
+	snprintf(said, sizeof(said),
+		 "a window of 65536 needs\n%u MiB with\n.Cm ebpf\n.Pq %u MiB with details ,",
+		 (unsigned int)mib_of(memory_needed(65536, maps, 0)),
+		 (unsigned int)mib_of(memory_needed(65536, with_details, 0)));
+	ck_assert_ptr_nonnull(strstr(manual, said));
+	free(readme);
+	free(manual);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory_limit");
@@ -113,6 +180,7 @@ int main(void)
 	tcase_add_test(test_case, limits);
 	tcase_add_test(test_case, flows);
 	tcase_add_test(test_case, uploader);
+	tcase_add_test(test_case, documents);
 	suite_add_tcase(suite, test_case);
 	return run_suite(suite);
 }
