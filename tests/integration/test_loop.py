@@ -5,21 +5,10 @@ import json
 import pytest
 
 from lib.answers import Answers
-from lib.daemon import Tailer, sanitized
+from lib.daemon import Tailer
 from lib.varlink import VarlinkError
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
-
-# 50 ms are promised. A busy machine adds to that more than its own probe shows, so that only what is far beyond is
-# an error; the figures are printed.
-LIMIT = 200
-
-
-def check(what, answers):
-    print(f"{what}: {answers.count} answers, the slowest took {answers.worst:.1f} ms "
-          f"(a wait of 1 ms took {answers.noise:.1f} ms at worst)")
-    limit = LIMIT * (3 if sanitized() else 1) + 3 * answers.noise
-    assert answers.worst < limit, f"{what}: {answers.worst:.1f} ms of at most {limit:.1f}"
 
 
 def nodes(n):
@@ -55,7 +44,7 @@ def test_a_large_nodes_file_is_read_beside_the_loop(daemon, directory, n):
         for _ in range(2):
             daemon.call("Reload", timeout=60)
     assert daemon.status()["nodes"] == n
-    check(f"reload with {n} nodes", answers)
+    answers.check(f"reload with {n} nodes")
     daemon.stop()
 
 
@@ -76,7 +65,7 @@ def test_forty_tails_at_once(daemon, vpn, directory):
             assert len(tail.next()["virtualTraffic"]) == 1
     for tail in tails:
         tail.client.close()
-    check("forty tails", answers)
+    answers.check("forty tails")
     daemon.stop()
 
 
@@ -95,7 +84,7 @@ def test_large_requests(daemon, directory):
         daemon.call("Reconfig", routes=routes)
         with pytest.raises(VarlinkError, match="InvalidRoute"):
             daemon.call("Reconfig", routes={**routes, "routes": [*routes["routes"], "nonsense"]})
-    check("large requests", answers)
+    answers.check("large requests")
     daemon.stop()
 
 
@@ -109,5 +98,5 @@ def test_metrics_in_a_file(daemon, directory, vpn):
         seen = len(vpn.calls)
         wait_until(lambda: target.exists() and len(vpn.calls) > seen + 5, "some windows")
     assert "netlogd_info" in target.read_text()
-    check("metrics in a file", answers)
+    answers.check("metrics in a file")
     daemon.stop()
