@@ -16,20 +16,21 @@ ORDER BY bytes DESC, node, src, dst
 LIMIT 20;
 
 -- name: who reached a subnet
--- {first} and {last} are the ends of the subnet: ::ffff:10.1.0.0 and ::ffff:10.1.255.255.
+-- {first} and {last} are the ends of the subnet: ::ffff:10.1.0.0 and ::ffff:10.1.255.255. Connections that were opened
+-- from within it are not among them; those of which the opener is unknown are.
 SELECT node, if(dst_is_in, src, dst) AS who, if(dst_is_in, dst, src) AS whom, proto,
        if(dst_is_in, dst_port, src_port) AS port,
        min(start) AS first_seen, max(end) AS last_seen, sum(tx_bytes + rx_bytes) AS bytes
 FROM
 (
-    SELECT node, src, dst, src_port, dst_port, proto, start, end, tx_bytes, rx_bytes,
+    SELECT node, src, dst, src_port, dst_port, proto, start, end, tx_bytes, rx_bytes, init,
            dst_ip >= IPv6StringToNum('{first}') AND dst_ip <= IPv6StringToNum('{last}') AS dst_is_in,
            src_ip >= IPv6StringToNum('{first}') AND src_ip <= IPv6StringToNum('{last}') AS src_is_in
     FROM netlogd.flows FINAL
     WHERE day >= toDate(substring('{from}', 1, 10)) AND day <= toDate(substring('{to}', 1, 10))
       AND start >= '{from}' AND start < '{to}' AND class != 'physical'
 )
-WHERE dst_is_in OR src_is_in
+WHERE (dst_is_in OR src_is_in) AND NOT if(dst_is_in, init = 'dst', init = 'src')
 GROUP BY node, who, whom, proto, port
 ORDER BY first_seen, node, who, whom, proto, port;
 

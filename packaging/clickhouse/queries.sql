@@ -14,7 +14,8 @@ LIMIT 20;
 
 -- name: who reached a subnet
 -- {subnet} is an address, {bits} the length in IPv6's terms: 10.1.0.0/16 is ::ffff:10.1.0.0 and 96 + 16 = 112.
--- A range of the column, so that the bloom filters and the order of rows help.
+-- A range of the column, so that the bloom filters and the order of rows help. Connections that were opened from within
+-- the subnet are not among them; those of which the opener is unknown are.
 WITH IPv6CIDRToRange({subnet:IPv6}, {bits:UInt8}) AS range
 SELECT node, if(dst BETWEEN range.1 AND range.2, src, dst) AS who,
        if(dst BETWEEN range.1 AND range.2, dst, src) AS whom, proto,
@@ -23,6 +24,7 @@ SELECT node, if(dst BETWEEN range.1 AND range.2, src, dst) AS who,
 FROM netlogd.flows FINAL
 WHERE start >= {from:DateTime('UTC')} AND start < {to:DateTime('UTC')} AND class != 'physical'
   AND (dst BETWEEN range.1 AND range.2 OR src BETWEEN range.1 AND range.2)
+  AND NOT if(dst BETWEEN range.1 AND range.2, init = 'dst', init = 'src')
 GROUP BY node, who, whom, proto, port
 ORDER BY first, node, who, whom, proto, port;
 

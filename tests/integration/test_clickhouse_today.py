@@ -133,6 +133,12 @@ def test_queries(engine, bodies):
                  "'::ffff:192.0.2.2', 51820, 7), "
                  "('n2', 's', 2, now() - 55, now() - 50, 'subnet', '::ffff:100.64.0.9', "
                  "'::ffff:10.1.2.3', 22, 9)")
+    # Opened from within the subnet, and into it from the other side.
+    engine.query("INSERT INTO netlogd.flows (node, spool, seq, start, end, class, src, src_port, dst, dst_port, init, tx_bytes) "
+                 "VALUES ('n2', 's', 3, now() - 50, now() - 45, 'subnet', '::ffff:10.1.9.9', 4000, "
+                 "'::ffff:100.64.0.9', 80, 'src', 1), "
+                 "('n2', 's', 4, now() - 45, now() - 40, 'subnet', '::ffff:10.1.9.9', 443, "
+                 "'::ffff:100.64.0.9', 4000, 'dst', 1)")
     asked = queries(SCHEMAS / "queries.sql")
     assert set(asked) == {"top talkers", "who reached a subnet", "traffic matrix", "physical paths", "gaps", "losses",
                           "traffic per minute", "who was refused", "scans", "connections per service"}
@@ -140,7 +146,8 @@ def test_queries(engine, bodies):
     assert len(top) == 20 and top[0][0] == "n1" and int(top[0][3]) >= int(top[1][3])
     reached = engine.query(asked["who reached a subnet"], subnet="::ffff:10.1.0.0", bits=112, **WHEN)
     assert [row[:5] + row[7:] for row in reached] == [
-        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.2.3", "0", "22", "9"]]
+        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.2.3", "0", "22", "9"],
+        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.9.9", "0", "443", "1"]]
     matrix = engine.query(asked["traffic matrix"], **WHEN)
     assert {row[0] for row in matrix} == {"n1"}
     assert sum(int(row[2]) for row in matrix) == int(engine.query("SELECT sum(tx_bytes) FROM netlogd.flows "

@@ -81,6 +81,13 @@ def test_queries(tables, run):
                  "'::ffff:100.64.0.9', '::ffff:10.1.2.3', 22, 9), "
                  "('n2', 's', 6, 4, 3, '2026-01-31 12:00:04', '2026-01-31 12:00:08', 'subnet', 6, "
                  "'::ffff:10.2.0.0', '::ffff:100.64.0.9', 22, 9)")
+    # Opened from within the subnet, and into it from the other side.
+    tables.query("INSERT INTO netlogd.flows (node, spool, proc_id, seq, idx, proc_seq, start, end, class, proto, src, src_port, "
+                 "dst, dst_port, init, tx_bytes) VALUES "
+                 "('n2', 's', 6, 4, 1, 3, '2026-01-31 12:00:04', '2026-01-31 12:00:08', 'subnet', 6, "
+                 "'::ffff:10.1.9.9', 4000, '::ffff:100.64.0.9', 80, 'src', 1), "
+                 "('n2', 's', 6, 4, 2, 3, '2026-01-31 12:00:04', '2026-01-31 12:00:08', 'subnet', 6, "
+                 "'::ffff:10.1.9.9', 443, '::ffff:100.64.0.9', 4000, 'dst', 1)")
     tables.query("INSERT INTO netlogd.flows_events (node, spool, proc_id, seq, proc_seq, idx, time, kind, text) VALUES "
                  "('n2', 's', 5, 2, 2, 0, '2026-01-31 12:00:01', 'text', ''), "
                  "('n2', 's', 5, 3, 0, 1, '2026-01-31 12:00:02', 'loss', 'netlogd: lost')")
@@ -97,7 +104,8 @@ def test_queries(tables, run):
     assert len(top) == 20 and top[0][0] == "n1" and int(top[0][3]) >= int(top[1][3])
     assert [row[:5] + row[7:] for row in ask("who reached a subnet", first="::ffff:10.1.0.0",
                                              last="::ffff:10.1.255.255")] == [
-        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.2.3", "6", "22", "9"]]
+        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.2.3", "6", "22", "9"],
+        ["n2", "::ffff:100.64.0.9", "::ffff:10.1.9.9", "6", "443", "1"]]
     sent = tables.value("SELECT sum(tx_bytes) FROM netlogd.flows FINAL WHERE class = 'virtual'")
     assert sum(int(row[2]) for row in ask("traffic matrix")) == int(sent)
     assert ask("physical paths", node="n2") == [
