@@ -87,8 +87,8 @@ struct flow course_from_opener(const struct flow *flow)
 
 /*
  * What was to be sent and was dropped is in no count; what was received and dropped is in both. In TCP that
- * has to be the beginning: the kernel also drops what it has no more use for when a connection ends, like the
- * last ACK, without a reason.
+ * has to be the beginning: the kernel also drops what comes after a connection's end, like a last ACK that
+ * comes twice.
  */
 static bool all_dropped(const struct flow *flow)
 {

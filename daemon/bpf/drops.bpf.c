@@ -11,6 +11,8 @@
  *   have those that are forwarded from another interface into the tunnel.
  * - A packet received from the tunnel and forwarded is the other device's once that has it: its link header
  *   is in front, or the reason is one of devices and queues.
+ * - TCP also frees as dropped what has arrived: an ACK after the other end's FIN, a FIN in TIME-WAIT, what
+ *   comes twice. Such packets are told by the reason, the socket's state and the control bits.
  */
 
 #include "daemon/bpf/drops_maps.h"
@@ -61,9 +63,9 @@ static __always_inline long packet_load(packet_source *source, __u32 offset, voi
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* Set before loading. */
-const volatile __u64 drops_namespace = 0;	     /* cookie of the tunnel's network namespace */
-const volatile __u8 drops_kinds[DROPS_REASONS] = {}; /* enum drops_kind by reason */
-const volatile bool drops_has_socket = false;	     /* the tracepoint says which socket a packet was for */
+const volatile __u64 drops_namespace = 0;	      /* cookie of the tunnel's network namespace */
+const volatile __u16 drops_kinds[DROPS_REASONS] = {}; /* enum drops_kind by reason */
+const volatile bool drops_has_socket = false;	      /* the tracepoint says which socket a packet was for */
 
 volatile __u32 drops_device = 0; /* index of the tunnel's interface; 0: none */
 
@@ -91,7 +93,14 @@ struct {
 	__type(value, struct drops_totals);
 } totals SEC(".maps");
 
-enum { PACKET_OUTGOING = 4, RAW_SOCKET = 3, TIME_WAIT = 6, NEW_SYN_RECEIVED = 12 };
+enum { PACKET_OUTGOING = 4, RAW_SOCKET = 3 };
+
+/* States of sockets. */
+enum { TIME_WAIT = 6, CLOSE_WAIT = 8, LAST_ACK = 9, LISTEN = 10, CLOSING = 11, NEW_SYN_RECEIVED = 12 };
+
+enum { FIN = 0x01, SYN = 0x02, RST = 0x04, ACK = 0x10 };
+
+enum { ECHO_REPLY = 0, ECHO_REPLY_IPV6 = 129 };
 
 enum verdict { NOT_OURS, SENT, RECEIVED, UNPLACED };
 
@@ -101,14 +110,14 @@ struct look {
 	struct net_device *route_device; /* of its route; NULL: none. Only for bpf_probe_read_kernel(). */
 	bool by_device;			 /* the packet's device has the tunnel's index */
 	bool by_route;			 /* the route's device is the tunnel */
-	__u8 kind;
+	__u16 kind;
 };
 
 /*
  * While a socket or a tree of fragments holds the packet, their own data lie in the place of skb->dev: a
  * socket's are no kernel addresses, which are negative; a tree's are known by the reason.
  */
-static __always_inline struct net_device *device_of(struct sk_buff *skb, __u8 kind)
+static __always_inline struct net_device *device_of(struct sk_buff *skb, __u16 kind)
 {
 	struct net_device *device = skb->dev;
 
@@ -213,7 +222,7 @@ static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look
 	return look->by_route && is_route_here(look->route_device) ? SENT : NOT_OURS;
 }
 
-static __always_inline enum verdict judge(struct sk_buff *skb, __u8 kind, struct sock *socket)
+static __always_inline enum verdict judge(struct sk_buff *skb, __u16 kind, struct sock *socket)
 {
 	struct look look = {.device = device_of(skb, kind), .kind = kind};
 	bool received = skb->skb_iif == (int)drops_device;
@@ -266,32 +275,138 @@ static __always_inline void swap_ends(struct flow_key *key)
 	key->dst_port = copy.src_port;
 }
 
-static __always_inline __u64 decode(struct sk_buff *skb, bool received, struct flow_key *key)
+static __always_inline void decode(struct sk_buff *skb, packet_source *source, struct packet *packet,
+				   struct flow_key *key)
 {
 	struct skb_shared_info *shared = (void *)((long)skb->head + skb->end);
-	packet_source source = {
-		.ip = (void *)((long)skb->head + skb->network_header),
-		.gso_size = BPF_CORE_READ(shared, gso_size),
-	};
 	long before = (long)skb->network_header - ((long)skb->data - (long)skb->head);
-	struct packet packet = {};
 	__u8 version = 0;
 
+	source->ip = (void *)((long)skb->head + skb->network_header);
+	source->gso_size = BPF_CORE_READ(shared, gso_size);
 	if (skb->tail > skb->network_header)
-		source.linear = skb->tail - skb->network_header;
+		source->linear = skb->tail - skb->network_header;
 	/* What is in front of the IP header belongs to a device; behind it the stack has stepped over
 	 * headers. */
 	if ((long)skb->len > before)
-		packet.length = skb->len - before;
+		packet->length = skb->len - before;
 	if (skb->protocol == bpf_htons(ETH_P_IP) || skb->protocol == bpf_htons(ETH_P_IPV6))
-		packet_load(&source, 0, &version, 1);
+		packet_load(source, 0, &version, 1);
 	if (version >> 4 == 4)
-		decode_ipv4(&source, &packet, false, key);
+		decode_ipv4(source, packet, false, key);
 	else if (version >> 4 == 6)
-		decode_ipv6(&source, &packet, false, key);
-	if (received)
-		swap_ends(key);
-	return source.gso_size ? count_packets(&source, &packet, BPF_CORE_READ(shared, gso_segs)) : 1;
+		decode_ipv6(source, packet, false, key);
+}
+
+/*
+ * A TCP packet without data that was dropped without a reason: the control bits of which it has one if in
+ * truth a socket took it and had no more use for it. That is so of what comes after the other end's FIN and
+ * in TIME-WAIT, and of a SYN or RST for a connection that is being accepted (net/ipv4/tcp_input.c,
+ * tcp_minisocks.c). An ACK that a listening socket had is one that found its backlog full.
+ */
+static __always_inline __u8 taken_by(struct sock *socket)
+{
+	__u32 state = BPF_CORE_READ(socket, __sk_common.skc_state) & 31;
+
+	if (1U << state & (1U << CLOSE_WAIT | 1U << LAST_ACK | 1U << CLOSING | 1U << TIME_WAIT))
+		return ACK | FIN | RST;
+	return state == LISTEN ? SYN | RST : 0;
+}
+
+/* What drops packets without a reason, where the kernel does not name the socket. */
+enum dropper { DROPPER_OTHER, DROPPER_CONNECTION, DROPPER_TCP_RECEIVE, DROPPER_ICMPV6_RECEIVE, N_DROPPERS };
+
+/* Where each of them dropped last, since a name takes long to find. */
+volatile __u64 drops_places[N_DROPPERS] = {};
+
+static __always_inline enum dropper find_dropper(__u64 place)
+{
+	static const struct {
+		char name[22];
+		__u8 length, dropper;
+	} functions[] = {
+		{"tcp_drop", 8, DROPPER_CONNECTION},	    {"tcp_rcv_state_process", 21, DROPPER_CONNECTION},
+		{"tcp_v4_rcv", 10, DROPPER_TCP_RECEIVE},    {"tcp_v6_rcv", 10, DROPPER_TCP_RECEIVE},
+		{"icmpv6_rcv", 10, DROPPER_ICMPV6_RECEIVE},
+	};
+	enum dropper dropper = DROPPER_OTHER;
+	char name[32] = {};
+
+	for (int i = 0; i < N_DROPPERS; i++)
+		if (place == drops_places[i])
+			return i;
+	BPF_SNPRINTF(name, sizeof(name), "%pB", place);
+	for (unsigned int i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+		if (bpf_strncmp(name, functions[i].length, functions[i].name) == 0)
+			dropper = functions[i].dropper;
+	drops_places[dropper] = place;
+	return dropper;
+}
+
+/* As above, by the function that dropped the packet. tcp_v*_do_rcv() drops what is refused. */
+static __always_inline __u8 taken_at(__u64 place)
+{
+	switch (find_dropper(place)) {
+	case DROPPER_CONNECTION:
+		return ACK | FIN | RST;
+	case DROPPER_TCP_RECEIVE:
+		return SYN | FIN | RST;
+	default:
+		return 0;
+	}
+}
+
+/* What is asked of a drop besides its packet. */
+struct drop {
+	struct sk_buff *skb;
+	struct sock *socket; /* NULL: none, or not known */
+	__u64 place;	     /* in the kernel */
+	__u32 reason;
+	__u16 kind;
+};
+
+static __always_inline bool was_taken_by_tcp(const struct drop *drop, packet_source *source,
+					     const struct packet *packet)
+{
+	__u32 headers;
+
+	if (drop->kind & DROPS_KIND_AGAIN)
+		return !(packet->tcp_flags & (SYN | RST));
+	headers = packet->transport + tcp_header_length(source, packet, packet->transport);
+	if (source->gso_size || packet->length != headers)
+		return false;
+	if (drop->kind & DROPS_KIND_BARE)
+		return (packet->tcp_flags & (SYN | FIN | RST | ACK)) == ACK;
+	return packet->tcp_flags & (drops_has_socket ? taken_by(drop->socket) : taken_at(drop->place));
+}
+
+/* The kernel calls the received packet dropped, but somebody took it. */
+static __always_inline bool was_taken(const struct drop *drop, packet_source *source,
+				      const struct packet *packet)
+{
+	__u8 type;
+
+	if (!packet->understood)
+		return false;
+	if (packet->proto == IPPROTO_TCP)
+		return drop->kind & (DROPS_KIND_TAKEN | DROPS_KIND_BARE | DROPS_KIND_AGAIN) &&
+		       was_taken_by_tcp(drop, source, packet);
+	/* Before 6.3, all that it had. */
+	if (drop->kind & DROPS_KIND_TAKEN)
+		return packet->proto == IPPROTO_ICMPV6 && !drops_has_socket &&
+		       find_dropper(drop->place) == DROPPER_ICMPV6_RECEIVE;
+	/* A ping by a raw socket, which has got a copy. */
+	return drop->kind & DROPS_KIND_ABSENT &&
+	       (packet->proto == IPPROTO_ICMP || packet->proto == IPPROTO_ICMPV6) &&
+	       packet_load(source, packet->transport, &type, 1) == 0 &&
+	       type == (packet->proto == IPPROTO_ICMP ? ECHO_REPLY : ECHO_REPLY_IPV6);
+}
+
+static __always_inline __u16 read_gso_segs(struct sk_buff *skb)
+{
+	struct skb_shared_info *shared = (void *)((long)skb->head + skb->end);
+
+	return BPF_CORE_READ(shared, gso_segs);
 }
 
 /* False when the map is full. */
@@ -319,13 +434,15 @@ static __always_inline __u16 reason_code(__u32 reason)
 	return subsystem << DROPS_SUBSYSTEM_SHIFT | number;
 }
 
-/* Counts a packet of the tunnel. */
-static __always_inline void count(struct sk_buff *skb, bool received, __u16 reason, __u8 kind)
+/* Counts a packet that is the tunnel's, or may be. */
+static __always_inline void count(const struct drop *drop, enum verdict verdict)
 {
-	__u32 slot = reason < DROPS_REASONS ? reason : DROPS_OTHER_REASON, side, zero = 0, *now;
-	struct drops_key key = {.reason = reason, .received = received};
+	struct drops_key key = {.reason = reason_code(drop->reason), .received = verdict == RECEIVED};
+	__u32 slot = key.reason < DROPS_REASONS ? key.reason : DROPS_OTHER_REASON, side, zero = 0, *now;
+	struct drops_packet source = {};
 	struct drops_totals *sums;
-	__u64 packets;
+	struct packet packet = {};
+	__u64 packets = 1;
 
 	now = bpf_map_lookup_elem(&epoch, &zero);
 	if (!now)
@@ -334,11 +451,21 @@ static __always_inline void count(struct sk_buff *skb, bool received, __u16 reas
 	sums = bpf_map_lookup_elem(&totals, &side);
 	if (!sums)
 		return;
-	packets = decode(skb, received, &key.flow);
-	/* A raw socket's copy, by a tracepoint that does not name the socket. */
-	if (!drops_has_socket && received && kind & DROPS_KIND_SOCKET && key.flow.proto != IPPROTO_TCP &&
-	    key.flow.proto != IPPROTO_UDP && key.flow.proto != IPPROTO_SCTP)
+	decode(drop->skb, &source, &packet, &key.flow);
+	if (verdict != SENT && was_taken(drop, &source, &packet))
 		return;
+	if (verdict == UNPLACED) {
+		__sync_fetch_and_add(&sums->unplaced, 1);
+		return;
+	}
+	/* A raw socket's copy, by a tracepoint that does not name the socket. */
+	if (!drops_has_socket && key.received && drop->kind & DROPS_KIND_SOCKET &&
+	    key.flow.proto != IPPROTO_TCP && key.flow.proto != IPPROTO_UDP && key.flow.proto != IPPROTO_SCTP)
+		return;
+	if (key.received)
+		swap_ends(&key.flow);
+	if (source.gso_size)
+		packets = count_packets(&source, &packet, read_gso_segs(drop->skb));
 	/* Atomic, although it is this CPU's: an interrupt may drop packets in between. */
 	__sync_fetch_and_add(&sums->packets[key.received & 1][slot & (DROPS_REASONS - 1)], packets);
 	/* Each branch names its map, so that the lookups are inlined. */
@@ -346,36 +473,24 @@ static __always_inline void count(struct sk_buff *skb, bool received, __u16 reas
 		__sync_fetch_and_add(&sums->overflow[key.received & 1], packets);
 }
 
-static __always_inline void count_unplaced(void)
-{
-	__u32 zero = 0, side, *now = bpf_map_lookup_elem(&epoch, &zero);
-	struct drops_totals *sums;
-
-	if (!now)
-		return;
-	side = *(volatile __u32 *)now & 1;
-	sums = bpf_map_lookup_elem(&totals, &side);
-	if (sums)
-		__sync_fetch_and_add(&sums->unplaced, 1);
-}
-
 SEC("tp_btf/kfree_skb")
 int count_drop(__u64 *arguments)
 {
-	struct sk_buff *skb = (struct sk_buff *)arguments[0];
-	__u32 reason = (__u32)arguments[2];
-	__u8 kind = reason < DROPS_REASONS ? drops_kinds[reason & (DROPS_REASONS - 1)] : 0;
-	struct sock *socket = NULL;
+	struct drop drop = {
+		.skb = (struct sk_buff *)arguments[0],
+		.place = arguments[1],
+		.reason = (__u32)arguments[2],
+	};
 	enum verdict verdict;
 
-	if (!drops_device || kind & DROPS_KIND_NONE)
+	if (drop.reason < DROPS_REASONS)
+		drop.kind = drops_kinds[drop.reason & (DROPS_REASONS - 1)];
+	if (!drops_device || drop.kind & DROPS_KIND_NONE)
 		return 0;
 	if (drops_has_socket)
-		socket = (struct sock *)arguments[3];
-	verdict = judge(skb, kind, socket);
-	if (verdict == UNPLACED)
-		count_unplaced();
-	else if (verdict != NOT_OURS)
-		count(skb, verdict == RECEIVED, reason_code(reason), kind);
+		drop.socket = (struct sock *)arguments[3];
+	verdict = judge(drop.skb, drop.kind, drop.socket);
+	if (verdict != NOT_OURS)
+		count(&drop, verdict);
 	return 0;
 }

@@ -40,12 +40,16 @@ struct drops_totals {
 
 /* What is to be known of a reason besides its name; bits. */
 enum drops_kind {
-	DROPS_KIND_NONE = 1 << 0,   /* the packet was not dropped */
+	DROPS_KIND_NONE = 1 << 0,   /* the packet was not dropped, or had arrived before */
 	DROPS_KIND_DEVICE = 1 << 1, /* the device or its queue dropped it: it had left the stack */
 	DROPS_KIND_BEFORE = 1 << 2, /* it had not reached the stack, and was not counted as received */
 	DROPS_KIND_VAGUE = 1 << 3,  /* anything */
 	DROPS_KIND_SOCKET = 1 << 4, /* a socket did not take it: perhaps one that only gets a copy */
 	DROPS_KIND_TREE = 1 << 5,   /* it was in a tree of packets, whose pointers replace its device */
+	DROPS_KIND_TAKEN = 1 << 6,  /* without data: perhaps a connection took it, and had no use for it */
+	DROPS_KIND_BARE = 1 << 7,   /* so it was if it is a bare ACK */
+	DROPS_KIND_AGAIN = 1 << 8,  /* it had arrived before, or only asks whether anybody is there */
+	DROPS_KIND_ABSENT = 1 << 9, /* no socket of its protocol took it: perhaps a raw one did */
 };
 
 /* Entries of one side. */

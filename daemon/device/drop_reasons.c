@@ -172,6 +172,14 @@ static const char *find_name(uint16_t code)
 	return found ? found->name : NULL;
 }
 
+static bool has_name(const char *name)
+{
+	for (size_t i = 0; i < reasons.n; i++)
+		if (strcmp(reasons.items[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 const char *drop_reason_name(uint16_t reason)
 {
 	static _Thread_local char number[16];
@@ -187,15 +195,16 @@ const char *drop_reason_name(uint16_t reason)
 	return number;
 }
 
-uint8_t drop_reason_kind(uint16_t reason)
+uint16_t drop_reason_kind(uint16_t reason)
 {
 	static const struct {
 		const char *name; /* with '*': what begins so */
-		uint8_t kind;
+		uint16_t kind;
+		const char *unless; /* not where the kernel has this reason too */
 	} kinds[] = {
 		{"SKB_NOT_DROPPED_YET", DROPS_KIND_NONE},
 		{"SKB_CONSUMED", DROPS_KIND_NONE},
-		{"NOT_SPECIFIED", DROPS_KIND_VAGUE},
+		{"NOT_SPECIFIED", DROPS_KIND_VAGUE | DROPS_KIND_TAKEN},
 		{"QUEUE_PURGE", DROPS_KIND_VAGUE},
 		{"NOMEM", DROPS_KIND_VAGUE},
 		{"CPU_BACKLOG", DROPS_KIND_BEFORE},
@@ -204,6 +213,12 @@ uint8_t drop_reason_kind(uint16_t reason)
 		{"SOCKET_RCVBUFF", DROPS_KIND_SOCKET},
 		{"FRAG_REASM_TIMEOUT", DROPS_KIND_TREE},
 		{"TCP_OFO_QUEUE_PRUNE", DROPS_KIND_TREE},
+		{"NO_SOCKET", DROPS_KIND_ABSENT},
+		{"TCP_OLD_DATA", DROPS_KIND_NONE},
+		{"TCP_OFOMERGE", DROPS_KIND_NONE},
+		{"TCP_OLD_SEQUENCE", DROPS_KIND_AGAIN},
+		{"TCP_INVALID_SEQUENCE", DROPS_KIND_BARE, .unless = "TCP_OLD_SEQUENCE"},
+		{"TCP_RFC7323_PAWS_ACK", DROPS_KIND_BARE}, /* a later one has overtaken it */
 		{"TC_EGRESS", DROPS_KIND_DEVICE},
 		{"QDISC_*", DROPS_KIND_DEVICE},
 		{"FQ_*", DROPS_KIND_DEVICE},
@@ -225,7 +240,7 @@ uint8_t drop_reason_kind(uint16_t reason)
 
 		if (kinds[i].name[length - 1] == '*' ? strncmp(name, kinds[i].name, length - 1) == 0
 						     : strcmp(name, kinds[i].name) == 0)
-			return kinds[i].kind;
+			return kinds[i].unless && has_name(kinds[i].unless) ? 0 : kinds[i].kind;
 	}
 	return 0;
 }

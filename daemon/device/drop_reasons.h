@@ -24,7 +24,7 @@ int drop_reasons_load(void);
 const char *drop_reason_name(uint16_t reason);
 
 /* What the program needs to know of a reason below DROPS_REASONS besides its name: enum drops_kind. */
-uint8_t drop_reason_kind(uint16_t reason);
+uint16_t drop_reason_kind(uint16_t reason);
 
 /* Whether the tracepoint names the socket that a received packet was for (kernel 6.11). */
 bool drop_reasons_have_socket(void);

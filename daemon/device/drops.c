@@ -69,7 +69,7 @@ static int load(struct drops_counter *drops)
 	programs->rodata->drops_namespace = cookie;
 	programs->rodata->drops_has_socket = drop_reasons_have_socket();
 	for (uint16_t i = 0; i < DROPS_OTHER_REASON; i++)
-		((uint8_t *)programs->rodata->drops_kinds)[i] = drop_reason_kind(i);
+		((uint16_t *)programs->rodata->drops_kinds)[i] = drop_reason_kind(i);
 	r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(drops->epoch));
 	if (r == 0)
 		r = drops__load(programs);

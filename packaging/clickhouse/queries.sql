@@ -96,7 +96,7 @@ ORDER BY minute, class;
 -- name: who was refused
 -- Who tried what and was refused, told from the end that opened the connection; where that is unknown, from the end
 -- that sent what was thrown away. `how`: the kernel's reason, where this node threw away all that it received or was to
--- send (of TCP only what begins a connection: a kernel drops the last ACK of one that went well, too); 'reset', where a
+-- send (of TCP only what begins a connection: a kernel drops what comes after the end of one, too); 'reset', where a
 -- SYN was answered with RST alone; 'no answer', where nothing came back to a SYN in its window (also for a SYN of the
 -- window's last moment). A refusal that both ends see is in the rows of both nodes.
 SELECT node, who, max(name) AS who_name, whom, proto, port, how, sum(tries) AS connections, sum(drops) AS dropped,

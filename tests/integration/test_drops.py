@@ -2,6 +2,7 @@
 """Packets that the kernel throws away: counted by connection and reason, against nftables' and the kernel's own counters."""
 import contextlib
 import json
+import os
 import socket
 import struct
 
@@ -12,6 +13,8 @@ from lib.tun import Tun
 from lib.wait import wait_until
 
 FAR = "100.64.0.9"
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+CONNECTIONS = 12 * int(os.environ.get("NETLOGD_TEST_WINDOWS", "250"))  # fewer in an emulated machine
 START = 120  # an emulated machine takes its time to load the programs
 CONFIG = {"record": {"period": "1h", "exit-traffic": "full"}}
 
@@ -34,11 +37,12 @@ def udp(source, source_port, destination, destination_port, size=10, **options):
     return ipv4(source, destination, 17, payload, **options)
 
 
-def tcp(source, source_port, destination, destination_port, flags):
-    header = struct.pack("!HHIIBBHHH", source_port, destination_port, 1, 1, 5 << 4, flags, 1000, 0, 0)
-    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 6, len(header))
-    header = header[:16] + struct.pack("!H", checksum(pseudo + header)) + header[18:]
-    return ipv4(source, destination, 6, header)
+def tcp(source, source_port, destination, destination_port, flags, seq=1, ack=1, data=b""):
+    """data: of an even length."""
+    header = struct.pack("!HHIIBBHHH", source_port, destination_port, seq, ack, 5 << 4, flags, 1000, 0, 0)
+    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 6, len(header) + len(data))
+    header = header[:16] + struct.pack("!H", checksum(pseudo + header + data)) + header[18:]
+    return ipv4(source, destination, 6, header + data)
 
 
 class Node:
@@ -153,7 +157,8 @@ def test_a_firewall_drops_and_rejects(node):
 
 def snmp(node, protocol, name):
     """The kernel's own counter."""
-    lines = [line.split() for line in node.namespace.run("cat", "/proc/net/snmp").stdout.splitlines()]
+    files = "/proc/net/netstat", "/proc/net/snmp"
+    lines = [line.split() for line in node.namespace.run("cat", *files).stdout.splitlines()]
     names, values = [line for line in lines if line[0] == protocol + ":"]
     return int(values[names.index(name)])
 
@@ -207,6 +212,222 @@ def test_the_stack_refuses(network, netlogd):
     assert found == expected
     # What the socket had taken, and lost when it was closed, was not refused.
     assert node.window() == {}
+
+
+class Far:
+    """The far end of a TCP connection, played by the test, to the node's port 20."""
+
+    def __init__(self, node, port):
+        self.node, self.port = node, port
+        self.seq, self.ack = 1000, 0
+
+    def send(self, flags, seq=None, data=b""):
+        seq = self.seq if seq is None else seq
+        self.node.tun.write(tcp(FAR, self.port, self.node.address, 20, flags, seq, self.ack, data))
+        self.seq = max(self.seq, seq + len(data) + (flags & (FIN | SYN) > 0))
+
+    def expect(self, flags):
+        """Waits for a packet with these flags and no others but PSH, and acknowledges it from then on."""
+        def arrived():
+            try:
+                packet = os.read(self.node.tun.fd, 2048)
+            except BlockingIOError:
+                return False
+            port, seq, _, offset, found = struct.unpack("!HIIBB", packet[22:34])
+            if packet[9] != 6 or port != self.port or found & ~PSH != flags:
+                return False
+            self.ack = seq + len(packet) - 20 - (offset >> 4) * 4 + (flags & (FIN | SYN) > 0)
+            return True
+        wait_until(arrived, f"a packet with the flags {flags:#x}", fds=(self.node.tun.fd,))
+
+    def open(self, server):
+        self.send(SYN)
+        self.expect(SYN | ACK)
+        self.send(ACK)
+        return server.accept()[0]
+
+
+def test_what_a_connection_takes(node):
+    """The kernel calls some of it dropped, without a reason, when it has no more use for it."""
+    with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
+        server.settimeout(20)
+        # A SYN that came twice is answered twice.
+        far = Far(node, 1000)
+        far.send(SYN)
+        far.expect(SYN | ACK)
+        far.send(SYN, seq=1000)
+        far.expect(SYN | ACK)
+        far.send(ACK)
+        with server.accept()[0] as connection:
+            # A keep-alive probe; data that comes twice; and some that comes too early, twice.
+            far.send(ACK, seq=far.seq - 1)
+            far.expect(ACK)
+            far.send(PSH | ACK, data=b"once")
+            far.expect(ACK)
+            far.send(PSH | ACK, data=b"once", seq=far.seq - 4)
+            far.expect(ACK)
+            for seq in far.seq + 2, far.seq + 2, far.seq:
+                far.send(PSH | ACK, data=b"on", seq=seq)
+                far.expect(ACK)
+            assert connection.recv(100) == b"onceonon"
+            # The far end closes first; what it acknowledges then has no data behind it.
+            far.send(FIN | ACK)
+            far.expect(ACK)
+            for _ in range(3):
+                connection.send(b"x")
+                far.expect(ACK)
+                far.send(ACK)
+        far.expect(FIN | ACK)
+        far.send(ACK)
+        # The near end closes first. The far end does not know that its own FIN has arrived.
+        far = Far(node, 1001)
+        far.open(server).close()
+        far.expect(FIN | ACK)
+        far.send(ACK)
+        far.send(FIN | ACK)
+        far.expect(ACK)
+        far.send(FIN | ACK, seq=far.seq - 1)
+        far.expect(ACK)
+        # Both close at once.
+        far = Far(node, 1002)
+        connection = far.open(server)
+        ack = far.ack
+        connection.close()
+        far.expect(FIN | ACK)
+        far.ack, ack = ack, far.ack
+        far.send(FIN | ACK)
+        far.ack = ack
+        far.send(ACK)
+        # A scan goes no further than the answer.
+        far = Far(node, 1003)
+        far.send(SYN)
+        far.expect(SYN | ACK)
+        far.send(RST)
+        # The far end wants no more of what it is sent.
+        far = Far(node, 1004)
+        with far.open(server):
+            far.send(RST | ACK)
+        assert node.window() == {}
+    assert node.reasons() == {}
+
+
+def test_what_a_connection_does_not_take(node):
+    """Data that comes after the end, and what is too much for a listening socket."""
+    with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
+        server.settimeout(20)
+        far = Far(node, 1000)
+        with far.open(server):
+            far.send(FIN | ACK)
+            far.expect(ACK)
+            for _ in range(2):
+                far.send(PSH | ACK, data=b"late")
+        far = Far(node, 1001)
+        far.open(server).close()
+        far.expect(FIN | ACK)
+        far.send(ACK)
+        for _ in range(3):
+            far.send(PSH | ACK, data=b"late")
+        found = node.window()
+        assert {key[2]: counts[2:4] for key, counts in found.items()} == {f"{FAR}:1000": (0, 2), f"{FAR}:1001": (0, 3)}
+        # The backlog has room for one more than it says. Which number of them arrives, the kernel says.
+        server.listen(0)
+        waiting = [Far(node, 2000 + number) for number in range(5)]
+        for far in waiting:
+            far.send(SYN)
+            far.expect(SYN | ACK)
+        overflows = snmp(node, "TcpExt", "ListenOverflows")
+        for far in waiting:
+            far.send(ACK)
+        found = node.window()
+        assert snmp(node, "TcpExt", "ListenOverflows") == overflows + 4
+        assert {key[2]: counts[2:4] for key, counts in found.items()} == {f"{FAR}:{port}": (0, 1) for port in range(2001, 2005)}
+
+
+def icmp(kind, ends=b""):
+    """An ICMP echo request (8) or reply (0), for IPv6 (128, 129) with both addresses."""
+    body = struct.pack("!HH", 7, 1) + bytes(8)
+    pseudo = ends + struct.pack("!II", 4 + len(body), 58) if ends else b""
+    return struct.pack("!BBH", kind, 0, checksum(pseudo + bytes([kind]) + bytes(3) + body)) + body
+
+
+def test_pings(network, netlogd):
+    """Those of a raw socket get their answers as copies; and the far end's are answered."""
+    node = Node(network, netlogd, ipv6=True, address6="fd7a:115c:a1e0::1/64").start()
+    near, far = "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::9"
+    ends = socket.inet_pton(socket.AF_INET6, far) + socket.inet_pton(socket.AF_INET6, near)
+    with node.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw, \
+            socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw6:
+        for _ in range(4):
+            raw.sendto(icmp(8), (FAR, 0))
+            raw6.sendto(icmp(128, ends), (far, 0))
+            for kind, kind6 in (0, 129), (8, 128):
+                node.tun.write(ipv4(FAR, node.address, 1, icmp(kind)))
+                assert raw.recv(100)[20] == kind
+                node.tun.write(struct.pack("!IHBB", 6 << 28, 16, 58, 64) + ends + icmp(kind6, ends))
+                while raw6.recv(100)[0] != kind6:
+                    pass
+    assert snmp(node, "Icmp", "OutEchoReps") == 4
+    assert node.window() == {}
+    assert node.reasons() == {}
+
+
+def test_connections_that_go_well(network, netlogd):
+    """Thousands, opened and closed by either end, half closed and closed by both at once: nothing of them was dropped."""
+    addresses6 = "fd7a:115c:a1e0::1", "fd7a:115c:a1e0::2"
+    try:
+        left, right = network.wireguard_pair(kernel=True, addresses6=addresses6)
+    except AssertionError:
+        left, right = network.wireguard_pair(addresses6=addresses6)
+    network.handshake((left, right))
+    # What is late is not sent again: of what comes twice, the kernel may rightly say that it has no socket any more.
+    for end in left, right:
+        end.namespace.sysctl("net.ipv4.tcp_early_retrans", 0)
+        for prefix, metric in ("100.64.0.0/24", 0), ("fd7a:115c:a1e0::/64", 256):
+            end.namespace.ip("route", "change", prefix, "dev", end.interface, "proto", "kernel", "metric", str(metric),
+                             "rto_min", "10s")
+    daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start(timeout=START)
+    for client, server, address in (left, right, right.address), (right, left, left.address), \
+            (left, right, right.address6), (right, left, left.address6):
+        with server.namespace.inside():
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = socket.create_server((address, 5000), family=family, backlog=100)
+        listener.settimeout(20)
+        with listener:
+            for number in range(CONNECTIONS // 4):
+                with client.namespace.inside():
+                    one = socket.create_connection((address, 5000), timeout=20)
+                other, _ = listener.accept()
+                other.settimeout(20)
+                go_well(*((one, other) if number % 2 else (other, one)), number // 2 % 3)
+    wait_until(lambda: not left.namespace.run("ss", "-Htn", "exclude", "time-wait", "sport = :5000 or dport = :5000").stdout,
+               "the end of all connections")
+    daemon.flush()
+    found = [entry for _, entry in entries(daemon.spool_messages())]
+    assert [entry for entry in found if "rxDrops" in entry or "txDrops" in entry] == []
+    assert sum(entry.get("starts", 0) for entry in found if entry["proto"] == 6) == CONNECTIONS
+    drops = daemon.status()["drops"]
+    assert (drops["state"], drops["reasons"], drops["unplaced"], drops["missed"]) == ("counting", [], 0, 0)
+
+
+def go_well(first, second, way):
+    """A connection's end: the first end closes, and then the second; or both at once; or the second goes on sending for a while."""
+    first.sendall(b"x" * 100)
+    assert second.recv(200) == b"x" * 100
+    if way == 0:
+        first.close()
+        assert second.recv(1) == b""
+    elif way == 1:
+        first.shutdown(socket.SHUT_WR)
+        assert second.recv(1) == b""
+        for _ in range(3):
+            second.sendall(b"y")
+            assert first.recv(1) == b"y"
+        second.close()
+        assert first.recv(1) == b""
+        first.close()
+    if way == 2:
+        first.close()
+    second.close()
 
 
 def test_what_is_forwarded(network, netlogd):
@@ -314,14 +535,19 @@ def test_packets_that_are_no_packets(node):
     """Shorter than their headers; the entry is the one that they are counted in."""
     whole = udp(FAR, 1000, node.address, 1)
     with_options = b"\x4f" + whole[1:20] + bytes(40) + whole[20:]
-    for packet in (whole[:19], whole[:20], whole[:24], b"\x40" + whole[1:], b"\x4f" + whole[1:], with_options,
-                   b"\x60" + bytes(39), b"\x60" + bytes(20), b"\x45", whole[:9] + b"\x06" + whole[10:20]):
+    # Its TCP header is said to be longer than the packet, and shorter than any.
+    reset = tcp(FAR, 1000, node.address, 1, RST)
+    long, short = (reset[:32] + offset + reset[33:] for offset in (b"\xf0", b"\x40"))
+    packets = (whole[:19], whole[:20], whole[:24], b"\x40" + whole[1:], b"\x4f" + whole[1:], with_options,
+               b"\x60" + bytes(39), b"\x60" + bytes(20), b"\x45", whole[:9] + b"\x06" + whole[10:20],
+               long, short, ipv4(FAR, node.address, 6, reset[20:39]))
+    for packet in packets:
         node.tun.write(packet)
     before = node.daemon.status()["tun"]["totals"]["rxPkts"]
     node.window()
     status = node.daemon.status()
-    assert status["tun"]["totals"]["rxPkts"] - before == 10
-    assert status["drops"]["rxPkts"] == 10
+    assert status["tun"]["totals"]["rxPkts"] - before == len(packets)
+    assert status["drops"]["rxPkts"] == len(packets)
     for _, entry in entries(node.daemon.spool_messages()):
         assert entry.get("rxDrops") == entry.get("rxPkts"), entry
 
