@@ -20,6 +20,7 @@
 #include "control/units.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define MOMENT_MS 200
 
@@ -181,10 +182,31 @@ static bool on_reply(json_t *parameters, void *userdata)
 	return go_on;
 }
 
+/* Says why nothing will be shown, if the daemon does not count dropped packets. */
+static int check_counting(struct denied *denied)
+{
+	json_auto_t *reply = NULL;
+	const json_t *drops;
+	const char *state;
+	int r = ctl_call(denied->ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
+
+	if (r != CTL_OK)
+		return r;
+	drops = json_object_get(json_object_get(reply, "status"), "drops");
+	state = json_text(drops, "state");
+	if (strcmp(state, "off") == 0)
+		ctl_note(denied->ctl, "dropped packets are not counted (drops = no)");
+	else if (strcmp(state, "unavailable") == 0)
+		ctl_note(denied->ctl, "dropped packets are not counted: %s", json_text(drops, "reason"));
+	return CTL_OK;
+}
+
 static int run_live(struct denied *denied)
 {
-	int r = ctl_stream(denied->ctl, "Tail", MOMENT_MS, on_reply, denied);
+	int r = check_counting(denied);
 
+	if (r == CTL_OK)
+		r = ctl_stream(denied->ctl, "Tail", MOMENT_MS, on_reply, denied);
 	if (denied->pending && r == CTL_OK && denied->status == CTL_OK)
 		show_window(denied);
 	return r != CTL_OK ? r : denied->status;
@@ -230,7 +252,7 @@ static int run_spool(struct denied *denied, const char *spool)
 		ctl_note(denied->ctl, "%zu %s in %s could not be read", denied->n_bad,
 			 plural(denied->n_bad, "message", "messages"), path);
 	if (!denied->pending) {
-		ctl_note(denied->ctl, "nothing was dropped, by %s", path);
+		ctl_note(denied->ctl, "nothing was dropped, or it was not counted, by %s", path);
 		return CTL_OK;
 	}
 	return denied->ctl->json ? print_json(denied) : print_table(denied);

@@ -5,6 +5,7 @@
 
 #include "tests/unit/control/run_line.h"
 #include "tests/unit/control/sample_spool.h"
+#include "tests/unit/control/samples.h"
 
 #define WINDOW(second)                                                                                       \
 	"'logtail':{'client_time':'2026-11-22T20:00:0" second "Z','proc_id':5,'proc_seq':7},"                \
@@ -38,15 +39,22 @@
 	"tcp    100.64.0.2  100.64.0.1:22           3           -  NETFILTER_DROP\n"                         \
 	"udp    100.64.0.2  100.64.0.1:53           1           -  NO_SOCKET\n"
 
+/* What is asked by it. */
+#define LIVE "[{'method':'Status','parameters':{}},{'method':'Tail','parameters':{}}]"
+
+#define COUNTING                                                                                             \
+	{                                                                                                    \
+		"Status", SAMPLE_STATUS                                                                      \
+	}
+
 START_TEST(test_live)
 {
 	const struct fake_answer answers[] = {
-		{"Tail", "{'message':" DROPS "}\n{'message':" NOTHING "}\n{'message':" DROPS "}"}};
-	_cleanup_run_ struct run run = run_with(answers, 1, "denied", ASKED("Tail"));
-	_cleanup_run_ struct run one =
-		run_with(answers, 1, "denied --count 1 --resolve --limit 3", ASKED("Tail"));
+		COUNTING, {"Tail", "{'message':" DROPS "}\n{'message':" NOTHING "}\n{'message':" DROPS "}"}};
+	_cleanup_run_ struct run run = run_with(answers, 2, "denied", LIVE);
+	_cleanup_run_ struct run one = run_with(answers, 2, "denied --count 1 --resolve --limit 3", LIVE);
 	_cleanup_run_ struct run json =
-		run_with(answers, 1, "denied --json --count 1 --addr 100.64.0.9", ASKED("Tail"));
+		run_with(answers, 2, "denied --json --count 1 --addr 100.64.0.9", LIVE);
 
 	ck_assert_int_eq(run.status, CTL_OK);
 	/* The window without drops shows nothing. */
@@ -65,10 +73,45 @@ START_TEST(test_live)
 }
 END_TEST
 
+/* Nothing will come, and why. */
+START_TEST(test_not_counted)
+{
+	static const struct {
+		const char *drops, *note;
+	} cases[] = {
+		{"{'state':'off'}", "dropped packets are not counted (drops = no)\n"},
+		{"{'state':'unavailable','reason':'no right'}",
+		 "dropped packets are not counted: no right\n"},
+		{"{'state':'waiting'}", NULL},
+		{"{'state':'counting'}", NULL},
+		{"null", NULL}, /* an older daemon */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *status = NULL;
+		struct fake_answer answers[] = {{.method = "Status"}, {"Tail", "{'message':" NOTHING "}"}};
+		_cleanup_run_ struct run run = {};
+
+		ck_assert_int_gt(asprintf(&status, "%.*s,'drops':%s}}", (int)strlen(SAMPLE_STATUS) - 2,
+					  SAMPLE_STATUS, cases[i].drops),
+				 0);
+		answers[0].parameters = status;
+		run = run_with(answers, 2, "denied", LIVE);
+
+		ck_assert_int_eq(run.status, CTL_OK);
+		ck_assert_str_eq(run.out, "");
+		if (cases[i].note)
+			assert_contains(run.err, cases[i].note);
+		else
+			ck_assert_str_eq(run.err, "");
+	}
+}
+END_TEST
+
 START_TEST(test_many_reasons)
 {
 	_cleanup_free_ char *text = calloc(1, 65536);
-	const struct fake_answer answers[] = {{"Tail", text}};
+	const struct fake_answer answers[] = {COUNTING, {"Tail", text}};
 	size_t length = (size_t)sprintf(text, "{'message':{" WINDOW("1") "'virtualTraffic':[");
 
 	for (int i = 0; i < 300; i++)
@@ -79,7 +122,7 @@ START_TEST(test_many_reasons)
 					i ? "," : "", i + 1, i);
 	sprintf(text + length, "]}}");
 	{
-		_cleanup_run_ struct run run = run_with(answers, 1, "denied", ASKED("Tail"));
+		_cleanup_run_ struct run run = run_with(answers, 2, "denied", LIVE);
 		size_t lines = 0;
 
 		ck_assert_int_eq(run.status, CTL_OK);
@@ -122,7 +165,7 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_live, test_many_reasons, test_spool, test_usage};
+	const TTest *const tests[] = {test_live, test_not_counted, test_many_reasons, test_spool, test_usage};
 
 	return run_suite("denied", tests, ARRAY_SIZE(tests));
 }
