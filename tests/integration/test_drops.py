@@ -702,6 +702,50 @@ def test_drops_can_be_left_out(network, netlogd):
     assert node.reasons() == {"NO_SOCKET": (0, 3)}
 
 
+@pytest.mark.parametrize("details", ["yes", "no"])
+@pytest.mark.parametrize("drops", ["yes", "no"])
+def test_with_and_without_details(network, netlogd, details, drops):
+    """Drops and the other details need each other nowhere: in entries, the status, the metrics, flows and denied."""
+    node = Node(network, netlogd)
+    node.daemon.configure({"record": {"details": details, "drops": drops}})
+    node.daemon.start(timeout=START)
+    for _ in range(2):
+        node.tun.write(udp(FAR, 1000, node.address, 11))
+    node.tun.write(tcp(FAR, 1000, node.address, 12, SYN))
+    node.daemon.flush()
+    lost = {"rxDrops": 1, "dropReason": "NO_SOCKET"} if drops == "yes" else {}
+    course = {"init": "dst", "starts": 1, "ends": 1, "txFlags": RST | ACK, "rxFlags": SYN} if details == "yes" else {}
+    found = {entry["proto"]: entry for _, entry in entries(node.daemon.spool_messages())}
+    assert found[6] == {"proto": 6, "src": f"{node.address}:12", "dst": f"{FAR}:1000", "txPkts": 1, "txBytes": 40,
+                        "rxPkts": 1, "rxBytes": 40, **course, **lost}
+    assert found[17] == {"proto": 17, "src": f"{node.address}:11", "dst": f"{FAR}:1000", "rxPkts": 2, "rxBytes": 76,
+                         **({"rxDrops": 2, "dropReason": "NO_SOCKET"} if lost else {})}
+    status = node.daemon.status()
+    assert ("live" in status["record"]) == bool(course)
+    if lost:
+        assert node.reasons() == {"NO_SOCKET": (0, 3)}
+    else:
+        assert status["drops"] == {"state": "off"}
+    assert ("  dropped     3 received and 0 outgoing packets, by the kernel: NO_SOCKET 3\n"
+            in node.daemon.ctl("status").stdout) == bool(lost)
+    metrics = node.daemon.call("Metrics")["text"]
+    assert ('netlogd_dropped_packets_total{direction="rx",reason="NO_SOCKET"} 3\n' in metrics) == bool(lost)
+    assert ("\nnetlogd_live_connections 3\n" in metrics) == bool(course)
+    # What flows and denied make of them: the last cells of each line.
+    title, *rows = [line.split() for line in node.daemon.ctl("flows", "--details").stdout.splitlines()]
+    assert title[10:] == ["HOW"] * bool(course or lost) + ["FLAGS", "BEGUN", "ENDED"] * bool(course) + ["DROPPED"] * bool(lost)
+    cells = {row[1]: row[11:] for row in rows}
+    tcp_cells = ["refused", "S/RA", "1", "1"] if course else ["dropped"] * bool(lost)
+    assert cells == {"icmp": [], "tcp": tcp_cells + ["1"] * bool(lost), "udp": ["dropped", "2"] * bool(lost)}
+    denied = node.daemon.ctl("denied", "--since", "1h")
+    assert [line.split()[:6] for line in denied.stdout.splitlines()[1:]] == [
+        ["udp", FAR, f"{node.address}:11", "2", "-", "NO_SOCKET"],
+        ["tcp", FAR, f"{node.address}:12", "1", "-", "NO_SOCKET"]] * bool(lost)
+    assert ("nothing was dropped, or it was not counted" in denied.stderr) == (not lost)
+    refused = node.daemon.ctl("flows", "--how", "refused").stdout
+    assert ("tcp" in refused, "udp" in refused) == (bool(course), False)
+
+
 def test_the_interface_comes_back(network, netlogd):
     """With another index."""
     node = Node(network, netlogd).start()
