@@ -206,34 +206,60 @@ static struct slot *evict(struct live *live, uint64_t hash, uint32_t state)
 	return least;
 }
 
-/* Moves all that lives to a table of another size. 0 or -ENOMEM, nothing changed. */
-static int resize(struct live *live, size_t n_buckets)
+static size_t next_size(const struct live *live, size_t n_buckets)
 {
-	struct region old = live->region, region = {};
-	size_t n_old = live->n_buckets;
-	int r = region_grow(&region, n_buckets * sizeof(struct bucket));
+	return MIN(MAX(n_buckets / 2 * 3, (size_t)BUCKETS_MIN), live->max_buckets);
+}
 
-	if (r < 0)
-		return r;
-	live->region = region;
-	live->n_buckets = n_buckets;
-	live->used = 0;
-	live->swept = 0;
-	for (size_t i = 0; i < n_old * BUCKET_SLOTS; i++) {
-		const struct slot *from = &((struct slot *)old.data)[i];
-		struct slot *to;
+/* Copies all that lives into the table, which is empty. False where one finds no room, and the table may
+ * grow. */
+static bool fill(struct live *live, const struct slot *slots, size_t n)
+{
+	bool may_grow = live->n_buckets < live->max_buckets;
 
-		if (!lives(live, from))
+	for (size_t i = 0; i < n; i++) {
+		struct slot *slot;
+
+		if (!lives(live, &slots[i]))
 			continue;
-		to = find_free(live, from->hash);
-		if (!to)
-			to = evict(live, from->hash, from->state);
-		if (!to)
+		slot = find_free(live, slots[i].hash);
+		if (!slot && may_grow)
+			return false;
+		if (!slot)
+			slot = evict(live, slots[i].hash, slots[i].state);
+		if (!slot)
 			continue;
-		*to = *from;
+		*slot = slots[i];
 		live->used++;
 	}
-	region_deinit(&old);
+	return true;
+}
+
+/* Moves all that lives to a table of another size, or of a larger one if that is too small for them. 0 or
+ * -ENOMEM, nothing changed. */
+static int resize(struct live *live, size_t n_buckets)
+{
+	struct live before = *live;
+	bool filled = false;
+
+	while (!filled) {
+		struct region region = {};
+		int r = region_grow(&region, n_buckets * sizeof(struct bucket));
+
+		if (r < 0) {
+			*live = before;
+			return r;
+		}
+		live->region = region;
+		live->n_buckets = n_buckets;
+		live->used = 0;
+		live->swept = 0;
+		filled = fill(live, before.region.data, before.n_buckets * BUCKET_SLOTS);
+		if (!filled)
+			region_deinit(&live->region);
+		n_buckets = next_size(live, n_buckets);
+	}
+	region_deinit(&before.region);
 	return 0;
 }
 
@@ -243,7 +269,7 @@ static struct slot *make_slot(struct live *live, uint64_t hash, uint32_t state)
 	struct slot *slot = find_free(live, hash);
 
 	while (!slot && live->n_buckets < live->max_buckets &&
-	       resize(live, MIN(MAX(live->n_buckets / 2 * 3, (size_t)BUCKETS_MIN), live->max_buckets)) == 0)
+	       resize(live, next_size(live, live->n_buckets)) == 0)
 		slot = find_free(live, hash);
 	if (live->n_buckets == 0)
 		count_forgotten(live, state, live->end);
@@ -313,12 +339,13 @@ void live_free(struct live *live)
 
 void live_set_capacity(struct live *live, size_t capacity)
 {
-	size_t n = buckets_for(capacity);
+	size_t before = live->max_buckets;
 
-	if (live->n_buckets > n && resize(live, n) < 0)
-		return;
-	live->max_buckets = n;
-	live->capacity = capacity;
+	live->max_buckets = buckets_for(capacity);
+	if (live->n_buckets > live->max_buckets && resize(live, live->max_buckets) < 0)
+		live->max_buckets = before;
+	else
+		live->capacity = capacity;
 }
 
 void live_begin(struct live *live, int64_t now)

@@ -455,6 +455,25 @@ START_TEST(it_grows_and_shrinks)
 }
 END_TEST
 
+/* Where the hashes of a few collide, the table grows. */
+START_TEST(none_is_forgotten_while_it_may_grow)
+{
+	uint64_t state = 88172645463325252ULL;
+
+	live_set_capacity(live, 1 << 20);
+	for (uint32_t round = 0; round < 100; round++) {
+		uint32_t n = 300 + round * 50;
+
+		live_begin(live, now);
+		next_window(PERIOD);
+		for (uint32_t i = 0; i < n; i++)
+			open_one((uint32_t)test_random(&state) << 16 | i, true);
+		ck_assert_uint_eq(live_get_status(live).connections, n);
+	}
+	ck_assert_uint_eq(live_get_status(live).forgotten, 0);
+}
+END_TEST
+
 START_TEST(windows_of_any_length)
 {
 	struct entry entry = entry_of(1, UDP);
@@ -510,6 +529,7 @@ int main(void)
 	tcase_add_test(cases, a_flood_of_syns);
 	tcase_add_test(cases, a_flood_of_datagrams);
 	tcase_add_test(cases, it_grows_and_shrinks);
+	tcase_add_test(cases, none_is_forgotten_while_it_may_grow);
 	tcase_add_test(cases, windows_of_any_length);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
