@@ -20,6 +20,8 @@ struct config;
 uint64_t memory_limit(const char *cgroup_file, const char *root);
 /* Bytes that the uploader of this configuration needs. */
 uint64_t memory_of_uploader(const struct config *config);
+/* Bytes of the kernel's maps, whatever max-flows is; reckoned among the daemon's. */
+#define MEMORY_OF_FIXED_MAPS (UINT64_C(1) << 19)
 /* Bytes of kernel memory for each of max-flows; 0 where the kernel does not count. */
 uint64_t memory_of_maps(const struct config *config);
 /* Bytes that the daemon needs with windows of so many connections, with so many bytes of maps for each; and

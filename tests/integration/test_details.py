@@ -5,12 +5,14 @@ import fcntl
 import json
 import os
 import random
+import re
 import selectors
 import socket
 import struct
 import termios
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from lib.traffic import entries, send_udp, sums
 from lib.tun import Tun
 from lib.wait import wait_until
 
+README = Path(__file__).parents[2] / "README.md"
 SECOND = 10**9
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 DETAILS = ("init", "starts", "ends", "txFlags", "rxFlags", "txDrops", "rxDrops", "dropReason")
@@ -408,6 +411,23 @@ def test_connections_are_counted_once(wireguard, netlogd, source):
         assert status["tun"]["lastConnections"] == status["window"]["lastConnections"] == len(window)
         metrics = daemon.call("Metrics")["text"]
         assert f'netlogd_device_connections{{device="tun"}} {len(window)}\n' in metrics
+
+
+def test_the_maps_take_no_more_than_readme_says(network, netlogd):
+    tun = Tun(network, network.namespace())
+    table = re.findall(r"^\| ([\d,]+)(?: \(the default\))? \| ([\d,]+) \| ([\d,]+) \|", README.read_text(), re.M)
+    rows = [[int(cell.replace(",", "")) for cell in row] for row in table]
+    assert len(rows) >= 5
+    for max_flows, *most in rows:
+        for details, at_most in zip(("no", "yes"), most):
+            if max_flows > 300000:
+                continue
+            daemon = netlogd(tun.namespace, {
+                "tun": {"interface": tun.interface, "source": "ebpf", "max-flows": max_flows}, "sock": {"source": "none"},
+                "record": {"details": details, "drops": "no"}}).start()
+            memory = daemon.status()["tun"]["memory"] / (1 << 20)
+            daemon.stop()
+            assert at_most / 2 < memory <= at_most, (max_flows, details)
 
 
 def tcp_packet(source, destination, flags, seq, ack=0):
