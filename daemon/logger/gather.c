@@ -169,15 +169,33 @@ static struct counts flows_sum(const struct flows *flows)
 	return sum;
 }
 
+/* The routes in force. Where they are others, connections may get entries that had none. */
+static const struct routing *current_routing(struct logger *logger)
+{
+	const struct routing *routing = routes_current(logger->routes);
+
+	if (logger->live && routing != logger->routing)
+		live_show(logger->live);
+	logger->routing = routing;
+	return routing;
+}
+
+static void count_overflow(struct logger *logger, const struct counts *overflow)
+{
+	if (logger->live && !counts_is_zero(overflow))
+		live_miss(logger->live, clock_boot(logger->clock));
+	counts_add(&logger->tun.overflow, overflow);
+}
+
 /* Decides the class of what early extractions took. */
 static void classify_held(struct logger *logger)
 {
 	struct counts before, after, sock, overflow;
 
 	aggregate_get_sums(logger->aggregate, &before, &sock);
-	aggregate_classify(logger->aggregate, routes_current(logger->routes), logger->config->exit_traffic,
+	aggregate_classify(logger->aggregate, current_routing(logger), logger->config->exit_traffic,
 			   &overflow);
-	counts_add(&logger->tun.overflow, &overflow);
+	count_overflow(logger, &overflow);
 	aggregate_get_sums(logger->aggregate, &after, &sock);
 	counts_add(&after, &overflow);
 	if (counts_equal(&before, &after))
@@ -192,6 +210,7 @@ struct adding {
 	struct logger *logger;
 	struct aggregate_settings settings;
 	bool hold;	     /* they wait for the window's routes */
+	bool hides;	     /* some are not logged, since they are ignored */
 	struct counts added; /* entries, ignored and overflow */
 };
 
@@ -218,8 +237,8 @@ static void add_slice(struct adding *adding, const struct flows *slice)
 	if (adding->hold)
 		r = aggregate_hold_tun(logger->aggregate, slice, &adding->settings, &ignored);
 	else
-		r = aggregate_add_tun(logger->aggregate, slice, routes_current(logger->routes),
-				      &adding->settings, &ignored, &overflow);
+		r = aggregate_add_tun(logger->aggregate, slice, current_routing(logger), &adding->settings,
+				      &ignored, &overflow);
 	if (r < 0) {
 		overflow = flows_sum(slice);
 		aggregate_add_overflow(logger->aggregate, &overflow, NULL);
@@ -227,7 +246,8 @@ static void add_slice(struct adding *adding, const struct flows *slice)
 	aggregate_get_sums(logger->aggregate, &after, &sock);
 	after = counts_difference(&after, &before);
 	counts_add(&logger->ignored, &ignored);
-	counts_add(&logger->tun.overflow, &overflow);
+	count_overflow(logger, &overflow);
+	adding->hides |= !counts_is_zero(&ignored);
 	counts_add(&adding->added, &after);
 	counts_add(&adding->added, &ignored);
 	counts_add(&adding->added, &overflow);
@@ -273,6 +293,8 @@ static void add_tun(struct adding *adding, struct extraction *extraction)
 	flows_deinit(&drops);
 	if (logger->live && (extraction->errors > 0 || !counts_is_zero(&extraction->overflow)))
 		live_miss(logger->live, clock_boot(logger->clock));
+	if (logger->live && (adding->hides || aggregate_has_reduced(logger->aggregate)))
+		live_hide(logger->live, clock_boot(logger->clock));
 	check_conservation(logger, &logger->tun, extraction, adding->added);
 }
 

@@ -511,6 +511,9 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	if (config->nodes_file || logger->config->nodes_file)
 		logger_set_nodes(logger, TAKE_PTR(new_nodes));
 	logger->config = config;
+	/* What was exit traffic, or ignored, may be logged from now on. */
+	if (logger->live)
+		live_show(logger->live);
 	aggregate_set_bound(logger->aggregate, config->max_flows);
 	if (logger->tun.next || logger->sock.next)
 		gather_last_counts(logger);

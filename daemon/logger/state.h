@@ -18,6 +18,7 @@ struct drops_counter;
 struct epoch;
 struct live;
 struct routes;
+struct routing;
 struct spool_writer;
 
 struct logger {
@@ -32,6 +33,7 @@ struct logger {
 	bool found_all;			/* the routes have all that was found until then */
 	struct aggregate *aggregate;
 	struct live *live; /* what details need to know of earlier windows; NULL without details */
+	const struct routing *routing; /* that classified last, to see that it is another one */
 	struct encode_sequence sequence;
 	struct buffer text; /* of text messages; reused */
 

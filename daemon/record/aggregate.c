@@ -437,6 +437,11 @@ void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tu
 	*ret_sock = aggregate->sums[LAYER_SOCK];
 }
 
+bool aggregate_has_reduced(const struct aggregate *aggregate)
+{
+	return aggregate->n_reduced > 0;
+}
+
 bool aggregate_is_empty(const struct aggregate *aggregate)
 {
 	return aggregate->entries.n == 0 && counts_is_zero(&aggregate->overflow[LAYER_TUN]) &&

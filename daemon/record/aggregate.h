@@ -84,6 +84,8 @@ void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_
 void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock);
 /* Sum of everything added as entries or held, per layer: one side of the conservation check. */
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock);
+/* Whether connections have come that are exit traffic, and reduced. */
+bool aggregate_has_reduced(const struct aggregate *aggregate);
 /* Neither entries nor overflow. */
 bool aggregate_is_empty(const struct aggregate *aggregate);
 size_t aggregate_entries(const struct aggregate *aggregate);

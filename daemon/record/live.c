@@ -73,7 +73,8 @@ struct live {
 	uint64_t forgotten;
 
 	int64_t end;		/* of the last window, ns; 0: none */
-	int64_t complete_since; /* what is not TCP and not remembered was silent since then */
+	int64_t complete_since; /* what is not TCP and not remembered was silent since then; */
+	int64_t hidden_until;	/* but for what was not followed, since then */
 	uint32_t now;		/* the window's end in ticks, */
 	int32_t length;		/* and its length, both rounded up */
 	bool is_silence_known;	/* in this window, of what is not remembered */
@@ -353,11 +354,22 @@ void live_begin(struct live *live, int64_t now)
 	clear(live);
 	live->end = now;
 	live->complete_since = now;
+	live->hidden_until = now;
 }
 
 void live_miss(struct live *live, int64_t now)
 {
 	live->complete_since = MAX(live->complete_since, now);
+}
+
+void live_hide(struct live *live, int64_t now)
+{
+	live->hidden_until = now;
+}
+
+void live_show(struct live *live)
+{
+	live_miss(live, live->hidden_until);
 }
 
 void live_begin_window(struct live *live, int64_t start, int64_t end)

@@ -26,6 +26,10 @@ void live_set_capacity(struct live *live, size_t capacity);
 void live_begin(struct live *live, int64_t now);
 /* Packets may have gone uncounted until now: what was silent may have spoken. */
 void live_miss(struct live *live, int64_t now);
+/* Connections that are not followed, since nothing is logged of them alone, may have spoken until now. */
+void live_hide(struct live *live, int64_t now);
+/* Some of these may be followed from now on. */
+void live_show(struct live *live);
 /* The entries that follow are those of this window. */
 void live_begin_window(struct live *live, int64_t start, int64_t end);
 

@@ -181,6 +181,85 @@ START_TEST(test_datagrams)
 }
 END_TEST
 
+/* Neither may those have been silent that the window could not hold, whatever the device could. */
+START_TEST(test_datagrams_beyond_the_bound)
+{
+	start();
+	reload(1, ROUTES_MODE_STATIC);
+	for (int i = 0; i < 13; i++)
+		end_window();
+	will_say_something("100.64.0.1:1");
+	will_say_something("100.64.0.1:2");
+	end_window();
+	ck_assert_int_eq(status_packets("tun", "overflow", "txPkts"), 1);
+	will_say_something("100.64.0.1:2");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), DATAGRAM("2") "}"));
+}
+END_TEST
+
+static void will_say_outside(const char *src)
+{
+	will_extract_details(src, "172.16.0.9:53", 17, (struct details){.bits = DETAILS_HAS_FIRST});
+}
+
+#define OUTSIDE(port)                                                                                        \
+	"{\"proto\":17,\"src\":\"100.64.0.1:" port "\",\"dst\":\"172.16.0.9:53\",\"txPkts\":1,\"txBytes\":100"
+
+/* What was exit traffic, or ignored, did not begin when it becomes something else. */
+START_TEST(test_datagrams_that_were_not_logged)
+{
+	static const char *const changes[] = {
+		"[record]\nexit-traffic=full\n",
+		"subnet-route=172.16.0.0/16\n",
+		"[record]\nignore-addr=172.16.0.9\nexit-traffic=full\n",
+		"[record]\nexit-traffic=full\n",
+	};
+
+	start();
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		for (int n = 0; n < 13; n++) {
+			will_say_outside("100.64.0.1:1");
+			end_window();
+		}
+		apply(changes[i]);
+		will_say_outside("100.64.0.1:1");
+		end_window();
+		for (int n = 0; n < 11; n++) {
+			will_say_outside("100.64.0.1:1");
+			end_window();
+		}
+		ck_assert_ptr_null(strstr(messages(), "\"starts\""));
+	}
+	ck_assert_ptr_nonnull(strstr(messages(), OUTSIDE("1") "}"));
+	/* A minute later others begin again; and without such traffic a change costs nothing. */
+	will_say_outside("100.64.0.1:2");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), OUTSIDE("2") ",\"init\":\"src\",\"starts\":1}"));
+	apply("subnet-route=172.16.0.0/16\n[record]\nexit-traffic=full\n");
+	will_say_outside("100.64.0.1:3");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), OUTSIDE("3") ",\"init\":\"src\",\"starts\":1}"));
+}
+END_TEST
+
+/* Routes that are found decide in the middle of a window. */
+START_TEST(test_datagrams_of_a_route_that_is_found)
+{
+	reload(100, ROUTES_MODE_AUTO);
+	start();
+	for (int n = 0; n < 13; n++) {
+		will_say_outside("100.64.0.1:1");
+		end_window();
+	}
+	allowed_ip = "172.16.0.0/16";
+	will_say_outside("100.64.0.1:1");
+	end_window();
+	allowed_ip = NULL;
+	ck_assert_ptr_nonnull(strstr(messages(), OUTSIDE("1") "}"));
+}
+END_TEST
+
 START_TEST(test_lost_details)
 {
 	json_t *status, *warnings;
@@ -293,6 +372,9 @@ int main(void)
 		test_a_device_that_was_exchanged,
 		test_a_stop,
 		test_datagrams,
+		test_datagrams_beyond_the_bound,
+		test_datagrams_that_were_not_logged,
+		test_datagrams_of_a_route_that_is_found,
 		test_lost_details,
 		test_connections_are_counted_once,
 		test_reload_with_devices_of_a_start,
