@@ -8,7 +8,6 @@
  * takes back what this counts because it did not know.
  */
 
-#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 
@@ -30,7 +29,6 @@ enum control_bits {
 
 /* All zero: no such packet was seen. No padding. */
 struct flow_control {
-	struct bpf_spin_lock lock; /* the program's; unused in user space */
 	__u32 starts;
 	__u32 ends;
 	__u32 first_syn; /* sequence numbers of the SYNs that began the first and the last connection */

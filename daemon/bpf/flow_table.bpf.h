@@ -21,7 +21,8 @@
  * that it read, so that it cannot read them first.
  */
 
-#include "daemon/bpf/control.h"
+#include "daemon/bpf/control_table.bpf.h"
+#include "daemon/bpf/flow_place.bpf.h"
 #include "daemon/bpf/tun_maps.h"
 
 #include <linux/bpf.h>
@@ -31,12 +32,7 @@
 #include <bpf/bpf_helpers.h>
 
 /* Set before loading. */
-const volatile __u32 flow_capacity[FLOW_TABLES] = {16, 16}; /* entries of one side */
-const volatile __u32 flow_places[FLOW_TABLES] = {24, 24};   /* for them */
-const volatile __u32 flow_seeds[FLOW_SEEDS] = {};
 const volatile bool flow_details = false; /* note them */
-const volatile __u64 pressure_threshold[FLOW_TABLES] = {
-	~0ULL, ~0ULL}; /* entries at which to ask for an early extraction */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -53,13 +49,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flow_entry6);
 } entries6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, FLOW_SIDES);
-	__type(key, __u32);
-	__type(value, struct flow_fill);
-} fill SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -83,29 +72,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct flow_totals);
 } totals SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} pressure SEC(".maps");
-
-/* How the TCP connections went, by their keys without a CPU: all CPUs share it, since only the order of all
- * packets tells. */
-struct flow_controls {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1); /* set before loading */
-	__type(key, struct flow_key);
-	__type(value, struct flow_control);
-};
-struct flow_controls controls0 SEC(".maps");
-struct flow_controls controls1 SEC(".maps");
-
-/* Two words of the key, each with a random one added, multiplied in full. */
-static __always_inline __u64 hash_pair(__u32 a, __u32 b, int pair)
-{
-	return (__u64)(__u32)(a + flow_seeds[2 * pair]) * (__u32)(b + flow_seeds[2 * pair + 1]);
-}
 
 static __always_inline bool is_ipv6(union flow_head head)
 {
@@ -146,29 +112,6 @@ static __always_inline bool is_of(const struct flow_entry *entry, __u32 place,
 		return true;
 	entry6 = bpf_map_lookup_elem(&entries6, &place);
 	return entry6 && same_addresses(&entry6->addresses, addresses);
-}
-
-/* Room for another entry of this CPU. */
-static __always_inline bool take_room(struct flow_totals *own, __u32 side, __u32 table)
-{
-	struct flow_fill *filled = bpf_map_lookup_elem(&fill, &side);
-	__u64 first, end;
-
-	if (own->block[table].next < own->block[table].end)
-		return true;
-	/* Read first, so that CPUs that find no room do not contend for it. */
-	if (!filled || *(volatile __u64 *)&filled->taken[table] >= flow_capacity[table])
-		return false;
-	first = __sync_fetch_and_add(&filled->taken[table], FLOW_BLOCK);
-	if (first >= flow_capacity[table])
-		return false;
-	end = first + FLOW_BLOCK;
-	own->block[table].next = first;
-	own->block[table].end = end < flow_capacity[table] ? end : flow_capacity[table];
-	/* With each block, since the daemon may take a request for one side as the other's. */
-	if (end >= pressure_threshold[table])
-		bpf_ringbuf_output(&pressure, &end, sizeof(end), BPF_RB_FORCE_WAKEUP);
-	return true;
 }
 
 static __always_inline void note_place(__u32 side, __u32 table, __u32 number, __u32 place)
@@ -294,6 +237,8 @@ static __always_inline void count_record(struct flow_totals *own, const struct f
 	if (entry && flow_details) {
 		entry->details.tx_flags |= record->details.tx_flags;
 		entry->details.rx_flags |= record->details.rx_flags;
+		if (record->control)
+			entry->control = record->control;
 	}
 	add_record(entry ? &entry->counts : &own->overflow, record);
 }
@@ -322,45 +267,6 @@ __noinline int count_batch(struct flow_totals *own, __u32 side)
 			count_record(own, record, &own->addresses[i], side, false);
 	}
 	own->n = 0;
-	return 0;
-}
-
-/* Notes a SYN, FIN or RST in the true order of all CPUs' packets. */
-static __always_inline bool note_control(void *controls, const struct flow_key *key, bool received,
-					 __u8 flags, __u32 seq)
-{
-	struct flow_control *control = bpf_map_lookup_elem(controls, key);
-
-	if (!control) {
-		const struct flow_control none = {};
-
-		bpf_map_update_elem(controls, key, &none, BPF_NOEXIST);
-		control = bpf_map_lookup_elem(controls, key);
-		if (!control)
-			return false;
-	}
-	bpf_spin_lock(&control->lock);
-	control_step(control, received, flags, seq);
-	bpf_spin_unlock(&control->lock);
-	return true;
-}
-
-/* Global, to be checked apart. */
-__noinline int flow_note_control(struct flow_totals *own, const struct flow_key *key, __u32 side, __u32 what,
-				 __u32 seq)
-{
-	bool received = what >> 8, noted;
-	struct flow_key shared;
-
-	if (!own || !key)
-		return 0;
-	shared = *key;
-	shared.cpu = 0;
-	noted = side ? note_control(&controls1, &shared, received, what, seq)
-		     : note_control(&controls0, &shared, received, what, seq);
-	own->controls++;
-	if (!noted)
-		own->lost_controls++;
 	return 0;
 }
 
@@ -402,31 +308,6 @@ static __always_inline bool is_first(__u32 side, __u64 hash)
 static __always_inline bool has_control(const struct segments *segments)
 {
 	return segments->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST);
-}
-
-/*
- * Of a connection, without the CPU. NH (RFC 4418, section 5.2), so that no sender of packets can cause
- * collisions without knowing the seeds; then spread to all bits.
- */
-static __always_inline __u64 hash_flow(const struct flow_key *key)
-{
-	bool ipv6 = key->family == 6;
-	__u64 hash = hash_pair(key->src[ipv6 ? 3 : 0], key->dst[ipv6 ? 3 : 0], 0) +
-		     hash_pair((__u32)key->src_port << 16 | key->dst_port,
-			       (__u32)key->proto << 8 | key->family, 1);
-
-	for (int i = 0; i < 3 && ipv6; i++)
-		hash += hash_pair(key->src[i], key->dst[i], 2 + i);
-	hash ^= hash >> 32;
-	return hash * 0x9e3779b97f4a7c15ULL;
-}
-
-/* Where this CPU's entry of a connection is: each CPU has its own, elsewhere. */
-static __always_inline __u32 place_of(__u64 hash, __u16 cpu, __u32 side, __u32 table)
-{
-	__u64 at = (__u32)(hash >> 32) ^ cpu * 0x9e3779b9;
-
-	return side * (flow_places[table] + FLOW_TAIL) + (at * flow_places[table] >> 32);
 }
 
 static __always_inline union flow_head make_head(const struct flow_key *key)
@@ -477,12 +358,16 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 				       const struct segments *segments, bool received)
 {
 	__u64 n = own->n, last = (n - 1) & (FLOW_BATCH - 1);
+	__u32 control = 0;
 
 	if (flow_details && has_control(segments))
-		flow_note_control(own, key, side, segments->tcp_flags | received << 8, segments->tcp_seq);
+		control =
+			note_control(own, key, side, segments->tcp_flags | received << 8, segments->tcp_seq);
 	/* Packets come in trains of one connection. */
 	if (n && joins(&own->batch[last], &own->addresses[last], key)) {
 		add_packets(&own->batch[last], segments, received);
+		if (control)
+			own->batch[last].control = control;
 		return;
 	}
 	if (n >= FLOW_BATCH) {
@@ -496,5 +381,6 @@ static __always_inline void flow_count(struct flow_totals *own, __u32 side, cons
 		own->addresses[n] = *(const union flow_addresses *)key;
 	begin_record(&own->batch[n], key, side, received);
 	add_packets(&own->batch[n], segments, received);
+	own->batch[n].control = control;
 	own->n = n + 1;
 }

@@ -96,10 +96,8 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 		if (!total) {
 			add_shared(&shared->totals, &segments, received);
 			add_shared(&shared->overflow, &segments, received);
-			if (flow_details && has_control(&segments)) {
-				__sync_fetch_and_add(&shared->controls, 1);
+			if (flow_details && has_control(&segments))
 				__sync_fetch_and_add(&shared->lost_controls, 1);
-			}
 			return TC_ACT_UNSPEC;
 		}
 	}

@@ -58,7 +58,8 @@ struct flow_entry {
 	};
 	struct flow_counts counts;
 	struct flow_details details;
-	__u32 reserved[3];
+	__u32 control; /* place of the connection's note (control_note.h) plus 1; 0: none */
+	__u32 reserved[2];
 } __attribute__((aligned(64)));
 
 union flow_addresses {
@@ -75,8 +76,12 @@ struct flow_entry6 {
 	__u64 reserved[4];
 } __attribute__((aligned(128)));
 
-/* The tables: one for each family, and in each the two sides. */
+/* The tables of connections: one for each family, and in each the two sides. */
 enum flow_table { FLOW_TABLE_IPV4, FLOW_TABLE_IPV6, FLOW_TABLES };
+
+/* The table of notes, likewise; and all that have places and room for a number of them. */
+#define FLOW_NOTES FLOW_TABLES
+#define FLOW_ROOMS (FLOW_NOTES + 1)
 
 /* Packets of one connection that wait to be counted, together with those of others. */
 struct flow_record {
@@ -89,7 +94,8 @@ struct flow_record {
 	};
 	__u32 tx_packets, tx_bytes;
 	__u32 rx_packets, rx_bytes;
-	__u32 place; /* in its table, where the connection is if nothing is in its way */
+	__u32 place;   /* in its table, where the connection is if nothing is in its way */
+	__u32 control; /* as in its entry */
 	struct flow_details details;
 };
 
@@ -124,10 +130,9 @@ struct flow_totals {
 	struct {
 		__u32 next; /* entry that this CPU may make, of those that it has taken, */
 		__u32 end;  /* and where they end */
-	} block[FLOW_TABLES];
+	} block[FLOW_ROOMS];
 	__u64 taken;	     /* by a running program (FLOW_LEVELS) */
-	__u64 controls;	     /* SYN, FIN and RST packets, if details are wanted; */
-	__u64 lost_controls; /* of those, no note could be made of so many */
+	__u64 lost_controls; /* SYN, FIN and RST packets that could not be noted */
 	__u64 n;	     /* records that wait */
 	struct flow_record batch[FLOW_BATCH];
 	union flow_addresses addresses[FLOW_BATCH]; /* of those with IPv6 addresses */
@@ -135,7 +140,7 @@ struct flow_totals {
 
 /* How full one side of each table is. */
 struct flow_fill {
-	__u64 taken[FLOW_TABLES]; /* entries that CPUs have taken since the side was drained */
+	__u64 taken[FLOW_ROOMS]; /* entries that CPUs have taken since the side was drained */
 };
 
 /*

@@ -310,7 +310,7 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows, bool details)
 		return -errno;
 	ebpf->programs = programs;
 	programs->rodata->preemptible = programs_preempt();
-	r = tun_drain_prepare(programs, entries, details);
+	r = tun_drain_prepare(programs, entries, details ? max_flows : 0);
 	if (r == 0)
 		r = bpf_map__reuse_fd(programs->maps.epoch, epoch_map_fd(ebpf->epoch));
 	if (r == 0)

@@ -10,22 +10,19 @@
 #include "common/cleanup.h"
 #include "common/time_text.h"
 #include "daemon/bpf/tun.skel.h"
-#include "daemon/device/control_details.h"
-#include "daemon/device/flow_key.h"
+#include "daemon/device/map_view.h"
+#include "daemon/device/notes.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #define MAP_MAX	 (1ULL << 32) /* bytes: a place's number and more must fit 31 bits */
-#define CONTROLS 4096	      /* to take at once; more than share a bucket */
 #define VIEW_MAX (1U << 20)   /* bytes of a map to map at once: they count as this process's memory */
 #define STEP	 1024	      /* places between two looks whether there is room for their flows */
 
@@ -35,32 +32,6 @@ static void add_counts(struct counts *sum, const struct flow_counts *counts)
 					 .tx_bytes = counts->tx_bytes,
 					 .rx_packets = counts->rx_packets,
 					 .rx_bytes = counts->rx_bytes});
-}
-
-/* A part of a map, mapped. */
-struct view {
-	void *pages;
-	size_t length;
-	void *data;
-};
-
-static void view_deinit(struct view *view)
-{
-	if (view->pages)
-		munmap(view->pages, view->length);
-}
-
-/* Bytes from `first` on; the map must be BPF_F_MMAPABLE. */
-static int view_init(struct view *view, int fd, uint64_t first, size_t length)
-{
-	size_t before = (size_t)(first % (uint64_t)sysconf(_SC_PAGESIZE));
-	void *pages =
-		mmap(NULL, before + length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)(first - before));
-
-	if (pages == MAP_FAILED)
-		return -errno;
-	*view = (struct view){pages, before + length, (uint8_t *)pages + before};
-	return 0;
 }
 
 static struct flow *add_flow(struct flows *flows, const union flow_head *head)
@@ -106,8 +77,29 @@ static void add_details(const struct tun_drain *drain, const union flow_head *he
 	details->bits = DETAILS_HAS_FIRST | (noted->first_received ? DETAILS_FIRST_RECEIVED : 0);
 }
 
+/* `control`: the note's place plus 1; 0: there is none. */
+static void take_note(struct tun_drain *drain, uint32_t control, const union flow_head *head, uint32_t src,
+		      uint32_t dst, const union flow_addresses *addresses, struct details *details)
+{
+	struct flow_key key = {
+		.src = {src},
+		.dst = {dst},
+		.src_port = head->src_port,
+		.dst_port = head->dst_port,
+		.family = head->family,
+	};
+
+	if (control == 0)
+		return;
+	if (head->family == 6) {
+		memcpy(key.src, addresses->src, sizeof(key.src));
+		memcpy(key.dst, addresses->dst, sizeof(key.dst));
+	}
+	notes_take(&drain->notes, control - 1, &key, details);
+}
+
 /* Moves an entry; there is room for it. */
-static void move_entry(const struct tun_drain *drain, struct flow_entry *entry,
+static void move_entry(struct tun_drain *drain, struct flow_entry *entry,
 		       const union flow_addresses *addresses, struct flows *flows)
 {
 	struct flow *flow;
@@ -118,6 +110,7 @@ static void move_entry(const struct tun_drain *drain, struct flow_entry *entry,
 	set_addresses(flow, &entry->head, entry->src, entry->dst, addresses);
 	add_counts(&flow->counts, &entry->counts);
 	add_details(drain, &entry->head, &entry->details, &flow->details);
+	take_note(drain, entry->control, &entry->head, entry->src, entry->dst, addresses, &flow->details);
 	memset(entry, 0, sizeof(*entry));
 }
 
@@ -126,7 +119,7 @@ static size_t entry_size(enum flow_table table)
 	return table == FLOW_TABLE_IPV6 ? sizeof(struct flow_entry6) : sizeof(struct flow_entry);
 }
 
-static void move_at(const struct tun_drain *drain, void *data, enum flow_table table, uint64_t i,
+static void move_at(struct tun_drain *drain, void *data, enum flow_table table, uint64_t i,
 		    struct flows *flows)
 {
 	if (table == FLOW_TABLE_IPV6) {
@@ -139,16 +132,16 @@ static void move_at(const struct tun_drain *drain, void *data, enum flow_table t
 }
 
 /* All places of a side, one part after the other. */
-static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow_table table,
+static int drain_all(struct tun_drain *drain, unsigned int side, enum flow_table table,
 		     struct extraction *extraction)
 {
 	const size_t size = entry_size(table);
 	const uint64_t in_view = VIEW_MAX / size, places = drain->places[table];
 
 	for (uint64_t i = 0; i < places; i += in_view) {
-		_cleanup_(view_deinit) struct view view = {};
+		_cleanup_(map_view_deinit) struct map_view view = {};
 		uint64_t n = MIN(in_view, places - i);
-		int r = view_init(&view, drain->entries[table], (side * places + i) * size, n * size);
+		int r = map_view_init(&view, drain->entries[table], (side * places + i) * size, n * size);
 
 		if (r < 0)
 			return r;
@@ -165,18 +158,18 @@ static int drain_all(const struct tun_drain *drain, unsigned int side, enum flow
 }
 
 /* The places that are listed: no more than so many. */
-static int drain_listed(const struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t n,
+static int drain_listed(struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t n,
 			struct extraction *extraction)
 {
 	const size_t size = entry_size(table);
 	const uint64_t places = drain->places[table];
-	_cleanup_(view_deinit) struct view view = {}, list = {};
+	_cleanup_(map_view_deinit) struct map_view view = {}, list = {};
 	const uint32_t *listed;
 	int r;
 
-	r = view_init(&list, drain->listed, side * sizeof(struct flow_list), sizeof(struct flow_list));
+	r = map_view_init(&list, drain->listed, side * sizeof(struct flow_list), sizeof(struct flow_list));
 	if (r == 0)
-		r = view_init(&view, drain->entries[table], side * places * size, places * size);
+		r = map_view_init(&view, drain->entries[table], side * places * size, places * size);
 	if (r == 0)
 		r = extraction_reserve(extraction, n);
 	if (r < 0)
@@ -188,8 +181,8 @@ static int drain_listed(const struct tun_drain *drain, unsigned int side, enum f
 	return 0;
 }
 
-static int drain_entries(const struct tun_drain *drain, unsigned int side, enum flow_table table,
-			 uint64_t taken, struct extraction *extraction)
+static int drain_entries(struct tun_drain *drain, unsigned int side, enum flow_table table, uint64_t taken,
+			 struct extraction *extraction)
 {
 	if (taken == 0)
 		return 0;
@@ -199,7 +192,7 @@ static int drain_entries(const struct tun_drain *drain, unsigned int side, enum 
 }
 
 /* What waits in a CPU's batch; there is room for it. */
-static void add_batch(const struct tun_drain *drain, const struct flow_totals *own, struct flows *flows)
+static void add_batch(struct tun_drain *drain, const struct flow_totals *own, struct flows *flows)
 {
 	for (uint64_t i = 0; i < MIN(own->n, (uint64_t)FLOW_BATCH); i++) {
 		const struct flow_record *record = &own->batch[i];
@@ -209,16 +202,23 @@ static void add_batch(const struct tun_drain *drain, const struct flow_totals *o
 		flow->counts = (struct counts){record->tx_packets, record->tx_bytes, record->rx_packets,
 					       record->rx_bytes};
 		add_details(drain, &record->head, &record->details, &flow->details);
+		take_note(drain, record->control, &record->head, record->src, record->dst, &own->addresses[i],
+			  &flow->details);
 	}
 }
 
-/* Packets of a side that may have left notes: all, and TCP's SYN, FIN and RST. */
-struct noted {
-	uint64_t packets, controls;
+/* Packets of a side, and those of them that found no entry. */
+struct side_packets {
+	uint64_t all, overflow;
 };
 
-static int drain_totals(const struct tun_drain *drain, unsigned int side, struct extraction *extraction,
-			struct noted *ret_noted)
+static uint64_t packets_of(const struct flow_counts *counts)
+{
+	return counts->tx_packets + counts->rx_packets;
+}
+
+static int drain_totals(struct tun_drain *drain, unsigned int side, struct extraction *extraction,
+			struct side_packets *ret_packets)
 {
 	_cleanup_free_ struct flow_totals *totals = NULL, *zero = NULL;
 	int cpus = libbpf_num_possible_cpus();
@@ -241,60 +241,18 @@ static int drain_totals(const struct tun_drain *drain, unsigned int side, struct
 		add_counts(&extraction->overflow, &totals[i].overflow);
 		add_counts(&extraction->inexact, &totals[i].inexact);
 		add_batch(drain, &totals[i], &extraction->flows);
-		ret_noted->packets += totals[i].totals.tx_packets + totals[i].totals.rx_packets;
-		ret_noted->controls += totals[i].controls;
 		extraction->lost_details += totals[i].lost_controls;
+		ret_packets->all += packets_of(&totals[i].totals);
+		ret_packets->overflow += packets_of(&totals[i].overflow);
 	}
 	return 0;
 }
 
-/* Takes the notes of a batch of TCP connections. */
-static void add_controls(const struct flow_key *keys, const struct flow_control *controls, size_t n,
-			 struct extraction *extraction)
-{
-	if (extraction_reserve(extraction, n) < 0) {
-		extraction->lost_details += n;
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
-		struct flow *flow = &extraction->flows.items[extraction->flows.n++];
-
-		*flow = (struct flow){};
-		flow_key_read(&keys[i], &flow->connection);
-		control_details(&controls[i], &flow->details);
-	}
-}
-
-/* Details cost no counts: what fails here is told as lost. */
-static void drain_controls(int fd, uint64_t most, struct extraction *extraction)
-{
-	_cleanup_free_ struct flow_control *controls = malloc(CONTROLS * sizeof(*controls));
-	_cleanup_free_ struct flow_key *keys = malloc(CONTROLS * sizeof(*keys));
-	LIBBPF_OPTS(bpf_map_batch_opts, options);
-	uint32_t place, *from = NULL, n;
-	int r = 0;
-
-	if (!keys || !controls) {
-		extraction->lost_details += most;
-		return;
-	}
-	while (r == 0) {
-		n = CONTROLS;
-		r = bpf_map_lookup_and_delete_batch(fd, from, &place, keys, controls, &n, &options);
-		from = &place;
-		/* ENOENT: these were the last ones. */
-		if (r == 0 || errno == ENOENT)
-			add_controls(keys, controls, n, extraction);
-		else
-			extraction->lost_details++;
-	}
-}
-
 static void clear_seen(const struct tun_drain *drain, unsigned int side)
 {
-	_cleanup_(view_deinit) struct view view = {};
+	_cleanup_(map_view_deinit) struct map_view view = {};
 
-	if (view_init(&view, drain->seen, side * sizeof(struct flow_seen), sizeof(struct flow_seen)) == 0)
+	if (map_view_init(&view, drain->seen, side * sizeof(struct flow_seen), sizeof(struct flow_seen)) == 0)
 		memset(view.data, 0, sizeof(struct flow_seen));
 }
 
@@ -308,22 +266,33 @@ static struct counts sum_of(const struct extraction *extraction)
 	return sum;
 }
 
+static int map_notes(struct tun_drain *drain, unsigned int side, uint64_t taken)
+{
+	drain->notes = (struct notes){};
+	if (taken == 0)
+		return 0;
+	return notes_init(&drain->notes, drain->notes_map, side * drain->places[FLOW_NOTES],
+			  drain->places[FLOW_NOTES]);
+}
+
 /*
- * First the counts go, then the slots, then the CPUs' blocks, and last the number of entries taken. After a
- * failure in between the side still works: entries keep their place, and the next drain finds what programs
- * add to them.
+ * First the counts go, and with each entry its note, then the slots, then the CPUs' blocks, and last the
+ * number of entries taken. After a failure in between the side still works: entries keep their place, and the
+ * next drain finds what programs add to them. Notes of entries that stay go alone, as do those of packets
+ * that found no room for an entry.
  */
 int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction *extraction)
 {
 	struct counts *handed_over = &drain->handed_over[side], before = sum_of(extraction), moved;
 	struct flow_fill fill;
-	struct noted noted = {};
+	struct side_packets packets = {};
 	uint64_t taken = 0;
-	int r = 0;
+	int r;
 
 	drain->time = (uint32_t)(time_now_boot() / NSEC_PER_MSEC);
 	if (bpf_map_lookup_elem(drain->fill, &side, &fill))
 		return -errno;
+	r = map_notes(drain, side, fill.taken[FLOW_NOTES]);
 	for (unsigned int table = 0; table < FLOW_TABLES && r == 0; table++) {
 		uint64_t n = MIN(fill.taken[table], (uint64_t)drain->capacity[table]);
 
@@ -331,7 +300,10 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 		r = drain_entries(drain, side, (enum flow_table)table, n, extraction);
 	}
 	if (r == 0)
-		r = drain_totals(drain, side, extraction, &noted);
+		r = drain_totals(drain, side, extraction, &packets);
+	if (r < 0 || packets.overflow > 0)
+		notes_take_rest(&drain->notes, extraction);
+	notes_deinit(&drain->notes);
 	if (r < 0) {
 		moved = sum_of(extraction);
 		moved = counts_difference(&moved, &before);
@@ -341,9 +313,7 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	}
 	extraction->totals = counts_difference(&extraction->totals, handed_over);
 	*handed_over = (struct counts){};
-	if (noted.controls > 0)
-		drain_controls(drain->controls[side], noted.controls, extraction);
-	if (drain->details && noted.packets > 0)
+	if (drain->details && packets.all > 0)
 		clear_seen(drain, side);
 	if (taken == 0)
 		return 0;
@@ -356,42 +326,44 @@ static size_t levels_of(const struct tun *programs)
 	return programs->rodata->preemptible ? FLOW_LEVELS + 1 : 1;
 }
 
-int tun_drain_prepare(struct tun *programs, uint32_t max_entries, bool details)
+/* Makes room for so many, and for those that stay unused in the CPUs' last blocks. */
+static int set_room(struct tun *programs, unsigned int table, struct bpf_map *map, uint64_t wanted,
+		    uint64_t threshold)
 {
-	uint64_t rests, places;
+	/* CPUs, and levels on each, leave part of their last block unused. */
+	const uint64_t rests = FLOW_BLOCK * (programs->rodata->preemptible ? FLOW_LEVELS : 1) *
+			       (uint64_t)MAX(libbpf_num_possible_cpus(), 1);
+	const uint64_t capacity = wanted + rests;
+	/* At most two thirds are taken, so that searches are short. */
+	const uint64_t places = capacity + capacity / 2;
+
+	if (FLOW_SIDES * (places + FLOW_TAIL) > MAP_MAX / bpf_map__value_size(map))
+		return -ENOMEM;
+	programs->rodata->flow_capacity[table] = (uint32_t)capacity;
+	programs->rodata->flow_places[table] = (uint32_t)places;
+	programs->rodata->pressure_threshold[table] = threshold + rests;
+	return bpf_map__set_max_entries(map, (uint32_t)(FLOW_SIDES * (places + FLOW_TAIL)));
+}
+
+int tun_drain_prepare(struct tun *programs, uint32_t max_entries, uint32_t max_notes)
+{
+	const uint64_t max_ipv6 = MAX(max_entries / 2, 1);
 	int r;
 
 	r = bpf_map__set_value_size(programs->maps.totals,
 				    (uint32_t)(levels_of(programs) * sizeof(struct flow_totals)));
+	if (r == 0)
+		r = set_room(programs, FLOW_TABLE_IPV4, programs->maps.entries, max_entries,
+			     (uint64_t)max_entries * 3 / 4);
+	if (r == 0)
+		r = set_room(programs, FLOW_TABLE_IPV6, programs->maps.entries6, max_ipv6, max_ipv6 * 3 / 4);
+	/* Later, since no counts are lost for want of notes. */
+	if (r == 0 && max_notes > 0)
+		r = set_room(programs, FLOW_NOTES, programs->maps.notes, max_notes,
+			     (uint64_t)max_notes * 7 / 8);
 	if (r < 0)
 		return r;
-	/* CPUs, and levels on each, leave part of their last block unused. */
-	rests = FLOW_BLOCK * (programs->rodata->preemptible ? FLOW_LEVELS : 1) *
-		(uint64_t)MAX(libbpf_num_possible_cpus(), 1);
-	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
-		const uint64_t wanted = table == FLOW_TABLE_IPV6 ? MAX(max_entries / 2, 1) : max_entries;
-		const uint64_t capacity = wanted + rests;
-
-		/* At most two thirds are taken, so that searches are short. */
-		places = capacity + capacity / 2;
-		if (FLOW_SIDES * (places + FLOW_TAIL) > MAP_MAX / entry_size((enum flow_table)table))
-			return -ENOMEM;
-		programs->rodata->flow_capacity[table] = (uint32_t)capacity;
-		programs->rodata->flow_places[table] = (uint32_t)places;
-		programs->rodata->pressure_threshold[table] = wanted * 3 / 4 + rests;
-		r = bpf_map__set_max_entries(table == FLOW_TABLE_IPV6 ? programs->maps.entries6
-								      : programs->maps.entries,
-					     (uint32_t)(FLOW_SIDES * (places + FLOW_TAIL)));
-		if (r < 0)
-			return r;
-	}
-	programs->rodata->flow_details = details;
-	if (details) {
-		r = bpf_map__set_max_entries(programs->maps.controls0, max_entries);
-		r = r ?: bpf_map__set_max_entries(programs->maps.controls1, max_entries);
-		if (r < 0)
-			return r;
-	}
+	programs->rodata->flow_details = max_notes > 0;
 	if (getrandom((void *)programs->rodata->flow_seeds, sizeof(programs->rodata->flow_seeds), 0) !=
 	    sizeof(programs->rodata->flow_seeds))
 		return -EIO;
@@ -405,12 +377,12 @@ void tun_drain_init(struct tun_drain *drain, const struct tun *programs)
 		.listed = bpf_map__fd(programs->maps.listed),
 		.totals = bpf_map__fd(programs->maps.totals),
 		.fill = bpf_map__fd(programs->maps.fill),
-		.controls = {bpf_map__fd(programs->maps.controls0), bpf_map__fd(programs->maps.controls1)},
+		.notes_map = bpf_map__fd(programs->maps.notes),
 		.seen = bpf_map__fd(programs->maps.seen),
 		.details = programs->rodata->flow_details,
 		.levels = levels_of(programs),
 	};
-	for (unsigned int table = 0; table < FLOW_TABLES; table++) {
+	for (unsigned int table = 0; table < FLOW_ROOMS; table++) {
 		drain->capacity[table] = programs->rodata->flow_capacity[table];
 		drain->places[table] = programs->rodata->flow_places[table] + FLOW_TAIL;
 	}

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct flow_control) == 24, "no padding");
+_Static_assert(sizeof(struct flow_control) == 20, "no padding");
 #define SYN	CONTROL_SYN
 #define SYN_ACK (CONTROL_SYN | CONTROL_ACK)
 #define FIN_ACK (CONTROL_FIN | CONTROL_ACK)

@@ -244,7 +244,7 @@ static void make_table(int number)
 
 	memset(told, 0, sizeof(told));
 	has_room = number % 2 == 0;
-	user_maps_init(has_room ? 2 * CONNECTIONS : 4, number / 2 % 2 ? one_hash : NULL);
+	user_maps_init(has_room ? 2 * CONNECTIONS : 4, 0, number / 2 % 2 ? one_hash : NULL);
 }
 
 START_TEST(each_connection_at_every_step)
@@ -312,7 +312,7 @@ START_TEST(a_drain_that_fails_after_its_slices)
 		.key = {.proto = 17, .family = 4, .dst = {DESTINATION}}, .packets = 1, .bytes = 64};
 	unsigned int side;
 
-	user_maps_init(MANY, NULL);
+	user_maps_init(MANY, 0, NULL);
 	for (uint32_t i = 0; i < MANY; i++) {
 		packet.key.src[0] = htonl(i);
 		user_tun_count(&packet, true);

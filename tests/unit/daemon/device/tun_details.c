@@ -9,6 +9,7 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,10 +18,12 @@
 #define EXIT_SKIPPED 77
 
 #define CONNECTIONS 8
+#define SYNS	    20000 /* on each CPU */
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10, ECE = 0x40, CWR = 0x80 };
 
 static struct program *program;
+static unsigned int senders_done;
 
 static void setup(void)
 {
@@ -266,6 +269,57 @@ START_TEST(a_flood_of_syns)
 }
 END_TEST
 
+/* SYNs with numbers that no other has, each of which begins a connection. */
+static void *send_syns(void *userdata)
+{
+	const int cpu = *(const int *)userdata;
+
+	stay_on(cpu);
+	for (uint32_t i = 0; i < SYNS; i++)
+		send_packet(&(struct sent){
+			.proto = IPPROTO_TCP,
+			.ipv6 = i / 100 % 2,
+			.flags = SYN,
+			.seq = i << 1 | (uint32_t)cpu,
+		});
+	__atomic_fetch_add(&senders_done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+/* Both CPUs note what they see of the same connections, while windows end: nothing is lost or noted twice. */
+START_TEST(both_cpus_at_once)
+{
+	static const int cpus[] = {0, 1};
+	pthread_t threads[ARRAY_SIZE(cpus)];
+	uint64_t starts = 0, ends = 0;
+	bool last = false;
+
+	senders_done = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(cpus); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, send_syns, (void *)&cpus[i]), 0);
+	while (!last) {
+		struct program_counts counts;
+
+		last = __atomic_load_n(&senders_done, __ATOMIC_SEQ_CST) == ARRAY_SIZE(cpus);
+		ck_assert_int_eq(program_extract(program, true, &counts), 0);
+		ck_assert_uint_eq(counts.lost_details, 0);
+		for (size_t i = 0; i < counts.flows.n; i++) {
+			const struct details *details = &counts.flows.items[i].details;
+
+			starts += details->starts;
+			ends += details->ends;
+			ck_assert_uint_eq(details->bits, details->starts ? DETAILS_HAS_SYN : 0);
+			ck_assert_uint_eq(details->opener, details->starts ? OPENER_SRC : OPENER_UNKNOWN);
+		}
+		program_counts_deinit(&counts);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(cpus); i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(starts, (uint64_t)SYNS * ARRAY_SIZE(cpus));
+	ck_assert_uint_eq(ends, 0);
+}
+END_TEST
+
 int main(void)
 {
 	struct program *probe = NULL;
@@ -285,6 +339,7 @@ int main(void)
 	tcase_add_test(tcase, nothing_where_no_header_is);
 	tcase_add_test(tcase, the_first_packet_of_all);
 	tcase_add_test(tcase, a_flood_of_syns);
+	tcase_add_test(tcase, both_cpus_at_once);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

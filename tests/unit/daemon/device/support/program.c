@@ -47,7 +47,7 @@ static int make(uint32_t max_flows, bool details, struct program **ret_program)
 		return error < 0 ? error : -errno;
 	}
 	program->skeleton->rodata->preemptible = programs_preempt();
-	error = tun_drain_prepare(program->skeleton, max_flows, details);
+	error = tun_drain_prepare(program->skeleton, max_flows, details ? max_flows : 0);
 	if (error == 0)
 		error = bpf_map__reuse_fd(program->skeleton->maps.epoch, epoch_map_fd(program->epoch));
 	if (error == 0)

@@ -35,6 +35,7 @@ struct mapped {
 static struct {
 	struct tun_drain drain;
 	struct mapped tables[FLOW_TABLES];
+	struct mapped notes;
 	struct mapped listed;
 	struct flow_fill fill[FLOW_SIDES];
 	struct flow_totals totals[USER_CPUS][FLOW_SIDES];
@@ -66,6 +67,8 @@ void *user_map_lookup(const void *map, const void *key)
 	for (unsigned int table = 0; table < FLOW_TABLES; table++)
 		if (map == user_tun_maps[USER_ENTRIES + table])
 			return element(&user.tables[table], entry_sizes[table], at);
+	if (map == user_tun_maps[USER_NOTES])
+		return element(&user.notes, sizeof(struct control_note), at);
 	if (map == user_tun_maps[USER_LISTED])
 		return element(&user.listed, sizeof(struct flow_list), at);
 	if (map == user_tun_maps[USER_EPOCH])
@@ -77,14 +80,6 @@ void *user_map_lookup(const void *map, const void *key)
 	must(map == user_tun_maps[USER_TOTALS], "map");
 	last_side = at;
 	return &user.totals[user_cpu][at];
-}
-
-/* Only of details, which are not wanted here. */
-int user_map_update(const void *map, const void *key, const void *value)
-{
-	(void)map, (void)key, (void)value;
-	must(false, "update of an unexpected map");
-	return -1;
 }
 
 unsigned int user_maps_last_side(void)
@@ -136,14 +131,6 @@ int bpf_map_update_elem(int fd, const void *key, const void *value, __u64 flags)
 	return 0;
 }
 
-int bpf_map_lookup_and_delete_batch(int fd, void *from, void *place, void *keys, void *values, __u32 *n,
-				    const struct bpf_map_batch_opts *options)
-{
-	(void)fd, (void)from, (void)place, (void)keys, (void)values, (void)n, (void)options;
-	must(false, "no details here");
-	return -1;
-}
-
 int libbpf_num_possible_cpus(void)
 {
 	return USER_CPUS;
@@ -163,12 +150,12 @@ static void make_memory(struct mapped *map, size_t size, int *ret_fd)
 	*ret_fd = fd;
 }
 
-void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
+void user_maps_init(uint32_t max_entries, uint32_t max_notes, const uint32_t *seeds)
 {
-	struct user_settings settings = {};
+	struct user_settings settings = {.details = max_notes > 0};
 	struct tun *programs = tun__open();
 
-	must(programs && tun_drain_prepare(programs, max_entries, false) == 0, "tun_drain_prepare");
+	must(programs && tun_drain_prepare(programs, max_entries, max_notes) == 0, "tun_drain_prepare");
 	memcpy(settings.capacity, (const void *)programs->rodata->flow_capacity, sizeof(settings.capacity));
 	memcpy(settings.places, (const void *)programs->rodata->flow_places, sizeof(settings.places));
 	memcpy(settings.pressure_threshold, (const void *)programs->rodata->pressure_threshold,
@@ -184,6 +171,9 @@ void user_maps_init(uint32_t max_entries, const uint32_t *seeds)
 		make_memory(&user.tables[table],
 			    FLOW_SIDES * (settings.places[table] + FLOW_TAIL) * entry_sizes[table],
 			    &user.drain.entries[table]);
+	make_memory(&user.notes,
+		    FLOW_SIDES * (settings.places[FLOW_NOTES] + FLOW_TAIL) * sizeof(struct control_note),
+		    &user.drain.notes_map);
 	make_memory(&user.listed, FLOW_SIDES * sizeof(struct flow_list), &user.drain.listed);
 	tun__destroy(programs);
 }
@@ -198,6 +188,7 @@ void user_maps_deinit(void)
 {
 	for (unsigned int table = 0; table < FLOW_TABLES; table++)
 		free_memory(&user.tables[table], user.drain.entries[table]);
+	free_memory(&user.notes, user.drain.notes_map);
 	free_memory(&user.listed, user.drain.listed);
 }
 
@@ -249,11 +240,18 @@ const struct flow_entry *user_maps_find_entry(const void *address, size_t *ret_o
 	return NULL;
 }
 
+bool user_maps_is_note(const void *address)
+{
+	size_t offset;
+
+	return find(address, user.notes.memory, user.notes.size, &offset);
+}
+
 bool user_maps_hold(const void *address)
 {
 	size_t offset;
 
-	return user_maps_find_entry(address, &offset) ||
+	return user_maps_find_entry(address, &offset) || user_maps_is_note(address) ||
 	       find(address, user.listed.memory, user.listed.size, &offset) ||
 	       find(address, user.fill, sizeof(user.fill), &offset) ||
 	       find(address, user.totals, sizeof(user.totals), &offset) || address == &user.epoch;

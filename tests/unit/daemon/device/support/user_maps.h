@@ -16,14 +16,24 @@
 
 #define USER_CPUS 2
 
-enum user_map { USER_ENTRIES, USER_ENTRIES6, USER_LISTED, USER_FILL, USER_TOTALS, USER_EPOCH, N_USER_MAPS };
+enum user_map {
+	USER_ENTRIES,
+	USER_ENTRIES6,
+	USER_NOTES,
+	USER_LISTED,
+	USER_FILL,
+	USER_TOTALS,
+	USER_EPOCH,
+	N_USER_MAPS
+};
 
 /* What is set before programs are loaded. */
 struct user_settings {
-	uint32_t capacity[FLOW_TABLES];
-	uint32_t places[FLOW_TABLES];
+	uint32_t capacity[FLOW_ROOMS];
+	uint32_t places[FLOW_ROOMS];
 	uint32_t seeds[FLOW_SEEDS];
-	uint64_t pressure_threshold[FLOW_TABLES];
+	uint64_t pressure_threshold[FLOW_ROOMS];
+	bool details;
 };
 
 /* A packet is what the decoder makes of it; the program itself adds the CPU to the key. */
@@ -31,6 +41,8 @@ struct user_packet {
 	struct flow_key key;
 	uint64_t packets;
 	uint64_t bytes;
+	uint8_t tcp_flags;
+	uint32_t tcp_seq;
 };
 
 /* --- the program's side: user_tun.c --- */
@@ -43,15 +55,14 @@ void user_tun_count(const struct user_packet *packet, bool received);
 extern __thread uint32_t user_cpu;
 /* As the kernel's helper. */
 void *user_map_lookup(const void *map, const void *key);
-int user_map_update(const void *map, const void *key, const void *value);
 
 /* --- the daemon's side: user_maps.c --- */
 
 /*
- * Maps for a side of so many entries, with these random words in the hash (FLOW_SEEDS; NULL: really random).
- * Ends the test with abort() on failure.
+ * Maps for a side of so many entries, and notes (0: without details), with these random words in the hash
+ * (FLOW_SEEDS; NULL: really random). Ends the test with abort() on failure.
  */
-void user_maps_init(uint32_t max_entries, const uint32_t *seeds);
+void user_maps_init(uint32_t max_entries, uint32_t max_notes, const uint32_t *seeds);
 void user_maps_deinit(void);
 
 /* Moves the programs to the other side; returns the one to drain once no program uses it any
@@ -68,5 +79,7 @@ unsigned int user_maps_last_side(void);
 
 /* The entry in which an address lies, and the offset in it; NULL: in none. */
 const struct flow_entry *user_maps_find_entry(const void *address, size_t *ret_offset);
+/* Whether it lies in a note. */
+bool user_maps_is_note(const void *address);
 /* Whether an address lies in any map. */
 bool user_maps_hold(const void *address);

@@ -4,7 +4,7 @@
  * memory end here, in place of its library's.
  *
  * Allowed: a CPU claims an entry whose head is 0 for itself, and reads any head; all else of an entry only
- * the CPU that its head names reads and writes.
+ * the CPU that its head names reads and writes. Any CPU reads notes, and changes them atomically.
  */
 
 #include "tests/unit/daemon/device/support/user_steps.h"
@@ -131,8 +131,13 @@ static void check(const void *address, bool writes)
 	const struct flow_entry *entry;
 	size_t offset;
 
+	if (steps.fault[0])
+		return;
+	if (writes && user_maps_is_note(address))
+		snprintf(steps.fault, sizeof(steps.fault), "CPU %u writes to a note, and not atomically",
+			 user_cpu);
 	entry = user_maps_find_entry(address, &offset);
-	if (!entry || steps.fault[0])
+	if (!entry)
 		return;
 	if (offset < sizeof(entry->head) ? !writes : entry->head.word && entry->head.cpu == user_cpu)
 		return;
@@ -150,6 +155,12 @@ static void access_memory(const void *address, bool writes)
 	check(address, writes);
 	if (!(next_random() & steps.pace))
 		steps_yield();
+}
+
+/* Adds atomically, or sets bits. */
+static void change_memory(const volatile uint64_t *address)
+{
+	access_memory((const void *)address, !user_maps_is_note((const void *)address));
 }
 
 /* --- what the compilers call (compiler-rt/lib/tsan/rtl/tsan_interface.h) --- */
@@ -225,7 +236,7 @@ uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *place, uint64_t more, int 
 uint64_t __tsan_atomic64_fetch_add(volatile uint64_t *place, uint64_t more, int order)
 {
 	(void)order;
-	access_memory((const void *)place, true);
+	change_memory(place);
 	return __atomic_fetch_add(place, more, __ATOMIC_SEQ_CST);
 }
 
@@ -233,11 +244,11 @@ uint64_t __tsan_atomic64_fetch_or(volatile uint64_t *place, uint64_t bits, int o
 uint64_t __tsan_atomic64_fetch_or(volatile uint64_t *place, uint64_t bits, int order)
 {
 	(void)order;
-	access_memory((const void *)place, true);
+	change_memory(place);
 	return __atomic_fetch_or(place, bits, __ATOMIC_SEQ_CST);
 }
 
-/* Of a head. */
+/* Of a head, or a word of a note. */
 static uint64_t compare_and_swap(volatile uint64_t *place, uint64_t expected, uint64_t value)
 {
 	access_memory((const void *)place, false);

@@ -22,19 +22,20 @@
 #undef const
 
 const void *const user_tun_maps[N_USER_MAPS] = {
-	[USER_ENTRIES] = &entries, [USER_ENTRIES6] = &entries6, [USER_LISTED] = &listed,
-	[USER_FILL] = &fill,	   [USER_TOTALS] = &totals,	[USER_EPOCH] = &epoch,
+	[USER_ENTRIES] = &entries, [USER_ENTRIES6] = &entries6, [USER_LISTED] = &listed, [USER_FILL] = &fill,
+	[USER_TOTALS] = &totals,   [USER_EPOCH] = &epoch,	[USER_NOTES] = &notes,
 };
 
 void user_tun_configure(const struct user_settings *settings)
 {
-	for (int i = 0; i < FLOW_TABLES; i++) {
+	for (int i = 0; i < FLOW_ROOMS; i++) {
 		flow_capacity[i] = settings->capacity[i];
 		flow_places[i] = settings->places[i];
 		pressure_threshold[i] = settings->pressure_threshold[i];
 	}
 	for (int i = 0; i < FLOW_SEEDS; i++)
 		flow_seeds[i] = settings->seeds[i];
+	flow_details = settings->details;
 }
 
 void user_tun_count(const struct user_packet *packet, bool received)

@@ -16,8 +16,5 @@
 #define __noinline __attribute__((noinline))
 
 #define bpf_map_lookup_elem(map, key)		    user_map_lookup(map, key)
-#define bpf_map_update_elem(map, key, value, flags) user_map_update(map, key, value)
-#define bpf_spin_lock(lock)			    ((void)(lock))
-#define bpf_spin_unlock(lock)			    ((void)(lock))
 #define bpf_get_smp_processor_id()		    user_cpu
 #define bpf_ringbuf_output(ring, data, size, flags) ((void)(data))

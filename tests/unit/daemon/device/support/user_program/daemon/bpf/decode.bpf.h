@@ -27,5 +27,10 @@ static __always_inline void decode(struct __sk_buff *skb, bool ethernet, bool re
 	(void)ethernet;
 	(void)received;
 	*key = packet->key;
-	*ret_segments = (struct segments){.packets = packet->packets, .bytes = packet->bytes};
+	*ret_segments = (struct segments){
+		.packets = packet->packets,
+		.bytes = packet->bytes,
+		.tcp_flags = packet->tcp_flags,
+		.tcp_seq = packet->tcp_seq,
+	};
 }
