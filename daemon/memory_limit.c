@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The figures are measured ones, rounded up. For a window of 65536 connections and overflow, on two CPUs, the
- * maps took 48 MiB (52 with details, the notes of SYNs apart), the daemon 38 at its peak, and the
- * uploader 12. Reckoned are 124 MiB (158), of which 32 are for what waits for the window's routes
- * (logger/gather.c).
+ * maps took 48 MiB (60 with details), the daemon 38 at its peak, and the uploader 12. Reckoned are 124 MiB
+ * (136), of which 32 are for what waits for the window's routes (logger/gather.c).
  */
 
 #include "daemon/memory_limit.h"
@@ -24,9 +23,9 @@
 #define UPLOADER_BYTES	  (8 * MIB)
 #define BATCH_BYTES(sink) ((sink)->max_batch_size / 2 * 3)
 /* Of a connection, on each of two sides: two entries of IPv4 and one of IPv6 in tables a third of which stays
- * empty; with details, two notes of TCP's SYN, FIN and RST in the kernel's hash map; */
+ * empty; with details, a note of TCP's SYN, FIN and RST in such a table; */
 #define MAP_BYTES     (2 * (2 * 64 + 128) * 3 / 2)
-#define CONTROL_BYTES (2 * 2 * 136)
+#define CONTROL_BYTES (2 * 64 * 3 / 2)
 /* as a flow, as an entry with its place in the index and in the order, and as text on its way to the disk. */
 #define WINDOW_BYTES 352
 /* Of twice as many, that are remembered while they live. */
