@@ -157,15 +157,17 @@ void gather_forget_routes(struct logger *logger)
 	logger->found_all = false;
 }
 
-/* Without memory for their entries, connections count as overflow. */
+/* Without memory for their entries, they count as overflow. */
 static struct counts flows_sum(const struct flows *flows)
 {
 	struct counts sum = {};
+	uint64_t packets;
 
-	log_error("out of memory for %zu %s of this window: counted as overflow", flows->n,
-		  plural(flows->n, "connection", "connections"));
 	for (size_t i = 0; i < flows->n; i++)
 		counts_add(&sum, &flows->items[i].counts);
+	packets = sum.tx_packets + sum.rx_packets;
+	log_error("out of memory: %llu %s of this window counted as overflow", (unsigned long long)packets,
+		  plural(packets, "packet", "packets"));
 	return sum;
 }
 
