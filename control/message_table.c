@@ -138,10 +138,10 @@ static int add_entries(struct table *table, const struct message *message, const
 		add_endpoint(table, message, &told.connection.src, style->resolve);
 		table_cell(table, "%s", course_has_opener(&told.details) ? ">" : "");
 		add_endpoint(table, message, &told.connection.dst, style->resolve);
-		table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
 		table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
-		table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
 		table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
+		table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
+		table_cell(table, "%s", counts->rx_packets ? units_count(counts->rx_packets, text) : "-");
 		add_course(table, &flow, &told, &entries.drop_reason, style->details);
 	}
 	return r;
@@ -176,8 +176,8 @@ static int print_window(struct ctl *ctl, const struct message *message, const st
 {
 	static const struct table_column columns[] = {
 		{"", TABLE_LEFT},	  {"PROTO", TABLE_LEFT},       {"SOURCE", TABLE_LEFT},
-		{"", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT}, {"PKTS >", TABLE_RIGHT},
-		{"BYTES >", TABLE_RIGHT}, {"PKTS <", TABLE_RIGHT},     {"BYTES <", TABLE_RIGHT},
+		{"", TABLE_LEFT},	  {"DESTINATION", TABLE_LEFT}, {"BYTES >", TABLE_RIGHT},
+		{"BYTES <", TABLE_RIGHT}, {"PKTS >", TABLE_RIGHT},     {"PKTS <", TABLE_RIGHT},
 		{"HOW", TABLE_LEFT},	  {"FLAGS", TABLE_LEFT},       {"BEGUN", TABLE_RIGHT},
 		{"ENDED", TABLE_RIGHT},	  {"DROPPED", TABLE_RIGHT},    {"REASON", TABLE_LEFT},
 	};

@@ -17,11 +17,11 @@ START_TEST(test_tail)
 	ck_assert_int_eq(run.status, CTL_OK);
 	ck_assert_str_eq(run.out,
 			 "2022-10-13T20:23:09.644Z  5 s  node n123  #7\n"
-			 "   PROTO  SOURCE         DESTINATION       PKTS >   BYTES >  PKTS <   BYTES <\n"
+			 "   PROTO  SOURCE         DESTINATION        BYTES >   BYTES <  PKTS >  PKTS <\n"
 			 "virtual: 1 connection, sent 7.95 KiB (1.59 KiB/s), received 5.04 KiB (1.01 KiB/s)\n"
-			 "   tcp    100.64.0.1:22  100.64.0.2:42912      80  7.95 KiB      52  5.04 KiB\n"
+			 "   tcp    100.64.0.1:22  100.64.0.2:42912  7.95 KiB  5.04 KiB      80      52\n"
 			 "physical: 1 connection, sent 10.5 KiB (2.10 KiB/s), received 0 B (0 B/s)\n"
-			 "   -      100.64.0.2     192.0.2.2:51820       81  10.5 KiB       -         -\n"
+			 "   -      100.64.0.2     192.0.2.2:51820   10.5 KiB         -      81       -\n"
 			 "  overflow of tun, in no entry: sent 0 packets (0 B), received 12 packets (768 B)\n"
 			 "\n"
 			 "2022-10-13T20:23:15Z  netlogd: stopped\n");
@@ -58,12 +58,12 @@ START_TEST(test_opener)
 	ck_assert_str_eq(
 		run.out,
 		"2022-10-13T20:23:10Z  5 s\n"
-		"   PROTO  SOURCE               DESTINATION     PKTS >  BYTES >  PKTS <  BYTES <  HOW      DROPPED  REASON\n"
+		"   PROTO  SOURCE               DESTINATION     BYTES >  BYTES <  PKTS >  PKTS <  HOW      DROPPED  REASON\n"
 		"virtual: 4 connections, sent 1.01 KiB (207 B/s), received 660 B (132 B/s)\n"
-		"   tcp    100.64.0.2:42912  >  100.64.0.1:22        6    500 B       8    900 B  closed\n"
-		"   tcp    100.64.0.1:50000  >  100.64.0.2:80        1     60 B       1     40 B  refused\n"
-		"   tcp    100.64.0.2:42913  >  100.64.0.1:25        2    120 B       -        -  dropped        2  NETFILTER_DROP\n"
-		"   udp    100.64.0.1:123       100.64.0.2:123       1     76 B       -        -\n"
+		"   tcp    100.64.0.2:42912  >  100.64.0.1:22     500 B    900 B       6       8  closed\n"
+		"   tcp    100.64.0.1:50000  >  100.64.0.2:80      60 B     40 B       1       1  refused\n"
+		"   tcp    100.64.0.2:42913  >  100.64.0.1:25     120 B        -       2       -  dropped        2  NETFILTER_DROP\n"
+		"   udp    100.64.0.1:123       100.64.0.2:123     76 B        -       1       -\n"
 		"\n");
 	ck_assert_int_eq(details.status, CTL_OK);
 	assert_contains(details.out, "  HOW      FLAGS      BEGUN  ENDED  DROPPED  REASON\n");
