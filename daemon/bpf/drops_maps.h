@@ -50,6 +50,7 @@ enum drops_kind {
 	DROPS_KIND_BARE = 1 << 7,   /* so it was if it is a bare ACK */
 	DROPS_KIND_AGAIN = 1 << 8,  /* it had arrived before, or only asks whether anybody is there */
 	DROPS_KIND_ABSENT = 1 << 9, /* no socket of its protocol took it: perhaps a raw one did */
+	DROPS_KIND_LOCAL = 1 << 10, /* received, and on its way to nowhere else */
 };
 
 /* Entries of one side. */

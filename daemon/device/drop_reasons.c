@@ -210,15 +210,24 @@ uint16_t drop_reason_kind(uint16_t reason)
 		{"CPU_BACKLOG", DROPS_KIND_BEFORE},
 		{"PACKET_SOCK_ERROR", DROPS_KIND_NONE}, /* of a copy */
 		{"SOCKET_FILTER", DROPS_KIND_SOCKET},
-		{"SOCKET_RCVBUFF", DROPS_KIND_SOCKET},
+		{"SOCKET_RCVBUFF", DROPS_KIND_SOCKET | DROPS_KIND_LOCAL},
 		{"FRAG_REASM_TIMEOUT", DROPS_KIND_TREE},
 		{"TCP_OFO_QUEUE_PRUNE", DROPS_KIND_TREE},
-		{"NO_SOCKET", DROPS_KIND_ABSENT},
+		{"NO_SOCKET", DROPS_KIND_ABSENT | DROPS_KIND_LOCAL},
 		{"TCP_OLD_DATA", DROPS_KIND_NONE},
 		{"TCP_OFOMERGE", DROPS_KIND_NONE},
 		{"TCP_OLD_SEQUENCE", DROPS_KIND_AGAIN},
 		{"TCP_INVALID_SEQUENCE", DROPS_KIND_BARE, .unless = "TCP_OLD_SEQUENCE"},
 		{"TCP_RFC7323_PAWS_ACK", DROPS_KIND_BARE}, /* a later one has overtaken it */
+		{"SOCKET_BACKLOG", DROPS_KIND_LOCAL},
+		{"TCP_*", DROPS_KIND_LOCAL},
+		{"UDP_CSUM", DROPS_KIND_LOCAL},
+		{"PROTO_MEM", DROPS_KIND_LOCAL},
+		{"OTHERHOST", DROPS_KIND_LOCAL},
+		{"UNHANDLED_PROTO", DROPS_KIND_LOCAL},
+		{"IP_NOPROTO", DROPS_KIND_LOCAL},
+		{"IP_RPFILTER", DROPS_KIND_LOCAL},
+		{"IP_INNOROUTES", DROPS_KIND_LOCAL},
 		{"TC_EGRESS", DROPS_KIND_DEVICE},
 		{"QDISC_*", DROPS_KIND_DEVICE},
 		{"FQ_*", DROPS_KIND_DEVICE},
@@ -234,15 +243,18 @@ uint16_t drop_reason_kind(uint16_t reason)
 		{"NO_TX_TARGET", DROPS_KIND_DEVICE},
 	};
 	const char *name = find_name(reason);
+	uint16_t kind = 0;
 
 	for (size_t i = 0; name && i < ARRAY_SIZE(kinds); i++) {
-		size_t length = strlen(kinds[i].name);
+		const char *wanted = kinds[i].name, *unless = kinds[i].unless;
+		size_t length = strlen(wanted);
 
-		if (kinds[i].name[length - 1] == '*' ? strncmp(name, kinds[i].name, length - 1) == 0
-						     : strcmp(name, kinds[i].name) == 0)
-			return kinds[i].unless && has_name(kinds[i].unless) ? 0 : kinds[i].kind;
+		if ((wanted[length - 1] == '*' ? strncmp(name, wanted, length - 1) == 0
+					       : strcmp(name, wanted) == 0) &&
+		    !(unless && has_name(unless)))
+			kind |= kinds[i].kind;
 	}
-	return 0;
+	return kind;
 }
 
 bool drop_reasons_have_socket(void)

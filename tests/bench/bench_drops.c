@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the look at dropped packets costs, by the kernel's own statistics, beside an empty program at the same
- * tracepoint: drops of the tunnel, of another interface (before and after it had a route), and in another
- * network namespace. What an empty
+ * tracepoint: drops of the tunnel, of another interface, and in another network namespace. What an empty
  * program costs is measured by the packet's whole way, with it and without. Prints figures, without a
  * verdict.
  */
@@ -122,7 +121,7 @@ static void run(const char *name, const int programs[2])
 	}
 	empty = median(times[0], ROUNDS);
 	ours = median(times[1], ROUNDS);
-	printf("drop %-28s %5.1f ns above an empty program (least %.1f)\n", name, ours - empty,
+	printf("drop %-32s %5.1f ns above an empty program (least %.1f)\n", name, ours - empty,
 	       times[1][0] - times[0][0]);
 }
 
@@ -141,7 +140,8 @@ static void run_empty(int empty)
 		close(link);
 		differences[turn] = with - without;
 	}
-	printf("an empty program                  %5.1f ns of a packet's way\n", median(differences, TURNS));
+	printf("an empty program                      %5.1f ns of a packet's way\n",
+	       median(differences, TURNS));
 }
 
 int main(void)
@@ -167,11 +167,17 @@ int main(void)
 	run("of the tunnel", programs);
 	drops_watch(drops, tunnel.ifindex + 1);
 	run("of another interface", programs);
-	/* From now on the packet finds its way to this machine, and no socket. */
+	/* It finds its way to this machine, and no socket; then a rule drops it. */
 	if (run_program((const char *const[]){"ip", "address", "add", "100.64.0.2/32", "dev", tunnel.name,
 					      NULL}) != 0)
 		fail("no address can be set");
-	run("of another one, with a route", programs);
+	run("of another one, without a socket", programs);
+	if (run_program((const char *const[]){
+		    "nft",
+		    "add table ip t; add chain ip t c { type filter hook input priority 0; policy drop; }",
+		    NULL}) != 0)
+		fail("no rule can be set");
+	run("of another one, by a rule", programs);
 	tunnel_deinit(&tunnel);
 	namespace_enter();
 	tunnel_init(&tunnel, &(struct tunnel_options){});

@@ -390,6 +390,34 @@ START_TEST(names)
 }
 END_TEST
 
+/* What the program goes by. */
+START_TEST(kinds)
+{
+	bool is_named = false, has_old_sequence = false;
+
+	ck_assert_int_eq(drop_reasons_load(), 0);
+	for (uint16_t i = 0; i < DROPS_OTHER_REASON; i++)
+		has_old_sequence = has_old_sequence || strcmp(drop_reason_name(i), "TCP_OLD_SEQUENCE") == 0;
+	for (uint16_t i = 0; i < DROPS_OTHER_REASON; i++) {
+		const char *name = drop_reason_name(i);
+		uint16_t kind = drop_reason_kind(i);
+
+		if (strcmp(name, "NETFILTER_DROP") == 0)
+			ck_assert_uint_eq(kind, 0);
+		else if (strcmp(name, "TCP_FLAGS") == 0)
+			ck_assert_uint_eq(kind, DROPS_KIND_LOCAL);
+		else if (strcmp(name, "SOCKET_RCVBUFF") == 0)
+			ck_assert_uint_eq(kind, DROPS_KIND_LOCAL | DROPS_KIND_SOCKET);
+		else if (strcmp(name, "NOT_SPECIFIED") == 0)
+			ck_assert_uint_eq(kind, DROPS_KIND_VAGUE | DROPS_KIND_TAKEN);
+		else if (strcmp(name, "TCP_INVALID_SEQUENCE") == 0)
+			ck_assert_uint_eq(kind, DROPS_KIND_LOCAL | (has_old_sequence ? 0 : DROPS_KIND_BARE));
+		is_named = is_named || strcmp(name, "TCP_INVALID_SEQUENCE") == 0;
+	}
+	ck_assert(is_named);
+}
+END_TEST
+
 START_TEST(without_the_kernel_side)
 {
 	_cleanup_free_ char *reason = NULL;
@@ -423,6 +451,7 @@ int main(void)
 	tcase_add_test(tcase, flood_of_too_many_connections);
 	tcase_add_test(tcase, all_reasons_of_one_connection);
 	tcase_add_test(tcase, names);
+	tcase_add_test(tcase, kinds);
 	tcase_add_test(tcase, without_the_kernel_side);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
