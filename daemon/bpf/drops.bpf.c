@@ -380,7 +380,7 @@ static __always_inline bool was_taken_by_tcp(const struct drop *drop, packet_sou
 	__u32 headers;
 
 	if (drop->kind & DROPS_KIND_AGAIN)
-		return !(packet->tcp_flags & (SYN | RST));
+		return !(packet->tcp_flags & RST) && (packet->tcp_flags & (SYN | ACK)) != SYN;
 	headers = packet->transport + tcp_header_length(source, packet, packet->transport);
 	if (source->gso_size || packet->length != headers)
 		return false;

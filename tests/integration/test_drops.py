@@ -215,15 +215,15 @@ def test_the_stack_refuses(network, netlogd):
 
 
 class Far:
-    """The far end of a TCP connection, played by the test, to the node's port 20."""
+    """The far end of a TCP connection, played by the test."""
 
-    def __init__(self, node, port):
-        self.node, self.port = node, port
+    def __init__(self, node, port, near_port=20):
+        self.node, self.port, self.near_port = node, port, near_port
         self.seq, self.ack = 1000, 0
 
     def send(self, flags, seq=None, data=b""):
         seq = self.seq if seq is None else seq
-        self.node.tun.write(tcp(FAR, self.port, self.node.address, 20, flags, seq, self.ack, data))
+        self.node.tun.write(tcp(FAR, self.port, self.node.address, self.near_port, flags, seq, self.ack, data))
         self.seq = max(self.seq, seq + len(data) + (flags & (FIN | SYN) > 0))
 
     def expect(self, flags):
@@ -303,6 +303,17 @@ def test_what_a_connection_takes(node):
         far.send(SYN)
         far.expect(SYN | ACK)
         far.send(RST)
+        # The node opens a connection, and is answered twice.
+        far = Far(node, 1005, near_port=21)
+        with socket.socket() as connection:
+            connection.setblocking(False)
+            connection.bind((node.address, 21))
+            connection.connect_ex((FAR, 1005))
+            far.expect(SYN)
+            far.send(SYN | ACK)
+            far.expect(ACK)
+            far.send(SYN | ACK, seq=1000)
+            far.expect(ACK)
         # The far end wants no more of what it is sent.
         far = Far(node, 1004)
         with far.open(server):
