@@ -56,7 +56,7 @@ struct details {
 	uint32_t starts, ends;	      /* connections that began and ended */
 	uint32_t tx_drops, rx_drops;  /* packets that the kernel threw away */
 	uint32_t first_syn, last_syn; /* TCP sequence numbers of the SYNs that began the first and last one */
-	uint32_t first_time;	      /* of the first packet, coarse (jiffies): only for comparing */
+	uint32_t first_time;	      /* of the first packet, in the source's own unit: only for comparing */
 	uint16_t drop_reason;	      /* of most of the drops, by the kernel's number; 0: none */
 	uint16_t bits;		      /* enum details_bits */
 	uint8_t tx_flags, rx_flags;   /* unions of TCP control bits (RFC 9565, tcpControlBits) */

@@ -111,6 +111,21 @@ static void join_first(struct details *sum, const struct details *more)
 	}
 }
 
+void details_note_packet(struct details *details, uint32_t begin, uint32_t time, bool received)
+{
+	const struct details packet = {
+		.first_time = time,
+		.bits = (uint16_t)(DETAILS_HAS_FIRST | (received ? DETAILS_FIRST_RECEIVED : 0)),
+	};
+	bool later = time - begin > details->first_time - begin;
+
+	if (details->bits & DETAILS_HAS_FIRST && later)
+		return;
+	if (time != details->first_time)
+		details->bits &= (uint16_t)~DETAILS_HAS_FIRST;
+	join_first(details, &packet);
+}
+
 static void join_connections(struct details *sum, const struct details *more)
 {
 	bool one = sum->starts == 1 && !(sum->bits & DETAILS_ENDED);

@@ -15,6 +15,12 @@ bool details_is_zero(const struct details *details);
 bool details_is_empty(const struct details *details);
 
 /*
+ * Notes a packet in whatever order packets come. Times go around; they are compared as those since `begin`,
+ * no packet's time being before that.
+ */
+void details_note_packet(struct details *details, uint32_t begin, uint32_t time, bool received);
+
+/*
  * Adds another part of the same flow in the same window. Of the TCP packets that begin and end connections a
  * part has seen all or none; if both have seen some, `more` has seen the later ones. Of packets in general
  * the parts may have seen any: their times say which was the first. The reason for drops is that of the part

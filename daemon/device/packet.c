@@ -28,8 +28,9 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define SOCKETS	 2
-#define WAIT_MAX NSEC_PER_SEC /* for the thread, until an extraction does without the last packets */
+#define SOCKETS	       2
+#define READ_APART_MAX (60 * NSEC_PER_SEC) /* by which one direction may be read later than the other */
+#define WAIT_MAX       NSEC_PER_SEC /* for the thread, until an extraction does without the last packets */
 
 /* What was counted. */
 struct packet_window {
@@ -39,6 +40,8 @@ struct packet_window {
 	struct counts totals;
 	struct counts overflow;
 	struct counts inexact;
+	bool has_begun;
+	uint32_t begin; /* before its first packet, µs; a window of an hour fits behind it */
 };
 
 struct packet_source {
@@ -62,16 +65,15 @@ struct packet_source {
 #define PACKET(pointer) ((struct packet_source *)(pointer))
 
 /* The directions are read apart, so the first packet that is read need not be the first. */
-static void packet_note_first(struct details *details, const struct decode_input *input)
+static void packet_note_first(struct packet_window *window, struct details *details,
+			      const struct decode_input *input)
 {
 	uint32_t time = (uint32_t)(input->time / NSEC_PER_USEC);
-	struct details first = {
-		.first_time = time,
-		.bits = (uint16_t)(DETAILS_HAS_FIRST | (input->received ? DETAILS_FIRST_RECEIVED : 0)),
-	};
 
-	if (!(details->bits & DETAILS_HAS_FIRST) || (int32_t)(time - details->first_time) <= 0)
-		details_add(details, &first);
+	if (!window->has_begun)
+		window->begin = time - (uint32_t)(READ_APART_MAX / NSEC_PER_USEC);
+	window->has_begun = true;
+	details_note_packet(details, window->begin, time, input->received);
 }
 
 static void packet_note_details(struct packet_window *window, struct flow *flow,
@@ -86,7 +88,7 @@ static void packet_note_details(struct packet_window *window, struct flow *flow,
 	};
 
 	*(input->received ? &flow->details.rx_flags : &flow->details.tx_flags) |= decoded->tcp_flags;
-	packet_note_first(&flow->details, input);
+	packet_note_first(window, &flow->details, input);
 	if (decoded->tcp_flags & (CONTROL_SYN | CONTROL_FIN | CONTROL_RST) &&
 	    control_log_add(&window->controls, &event, &window->table.flows) < 0)
 		window->lost_details++;
@@ -313,6 +315,7 @@ static int packet_extract_statistics(struct device *device, struct extraction *r
 	extraction.lost_details = window->lost_details;
 	window->totals = window->overflow = window->inexact = (struct counts){};
 	window->lost_details = 0;
+	window->has_begun = false;
 	source->current ^= 1;
 	source->cutoff = INT64_MAX;
 	pthread_mutex_unlock(&source->lock);

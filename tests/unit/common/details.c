@@ -90,6 +90,34 @@ START_TEST(test_first_packet)
 }
 END_TEST
 
+/* Packets of an hour, in µs, read in any order. */
+START_TEST(test_packets_of_an_hour)
+{
+	const uint32_t second = 1000000;
+
+	for (uint32_t minute = 0; minute < 300; minute++) {
+		uint32_t begin = minute * 60 * second;
+		struct details details = {};
+
+		details_note_packet(&details, begin, begin + 70 * second, true);
+		details_note_packet(&details, begin, begin + 60 * second, false);
+		details_note_packet(&details, begin, begin + 3660 * second, true);
+		ck_assert_uint_eq(details.bits, DETAILS_HAS_FIRST);
+		ck_assert_uint_eq(details.first_time, begin + 60 * second);
+		details_note_packet(&details, begin, begin + 60 * second, true);
+		ck_assert_uint_eq(details.bits, DETAILS_HAS_FIRST | DETAILS_FIRST_EITHER);
+		details_note_packet(&details, begin, begin + 60 * second - 1, true);
+		ck_assert_uint_eq(details.bits, DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED);
+
+		/* the last one read first */
+		details = (struct details){};
+		details_note_packet(&details, begin, begin + 3660 * second, true);
+		details_note_packet(&details, begin, begin + 60 * second, false);
+		ck_assert_uint_eq(details.bits, DETAILS_HAS_FIRST);
+	}
+}
+END_TEST
+
 struct example {
 	const char *name;
 	struct step steps[8]; /* one part ends where flags are 0 */
@@ -214,6 +242,7 @@ int main(void)
 	tcase_set_timeout(test_case, 60);
 	tcase_add_test(test_case, test_sums);
 	tcase_add_test(test_case, test_first_packet);
+	tcase_add_test(test_case, test_packets_of_an_hour);
 	tcase_add_loop_test(test_case, test_parts, 0, (int)ARRAY_SIZE(examples));
 	tcase_add_test(test_case, test_any_cut);
 	suite_add_tcase(suite, test_case);
