@@ -5,7 +5,7 @@
  * whole hash (keyed, so that nobody outside can choose what collides) in place of the connection: among a
  * million, two are taken for one with a probability of 1 in 30 million.
  *
- * Times are ticks that fit into 24 bits; connections are forgotten long before they go around.
+ * Times are ticks that fit into 23 bits; connections are forgotten long before they go around.
  */
 
 #include "daemon/record/live.h"
@@ -27,34 +27,39 @@
 #define BUCKETS_MIN 64
 #define SWEEPS	    16 /* windows in which the whole table is looked at once */
 
-#define TICK	 (NSEC_PER_SEC / 8)
-#define TICKS(s) ((s)*8)
-#define TICK_MAX 0xffffff
+#define TICK	 (NSEC_PER_SEC / 4)
+#define TICKS(s) ((s)*4)
+#define TICK_MAX 0x7fffff
 
 /* How long a connection may be silent. */
-#define SILENCE	    60		       /* s; what is not TCP then begins anew */
-#define CLOSING_MAX 240		       /* ended, or never answered: twice a segment's lifetime (RFC 9293) */
-#define OPEN_MAX    (5 * 24 * 3600)    /* as the kernel's connection tracking */
-#define ABSENCE_MAX (TICK_MAX / 8 / 2) /* of windows, until ticks could be mistaken */
+#define SILENCE	    60		    /* s; what is not TCP then begins anew */
+#define CLOSING_MAX 240		    /* ended, or never answered: twice a segment's lifetime (RFC 9293) */
+#define OPEN_MAX    (5 * 24 * 3600) /* as the kernel's connection tracking */
+#define ABSENCE_MAX (TICK_MAX / TICKS(2)) /* of windows, until ticks could be mistaken */
 
 #define LATER_FRAGMENT 255
+#define TCP_FIN	       0x01
+#define TCP_RST	       0x04
 #define TCP_ACK	       0x10
 
 enum state {
 	STATE_OPENER = 3,	/* enum opener */
 	STATE_HAS_SYN = 1 << 2, /* last_syn is set */
 	STATE_LAST_SYN_RECEIVED = 1 << 3,
-	STATE_ENDED = 1 << 4,
-	STATE_ANSWERED = 1 << 5, /* the end that did not open it has sent something */
-	STATE_TCP = 1 << 6,
-	STATE_USED = 1 << 7,
+	STATE_SRC_ENDED = 1 << 4, /* it has sent a FIN; both, once there was a RST */
+	STATE_DST_ENDED = 1 << 5,
+	STATE_ENDED = STATE_SRC_ENDED | STATE_DST_ENDED,
+	STATE_ANSWERED = 1 << 6, /* the end that did not open it has sent something */
+	STATE_TCP = 1 << 7,
+	STATE_USED = 1 << 8,
+	STATE_MASK = (1 << 9) - 1,
 };
 
 struct slot {
 	uint64_t hash;
 	uint32_t last_syn;
-	uint32_t seen : 24; /* end of the last window that had packets, in ticks */
-	uint32_t state : 8;
+	uint32_t seen : 23; /* end of the last window that had packets, in ticks */
+	uint32_t state : 9;
 };
 
 struct bucket {
@@ -87,11 +92,18 @@ static struct bucket *buckets(const struct live *live)
 
 /* ---- one slot ---- */
 
+/* One end has nothing more to say; the other may take its time. */
+static bool is_half_closed(uint32_t state)
+{
+	return state & STATE_HAS_SYN && state & STATE_ANSWERED && state & STATE_ENDED &&
+	       (state & STATE_ENDED) != STATE_ENDED;
+}
+
 static int32_t lifetime(uint32_t state)
 {
 	if (!(state & STATE_TCP))
 		return TICKS(SILENCE);
-	if (state & STATE_ENDED || (state & STATE_HAS_SYN && !(state & STATE_ANSWERED)))
+	if (state & STATE_ENDED ? !is_half_closed(state) : state & STATE_HAS_SYN && !(state & STATE_ANSWERED))
 		return TICKS(CLOSING_MAX);
 	return TICKS(OPEN_MAX);
 }
@@ -108,10 +120,11 @@ static bool lives(const struct live *live, const struct slot *slot)
 	return slot->state & STATE_USED && age(live, slot) - live->length < lifetime(slot->state);
 }
 
-/* What is missed least when room is needed: closing connections, then what is not TCP. */
+/* What is missed least when room is needed: closing connections, then half closed ones, and what is not TCP.
+ */
 static uint32_t rank(uint32_t state)
 {
-	if (!(state & STATE_TCP))
+	if (!(state & STATE_TCP) || is_half_closed(state))
 		return 1;
 	return lifetime(state) == TICKS(OPEN_MAX) ? 2 : 0;
 }
@@ -416,9 +429,21 @@ static struct details before(const struct slot *slot)
 	return details;
 }
 
+/* Which ends have ended the last connection. */
+static uint32_t ends_after(const struct details *details, uint32_t old)
+{
+	uint32_t ends = details->starts == 0 ? old & STATE_ENDED : 0;
+
+	if (!(details->bits & DETAILS_ENDED))
+		return 0;
+	ends |= details->tx_flags & TCP_FIN ? STATE_SRC_ENDED : 0;
+	ends |= details->rx_flags & TCP_FIN ? STATE_DST_ENDED : 0;
+	return ends && !((details->tx_flags | details->rx_flags) & TCP_RST) ? ends : STATE_ENDED;
+}
+
 static uint32_t state_after(const struct details *details, uint32_t old)
 {
-	uint32_t state = STATE_USED | STATE_TCP | details->opener;
+	uint32_t state = STATE_USED | STATE_TCP | details->opener | ends_after(details, old);
 	uint8_t answer;
 
 	if (details->bits & DETAILS_HAS_SYN)
@@ -426,8 +451,6 @@ static uint32_t state_after(const struct details *details, uint32_t old)
 			 (details->bits & DETAILS_LAST_SYN_RECEIVED ? STATE_LAST_SYN_RECEIVED : 0);
 	else
 		state |= old & (STATE_HAS_SYN | STATE_LAST_SYN_RECEIVED);
-	if (details->bits & DETAILS_ENDED)
-		state |= STATE_ENDED;
 	answer = state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
 	if (answer & TCP_ACK || (details->starts == 0 && old & STATE_ANSWERED))
 		state |= STATE_ANSWERED;
@@ -448,7 +471,7 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 		old = slot->state;
 		if (!told)
 			details_follow(details, &past);
-		else if (details->opener == OPENER_UNKNOWN)
+		else if (details->opener == OPENER_UNKNOWN && details->starts == 0)
 			details->opener = past.opener;
 	}
 	state = state_after(details, old);
@@ -461,7 +484,7 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 		return;
 	if (details->bits & DETAILS_HAS_SYN)
 		slot->last_syn = details->last_syn;
-	slot->state = (uint8_t)state;
+	slot->state = state & STATE_MASK;
 	slot->seen = live->now;
 }
 
@@ -471,7 +494,8 @@ static void follow_other(struct live *live, uint64_t hash, struct details *detai
 	bool seen = details->bits & DETAILS_HAS_FIRST;
 
 	if (slot && lives(live, slot)) {
-		if (details->opener == OPENER_UNKNOWN)
+		/* Of what has begun, the source itself would know. */
+		if (details->opener == OPENER_UNKNOWN && details->starts == 0)
 			details->opener = slot->state & STATE_OPENER;
 	} else if (!seen && details->opener == OPENER_UNKNOWN) {
 		/* Of a source that does not see packets, silence means nothing. */
@@ -485,7 +509,7 @@ static void follow_other(struct live *live, uint64_t hash, struct details *detai
 		slot = make_slot(live, hash, details->opener);
 	if (!slot)
 		return;
-	slot->state = (STATE_USED | details->opener) & 0xff;
+	slot->state = (STATE_USED | details->opener) & STATE_MASK;
 	slot->seen = live->now;
 }
 

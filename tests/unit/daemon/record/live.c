@@ -14,6 +14,7 @@
 #define ACK CONTROL_ACK
 #define FIN CONTROL_FIN
 #define RST CONTROL_RST
+#define PSH 0x08
 
 #define TCP    6
 #define UDP    17
@@ -103,6 +104,16 @@ static void expect(struct details details, uint32_t starts, uint32_t ends, enum 
 	ck_assert_uint_eq(details.opener, opener);
 }
 
+static void open_one(uint32_t number, bool answered)
+{
+	const struct step steps[] = {{false, SYN, number}, {true, SYN | ACK, 5}};
+	struct entry entry = entry_of(number, TCP);
+
+	entry.details = observe(steps, answered ? 2 : 1);
+	follow(&entry);
+	ck_assert_uint_eq(entry.details.starts, 1);
+}
+
 START_TEST(the_opener_is_known_as_long_as_it_lives)
 {
 	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 5}), 1, 0, OPENER_DST);
@@ -117,6 +128,39 @@ START_TEST(the_opener_is_known_as_long_as_it_lives)
 	/* Long over: the same ports are others. */
 	pass(300);
 	expect(TCP_WINDOW({true, FIN | ACK, 2}), 0, 1, OPENER_UNKNOWN);
+}
+END_TEST
+
+/* The end that has not closed it may be silent for hours, and close it, or reset it. */
+START_TEST(half_closed)
+{
+	for (int received = 0; received < 2; received++) {
+		expect(TCP_WINDOW({false, SYN, 1}, {true, SYN | ACK, 5}, {false, ACK, 2}), 1, 0, OPENER_SRC);
+		expect(TCP_WINDOW({received, FIN | ACK, 2}, {!received, ACK, 6}), 0, 1, OPENER_SRC);
+		/* sent again */
+		expect(TCP_WINDOW({received, FIN | ACK, 2}), 0, 0, OPENER_SRC);
+		pass(6 * 3600);
+		expect(TCP_WINDOW({!received, PSH | ACK, 6}, {received, ACK, 6}), 0, 0, OPENER_SRC);
+		pass(6 * 3600);
+		expect(TCP_WINDOW({!received, FIN | ACK, 6}, {received, RST, 6}), 0, 0, OPENER_SRC);
+		/* Now it is over. */
+		pass(400);
+		ck_assert_uint_eq(live_get_status(live).connections, 0);
+	}
+	/* All in one window, */
+	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 5}, {true, FIN | ACK, 2}), 1, 1, OPENER_DST);
+	pass(3600);
+	expect(TCP_WINDOW({false, FIN | ACK, 6}, {true, ACK, 3}), 0, 0, OPENER_DST);
+	pass(400);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	/* never answered, and what was there before anybody counted: of these anybody can make many. */
+	expect(TCP_WINDOW({true, SYN | FIN, 1}), 1, 1, OPENER_DST);
+	next_window(PERIOD);
+	open_one(2, false);
+	pass(400);
+	expect(TCP_WINDOW({true, FIN | ACK, 1}, {false, ACK, 1}), 0, 1, OPENER_UNKNOWN);
+	pass(400);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
 }
 END_TEST
 
@@ -313,6 +357,15 @@ START_TEST(told_by_the_source)
 			expect(entry.details, 5, 4, OPENER_SRC);
 			ck_assert_uint_eq(entry.details.bits, 0);
 		}
+		/* Another one, of which it does not say who opened it. */
+		for (int window = 0; window < 2; window++) {
+			struct entry entry = entry_of(2, protos[i]);
+
+			entry.details.starts = window == 0;
+			next_window(PERIOD);
+			follow(&entry);
+			expect(entry.details, window == 0, 0, OPENER_UNKNOWN);
+		}
 	}
 }
 END_TEST
@@ -354,16 +407,6 @@ START_TEST(classes_share_a_connection)
 	expect(b.details, 0, 0, OPENER_SRC);
 }
 END_TEST
-
-static void open_one(uint32_t number, bool answered)
-{
-	const struct step steps[] = {{false, SYN, number}, {true, SYN | ACK, 5}};
-	struct entry entry = entry_of(number, TCP);
-
-	entry.details = observe(steps, answered ? 2 : 1);
-	follow(&entry);
-	ck_assert_uint_eq(entry.details.starts, 1);
-}
 
 /* A bucket holds four: some of the 600 lie in full ones when the flood comes, but none is worth less. */
 START_TEST(a_flood_of_syns)
@@ -515,6 +558,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, the_opener_is_known_as_long_as_it_lives);
+	tcase_add_test(cases, half_closed);
 	tcase_add_test(cases, a_syn_sent_again_begins_nothing);
 	tcase_add_test(cases, there_before_anybody_counted);
 	tcase_add_test(cases, opened_by_both);
