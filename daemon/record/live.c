@@ -120,19 +120,23 @@ static bool lives(const struct live *live, const struct slot *slot)
 	return slot->state & STATE_USED && age(live, slot) - live->length < lifetime(slot->state);
 }
 
+enum rank { RANK_CLOSING, RANK_OTHER, RANK_OPEN };
+
 /* What is missed least when room is needed: closing connections, then half closed ones, and what is not TCP.
  */
-static uint32_t rank(uint32_t state)
+static enum rank rank(uint32_t state)
 {
 	if (!(state & STATE_TCP) || is_half_closed(state))
-		return 1;
-	return lifetime(state) == TICKS(OPEN_MAX) ? 2 : 0;
+		return RANK_OTHER;
+	return lifetime(state) == TICKS(OPEN_MAX) ? RANK_OPEN : RANK_CLOSING;
 }
 
-/* The same among slots: of equals, the oldest. */
+/* The same among slots: of equals, the oldest. 0: nobody is there. */
 static uint32_t worth(const struct live *live, const struct slot *slot)
 {
-	return rank(slot->state) << 24 | (TICK_MAX - (uint32_t)age(live, slot));
+	if (!lives(live, slot))
+		return 0;
+	return (uint32_t)rank(slot->state) << 24 | (TICK_MAX - (uint32_t)age(live, slot));
 }
 
 /* ---- the table ---- */
@@ -199,8 +203,7 @@ static void count_forgotten(struct live *live, uint32_t state, int64_t seen)
 		live->complete_since = MAX(live->complete_since, seen);
 }
 
-/* The slot that has to make room for a connection in this state; NULL: it is worth less than all. */
-static struct slot *evict(struct live *live, uint64_t hash, uint32_t state)
+static struct slot *find_least(const struct live *live, uint64_t hash)
 {
 	struct slot *least = NULL;
 
@@ -211,13 +214,52 @@ static struct slot *evict(struct live *live, uint64_t hash, uint32_t state)
 			if (!least || worth(live, &bucket->slots[i]) < worth(live, least))
 				least = &bucket->slots[i];
 	}
+	return least;
+}
+
+/*
+ * Of eight open connections, one moves to its other bucket if nobody is there, or one that is missed less.
+ * Returns that one's slot, and the slot of the one that is to move; NULL: they are all open.
+ */
+static struct slot *find_move(const struct live *live, uint64_t hash, struct slot **ret_from)
+{
+	for (int choice = 0; choice < 2; choice++) {
+		struct bucket *bucket = bucket_of(live, hash, choice);
+
+		for (size_t i = 0; i < BUCKET_SLOTS; i++) {
+			struct slot *least = find_least(live, bucket->slots[i].hash);
+
+			if (lives(live, least) && rank(least->state) == RANK_OPEN)
+				continue;
+			*ret_from = &bucket->slots[i];
+			return least;
+		}
+	}
+	return NULL;
+}
+
+/* The slot that has to make room for a connection in this state; NULL: it is worth less than all. */
+static struct slot *evict(struct live *live, uint64_t hash, uint32_t state)
+{
+	struct slot *least = find_least(live, hash), *from = least, *to = NULL;
+
 	if (rank(state) < rank(least->state)) {
 		count_forgotten(live, state, live->end);
 		return NULL;
 	}
-	count_forgotten(live, least->state, live->end - age(live, least) * TICK);
-	drop(live, least);
-	return least;
+	if (rank(least->state) == RANK_OPEN)
+		to = find_move(live, hash, &from);
+	if (!to)
+		to = least;
+	if (lives(live, to))
+		count_forgotten(live, to->state, live->end - age(live, to) * TICK);
+	if (to->state & STATE_USED)
+		drop(live, to);
+	if (to != from) {
+		*to = *from;
+		*from = (struct slot){};
+	}
+	return from;
 }
 
 static size_t next_size(const struct live *live, size_t n_buckets)

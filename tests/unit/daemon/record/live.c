@@ -517,6 +517,26 @@ START_TEST(none_is_forgotten_while_it_may_grow)
 }
 END_TEST
 
+/* At the bound too: one moves to where there is room, or a connection that is missed less. */
+START_TEST(open_ones_move)
+{
+	uint64_t state = 88172645463325252ULL;
+
+	for (uint32_t round = 0; round < 50; round++) {
+		live_begin(live, now);
+		next_window(PERIOD);
+		for (uint32_t i = 0; i < 2 * 768; i++)
+			open_one((uint32_t)test_random(&state) << 16 | i, i % 2);
+		next_window(PERIOD);
+		for (uint32_t i = 0; i < 256; i++)
+			open_one((uint32_t)test_random(&state) << 16 | (4096 + i), true);
+		ck_assert_uint_ge(live_get_status(live).connections, 1024);
+		pass(400);
+		ck_assert_uint_eq(live_get_status(live).connections, 1024);
+	}
+}
+END_TEST
+
 START_TEST(windows_of_any_length)
 {
 	struct entry entry = entry_of(1, UDP);
@@ -574,6 +594,7 @@ int main(void)
 	tcase_add_test(cases, a_flood_of_datagrams);
 	tcase_add_test(cases, it_grows_and_shrinks);
 	tcase_add_test(cases, none_is_forgotten_while_it_may_grow);
+	tcase_add_test(cases, open_ones_move);
 	tcase_add_test(cases, windows_of_any_length);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
