@@ -170,9 +170,32 @@ static void send_all(struct stage *stage, uint32_t connections, const uint8_t fl
 				    flags[i]);
 }
 
-/* Sums of the kernel's statistics over both directions' programs. */
-static void program_statistics(uint64_t *ret_ns, uint64_t *ret_runs)
+static uint32_t map_id(int fd)
 {
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+
+	must(bpf_obj_get_info_by_fd(fd, &info, &length) == 0, "map");
+	return info.id;
+}
+
+static bool uses_map(int program, uint32_t map)
+{
+	uint32_t ids[64] = {}, length = sizeof(struct bpf_prog_info);
+	struct bpf_prog_info info = {.nr_map_ids = ARRAY_SIZE(ids), .map_ids = (uint64_t)(uintptr_t)ids};
+
+	if (bpf_obj_get_info_by_fd(program, &info, &length))
+		return false;
+	for (uint32_t i = 0; i < MIN(info.nr_map_ids, (uint32_t)ARRAY_SIZE(ids)); i++)
+		if (ids[i] == map)
+			return true;
+	return false;
+}
+
+/* Sums of the kernel's statistics over all programs of this stage. */
+static void program_statistics(const struct stage *stage, uint64_t *ret_ns, uint64_t *ret_runs)
+{
+	const uint32_t epoch = map_id(epoch_map_fd(stage->epoch));
 	uint32_t id = 0;
 
 	*ret_ns = *ret_runs = 0;
@@ -181,9 +204,7 @@ static void program_statistics(uint64_t *ret_ns, uint64_t *ret_runs)
 		struct bpf_prog_info info = {};
 		uint32_t length = sizeof(info);
 
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &length))
-			continue;
-		if (strcmp(info.name, "count_ingress_r") != 0 && strcmp(info.name, "count_egress_ra") != 0)
+		if (fd < 0 || !uses_map(fd, epoch) || bpf_obj_get_info_by_fd(fd, &info, &length))
 			continue;
 		*ret_ns += info.run_time_ns;
 		*ret_runs += info.run_cnt;
@@ -207,9 +228,9 @@ static void measure(struct stage *stage, const char *what, uint32_t connections,
 		uint64_t ns, runs, more_ns, more_runs;
 		int64_t begin;
 
-		program_statistics(&ns, &runs);
+		program_statistics(stage, &ns, &runs);
 		send_all(stage, connections, flags);
-		program_statistics(&more_ns, &more_runs);
+		program_statistics(stage, &more_ns, &more_runs);
 		begin = cpu_time();
 		logger_end_window(stage->logger);
 		must(spool_writer_sync(stage->spool, 60000) == 0, "spool");
