@@ -13,11 +13,12 @@
  * changed the state in the few nanoseconds between; that it happens CONTROL_TRIES times on end is not to be
  * expected, and is counted as lost, as is what finds no room.
  *
- * Tried before, in the kernel's hash map without preallocation, changed under bpf_spin_lock(): with 100,000
- * connections that begin and end in a window 640 ns for each of their four packets, against 380 here, and 750
- * to 1,000 ns of a connection's 1,200 to 1,600 at the window's end, against 150 to 300
- * (tests/bench/bench_window.c, in one run, loaded; 115 ns a packet without SYN or FIN). Maps with such locks
- * cannot be mapped as memory.
+ * Tried before, in the kernel's hash map without preallocation, changed under bpf_spin_lock(); such maps
+ * cannot be mapped as memory. Each of the four packets of a connection that begins and ends in a window took
+ * 660 ns, against 380 here, with 100,000 connections, and 370 against 140 with 1,000 (115 ns without SYN and
+ * FIN). The end of a window of 100,000 took 1,600 ns of each, against 580 (450 of connections that live on).
+ * (tests/bench/bench_window.c: medians of three runs in turn, on a loaded machine.) Fetching notes ahead of
+ * their entries at the end gained nothing that could be seen.
  */
 
 #include "daemon/bpf/control_note.h"
