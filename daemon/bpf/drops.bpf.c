@@ -344,7 +344,9 @@ static __always_inline enum dropper find_dropper(__u64 place)
 	for (int i = 0; i < N_DROPPERS; i++)
 		if (place == drops_places[i])
 			return i;
-	BPF_SNPRINTF(name, sizeof(name), "%pB", place);
+	/* It needs a buffer of this CPU's, which may be in use. */
+	if (BPF_SNPRINTF(name, sizeof(name), "%pB", place) < 0)
+		return DROPPER_OTHER;
 	for (unsigned int i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		if (bpf_strncmp(name, functions[i].length, functions[i].name) == 0)
 			dropper = functions[i].dropper;
