@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define SLOTS_MIN 1024
+/* Below, wiping costs less than having the kernel hand out pages again. */
+#define RELEASE_MIN 65536 /* bytes */
 
 static size_t slots_for(size_t n)
 {
@@ -51,6 +53,8 @@ void hash_index_clear(struct hash_index *index, size_t keep)
 {
 	if (slots_for(keep) < index->n_slots)
 		hash_index_deinit(index);
+	else if (index->slots.size >= RELEASE_MIN)
+		region_clear(&index->slots);
 	else if (index->n_slots)
 		memset(index->slots.data, 0, index->n_slots * sizeof(struct hash_slot));
 }

@@ -32,7 +32,8 @@ static inline int hash_index_reserve(struct hash_index *index, size_t n)
 	return index->n_slots && n <= index->n_slots / 4 * 3 ? 0 : hash_index_grow(index, n);
 }
 
-/* Empties it; the memory stays, unless it is more than `keep` items need. */
+/* Empties it. The room stays, unless it is more than `keep` items need; the memory of many slots goes back to
+ * the kernel until they are used again. */
 void hash_index_clear(struct hash_index *index, size_t keep);
 void hash_index_deinit(struct hash_index *index);
 

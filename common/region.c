@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -50,6 +51,13 @@ void region_shrink(struct region *region, size_t size)
 	}
 	if (munmap((char *)region->data + size, region->size - size) == 0)
 		region->size = size;
+}
+
+void region_clear(struct region *region)
+{
+	/* It fails for locked memory. */
+	if (region->data && madvise(region->data, region->size, MADV_DONTNEED) < 0)
+		memset(region->data, 0, region->size);
 }
 
 void region_deinit(struct region *region)

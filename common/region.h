@@ -18,4 +18,6 @@ struct region {
 int region_grow(struct region *region, size_t size);
 /* Gives back what lies beyond a size; the data stays where it is. */
 void region_shrink(struct region *region, size_t size);
+/* Forgets the data, and gives its memory back: the region keeps its size, and reads as zeros. */
+void region_clear(struct region *region);
 void region_deinit(struct region *region);

@@ -401,6 +401,7 @@ void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_
 	size_t n = entries->n, kept = 0;
 	uint64_t hashes[AHEAD] = {};
 
+	entries_close(entries);
 	for (size_t i = 0; i < n + AHEAD; i++) {
 		if (i >= AHEAD) {
 			struct entry *entry = &entries->items[i - AHEAD];

@@ -332,6 +332,7 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 	r = encoder_init(&encoder, aggregate);
 	if (r < 0)
 		return r;
+	entries_close(&aggregate->entries);
 	r = entries_sort(entries, &aggregate->order, &order);
 	if (r < 0)
 		return r;

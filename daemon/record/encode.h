@@ -46,7 +46,8 @@ typedef int (*encode_message_fn)(const struct buffer *message, void *userdata);
 /*
  * Sorts, and hands out the window's messages in order. An empty window makes none. client_time: wall clock
  * now. 0; -ENOMEM before the first message was handed out, so that it can be tried again; or what message()
- * returned. The entries stay until aggregate_reset().
+ * returned. The entries stay until aggregate_reset(), and
+ * nothing may be added until then.
  *
  * srcNode and dstNodes are a help for the reader: the identity of a node that is so large that it might leave
  * no room for an entry is left out, never the entry.

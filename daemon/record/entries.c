@@ -188,6 +188,11 @@ void entries_join(struct entries *entries, void (*join)(struct details *sum, con
 	}
 }
 
+void entries_close(struct entries *entries)
+{
+	hash_index_clear(&entries->index, entries->n);
+}
+
 void entries_reset(struct entries *entries)
 {
 	size_t keep;

@@ -68,6 +68,9 @@ void entries_deinit(struct entries *entries);
  * moved.
  */
 void entries_join(struct entries *entries, void (*join)(struct details *sum, const struct details *more));
+/* Nothing more is added until entries_reset(), or entries_join(): gives back the memory that only adding
+ * needs. */
+void entries_close(struct entries *entries);
 /* Empties it; memory for more than twice the usual number is given back. */
 void entries_reset(struct entries *entries);
 /* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */

@@ -146,6 +146,8 @@ int entries_sort(const struct entries *entries, struct region *work, struct entr
 		order[i].index = (uint32_t)i;
 	if (order)
 		sort_run(entries->items, order, order + entries->n, entries->n);
-	*ret_order = order;
+	/* Sorted, it needs no spare room. */
+	region_shrink(work, entries->n * sizeof(*order));
+	*ret_order = work->data;
 	return 0;
 }
