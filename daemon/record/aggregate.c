@@ -55,10 +55,7 @@ void aggregate_set_bound(struct aggregate *aggregate, size_t entries)
 /* Most windows hold nothing, so its memory is given back at once. */
 static void forget_held(struct aggregate *aggregate)
 {
-	region_deinit(&aggregate->held.item_region);
-	hash_index_deinit(&aggregate->held.index);
-	aggregate->held.items = NULL;
-	aggregate->held.n = 0;
+	entries_deinit(&aggregate->held);
 	aggregate->held_sum = (struct counts){};
 }
 
@@ -332,25 +329,31 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 		.src.routing = routing,
 		.dst.routing = routing,
 	};
+	const struct entries *held = &aggregate->held;
 	struct counts *sum = &aggregate->sums[LAYER_TUN];
+	struct entry waiting[WAITING_MAX];
+	struct connection connection;
+	bool has_room = true;
 
 	*sum = counts_difference(sum, &aggregate->held_sum);
-	for (size_t i = 0; i < aggregate->held.n; i++) {
-		const struct entry *entry = &aggregate->held.items[i];
-		struct connection connection = entry_key_connection(&entry->key);
+	for (size_t i = 0; i < entries_slots(held); i++) {
+		struct entry *entry = &waiting[i % WAITING_MAX];
 
 		/* In steps, since a reservation for all would take memory for what is exit traffic. */
-		if (i % WAITING_MAX == 0) {
+		if (i % WAITING_MAX == 0 && has_room) {
 			add_waiting(&adding);
-			if (entries_reserve(&aggregate->entries, WAITING_MAX + 1) < 0) {
-				for (; i < aggregate->held.n; i++)
-					counts_add(&adding.overflow, &aggregate->held.items[i].counts);
-				break;
-			}
+			has_room = entries_reserve(&aggregate->entries, WAITING_MAX + 1) == 0;
 		}
+		if (!entries_read(held, i, entry))
+			continue;
+		if (!has_room) {
+			counts_add(&adding.overflow, &entry->counts);
+			continue;
+		}
+		connection = entry_key_connection(&entry->key);
 		add_connection(&adding, &connection, &entry->counts, &entry->details);
 	}
-	if (aggregate->held.n > 0)
+	if (held->n > 0)
 		finish_adding(&adding);
 	forget_held(aggregate);
 	*ret_overflow = adding.overflow;
@@ -394,32 +397,42 @@ static void fold_port(struct entry *entry)
 		memset(entry->key.bytes + port, 0, 2);
 }
 
+/* The entry in a slot, which has been read. */
+static void finish_entry(struct entries *entries, size_t slot, struct entry *entry, struct live *live,
+			 uint64_t hash, bool fold_ports)
+{
+	if (entry->key.bytes[ENTRY_CLASS] != CLASS_PHYSICAL)
+		live_follow(live, hash, entry);
+	if (fold_ports)
+		fold_port(entry);
+	if (counts_is_zero(&entry->counts) && details_is_empty(&entry->details))
+		entries_drop(entries, slot);
+	else
+		entries_write(entries, slot, entry);
+}
+
 void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_ports)
 {
 	enum { AHEAD = 8 };
 	struct entries *entries = &aggregate->entries;
-	size_t n = entries->n, kept = 0;
-	uint64_t hashes[AHEAD] = {};
+	struct {
+		bool exists;
+		uint64_t hash;
+		struct entry entry;
+	} ahead[AHEAD], *one;
+	size_t n = entries_slots(entries), before = entries->n;
 
 	entries_close(entries);
 	for (size_t i = 0; i < n + AHEAD; i++) {
-		if (i >= AHEAD) {
-			struct entry *entry = &entries->items[i - AHEAD];
-
-			if (entry->key.bytes[ENTRY_CLASS] != CLASS_PHYSICAL)
-				live_follow(live, hashes[i % AHEAD], entry);
-			if (fold_ports)
-				fold_port(entry);
-			if (kept < i - AHEAD)
-				entries->items[kept] = *entry;
-			kept += !counts_is_zero(&entry->counts) || !details_is_empty(&entry->details);
-		}
-		if (i < n)
-			hashes[i % AHEAD] = live_hash(live, &entries->items[i].key);
+		one = &ahead[i % AHEAD];
+		if (i >= AHEAD && one->exists)
+			finish_entry(entries, i - AHEAD, &one->entry, live, one->hash, fold_ports);
+		one->exists = i < n && entries_read(entries, i, &one->entry);
+		if (one->exists)
+			one->hash = live_hash(live, &one->entry.key);
 	}
-	entries->n = kept;
 	/* Only entries of the tun device may be empty. */
-	aggregate->connections[LAYER_TUN] -= n - kept;
+	aggregate->connections[LAYER_TUN] -= before - entries->n;
 	if (fold_ports)
 		entries_join(entries, details_add_others);
 }

@@ -325,6 +325,8 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 	};
 	const struct entries *entries = &aggregate->entries;
 	struct entry_order *order;
+	/* This one and the next: what has just been written is slow to read in other pieces. */
+	struct entry pair[2];
 	int r;
 
 	if (aggregate_is_empty(aggregate))
@@ -338,17 +340,15 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 		return r;
 
 	message_begin(&encoder);
+	if (entries->n > 0)
+		entries_read(entries, order[0].slot, &pair[0]);
 	for (size_t i = 0; i < entries->n; i++) {
-		const struct entry *entry = &entries->items[order[i].index];
+		const struct entry *entry = &pair[i % 2];
 
-		if (i + AHEAD < entries->n) {
-			const struct entry *ahead = &entries->items[order[i + AHEAD].index];
-
-			/* It is longer than a cache line, and may lie in three. */
-			__builtin_prefetch(ahead);
-			__builtin_prefetch((const char *)ahead + 64);
-			__builtin_prefetch((const char *)(ahead + 1) - 1);
-		}
+		if (i + AHEAD < entries->n)
+			entries_prefetch(entries, order[i + AHEAD].slot);
+		if (i + 1 < entries->n)
+			entries_read(entries, order[i + 1].slot, &pair[(i + 1) % 2]);
 		if (message_add(&encoder, entry))
 			continue;
 		r = message_finish(&encoder, message, userdata);

@@ -4,7 +4,8 @@
  * family, the node's own address, the empty rest of an IPv4 address), and the few that are not decide. So the
  * first eight bytes at which the keys differ are packed into one number, the numbers are sorted byte by byte
  * (least significant first), and only runs that are still equal are sorted again, by their own differing
- * bytes. Each such step uses up eight of forty bytes, so there are at most five.
+ * bytes. Each such step uses up eight of forty bytes, so there are at most five. Narrow entries and others
+ * are sorted apart, and then merged.
  */
 
 #include "daemon/record/entry_sort.h"
@@ -26,20 +27,31 @@ struct columns {
 	bool more; /* there are others after them */
 };
 
-/* The bytes at which the entries of a run differ. */
-static struct columns find_columns(const struct entry *items, const struct entry_order *run, size_t n)
+/* The keys of one kind of entries: the first one and its slot, their distance, and their length in words. */
+struct keys {
+	const void *first;
+	size_t first_slot, distance, words;
+};
+
+static const void *key_of(const struct keys *keys, uint32_t slot)
 {
-	const struct entry_key *first = &items[run[0].index].key;
+	return (const char *)keys->first + (slot - keys->first_slot) * keys->distance;
+}
+
+/* The bytes at which the entries of a run differ. */
+static struct columns find_columns(const struct keys *keys, const struct entry_order *run, size_t n)
+{
+	const uint64_t *first = key_of(keys, run[0].slot);
 	struct columns columns = {};
 	struct entry_key differing = {};
 
 	for (size_t i = 1; i < n; i++) {
-		const struct entry_key *key = &items[run[i].index].key;
+		const uint64_t *key = key_of(keys, run[i].slot);
 
-		for (size_t word = 0; word < ARRAY_SIZE(key->words); word++)
-			differing.words[word] |= key->words[word] ^ first->words[word];
+		for (size_t word = 0; word < keys->words; word++)
+			differing.words[word] |= key[word] ^ first[word];
 	}
-	for (size_t i = 0; i < ENTRY_KEY_SIZE; i++) {
+	for (size_t i = 0; i < keys->words * 8; i++) {
 		if (!differing.bytes[i])
 			continue;
 		if (columns.n == COLUMNS_MAX) {
@@ -100,17 +112,17 @@ static void radix_sort(struct entry_order *run, struct entry_order *spare, size_
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most five deep, see above */
-static void sort_run(const struct entry *items, struct entry_order *run, struct entry_order *spare, size_t n)
+static void sort_run(const struct keys *keys, struct entry_order *run, struct entry_order *spare, size_t n)
 {
 	struct columns columns;
 
 	if (n < 2)
 		return;
-	columns = find_columns(items, run, n);
+	columns = find_columns(keys, run, n);
 	if (columns.n == 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
-		const uint8_t *key = items[run[i].index].key.bytes;
+		const uint8_t *key = key_of(keys, run[i].slot);
 		uint64_t part = 0;
 
 		for (size_t column = 0; column < columns.n; column++)
@@ -129,23 +141,70 @@ static void sort_run(const struct entry *items, struct entry_order *run, struct 
 	for (size_t begin = 0, end; begin < n; begin = end) {
 		for (end = begin + 1; end < n && run[end].part == run[begin].part; end++)
 			;
-		sort_run(items, run + begin, spare, end - begin);
+		sort_run(keys, run + begin, spare, end - begin);
 	}
+}
+
+/* Merges the narrow entries with the others behind them. */
+static void merge(const struct entries *entries, struct entry_order *order, struct entry_order *spare,
+		  size_t n_narrow)
+{
+	size_t narrow = 0, wide = n_narrow, n = 0;
+	struct entry left, right;
+
+	entries_read(entries, order[narrow].slot, &left);
+	entries_read(entries, order[wide].slot, &right);
+	while (narrow < n_narrow && wide < entries->n) {
+		if (memcmp(&left.key, &right.key, sizeof(left.key)) < 0) {
+			spare[n++] = order[narrow++];
+			if (narrow < n_narrow)
+				entries_read(entries, order[narrow].slot, &left);
+		} else {
+			spare[n++] = order[wide++];
+			if (wide < entries->n)
+				entries_read(entries, order[wide].slot, &right);
+		}
+	}
+	while (narrow < n_narrow)
+		spare[n++] = order[narrow++];
+	/* What is left of the others is where it belongs. */
+	memcpy(order, spare, n * sizeof(*order));
+}
+
+/* Adds those of a kind that are not empty, sorted. */
+static size_t sort_kind(const struct entries *entries, const struct keys *keys, size_t slots,
+			struct entry_order *order, struct entry_order *spare)
+{
+	size_t n = 0;
+
+	for (size_t i = keys->first_slot; i < keys->first_slot + slots; i++)
+		if (entries_has(entries, i))
+			order[n++].slot = (uint32_t)i;
+	sort_run(keys, order, spare, n);
+	return n;
 }
 
 int entries_sort(const struct entries *entries, struct region *work, struct entry_order **ret_order)
 {
+	const struct keys narrow = {entries->narrow.data, 0, sizeof(struct narrow_entry),
+				    sizeof(struct narrow_key) / 8};
+	const struct keys wide = {entries->wide.data, entries->n_narrow, sizeof(struct entry),
+				  ENTRY_KEY_SIZE / 8};
 	struct entry_order *order;
+	size_t n_narrow, n_wide;
 	int r;
 
 	r = region_grow(work, 2 * entries->n * sizeof(*order));
 	if (r < 0)
 		return r;
+	*ret_order = NULL;
+	if (entries->n == 0)
+		return 0;
 	order = work->data;
-	for (size_t i = 0; i < entries->n; i++)
-		order[i].index = (uint32_t)i;
-	if (order)
-		sort_run(entries->items, order, order + entries->n, entries->n);
+	n_narrow = sort_kind(entries, &narrow, entries->n_narrow, order, order + entries->n);
+	n_wide = sort_kind(entries, &wide, entries->n_wide, order + n_narrow, order + entries->n);
+	if (n_narrow > 0 && n_wide > 0)
+		merge(entries, order, order + entries->n, n_narrow);
 	/* Sorted, it needs no spare room. */
 	region_shrink(work, entries->n * sizeof(*order));
 	*ret_order = work->data;

@@ -189,25 +189,29 @@ static double add_all(struct aggregate *aggregate, size_t n, const struct routin
 	return seconds;
 }
 
-static int order_compare(const void *a, const void *b, void *items)
+static int key_compare(const void *a, const void *b)
 {
-	const struct entry_order *left = a, *right = b;
-	const struct entry *entries = items;
-
-	return memcmp(&entries[left->index].key, &entries[right->index].key, sizeof(entries->key));
+	return memcmp(a, b, sizeof(struct entry_key));
 }
 
 /* The same by the C library, to compare with. */
 static double sort_by_library(const struct entries *entries)
 {
-	_cleanup_free_ struct entry_order *order = calloc(entries->n, sizeof(*order));
-	double begin = cpu_seconds();
+	struct region region = {};
+	struct entry_key *keys;
+	struct entry entry;
+	double seconds;
 
-	for (size_t i = 0; order && i < entries->n; i++)
-		order[i].index = (uint32_t)i;
-	if (order)
-		qsort_r(order, entries->n, sizeof(*order), order_compare, entries->items);
-	return cpu_seconds() - begin;
+	if (region_grow(&region, entries->n * sizeof(*keys)) < 0)
+		abort();
+	keys = region.data;
+	for (size_t i = 0; i < entries->n && entries_read(entries, i, &entry); i++)
+		keys[i] = entry.key;
+	seconds = cpu_seconds();
+	qsort(keys, entries->n, sizeof(*keys), key_compare);
+	seconds = cpu_seconds() - seconds;
+	region_deinit(&region);
+	return seconds;
 }
 
 /* The part of encode_window()'s time that is sorting. */

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 START_TEST(grows_and_shrinks)
@@ -41,12 +42,33 @@ START_TEST(grows_and_shrinks)
 }
 END_TEST
 
+START_TEST(cleared_it_takes_no_memory)
+{
+	struct region part = {};
+	unsigned char resident = 1;
+	size_t size;
+
+	region_clear(&part);
+	ck_assert_int_eq(region_grow(&part, 1), 0);
+	size = part.size;
+	memset(part.data, 'x', size);
+	region_clear(&part);
+	ck_assert_uint_eq(part.size, size);
+	ck_assert_int_eq(mincore(part.data, size, &resident), 0);
+	ck_assert_uint_eq(resident & 1, 0);
+	for (size_t i = 0; i < size; i++)
+		ck_assert_int_eq(((const char *)part.data)[i], 0);
+	region_deinit(&part);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("region");
 	TCase *cases = tcase_create("region");
 
 	tcase_add_test(cases, grows_and_shrinks);
+	tcase_add_test(cases, cleared_it_takes_no_memory);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

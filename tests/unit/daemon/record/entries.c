@@ -3,11 +3,14 @@
 
 #include "daemon/record/entries.h"
 
+#include "common/details.h"
 #include "tests/unit/daemon/record/support.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static struct entries entries;
 
@@ -45,6 +48,7 @@ START_TEST(different_keys_stay_apart)
 {
 	enum { N = 300000 };
 	struct entry_key key = {};
+	struct entry entry;
 	uint64_t sum = 0;
 
 	for (int pass = 0; pass < 2; pass++) {
@@ -58,9 +62,10 @@ START_TEST(different_keys_stay_apart)
 	}
 	for (uint32_t i = 0; i < N; i++) {
 		memcpy(key.bytes + 7, &i, sizeof(i));
-		ck_assert(memcmp(&entries.items[i].key, &key, sizeof(key)) == 0);
-		ck_assert(entries.items[i].counts.tx_packets == 2 * (uint64_t)i);
-		sum += entries.items[i].counts.rx_bytes;
+		ck_assert(entries_read(&entries, i, &entry));
+		ck_assert(memcmp(&entry.key, &key, sizeof(key)) == 0);
+		ck_assert(entry.counts.tx_packets == 2 * (uint64_t)i);
+		sum += entry.counts.rx_bytes;
 	}
 	ck_assert_uint_eq(sum, 2 * N);
 }
@@ -74,14 +79,164 @@ START_TEST(room_that_is_too_large)
 }
 END_TEST
 
+static struct entry entry_of(const struct entry_key *key)
+{
+	struct entry entry, found;
+	size_t n = 0;
+
+	for (size_t slot = 0; slot < entries_slots(&entries); slot++) {
+		if (!entries_read(&entries, slot, &entry) || memcmp(&entry.key, key, sizeof(*key)) != 0)
+			continue;
+		found = entry;
+		n++;
+	}
+	ck_assert_uint_eq(n, 1);
+	return found;
+}
+
+static void add_details(const struct entry_key *key, const struct counts *counts,
+			const struct details *details)
+{
+	ck_assert_int_eq(entries_reserve(&entries, 1), 0);
+	entries_add(&entries, key, entries_hash(&entries, key), counts, details);
+}
+
+/* Whatever an entry is kept as, nothing of it gets lost. */
+static void check_kept(const char *src, const char *dst, uint8_t proto, bool narrow)
+{
+	const struct connection connection = test_connection(src, dst, proto);
+	const struct counts counts = {UINT32_MAX, 2, 3, 4};
+	const struct details details = {
+		.starts = 1,
+		.ends = 1,
+		.tx_drops = 5,
+		.rx_drops = UINT32_MAX,
+		.first_syn = proto == 6 ? 7 : 0,
+		.last_syn = 8,
+		.first_time = proto == 6 ? 0 : 9,
+		.drop_reason = 10,
+		.bits = 0x3ff,
+		.tx_flags = 11,
+		.rx_flags = 12,
+		.opener = OPENER_BOTH,
+	};
+	struct entry entry;
+	struct entry_key key;
+
+	entries_reset(&entries);
+	entry_key_make(&key, CLASS_SUBNET, &connection);
+	add_details(&key, &counts, &details);
+	ck_assert_uint_eq(entries.n_narrow, narrow);
+	ck_assert_uint_eq(entries.n_wide, !narrow);
+	entry = entry_of(&key);
+	ck_assert(counts_equal(&entry.counts, &counts));
+	ck_assert_mem_eq(&entry.details, &details, offsetof(struct details, opener) + 1);
+	/* More than 32 bits, each time. */
+	for (uint64_t i = 1; i <= 3; i++) {
+		add_details(&key, &(struct counts){1, UINT32_MAX, 0, UINT64_C(1) << 40}, NULL);
+		ck_assert_uint_eq(entries.n, 1);
+		entry = entry_of(&key);
+		ck_assert(counts_equal(&entry.counts, &(struct counts){UINT32_MAX + i, 2 + i * UINT32_MAX, 3,
+								       4 + (i << 40)}));
+		ck_assert_mem_eq(&entry.details, &details, offsetof(struct details, opener) + 1);
+	}
+	ck_assert(entries_add_known(&entries, &key, entries_hash(&entries, &key), &counts, NULL));
+	ck_assert_uint_eq(entry_of(&key).counts.rx_packets, 6);
+}
+
+START_TEST(entries_of_every_kind)
+{
+	check_kept("100.64.0.1:1", "100.64.0.2:65535", 6, true);
+	check_kept("255.255.255.255:65535", "0.0.0.0:0", 255, true);
+	check_kept("[fd7a::1]:1", "[fd7a::2]:2", 17, false);
+	check_kept("100.64.0.1:1", "[fd7a::2]:2", 6, false);
+	check_kept("100.64.0.1:1", "", 0, false);
+	check_kept("", "", 0, false);
+}
+END_TEST
+
+/* Ports fold: narrow entries join others, be those large by then, or become so. */
+START_TEST(joining_what_becomes_large)
+{
+	enum { N = 3000 };
+	struct connection connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6);
+	struct entry_key key;
+	struct entry entry;
+
+	for (unsigned int i = 0; i < N; i++) {
+		connection.src.port = (uint16_t)(1 + i);
+		entry_key_make(&key, CLASS_VIRTUAL, &connection);
+		add_details(&key, &(struct counts){1, i % 2 ? UINT32_MAX : UINT64_C(1) << 33, 0, 0},
+			    &(struct details){.starts = 1});
+	}
+	ck_assert_uint_eq(entries.n_wide, N / 2);
+	for (size_t slot = 0; slot < entries_slots(&entries); slot++) {
+		ck_assert(entries_read(&entries, slot, &entry));
+		memset(entry.key.bytes + ENTRY_SRC_PORT, 0, 2);
+		/* One is dropped before. */
+		if (slot == 7)
+			entries_drop(&entries, slot);
+		else
+			entries_write(&entries, slot, &entry);
+	}
+	entries_join(&entries, details_add_others);
+	ck_assert_uint_eq(entries.n, 1);
+	connection.src.port = 0;
+	entry_key_make(&key, CLASS_VIRTUAL, &connection);
+	entry = entry_of(&key);
+	ck_assert_uint_eq(entry.details.starts, N - 1);
+	ck_assert(counts_equal(
+		&entry.counts,
+		&(struct counts){N - 1, (N / 2 - 1) * (uint64_t)UINT32_MAX + (N / 2 * UINT64_C(1) << 33), 0,
+				 0}));
+}
+END_TEST
+
 static size_t mapped(void)
 {
-	return entries.item_region.size + entries.index.slots.size;
+	return entries.narrow.size + entries.wide.size + entries.index.slots.size;
 }
+
+static size_t resident(const struct region *region)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), n = 0;
+	unsigned char pages[4096];
+
+	ck_assert_uint_le(region->size / page, sizeof(pages));
+	ck_assert_int_eq(mincore(region->data, region->size, pages), 0);
+	for (size_t i = 0; i < region->size / page; i++)
+		n += pages[i] & 1;
+	return n * page;
+}
+
+START_TEST(memory_while_nothing_is_added)
+{
+	struct connection connection = test_connection("100.64.0.1:1", "100.64.0.2:2", 6);
+	struct entry_key key;
+
+	ck_assert_int_eq(entries_reserve(&entries, 50000), 0);
+	for (int window = 0; window < 2; window++) {
+		for (uint16_t i = 0; i < 50000; i++) {
+			connection.src.port = i;
+			entry_key_make(&key, CLASS_VIRTUAL, &connection);
+			add(&key, 1);
+			add(&key, 1);
+		}
+		ck_assert_uint_eq(entries.n, 50000);
+		ck_assert_uint_ge(resident(&entries.index.slots), 50000 * sizeof(struct hash_slot));
+		entries_close(&entries);
+		ck_assert_uint_eq(resident(&entries.index.slots), 0);
+		ck_assert_uint_eq(resident(&entries.wide), 0);
+		ck_assert_uint_le(resident(&entries.narrow), 50064 * 64);
+		entries_reset(&entries);
+	}
+}
+END_TEST
 
 START_TEST(memory_after_a_large_window)
 {
 	struct entry_key key = {};
+	struct entry entry;
 	size_t large;
 
 	ck_assert_int_eq(entries_reserve(&entries, 100000), 0);
@@ -93,12 +248,13 @@ START_TEST(memory_after_a_large_window)
 	entries_reset(&entries);
 	ck_assert_uint_eq(entries.n, 0);
 	/* The next window may well be as large. */
-	ck_assert_uint_ge(entries.item_region.size, 100000 * sizeof(struct entry));
+	ck_assert_uint_ge(entries.wide.size, 100000 * sizeof(struct entry));
 	for (int window = 0; window < 40; window++) {
 		ck_assert_int_eq(entries_reserve(&entries, 10), 0);
 		add(&key, 1);
 		ck_assert_uint_eq(entries.n, 1);
-		ck_assert_uint_eq(entries.items[0].counts.tx_packets, 1);
+		ck_assert(entries_read(&entries, 0, &entry));
+		ck_assert_uint_eq(entry.counts.tx_packets, 1);
 		entries_reset(&entries);
 	}
 	ck_assert_uint_lt(mapped(), large / 50);
@@ -116,7 +272,10 @@ int main(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, a_key_is_laid_out_in_the_order_of_the_log);
 	tcase_add_test(cases, different_keys_stay_apart);
+	tcase_add_test(cases, entries_of_every_kind);
+	tcase_add_test(cases, joining_what_becomes_large);
 	tcase_add_test(cases, room_that_is_too_large);
+	tcase_add_test(cases, memory_while_nothing_is_added);
 	tcase_add_test(cases, memory_after_a_large_window);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);

@@ -28,6 +28,14 @@ static void add(const struct entry_key *key, uint64_t packets)
 	entries_add(&entries, key, entries_hash(&entries, key), &counts, NULL);
 }
 
+static struct entry_key key_in(size_t slot)
+{
+	struct entry entry;
+
+	ck_assert(entries_read(&entries, slot, &entry));
+	return entry.key;
+}
+
 static int key_compare(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct entry_key));
@@ -54,12 +62,12 @@ static void sort_random(size_t n, uint64_t state)
 	}
 	keys = calloc(entries.n + 1, sizeof(*keys));
 	for (size_t i = 0; i < entries.n; i++)
-		keys[i] = entries.items[i].key;
+		keys[i] = key_in(i);
 	qsort(keys, entries.n, sizeof(*keys), key_compare);
 
 	ck_assert_int_eq(entries_sort(&entries, &work, &order), 0);
 	for (size_t i = 0; i < entries.n; i++)
-		ck_assert(memcmp(&entries.items[order[i].index].key, &keys[i], sizeof(*keys)) == 0);
+		ck_assert_mem_eq(key_in(order[i].slot).bytes, &keys[i], sizeof(*keys));
 	region_deinit(&work);
 }
 
@@ -70,6 +78,51 @@ START_TEST(sorted_like_the_library_does)
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
 		for (uint64_t seed = 0; seed < 20; seed++)
 			sort_random(sizes[i], seed * 31 + 1000 * i);
+}
+END_TEST
+
+/* Narrow entries and others, some of them empty. */
+START_TEST(sorted_whatever_they_are_kept_as)
+{
+	static const char *const addresses[] = {"100.64.0.1:1", "100.64.0.2:1", "[fd7a::1]:1", ""};
+	uint64_t state = 1;
+
+	for (unsigned int round = 0; round < 50; round++) {
+		const unsigned int kinds = 1 + round % 15; /* which addresses there are */
+		struct region work = {};
+		struct entry_order *order;
+		struct entry_key before, here;
+
+		entries_reset(&entries);
+		ck_assert_int_eq(entries_reserve(&entries, 1000), 0);
+		for (unsigned int i = 0; i < 1000; i++) {
+			unsigned int src = (unsigned int)(test_random(&state) % 4);
+			unsigned int dst = (unsigned int)(test_random(&state) % 4);
+			struct connection connection;
+
+			if (!(kinds >> src & 1) || !(kinds >> dst & 1))
+				continue;
+			connection = test_connection(addresses[src], addresses[dst],
+						     (uint8_t)(test_random(&state) % 3));
+			connection.src.port = (uint16_t)test_random(&state);
+			connection.dst.port = (uint16_t)(test_random(&state) % 4);
+			entry_key_make(&here, (enum traffic_class)(test_random(&state) % N_CLASSES),
+				       &connection);
+			/* Too large for a narrow one, now and then after it was one. */
+			for (uint64_t more = test_random(&state) % 3; more > 0; more--)
+				add(&here, test_random(&state) % UINT32_MAX);
+		}
+		for (size_t slot = 0; slot < entries_slots(&entries); slot += 5)
+			if (entries_has(&entries, slot))
+				entries_drop(&entries, slot);
+		ck_assert_int_eq(entries_sort(&entries, &work, &order), 0);
+		for (size_t i = 0; i < entries.n; i++) {
+			here = key_in(order[i].slot);
+			ck_assert(i == 0 || key_compare(&before, &here) < 0);
+			before = here;
+		}
+		region_deinit(&work);
+	}
 }
 END_TEST
 
@@ -89,9 +142,11 @@ START_TEST(sorted_by_any_number_of_bytes)
 			add(&key, i + 1);
 		}
 		ck_assert_int_eq(entries_sort(&entries, &work, &order), 0);
-		for (size_t i = 1; i < entries.n; i++)
-			ck_assert(key_compare(&entries.items[order[i - 1].index].key,
-					      &entries.items[order[i].index].key) < 0);
+		for (size_t i = 1; i < entries.n; i++) {
+			struct entry_key before = key_in(order[i - 1].slot), key_here = key_in(order[i].slot);
+
+			ck_assert(key_compare(&before, &key_here) < 0);
+		}
 		region_deinit(&work);
 	}
 }
@@ -107,6 +162,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, sorted_like_the_library_does);
+	tcase_add_test(cases, sorted_whatever_they_are_kept_as);
 	tcase_add_test(cases, sorted_by_any_number_of_bytes);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
