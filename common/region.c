@@ -60,6 +60,15 @@ void region_clear(struct region *region)
 		memset(region->data, 0, region->size);
 }
 
+void region_discard(struct region *region, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	/* A failure only keeps the memory. */
+	if (size >= page)
+		madvise(region->data, size / page * page, MADV_DONTNEED);
+}
+
 void region_deinit(struct region *region)
 {
 	if (region->data)

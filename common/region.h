@@ -20,4 +20,6 @@ int region_grow(struct region *region, size_t size);
 void region_shrink(struct region *region, size_t size);
 /* Forgets the data, and gives its memory back: the region keeps its size, and reads as zeros. */
 void region_clear(struct region *region);
+/* Gives back the memory of the whole pages before a size, whose data must not be read again. */
+void region_discard(struct region *region, size_t size);
 void region_deinit(struct region *region);

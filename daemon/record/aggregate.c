@@ -147,6 +147,7 @@ static void count_reduced(struct aggregate *aggregate, const struct connection *
 }
 
 #define WAITING_MAX 16
+#define DISCARD	    4096 /* held entries that are classified before their memory is given back */
 
 /* The state of adding the flows of one extraction. */
 struct adding {
@@ -298,6 +299,9 @@ int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
 		r = entries_reserve(&aggregate->held, flows->n);
 	if (r < 0)
 		return r;
+	/* What the last window has left is not needed before the held ones are classified. */
+	if (aggregate->held.n == 0 && aggregate->entries.n == 0)
+		entries_release(&aggregate->entries);
 	for (size_t i = 0; i < flows->n; i++) {
 		const struct flow *flow = &flows->items[i];
 		struct entry_key key;
@@ -329,13 +333,15 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 		.src.routing = routing,
 		.dst.routing = routing,
 	};
-	const struct entries *held = &aggregate->held;
+	struct entries *held = &aggregate->held;
 	struct counts *sum = &aggregate->sums[LAYER_TUN];
 	struct entry waiting[WAITING_MAX];
 	struct connection connection;
 	bool has_room = true;
 
 	*sum = counts_difference(sum, &aggregate->held_sum);
+	/* So that they are not in memory twice. */
+	entries_close(held);
 	for (size_t i = 0; i < entries_slots(held); i++) {
 		struct entry *entry = &waiting[i % WAITING_MAX];
 
@@ -344,6 +350,8 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 			add_waiting(&adding);
 			has_room = entries_reserve(&aggregate->entries, WAITING_MAX + 1) == 0;
 		}
+		if (i % DISCARD == 0)
+			entries_discard(held, i);
 		if (!entries_read(held, i, entry))
 			continue;
 		if (!has_room) {

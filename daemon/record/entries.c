@@ -261,6 +261,13 @@ void entries_drop(struct entries *entries, size_t slot)
 	entries->n--;
 }
 
+void entries_discard(struct entries *entries, size_t slot)
+{
+	region_discard(&entries->narrow, MIN(slot, entries->n_narrow) * sizeof(struct narrow_entry));
+	if (slot > entries->n_narrow)
+		region_discard(&entries->wide, (slot - entries->n_narrow) * sizeof(struct entry));
+}
+
 void entries_deinit(struct entries *entries)
 {
 	region_deinit(&entries->narrow);
@@ -446,6 +453,13 @@ static void shrink(struct region *region, size_t n, size_t *usual, size_t size)
 {
 	*usual = MAX(n, *usual / 4 * 3);
 	region_shrink(region, MAX(2 * *usual, (size_t)ENTRIES_MIN) * size);
+}
+
+void entries_release(struct entries *entries)
+{
+	assert(entries->n == 0);
+	region_clear(&entries->narrow);
+	region_clear(&entries->wide);
 }
 
 void entries_reset(struct entries *entries)

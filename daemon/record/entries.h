@@ -116,11 +116,15 @@ static inline __attribute__((always_inline)) void entries_prefetch(const struct 
  */
 void entries_write(struct entries *entries, size_t slot, const struct entry *entry);
 void entries_drop(struct entries *entries, size_t slot);
+/* Gives back the memory of the slots before this one, which must not be read again. */
+void entries_discard(struct entries *entries, size_t slot);
 /* Joins entries whose keys have become equal; `join` adds what is not counts. */
 void entries_join(struct entries *entries, void (*join)(struct details *sum, const struct details *more));
 /* Nothing more is added until entries_reset(), or entries_join(): gives back the memory that only adding
  * needs. */
 void entries_close(struct entries *entries);
+/* Gives back the memory that an empty one has kept; the room stays. */
+void entries_release(struct entries *entries);
 /* Empties it; memory for more than twice the usual number is given back. */
 void entries_reset(struct entries *entries);
 /* Makes room for n more, so that adding them cannot fail. 0 or -ENOMEM, nothing changed. */
