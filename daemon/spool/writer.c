@@ -22,6 +22,10 @@
 
 #define PRUNE_INTERVAL (60 * NSEC_PER_SEC)
 #define STALL_TIMEOUT  (5 * NSEC_PER_SEC)
+/* What may wait in memory while the disk works; and how much is synced at once when more would come, such
+ * that the rest can be filled meanwhile. */
+#define BUSY_MAX  (UINT64_C(3) << 20)
+#define BUSY_SYNC (UINT64_C(2) << 20)
 /* Between two times that a full disk is told; one that lasts so long is told in any case. */
 #define TELL_INTERVAL (600 * NSEC_PER_SEC)
 #define TELL_LASTING  (30 * NSEC_PER_SEC)
@@ -52,8 +56,9 @@ struct spool_writer {
 	uint64_t memory_max, usable;
 	bool opened;
 	bool stop, want_prune, want_retry;
-	bool stalled; /* a wait for the disk timed out: no more waits until it answers */
-	bool trying;  /* a try is under way while error is set */
+	bool stalled;	      /* a wait for the disk timed out: no more waits until it answers */
+	bool trying;	      /* a try is under way while error is set */
+	unsigned int waiting; /* appenders, for room while the disk works */
 	int error;
 	unsigned int failures;
 	uint64_t attempts; /* that failed */
@@ -115,10 +120,26 @@ static int drop_for(struct spool_writer *writer, size_t frame)
 	return 0;
 }
 
+/* Waits until a disk that works has taken enough. A window of many connections has several times as much
+ * text as they take themselves, and need not be in memory twice. */
+static void wait_for_disk(struct spool_writer *writer, size_t frame)
+{
+	int64_t until = thread_now() + STALL_TIMEOUT;
+
+	while (!writer->error && !writer->stalled && !writer->stop && writer->opened &&
+	       writer->queue.messages > 0 &&
+	       writer->queue.bytes + frame > MIN(writer->memory_max, BUSY_MAX)) {
+		writer->waiting++;
+		pthread_cond_signal(&writer->work);
+		if (!thread_wait_until(&writer->progress, &writer->lock, until))
+			writer->stalled = true;
+		writer->waiting--;
+	}
+}
+
 int spool_writer_append(struct spool_writer *writer, const char *message, size_t n, int64_t time)
 {
 	size_t frame = SPOOL_FRAME_SIZE + n;
-	int64_t until = thread_now() + STALL_TIMEOUT;
 	int r = 0;
 
 	pthread_mutex_lock(&writer->lock);
@@ -126,11 +147,8 @@ int spool_writer_append(struct spool_writer *writer, const char *message, size_t
 	    frame > writer->memory_max) {
 		r = -EMSGSIZE;
 	} else {
-		/* While the disk works, wait for it. When it does not, the oldest messages make room. */
-		while (!writer->error && !writer->stalled && !writer->stop && writer->opened &&
-		       writer->queue.bytes + frame > writer->memory_max)
-			if (!thread_wait_until(&writer->progress, &writer->lock, until))
-				writer->stalled = true;
+		/* When the disk does not work, the oldest messages make room. */
+		wait_for_disk(writer, frame);
 		r = drop_for(writer, frame);
 	}
 	r = r ?: spool_queue_append(&writer->queue, &writer->public_id, message, n, time);
@@ -393,7 +411,9 @@ static bool sync_is_due(const struct spool_writer *writer, int64_t now, bool idl
 		return false;
 	if (writer->unsynced >= writer->options->sync_bytes || now >= writer->sync_at || writer->error)
 		return true;
-	return idle && (writer->stop || writer->settled < writer->sync_ticket ||
+	if (writer->waiting > 0 && writer->unsynced >= BUSY_SYNC)
+		return true;
+	return idle && (writer->stop || writer->waiting > 0 || writer->settled < writer->sync_ticket ||
 			writer->options->sync == SPOOL_SYNC_ALWAYS);
 }
 

@@ -73,6 +73,27 @@ START_TEST(always_synced_before_it_is_told)
 }
 END_TEST
 
+/* Messages stay in memory until they are synced. The next ones wait for that, if they would be too many. */
+START_TEST(little_waits_for_a_disk_that_works)
+{
+	enum { SIZE = 128 << 10, MESSAGES = 128, WAIT_MAX = 3 << 20 };
+
+	spool_test.options.max_size = 64 << 20;
+	spool_test_open();
+	/* One that alone is more, too. */
+	spool_test_append(1, WAIT_MAX + SIZE);
+	for (uint64_t i = 2; i <= MESSAGES; i++) {
+		uint64_t waiting;
+
+		spool_test_append(i, SIZE);
+		waiting = i - spool_test_status().synced_sequence;
+		ck_assert_uint_le(waiting * (SIZE + SPOOL_FRAME_SIZE), WAIT_MAX);
+	}
+	spool_test_sync();
+	spool_test_holds(1, MESSAGES);
+}
+END_TEST
+
 START_TEST(what_can_never_fit_is_lost_and_told)
 {
 	size_t n = 9 << 20;
@@ -98,7 +119,7 @@ int main(void)
 	const TTest *const tests[] = {
 		messages_come_back_in_order,	     one_daemon_at_a_time,
 		each_log_id_has_its_segments,	     always_synced_before_it_is_told,
-		what_can_never_fit_is_lost_and_told,
+		what_can_never_fit_is_lost_and_told, little_waits_for_a_disk_that_works,
 	};
 
 	return spool_test_run("spool writer", tests, ARRAY_SIZE(tests));
