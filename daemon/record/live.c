@@ -39,6 +39,7 @@
 
 #define LATER_FRAGMENT 255
 #define TCP_FIN	       0x01
+#define TCP_SYN	       0x02
 #define TCP_RST	       0x04
 #define TCP_ACK	       0x10
 
@@ -499,6 +500,20 @@ static uint32_t state_after(const struct details *details, uint32_t old)
 	return state;
 }
 
+/*
+ * Whether the other end's SYN came while a connection was open, and was not answered: that connection may
+ * well live on, so that nobody knows who has opened what comes next.
+ */
+static bool may_live_on(const struct details *details, uint32_t old)
+{
+	bool received = details->bits & DETAILS_LAST_SYN_RECEIVED;
+
+	return old & STATE_ANSWERED && !(old & STATE_ENDED) &&
+	       !(details->bits & (DETAILS_EARLY_END | DETAILS_ENDED)) &&
+	       details->bits & DETAILS_OPENERS_DIFFER &&
+	       !((received ? details->tx_flags : details->rx_flags) & TCP_SYN);
+}
+
 static void follow_tcp(struct live *live, uint64_t hash, struct details *details)
 {
 	struct slot *slot = find(live, hash);
@@ -517,6 +532,8 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 			details->opener = past.opener;
 	}
 	state = state_after(details, old);
+	if (may_live_on(details, old))
+		state |= OPENER_BOTH;
 	/* Nothing is known of it, and nothing need be. */
 	if (!slot && !(state & (STATE_OPENER | STATE_HAS_SYN | STATE_ENDED)))
 		return;

@@ -215,6 +215,27 @@ START_TEST(opened_anew_by_the_other_end)
 }
 END_TEST
 
+/* An open connection is not the other end's because of its SYN, which nobody answers. */
+START_TEST(a_syn_in_the_middle)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
+		struct details details;
+
+		expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {received, ACK, 2}), 1, 0,
+		       opener);
+		expect(TCP_WINDOW({!received, ACK, 1}), 0, 0, opener);
+		details = TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2});
+		ck_assert_uint_eq(details.starts, 1);
+		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, OPENER_BOTH);
+		expect(TCP_WINDOW({received, FIN | ACK, 2}, {!received, FIN | ACK, 2}), 0, 1, OPENER_BOTH);
+		expect(TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {received, RST, 4}), 1, 1,
+		       opener);
+	}
+}
+END_TEST
+
 /* However windows cut it, the sums are those of one observer. */
 START_TEST(any_windows_add_up)
 {
@@ -583,6 +604,7 @@ int main(void)
 	tcase_add_test(cases, there_before_anybody_counted);
 	tcase_add_test(cases, opened_by_both);
 	tcase_add_test(cases, opened_anew_by_the_other_end);
+	tcase_add_test(cases, a_syn_in_the_middle);
 	tcase_add_test(cases, any_windows_add_up);
 	tcase_add_test(cases, others_begin_after_a_minute_of_silence);
 	tcase_add_test(cases, packets_that_were_missed);
