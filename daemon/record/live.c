@@ -514,6 +514,20 @@ static bool may_live_on(const struct details *details, uint32_t old)
 	       !((received ? details->tx_flags : details->rx_flags) & TCP_SYN);
 }
 
+/*
+ * Whether the opener is known only by a SYN-ACK, and does not go on as who has opened a connection: it may be
+ * a scan with SYN-ACKs, which nobody has asked for.
+ */
+static bool is_unasked(const struct details *details, uint32_t old)
+{
+	bool src = details->opener == OPENER_SRC;
+	uint8_t opener = src ? details->tx_flags : details->rx_flags;
+	uint8_t other = src ? details->rx_flags : details->tx_flags;
+
+	return !(old & STATE_OPENER) && details->starts == 0 && !(details->bits & DETAILS_HAS_SYN) &&
+	       other & TCP_SYN && (!(opener & TCP_ACK) || opener & TCP_RST);
+}
+
 static void follow_tcp(struct live *live, uint64_t hash, struct details *details)
 {
 	struct slot *slot = find(live, hash);
@@ -531,6 +545,8 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 		else if (details->opener == OPENER_UNKNOWN && details->starts == 0)
 			details->opener = past.opener;
 	}
+	if (is_unasked(details, old))
+		details->opener = OPENER_UNKNOWN;
 	state = state_after(details, old);
 	if (may_live_on(details, old))
 		state |= OPENER_BOTH;

@@ -187,7 +187,7 @@ def compare(daemon, events, left):
 @pytest.mark.skipif(not shutil.which("nmap"), reason="nmap is not installed")
 @pytest.mark.parametrize("option, sent, starts, init", [
     ("-sS", SYN, 1, {"src"}), ("-sF", FIN, 0, set()), ("-sX", FIN | PSH | URG, 0, set()), ("-sN", 0, 0, set()),
-    ("-sA", ACK, 0, set())])
+    ("-sA", ACK, 0, set()), ("--scanflags=SYNACK", SYN | ACK, 0, set())])
 def test_scans(wireguard, daemon, option, sent, starts, init):
     left, right = wireguard
     daemon.start()
