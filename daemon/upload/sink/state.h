@@ -141,8 +141,8 @@ struct sink {
 	enum sink_state health;
 	int spool_error; /* of the last read of the spool */
 	char last_error[ANSWER_TEXT_MAX];
-	char told[ANSWER_TEXT_MAX];		  /* the misconfiguration that was logged last */
-	int64_t told_at;			  /* boot time */
+	char told[ANSWER_TEXT_MAX]; /* the misconfiguration that was logged last */
+	int64_t told_at;	    /* boot time */
 	char warning[ANSWER_TEXT_MAX];
 	uint64_t backlog_messages, backlog_bytes; /* when it could last be counted */
 	int64_t oldest;

@@ -145,11 +145,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,
-		test_status_of_one,
-		test_drops,
-		test_forgotten_connections,
-		test_status_json,
+		test_status, test_status_of_one, test_drops, test_forgotten_connections, test_status_json,
 	};
 
 	return run_suite("status", tests, ARRAY_SIZE(tests));
