@@ -27,7 +27,7 @@ static const struct {
 	{FLOW_BY_CLASS, "Totals", 1},
 	{FLOW_BY_SERVICE, "Top destinations", 25},
 	{FLOW_BY_CLIENT, "Top sources", 25},
-	{FLOW_BY_PORT, "Services", 25},
+	{FLOW_BY_PORT, "Ports", 25},
 	{FLOW_BY_CONNECTION, "Connections", 100},
 };
 

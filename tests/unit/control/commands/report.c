@@ -75,6 +75,9 @@ START_TEST(test_details)
 	assert_contains(run.out,
 			"<th>Packets sent</th><th>Packets received</th><th>Begun</th><th>Refused</th><th>"
 			"Dropped</th></tr>\n");
+	/* A service is an address with its port; its port alone is something else. */
+	assert_contains(run.out,
+			"<h2>Ports</h2>\n<table>\n<tr><th class=\"t\">Class</th><th class=\"t\">Port</th>");
 	assert_contains(run.out, "<td class=\"t\">tcp/8080</td>");
 	assert_contains(run.out, "<td>12</td><td>13</td><td>3</td><td>1</td><td>3</td></tr>\n");
 	/* Two connections that began and one that was refused, spread over the first window's bars. */
