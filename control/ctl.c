@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* The text may quote a file or the daemon: its control characters must not reach the terminal. */
@@ -61,6 +62,16 @@ int ctl_config_error(struct ctl *ctl, const struct config_error *error, const ch
 	_cleanup_free_ char *text = config_error_text(error);
 
 	return ctl_error(ctl, "%s%s", text ? text : "out of memory", text ? after : "");
+}
+
+void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines)
+{
+	struct winsize size = {};
+
+	if (ctl->out_is_terminal)
+		(void)ioctl(fileno(ctl->out), TIOCGWINSZ, &size);
+	*ret_columns = size.ws_col;
+	*ret_lines = size.ws_row;
 }
 
 int ctl_print_json(struct ctl *ctl, const json_t *value)

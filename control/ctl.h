@@ -61,6 +61,9 @@ int ctl_usage(struct ctl *ctl, const char *format, ...) _printf_(2, 3);
 /* The same for what is wrong with a file, with its line if it has one; "after" follows the reason. */
 int ctl_config_error(struct ctl *ctl, const struct config_error *error, const char *after);
 
+/* Columns and lines of the terminal that ctl->out is; zeros: it is none, or does not say. */
+void ctl_terminal_size(const struct ctl *ctl, size_t *ret_columns, size_t *ret_lines);
+
 /* Prints a value as one compact line. CTL_OK, or CTL_FAILED if it cannot be written. */
 int ctl_print_json(struct ctl *ctl, const json_t *value);
 

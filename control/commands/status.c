@@ -126,6 +126,23 @@ static void print_record(struct ctl *ctl, const json_t *status)
 	fputs("\n", ctl->out);
 }
 
+static void print_details(struct ctl *ctl, const json_t *status)
+{
+	const json_t *record = json_object_get(status, "record"), *live = json_object_get(record, "live");
+
+	/* An older daemon. */
+	if (!json_object_get(record, "details"))
+		return;
+	start_line(ctl, "details");
+	fputs(json_flag(record, "details") ? "on" : "off: details = no", ctl->out);
+	if (live)
+		fprintf(ctl->out, ", %lld live %s remembered",
+			COUNT(json_number(live, "connections"), "connection"));
+	if (json_flag(record, "foldPorts"))
+		fputs(", ports of openers folded", ctl->out);
+	fputs("\n", ctl->out);
+}
+
 /* Reasons in the line about dropped packets. */
 #define REASONS_SHOWN 5
 
@@ -168,10 +185,14 @@ static void print_drops(struct ctl *ctl, const json_t *status)
 	const char *state = json_text(drops, "state");
 	long long overflow = json_number(drops, "overflow"), missed = json_number(drops, "missed");
 
-	/* An older daemon, or not wanted. */
-	if (!drops || strcmp(state, "off") == 0)
+	/* An older daemon. */
+	if (!drops)
 		return;
 	start_line(ctl, "dropped");
+	if (strcmp(state, "off") == 0) {
+		fputs("not counted: drops = no\n", ctl->out);
+		return;
+	}
 	if (strcmp(state, "unavailable") == 0) {
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "not counted: %s",
 			    json_text(drops, "reason"));
@@ -237,7 +258,20 @@ static void add_fault_count(struct table *table, long long n)
 		table_cell(table, "0");
 }
 
-static void add_device(struct table *table, const char *name, const json_t *device)
+/* A device's counts that should be zero. */
+#define FAULTS 5
+
+static void count_faults(const json_t *device, long long ret_counts[static FAULTS])
+{
+	ret_counts[0] = packets_of(device, "overflow");
+	ret_counts[1] = packets_of(device, "unknown");
+	ret_counts[2] = packets_of(device, "inexact");
+	ret_counts[3] = json_number(device, "errors");
+	ret_counts[4] = json_number(device, "deviceDropsRx") + json_number(device, "deviceDropsTx");
+}
+
+static void add_device(struct table *table, const char *name, const json_t *device,
+		       const long long faults[static FAULTS])
 {
 	const char *interface = json_text(device, "interface"), *state = json_text(device, "state");
 	const char *configured = json_text(device, "configured"), *source = json_text(device, "source");
@@ -253,11 +287,8 @@ static void add_device(struct table *table, const char *name, const json_t *devi
 	table_cell(table, "%lld", json_number(device, "lastConnections"));
 	table_cell(table, "%s", bytes_of(totals, "txBytes", tx));
 	table_cell(table, "%s", bytes_of(totals, "rxBytes", rx));
-	add_fault_count(table, packets_of(device, "overflow"));
-	add_fault_count(table, packets_of(device, "unknown"));
-	add_fault_count(table, packets_of(device, "inexact"));
-	add_fault_count(table, json_number(device, "errors"));
-	add_fault_count(table, json_number(device, "deviceDropsRx") + json_number(device, "deviceDropsTx"));
+	for (size_t i = 0; i < FAULTS; i++)
+		add_fault_count(table, faults[i]);
 	table_cell(table, "%s", json_number(device, "memory") ? bytes_of(device, "memory", memory) : "");
 }
 
@@ -284,22 +315,40 @@ static void print_device_notes(struct ctl *ctl, const char *name, const json_t *
 
 static int print_devices(struct ctl *ctl, const json_t *status)
 {
-	static const struct table_column columns[] = {
-		{"DEVICE", TABLE_LEFT},	  {"STATE", TABLE_LEFT},     {"SOURCE", TABLE_LEFT},
-		{"ATTACHED", TABLE_LEFT}, {"INTERFACE", TABLE_LEFT}, {"CONNECTIONS", TABLE_RIGHT},
-		{"SENT", TABLE_RIGHT},	  {"RECEIVED", TABLE_RIGHT}, {"OVERFLOW", TABLE_RIGHT},
-		{"UNKNOWN", TABLE_RIGHT}, {"INEXACT", TABLE_RIGHT},  {"ERRORS", TABLE_RIGHT},
-		{"DROPPED", TABLE_RIGHT}, {"MEMORY", TABLE_RIGHT},
+	enum { FIRST_FAULT = 8 };
+	struct table_column columns[] = {
+		{"DEVICE", TABLE_LEFT},
+		{"STATE", TABLE_LEFT},
+		{"SOURCE", TABLE_LEFT},
+		{"ATTACHED", TABLE_LEFT, 2},
+		{"INTERFACE", TABLE_LEFT},
+		{"CONNECTIONS", TABLE_RIGHT},
+		{"SENT", TABLE_RIGHT, 1},
+		{"RECEIVED", TABLE_RIGHT, 1},
+		[FIRST_FAULT] = {"OVERFLOW", TABLE_RIGHT},
+		{"UNKNOWN", TABLE_RIGHT},
+		{"INEXACT", TABLE_RIGHT},
+		{"ERRORS", TABLE_RIGHT},
+		{"IF DROPS", TABLE_RIGHT},
+		{"MEMORY", TABLE_RIGHT, 3},
 	};
 	const json_t *tun = json_object_get(status, "tun"), *sock = json_object_get(status, "sock");
 	_cleanup_(table_freep) struct table *table = NULL;
+	long long tun_faults[FAULTS], sock_faults[FAULTS];
+	size_t width, lines;
 
+	count_faults(tun, tun_faults);
+	count_faults(sock, sock_faults);
+	for (size_t i = 0; i < FAULTS; i++)
+		if (tun_faults[i] == 0 && sock_faults[i] == 0)
+			columns[FIRST_FAULT + i].dispensable = 4;
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return CTL_FAILED;
-	add_device(table, "tun", tun);
-	add_device(table, "sock", sock);
+	add_device(table, "tun", tun, tun_faults);
+	add_device(table, "sock", sock, sock_faults);
 	fputc('\n', ctl->out);
-	if (table_print(table, ctl->out, ctl->color, 0) < 0)
+	ctl_terminal_size(ctl, &width, &lines);
+	if (table_print(table, ctl->out, ctl->color, width) < 0)
 		return CTL_FAILED;
 	print_device_notes(ctl, "tun", tun);
 	print_device_notes(ctl, "sock", sock);
@@ -436,6 +485,7 @@ int cmd_status(struct ctl *ctl, int argc, char **argv)
 	print_daemon(ctl, status);
 	print_window(ctl, status);
 	print_record(ctl, status);
+	print_details(ctl, status);
 	print_drops(ctl, status);
 	print_routes(ctl, status);
 	if (print_devices(ctl, status) != CTL_OK)

@@ -15,8 +15,6 @@
 #include "control/table.h"
 #include "control/units.h"
 
-#include <sys/ioctl.h>
-
 #define MOMENT_MS 200
 
 struct top {
@@ -54,20 +52,18 @@ static int print_window_table(struct top *top)
 {
 	int64_t length = top->end - top->start + 1;
 	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX];
-	struct winsize size = {}; /* zeros: no limit */
 	struct ctl *ctl = top->ctl;
+	size_t columns, lines;
 	int r;
 
 	time_format(top->start, start);
-	if (ctl->out_is_terminal) {
-		(void)ioctl(fileno(ctl->out), TIOCGWINSZ, &size);
-		/* Cursor to the upper left corner, clear the screen. */
+	ctl_terminal_size(ctl, &columns, &lines);
+	/* Cursor to the upper left corner, clear the screen. */
+	if (ctl->out_is_terminal)
 		fputs("\033[H\033[2J", ctl->out);
-	}
 	print_color(ctl->out, ctl->color, TABLE_BOLD, "%s  %s", start, units_duration(length, duration));
 	fputc('\n', ctl->out);
-	r = flow_table_print(ctl, top->sum, &top->choice, length, size.ws_col,
-			     size.ws_row > 3 ? (size_t)size.ws_row - 2 : 0);
+	r = flow_table_print(ctl, top->sum, &top->choice, length, columns, lines > 3 ? lines - 2 : 0);
 	if (!ctl->out_is_terminal)
 		fputc('\n', ctl->out);
 	return r;

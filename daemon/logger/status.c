@@ -145,6 +145,8 @@ static json_t *record_status(const struct logger *logger)
 			    json_integer((json_int_t)logger->conservation_failures));
 	json_object_set_new(record, "clockSteps", json_integer((json_int_t)logger->clock_steps));
 	json_object_set_new(record, "classifiedEarly", json_integer((json_int_t)logger->classified_early));
+	json_object_set_new(record, "details", json_boolean(logger->config->details));
+	json_object_set_new(record, "foldPorts", json_boolean(logger->config->fold_ports));
 	if (logger->live)
 		json_object_set_new(record, "live", live_status(logger->live));
 	json_object_set_new(record, "exitTraffic",

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """netlogctl over real connections: told from the end that opened them, and how each went."""
+import contextlib
+import os
+import pty
 import re
 import shutil
 import socket
+import subprocess
+import termios
 
 import pytest
 
+from lib.daemon import program
+from lib.process import dies_with_us
 from lib.wait import wait_until
 
 WINDOWS = {"record": {"period": "1h", "heartbeat": "0"}, "sock": {"source": "none"}}
@@ -113,3 +120,45 @@ def test_a_scan(wireguard, netlogd):
     assert list(columns("--how", "closed")) == [f"tcp {right.address}:500 > {left.address}:6000"]
     assert columns("--by", "service", "--sort", "refused", "--limit", "99").keys() == {
         f"tcp {left.address}:{port}" for port in range(5950, 6050) if port != 6000}
+
+
+def on_terminal(columns, *command):
+    """The lines that a command prints on a terminal of so many columns."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, columns))
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(dies_with_us([str(word) for word in command]), stdout=theirs,
+                                   env={**os.environ, "NO_COLOR": "1"})
+        os.close(theirs)
+        text = b""
+        # A terminal that nobody has open any more gives an error.
+        with contextlib.suppress(OSError):
+            while part := terminal.read(4096):
+                text += part
+        assert process.wait(60) == 0
+    return text.decode().splitlines()
+
+
+def test_status_fits_the_terminal(wireguard, netlogd):
+    """Counts that are zero make room first; what is on and what is not is said, and follows a reload."""
+    left, right = wireguard
+    daemon = netlogd(left.namespace, {**WINDOWS, "tun": {"interface": left.interface, "source": "ebpf"}}).start()
+    status = program("netlogctl"), "--socket", daemon.control_socket, "status"
+    wide = on_terminal(300, *status)
+    titles = next(line.split() for line in wide if line.startswith("DEVICE"))
+    assert titles == ["DEVICE", "STATE", "SOURCE", "ATTACHED", "INTERFACE", "CONNECTIONS", "SENT", "RECEIVED",
+                      "OVERFLOW", "UNKNOWN", "INEXACT", "ERRORS", "IF", "DROPS", "MEMORY"]
+    narrow = on_terminal(80, *status)
+    assert all(len(line) <= 80 for line in narrow if line.startswith(("DEVICE", "tun", "sock")))
+    assert next(line.split() for line in narrow if line.startswith("DEVICE"))[:3] == titles[:3]
+    assert "  details     on, 0 live connections remembered" in wide
+    daemon.configure({"record": {"details": "no", "drops": "no"}})
+    daemon.call("Reload")
+    off = daemon.ctl("status").stdout
+    assert "\n  details     off: details = no\n  dropped     not counted: drops = no\n" in off
+    record = daemon.status()["record"]
+    assert (record["details"], record["foldPorts"]) == (False, False)
+    daemon.configure({"record": {"details": "yes", "fold-ports": "yes"}})
+    daemon.call("Reload")
+    assert "  details     on, 0 live connections remembered, ports of openers folded\n" in daemon.ctl("status").stdout
+    assert daemon.status()["record"]["foldPorts"] is True

@@ -93,10 +93,10 @@ START_TEST(test_drops)
 		 "…; 2 of them in no entry; 1 drop on this machine missed\n"},
 		{"{'state':'unavailable','reason':'no \\u001b[31mright'}",
 		 "\n  dropped     not counted: no ?[31mright\n"},
+		{"{'state':'off','txPkts':1,'rxPkts':0,'overflow':1}",
+		 "\n  dropped     not counted: drops = no\n"},
 	};
-	_cleanup_run_ struct run off = run_with_drops("{'state':'off'}");
 
-	ck_assert_ptr_null(strstr(off.out, "dropped  "));
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		_cleanup_run_ struct run run = run_with_drops(cases[i].drops);
 
@@ -105,7 +105,8 @@ START_TEST(test_drops)
 }
 END_TEST
 
-START_TEST(test_forgotten_connections)
+/* The sample's status with these members of its record before the others. */
+static struct run run_with_record(const char *members)
 {
 	static const char before[] = "'record':{", sample[] = SAMPLE_STATUS;
 	const char *place = strstr(sample, before);
@@ -114,17 +115,41 @@ START_TEST(test_forgotten_connections)
 
 	ck_assert_ptr_nonnull(place);
 	place += strlen(before);
-	ck_assert_int_gt(
-		asprintf(&status,
-			 "%.*s'live':{'connections':5,'maxConnections':9,'forgotten':7,'memory':1},%s",
-			 (int)(place - sample), sample, place),
-		0);
+	ck_assert_int_gt(asprintf(&status, "%.*s%s,%s", (int)(place - sample), sample, members, place), 0);
 	answers[0].parameters = status;
-	{
-		_cleanup_run_ struct run run = run_with(answers, 1, "status", ASKED("Status"));
+	return run_with(answers, 1, "status", ASKED("Status"));
+}
 
-		assert_contains(run.out, "all counts add up, 7 live connections forgotten for want of room "
-					 "(raise max-flows)\n");
+START_TEST(test_forgotten_connections)
+{
+	_cleanup_run_ struct run run =
+		run_with_record("'live':{'connections':5,'maxConnections':9,'forgotten':7,'memory':1}");
+
+	assert_contains(run.out, "all counts add up, 7 live connections forgotten for want of room "
+				 "(raise max-flows)\n");
+	/* An older daemon does not say whether they are on. */
+	ck_assert_ptr_null(strstr(run.out, "  details  "));
+}
+END_TEST
+
+START_TEST(test_details)
+{
+	static const struct {
+		const char *members, *line;
+	} cases[] = {
+		{"'details':false,'foldPorts':false", "all counts add up\n  details     off: details = no\n"},
+		{"'details':true,'foldPorts':false,"
+		 "'live':{'connections':1,'maxConnections':9,'forgotten':0,'memory':1}",
+		 "\n  details     on, 1 live connection remembered\n"},
+		{"'details':true,'foldPorts':true,"
+		 "'live':{'connections':2,'maxConnections':9,'forgotten':0,'memory':1}",
+		 "\n  details     on, 2 live connections remembered, ports of openers folded\n"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_run_ struct run run = run_with_record(cases[i].members);
+
+		assert_contains(run.out, cases[i].line);
 	}
 }
 END_TEST
@@ -145,7 +170,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status, test_status_of_one, test_drops, test_forgotten_connections, test_status_json,
+		test_status,  test_status_of_one, test_drops, test_forgotten_connections,
+		test_details, test_status_json,
 	};
 
 	return run_suite("status", tests, ARRAY_SIZE(tests));
