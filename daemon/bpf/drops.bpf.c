@@ -93,7 +93,7 @@ struct {
 	__type(value, struct drops_totals);
 } totals SEC(".maps");
 
-enum { PACKET_OUTGOING = 4, RAW_SOCKET = 3 };
+enum { PACKET_OUTGOING = 4, PACKET_LOOPBACK = 5, RAW_SOCKET = 3 };
 
 /* States of sockets. */
 enum { TIME_WAIT = 6, CLOSE_WAIT = 8, LAST_ACK = 9, LISTEN = 10, CLOSING = 11, NEW_SYN_RECEIVED = 12 };
@@ -173,13 +173,19 @@ static __always_inline bool is_raw(struct sock *socket)
 	       BPF_CORE_READ(socket, sk_type) == RAW_SOCKET;
 }
 
+/* What this machine sends to a group or to all comes back to itself as if the interface had received it. */
+static __always_inline bool is_looped(struct sk_buff *skb)
+{
+	return BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_LOOPBACK;
+}
+
 /* The packet was received by an interface with the tunnel's index. */
 static __always_inline enum verdict judge_received(struct sk_buff *skb, struct look *look,
 						   struct sock *socket)
 {
 	struct net *net = namespace_of(socket);
 
-	if (net && is_raw(socket))
+	if (is_looped(skb) || (net && is_raw(socket)))
 		return NOT_OURS;
 	if (!look->device) {
 		if (look->route_device)
@@ -205,7 +211,8 @@ static __always_inline enum verdict judge_received(struct sk_buff *skb, struct l
 static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look *look)
 {
 	/* The copy that a packet socket did not take. */
-	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OUTGOING || look->kind & DROPS_KIND_BEFORE)
+	if (BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_OUTGOING || is_looped(skb) ||
+	    look->kind & DROPS_KIND_BEFORE)
 		return NOT_OURS;
 	if (look->by_device) {
 		/* WireGuard's own datagrams still bear its device when they leave by another. */

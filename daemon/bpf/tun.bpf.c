@@ -14,6 +14,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+enum { PACKET_LOOPBACK = 5 }; /* linux/if_packet.h */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -79,6 +81,9 @@ static __always_inline int count(struct __sk_buff *skb, bool received, bool ethe
 	struct flow_totals *total;
 	__u32 zero = 0, side, *now;
 
+	/* What this machine sends to a group or to all comes back to itself as if received here. */
+	if (received && skb->pkt_type == PACKET_LOOPBACK)
+		return TC_ACT_UNSPEC;
 	decode(skb, ethernet, received, &key, &segments);
 	key.cpu = bpf_get_smp_processor_id();
 
