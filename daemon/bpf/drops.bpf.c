@@ -179,6 +179,20 @@ static __always_inline bool is_looped(struct sk_buff *skb)
 	return BPF_CORE_READ_BITFIELD(skb, pkt_type) == PACKET_LOOPBACK;
 }
 
+/*
+ * Its destination is a group. The route of such a received IPv6 packet has the receiving interface, like that
+ * of one that goes out there again.
+ */
+static __always_inline bool is_for_group(struct sk_buff *skb)
+{
+	__u8 first = 0;
+
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		bpf_probe_read_kernel(&first, 1,
+				      skb->head + skb->network_header + offsetof(struct ipv6hdr, daddr));
+	return first == 0xff;
+}
+
 /* The packet was received by an interface with the tunnel's index. */
 static __always_inline enum verdict judge_received(struct sk_buff *skb, struct look *look,
 						   struct sock *socket)
@@ -200,7 +214,8 @@ static __always_inline enum verdict judge_received(struct sk_buff *skb, struct l
 		/* A hub's: it came out of the tunnel and goes back into it. */
 		if (look->kind & DROPS_KIND_DEVICE)
 			return SENT;
-		return look->kind & DROPS_KIND_VAGUE && look->by_route ? SENT : RECEIVED;
+		return look->kind & DROPS_KIND_VAGUE && look->by_route && !is_for_group(skb) ? SENT
+											     : RECEIVED;
 	}
 	if (has_link_header(skb) || look->kind & (DROPS_KIND_DEVICE | DROPS_KIND_VAGUE))
 		return NOT_OURS;
@@ -398,25 +413,35 @@ static __always_inline bool was_taken_by_tcp(const struct drop *drop, packet_sou
 	return packet->tcp_flags & (drops_has_socket ? taken_by(drop->socket) : taken_at(drop->place));
 }
 
+/* ICMPv6: multicast listener discovery and neighbour discovery, of which each node takes what concerns it. */
+static __always_inline bool is_of_neighbours(__u8 type)
+{
+	return (type >= 130 && type <= 137) || type == 143;
+}
+
 /* The kernel calls the received packet dropped, but somebody took it. */
 static __always_inline bool was_taken(const struct drop *drop, packet_source *source,
 				      const struct packet *packet)
 {
-	__u8 type;
+	__u8 type = 0;
 
 	if (!packet->understood)
 		return false;
 	if (packet->proto == IPPROTO_TCP)
 		return drop->kind & (DROPS_KIND_TAKEN | DROPS_KIND_BARE | DROPS_KIND_AGAIN) &&
 		       was_taken_by_tcp(drop, source, packet);
+	if (packet->proto == IPPROTO_IGMP)
+		return drop->kind & DROPS_KIND_TAKEN;
+	if ((packet->proto != IPPROTO_ICMP && packet->proto != IPPROTO_ICMPV6) ||
+	    packet_load(source, packet->transport, &type, 1) != 0)
+		return false;
 	/* Before 6.3, all that it had. */
 	if (drop->kind & DROPS_KIND_TAKEN)
-		return packet->proto == IPPROTO_ICMPV6 && !drops_has_socket &&
-		       find_dropper(drop->place) == DROPPER_ICMPV6_RECEIVE;
+		return packet->proto == IPPROTO_ICMPV6 &&
+		       (is_of_neighbours(type) ||
+			(!drops_has_socket && find_dropper(drop->place) == DROPPER_ICMPV6_RECEIVE));
 	/* A ping by a raw socket, which has got a copy. */
 	return drop->kind & DROPS_KIND_ABSENT &&
-	       (packet->proto == IPPROTO_ICMP || packet->proto == IPPROTO_ICMPV6) &&
-	       packet_load(source, packet->transport, &type, 1) == 0 &&
 	       type == (packet->proto == IPPROTO_ICMP ? ECHO_REPLY : ECHO_REPLY_IPV6);
 }
 

@@ -7,9 +7,16 @@ import pytest
 
 from lib.traffic import entries
 from lib.tun import Tun
+from lib.wait import wait_until
 
 GROUP, GROUP6, ALL6 = "224.0.0.251", "ff02::fb", "ff02::1"
 START = 120  # an emulated machine takes its time to load the programs
+MLD2_REPORT, ROUTER_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 143, 133, 136
+
+
+def wait_multicast(namespace, interface):
+    """The kernel makes the route once it has seen that both ends of the link are up."""
+    wait_until(lambda: "ff00::/8" in namespace.ip("-6", "route", "show", "table", "all", "dev", interface), "a route for groups")
 
 
 def listen(family, port, group, index):
@@ -36,6 +43,7 @@ def test_what_comes_back_was_not_received(network, netlogd, source, link):
         here.ip("link", "set", interface, "multicast", "on")
     else:
         here, _, (interface, _) = network.pair(ipv6=True)
+    wait_multicast(here, interface)
     daemon = netlogd(here, {"tun": {"interface": interface, "source": source},
                             "record": {"period": "1h", "exit-traffic": "full"}}).start(timeout=START)
     with here.inside():
@@ -60,3 +68,32 @@ def test_what_comes_back_was_not_received(network, netlogd, source, link):
         "[2001:db8::1]:5000", f"[{GROUP6}]:5353"), ("[2001:db8::1]:5000", f"[{ALL6}]:5356")
     assert found == {key: (3, 0, 0, 0) for key in names}
     assert daemon.status()["record"]["conservationFailures"] == 0
+
+
+def test_what_neighbours_say_is_not_dropped(network, netlogd):
+    """A node takes of it what concerns it. A datagram to all nodes for a port where nobody listens was received, and dropped."""
+    here, there, (interface, other) = network.pair(ipv6=True)
+    wait_multicast(there, other)
+    daemon = netlogd(here, {"tun": {"interface": interface}, "record": {"period": "1h", "exit-traffic": "full"}}).start(timeout=START)
+    with there.inside():
+        index = socket.if_nametoindex(other)
+        # Joining says so to all routers.
+        member, member6 = listen(socket.AF_INET, 5353, "239.1.1.1", index), listen(socket.AF_INET6, 5353, "ff02::1234", index)
+        raw, sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    with member, member6, raw, sender:
+        raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        sender.bind(("2001:db8::2", 5000))
+        target = socket.inet_pton(socket.AF_INET6, "2001:db8::2")
+        for kind, body in (MLD2_REPORT, b""), (ROUTER_SOLICITATION, b""), (NEIGHBOUR_ADVERTISEMENT, target):
+            for _ in range(2):
+                raw.sendto(bytes([kind, 0, 0, 0]) + bytes(4) + body, (ALL6, 0, 0, index))
+        for _ in range(4):
+            sender.sendto(b"x", (ALL6, 5353, 0, index))
+
+        def reported():
+            daemon.flush()
+            return any(entry["src"] == "224.0.0.22:0" for _, entry in entries(daemon.spool_messages()))
+        wait_until(reported, "the report of a group's member")
+    found = [entry for _, entry in entries(daemon.spool_messages()) if "rxDrops" in entry or "txDrops" in entry]
+    assert [(entry["proto"], entry["src"], entry["dst"], entry["rxPkts"], entry["rxDrops"]) for entry in found] == [
+        (17, f"[{ALL6}]:5353", "[2001:db8::2]:5000", 4, 4)]
