@@ -12,6 +12,7 @@
 #include "common/plural.h"
 #include "daemon/device/drops.h"
 #include "daemon/logger/state.h"
+#include "daemon/record/aggregate.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -145,7 +146,7 @@ json_t *watch_drops_status(const struct logger *logger)
 	drops_get_info(logger->drops, &info);
 	json_set_number(status, "txPkts", info.tx);
 	json_set_number(status, "rxPkts", info.rx);
-	json_set_number(status, "overflow", info.overflow);
+	json_set_number(status, "overflow", info.overflow + aggregate_lost_drops(logger->aggregate));
 	json_set_number(status, "unplaced", info.unplaced);
 	json_set_number(status, "missed", info.missed);
 	json_set_number(status, "errors", info.failures);

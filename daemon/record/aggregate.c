@@ -98,6 +98,11 @@ struct waiting {
 	const struct details *details;
 };
 
+static uint64_t drops_of(const struct details *details)
+{
+	return details ? (uint64_t)details->tx_drops + details->rx_drops : 0;
+}
+
 /* Adds to the connection's entry, or makes one; beyond the layer's bound, counts overflow. */
 static void add_entry(struct aggregate *aggregate, enum device_layer layer, const struct waiting *one,
 		      struct counts *overflow)
@@ -111,6 +116,7 @@ static void add_entry(struct aggregate *aggregate, enum device_layer layer, cons
 		aggregate->connections[layer] += one->is_reduced ? 0 : made;
 	} else if (!entries_add_known(&aggregate->entries, &one->key, one->hash, one->counts, one->details)) {
 		counts_add(overflow, one->counts);
+		aggregate->lost_drops += drops_of(one->details);
 		return;
 	}
 	counts_add(&aggregate->sums[layer], one->counts);
@@ -247,6 +253,12 @@ static bool is_empty(const struct flow *flow, bool with_details)
 	return counts_is_zero(&flow->counts) && !(with_details && !details_is_zero(&flow->details));
 }
 
+static void lose_drops(struct aggregate *aggregate, const struct flows *flows)
+{
+	for (size_t i = 0; i < flows->n; i++)
+		aggregate->lost_drops += drops_of(&flows->items[i].details);
+}
+
 int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, const struct routing *routing,
 		      const struct aggregate_settings *settings, struct counts *ret_ignored,
 		      struct counts *ret_overflow)
@@ -262,11 +274,12 @@ int aggregate_add_tun(struct aggregate *aggregate, const struct flows *flows, co
 	int r;
 
 	r = make_ignored(settings->ignore_addrs, &ignored);
-	if (r < 0)
+	if (r >= 0)
+		r = entries_reserve(&aggregate->entries, flows->n + 1);
+	if (r < 0) {
+		lose_drops(aggregate, flows);
 		return r;
-	r = entries_reserve(&aggregate->entries, flows->n + 1);
-	if (r < 0)
-		return r;
+	}
 
 	for (size_t i = 0; i < flows->n; i++) {
 		const struct flow *flow = &flows->items[i];
@@ -297,8 +310,10 @@ int aggregate_hold_tun(struct aggregate *aggregate, const struct flows *flows,
 
 	if (r >= 0)
 		r = entries_reserve(&aggregate->held, flows->n);
-	if (r < 0)
+	if (r < 0) {
+		lose_drops(aggregate, flows);
 		return r;
+	}
 	/* What the last window has left is not needed before the held ones are classified. */
 	if (aggregate->held.n == 0 && aggregate->entries.n == 0)
 		entries_release(&aggregate->entries);
@@ -356,6 +371,7 @@ void aggregate_classify(struct aggregate *aggregate, const struct routing *routi
 			continue;
 		if (!has_room) {
 			counts_add(&adding.overflow, &entry->counts);
+			aggregate->lost_drops += drops_of(&entry->details);
 			continue;
 		}
 		connection = entry_key_connection(&entry->key);
@@ -451,6 +467,11 @@ void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tu
 		counts_add(&aggregate->overflow[LAYER_TUN], tun);
 	if (sock)
 		counts_add(&aggregate->overflow[LAYER_SOCK], sock);
+}
+
+uint64_t aggregate_lost_drops(const struct aggregate *aggregate)
+{
+	return aggregate->lost_drops;
 }
 
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock)

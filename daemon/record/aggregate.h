@@ -21,6 +21,7 @@ struct aggregate {
 	struct counts held_sum;
 	struct counts sums[N_LAYERS]; /* of the entries, and of what is held */
 	struct counts overflow[N_LAYERS];
+	uint64_t lost_drops;
 	size_t n[N_LAYERS]; /* entries */
 	size_t bound;	    /* of each layer; 0: none */
 	size_t connections[N_LAYERS];
@@ -54,7 +55,7 @@ struct aggregate_settings {
  * Adds the flows of the tun device, classified by the routing, or those of the sock device, which are
  * physical traffic. *ret_ignored is what this call left out because it was addressed to an ignore_addr,
  * *ret_overflow what was beyond the bound and is in the window's overflow already; both may be NULL. A flow
- * without counts and details is left out. 0 or -ENOMEM, nothing added.
+ * without counts and details is left out. 0 or -ENOMEM, nothing added (but to aggregate_lost_drops()).
  *
  * With many flows, call it for one slice after another ({.items = first, .n = some}) and free each, so that a
  * large window is never held twice.
@@ -82,6 +83,8 @@ int aggregate_add_sock(struct aggregate *aggregate, const struct flows *flows, s
 void aggregate_finish(struct aggregate *aggregate, struct live *live, bool fold_ports);
 /* Adds to the window's overflow; either may be NULL. */
 void aggregate_add_overflow(struct aggregate *aggregate, const struct counts *tun, const struct counts *sock);
+/* Dropped packets whose connection found no room or memory: of all windows since the aggregate was made. */
+uint64_t aggregate_lost_drops(const struct aggregate *aggregate);
 /* Sum of everything added as entries or held, per layer: one side of the conservation check. */
 void aggregate_get_sums(const struct aggregate *aggregate, struct counts *ret_tun, struct counts *ret_sock);
 /* Whether connections have come that are exit traffic, and reduced. */

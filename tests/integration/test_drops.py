@@ -610,6 +610,21 @@ def test_a_flood(node):
     assert sum(entry.get("rxDrops", 0) for _, entry in entries(node.daemon.spool_messages())) == status["rxPkts"]
 
 
+def test_more_connections_than_fit(network, netlogd):
+    """A dropped packet is in an entry or in the overflow."""
+    node = Node(network, netlogd)
+    node.daemon.configure({"tun": {"max-flows": 64}})
+    node.start()
+    for port in range(1000, 1300):
+        for _ in range(2):
+            node.tun.write(udp(FAR, port, node.address, 11))
+    node.daemon.flush()
+    drops = node.daemon.status()["drops"]
+    found = sum(entry.get("rxDrops", 0) for _, entry in entries(node.daemon.spool_messages()))
+    assert drops["rxPkts"] == 600 and 0 < found < 600
+    assert found + drops["overflow"] == 600
+
+
 def test_what_a_sniffer_misses_was_not_dropped(node):
     """Packet sockets and raw ones get copies: that these find no room says nothing about the packets."""
     with node.namespace.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as sniffer, \

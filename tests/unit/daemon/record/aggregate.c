@@ -96,6 +96,25 @@ START_TEST(exit_aggregate)
 }
 END_TEST
 
+START_TEST(drops_beyond_the_bound_are_counted)
+{
+	const struct details dropped = {.tx_drops = 3, .rx_drops = 4};
+
+	aggregate_set_bound(aggregate, 1);
+	gathering.details = true;
+	add_details("100.64.0.1:1", "100.64.0.2:1", (struct counts){1, 10, 0, 0}, dropped);
+	ck_assert_uint_eq(aggregate_lost_drops(aggregate), 0);
+	/* With counts and without. */
+	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){1, 10, 0, 0}, dropped);
+	add_details("100.64.0.1:1", "100.64.0.2:3", (struct counts){}, dropped);
+	ck_assert_uint_eq(aggregate_lost_drops(aggregate), 14);
+	/* The bound is each window's; the sum is all windows'. */
+	aggregate_reset(aggregate);
+	add_details("100.64.0.1:1", "100.64.0.2:2", (struct counts){}, dropped);
+	ck_assert_uint_eq(aggregate_lost_drops(aggregate), 14);
+}
+END_TEST
+
 START_TEST(exit_aggregate_stands_outside_the_bound)
 {
 	aggregate_set_bound(aggregate, 1);
@@ -413,6 +432,7 @@ int main(void)
 	tcase_add_test(cases, many_ignored_addresses);
 	tcase_add_test(cases, sums_per_layer);
 	tcase_add_test(cases, beyond_the_bound_is_overflow);
+	tcase_add_test(cases, drops_beyond_the_bound_are_counted);
 	tcase_add_test(cases, details_are_joined);
 	tcase_add_test(cases, no_details_of_anonymized_traffic);
 	tcase_add_test(cases, folded_ports);
