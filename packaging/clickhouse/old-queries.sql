@@ -71,9 +71,19 @@ FROM
             WHERE day >= toDate(substring('{from}', 1, 10)) - 1 AND day <= toDate(substring('{to}', 1, 10))
               AND end < '{to}'
             UNION ALL
-            SELECT node, proc_id, proc_seq, time AS at FROM netlogd.flows_events
-            WHERE day >= toDate(substring('{from}', 1, 10)) - 1 AND day <= toDate(substring('{to}', 1, 10))
-              AND time < '{to}' AND proc_seq > 0
+            SELECT if(name = '', text_node, name) AS node, proc_id, proc_seq, at
+            FROM
+            (
+                SELECT node AS text_node, spool, proc_id, proc_seq, time AS at FROM netlogd.flows_events
+                WHERE day >= toDate(substring('{from}', 1, 10)) - 1 AND day <= toDate(substring('{to}', 1, 10))
+                  AND time < '{to}' AND proc_seq > 0
+            )
+            ANY LEFT JOIN
+            (
+                SELECT spool, any(node) AS name FROM netlogd.flows
+                WHERE day >= toDate(substring('{from}', 1, 10)) - 1 AND day <= toDate(substring('{to}', 1, 10))
+                GROUP BY spool
+            ) USING spool
         )
         GROUP BY node, proc_id, proc_seq
     )

@@ -53,7 +53,8 @@ ORDER BY peer, first, endpoint, port;
 -- after it. Texts are messages too, so both tables count; and a message is dated by the end of its window, since
 -- otherwise a text from within the window would be missing at {to}. If the day before {from} has nothing of a run,
 -- the run began after that (a heartbeat leaves a message every quarter of an hour), so its first messages are checked
--- too. Compare with the losses in flows_events.
+-- too. Texts do not say the node's name, only its log ID: the rows of the same spool do. Compare with the losses in
+-- flows_events.
 SELECT node, proc_id, before + 1 AS missing_from, proc_seq - 1 AS missing_to, proc_seq - before - 1 AS missing
 FROM
 (
@@ -69,7 +70,14 @@ FROM
             WHERE start >= {from:DateTime('UTC')} - INTERVAL 1 DAY AND start < {to:DateTime('UTC')}
               AND end < {to:DateTime('UTC')}
             UNION DISTINCT
-            SELECT toString(node) AS node, proc_id, proc_seq, time AS made FROM netlogd.flows_events
+            SELECT if(name = '', toString(node), name) AS node, proc_id, proc_seq, time AS made
+            FROM netlogd.flows_events
+            GLOBAL ANY LEFT JOIN
+            (
+                SELECT spool, argMax(toString(node), start) AS name FROM netlogd.flows
+                WHERE start >= {from:DateTime('UTC')} - INTERVAL 1 DAY AND start < {to:DateTime('UTC')}
+                GROUP BY spool
+            ) AS named USING spool
             WHERE time >= {from:DateTime('UTC')} - INTERVAL 1 DAY AND time < {to:DateTime('UTC')} AND proc_seq > 0
         )
         GROUP BY node, proc_id, proc_seq

@@ -241,7 +241,8 @@ def test_migration(chdb, directory, schema, migration, table, change):
 
 
 def test_gaps_at_the_ends(engine):
-    """Finds a run's missing first messages, and reports no gap where a run crosses the bounds of the query."""
+    """Finds a run's missing first messages, and reports no gap where a run crosses the bounds of the query. Texts have the
+    node's log ID, rows its name."""
     day = engine.query("SELECT today() - 2")[0][0]  # within the tables' TTL
     for seq, start, end in ((3, "11:59:50", "11:59:55"), (5, "11:59:58", "12:00:03"), (9, "12:59:58", "13:00:03")):
         engine.query("INSERT INTO netlogd.flows (node, spool, proc_id, seq, proc_seq, start, end) VALUES "
@@ -249,7 +250,7 @@ def test_gaps_at_the_ends(engine):
     for proc_id, seq, time in ((7, 1, "08:00:00"), (7, 4, "12:00:01"), (7, 6, "12:30:00"), (7, 8, "13:00:01"),
                                (8, 3, "12:10:00")):
         engine.query("INSERT INTO netlogd.flows_events (node, spool, proc_id, seq, proc_seq, time, kind) VALUES "
-                     f"('n1', 's', {proc_id}, {seq}, {seq}, '{day} {time}', 'text')")
+                     f"('ab12', 's', {proc_id}, {seq}, {seq}, '{day} {time}', 'text')")
     asked = queries(SCHEMAS / "queries.sql")["gaps"]
 
     def gaps(start, end):

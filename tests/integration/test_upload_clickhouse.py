@@ -89,7 +89,8 @@ def test_queries(tables, run):
                  "('n2', 's', 6, 4, 2, 3, '2026-01-31 12:00:04', '2026-01-31 12:00:08', 'subnet', 6, "
                  "'::ffff:10.1.9.9', 443, '::ffff:100.64.0.9', 4000, 'dst', 1)")
     tables.query("INSERT INTO netlogd.flows_events (node, spool, proc_id, seq, proc_seq, idx, time, kind, text) VALUES "
-                 "('n2', 's', 5, 2, 2, 0, '2026-01-31 12:00:01', 'text', ''), "
+                 # A text has the node's log ID, not its name.
+                 "('ab12', 's', 5, 2, 2, 0, '2026-01-31 12:00:01', 'text', ''), "
                  "('n2', 's', 5, 3, 0, 1, '2026-01-31 12:00:02', 'loss', 'netlogd: lost')")
     asked = queries(SCHEMAS / "old-queries.sql")
     assert set(asked) == set(queries(SCHEMAS / "queries.sql"))
