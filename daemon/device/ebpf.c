@@ -21,9 +21,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/capability.h>
 
 struct ebpf {
 	struct device device;
@@ -325,12 +328,29 @@ static int ebpf_load(struct ebpf *ebpf, uint32_t max_flows, bool details)
 	return 0;
 }
 
+/* The verifier is stricter then, and says so with errors that tell nothing of it. */
+static bool lacks_perfmon(void)
+{
+	const uint32_t wanted[] = {CAP_PERFMON, CAP_SYS_ADMIN};
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		if (data[CAP_TO_INDEX(wanted[i])].effective & CAP_TO_MASK(wanted[i]))
+			return false;
+	return true;
+}
+
 static const char *ebpf_explain(int r)
 {
+	static const char lacking[] = "eBPF needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+
 	switch (r) {
 	case -EPERM:
 	case -EACCES:
-		return "eBPF needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+		return lacking;
 	case -ENOMEM:
 		return "not enough memory for the maps; lower max-flows";
 	case -ENODEV:
@@ -342,7 +362,7 @@ static const char *ebpf_explain(int r)
 	case -EBUSY:
 		return "no TCX on this kernel, and a qdisc `ingress` or foreign filters occupy the hook";
 	}
-	return "the kernel rejected the eBPF programs";
+	return lacks_perfmon() ? lacking : "the kernel rejected the eBPF programs";
 }
 
 static int ebpf_make(const struct device_options *options, struct device **ret_device)

@@ -666,18 +666,20 @@ def test_wireguard_without_a_peer(network, netlogd):
     assert [(entry["dst"], entry["txPkts"], entry["txDrops"]) for entry in found] == [("100.64.0.77:1", 6, 6)]
 
 
-def test_without_the_right_to_trace(network, netlogd):
+@pytest.mark.parametrize("lacking", ["-sys_admin,-perfmon,-bpf", "-sys_admin,-perfmon"])
+def test_without_the_right_to_trace(network, netlogd, lacking):
     """The daemon counts without it, and says what is missing."""
     namespace = network.namespace()
     tun = Tun(network, namespace)
     daemon = netlogd(namespace, {**CONFIG, "tun": {"interface": tun.interface}})
-    daemon.namespace = Without(namespace, "-sys_admin,-perfmon,-bpf")
+    daemon.namespace = Without(namespace, lacking)
     daemon.start(timeout=START)
     drops = daemon.status()["drops"]
     assert drops["state"] == "unavailable"
     assert "CAP_PERFMON" in drops["reason"]
     assert "CAP_PERFMON" in daemon.ctl("status").stdout
-    assert daemon.status()["tun"]["state"] == "counting"
+    tun = daemon.status()["tun"]
+    assert (tun["state"], tun["source"]) == ("counting", "packet") and "CAP_PERFMON" in tun["reason"]
 
 
 def test_with_the_units_rights(network, netlogd):
