@@ -292,7 +292,8 @@ int tun_drain_side(struct tun_drain *drain, unsigned int side, struct extraction
 	drain->time = (uint32_t)(time_now_boot() / NSEC_PER_MSEC);
 	if (bpf_map_lookup_elem(drain->fill, &side, &fill))
 		return -errno;
-	r = map_notes(drain, side, fill.taken[FLOW_NOTES]);
+	taken = fill.taken[FLOW_NOTES];
+	r = map_notes(drain, side, taken);
 	for (unsigned int table = 0; table < FLOW_TABLES && r == 0; table++) {
 		uint64_t n = MIN(fill.taken[table], (uint64_t)drain->capacity[table]);
 

@@ -269,6 +269,22 @@ START_TEST(a_flood_of_syns)
 }
 END_TEST
 
+/* Windows with so few packets that none of them leaves its CPU's batch: notes are made without entries. */
+START_TEST(the_room_of_little_windows)
+{
+	for (unsigned int i = 0; i < 300; i++) {
+		struct program_counts counts;
+
+		send_packet(&(struct sent){.n = 1, .proto = IPPROTO_TCP, .flags = SYN, .seq = i});
+		ck_assert_int_eq(program_extract(program, false, &counts), 0);
+		ck_assert_uint_eq(counts.lost_details, 0);
+		ck_assert_uint_eq(counts.flows.n, 1);
+		ck_assert_uint_eq(counts.flows.items[0].details.starts, 1);
+		program_counts_deinit(&counts);
+	}
+}
+END_TEST
+
 /* SYNs with numbers that no other has, each of which begins a connection. */
 static void *send_syns(void *userdata)
 {
@@ -339,6 +355,7 @@ int main(void)
 	tcase_add_test(tcase, nothing_where_no_header_is);
 	tcase_add_test(tcase, the_first_packet_of_all);
 	tcase_add_test(tcase, a_flood_of_syns);
+	tcase_add_test(tcase, the_room_of_little_windows);
 	tcase_add_test(tcase, both_cpus_at_once);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
