@@ -398,6 +398,18 @@ struct drop {
 	__u16 kind;
 };
 
+/*
+ * The other end's last data have come with its FIN, and come again. A connection whose other end has not
+ * ended has that state as well once nobody reads it any more: then data are refused.
+ */
+static __always_inline bool is_end_again(struct sock *socket, const struct packet *packet)
+{
+	struct inet_timewait_sock *rest = (void *)socket;
+
+	return packet->tcp_flags & FIN && BPF_CORE_READ(socket, __sk_common.skc_state) == TIME_WAIT &&
+	       BPF_CORE_READ(rest, tw_substate) == TIME_WAIT;
+}
+
 static __always_inline bool was_taken_by_tcp(const struct drop *drop, packet_source *source,
 					     const struct packet *packet)
 {
@@ -407,7 +419,8 @@ static __always_inline bool was_taken_by_tcp(const struct drop *drop, packet_sou
 		return !(packet->tcp_flags & RST) && (packet->tcp_flags & (SYN | ACK)) != SYN;
 	headers = packet->transport + tcp_header_length(source, packet, packet->transport);
 	if (source->gso_size || packet->length != headers)
-		return false;
+		return drop->kind & DROPS_KIND_TAKEN && drops_has_socket &&
+		       is_end_again(drop->socket, packet);
 	if (drop->kind & DROPS_KIND_BARE)
 		return (packet->tcp_flags & (SYN | FIN | RST | ACK)) == ACK;
 	return packet->tcp_flags & (drops_has_socket ? taken_by(drop->socket) : taken_at(drop->place));

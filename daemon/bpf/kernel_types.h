@@ -34,6 +34,11 @@ struct sock {
 	__u16 sk_type;
 };
 
+/* What is left of a TCP socket when its connection has ended: smaller than a socket. */
+struct inet_timewait_sock {
+	unsigned char tw_substate;
+};
+
 struct dst_entry {
 	struct net_device *dev;
 };

@@ -322,6 +322,21 @@ def test_what_a_connection_takes(node):
     assert node.reasons() == {}
 
 
+def test_the_last_data_twice(node):
+    if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 11):
+        pytest.skip("this kernel does not name the socket of a dropped packet")
+    with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
+        server.settimeout(20)
+        far = Far(node, 1000)
+        with far.open(server) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            far.expect(FIN | ACK)
+            for _ in range(2):
+                far.send(PSH | FIN | ACK, seq=1001, data=b"last")
+                far.expect(ACK)
+        assert node.window() == {}
+
+
 def test_what_a_connection_does_not_take(node):
     """Data that comes after the end, and what is too much for a listening socket."""
     with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
@@ -611,13 +626,11 @@ def test_a_flood(node):
 
 
 def test_more_connections_than_fit(network, netlogd):
-    """A dropped packet is in an entry or in the overflow."""
     node = Node(network, netlogd)
     node.daemon.configure({"tun": {"max-flows": 64}})
     node.start()
-    for port in range(1000, 1300):
-        for _ in range(2):
-            node.tun.write(udp(FAR, port, node.address, 11))
+    for number in range(600):
+        node.tun.write(udp(FAR, 1000 + number // 2, node.address, 11))
     node.daemon.flush()
     drops = node.daemon.status()["drops"]
     found = sum(entry.get("rxDrops", 0) for _, entry in entries(node.daemon.spool_messages()))
