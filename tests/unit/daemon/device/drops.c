@@ -404,6 +404,8 @@ START_TEST(kinds)
 
 		if (strcmp(name, "NETFILTER_DROP") == 0)
 			ck_assert_uint_eq(kind, 0);
+		else if (strcmp(name, "DUP_FRAG") == 0)
+			ck_assert_uint_eq(kind, DROPS_KIND_NONE);
 		else if (strcmp(name, "TCP_FLAGS") == 0)
 			ck_assert_uint_eq(kind, DROPS_KIND_LOCAL);
 		else if (strcmp(name, "SOCKET_RCVBUFF") == 0)
