@@ -45,7 +45,8 @@ enum details_bits {
 	DETAILS_LAST_SYN_RECEIVED = 1 << 6,
 	DETAILS_OPENERS_DIFFER = 1 << 7, /* of the connections that began; `opener` is the last one's */
 	DETAILS_FIRST_ENDED = 1 << 8,	 /* the first connection that began here has ended */
-	DETAILS_FIRST_EITHER = 1 << 9,	 /* the first packet may have been of either direction */
+	DETAILS_ANSWERED = 1 << 9,	 /* the last SYN's other end has sent a SYN-ACK */
+	DETAILS_FIRST_EITHER = 1 << 10,	 /* the first packet may have been of either direction */
 };
 
 /*

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#define TCP_SYN 0x02
 #define TCP_ACK 0x10
 
 bool details_is_zero(const struct details *details)
@@ -35,12 +36,6 @@ static bool last_syn_received(const struct details *details)
 	return details->bits & DETAILS_LAST_SYN_RECEIVED;
 }
 
-/* Whether the end that did not open the connection has answered: what it sends then is no second opening. */
-static bool is_answered(const struct details *details)
-{
-	return (last_syn_received(details) ? details->tx_flags : details->rx_flags) & TCP_ACK;
-}
-
 /* Whether a SYN was the first here, but begins nothing after what came before. */
 static bool begins_nothing(const struct details *details, const struct details *before, bool ended)
 {
@@ -50,8 +45,17 @@ static bool begins_nothing(const struct details *details, const struct details *
 		return false;
 	if (received == last_syn_received(before))
 		return details->first_syn == before->last_syn;
-	/* Both opened it at once. */
-	return !ended && (before->opener == OPENER_BOTH || !is_answered(before));
+	/* Both opened it at once: once it is answered, that is over. */
+	return !ended && (before->opener == OPENER_BOTH || !(before->bits & DETAILS_ANSWERED));
+}
+
+/* Whether the connection of before, which is still the last one here, has been answered until now. */
+static bool goes_on_answered(const struct details *details, const struct details *before)
+{
+	uint8_t answer = last_syn_received(before) ? details->tx_flags : details->rx_flags;
+
+	return before->bits & DETAILS_ANSWERED ||
+	       (before->bits & DETAILS_HAS_SYN && answer & TCP_SYN && answer & TCP_ACK);
 }
 
 /* The end that opened the first connection that began here. */
@@ -92,6 +96,8 @@ void details_follow(struct details *details, const struct details *before)
 			details->opener = before->opener;
 		details->bits |= ended ? DETAILS_ENDED : 0;
 	}
+	if (details->starts == 0 && goes_on_answered(details, before))
+		details->bits |= DETAILS_ANSWERED;
 }
 
 /* The first packet of both. */
@@ -184,7 +190,7 @@ void details_add(struct details *sum, const struct details *more)
 	sum->bits |= later.bits & DETAILS_OPENERS_DIFFER;
 	if (more->bits & DETAILS_HAS_SYN) {
 		sum->last_syn = later.last_syn;
-		copy_bits(sum, later.bits, DETAILS_LAST_SYN_RECEIVED | DETAILS_ENDED);
+		copy_bits(sum, later.bits, DETAILS_LAST_SYN_RECEIVED | DETAILS_ENDED | DETAILS_ANSWERED);
 	}
-	sum->bits |= later.bits & DETAILS_ENDED;
+	sum->bits |= later.bits & (DETAILS_ENDED | DETAILS_ANSWERED);
 }

@@ -25,6 +25,7 @@ enum control_bits {
 	CONTROL_LAST_SYN_RECEIVED = 1 << 6,  /* the same of the last one */
 	CONTROL_OPENERS_DIFFER = 1 << 7,     /* connections were opened by different ends */
 	CONTROL_FIRST_ENDED = 1 << 8,	     /* the first connection that began has ended */
+	CONTROL_ANSWERED = 1 << 9,	     /* the last SYN's other end has sent a SYN-ACK */
 };
 
 /* All zero: no such packet was seen. No padding. */
@@ -40,7 +41,8 @@ struct flow_control {
 
 /*
  * A SYN without ACK. It begins a connection, unless it repeats the one before (same end, same sequence
- * number), or comes from the other end while the connection is open: then both opened it.
+ * number), or comes from the other end while that one waits for its answer: then both open a connection at
+ * once. In one that is answered nobody opens it again, and such a SYN is the other end's own attempt.
  */
 static inline __attribute__((always_inline)) void control_syn(struct flow_control *control, bool received,
 							      __u32 seq)
@@ -51,7 +53,8 @@ static inline __attribute__((always_inline)) void control_syn(struct flow_contro
 	if (control->bits & CONTROL_HAS_SYN) {
 		if (received == last_received && seq == control->last_syn)
 			return;
-		if (received != last_received && !(control->bits & CONTROL_ENDED)) {
+		if (received != last_received && !(control->bits & CONTROL_ENDED) &&
+		    (control->opener == CONTROL_BOTH || !(control->bits & CONTROL_ANSWERED))) {
 			control->opener = CONTROL_BOTH;
 			return;
 		}
@@ -64,7 +67,7 @@ static inline __attribute__((always_inline)) void control_syn(struct flow_contro
 	control->opener = opener;
 	control->starts++;
 	control->last_syn = seq;
-	control->bits &= ~(CONTROL_ENDED | CONTROL_LAST_SYN_RECEIVED);
+	control->bits &= ~(CONTROL_ENDED | CONTROL_LAST_SYN_RECEIVED | CONTROL_ANSWERED);
 	control->bits |= received ? CONTROL_LAST_SYN_RECEIVED : 0;
 }
 
@@ -76,10 +79,14 @@ static inline __attribute__((always_inline)) void control_step(struct flow_contr
 							       __u8 flags, __u32 seq)
 {
 	if (flags & CONTROL_SYN) {
+		bool last_received = control->bits & CONTROL_LAST_SYN_RECEIVED;
+
 		if (!(flags & CONTROL_ACK))
 			control_syn(control, received, seq);
 		else if (control->opener == CONTROL_UNKNOWN)
 			control->opener = received ? CONTROL_SRC : CONTROL_DST;
+		else if (control->bits & CONTROL_HAS_SYN && received != last_received)
+			control->bits |= CONTROL_ANSWERED;
 	}
 	if (flags & (CONTROL_FIN | CONTROL_RST) && !(control->bits & CONTROL_ENDED)) {
 		control->ends++;

@@ -34,9 +34,9 @@ struct control_note {
 
 /* The parts of `state`: last_syn, bits, opener, starts, ends. */
 #define CONTROL_BITS_SHIFT   32
-#define CONTROL_OPENER_SHIFT 41
-#define CONTROL_STARTS_SHIFT 43
-#define CONTROL_ENDS_SHIFT   53
+#define CONTROL_OPENER_SHIFT 42
+#define CONTROL_STARTS_SHIFT 44
+#define CONTROL_ENDS_SHIFT   54
 #define CONTROL_COUNT_FULL   1023U
 #define CONTROL_UNIT	     512U
 
@@ -60,7 +60,7 @@ static inline __attribute__((always_inline)) void control_unpack(__u64 state,
 		.starts = state >> CONTROL_STARTS_SHIFT & CONTROL_COUNT_FULL,
 		.ends = state >> CONTROL_ENDS_SHIFT & CONTROL_COUNT_FULL,
 		.last_syn = (__u32)state,
-		.bits = state >> CONTROL_BITS_SHIFT & 0x1ff,
+		.bits = state >> CONTROL_BITS_SHIFT & 0x3ff,
 		.opener = state >> CONTROL_OPENER_SHIFT & 3,
 	};
 }

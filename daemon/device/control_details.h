@@ -15,12 +15,13 @@ _Static_assert((int)CONTROL_HAS_SYN == (int)DETAILS_HAS_SYN &&
 		       (int)CONTROL_FIRST_SYN_RECEIVED == (int)DETAILS_FIRST_SYN_RECEIVED &&
 		       (int)CONTROL_LAST_SYN_RECEIVED == (int)DETAILS_LAST_SYN_RECEIVED &&
 		       (int)CONTROL_OPENERS_DIFFER == (int)DETAILS_OPENERS_DIFFER &&
-		       (int)CONTROL_FIRST_ENDED == (int)DETAILS_FIRST_ENDED,
+		       (int)CONTROL_FIRST_ENDED == (int)DETAILS_FIRST_ENDED &&
+		       (int)CONTROL_ANSWERED == (int)DETAILS_ANSWERED,
 	       "the same bits");
 
 #define CONTROL_BITS                                                                                         \
 	(CONTROL_HAS_SYN | CONTROL_EARLY_END | CONTROL_ENDED | CONTROL_FIRST_SYN_RECEIVED |                  \
-	 CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER | CONTROL_FIRST_ENDED)
+	 CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER | CONTROL_FIRST_ENDED | CONTROL_ANSWERED)
 
 /* Sets what `control` knows; flags, first packet and drops stay. */
 static inline void control_details(const struct flow_control *control, struct details *details)

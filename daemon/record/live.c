@@ -466,9 +466,8 @@ static struct details before(const struct slot *slot)
 
 	details.bits = (uint16_t)((slot->state & STATE_HAS_SYN ? DETAILS_HAS_SYN : 0) |
 				  (received ? DETAILS_LAST_SYN_RECEIVED : 0) |
-				  (slot->state & STATE_ENDED ? DETAILS_ENDED : 0));
-	if (slot->state & STATE_ANSWERED)
-		*(received ? &details.tx_flags : &details.rx_flags) = TCP_ACK;
+				  (slot->state & STATE_ENDED ? DETAILS_ENDED : 0) |
+				  (slot->state & STATE_ANSWERED ? DETAILS_ANSWERED : 0));
 	return details;
 }
 
@@ -487,6 +486,7 @@ static uint32_t ends_after(const struct details *details, uint32_t old)
 static uint32_t state_after(const struct details *details, uint32_t old)
 {
 	uint32_t state = STATE_USED | STATE_TCP | details->opener | ends_after(details, old);
+	bool begins = details->starts > 0 && details->bits & DETAILS_HAS_SYN;
 	uint8_t answer;
 
 	if (details->bits & DETAILS_HAS_SYN)
@@ -495,7 +495,9 @@ static uint32_t state_after(const struct details *details, uint32_t old)
 	else
 		state |= old & (STATE_HAS_SYN | STATE_LAST_SYN_RECEIVED);
 	answer = state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
-	if (answer & TCP_ACK || (details->starts == 0 && old & STATE_ANSWERED))
+	/* Where a connection begins, other flags may be of the one before. */
+	if (details->bits & DETAILS_ANSWERED || (!begins && answer & TCP_ACK) ||
+	    (details->starts == 0 && old & STATE_ANSWERED))
 		state |= STATE_ANSWERED;
 	return state;
 }
@@ -506,12 +508,15 @@ static uint32_t state_after(const struct details *details, uint32_t old)
  */
 static bool may_live_on(const struct details *details, uint32_t old)
 {
-	bool received = details->bits & DETAILS_LAST_SYN_RECEIVED;
+	bool early = details->bits & DETAILS_EARLY_END, ended = details->bits & DETAILS_ENDED;
+	bool reset = (details->tx_flags | details->rx_flags) & TCP_RST;
+	/* The ends of what began in this window. */
+	uint32_t ends = details->ends - (early && !(old & STATE_ENDED) ? 1 : 0);
 
-	return old & STATE_ANSWERED && !(old & STATE_ENDED) &&
-	       !(details->bits & (DETAILS_EARLY_END | DETAILS_ENDED)) &&
-	       details->bits & DETAILS_OPENERS_DIFFER &&
-	       !((received ? details->tx_flags : details->rx_flags) & TCP_SYN);
+	if (!(details->bits & DETAILS_OPENERS_DIFFER) || details->bits & DETAILS_ANSWERED || (ended && reset))
+		return false;
+	/* One of the windows before, or of those that began in this window before the last one. */
+	return (old & STATE_ANSWERED && !(old & STATE_ENDED) && !early) || details->starts + ended > ends + 1;
 }
 
 /*
@@ -549,7 +554,7 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 		details->opener = OPENER_UNKNOWN;
 	state = state_after(details, old);
 	if (may_live_on(details, old))
-		state |= OPENER_BOTH;
+		state |= OPENER_BOTH | STATE_ANSWERED;
 	/* Nothing is known of it, and nothing need be. */
 	if (!slot && !(state & (STATE_OPENER | STATE_HAS_SYN | STATE_ENDED)))
 		return;

@@ -142,6 +142,22 @@ static const struct example examples[] = {
 	 2,
 	 0,
 	 OPENER_SRC},
+	{"a SYN of the other end once it is answered",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {false, ACK, 2}, {true, ACK, 5}},
+	 2,
+	 0,
+	 OPENER_DST},
+	{"a port used again, opened by both",
+	 {{false, SYN, 1},
+	  {true, SYN | ACK, 4},
+	  {true, RST | ACK, 5},
+	  {false, SYN, 9},
+	  {},
+	  {true, SYN, 7},
+	  {true, SYN | ACK, 7}},
+	 2,
+	 1,
+	 OPENER_BOTH},
 };
 
 START_TEST(test_parts)
@@ -174,7 +190,28 @@ END_TEST
 static bool is_crossing(const struct details *before, const struct details *more)
 {
 	return more->bits & DETAILS_HAS_SYN && before->bits & DETAILS_HAS_SYN &&
+	       !(before->bits & DETAILS_ANSWERED) &&
 	       !(more->bits & DETAILS_FIRST_SYN_RECEIVED) != !(before->bits & DETAILS_LAST_SYN_RECEIVED);
+}
+
+/*
+ * A part that begins with a SYN sent again does not know that it had been answered before that: to this
+ * part, the other end's SYN is a crossing one.
+ */
+static bool is_answered_before(const struct details *before, const struct details *more,
+			       const struct step *steps, size_t n)
+{
+	const bool received = before->bits & DETAILS_LAST_SYN_RECEIVED;
+	bool answered = before->bits & DETAILS_ANSWERED, other = false;
+
+	for (size_t i = 0; i < n; i++) {
+		bool syn = steps[i].flags & SYN && steps[i].received != received;
+
+		answered |= syn && steps[i].flags & ACK;
+		other |= syn && !(steps[i].flags & ACK);
+	}
+	return other && answered && more->bits & DETAILS_HAS_SYN &&
+	       !(more->bits & DETAILS_FIRST_SYN_RECEIVED) == !received && more->first_syn == before->last_syn;
 }
 
 START_TEST(test_any_cut)
@@ -209,8 +246,11 @@ START_TEST(test_any_cut)
 		if (is_crossing(&sum, &more) || whole.opener == OPENER_BOTH || sum.opener == OPENER_BOTH ||
 		    more.opener == OPENER_BOTH || rest.opener == OPENER_BOTH)
 			continue;
+		if (is_answered_before(&sum, &more, steps + cut, second - cut))
+			continue;
 		details_add(&sum, &more);
-		if (is_crossing(&sum, &rest) || sum.opener == OPENER_BOTH)
+		if (is_crossing(&sum, &rest) || sum.opener == OPENER_BOTH ||
+		    is_answered_before(&sum, &rest, steps + second, ARRAY_SIZE(steps) - second))
 			continue;
 		window = rest;
 		past = sum;

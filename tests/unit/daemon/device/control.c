@@ -30,13 +30,13 @@ struct example {
 #define FIRST_AND_LAST_RECEIVED (CONTROL_HAS_SYN | CONTROL_FIRST_SYN_RECEIVED | CONTROL_LAST_SYN_RECEIVED)
 
 static const struct example examples[] = {
-	{"made", {{false, SYN, 1}, {true, SYN_ACK, 7}}, 1, 0, OPENER_SRC, CONTROL_HAS_SYN},
+	{"made", {{false, SYN, 1}, {true, SYN_ACK, 7}}, 1, 0, OPENER_SRC, CONTROL_HAS_SYN | CONTROL_ANSWERED},
 	{"made and ended by both",
 	 {{true, SYN, 1}, {false, SYN_ACK, 7}, {false, FIN_ACK, 8}, {true, FIN_ACK, 2}},
 	 1,
 	 1,
 	 OPENER_DST,
-	 FIRST_AND_LAST_RECEIVED | CONTROL_ENDED | CONTROL_FIRST_ENDED},
+	 FIRST_AND_LAST_RECEIVED | CONTROL_ANSWERED | CONTROL_ENDED | CONTROL_FIRST_ENDED},
 	{"refused",
 	 {{false, SYN, 1}, {true, RST | CONTROL_ACK, 0}},
 	 1,
@@ -48,7 +48,7 @@ static const struct example examples[] = {
 	 1,
 	 1,
 	 OPENER_DST,
-	 FIRST_AND_LAST_RECEIVED | CONTROL_ENDED | CONTROL_FIRST_ENDED},
+	 FIRST_AND_LAST_RECEIVED | CONTROL_ANSWERED | CONTROL_ENDED | CONTROL_FIRST_ENDED},
 	{"a SYN again and again",
 	 {{false, SYN, 1}, {false, SYN, 1}, {false, SYN, 1}},
 	 1,
@@ -57,6 +57,41 @@ static const struct example examples[] = {
 	 CONTROL_HAS_SYN},
 	{"opened by both at once",
 	 {{false, SYN, 1}, {true, SYN, 7}, {false, SYN_ACK, 1}, {true, SYN_ACK, 7}, {true, SYN, 7}},
+	 1,
+	 0,
+	 OPENER_BOTH,
+	 CONTROL_HAS_SYN | CONTROL_ANSWERED},
+	{"opened by both at once, on a port used again",
+	 {{true, SYN, 1},
+	  {false, SYN_ACK, 7},
+	  {true, RST, 2},
+	  {false, SYN, 9},
+	  {true, SYN, 3},
+	  {false, SYN_ACK, 9},
+	  {true, SYN_ACK, 3}},
+	 2,
+	 1,
+	 OPENER_BOTH,
+	 CONTROL_HAS_SYN | CONTROL_FIRST_SYN_RECEIVED | CONTROL_ANSWERED | CONTROL_FIRST_ENDED |
+		 CONTROL_OPENERS_DIFFER},
+	{"a SYN of the other end in the middle",
+	 {{false, SYN, 1},
+	  {true, SYN_ACK, 7},
+	  {false, CONTROL_ACK, 2},
+	  {true, SYN, 9},
+	  {false, CONTROL_ACK, 2}},
+	 2,
+	 0,
+	 OPENER_DST,
+	 CONTROL_HAS_SYN | CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER},
+	{"the other end's SYN in the middle, answered",
+	 {{false, SYN, 1}, {true, SYN_ACK, 7}, {true, SYN, 9}, {false, SYN_ACK, 5}, {true, SYN, 9}},
+	 2,
+	 0,
+	 OPENER_DST,
+	 CONTROL_HAS_SYN | CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER | CONTROL_ANSWERED},
+	{"no end answers its own SYN",
+	 {{false, SYN, 1}, {false, SYN_ACK, 1}, {true, SYN, 9}},
 	 1,
 	 0,
 	 OPENER_BOTH,
@@ -121,7 +156,7 @@ END_TEST
 /* A connection, as the model remembers all of them. */
 struct lived {
 	enum opener opener;
-	bool began_received, seen_to_begin, ended;
+	bool began_received, seen_to_begin, answered, ended;
 	uint32_t seq;
 };
 
@@ -143,7 +178,8 @@ static void model_step(struct model *model, const struct step *step)
 	struct lived *last = model->n ? model_last(model) : NULL;
 	bool same = last && last->seen_to_begin && last->began_received == step->received &&
 		    last->seq == step->seq;
-	bool crossing = last && last->seen_to_begin && last->began_received != step->received && !last->ended;
+	bool other = last && last->seen_to_begin && last->began_received != step->received;
+	bool crossing = other && !last->ended && (!last->answered || last->opener == OPENER_BOTH);
 
 	if (syn && !ack && crossing) {
 		last->opener = OPENER_BOTH;
@@ -156,6 +192,8 @@ static void model_step(struct model *model, const struct step *step)
 		};
 	} else if (syn && ack && model_last(model)->opener == OPENER_UNKNOWN) {
 		model_last(model)->opener = step->received ? OPENER_SRC : OPENER_DST;
+	} else if (syn && ack && other) {
+		last->answered = true;
 	}
 	if (step->flags & (CONTROL_FIN | CONTROL_RST))
 		model_last(model)->ended = true;
@@ -184,6 +222,7 @@ static void model_check(const struct model *model, const struct flow_control *co
 	ck_assert_int_eq(!!(control->bits & CONTROL_EARLY_END), early);
 	ck_assert_int_eq(!!(control->bits & CONTROL_ENDED), last && last->ended);
 	ck_assert_int_eq(!!(control->bits & CONTROL_OPENERS_DIFFER), differ);
+	ck_assert_int_eq(!!(control->bits & CONTROL_ANSWERED), last && last->answered);
 	ck_assert_int_eq(!!(control->bits & CONTROL_FIRST_ENDED), first && first->ended);
 	if (!first)
 		return;
@@ -196,7 +235,7 @@ static void model_check(const struct model *model, const struct flow_control *co
 START_TEST(test_details)
 {
 	const struct flow_control control = {
-		.starts = 2, .ends = 3, .first_syn = 4, .last_syn = 5, .bits = 0x1e7, .opener = CONTROL_DST};
+		.starts = 2, .ends = 3, .first_syn = 4, .last_syn = 5, .bits = 0x3e7, .opener = CONTROL_DST};
 	struct details details = {.tx_flags = 1, .bits = DETAILS_HAS_FIRST, .tx_drops = 6};
 
 	control_details(&control, &details);
@@ -205,7 +244,7 @@ START_TEST(test_details)
 	ck_assert_uint_eq(details.first_syn, 4);
 	ck_assert_uint_eq(details.last_syn, 5);
 	ck_assert_uint_eq(details.opener, OPENER_DST);
-	ck_assert_uint_eq(details.bits, 0x1e7 | DETAILS_HAS_FIRST);
+	ck_assert_uint_eq(details.bits, 0x3e7 | DETAILS_HAS_FIRST);
 	ck_assert_uint_eq(details.tx_flags, 1);
 	ck_assert_uint_eq(details.tx_drops, 6);
 }

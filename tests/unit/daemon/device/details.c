@@ -123,6 +123,38 @@ START_TEST(tcp)
 }
 END_TEST
 
+/* In an open connection the other end's SYN is its own attempt; of a new one on these ports both are openers.
+ */
+START_TEST(answered_or_not)
+{
+	struct extraction extraction = {};
+	struct details details;
+
+	tun_details = true;
+	tun_start(&(struct tunnel_options){}, 1024);
+	for (uint16_t port = 1000; port < 1002; port++) {
+		send_packet(port, IPPROTO_TCP, false, SYN, 1);
+		send_packet(port, IPPROTO_TCP, true, SYN | ACK, 5);
+		if (port == 1001) {
+			send_packet(port, IPPROTO_TCP, false, RST, 2);
+			send_packet(port, IPPROTO_TCP, false, SYN, 9);
+		}
+		send_packet(port, IPPROTO_TCP, true, SYN, 7);
+	}
+	tun_extract(&extraction);
+	details = details_of(&extraction, 1000, IPPROTO_TCP);
+	ck_assert_uint_eq(details.starts, 2);
+	ck_assert_uint_eq(details.opener, OPENER_DST);
+	ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+	details = details_of(&extraction, 1001, IPPROTO_TCP);
+	ck_assert_uint_eq(details.starts, 2);
+	ck_assert_uint_eq(details.opener, OPENER_BOTH);
+	ck_assert(!(details.bits & DETAILS_ANSWERED));
+	extraction_deinit(&extraction);
+	tun_stop();
+}
+END_TEST
+
 START_TEST(the_first_packet_of_others)
 {
 	struct extraction extraction = {};
@@ -147,6 +179,7 @@ END_TEST
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, tcp);
+	tcase_add_test(tcase, answered_or_not);
 	tcase_add_test(tcase, the_first_packet_of_others);
 }
 

@@ -255,6 +255,55 @@ START_TEST(a_syn_in_the_middle)
 }
 END_TEST
 
+/* The same where all of it is in one window. */
+START_TEST(a_syn_in_the_middle_of_a_window)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener other = received ? OPENER_SRC : OPENER_DST;
+		struct details details;
+
+		details = TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {received, ACK, 2},
+				     {!received, SYN, 7}, {received, ACK, 2});
+		ck_assert_uint_eq(details.starts, 2);
+		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+		/* It is open, and stays in memory as such. */
+		pass(3600);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, OPENER_BOTH);
+		expect(TCP_WINDOW({received, RST, 2}), 0, 1, OPENER_BOTH);
+		/* Closed by the end that has sent it, while the other goes on. */
+		details = TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {!received, SYN, 9},
+				     {!received, FIN | ACK, 4});
+		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+		expect(TCP_WINDOW({received, ACK, 4}), 0, 0, OPENER_BOTH);
+		expect(TCP_WINDOW({received, RST, 4}), 0, 0, OPENER_BOTH);
+		/* After an end there is nothing that could live on, */
+		TCP_WINDOW({received, SYN, 5}, {!received, SYN | ACK, 5}, {received, RST, 6},
+			   {!received, SYN, 11});
+		expect(TCP_WINDOW({received, SYN | ACK, 1}), 0, 0, other);
+		expect(TCP_WINDOW({received, RST, 1}), 0, 1, other);
+		/* nor once the other end's is answered. */
+		TCP_WINDOW({received, SYN, 7}, {!received, SYN | ACK, 7}, {!received, SYN, 13},
+			   {received, SYN | ACK, 1});
+		expect(TCP_WINDOW({received, ACK, 2}), 0, 0, other);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+/* What is left of the connection before on these ports does not answer the SYN. */
+START_TEST(opened_by_both_on_a_port_used_again)
+{
+	for (int received = 0; received < 2; received++) {
+		expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {!received, RST | ACK, 2},
+				  {received, SYN, 9}),
+		       2, 1, received ? OPENER_DST : OPENER_SRC);
+		expect(TCP_WINDOW({!received, SYN, 7}, {!received, SYN | ACK, 7}), 0, 0, OPENER_BOTH);
+		expect(TCP_WINDOW({received, ACK, 9}, {!received, ACK, 8}), 0, 0, OPENER_BOTH);
+		expect(TCP_WINDOW({received, RST, 9}), 0, 1, OPENER_BOTH);
+	}
+}
+END_TEST
+
 /* However windows cut it, the sums are those of one observer. */
 START_TEST(any_windows_add_up)
 {
@@ -628,6 +677,8 @@ int main(void)
 	tcase_add_test(cases, opened_anew_by_the_other_end);
 	tcase_add_test(cases, a_syn_ack_without_a_syn);
 	tcase_add_test(cases, a_syn_in_the_middle);
+	tcase_add_test(cases, a_syn_in_the_middle_of_a_window);
+	tcase_add_test(cases, opened_by_both_on_a_port_used_again);
 	tcase_add_test(cases, any_windows_add_up);
 	tcase_add_test(cases, others_begin_after_a_minute_of_silence);
 	tcase_add_test(cases, packets_that_were_missed);
