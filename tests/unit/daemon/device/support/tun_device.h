@@ -27,8 +27,8 @@ int tun_make(uint32_t max_flows);
 /* Makes all of them, and starts counting. */
 void tun_start(const struct tunnel_options *options, uint32_t max_flows);
 void tun_stop(void);
-/* Ends a window, and takes it. */
-void tun_extract(struct extraction *extraction);
+/* Ends a window, and takes it; what the packet source counts too late for it, with it. */
+void tun_extract(struct extraction *ret_extraction);
 
 /* An IPv4 UDP packet of 28 bytes, one of 65536 connections. */
 void tun_packet(uint8_t packet[static 28], uint16_t number);
