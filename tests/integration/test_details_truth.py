@@ -117,8 +117,9 @@ def test_conntracks_events(wireguard, daemon):
                        "add rule inet nl c ct state invalid counter")
     daemon.start()
     with contextlib.ExitStack() as stack:
-        events = left.namespace.start("stdbuf", "-oL", "conntrack", "-E", "-p", "tcp", "--buffer-size", 64 << 20,
-                                      name="conntrack")
+        # First of all: the kernel does not wait for it.
+        events = left.namespace.start("nice", "-n", "-19", "stdbuf", "-oL", "conntrack", "-E", "-p", "tcp",
+                                      "--buffer-size", 64 << 20, name="conntrack")
         stack.callback(events.terminate)
         servers = [Server(end, stack) for end in (left, right)]
         held = []

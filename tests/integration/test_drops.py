@@ -324,7 +324,7 @@ def test_what_a_connection_takes(node):
 
 def test_the_last_data_twice(node):
     if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 11):
-        pytest.skip("this kernel does not name the socket of a dropped packet")
+        pytest.skip("this kernel has no word on the socket of a dropped packet")
     with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
         server.settimeout(20)
         far = Far(node, 1000)
@@ -656,7 +656,7 @@ def test_wireguard_without_a_peer(network, netlogd):
     try:
         left, right = network.wireguard_pair(kernel=True)
     except AssertionError as error:
-        pytest.skip(f"no WireGuard in this kernel: {error}"[:200])
+        pytest.skip(f"this kernel has no WireGuard: {error}"[:200])
     network.handshake((left, right))
     daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start(timeout=START)
     with left.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

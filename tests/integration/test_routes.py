@@ -29,8 +29,9 @@ def tun(network):
 
 @pytest.fixture
 def daemon(tun, netlogd):
+    # The packets have no checksum, so that the kernel may drop them.
     return netlogd(tun.namespace, {"tun": {"interface": tun.interface}, "sock": {"source": "none"},
-                                   "record": {"period": "1h"}})
+                                   "record": {"period": "1h", "drops": "no"}})
 
 
 def one_window(daemon, tun, destination):
