@@ -9,6 +9,22 @@
  * overlap. A packet of the same connection as the one before it joins that one's record. What waits in a
  * buffer when its side is left is handed over by the daemon, as entries are.
  *
+ * Nanoseconds above an idle program (bench_count, 100,000 connections, medians, one run on a quiet machine):
+ *
+ *					in turn  at random  trains  heavy-tailed
+ *	entries in order of arrival,
+ *	found by slots, the entry behind
+ *	the last one guessed		     24        309      70           139
+ *	in place, each packet by itself     202        176      42            76
+ *	batches of 8			     71         69      29            55
+ *	batches of 16			     71         66      27            54
+ *	batches of 32			     64         61      28            45
+ *
+ * The guess paid only in an order that no traffic has. Batches of 32 gained nothing on the way through a tun
+ * device (130 ns against 135 added to a packet, shuffled). Of 1, 1,000 and 10,000 connections a packet costs
+ * 21, 35 and 40 ns, and details 3 to 5 more. Memory in larger pages would not help: a chain of loads over
+ * 25 MB waits 167 ns each in pages of 4 KiB, and 157 in pages of 2 MiB.
+ *
  * While programs run an entry is made but never removed. It belongs to the CPU that its head names, which
  * made it by changing the head from 0 (compare and swap), and no other CPU reads or writes what follows the
  * head; user space does only when no program uses the side any more (epoch_wait()). So counts are exact
