@@ -117,9 +117,9 @@ def test_conntracks_events(wireguard, daemon):
                        "add rule inet nl c ct state invalid counter")
     daemon.start()
     with contextlib.ExitStack() as stack:
-        # First of all: the kernel does not wait for it.
+        # First of all, and with room for all events, some KiB each: the kernel does not wait for it.
         events = left.namespace.start("nice", "-n", "-19", "stdbuf", "-oL", "conntrack", "-E", "-p", "tcp",
-                                      "--buffer-size", 64 << 20, name="conntrack")
+                                      "--buffer-size", 512 << 20, name="conntrack")
         stack.callback(events.terminate)
         servers = [Server(end, stack) for end in (left, right)]
         held = []
