@@ -81,6 +81,7 @@ static void on_pressure(struct logger_thread *thread, enum device_layer layer)
 	if (!logger_wants_extraction(thread->logger, layer))
 		return;
 	gather_early(thread->logger);
+	logger_publish(thread->logger);
 	watch_devices(thread);
 }
 
