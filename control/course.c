@@ -63,12 +63,10 @@ bool course_has_opener(const struct details *details)
 	return details->opener == OPENER_SRC || details->opener == OPENER_DST;
 }
 
-struct flow course_from_opener(const struct flow *flow)
+struct flow course_turned(const struct flow *flow)
 {
 	struct flow turned = *flow;
 
-	if (flow->details.opener != OPENER_DST)
-		return turned;
 	turned.connection.src = flow->connection.dst;
 	turned.connection.dst = flow->connection.src;
 	turned.counts = (struct counts){
@@ -81,8 +79,14 @@ struct flow course_from_opener(const struct flow *flow)
 	turned.details.rx_flags = flow->details.tx_flags;
 	turned.details.tx_drops = flow->details.rx_drops;
 	turned.details.rx_drops = flow->details.tx_drops;
-	turned.details.opener = OPENER_SRC;
+	if (course_has_opener(&flow->details))
+		turned.details.opener = flow->details.opener == OPENER_SRC ? OPENER_DST : OPENER_SRC;
 	return turned;
+}
+
+struct flow course_from_opener(const struct flow *flow)
+{
+	return flow->details.opener == OPENER_DST ? course_turned(flow) : *flow;
 }
 
 /*

@@ -41,6 +41,8 @@ enum table_color course_color(enum course course);
 
 /* Which end opened it is known. */
 bool course_has_opener(const struct details *details);
+/* The same flow, told from its other end. */
+struct flow course_turned(const struct flow *flow);
 /*
  * The flow with the end that opened it as the source, and counts, flags and drops such that tx is what the
  * source sent; as it is where the opener is not known.

@@ -36,7 +36,8 @@ int flow_options_read(struct ctl *ctl, const struct flow_options *options, struc
 	if (filter->has_prefix)
 		filter->prefix = prefix_masked(&filter->prefix);
 	if (options->by && flow_group_parse(options->by, &choice.view.group) < 0)
-		return ctl_usage(ctl, "--by: one of connection, node, class, port, service, client, peer");
+		return ctl_usage(ctl,
+				 "--by: one of connection, node, peer, pair, client, service, port, class");
 	if (options->how && course_parse(options->how, &choice.view.how) < 0)
 		return ctl_usage(ctl, "--how: one of opened, closed, half-closed, reset, refused, half-open, "
 				      "unanswered, dropped");

@@ -30,6 +30,7 @@ static const char *const group_names[] = {
 	[FLOW_BY_CONNECTION] = "connection",
 	[FLOW_BY_NODE] = "node",
 	[FLOW_BY_PEER] = "peer",
+	[FLOW_BY_PAIR] = "pair",
 	[FLOW_BY_PORT] = "port",
 	[FLOW_BY_CLASS] = "class",
 	[FLOW_BY_SERVICE] = "service",
@@ -49,6 +50,11 @@ int flow_group_parse(const char *text, enum flow_group *ret_group)
 			return 0;
 		}
 	return -EINVAL;
+}
+
+bool flow_group_has_ends(enum flow_group group)
+{
+	return group == FLOW_BY_CONNECTION || group == FLOW_BY_PAIR;
 }
 
 int flow_sort_parse(const char *text, enum flow_sort *ret_sort)
@@ -168,6 +174,11 @@ static struct connection group_connection(enum flow_group group, enum traffic_cl
 	case FLOW_BY_PEER:
 		kept.dst.address = physical ? connection->src.address : connection->dst.address;
 		break;
+	case FLOW_BY_PAIR:
+		if (!physical)
+			kept.src.address = connection->src.address;
+		kept.dst.address = physical ? connection->src.address : connection->dst.address;
+		break;
 	case FLOW_BY_PORT:
 		kept.proto = connection->proto;
 		kept.dst.port = service_of(flow)->port;
@@ -218,6 +229,22 @@ static bool is_row(const void *sum, size_t item, const void *key)
 static struct hash_slot *find_slot(const struct flow_sum *sum, const struct flow_row *row, uint32_t hash)
 {
 	return hash_index_find(&sum->index, hash, is_row, sum, row);
+}
+
+/* A pair is one row, told as it was first: a node that relays sees its connections from either end. */
+static struct flow as_in_sum(const struct flow_sum *sum, enum traffic_class class, const struct flow *flow)
+{
+	const struct flow told[] = {*flow, course_turned(flow)};
+	struct flow_row key = {.class = class};
+
+	if (sum->view.group != FLOW_BY_PAIR || class == CLASS_PHYSICAL || sum->n == 0)
+		return *flow;
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		key.connection = group_connection(FLOW_BY_PAIR, class, &told[i]);
+		if (find_slot(sum, &key, hash_key(class, &key.connection))->item)
+			return told[i];
+	}
+	return *flow;
 }
 
 static int make_room(struct flow_sum *sum)
@@ -295,20 +322,21 @@ static void add_details(struct flow_row *row, const struct details *details)
 }
 
 static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
-		     const struct flow *flow)
+		     const struct flow *entry)
 {
 	struct flow_row *row, key = {.class = class, .first = message->start, .last = message->end};
+	const struct flow flow = as_in_sum(sum, class, entry);
 	const char *src, *dst;
 	int r;
 
-	key.connection = group_connection(sum->view.group, class, flow);
+	key.connection = group_connection(sum->view.group, class, &flow);
 	r = take_row(sum, &key, &row);
 	if (r < 0 || !row)
 		return r;
-	counts_add(&row->counts, &flow->counts);
-	add_details(row, &flow->details);
-	if (flow->details.starts > 0 && course_of(flow) == COURSE_REFUSED)
-		row->refused += flow->details.starts;
+	counts_add(&row->counts, &flow.counts);
+	add_details(row, &flow.details);
+	if (flow.details.starts > 0 && course_of(entry) == COURSE_REFUSED)
+		row->refused += flow.details.starts;
 	row->entries++;
 	/*
 	 * Looking up names takes long and they rarely change: done at a row's entries 1, 2, 4, 8, ...
@@ -338,6 +366,7 @@ static int add_connection(struct flow_sum *sum, const struct flow_row *connectio
 
 	if (course_of(&flow) != sum->view.how)
 		return 0;
+	flow = as_in_sum(sum, connection->class, &flow);
 	key.connection = group_connection(sum->view.group, connection->class, &flow);
 	r = take_row(sum, &key, &row);
 	if (r < 0 || !row)

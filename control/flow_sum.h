@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * Sums over the entries of many messages, by connection, node, peer, port, service, client or class, for
- * reports and for live views. Physical traffic carries the traffic of the other classes again, so classes are
- * never added up.
+ * Sums over the entries of many messages, by connection, node, peer, pair, port, service, client or class,
+ * for reports and for live views. Physical traffic carries the traffic of the other classes again, so classes
+ * are never added up.
  */
 
 #include "common/cleanup.h"
@@ -22,6 +22,7 @@ enum flow_group {
 	FLOW_BY_CONNECTION,
 	FLOW_BY_NODE, /* the node's side: the source; of physical traffic, this node */
 	FLOW_BY_PEER, /* the other side: the destination; of physical traffic, the peer (not its endpoint) */
+	FLOW_BY_PAIR, /* both sides, whichever of them is the source; of physical traffic, the peer alone */
 	FLOW_BY_PORT, /* protocol and port of the end that did not open the connection; if that is not known
 		       * the lower of the two ports, which is the service's as a rule */
 	FLOW_BY_CLASS,
@@ -29,8 +30,11 @@ enum flow_group {
 	FLOW_BY_CLIENT,	 /* the other end's address; of physical traffic, this node */
 };
 
-/* "connection", "node", "peer", "port", "service", "client", "class"; 0 or -EINVAL. */
+/* "connection", "node", "peer", "pair", "port", "service", "client", "class"; 0 or -EINVAL. */
 int flow_group_parse(const char *text, enum flow_group *ret_group);
+
+/* Whether a row has two ends, so that it is told from the one that opened its connections. */
+bool flow_group_has_ends(enum flow_group group);
 
 /* What comes first, in each class. */
 enum flow_sort {
@@ -78,7 +82,7 @@ struct flow_row {
 	char *dst_name;
 };
 
-/* A row of FLOW_BY_CONNECTION as one flow, as messages have them. */
+/* A row with two ends as one flow, as messages have them. */
 struct flow flow_row_flow(const struct flow_row *row);
 
 /* 0 or -errno. */

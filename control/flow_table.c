@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * One table for all groups. Only connections are told from the end that opened them, which may be either; the
- * counts of all other groups are this node's, sent and received.
+ * One table for all groups. Connections and pairs are told from the end that opened them, which may be
+ * either; the counts of all other groups are this node's, sent and received.
  */
 
 #include "control/flow_table.h"
@@ -16,20 +16,23 @@
 
 #include <string.h>
 
-static char *connection_label(const struct flow_row *row, const char *src_name, const char *dst_name)
+/* Of a row with two ends. */
+static char *ends_label(enum flow_group group, const struct flow_row *row, const char *src_name,
+			const char *dst_name)
 {
 	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
 	bool turned = flow.details.opener == OPENER_DST;
 	_cleanup_free_ char *left = endpoint_text(&told.connection.src, turned ? dst_name : src_name);
 	_cleanup_free_ char *right = endpoint_text(&told.connection.dst, turned ? src_name : dst_name);
 	char proto[PROTO_TEXT_MAX], *label;
+	bool one = group == FLOW_BY_CONNECTION;
 
 	if (row->connection.src.address.family == ADDRESS_NONE &&
 	    row->connection.dst.address.family == ADDRESS_NONE)
 		return strdup("all");
 	if (!left || !right ||
-	    asprintf(&label, "%s %s %s %s", proto_text(row->connection.proto, proto), left,
-		     course_has_opener(&told.details) ? ">" : "<>", right) < 0)
+	    asprintf(&label, "%s%s%s %s %s", one ? proto_text(row->connection.proto, proto) : "",
+		     one ? " " : "", left, course_has_opener(&told.details) ? ">" : "<>", right) < 0)
 		return NULL;
 	return label;
 }
@@ -47,7 +50,12 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 		return NULL;
 	switch (group) {
 	case FLOW_BY_CONNECTION:
-		return connection_label(row, src_name, dst_name);
+		return ends_label(group, row, src_name, dst_name);
+	case FLOW_BY_PAIR:
+		if (row->class != CLASS_PHYSICAL)
+			return ends_label(group, row, src_name, dst_name);
+		n = asprintf(&label, "this node <> %s", dst);
+		break;
 	case FLOW_BY_NODE:
 	case FLOW_BY_CLIENT:
 		return row->class == CLASS_PHYSICAL ? strdup("this node") : TAKE_PTR(src);
@@ -78,20 +86,25 @@ static void set_count(json_t *object, const char *name, uint64_t count)
 		json_object_set_new(object, name, json_integer((json_int_t)MIN(count, COUNT_MAX)));
 }
 
-static void set_connection(json_t *object, const struct flow_row *row)
+static void set_ends(json_t *object, const struct flow_row *row)
 {
 	const struct flow flow = flow_row_flow(row);
 	char src[ENDPOINT_TEXT_MAX], dst[ENDPOINT_TEXT_MAX];
-	enum course course = course_of(&flow);
 
 	endpoint_format(&flow.connection.src, src);
 	endpoint_format(&flow.connection.dst, dst);
-	json_object_set_new(object, "proto", json_integer(flow.connection.proto));
 	json_object_set_new(object, "src", json_string(src));
 	json_object_set_new(object, "dst", json_string(dst));
 	if (course_has_opener(&flow.details))
 		json_object_set_new(object, "init",
 				    json_string(flow.details.opener == OPENER_SRC ? "src" : "dst"));
+}
+
+static void set_course(json_t *object, const struct flow_row *row)
+{
+	const struct flow flow = flow_row_flow(row);
+	enum course course = course_of(&flow);
+
 	if (course != COURSE_UNKNOWN)
 		json_object_set_new(object, "how", json_string(course_name(course)));
 	set_count(object, "txFlags", row->tx_flags);
@@ -112,7 +125,11 @@ json_t *flow_row_json(enum flow_group group, const struct flow_row *row)
 			   (json_int_t)row->counts.tx_bytes, "rxPkts", (json_int_t)row->counts.rx_packets,
 			   "rxBytes", (json_int_t)row->counts.rx_bytes, "first", first, "last", last);
 	if (group == FLOW_BY_CONNECTION)
-		set_connection(object, row);
+		json_object_set_new(object, "proto", json_integer(row->connection.proto));
+	if (flow_group_has_ends(group))
+		set_ends(object, row);
+	if (group == FLOW_BY_CONNECTION)
+		set_course(object, row);
 	else
 		set_count(object, "refused", row->refused);
 	set_count(object, "starts", row->starts);
@@ -154,7 +171,7 @@ static void add_row(struct table *table, const struct flow_choice *choice, const
 	const struct counts *counts;
 	char text[UNITS_TEXT_MAX];
 
-	if (choice->view.group == FLOW_BY_CONNECTION)
+	if (flow_group_has_ends(choice->view.group))
 		flow = course_from_opener(&flow);
 	counts = &flow.counts;
 	table_cell(table, "%s", traffic_class_name(row->class));
@@ -175,22 +192,23 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 		[FLOW_BY_CONNECTION] = "CONNECTION",
 		[FLOW_BY_NODE] = "NODE",
 		[FLOW_BY_PEER] = "PEER",
+		[FLOW_BY_PAIR] = "PAIR",
 		[FLOW_BY_PORT] = "PORT",
 		[FLOW_BY_CLASS] = "TRAFFIC",
 		[FLOW_BY_SERVICE] = "SERVICE",
 		[FLOW_BY_CLIENT] = "CLIENT",
 	};
-	bool one = choice->view.group == FLOW_BY_CONNECTION;
+	bool one = choice->view.group == FLOW_BY_CONNECTION, ends = flow_group_has_ends(choice->view.group);
 	/* With rates, the bytes of one window say little more. */
 	const struct table_column titles[] = {
 		{"CLASS", TABLE_LEFT, 0},
 		{group_titles[choice->view.group], TABLE_LEFT, 0},
-		{one ? "RATE >" : "TX RATE", TABLE_RIGHT, 0},
-		{one ? "RATE <" : "RX RATE", TABLE_RIGHT, 0},
-		{one ? "BYTES >" : "SENT", TABLE_RIGHT, ns ? 3 : 0},
-		{one ? "BYTES <" : "RECEIVED", TABLE_RIGHT, ns ? 3 : 0},
-		{one ? "PKTS >" : "TX PKTS", TABLE_RIGHT, 4},
-		{one ? "PKTS <" : "RX PKTS", TABLE_RIGHT, 4},
+		{ends ? "RATE >" : "TX RATE", TABLE_RIGHT, 0},
+		{ends ? "RATE <" : "RX RATE", TABLE_RIGHT, 0},
+		{ends ? "BYTES >" : "SENT", TABLE_RIGHT, ns ? 3 : 0},
+		{ends ? "BYTES <" : "RECEIVED", TABLE_RIGHT, ns ? 3 : 0},
+		{ends ? "PKTS >" : "TX PKTS", TABLE_RIGHT, 4},
+		{ends ? "PKTS <" : "RX PKTS", TABLE_RIGHT, 4},
 		{"HOW", TABLE_LEFT, 1},
 		{"FLAGS", TABLE_LEFT, 2},
 		{"BEGUN", TABLE_RIGHT, one ? 2 : 1},

@@ -107,7 +107,7 @@ static void write_row(FILE *file, enum flow_group group, const struct flow_row *
 {
 	_cleanup_free_ char *label = flow_row_label(group, row, true);
 	const struct flow flow = flow_row_flow(row);
-	const struct flow told = group == FLOW_BY_CONNECTION ? course_from_opener(&flow) : flow;
+	const struct flow told = flow_group_has_ends(group) ? course_from_opener(&flow) : flow;
 	char text[UNITS_TEXT_MAX];
 
 	fprintf(file, "<tr><td class=\"t\">%s</td>", traffic_class_name(row->class));
@@ -135,6 +135,7 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 		[FLOW_BY_CONNECTION] = "<th class=\"t\">Connection</th>",
 		[FLOW_BY_NODE] = "<th class=\"t\">Node</th>",
 		[FLOW_BY_PEER] = "<th class=\"t\">Peer</th>",
+		[FLOW_BY_PAIR] = "<th class=\"t\">Pair</th>",
 		[FLOW_BY_PORT] = "<th class=\"t\">Port</th>",
 		[FLOW_BY_CLASS] = "",
 		[FLOW_BY_SERVICE] = "<th class=\"t\">Service</th>",
@@ -145,9 +146,9 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 
 	fputs("<h2>", file);
 	html_text(file, heading);
-	/* Connections are told from the end that opened them, which may be either. */
+	/* What has two ends is told from the one that opened it, which may be either. */
 	fprintf(file, "</h2>\n<table>\n<tr><th class=\"t\">Class</th>%s%s%s%s%s%s</tr>\n", who[group],
-		group == FLOW_BY_CONNECTION
+		flow_group_has_ends(group)
 			? "<th>Bytes &gt;</th><th>Bytes &lt;</th><th>Packets &gt;</th><th>Packets &lt;</th>"
 			: "<th>Sent</th><th>Received</th><th>Packets sent</th><th>Packets received</th>",
 		columns.how ? "<th class=\"t\">How</th>" : "", columns.begun ? "<th>Begun</th>" : "",

@@ -16,7 +16,9 @@
 #define CHOICE_HELP                                                                                          \
 	"  --class C       virtual, subnet, exit or physical\n"                                              \
 	"  --addr P        only traffic from or to this address or prefix\n"
-#define BY_HELP "  --by G          rows by connection (default), node, peer, client, service, port or class\n"
+#define BY_HELP                                                                                              \
+	"  --by G          rows by connection (default), node, peer, pair, client, service, port\n"          \
+	"                  or class\n"
 #define HOW_HELP                                                                                             \
 	"  --how W         only connections that were opened, closed, half-closed, reset, refused,\n"        \
 	"                  half-open, unanswered or dropped\n"                                               \

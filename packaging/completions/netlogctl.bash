@@ -14,7 +14,7 @@ _netlogctl_files() {
 _netlogctl_value() {
 	case $1 in
 	--class) _netlogctl_words "virtual subnet exit physical" ;;
-	--by) _netlogctl_words "connection node peer client service port class" ;;
+	--by) _netlogctl_words "connection node peer pair client service port class" ;;
 	--how) _netlogctl_words "opened closed half-closed reset refused half-open unanswered dropped" ;;
 	--sort) _netlogctl_words "bytes packets begun refused dropped" ;;
 	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;

@@ -174,6 +174,49 @@ START_TEST(test_service)
 }
 END_TEST
 
+/* One row, told from the end that opened what is known of; also on a node that relays, which sees both ends.
+ */
+START_TEST(test_pair)
+{
+	static const struct {
+		const char *entries;
+		enum opener opener;
+		uint64_t tx_bytes, rx_bytes, refused;
+	} cases[] = {
+		{NOT_KNOWN "}", OPENER_UNKNOWN, 1, 0, 0},
+		{OPENED_THERE "}," NOT_KNOWN "}", OPENER_DST, 1, 1, 0},
+		{OPENED_THERE ",'starts':1}," OPENED_HERE ",'starts':1}", OPENER_UNKNOWN, 1, 1, 0},
+		/* .2 opens, .1 answers: received from .2, and sent on to .1 as .2's. */
+		{OPENED_THERE ",'txBytes':5},"
+			      "{'proto':6,'src':'100.64.0.2:21','dst':'100.64.0.1:22','txBytes':1,"
+			      "'rxBytes':5,'init':'src'}",
+		 OPENER_DST, 10, 2, 0},
+		/* Refused is said of the entry as it is logged. */
+		{"{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:21'},"
+		 "{'proto':6,'src':'100.64.0.2:9','dst':'100.64.0.1:80','txBytes':1,'rxBytes':2,'init':'src',"
+		 "'starts':1,'txFlags':2,'rxFlags':20}",
+		 OPENER_DST, 2, 1, 1},
+		{"{'proto':0,'src':'','dst':'','txBytes':1},{'proto':0,'src':'','dst':'','txBytes':1}",
+		 OPENER_UNKNOWN, 2, 0, 0},
+	};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = FLOW_BY_PAIR}, &sum), 0);
+		add(sum, cases[i].entries);
+		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+		ck_assert_uint_eq(n, 1);
+		ck_assert_msg(flow_row_flow(rows).details.opener == cases[i].opener, "case %zu", i);
+		ck_assert_uint_eq(rows->counts.tx_bytes, cases[i].tx_bytes);
+		ck_assert_uint_eq(rows->counts.rx_bytes, cases[i].rx_bytes);
+		ck_assert_uint_eq(rows->refused, cases[i].refused);
+		flow_sum_free(sum);
+	}
+}
+END_TEST
+
 #define TRIED	 "{'proto':6,'src':'100.64.0.1:50000','dst':'100.64.0.2:21','txBytes':3,'init':'src'"
 #define ANSWERED "{'proto':6,'src':'100.64.0.1:50001','dst':'100.64.0.2:21','txBytes':5,'init':'src'"
 
@@ -246,7 +289,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_how, test_sort,
+		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_pair, test_how,
+		test_sort,
 	};
 
 	return run_suite("flow_sum", tests, ARRAY_SIZE(tests));

@@ -51,7 +51,7 @@ START_TEST(test_start_with_wrong_values)
 		{"start --sock-stats-socket s.sock", "netlogctl: --sock-stats-socket: \"s.sock\": expected "},
 		{"flows --class foo", "netlogctl: --class: one of virtual, subnet, exit, physical\n"},
 		{"flows --by foo",
-		 "netlogctl: --by: one of connection, node, class, port, service, client, peer\n"},
+		 "netlogctl: --by: one of connection, node, peer, pair, client, service, port, class\n"},
 		{"top --by foo", "netlogctl: --by: one of "},
 		{"report --class foo", "netlogctl: --class: one of "},
 	};

@@ -28,6 +28,11 @@ START_TEST(test_flows)
 		{"flows --by peer --class physical",
 		 "CLASS     PEER            SENT  RECEIVED  TX PKTS  RX PKTS\n"
 		 "physical  100.64.0.2  1.46 KiB       0 B       12        0\n"},
+		{"flows --by pair", "CLASS     PAIR                      BYTES >  BYTES <  PKTS >  PKTS <\n"
+				    "virtual   100.64.0.1 <> server     1.00 KiB    540 B      11       6\n"
+				    "subnet    100.64.0.1 <> 10.1.0.9       60 B    120 B       1       1\n"
+				    "exit      all                          60 B      0 B       1       0\n"
+				    "physical  this node <> 100.64.0.2  1.46 KiB      0 B      12       0\n"},
 		{"flows --by node --addr 10.0.0.0/8",
 		 "CLASS   NODE        SENT  RECEIVED  TX PKTS  RX PKTS\n"
 		 "subnet  100.64.0.1  60 B     120 B        1        1\n"},
@@ -122,6 +127,14 @@ START_TEST(test_details)
 		 "CLASS    PORT    SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  ENDED  REFUSED\n"
 		 "virtual  tcp/80  40 B      40 B        1        1      1      1        1\n"
 		 "virtual  tcp/81  40 B      40 B        1        1      1      1        1\n"},
+		{"flows --by pair",
+		 "CLASS    PAIR                     BYTES >   BYTES <  PKTS >  PKTS <  BEGUN  REFUSED  DROPPED\n"
+		 "virtual  laptop > 100.64.0.1        710 B  1.02 KiB      12      11      2                 3\n"
+		 "virtual  100.64.0.1 > 100.64.0.3     40 B      40 B       1       1      1        1\n"},
+		{"flows --by pair --how refused",
+		 "CLASS    PAIR                     BYTES >  BYTES <  PKTS >  PKTS <  BEGUN  REFUSED\n"
+		 "virtual  laptop > 100.64.0.1         40 B     40 B       1       1      1        1\n"
+		 "virtual  100.64.0.1 > 100.64.0.3     40 B     40 B       1       1      1        1\n"},
 		{"flows --by class",
 		 "CLASS    TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
 		 "virtual  all      1.05 KiB     750 B       12       13      3        1        3\n"},
