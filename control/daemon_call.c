@@ -59,25 +59,39 @@ static int find_daemon(struct ctl *ctl, const char *named, struct varlink_client
 	return -ENOENT;
 }
 
+/* The socket that the file names. An error elsewhere in it is no reason not to reach the daemon. */
+static int configured_socket(struct ctl *ctl, char **ret_path)
+{
+	_cleanup_(config_error_deinit) struct config_error error = {};
+	_cleanup_free_ char *text = NULL;
+
+	if (config_load_control_socket(ctl->config, ret_path, &error) < 0)
+		return ctl_config_error(ctl, &error, "");
+	text = error.reason ? config_error_text(&error) : NULL;
+	if (text)
+		ctl_note(ctl, "warning: %s; only control-socket is taken from the file", text);
+	return CTL_OK;
+}
+
 /* Connects to the given socket; to that of the configuration if only that was given; else to the default. */
 static int connect_daemon(struct ctl *ctl, struct varlink_client **ret_client)
 {
-	_cleanup_(config_error_deinit) struct config_error error = {};
-	_cleanup_(config_freep) struct config *config = NULL;
+	_cleanup_free_ char *configured = NULL;
 	const char *path = ctl->socket;
 	int r;
 
 	if (ctl->config_given && !ctl->socket_given) {
-		if (config_load(ctl->config, &config, &error) < 0)
-			return ctl_config_error(ctl, &error, "");
-		path = config->control_socket;
+		r = configured_socket(ctl, &configured);
+		if (r != CTL_OK)
+			return r;
+		path = configured;
 	}
 	r = varlink_client_connect(path, CTL_CALL_TIMEOUT_MS, ret_client);
-	if ((r == -ENOENT || r == -ECONNREFUSED) && config && find_daemon(ctl, path, ret_client) >= 0)
+	if ((r == -ENOENT || r == -ECONNREFUSED) && configured && find_daemon(ctl, path, ret_client) >= 0)
 		r = 0;
 	if (r >= 0)
 		return CTL_OK;
-	if ((r == -ENOENT || r == -ECONNREFUSED) && config)
+	if ((r == -ENOENT || r == -ECONNREFUSED) && configured)
 		return ctl_error(
 			ctl,
 			"no daemon answers at %s, which %s names. Start it with \"systemctl start "

@@ -569,13 +569,11 @@ int config_parse(const char *file, const char *text, size_t size, struct config 
 	return 0;
 }
 
-int config_load(const char *file, struct config **ret_config, struct config_error *ret_error)
+/* 0, or -errno with *ret_error filled in. */
+static int read_file(const char *file, char **ret_text, size_t *ret_size, struct config_error *ret_error)
 {
-	_cleanup_free_ char *text = NULL;
-	size_t size = 0;
-	int r;
+	int r = file_read(AT_FDCWD, file, CONFIG_FILE_SIZE_MAX, ret_text, ret_size, NULL);
 
-	r = file_read(AT_FDCWD, file, CONFIG_FILE_SIZE_MAX, &text, &size, NULL);
 	if (r < 0) {
 		struct config_error error = {.file = strdup(file)};
 		_cleanup_free_ char *reason = owner_error_text(file, r);
@@ -588,7 +586,83 @@ int config_load(const char *file, struct config **ret_config, struct config_erro
 				    : reason	 ? reason
 						 : strerror(-r));
 		*ret_error = error;
-		return r;
 	}
-	return config_parse(file, text, size, ret_config, ret_error);
+	return r;
+}
+
+int config_load(const char *file, struct config **ret_config, struct config_error *ret_error)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	int r = read_file(file, &text, &size, ret_error);
+
+	return r < 0 ? r : config_parse(file, text, size, ret_config, ret_error);
+}
+
+/* The length of the lines before one. */
+static size_t length_before(const char *text, size_t size, unsigned int line)
+{
+	const char *end = text;
+
+	while (line-- > 1 && (end = memchr(end, '\n', size - (size_t)(end - text))))
+		end++;
+	return end ? (size_t)(end - text) : size;
+}
+
+static const struct config_entry *find_entry(const struct config_sections *sections, const char *kind,
+					     const char *key)
+{
+	for (size_t i = 0; i < sections->n; i++)
+		for (size_t j = 0; j < sections->items[i].n_entries; j++)
+			if (strcmp(sections->items[i].kind, kind) == 0 &&
+			    strcmp(sections->items[i].entries[j].key, key) == 0)
+				return &sections->items[i].entries[j];
+	return NULL;
+}
+
+/*
+ * The path that the text gives or, where it gives none, the default one; NULL if that is wrong itself. Behind
+ * a line that is neither section nor entry nothing is certain: the path counts only if it stands before.
+ */
+static char *find_control_socket(const char *text, size_t size)
+{
+	const struct config_key *key = &config_keys[config_key_find("netlogd", "control-socket")];
+	_cleanup_(config_error_deinit) struct config_error error = {};
+	struct config_section section = {.kind = (char *)"netlogd", .n_entries = 1};
+	struct config_sections sections = {};
+	const struct config_entry *entry;
+	struct written written = {};
+	struct config config = {};
+	bool whole;
+
+	whole = config_sections_parse(text, size, &sections, &error) == 0;
+	if (!whole)
+		(void)config_sections_parse(text, length_before(text, size, error.line), &sections, &error);
+	entry = find_entry(&sections, "netlogd", key->name);
+	section.entries = (struct config_entry *)entry;
+	if (entry)
+		(void)read_entries(&section, &config, &written, &error);
+	else if (whole)
+		config.control_socket = strdup(key->fallback);
+	config_sections_deinit(&sections);
+	return config.control_socket;
+}
+
+int config_load_control_socket(const char *file, char **ret_path, struct config_error *ret_error)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	char *path;
+	int r;
+
+	r = read_file(file, &text, &size, ret_error);
+	if (r < 0)
+		return r;
+	r = config_parse(file, text, size, &config, ret_error);
+	path = r == 0 ? TAKE_PTR(config->control_socket) : find_control_socket(text, size);
+	if (!path)
+		return r;
+	*ret_path = path;
+	return 0;
 }

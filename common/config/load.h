@@ -20,6 +20,12 @@ int config_load(const char *file, struct config **ret_config, struct config_erro
 int config_parse(const char *file, const char *text, size_t size, struct config **ret_config,
 		 struct config_error *ret_error);
 /*
+ * Only the path of the control socket, for who wants no more than to reach the daemon: errors elsewhere in
+ * the file do not keep it from being read. 0 with *ret_path, owned by the caller; there is an error elsewhere
+ * if ret_error->reason is set. As config_load() when the path cannot be told.
+ */
+int config_load_control_socket(const char *file, char **ret_path, struct config_error *ret_error);
+/*
  * Whether the files that it names can be what they are to be, and the group exists, as far as this process
  * can see: what it cannot look at may still be right for another user. 0; -EINVAL or -ENOMEM, with *error
  * (empty before) filled in.

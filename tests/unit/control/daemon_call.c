@@ -84,6 +84,28 @@ START_TEST(test_no_daemon_at_the_configured_socket)
 }
 END_TEST
 
+/* Only the socket is wanted of the file: an error elsewhere in it is told, and no more. */
+START_TEST(test_configuration_with_an_error)
+{
+	char path[] = "/tmp/netlogctl-test-XXXXXX";
+	_cleanup_free_ char *line = NULL, *warning = NULL;
+	int fd = mkstemp(path);
+	struct run run;
+
+	ck_assert_int_gt(dprintf(fd, "[netlogd]\ncontrol-socket=/nowhere/new.sock\n[tun]\nsource=foo\n"), 0);
+	ck_assert_int_gt(asprintf(&line, "--config %s status", path), 0);
+	ck_assert_int_gt(asprintf(&warning, "netlogctl: warning: %s:4: source = foo: expected ", path), 0);
+	run = run_line(NULL, line, NULL);
+	unlink(path);
+	close(fd);
+	ck_assert_int_eq(run.status, CTL_FAILED);
+	assert_contains(run.err, warning);
+	assert_contains(run.err, "; only control-socket is taken from the file\n");
+	assert_contains(run.err, "netlogctl: no daemon answers at /nowhere/new.sock, which ");
+	run_deinit(&run);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -91,6 +113,7 @@ int main(void)
 		test_errors,
 		test_no_configuration,
 		test_no_daemon_at_the_configured_socket,
+		test_configuration_with_an_error,
 	};
 
 	return run_suite("daemon_call", tests, ARRAY_SIZE(tests));

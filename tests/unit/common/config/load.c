@@ -322,6 +322,45 @@ START_TEST(files)
 }
 END_TEST
 
+/* NULL: it cannot be told. */
+static const struct {
+	const char *text, *path;
+	unsigned int error_line; /* 0: none */
+} control_sockets[] = {
+	{TUN, "/run/netlogd/control.sock", 0},
+	{"[netlogd]\ncontrol-socket=/a/b.sock\n" TUN, "/a/b.sock", 0},
+	{"[netlogd]\ncontrol-socket=/a/b.sock\n[tun]\nsource=foo\n", "/a/b.sock", 4},
+	{"[tun]\ncontrol-socket=/no\n[netlogd]\nlevel=1\ncontrol-socket=/a/b.sock\n", "/a/b.sock", 2},
+	{"[tun]\ninterfaces=wg0\n", "/run/netlogd/control.sock", 2},
+	/* Wrong itself. */
+	{"[netlogd]\ncontrol-socket=b.sock\n", NULL, 2},
+	{"[netlogd]\ncontrol-socket=\n", NULL, 2},
+	{"[netlogd]\ncontrol-socket=/a/b.sock # ours\n", NULL, 2},
+	/* Lines that are nothing: what stands before counts. */
+	{"[netlogd]\ncontrol-socket=/a/b.sock\ninterface wg0\n", "/a/b.sock", 3},
+	{"[netlogd]\ncontrol-socket=/a/b.sock\n[tun\n", "/a/b.sock", 3},
+	{"[netlogd\ncontrol-socket=/a/b.sock\n", NULL, 1},
+	{TUN "what\n[netlogd]\ncontrol-socket=/a/b.sock\n", NULL, 3},
+	{"what", NULL, 1},
+};
+
+START_TEST(control_socket)
+{
+	_cleanup_free_ char *file = path_in("netlogd.conf"), *path = NULL;
+	const char *expected = control_sockets[_i].path;
+	struct config_error error = {};
+	int r;
+
+	make_file(file, control_sockets[_i].text, 0600);
+	r = config_load_control_socket(file, &path, &error);
+	ck_assert_int_eq(r, expected ? 0 : -EINVAL);
+	ck_assert_pstr_eq(path, expected);
+	ck_assert_uint_eq(error.line, control_sockets[_i].error_line);
+	ck_assert_int_eq(error.reason != NULL, control_sockets[_i].error_line > 0);
+	config_error_deinit(&error);
+}
+END_TEST
+
 START_TEST(checked_group)
 {
 	static const char *const lines[] = {"control-group=no-such-group", "control-group=root",
@@ -381,6 +420,7 @@ int main(void)
 	tcase_add_test(test_case, no_devices);
 	tcase_add_test(test_case, given_devices);
 	tcase_add_loop_test(test_case, names_of_sinks, 0, ARRAY_SIZE(sink_names));
+	tcase_add_loop_test(test_case, control_socket, 0, (int)ARRAY_SIZE(control_sockets));
 	tcase_add_test(test_case, files);
 	tcase_add_test(test_case, checked_files);
 	tcase_add_test(test_case, checked_group);
