@@ -104,6 +104,15 @@ struct flow flow_row_flow(const struct flow_row *row)
 	};
 }
 
+enum course flow_row_course(const struct flow_row *row)
+{
+	struct flow flow = flow_row_flow(row);
+
+	/* Whether all that was received was dropped is told by comparing the two: both are made less. */
+	flow.counts.rx_packets -= MIN(flow.counts.rx_packets, row->rx_drops - flow.details.rx_drops);
+	return course_of(&flow);
+}
+
 int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum)
 {
 	_cleanup_(flow_sum_freep) struct flow_sum *sum = calloc(1, sizeof(*sum));
@@ -307,12 +316,9 @@ static int take_row(struct flow_sum *sum, const struct flow_row *key, struct flo
 	return 0;
 }
 
+/* Flags and opener; the numbers are the caller's to add. */
 static void add_details(struct flow_row *row, const struct details *details)
 {
-	row->starts += details->starts;
-	row->ends += details->ends;
-	row->tx_drops += details->tx_drops;
-	row->rx_drops += details->rx_drops;
 	row->tx_flags |= details->tx_flags;
 	row->rx_flags |= details->rx_flags;
 	/* Connections that began in turn from either end; while a later part just may not tell. */
@@ -334,6 +340,10 @@ static int add_entry(struct flow_sum *sum, const struct message *message, enum t
 	if (r < 0 || !row)
 		return r;
 	counts_add(&row->counts, &flow.counts);
+	row->starts += flow.details.starts;
+	row->ends += flow.details.ends;
+	row->tx_drops += flow.details.tx_drops;
+	row->rx_drops += flow.details.rx_drops;
 	add_details(row, &flow.details);
 	if (flow.details.starts > 0 && course_of(entry) == COURSE_REFUSED)
 		row->refused += flow.details.starts;
@@ -362,16 +372,22 @@ static int add_connection(struct flow_sum *sum, const struct flow_row *connectio
 	struct flow_row *row,
 		key = {.class = connection->class, .first = connection->first, .last = connection->last};
 	struct flow flow = flow_row_flow(connection);
+	bool turned;
 	int r;
 
-	if (course_of(&flow) != sum->view.how)
+	if (flow_row_course(connection) != sum->view.how)
 		return 0;
 	flow = as_in_sum(sum, connection->class, &flow);
+	turned = connection_compare(&flow.connection, &connection->connection) != 0;
 	key.connection = group_connection(sum->view.group, connection->class, &flow);
 	r = take_row(sum, &key, &row);
 	if (r < 0 || !row)
 		return r;
 	counts_add(&row->counts, &flow.counts);
+	row->starts += connection->starts;
+	row->ends += connection->ends;
+	row->tx_drops += turned ? connection->rx_drops : connection->tx_drops;
+	row->rx_drops += turned ? connection->tx_drops : connection->rx_drops;
 	add_details(row, &flow.details);
 	row->refused += sum->view.how == COURSE_REFUSED ? connection->starts : 0;
 	row->entries += connection->entries;

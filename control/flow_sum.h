@@ -84,6 +84,8 @@ struct flow_row {
 
 /* A row with two ends as one flow, as messages have them. */
 struct flow flow_row_flow(const struct flow_row *row);
+/* How its connections went, as course_of(): also where a sum is beyond what a flow's details hold. */
+enum course flow_row_course(const struct flow_row *row);
 
 /* 0 or -errno. */
 int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum);

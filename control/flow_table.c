@@ -102,8 +102,7 @@ static void set_ends(json_t *object, const struct flow_row *row)
 
 static void set_course(json_t *object, const struct flow_row *row)
 {
-	const struct flow flow = flow_row_flow(row);
-	enum course course = course_of(&flow);
+	enum course course = flow_row_course(row);
 
 	if (course != COURSE_UNKNOWN)
 		json_object_set_new(object, "how", json_string(course_name(course)));
@@ -144,7 +143,7 @@ static void add_course(struct table *table, const struct flow_choice *choice, co
 {
 	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
 	bool one = choice->view.group == FLOW_BY_CONNECTION;
-	enum course course = one ? course_of(&flow) : COURSE_UNKNOWN;
+	enum course course = one ? flow_row_course(row) : COURSE_UNKNOWN;
 	const struct {
 		bool shown;
 		uint64_t count;

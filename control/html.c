@@ -84,9 +84,7 @@ static struct course_columns course_columns(enum flow_group group, const struct 
 	struct course_columns columns = {};
 
 	for (size_t i = 0; i < n; i++) {
-		const struct flow flow = flow_row_flow(&rows[i]);
-
-		columns.how = columns.how || (one && course_of(&flow) != COURSE_UNKNOWN);
+		columns.how = columns.how || (one && flow_row_course(&rows[i]) != COURSE_UNKNOWN);
 		columns.begun = columns.begun || (!one && rows[i].starts > 0);
 		columns.refused = columns.refused || (!one && rows[i].refused > 0);
 		columns.dropped = columns.dropped || rows[i].tx_drops > 0 || rows[i].rx_drops > 0;
@@ -121,7 +119,7 @@ static void write_row(FILE *file, enum flow_group group, const struct flow_row *
 	fprintf(file, "<td>%s</td>", units_count(told.counts.tx_packets, text));
 	fprintf(file, "<td>%s</td>", units_count(told.counts.rx_packets, text));
 	if (columns->how)
-		fprintf(file, "<td class=\"t\">%s</td>", course_name(course_of(&flow)));
+		fprintf(file, "<td class=\"t\">%s</td>", course_name(flow_row_course(row)));
 	write_count(file, columns->begun, row->starts);
 	write_count(file, columns->refused, row->refused);
 	write_count(file, columns->dropped, row->tx_drops + row->rx_drops);

@@ -254,6 +254,35 @@ START_TEST(test_how)
 }
 END_TEST
 
+/* A flood is dropped for hours: more packets than one window can tell. */
+START_TEST(test_many_drops)
+{
+	static const enum flow_group groups[] = {FLOW_BY_CONNECTION, FLOW_BY_PAIR, FLOW_BY_CLASS};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		for (unsigned int more = 0; more < 2; more++) {
+			const struct flow_view view = {.group = groups[i], .how = COURSE_DROPPED};
+
+			ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+			for (int window = 0; window < 3; window++)
+				add(sum,
+				    "{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:1','rxPkts':4294967295,"
+				    "'rxDrops':4294967295}");
+			if (more)
+				add(sum, "{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:1','rxPkts':1}");
+			ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+			/* One packet arrived. */
+			ck_assert_uint_eq(n, 1 - more);
+			if (n > 0)
+				ck_assert_uint_eq(rows->rx_drops, 3 * UINT64_C(4294967295));
+			flow_sum_free(sum);
+		}
+}
+END_TEST
+
 START_TEST(test_sort)
 {
 	static const struct {
@@ -289,8 +318,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_pair, test_how,
-		test_sort,
+		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_pair,
+		test_how,	test_many_drops,      test_sort,
 	};
 
 	return run_suite("flow_sum", tests, ARRAY_SIZE(tests));
