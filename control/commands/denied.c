@@ -252,7 +252,8 @@ static int run_spool(struct denied *denied, const char *spool)
 		ctl_note(denied->ctl, "%zu %s in %s could not be read", denied->n_bad,
 			 plural(denied->n_bad, "message", "messages"), path);
 	if (!denied->pending) {
-		ctl_note(denied->ctl, "nothing was dropped, or it was not counted, by %s", path);
+		ctl_note(denied->ctl, "no dropped packets in %s: nothing was dropped, or it was not counted",
+			 path);
 		return CTL_OK;
 	}
 	return denied->ctl->json ? print_json(denied) : print_table(denied);
