@@ -93,7 +93,7 @@ struct {
 	__type(value, struct drops_totals);
 } totals SEC(".maps");
 
-enum { PACKET_OUTGOING = 4, PACKET_LOOPBACK = 5, RAW_SOCKET = 3 };
+enum { PACKET_OUTGOING = 4, PACKET_LOOPBACK = 5, RAW_SOCKET = 3, AF_UNSPEC = 0 };
 
 /* States of sockets. */
 enum { TIME_WAIT = 6, CLOSE_WAIT = 8, LAST_ACK = 9, LISTEN = 10, CLOSING = 11, NEW_SYN_RECEIVED = 12 };
@@ -222,6 +222,17 @@ static __always_inline enum verdict judge_received(struct sk_buff *skb, struct l
 	return RECEIVED;
 }
 
+/*
+ * A program wrote it to the interface, which refused it since it is down, say: it was never received. Until
+ * it is, it belongs to the tun device's own socket, the only kind that has no address family.
+ */
+static __always_inline bool is_before_stack(struct sk_buff *skb)
+{
+	struct sock *owner = skb->sk;
+
+	return !skb->skb_iif && owner && BPF_CORE_READ(owner, __sk_common.skc_family) == AF_UNSPEC;
+}
+
 /* It was not. */
 static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look *look)
 {
@@ -231,7 +242,7 @@ static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look
 		return NOT_OURS;
 	if (look->by_device) {
 		/* WireGuard's own datagrams still bear its device when they leave by another. */
-		if (look->route_device && !look->by_route)
+		if ((look->route_device && !look->by_route) || is_before_stack(skb))
 			return NOT_OURS;
 		return SENT;
 	}

@@ -150,6 +150,26 @@ START_TEST(of_the_interface_that_is_watched)
 }
 END_TEST
 
+/* What a tunnel's program writes to an interface that is down was never received, and nobody sent it. */
+START_TEST(an_interface_that_is_down)
+{
+	struct flows flows = {};
+	uint8_t packet[28];
+
+	start(&(struct tunnel_options){});
+	interface_set_up(tunnel.name, false);
+	make_packet(packet, 1);
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), -EIO);
+	ck_assert_uint_eq(take(&flows), 0);
+	interface_set_up(tunnel.name, true);
+	receive(2);
+	ck_assert_uint_eq(take(&flows), 1);
+	ck_assert_uint_eq(info().tx, 0);
+	flows_deinit(&flows);
+	stop();
+}
+END_TEST
+
 /* What the kernel cut off before it dropped the packet: bytes beyond the IP length. */
 static bool is_cut(const struct vector *vector)
 {
@@ -447,6 +467,7 @@ int main(void)
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, one_entry_for_a_connection);
 	tcase_add_test(tcase, of_the_interface_that_is_watched);
+	tcase_add_test(tcase, an_interface_that_is_down);
 	tcase_add_test(tcase, the_decoder_is_the_counting_programs);
 	tcase_add_loop_test(tcase, large_segments, 0, (int)n_superpackets);
 	tcase_add_test(tcase, flood_of_one_connection);
