@@ -155,6 +155,7 @@ static void add_drops(struct details *sum, const struct details *more)
 		sum->drop_reason = more->drop_reason;
 	sum->tx_drops = add(sum->tx_drops, more->tx_drops);
 	sum->rx_drops = add(sum->rx_drops, more->rx_drops);
+	sum->bits |= more->bits & (DETAILS_SRC_SYN_DROPPED | DETAILS_DST_SYN_DROPPED);
 }
 
 void details_add_others(struct details *sum, const struct details *others)

@@ -476,18 +476,20 @@ static __always_inline __u16 read_gso_segs(struct sk_buff *skb)
 	return BPF_CORE_READ(shared, gso_segs);
 }
 
-/* False when the map is full. */
-static __always_inline bool add(void *map, const struct drops_key *key, __u64 packets)
+/* `syn`: DROPS_SYN or 0. False when the map is full. */
+static __always_inline bool add(void *map, const struct drops_key *key, __u64 packets, __u64 syn)
 {
-	__u64 *counted = bpf_map_lookup_elem(map, key);
+	__u64 *counted = bpf_map_lookup_elem(map, key), first = packets | syn;
 
 	if (!counted) {
-		if (!bpf_map_update_elem(map, key, &packets, BPF_NOEXIST))
+		if (!bpf_map_update_elem(map, key, &first, BPF_NOEXIST))
 			return true;
 		counted = bpf_map_lookup_elem(map, key);
 		if (!counted)
 			return false;
 	}
+	if (syn)
+		__sync_fetch_and_or(counted, syn);
 	__sync_fetch_and_add(counted, packets);
 	return true;
 }
@@ -509,7 +511,7 @@ static __always_inline void count(const struct drop *drop, enum verdict verdict)
 	struct drops_packet source = {};
 	struct drops_totals *sums;
 	struct packet packet = {};
-	__u64 packets = 1;
+	__u64 packets = 1, syn;
 
 	now = bpf_map_lookup_elem(&epoch, &zero);
 	if (!now)
@@ -535,8 +537,9 @@ static __always_inline void count(const struct drop *drop, enum verdict verdict)
 		packets = count_packets(&source, &packet, read_gso_segs(drop->skb));
 	/* Atomic, although it is this CPU's: an interrupt may drop packets in between. */
 	__sync_fetch_and_add(&sums->packets[key.received & 1][slot & (DROPS_REASONS - 1)], packets);
+	syn = (packet.tcp_flags & (SYN | ACK)) == SYN ? DROPS_SYN : 0;
 	/* Each branch names its map, so that the lookups are inlined. */
-	if (!(side ? add(&drops_1, &key, packets) : add(&drops_0, &key, packets)))
+	if (!(side ? add(&drops_1, &key, packets, syn) : add(&drops_0, &key, packets, syn)))
 		__sync_fetch_and_add(&sums->overflow[key.received & 1], packets);
 }
 

@@ -30,6 +30,9 @@ struct drops_key {
 	__u8 zero[5];
 };
 
+/* In an entry's number of packets: one of them was a SYN without ACK, which asks for a connection. */
+#define DROPS_SYN (1ULL << 63)
+
 /* One side's sums on one CPU, counted before the entries. First sent packets, then received ones. */
 struct drops_totals {
 	__u64 packets[2][DROPS_REASONS];

@@ -44,6 +44,7 @@ struct drops_counter {
 struct entry {
 	struct drops_key key;
 	uint64_t packets;
+	bool syn; /* one of them was a SYN without ACK */
 };
 
 static int read_namespace(uint64_t *ret_cookie)
@@ -174,7 +175,8 @@ static int take_entries(int map, struct entry **ret_entries, size_t *ret_n)
 		if (r < 0 && r != -ENOENT)
 			break;
 		for (uint32_t i = 0; i < count; i++)
-			entries[n++] = (struct entry){keys[i], packets[i]};
+			entries[n++] =
+				(struct entry){keys[i], packets[i] & ~DROPS_SYN, packets[i] & DROPS_SYN};
 		from = place;
 	}
 	free(keys);
@@ -222,6 +224,9 @@ static void add_flows(struct flows *flows, const struct entry *entries, size_t n
 			most = of_reason;
 			details->drop_reason = entry->key.reason;
 		}
+		if (entry->syn)
+			details->bits |=
+				entry->key.received ? DETAILS_DST_SYN_DROPPED : DETAILS_SRC_SYN_DROPPED;
 		add_saturated(entry->key.received ? &details->rx_drops : &details->tx_drops, entry->packets);
 	}
 }

@@ -46,8 +46,8 @@ int drops_watch(struct drops_counter *drops, unsigned int ifindex);
 
 /*
  * After the flip of the epoch that ended a window, or a part of one: appends a flow for each connection with
- * drops; only its details say anything (tx_drops, rx_drops, and the reason of most of them). 0 or -errno:
- * what could not be read comes with the next extraction of that side.
+ * drops; only its details say anything (tx_drops, rx_drops, the reason of most of them, and which end's SYNs
+ * were among them). 0 or -errno: what could not be read comes with the next extraction of that side.
  */
 int drops_extract(struct drops_counter *drops, struct flows *flows);
 

@@ -593,20 +593,43 @@ static void follow_other(struct live *live, uint64_t hash, struct details *detai
 	slot->seen = live->now;
 }
 
+/* The end whose SYN was thrown away. */
+static uint8_t end_of_dropped_syn(const struct details *details)
+{
+	return (uint8_t)((details->bits & DETAILS_SRC_SYN_DROPPED ? OPENER_SRC : OPENER_UNKNOWN) |
+			 (details->bits & DETAILS_DST_SYN_DROPPED ? OPENER_DST : OPENER_UNKNOWN));
+}
+
+/*
+ * Only drops are known: nothing passed in this window. A SYN among them tells which end tried to open a
+ * connection, unless one that the other end opened, or nobody knows who, may still live.
+ */
+static void follow_drops(struct live *live, uint64_t hash, struct details *details)
+{
+	const struct slot *slot = find(live, hash);
+	uint8_t tried = end_of_dropped_syn(details), known = OPENER_UNKNOWN;
+	bool is_open = false;
+
+	if (slot && lives(live, slot)) {
+		known = slot->state & STATE_OPENER;
+		is_open = !(slot->state & STATE_ENDED);
+	}
+	if (tried == OPENER_UNKNOWN || tried == known)
+		details->opener = known;
+	else
+		details->opener = is_open ? OPENER_BOTH : tried;
+}
+
 void live_follow(struct live *live, uint64_t hash, struct entry *entry)
 {
 	uint8_t proto = entry->key.bytes[ENTRY_PROTO];
 	struct details *details = &entry->details;
-	struct slot *slot;
 
 	/* No connections: what could not be decoded, and fragments of others. */
 	if (proto == 0 || proto == LATER_FRAGMENT)
 		return;
-	/* Only drops are known: nothing passed in this window. */
 	if (counts_is_zero(&entry->counts) && !(details->starts | details->ends | details->opener)) {
-		slot = find(live, hash);
-		if (slot && lives(live, slot))
-			details->opener = slot->state & STATE_OPENER;
+		follow_drops(live, hash, details);
 	} else if (proto == IPPROTO_TCP) {
 		follow_tcp(live, hash, details);
 	} else {

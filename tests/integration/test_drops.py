@@ -155,6 +155,39 @@ def test_a_firewall_drops_and_rejects(node):
     assert "16 received and 11 outgoing packets, by the kernel: NETFILTER_DROP 27\n" in text, text
 
 
+@pytest.mark.parametrize("details", ["yes", "no"])
+def test_who_tried(network, netlogd, details):
+    """A SYN that never reached the tunnel tells who wanted to open a connection, and none has begun."""
+    node = Node(network, netlogd)
+    lan = network.namespace()
+    network.veth(node.namespace, lan, "10.9.0.1/24", "10.9.0.2/24")
+    lan.ip("route", "add", "default", "via", "10.9.0.1")
+    node.namespace.sysctl("net.ipv4.ip_forward", 1)
+    node.daemon.configure({"record": {"details": details}})
+    node.start()
+    node.nft("""table ip t { counter dropped {}; counter on {}
+        chain output { type filter hook output priority 0; meta l4proto { tcp, udp } th dport 3 counter name dropped drop; }
+        chain forward { type filter hook forward priority 0; tcp dport 3 counter name on drop; }
+    }""")
+    with contextlib.ExitStack() as stack:
+        for place, address in (node.namespace, node.address), (lan, "10.9.0.2"):
+            with place.inside():
+                one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.bind((address, 5000))
+            one.connect_ex((FAR, 3))
+        send(node, 1, FAR, 3)
+        wait_until(lambda: node.counter("dropped") >= 2 and node.counter("on") >= 1, "the SYNs")
+        node.daemon.flush()
+    found = {(entry["proto"], entry["src"]): entry for _, entry in entries(node.daemon.spool_messages()) if entry["dst"] == f"{FAR}:3"}
+    assert found.pop((17, f"{node.address}:5000")).keys() == {"proto", "src", "dst", "txDrops", "dropReason"}
+    assert found.keys() == {(6, f"{node.address}:5000"), (6, "10.9.0.2:5000")}
+    for entry in found.values():
+        assert entry.pop("txDrops") >= 1
+        assert entry == {"proto": 6, "src": entry["src"], "dst": f"{FAR}:3", "dropReason": "NETFILTER_DROP",
+                         **({"init": "src"} if details == "yes" else {})}
+
+
 def snmp(node, protocol, name):
     """The kernel's own counter."""
     files = "/proc/net/netstat", "/proc/net/snmp"

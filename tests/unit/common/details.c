@@ -37,6 +37,8 @@ static struct details observe(const struct step *steps, size_t n)
 START_TEST(test_sums)
 {
 	struct details sum = {.tx_drops = 3, .drop_reason = 7, .tx_flags = 1, .starts = UINT32_MAX - 1};
+	const struct details dropped = {
+		.rx_drops = UINT32_MAX - 1, .drop_reason = 9, .tx_flags = 2, .bits = DETAILS_DST_SYN_DROPPED};
 
 	ck_assert(details_is_zero(&(struct details){}));
 	ck_assert(!details_is_zero(&sum));
@@ -47,7 +49,8 @@ START_TEST(test_sums)
 	ck_assert_uint_eq(sum.tx_flags, 1);
 	ck_assert_uint_eq(sum.rx_flags, 0x10);
 	ck_assert_uint_eq(sum.starts, UINT32_MAX);
-	details_add(&sum, &(struct details){.rx_drops = UINT32_MAX - 1, .drop_reason = 9, .tx_flags = 2});
+	details_add(&sum, &dropped);
+	ck_assert_uint_eq(sum.bits, DETAILS_DST_SYN_DROPPED);
 	ck_assert_uint_eq(sum.drop_reason, 9);
 	ck_assert_uint_eq(sum.tx_flags, 3);
 	ck_assert_uint_eq(sum.rx_drops, UINT32_MAX);

@@ -129,6 +129,41 @@ START_TEST(one_entry_for_a_connection)
 }
 END_TEST
 
+/* What is noted of a received TCP packet that is dropped (its checksum is wrong). */
+static uint16_t bits_of(uint8_t flags)
+{
+	uint8_t packet[40] = {0x45, 0,	0, 40, 0,   1,	0, 0, 64, 6, 0, 0,
+			      100,  64, 0, 1,  100, 64, 0, 2, 0,  7, 0, 9};
+	struct flows flows = {};
+	uint16_t bits;
+
+	packet[32] = 0x50;
+	packet[33] = flags;
+	ck_assert_int_eq(tunnel_receive(&tunnel, 0, NULL, packet, sizeof(packet)), 0);
+	take(&flows);
+	ck_assert_uint_eq(flows.n, 1);
+	ck_assert_uint_eq(flows.items[0].details.opener, OPENER_UNKNOWN);
+	bits = flows.items[0].details.bits;
+	flows_deinit(&flows);
+	return bits;
+}
+
+START_TEST(a_syn_tells_who_tried)
+{
+	enum { FIN = 1, SYN = 2, RST = 4, ACK = 16, ECE = 64, CWR = 128 };
+
+	start(&(struct tunnel_options){});
+	ck_assert_uint_eq(bits_of(SYN), DETAILS_DST_SYN_DROPPED);
+	ck_assert_uint_eq(bits_of(SYN | ECE | CWR), DETAILS_DST_SYN_DROPPED);
+	ck_assert_uint_eq(bits_of(SYN | FIN), DETAILS_DST_SYN_DROPPED);
+	ck_assert_uint_eq(bits_of(SYN | ACK), 0);
+	ck_assert_uint_eq(bits_of(ACK), 0);
+	ck_assert_uint_eq(bits_of(RST), 0);
+	ck_assert_uint_eq(bits_of(0), 0);
+	stop();
+}
+END_TEST
+
 START_TEST(of_the_interface_that_is_watched)
 {
 	struct flows flows = {};
@@ -466,6 +501,7 @@ int main(void)
 	}
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, one_entry_for_a_connection);
+	tcase_add_test(tcase, a_syn_tells_who_tried);
 	tcase_add_test(tcase, of_the_interface_that_is_watched);
 	tcase_add_test(tcase, an_interface_that_is_down);
 	tcase_add_test(tcase, the_decoder_is_the_counting_programs);

@@ -484,6 +484,43 @@ START_TEST(drops_alone)
 }
 END_TEST
 
+static struct details follow_drops(unsigned int n, uint16_t bits)
+{
+	struct entry entry = entry_of(n, TCP);
+
+	entry.counts = (struct counts){};
+	entry.details.tx_drops = 3;
+	entry.details.bits = bits;
+	next_window(PERIOD);
+	follow(&entry);
+	return entry.details;
+}
+
+/* A SYN among them tells who tried, as far as nothing else may be open. */
+START_TEST(dropped_syns)
+{
+	expect(follow_drops(1, 0), 0, 0, OPENER_UNKNOWN);
+	expect(follow_drops(1, DETAILS_SRC_SYN_DROPPED), 0, 0, OPENER_SRC);
+	expect(follow_drops(1, DETAILS_DST_SYN_DROPPED), 0, 0, OPENER_DST);
+	expect(follow_drops(1, DETAILS_SRC_SYN_DROPPED | DETAILS_DST_SYN_DROPPED), 0, 0, OPENER_BOTH);
+	/* Nothing has begun that would be remembered. */
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 4}), 1, 0, OPENER_DST);
+	expect(follow_drops(1, DETAILS_DST_SYN_DROPPED), 0, 0, OPENER_DST);
+	expect(follow_drops(1, DETAILS_SRC_SYN_DROPPED), 0, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({true, RST, 1}), 0, 1, OPENER_DST);
+	expect(follow_drops(1, 0), 0, 0, OPENER_DST);
+	expect(follow_drops(1, DETAILS_SRC_SYN_DROPPED), 0, 0, OPENER_SRC);
+	/* What passed says more. */
+	struct entry entry = entry_of(2, TCP);
+
+	entry.details.bits = DETAILS_SRC_SYN_DROPPED;
+	next_window(PERIOD);
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_UNKNOWN);
+}
+END_TEST
+
 /* The same connection in another class, after routes changed in the middle of a window. */
 START_TEST(classes_share_a_connection)
 {
@@ -685,6 +722,7 @@ int main(void)
 	tcase_add_test(cases, no_connections);
 	tcase_add_test(cases, told_by_the_source);
 	tcase_add_test(cases, drops_alone);
+	tcase_add_test(cases, dropped_syns);
 	tcase_add_test(cases, classes_share_a_connection);
 	tcase_add_test(cases, a_flood_of_syns);
 	tcase_add_test(cases, a_flood_of_datagrams);
