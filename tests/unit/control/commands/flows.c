@@ -87,68 +87,69 @@ START_TEST(test_lines)
 }
 END_TEST
 
+static const struct {
+	const char *line, *out;
+} of_details[] = {
+	{"flows",
+	 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      DROPPED\n"
+	 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed\n"
+	 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped        3\n"
+	 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
+	 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
+	{"flows --details",
+	 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      FLAGS      BEGUN  ENDED  DROPPED\n"
+	 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed   SFPA/SFPA      1      1\n"
+	 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped                                 3\n"
+	 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused  S/RA           1      1\n"
+	 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused  S/RA           1      1\n"},
+	{"flows --how refused",
+	 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW\n"
+	 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
+	 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
+	{"flows --by client",
+	 "CLASS    CLIENT          SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+	 "virtual  laptop      1.02 KiB     620 B       11        9      2\n"
+	 "virtual  100.64.0.1      40 B     130 B        1        4      1        1        3\n"},
+	{"flows --by client --how refused --sort begun",
+	 "CLASS    CLIENT      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED\n"
+	 "virtual  100.64.0.1  40 B      40 B        1        1      1        1\n"
+	 "virtual  laptop      40 B      40 B        1        1      1        1\n"},
+	{"flows --by service --sort dropped",
+	 "CLASS    SERVICE                SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+	 "virtual  udp laptop:52           0 B      90 B        0        3                        3\n"
+	 "virtual  tcp 100.64.0.1:8080  1000 B     580 B       10        8      1\n"
+	 "virtual  tcp 100.64.0.1:80      40 B      40 B        1        1      1\n"
+	 "virtual  tcp 100.64.0.3:81      40 B      40 B        1        1      1        1\n"},
+	{"flows --by port --how refused --details",
+	 "CLASS    PORT    SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  ENDED  REFUSED\n"
+	 "virtual  tcp/80  40 B      40 B        1        1      1      1        1\n"
+	 "virtual  tcp/81  40 B      40 B        1        1      1      1        1\n"},
+	{"flows --by pair",
+	 "CLASS    PAIR                     BYTES >   BYTES <  PKTS >  PKTS <  BEGUN  REFUSED  DROPPED\n"
+	 "virtual  laptop > 100.64.0.1        710 B  1.02 KiB      12      11      2                 3\n"
+	 "virtual  100.64.0.1 > 100.64.0.3     40 B      40 B       1       1      1        1\n"},
+	{"flows --by pair --how refused",
+	 "CLASS    PAIR                     BYTES >  BYTES <  PKTS >  PKTS <  BEGUN  REFUSED\n"
+	 "virtual  laptop > 100.64.0.1         40 B     40 B       1       1      1        1\n"
+	 "virtual  100.64.0.1 > 100.64.0.3     40 B     40 B       1       1      1        1\n"},
+	{"flows --by class",
+	 "CLASS    TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
+	 "virtual  all      1.05 KiB     750 B       12       13      3        1        3\n"},
+	{"flows --how reset", ""},
+};
+
 /* What messages say is summed up, and told from the ends that opened the connections. */
 START_TEST(test_details)
 {
-	static const struct {
-		const char *line, *out;
-	} cases[] = {
-		{"flows",
-		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      DROPPED\n"
-		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed\n"
-		 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped        3\n"
-		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
-		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
-		{"flows --details",
-		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW      FLAGS      BEGUN  ENDED  DROPPED\n"
-		 "virtual  tcp laptop:443 > 100.64.0.1:8080        580 B   1000 B       8      10  closed   SFPA/SFPA      1      1\n"
-		 "virtual  udp 100.64.0.1:53 <> laptop:52            0 B     90 B       0       3  dropped                                 3\n"
-		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused  S/RA           1      1\n"
-		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused  S/RA           1      1\n"},
-		{"flows --how refused",
-		 "CLASS    CONNECTION                            BYTES >  BYTES <  PKTS >  PKTS <  HOW\n"
-		 "virtual  tcp laptop:50000 > 100.64.0.1:80         40 B     40 B       1       1  refused\n"
-		 "virtual  tcp 100.64.0.1:50001 > 100.64.0.3:81     40 B     40 B       1       1  refused\n"},
-		{"flows --by client",
-		 "CLASS    CLIENT          SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
-		 "virtual  laptop      1.02 KiB     620 B       11        9      2\n"
-		 "virtual  100.64.0.1      40 B     130 B        1        4      1        1        3\n"},
-		{"flows --by client --how refused --sort begun",
-		 "CLASS    CLIENT      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED\n"
-		 "virtual  100.64.0.1  40 B      40 B        1        1      1        1\n"
-		 "virtual  laptop      40 B      40 B        1        1      1        1\n"},
-		{"flows --by service --sort dropped",
-		 "CLASS    SERVICE                SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
-		 "virtual  udp laptop:52           0 B      90 B        0        3                        3\n"
-		 "virtual  tcp 100.64.0.1:8080  1000 B     580 B       10        8      1\n"
-		 "virtual  tcp 100.64.0.1:80      40 B      40 B        1        1      1\n"
-		 "virtual  tcp 100.64.0.3:81      40 B      40 B        1        1      1        1\n"},
-		{"flows --by port --how refused --details",
-		 "CLASS    PORT    SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  ENDED  REFUSED\n"
-		 "virtual  tcp/80  40 B      40 B        1        1      1      1        1\n"
-		 "virtual  tcp/81  40 B      40 B        1        1      1      1        1\n"},
-		{"flows --by pair",
-		 "CLASS    PAIR                     BYTES >   BYTES <  PKTS >  PKTS <  BEGUN  REFUSED  DROPPED\n"
-		 "virtual  laptop > 100.64.0.1        710 B  1.02 KiB      12      11      2                 3\n"
-		 "virtual  100.64.0.1 > 100.64.0.3     40 B      40 B       1       1      1        1\n"},
-		{"flows --by pair --how refused",
-		 "CLASS    PAIR                     BYTES >  BYTES <  PKTS >  PKTS <  BEGUN  REFUSED\n"
-		 "virtual  laptop > 100.64.0.1         40 B     40 B       1       1      1        1\n"
-		 "virtual  100.64.0.1 > 100.64.0.3     40 B     40 B       1       1      1        1\n"},
-		{"flows --by class",
-		 "CLASS    TRAFFIC      SENT  RECEIVED  TX PKTS  RX PKTS  BEGUN  REFUSED  DROPPED\n"
-		 "virtual  all      1.05 KiB     750 B       12       13      3        1        3\n"},
-		{"flows --how reset", ""},
-	};
 	struct sample_spool place = sample_spool_make_of(sample_spool_details, SAMPLE_SPOOL_DETAILS);
-	struct run runs[ARRAY_SIZE(cases)];
+	struct run runs[ARRAY_SIZE(of_details)];
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		runs[i] = sample_spool_run(&place, cases[i].line);
+	for (size_t i = 0; i < ARRAY_SIZE(of_details); i++)
+		runs[i] = sample_spool_run(&place, of_details[i].line);
 	sample_spool_remove(&place);
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(of_details); i++) {
 		ck_assert_int_eq(runs[i].status, CTL_OK);
-		ck_assert_msg(strcmp(runs[i].out, cases[i].out) == 0, "%s gave\n%s", cases[i].line,
+		ck_assert_msg(strcmp(runs[i].out, of_details[i].out) == 0, "%s gave\n%s", of_details[i].line,
 			      runs[i].out);
 		run_deinit(&runs[i]);
 	}
