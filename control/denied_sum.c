@@ -3,13 +3,11 @@
 
 #include "control/denied_sum.h"
 
-#include "common/hash_index.h"
 #include "common/message.h"
+#include "control/rows.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define ROWS_MAX 1000000
 
 struct denied_sum {
 	struct denied_row *rows;
@@ -47,25 +45,15 @@ void denied_sum_free(struct denied_sum *sum)
 	free(sum);
 }
 
-static uint32_t hash_bytes(uint32_t hash, const void *data, size_t n)
-{
-	const uint8_t *bytes = data;
-
-	/* FNV-1a, as for flows. */
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * UINT32_C(16777619);
-	return hash;
-}
-
 static uint32_t hash_row(const struct denied_row *row)
 {
-	uint32_t hash = hash_bytes(UINT32_C(2166136261), &row->class, sizeof(row->class));
+	uint32_t hash = rows_hash(ROWS_HASH_START, &row->class, sizeof(row->class));
 
-	hash = hash_bytes(hash, &row->proto, sizeof(row->proto));
-	hash = hash_bytes(hash, row->from.bytes, sizeof(row->from.bytes));
-	hash = hash_bytes(hash, row->to.address.bytes, sizeof(row->to.address.bytes));
-	hash = hash_bytes(hash, &row->to.port, sizeof(row->to.port));
-	return hash_bytes(hash, row->reason, strlen(row->reason));
+	hash = rows_hash(hash, &row->proto, sizeof(row->proto));
+	hash = rows_hash(hash, row->from.bytes, sizeof(row->from.bytes));
+	hash = rows_hash(hash, row->to.address.bytes, sizeof(row->to.address.bytes));
+	hash = rows_hash(hash, &row->to.port, sizeof(row->to.port));
+	return rows_hash(hash, row->reason, strlen(row->reason));
 }
 
 static bool is_row(const void *sum, size_t item, const void *key)
@@ -76,23 +64,6 @@ static bool is_row(const void *sum, size_t item, const void *key)
 	       row->to.port == wanted->to.port && address_compare(&row->from, &wanted->from) == 0 &&
 	       address_compare(&row->to.address, &wanted->to.address) == 0 &&
 	       strcmp(row->reason, wanted->reason) == 0;
-}
-
-static int make_room(struct denied_sum *sum)
-{
-	size_t more = sum->allocated > 0 ? sum->allocated * 2 : 64;
-	struct denied_row *rows;
-
-	if (hash_index_reserve(&sum->index, sum->n + 1) < 0)
-		return -ENOMEM;
-	if (sum->n < sum->allocated)
-		return 0;
-	rows = reallocarray(sum->rows, more, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	sum->rows = rows;
-	sum->allocated = more;
-	return 0;
 }
 
 /* The end that opened the connection, or sent most of what was dropped, is the source. */
@@ -119,14 +90,6 @@ static struct denied_row make_key(enum traffic_class class, const struct flow *f
 	return row;
 }
 
-static int set_name(char **name, const char *new_name)
-{
-	if (*name || !new_name)
-		return 0;
-	*name = strdup(new_name);
-	return *name ? 0 : -ENOMEM;
-}
-
 static int add_entry(struct denied_sum *sum, const struct message *message, const struct denied_row *key,
 		     const struct details *details)
 {
@@ -134,8 +97,10 @@ static int add_entry(struct denied_sum *sum, const struct message *message, cons
 	struct hash_slot *slot;
 	struct denied_row *row;
 
-	if (make_room(sum) < 0)
+	row = rows_make_room(&sum->index, sum->rows, sum->n, &sum->allocated, sizeof(*row));
+	if (!row)
 		return -ENOMEM;
+	sum->rows = row;
 	slot = hash_index_find(&sum->index, hash, is_row, sum, key);
 	if (!slot->item) {
 		if (sum->n == ROWS_MAX) {
@@ -153,12 +118,11 @@ static int add_entry(struct denied_sum *sum, const struct message *message, cons
 	row->entries++;
 	row->first = MIN(row->first, message->start);
 	row->last = MAX(row->last, message->end);
-	/* Names rarely change, and looking them up takes long: at a row's entries 1, 2, 4, 8, ... */
-	if ((!message->src_node && !message->dst_nodes) || (row->entries & (row->entries - 1)) != 0)
+	if (!rows_want_names(message, row->entries))
 		return 0;
-	if (set_name(&row->from_name, message_node_name(message, &row->from)) < 0)
+	if (rows_set_name(&row->from_name, message_node_name(message, &row->from)) < 0)
 		return -ENOMEM;
-	return set_name(&row->to_name, message_node_name(message, &row->to.address));
+	return rows_set_name(&row->to_name, message_node_name(message, &row->to.address));
 }
 
 int denied_sum_add(struct denied_sum *sum, const struct message *message, const struct flow_filter *filter)

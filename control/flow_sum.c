@@ -9,13 +9,11 @@
 #include "control/flow_sum.h"
 
 #include "common/cleanup.h"
-#include "common/hash_index.h"
 #include "common/message.h"
+#include "control/rows.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define ROWS_MAX 1000000
 
 struct flow_sum {
 	struct flow_view view;
@@ -207,25 +205,15 @@ static struct connection group_connection(enum flow_group group, enum traffic_cl
 	return kept;
 }
 
-static uint32_t hash_bytes(uint32_t hash, const void *data, size_t n)
-{
-	const uint8_t *bytes = data;
-
-	/* FNV-1a: a log is not an adversary's choice to the point where it would matter here. */
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ bytes[i]) * UINT32_C(16777619);
-	return hash;
-}
-
 static uint32_t hash_key(enum traffic_class class, const struct connection *connection)
 {
-	uint32_t hash = hash_bytes(UINT32_C(2166136261), &class, sizeof(class));
+	uint32_t hash = rows_hash(ROWS_HASH_START, &class, sizeof(class));
 
-	hash = hash_bytes(hash, connection->src.address.bytes, sizeof(connection->src.address.bytes));
-	hash = hash_bytes(hash, &connection->src.port, sizeof(connection->src.port));
-	hash = hash_bytes(hash, connection->dst.address.bytes, sizeof(connection->dst.address.bytes));
-	hash = hash_bytes(hash, &connection->dst.port, sizeof(connection->dst.port));
-	return hash_bytes(hash, &connection->proto, sizeof(connection->proto));
+	hash = rows_hash(hash, connection->src.address.bytes, sizeof(connection->src.address.bytes));
+	hash = rows_hash(hash, &connection->src.port, sizeof(connection->src.port));
+	hash = rows_hash(hash, connection->dst.address.bytes, sizeof(connection->dst.address.bytes));
+	hash = rows_hash(hash, &connection->dst.port, sizeof(connection->dst.port));
+	return rows_hash(hash, &connection->proto, sizeof(connection->proto));
 }
 
 static bool is_row(const void *sum, size_t item, const void *key)
@@ -256,37 +244,6 @@ static struct flow as_in_sum(const struct flow_sum *sum, enum traffic_class clas
 	return *flow;
 }
 
-static int make_room(struct flow_sum *sum)
-{
-	size_t more = sum->allocated > 0 ? sum->allocated * 2 : 64;
-	struct flow_row *rows;
-
-	if (hash_index_reserve(&sum->index, sum->n + 1) < 0)
-		return -ENOMEM;
-	if (sum->n < sum->allocated)
-		return 0;
-	rows = reallocarray(sum->rows, more, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
-	sum->rows = rows;
-	sum->allocated = more;
-	return 0;
-}
-
-static int set_name(char **name, const char *new_name)
-{
-	char *copy;
-
-	if (!new_name || (*name && strcmp(*name, new_name) == 0))
-		return 0;
-	copy = strdup(new_name);
-	if (!copy)
-		return -ENOMEM;
-	free(*name);
-	*name = copy;
-	return 0;
-}
-
 /*
  * The row of a key, made if there is none; its names and sums are the caller's to add. NULL in *ret_row:
  * there are too many. 0 or -ENOMEM.
@@ -297,8 +254,10 @@ static int take_row(struct flow_sum *sum, const struct flow_row *key, struct flo
 	struct hash_slot *slot;
 	struct flow_row *row;
 
-	if (make_room(sum) < 0)
+	row = rows_make_room(&sum->index, sum->rows, sum->n, &sum->allocated, sizeof(*row));
+	if (!row)
 		return -ENOMEM;
+	sum->rows = row;
 	*ret_row = NULL;
 	slot = find_slot(sum, key, hash);
 	if (!slot->item) {
@@ -348,14 +307,11 @@ static int add_entry(struct flow_sum *sum, const struct message *message, enum t
 	if (flow.details.starts > 0 && course_of(entry) == COURSE_REFUSED)
 		row->refused += flow.details.starts;
 	row->entries++;
-	/*
-	 * Looking up names takes long and they rarely change: done at a row's entries 1, 2, 4, 8, ...
-	 */
-	if ((!message->src_node && !message->dst_nodes) || (row->entries & (row->entries - 1)) != 0)
+	if (!rows_want_names(message, row->entries))
 		return 0;
 	src = message_node_name(message, &row->connection.src.address);
 	dst = message_node_name(message, &row->connection.dst.address);
-	return set_name(&row->src_name, src) < 0 || set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
+	return rows_set_name(&row->src_name, src) < 0 || rows_set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
 }
 
 /* The name that a connection's row has for an address. */
@@ -391,9 +347,9 @@ static int add_connection(struct flow_sum *sum, const struct flow_row *connectio
 	add_details(row, &flow.details);
 	row->refused += sum->view.how == COURSE_REFUSED ? connection->starts : 0;
 	row->entries += connection->entries;
-	if (set_name(&row->src_name, name_in_row(connection, &row->connection.src.address)) < 0)
+	if (rows_set_name(&row->src_name, name_in_row(connection, &row->connection.src.address)) < 0)
 		return -ENOMEM;
-	return set_name(&row->dst_name, name_in_row(connection, &row->connection.dst.address));
+	return rows_set_name(&row->dst_name, name_in_row(connection, &row->connection.dst.address));
 }
 
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter)

@@ -147,6 +147,27 @@ START_TEST(test_spool)
 }
 END_TEST
 
+#define DROPPED_OF(name)                                                                                     \
+	"{'logtail':{'client_time':'2026-11-22T20:00:01Z','proc_id':5,'proc_seq':7},"                        \
+	"'start':'2026-11-22T20:00:01Z','end':'2026-11-22T20:00:02Z',"                                       \
+	"'dstNodes':[{'nodeId':'n2','name':'" name "','addresses':['100.64.0.2']}],"                         \
+	"'virtualTraffic':[{'proto':17,'src':'100.64.0.1:53','dst':'100.64.0.2:9','rxDrops':1,"              \
+	"'dropReason':'NO_SOCKET'}]}"
+
+/* A node has the name that it had last, as in flows. */
+START_TEST(test_renamed)
+{
+	static const char *const messages[] = {DROPPED_OF("laptop"), DROPPED_OF("desk")};
+	struct sample_spool place = sample_spool_make_of(messages, ARRAY_SIZE(messages));
+	struct run run = sample_spool_run(&place, "denied --resolve");
+
+	sample_spool_remove(&place);
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "\nudp    desk  100.64.0.1:53           2           -  NO_SOCKET  ");
+	run_deinit(&run);
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -165,7 +186,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_live, test_not_counted, test_many_reasons, test_spool, test_usage};
+	const TTest *const tests[] = {test_live,  test_not_counted, test_many_reasons,
+				      test_spool, test_renamed,	    test_usage};
 
 	return run_suite("denied", tests, ARRAY_SIZE(tests));
 }
