@@ -4,15 +4,13 @@
 #include "tests/unit/common/support.h"
 
 #include "common/cleanup.h"
+#include "tests/unit/scratch.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* One for the case, made and removed by the process that all tests are forked from, and one in it per test.
- */
-static char *case_directory, *directory;
+static char directory[SCRATCH_MAX];
 
 int run_suite(Suite *suite)
 {
@@ -25,45 +23,14 @@ int run_suite(Suite *suite)
 	return failed > 0;
 }
 
-static void set_up_case(void)
+static void make_directory(void)
 {
-	const char *parent = getenv("TMPDIR");
-
-	ck_assert_int_gt(asprintf(&case_directory, "%s/netlogd-test-XXXXXX", parent ? parent : "/tmp"), 0);
-	ck_assert_ptr_nonnull(mkdtemp(case_directory));
-}
-
-static void set_up_test(void)
-{
-	ck_assert_int_gt(asprintf(&directory, "%s/XXXXXX", case_directory), 0);
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static void tear_down_test(void)
-{
-	free(directory);
-	directory = NULL;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
-static void tear_down_case(void)
-{
-	nftw(case_directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	free(case_directory);
-	case_directory = NULL;
+	scratch_make(directory);
 }
 
 void add_directory(TCase *test_case)
 {
-	tcase_add_unchecked_fixture(test_case, set_up_case, tear_down_case);
-	tcase_add_checked_fixture(test_case, set_up_test, tear_down_test);
+	tcase_add_checked_fixture(test_case, make_directory, NULL);
 }
 
 const char *test_directory(void)

@@ -8,10 +8,7 @@
 /* Runs a suite; what main() returns. */
 int run_suite(Suite *suite);
 
-/*
- * Gives each test of a case an empty directory of its own. They go with all that is in them when the case
- * ends, also when a test fails or dies.
- */
+/* Gives each test of a case an empty directory of its own (scratch.h). */
 void add_directory(TCase *test_case);
 const char *test_directory(void);
 /* "<test's directory>/<name>", owned by the caller. */

@@ -9,6 +9,7 @@
 #include "control/varlink/interfaces.h"
 #include "control/varlink/server.h"
 #include "tests/unit/control/support.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -17,7 +18,7 @@
 #include <string.h>
 
 struct fake_daemon {
-	char directory[64];
+	char directory[SCRATCH_MAX];
 	char socket[96];
 	const struct fake_answer *answers;
 	size_t n_answers;
@@ -135,8 +136,7 @@ struct fake_daemon *fake_daemon_start(const struct fake_answer *answers, size_t 
 	daemon->answers = answers;
 	daemon->n_answers = n_answers;
 	daemon->asked = json_array();
-	strcpy(daemon->directory, "/tmp/netlogd-test-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(daemon->directory));
+	scratch_make(daemon->directory);
 	snprintf(daemon->socket, sizeof(daemon->socket), "%s/control.sock", daemon->directory);
 	daemon->base = event_base_new();
 	ck_assert_int_eq(varlink_server_new(daemon->base, &options, &daemon->server), 0);
@@ -170,8 +170,6 @@ json_t *fake_daemon_stop(struct fake_daemon *daemon)
 	safe_close(daemon->stop_fds[0]);
 	varlink_server_free(daemon->server);
 	event_base_free(daemon->base);
-	unlink(daemon->socket);
-	rmdir(daemon->directory);
 	free(daemon);
 	return asked;
 }

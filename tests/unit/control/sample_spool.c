@@ -8,7 +8,6 @@
 #include "common/time_text.h"
 #include "daemon/spool/writer.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -59,13 +58,13 @@ const char *const sample_spool_details[SAMPLE_SPOOL_DETAILS] = {
 
 struct sample_spool sample_spool_make_of(const char *const *messages, size_t n)
 {
-	struct sample_spool place = {.directory = "/tmp/netlogd-test-XXXXXX"};
+	struct sample_spool place = {};
 	struct spool_writer_options options = {.max_size = 64 << 20, .file_mode = 0600};
 	const struct spool_writer_ops ops = {};
 	struct spool_writer *writer;
 	char *reason = NULL;
 
-	ck_assert_ptr_nonnull(mkdtemp(place.directory));
+	scratch_make(place.directory);
 	snprintf(place.spool, sizeof(place.spool), "%s/spool", place.directory);
 	snprintf(place.upload, sizeof(place.upload), "%s/upload", place.directory);
 	ck_assert_int_eq(mkdir(place.spool, 0700), 0);
@@ -91,28 +90,9 @@ struct sample_spool sample_spool_make(void)
 	return sample_spool_make_of(sample_spool_messages, SAMPLE_SPOOL_MESSAGES);
 }
 
-static void remove_directory(const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-
-	while (directory && (entry = readdir(directory)))
-		if (entry->d_name[0] != '.' || entry->d_name[1] != '\0')
-			unlinkat(dirfd(directory), entry->d_name, 0);
-	if (directory)
-		closedir(directory);
-	rmdir(path);
-}
-
 void sample_spool_remove(const struct sample_spool *place)
 {
-	char damaged[96];
-
-	snprintf(damaged, sizeof(damaged), "%s/damaged", place->spool);
-	remove_directory(damaged);
-	remove_directory(place->spool);
-	remove_directory(place->upload);
-	rmdir(place->directory);
+	scratch_remove(place->directory);
 }
 
 struct run sample_spool_run(const struct sample_spool *place, const char *line)

@@ -4,6 +4,7 @@
 /* A spool with four messages, made by the real writer: two windows, a text, and a third window. */
 
 #include "tests/unit/control/run_line.h"
+#include "tests/unit/scratch.h"
 
 #define SAMPLE_SPOOL_MESSAGES 4
 
@@ -18,7 +19,7 @@ extern const char *const sample_spool_messages[SAMPLE_SPOOL_MESSAGES];
 extern const char *const sample_spool_details[SAMPLE_SPOOL_DETAILS];
 
 struct sample_spool {
-	char directory[32], spool[64], upload[64];
+	char directory[SCRATCH_MAX], spool[SCRATCH_MAX + 8], upload[SCRATCH_MAX + 8];
 };
 
 struct sample_spool sample_spool_make(void);

@@ -10,15 +10,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 struct spool_test spool_test;
-
-/* In the parent, so that it is removed whatever becomes of the test. */
-static char *directory;
 
 char *path_join(const char *parent, const char *name)
 {
@@ -28,31 +24,12 @@ char *path_join(const char *parent, const char *name)
 	return path;
 }
 
-static void make_directory(void)
-{
-	directory = path_join(getenv("TMPDIR") ?: "/tmp", "netlogd-spool-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
-static void remove_directory(void)
-{
-	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-	free(TAKE_PTR(directory));
-}
-
 static void setup(void)
 {
 	struct spool_test *t = &spool_test;
 
-	*t = (struct spool_test){.directory = directory};
+	*t = (struct spool_test){};
+	scratch_make(t->directory);
 	t->spool = path_join(t->directory, "spool");
 	t->upload = path_join(t->directory, "upload");
 	t->machine_id = path_join(t->directory, "machine-id");
@@ -95,7 +72,6 @@ int spool_test_run(const char *name, const TTest *const *tests, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		TCase *one = tcase_create(tests[i]->name);
 
-		tcase_add_unchecked_fixture(one, make_directory, remove_directory);
 		tcase_add_checked_fixture(one, setup, teardown);
 		tcase_set_timeout(one, 120);
 		tcase_add_test(one, tests[i]);

@@ -8,6 +8,7 @@
 #include "common/spool/reader.h"
 #include "daemon/spool/files.h"
 #include "daemon/spool/writer.h"
+#include "tests/unit/scratch.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -30,7 +31,7 @@ struct spool_test_disk {
 };
 
 struct spool_test {
-	char *directory; /* holds all */
+	char directory[SCRATCH_MAX]; /* holds all */
 	char *spool, *upload, *machine_id, *boot_id;
 	struct spool_writer_options options; /* of that spool; max_size 8 MiB, synced by hand */
 	struct spool_writer *writer;

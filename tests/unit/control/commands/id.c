@@ -4,14 +4,15 @@
 #include "control/commands/commands.h"
 
 #include "tests/unit/control/run_line.h"
+#include "tests/unit/scratch.h"
 
 START_TEST(test_id)
 {
-	char directory[] = "/tmp/netlogd-test-XXXXXX";
+	char directory[SCRATCH_MAX];
 	_cleanup_free_ char *file = NULL, *make = NULL, *show = NULL;
 	struct run made, again, shown, none;
 
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	scratch_make(directory);
 	ck_assert_int_gt(asprintf(&file, "%s/id", directory), 0);
 	ck_assert_int_gt(asprintf(&make, "id new %s", file), 0);
 	ck_assert_int_gt(asprintf(&show, "id public %s", file), 0);
@@ -19,8 +20,6 @@ START_TEST(test_id)
 	made = run_line(NULL, make, NULL);
 	again = run_line(NULL, make, NULL);
 	shown = run_line(NULL, show, NULL);
-	unlink(file);
-	rmdir(directory);
 	ck_assert_int_eq(none.status, CTL_FAILED);
 	ck_assert_int_eq(made.status, CTL_OK);
 	ck_assert_uint_eq(strspn(made.out, "0123456789abcdef"), 64);

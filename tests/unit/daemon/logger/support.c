@@ -10,7 +10,6 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -158,7 +157,7 @@ static int64_t test_boot(void *userdata)
 
 static const struct clock test_clock = {.wall = test_wall, .boot = test_boot};
 
-char directory[64], spool_directory[96];
+char directory[SCRATCH_MAX], spool_directory[96];
 struct config *config;
 struct spool_writer *spool;
 struct logger *logger;
@@ -214,8 +213,7 @@ void logger_setup(void)
 		.max_size = 64 << 20, .sync_interval = SECOND, .file_mode = 0600};
 	char *reason = NULL;
 
-	strcpy(directory, "/tmp/nl-logger-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	scratch_make(directory);
 	snprintf(spool_directory, sizeof(spool_directory), "%s/spool", directory);
 	log_text[0] = '\0';
 	memset(next, 0, sizeof(next));
@@ -233,20 +231,11 @@ void logger_setup(void)
 	open_logger();
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	(void)status;
-	(void)type;
-	(void)walk;
-	return remove(path);
-}
-
 void logger_teardown(void)
 {
 	logger_free(logger);
 	spool_writer_free(spool);
 	config_free(config);
-	nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void pass(int64_t time)

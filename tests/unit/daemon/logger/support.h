@@ -5,6 +5,7 @@
 
 #include "daemon/logger/logger.h"
 #include "daemon/spool/writer.h"
+#include "tests/unit/scratch.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -25,7 +26,7 @@ extern const char *allowed_ip; /* of a peer, as the sock device knows it; NULL: 
 extern bool takes_over[2];
 extern bool made_details[2]; /* whether the device that was made last notes details */
 extern int64_t wall, boot;
-extern char directory[64], spool_directory[96];
+extern char directory[SCRATCH_MAX], spool_directory[96];
 extern struct config *config;
 extern struct spool_writer *spool;
 extern struct logger *logger;

@@ -2,6 +2,8 @@
 
 #include "tests/unit/daemon/net/support.h"
 
+#include "tests/unit/scratch.h"
+
 #include <check.h>
 #include <sched.h>
 #include <spawn.h>
@@ -47,14 +49,12 @@ void network_setup(void)
 
 void add_many_routes(void)
 {
-	char path[] = "/tmp/nlroutesXXXXXX", command[64];
-	int fd = mkstemp(path);
+	char path[SCRATCH_MAX], command[SCRATCH_MAX + 8];
+	int fd = scratch_make_file(path);
 
-	ck_assert_int_ge(fd, 0);
 	for (int i = 0; i < 5000; i++)
 		dprintf(fd, "route add 10.%d.%d.0/24 dev %s\n", i / 250, i % 250, i % 2 ? "tun0" : "lan0");
 	close(fd);
 	snprintf(command, sizeof(command), "-batch %s", path);
 	ip(command);
-	unlink(path);
 }

@@ -5,6 +5,7 @@
 #include "common/config/error.h"
 
 #include "tests/unit/daemon/record/support.h"
+#include "tests/unit/scratch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -225,13 +226,12 @@ END_TEST
 
 static char *write_file(const char *content)
 {
-	char *path = strdup("/tmp/netlogd-nodes-XXXXXX");
-	int fd = mkstemp(path);
+	char path[SCRATCH_MAX];
+	int fd = scratch_make_file(path);
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, content, strlen(content)), (ssize_t)strlen(content));
 	close(fd);
-	return path;
+	return strdup(path);
 }
 
 static void load(const char *content, int result, const char *reason)
@@ -241,7 +241,6 @@ static void load(const char *content, int result, const char *reason)
 	struct config_error error = {};
 	int r = nodes_load(path, &nodes, &error);
 
-	unlink(path);
 	ck_assert_int_eq(r, result);
 	ck_assert(!!nodes == (r == 0));
 	if (r < 0) {

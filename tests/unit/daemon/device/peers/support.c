@@ -85,8 +85,7 @@ void tunnel_start(struct tunnel *tunnel, const char *reply)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-	strcpy(tunnel->folder, "/tmp/nlwgXXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(tunnel->folder));
+	scratch_make(tunnel->folder);
 	snprintf(tunnel->path, sizeof(tunnel->path), "%s/wg0.sock", tunnel->folder);
 	memcpy(address.sun_path, tunnel->path, strlen(tunnel->path) + 1);
 	tunnel->reply = reply;
@@ -101,6 +100,4 @@ void tunnel_stop(struct tunnel *tunnel)
 	shutdown(tunnel->listen_fd, SHUT_RDWR);
 	pthread_join(tunnel->thread, NULL);
 	close(tunnel->listen_fd);
-	unlink(tunnel->path);
-	rmdir(tunnel->folder);
 }

@@ -4,6 +4,7 @@
 /* What a userspace WireGuard answers, and one that answers it. */
 
 #include "daemon/device/peers/peers.h"
+#include "tests/unit/scratch.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,8 +20,8 @@ void check_uapi_peers(const struct wg_peers *peers);
 
 /* The socket of a userspace implementation, as wg0.sock in a folder of its own. Zero-initialise. */
 struct tunnel {
-	char folder[32];
-	char path[64];
+	char folder[SCRATCH_MAX];
+	char path[SCRATCH_MAX + 16];
 	int listen_fd;
 	const char *reply; /* to "get=1"; NULL: none, ever */
 	bool trickle;	   /* lines without end after the reply */

@@ -5,11 +5,10 @@
 
 #include <check.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <string.h>
 #include <sys/stat.h>
 
-char root[] = "/tmp/netlogd-broker-XXXXXX";
+char root[SCRATCH_MAX];
 struct config config;
 struct sink_config sinks[2];
 static char paths[16][256];
@@ -54,8 +53,7 @@ void make_link(const char *target, const char *name, uid_t owner)
 
 void broker_setup(void)
 {
-	strcpy(root, "/tmp/netlogd-broker-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
+	scratch_make(root);
 	make_directory("closed", 0700, 0);
 	make_directory("closed/theirs", 0700, THEIRS);
 	make_directory("sticky", 01777, 0);
@@ -71,20 +69,11 @@ void broker_setup(void)
 	memset(sinks, 0, sizeof(sinks));
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 void broker_teardown(void)
 {
 	broker_free(broker);
 	broker = NULL;
 	writer = safe_close(writer);
-	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void start_broker(void)

@@ -5,10 +5,11 @@
 
 #include "common/config/config.h"
 #include "daemon/upload/broker/broker.h"
+#include "tests/unit/scratch.h"
 
 #define THEIRS 65533 /* the uploader's user */
 
-extern char root[];
+extern char root[SCRATCH_MAX];
 extern struct config config;
 extern struct sink_config sinks[2];
 extern struct broker *broker;

@@ -4,17 +4,16 @@
 #include "daemon/upload/credentials/credentials.h"
 
 #include "common/config/config.h"
+#include "tests/unit/scratch.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static char root[] = "/tmp/netlogd-credentials-XXXXXX";
-static char node_path[64], domain_path[64];
+static char root[SCRATCH_MAX], node_path[128], domain_path[128];
 static struct config config;
 static int upload_fd;
 static struct credentials *credentials;
@@ -27,8 +26,7 @@ static void make_id(struct log_id *ret_id, char ret_text[static LOG_ID_TEXT_MAX]
 
 static void setup(void)
 {
-	strcpy(root, "/tmp/netlogd-credentials-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(root));
+	scratch_make(root);
 	snprintf(node_path, sizeof(node_path), "%s/node.logid", root);
 	snprintf(domain_path, sizeof(domain_path), "%s/domain.logid", root);
 	config = (struct config){.log_id_file = node_path};
@@ -36,20 +34,11 @@ static void setup(void)
 	ck_assert_int_ge(upload_fd, 0);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	return remove(path);
-}
-
 static void teardown(void)
 {
 	credentials_free(credentials);
 	credentials = NULL;
 	close(upload_fd);
-	nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void load(void)

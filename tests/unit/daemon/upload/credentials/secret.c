@@ -3,6 +3,8 @@
 
 #include "daemon/upload/credentials/secret.h"
 
+#include "tests/unit/scratch.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,16 +16,14 @@
 
 static void expect(const char *content, size_t size, mode_t mode, int result, const char *expected)
 {
-	char path[] = "/tmp/netlogd-secret-XXXXXX";
+	char path[SCRATCH_MAX];
 	_cleanup_(wipe_freep) char *secret = NULL;
-	int fd = mkostemp(path, O_CLOEXEC);
+	int fd = scratch_make_file(path);
 
-	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, content, size), (ssize_t)size);
 	ck_assert_int_eq(fchmod(fd, mode), 0);
 	close(fd);
 	ck_assert_int_eq(secret_read(NULL, path, &secret), result);
-	unlink(path);
 	if (expected)
 		ck_assert_str_eq(secret, expected);
 	else
@@ -61,11 +61,11 @@ END_TEST
 /* systemd's credentials: 0440, which is the mask of an access control list. */
 START_TEST(test_credentials_of_the_service_manager)
 {
-	char root[] = "/tmp/netlogd-secret-XXXXXX", path[128], link_path[128];
+	char root[SCRATCH_MAX], path[128], link_path[128];
 	const char *const names[] = {"", "-other", "/below"};
 	_cleanup_(wipe_freep) char *secret = NULL;
 
-	ck_assert_ptr_nonnull(mkdtemp(root));
+	scratch_make(root);
 	snprintf(link_path, sizeof(link_path), "%s/link", root);
 	snprintf(path, sizeof(path), "%s/unit", root);
 	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", path, 1), 0);
@@ -87,13 +87,7 @@ START_TEST(test_credentials_of_the_service_manager)
 		ck_assert_int_eq(secret_read(NULL, link_path, &secret), i == 1 ? -EPERM : 0);
 		secret = wipe_free(secret);
 		unlink(link_path);
-		unlink(path);
 	}
-	for (size_t i = ARRAY_SIZE(names); i-- > 0;) {
-		snprintf(path, sizeof(path), "%s/unit%s", root, names[i]);
-		rmdir(path);
-	}
-	rmdir(root);
 	unsetenv("CREDENTIALS_DIRECTORY");
 }
 END_TEST

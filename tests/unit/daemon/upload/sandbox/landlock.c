@@ -14,7 +14,7 @@
 /* 0 when opening says what is expected: 0 or an errno. */
 static int try_open(const char *name, int flags, int expected)
 {
-	char path[64];
+	char path[SANDBOX_PATH_MAX];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", sandbox_directory, name);
@@ -51,7 +51,7 @@ END_TEST
 
 START_TEST(test_needs_restart)
 {
-	char upload[64], spool[64], config_file[64];
+	char upload[SANDBOX_PATH_MAX], spool[SANDBOX_PATH_MAX], config_file[SANDBOX_PATH_MAX];
 	struct sink_config file = {.path = (char *)"/var/x/a"};
 	struct config old, new;
 
@@ -76,7 +76,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tcase, sandbox_setup, sandbox_teardown);
+	tcase_add_checked_fixture(tcase, sandbox_setup, NULL);
 	tcase_add_test(tcase, test_files);
 	tcase_add_test(tcase, test_needs_restart);
 	suite_add_tcase(suite, tcase);

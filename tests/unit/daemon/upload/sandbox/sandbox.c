@@ -66,7 +66,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tcase, sandbox_setup, sandbox_teardown);
+	tcase_add_checked_fixture(tcase, sandbox_setup, NULL);
 	tcase_add_test(tcase, test_privileges);
 	tcase_add_test(tcase, test_descriptors);
 	suite_add_tcase(suite, tcase);

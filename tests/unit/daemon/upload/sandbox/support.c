@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-char sandbox_directory[] = "/tmp/netlogd-sandbox-XXXXXX";
+char sandbox_directory[SCRATCH_MAX];
 
 void sandbox_make_config(struct config *config, char *upload, char *spool, char *file)
 {
@@ -36,7 +36,7 @@ int sandbox_confined(int (*check)(void))
 
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
-		char upload[64], spool[64], file[64];
+		char upload[SANDBOX_PATH_MAX], spool[SANDBOX_PATH_MAX], file[SANDBOX_PATH_MAX];
 		struct config config;
 
 		sandbox_make_config(&config, upload, spool, file);
@@ -53,10 +53,9 @@ int sandbox_confined(int (*check)(void))
 
 void sandbox_setup(void)
 {
-	char path[64];
+	char path[SANDBOX_PATH_MAX];
 
-	strcpy(sandbox_directory, "/tmp/netlogd-sandbox-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(sandbox_directory));
+	scratch_make(sandbox_directory);
 	for (const char *const *name = (const char *const[]){"upload", "spool", "other", NULL}; *name;
 	     name++) {
 		snprintf(path, sizeof(path), "%s/%s", sandbox_directory, *name);
@@ -64,20 +63,4 @@ void sandbox_setup(void)
 		snprintf(path, sizeof(path), "%s/%s/file", sandbox_directory, *name);
 		close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 	}
-}
-
-void sandbox_teardown(void)
-{
-	char path[64];
-
-	for (const char *const *name = (const char *const[]){"upload", "spool", "other", NULL}; *name;
-	     name++) {
-		snprintf(path, sizeof(path), "%s/%s/file", sandbox_directory, *name);
-		unlink(path);
-		snprintf(path, sizeof(path), "%s/%s/new", sandbox_directory, *name);
-		unlink(path);
-		snprintf(path, sizeof(path), "%s/%s", sandbox_directory, *name);
-		rmdir(path);
-	}
-	rmdir(sandbox_directory);
 }

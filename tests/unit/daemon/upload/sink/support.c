@@ -5,7 +5,6 @@
 #include "tests/unit/common/support.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char directory[256];
+char directory[SCRATCH_MAX];
 int upload_fd, spool_fd;
 int64_t boot_now, next_run;
 
@@ -54,18 +53,9 @@ static void changed(struct sink *sink, void *userdata)
 
 const struct sink_host_ops test_host = {.wake_at = wake_at, .changed = changed};
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
 void make_directory(void)
 {
-	snprintf(directory, sizeof(directory), "%s/XXXXXX", test_directory());
-	ck_assert_ptr_nonnull(mkdtemp(directory));
+	scratch_make(directory);
 	upload_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(upload_fd, 0);
 	spool_fd = -1;
@@ -77,7 +67,7 @@ void remove_directory(void)
 	close(upload_fd);
 	if (spool_fd >= 0)
 		close(spool_fd);
-	nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	scratch_remove(directory);
 }
 
 static void stored(uint64_t sequence, void *userdata)
@@ -151,10 +141,7 @@ void damage_message(int number)
 
 TCase *make_case(const char *name)
 {
-	TCase *tcase = tcase_create(name);
-
-	add_directory(tcase);
-	return tcase;
+	return tcase_create(name);
 }
 
 int run_case(TCase *tcase)

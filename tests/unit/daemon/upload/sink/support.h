@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "daemon/upload/sink/host.h"
+#include "tests/unit/scratch.h"
 
 #include <check.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 #define SECOND INT64_C(1000000000)
 
 /* Of the test that runs. */
-extern char directory[256];
+extern char directory[SCRATCH_MAX];
 extern int upload_fd, spool_fd;
 extern int64_t boot_now; /* what the clock says; wall time is WALL_START later */
 extern int64_t next_run; /* boot time at which the sink wants to run; -1: not at all */
