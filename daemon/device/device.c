@@ -31,7 +31,11 @@ void extraction_merge(struct extraction *extraction, struct extraction *from)
 {
 	struct flows *flows = &extraction->flows;
 
-	if (flows_reserve(flows, from->flows.n) == 0) {
+	if (flows->n == 0) {
+		flows_deinit(flows);
+		*flows = from->flows;
+		from->flows = (struct flows){};
+	} else if (flows_reserve(flows, from->flows.n) == 0) {
 		if (from->flows.n > 0)
 			memcpy(flows->items + flows->n, from->flows.items,
 			       from->flows.n * sizeof(*flows->items));

@@ -406,15 +406,31 @@ static void extract_leaving(struct layer *layer, const struct flow_taker *taker,
 	}
 }
 
+/* What devices have counted that another one took over from. */
+static void extract_earlier(struct layer *layer, const struct flow_taker *taker,
+			    struct extraction *ret_extraction)
+{
+	*ret_extraction = (struct extraction){.has_totals = true, .taker = taker};
+	if (layer->last.flows.n > 0 || !counts_is_zero(&layer->last.totals) || layer->last.errors)
+		extraction_merge(ret_extraction, &layer->last);
+	extract_leaving(layer, taker, ret_extraction);
+	/* The taker gets it before anything of the next device. */
+	if (taker && ret_extraction->flows.n > 0)
+		extraction_reserve(ret_extraction, EXTRACTION_SLICE);
+}
+
+/* In the order of time, as details are joined. */
 static void extract(struct layer *layer, const struct flow_taker *taker, struct extraction *extraction)
 {
+	struct extraction earlier, own = {};
+
 	if (!layer->device)
 		return;
-	if (extract_from(layer->device, taker, extraction) == -ENODEV)
+	extract_earlier(layer, taker, &earlier);
+	if (extract_from(layer->device, taker, &own) == -ENODEV)
 		layer->gone = true;
-	extract_leaving(layer, taker, extraction);
-	if (layer->last.flows.n > 0 || !counts_is_zero(&layer->last.totals) || layer->last.errors)
-		extraction_merge(extraction, &layer->last);
+	extraction_merge(&earlier, &own);
+	*extraction = earlier;
 	counts_add(&layer->totals, &extraction->totals);
 	counts_add(&layer->overflow, &extraction->overflow);
 	counts_add(&layer->unknown, &extraction->unknown);

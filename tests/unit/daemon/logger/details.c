@@ -141,6 +141,28 @@ START_TEST(test_a_device_that_was_exchanged)
 }
 END_TEST
 
+/* A connection that the old device saw begin, until the new one took over, and the new one saw end. */
+START_TEST(test_an_exchange_in_the_middle)
+{
+	takes_over[LAYER_TUN] = true;
+	start();
+	reload(100, ROUTES_MODE_STATIC);
+	will_open("100.64.0.1:1");
+	next_leaving[LAYER_TUN] = next[LAYER_TUN];
+	next[LAYER_TUN] = (struct extraction){};
+	will_end("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(log_text, "tun.take_over"));
+	ck_assert_ptr_nonnull(strstr(messages(), "\"txPkts\":2,\"txBytes\":200,\"init\":\"src\",\"starts\":1,"
+						 "\"ends\":1,\"txFlags\":19,\"rxFlags\":18}]}"));
+	/* It has ended, and does so no more. */
+	will_end("100.64.0.1:1");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), ENTRY ",\"init\":\"src\",\"txFlags\":17}]}"));
+	takes_over[LAYER_TUN] = false;
+}
+END_TEST
+
 START_TEST(test_a_stop)
 {
 	start();
@@ -370,6 +392,7 @@ int main(void)
 		test_without_details,
 		test_a_device_that_was_lost,
 		test_a_device_that_was_exchanged,
+		test_an_exchange_in_the_middle,
 		test_a_stop,
 		test_datagrams,
 		test_datagrams_beyond_the_bound,

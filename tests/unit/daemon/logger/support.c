@@ -21,7 +21,7 @@ struct fake {
 };
 
 char log_text[4096];
-struct extraction next[2];
+struct extraction next[2], next_leaving[2];
 unsigned int state_changes[2];
 int make_error[2], extract_error[2];
 bool make_error_once, takes_over[2], made_details[2];
@@ -51,8 +51,12 @@ static int fake_enable(struct device *device, bool enabled)
 
 static int fake_extract(struct device *device, struct extraction *ret_extraction)
 {
-	*ret_extraction = next[device->layer];
-	next[device->layer] = (struct extraction){};
+	struct extraction *one = &next[device->layer], *leaving = &next_leaving[device->layer];
+
+	if (!device->enabled && leaving->flows.n > 0)
+		one = leaving;
+	*ret_extraction = *one;
+	*one = (struct extraction){};
 	note(device->layer, "extract");
 	return extract_error[device->layer];
 }

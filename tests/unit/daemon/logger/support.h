@@ -16,8 +16,9 @@
 #define STARTED                                                                                              \
 	"{\"text\":\"netlogd: started, version 0.1.0, tun /x by stats (test), sock /y by stats (test), routes static\"}\n"
 
-extern char log_text[4096];	  /* what the devices were told, in order */
-extern struct extraction next[2]; /* by layer: the next extraction */
+extern char log_text[4096];		  /* what the devices were told, in order */
+extern struct extraction next[2];	  /* by layer: the next extraction */
+extern struct extraction next_leaving[2]; /* the same of a device that another one has taken over from */
 extern unsigned int state_changes[2];
 extern int make_error[2], extract_error[2];
 extern bool make_error_once;
