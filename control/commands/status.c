@@ -183,7 +183,8 @@ static void print_drops(struct ctl *ctl, const json_t *status)
 {
 	const json_t *drops = json_object_get(status, "drops");
 	const char *state = json_text(drops, "state");
-	long long overflow = json_number(drops, "overflow"), missed = json_number(drops, "missed");
+	long long overflow = json_number(drops, "overflow"), unplaced = json_number(drops, "unplaced");
+	long long missed = json_number(drops, "missed"), errors = json_number(drops, "errors");
 
 	/* An older daemon. */
 	if (!drops)
@@ -203,9 +204,14 @@ static void print_drops(struct ctl *ctl, const json_t *status)
 	}
 	if (overflow > 0)
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld of them in no entry", overflow);
+	if (unplaced > 0)
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld more may be the tunnel's", unplaced);
 	if (missed > 0)
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld %s on this machine missed",
 			    COUNT(missed, "drop"));
+	if (errors > 0)
+		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; of %lld %s not all could be read",
+			    COUNT(errors, "window"));
 	fputc('\n', ctl->out);
 }
 

@@ -85,12 +85,13 @@ START_TEST(test_drops)
 	} cases[] = {
 		{"{'state':'counting','txPkts':0,'rxPkts':0,'reasons':[]}",
 		 "\n  dropped     0 received and 0 outgoing packets, by the kernel\n"},
-		{"{'state':'waiting','txPkts':9,'rxPkts':1234,'overflow':2,'missed':1,'reasons':["
+		{"{'state':'waiting','txPkts':9,'rxPkts':1234,'overflow':2,'unplaced':7,'missed':1,'errors':1,'reasons':["
 		 "{'reason':'A','txPkts':0,'rxPkts':1},{'reason':'B','txPkts':5,'rxPkts':0},"
 		 "{'reason':'C','txPkts':1,'rxPkts':1228},{'reason':'D','txPkts':1,'rxPkts':2},"
 		 "{'reason':'E','txPkts':1,'rxPkts':1},{'reason':'F','txPkts':1,'rxPkts':2}]}",
 		 "\n  dropped     1234 received and 9 outgoing packets, by the kernel: C 1229, B 5, D 3, F 3, E 2, "
-		 "…; 2 of them in no entry; 1 drop on this machine missed\n"},
+		 "…; 2 of them in no entry; 7 more may be the tunnel's; 1 drop on this machine missed; "
+		 "of 1 window not all could be read\n"},
 		{"{'state':'unavailable','reason':'no \\u001b[31mright'}",
 		 "\n  dropped     not counted: no ?[31mright\n"},
 		{"{'state':'off','txPkts':1,'rxPkts':0,'overflow':1}",
