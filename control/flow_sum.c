@@ -231,17 +231,18 @@ static struct hash_slot *find_slot(const struct flow_sum *sum, const struct flow
 /* A pair is one row, told as it was first: a node that relays sees its connections from either end. */
 static struct flow as_in_sum(const struct flow_sum *sum, enum traffic_class class, const struct flow *flow)
 {
-	const struct flow told[] = {*flow, course_turned(flow)};
 	struct flow_row key = {.class = class};
+	struct flow told = *flow;
 
 	if (sum->view.group != FLOW_BY_PAIR || class == CLASS_PHYSICAL || sum->n == 0)
-		return *flow;
-	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
-		key.connection = group_connection(FLOW_BY_PAIR, class, &told[i]);
+		return told;
+	for (int turn = 0; turn < 2; turn++) {
+		key.connection = group_connection(FLOW_BY_PAIR, class, &told);
 		if (find_slot(sum, &key, hash_key(class, &key.connection))->item)
-			return told[i];
+			return told;
+		told = course_turned(&told);
 	}
-	return *flow;
+	return told; /* turned twice */
 }
 
 /*
