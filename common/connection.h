@@ -43,7 +43,7 @@ enum details_bits {
 	DETAILS_HAS_FIRST = 1 << 4,	 /* packets were seen: that, and first_time, are set */
 	DETAILS_FIRST_SYN_RECEIVED = 1 << 5,
 	DETAILS_LAST_SYN_RECEIVED = 1 << 6,
-	DETAILS_OPENERS_DIFFER = 1 << 7,   /* of the connections that began; `opener` is the last one's */
+	DETAILS_OPENERS_DIFFER = 1 << 7,   /* of the connections that began */
 	DETAILS_FIRST_ENDED = 1 << 8,	   /* the first connection that began here has ended */
 	DETAILS_ANSWERED = 1 << 9,	   /* the last SYN's other end has sent a SYN-ACK */
 	DETAILS_FIRST_EITHER = 1 << 10,	   /* the first packet may have been of either direction */

@@ -36,6 +36,16 @@ static bool last_syn_received(const struct details *details)
 	return details->bits & DETAILS_LAST_SYN_RECEIVED;
 }
 
+static uint8_t opener_of(bool received)
+{
+	return received ? OPENER_DST : OPENER_SRC;
+}
+
+bool details_is_attempt(const struct details *details)
+{
+	return details->bits & DETAILS_HAS_SYN && details->opener == opener_of(!last_syn_received(details));
+}
+
 /* Whether a SYN was the first here, but begins nothing after what came before. */
 static bool begins_nothing(const struct details *details, const struct details *before, bool ended)
 {
@@ -49,13 +59,23 @@ static bool begins_nothing(const struct details *details, const struct details *
 	return !ended && (before->opener == OPENER_BOTH || !(before->bits & DETAILS_ANSWERED));
 }
 
-/* Whether the connection of before, which is still the last one here, has been answered until now. */
-static bool goes_on_answered(const struct details *details, const struct details *before)
+/* Whether the last SYN, which came before all that is here or is sent again, has been answered until now. */
+static bool is_answered(const struct details *details, const struct details *before)
 {
 	uint8_t answer = last_syn_received(before) ? details->tx_flags : details->rx_flags;
 
-	return before->bits & DETAILS_ANSWERED ||
+	return (details->bits | before->bits) & DETAILS_ANSWERED ||
 	       (before->bits & DETAILS_HAS_SYN && answer & TCP_SYN && answer & TCP_ACK);
+}
+
+/* Nothing has begun here: who opened what goes on. */
+static uint8_t lasting_opener(const struct details *details, const struct details *before)
+{
+	if (details->opener == OPENER_BOTH || before->opener == OPENER_UNKNOWN)
+		return details->opener;
+	if (details_is_attempt(before) && details->bits & DETAILS_ANSWERED)
+		return opener_of(last_syn_received(before));
+	return before->opener;
 }
 
 /* The end that opened the first connection that began here. */
@@ -63,12 +83,30 @@ static uint8_t first_opener(const struct details *details)
 {
 	if (!(details->bits & DETAILS_HAS_SYN))
 		return details->opener;
-	return details->bits & DETAILS_FIRST_SYN_RECEIVED ? OPENER_DST : OPENER_SRC;
+	return opener_of(details->bits & DETAILS_FIRST_SYN_RECEIVED);
+}
+
+/*
+ * Who has opened the last connection, where some began: where all SYNs are of one end and none is answered,
+ * it is still the one of before, unless that had ended before the last of them.
+ */
+static uint8_t last_opener(const struct details *details, const struct details *before, bool ended)
+{
+	bool received = details->bits & DETAILS_FIRST_SYN_RECEIVED, ends = details->bits & DETAILS_ENDED;
+	uint8_t answer = received ? details->tx_flags : details->rx_flags;
+
+	if (details->opener != opener_of(received) || details->bits & DETAILS_ANSWERED || answer & TCP_SYN)
+		return details->opener;
+	/* An end before the last one is one between SYNs. */
+	if (ended || details->ends != ends || !(before->bits & DETAILS_HAS_SYN) ||
+	    before->opener != opener_of(!received))
+		return details->opener;
+	return before->opener;
 }
 
 void details_follow(struct details *details, const struct details *before)
 {
-	bool ended = before->bits & DETAILS_ENDED, crossing;
+	bool ended = before->bits & DETAILS_ENDED, began = details->starts > 0, crossing = false;
 
 	if (details->bits & DETAILS_EARLY_END) {
 		details->ends -= ended;
@@ -79,25 +117,22 @@ void details_follow(struct details *details, const struct details *before)
 		details->starts--;
 		if (ended && details->bits & DETAILS_FIRST_ENDED)
 			details->ends--;
-		if (details->starts == 0) {
+	}
+	if (details->starts == 0) {
+		if (began) {
 			details->last_syn = before->last_syn;
 			copy_bits(details, before->bits, DETAILS_LAST_SYN_RECEIVED);
-			details->bits |= ended ? DETAILS_ENDED : 0;
-			if (crossing || before->opener == OPENER_BOTH)
-				details->opener = OPENER_BOTH;
 		}
-	} else if (details->starts > 0) {
+		details->bits |= ended ? DETAILS_ENDED : 0;
+		details->bits |= is_answered(details, before) ? DETAILS_ANSWERED : 0;
+		details->opener = crossing ? OPENER_BOTH : lasting_opener(details, before);
+	} else if (!crossing) {
+		details->opener = last_opener(details, before, ended);
 		/* What came before is part of this time only if it had not ended. */
 		if (first_opener(details) != before->opener && before->opener != OPENER_UNKNOWN &&
 		    (!(before->bits & DETAILS_ENDED) || details->bits & DETAILS_EARLY_END))
 			details->bits |= DETAILS_OPENERS_DIFFER;
-	} else {
-		if (before->opener != OPENER_UNKNOWN)
-			details->opener = before->opener;
-		details->bits |= ended ? DETAILS_ENDED : 0;
 	}
-	if (details->starts == 0 && goes_on_answered(details, before))
-		details->bits |= DETAILS_ANSWERED;
 }
 
 /* The first packet of both. */

@@ -32,6 +32,12 @@ void details_add(struct details *sum, const struct details *more);
 void details_add_others(struct details *sum, const struct details *others);
 
 /*
+ * Whether the last SYN came from the other end while a connection was open, and is not answered: an attempt,
+ * as far as anybody knows; the opener is that connection's.
+ */
+bool details_is_attempt(const struct details *details);
+
+/*
  * Corrects the TCP details of a time by those of the time right before it: a SYN that repeats the last one
  * begins nothing, and a connection that had ended before ends no more. The opener that was known before is
  * still known.

@@ -42,18 +42,20 @@ struct flow_control {
 /*
  * A SYN without ACK. It begins a connection, unless it repeats the one before (same end, same sequence
  * number), or comes from the other end while that one waits for its answer: then both open a connection at
- * once. In one that is answered nobody opens it again, and such a SYN is the other end's own attempt.
+ * once. In one that is answered nobody opens it again, and such a SYN is the other end's own attempt: who
+ * opened the connection stays its opener until the attempt is answered.
  */
 static inline __attribute__((always_inline)) void control_syn(struct flow_control *control, bool received,
 							      __u32 seq)
 {
 	bool last_received = control->bits & CONTROL_LAST_SYN_RECEIVED;
-	__u8 opener = received ? CONTROL_DST : CONTROL_SRC;
+	bool lives = (control->bits & (CONTROL_HAS_SYN | CONTROL_ENDED)) == CONTROL_HAS_SYN;
+	__u8 opener = received ? CONTROL_DST : CONTROL_SRC, other = CONTROL_BOTH - opener;
 
 	if (control->bits & CONTROL_HAS_SYN) {
 		if (received == last_received && seq == control->last_syn)
 			return;
-		if (received != last_received && !(control->bits & CONTROL_ENDED) &&
+		if (received != last_received && lives &&
 		    (control->opener == CONTROL_BOTH || !(control->bits & CONTROL_ANSWERED))) {
 			control->opener = CONTROL_BOTH;
 			return;
@@ -64,7 +66,8 @@ static inline __attribute__((always_inline)) void control_syn(struct flow_contro
 	}
 	if (control->opener != CONTROL_UNKNOWN && control->opener != opener)
 		control->bits |= CONTROL_OPENERS_DIFFER;
-	control->opener = opener;
+	if (!lives || control->opener != other)
+		control->opener = opener;
 	control->starts++;
 	control->last_syn = seq;
 	control->bits &= ~(CONTROL_ENDED | CONTROL_LAST_SYN_RECEIVED | CONTROL_ANSWERED);
@@ -85,8 +88,11 @@ static inline __attribute__((always_inline)) void control_step(struct flow_contr
 			control_syn(control, received, seq);
 		else if (control->opener == CONTROL_UNKNOWN)
 			control->opener = received ? CONTROL_SRC : CONTROL_DST;
-		else if (control->bits & CONTROL_HAS_SYN && received != last_received)
+		else if (control->bits & CONTROL_HAS_SYN && received != last_received) {
 			control->bits |= CONTROL_ANSWERED;
+			if (control->opener != CONTROL_BOTH)
+				control->opener = received ? CONTROL_SRC : CONTROL_DST;
+		}
 	}
 	if (flags & (CONTROL_FIN | CONTROL_RST) && !(control->bits & CONTROL_ENDED)) {
 		control->ends++;

@@ -466,8 +466,9 @@ static struct details before(const struct slot *slot)
 
 	details.bits = (uint16_t)((slot->state & STATE_HAS_SYN ? DETAILS_HAS_SYN : 0) |
 				  (received ? DETAILS_LAST_SYN_RECEIVED : 0) |
-				  (slot->state & STATE_ENDED ? DETAILS_ENDED : 0) |
-				  (slot->state & STATE_ANSWERED ? DETAILS_ANSWERED : 0));
+				  (slot->state & STATE_ENDED ? DETAILS_ENDED : 0));
+	if (slot->state & STATE_ANSWERED && !details_is_attempt(&details))
+		details.bits |= DETAILS_ANSWERED;
 	return details;
 }
 
@@ -495,28 +496,12 @@ static uint32_t state_after(const struct details *details, uint32_t old)
 	else
 		state |= old & (STATE_HAS_SYN | STATE_LAST_SYN_RECEIVED);
 	answer = state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
-	/* Where a connection begins, other flags may be of the one before. */
+	/* Where a connection begins, other flags may be of the one before. An attempt is made in one that was
+	 * answered. */
 	if (details->bits & DETAILS_ANSWERED || (!begins && answer & TCP_ACK) ||
-	    (details->starts == 0 && old & STATE_ANSWERED))
+	    (details->starts == 0 && old & STATE_ANSWERED) || details_is_attempt(details))
 		state |= STATE_ANSWERED;
 	return state;
-}
-
-/*
- * Whether the other end's SYN came while a connection was open, and was not answered: that connection may
- * well live on, so that nobody knows who has opened what comes next.
- */
-static bool may_live_on(const struct details *details, uint32_t old)
-{
-	bool early = details->bits & DETAILS_EARLY_END, ended = details->bits & DETAILS_ENDED;
-	bool reset = (details->tx_flags | details->rx_flags) & TCP_RST;
-	/* The ends of what began in this window. */
-	uint32_t ends = details->ends - (early && !(old & STATE_ENDED) ? 1 : 0);
-
-	if (!(details->bits & DETAILS_OPENERS_DIFFER) || details->bits & DETAILS_ANSWERED || (ended && reset))
-		return false;
-	/* One of the windows before, or of those that began in this window before the last one. */
-	return (old & STATE_ANSWERED && !(old & STATE_ENDED) && !early) || details->starts + ended > ends + 1;
 }
 
 /*
@@ -553,8 +538,6 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 	if (is_unasked(details, old))
 		details->opener = OPENER_UNKNOWN;
 	state = state_after(details, old);
-	if (may_live_on(details, old))
-		state |= OPENER_BOTH | STATE_ANSWERED;
 	/* Nothing is known of it, and nothing need be. */
 	if (!slot && !(state & (STATE_OPENER | STATE_HAS_SYN | STATE_ENDED)))
 		return;

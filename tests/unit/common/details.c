@@ -144,12 +144,52 @@ static const struct example examples[] = {
 	 {{true, SYN, 1}, {false, SYN | ACK, 4}, {}, {false, SYN, 7}},
 	 2,
 	 0,
+	 OPENER_DST},
+	{"opened by one, long after by the other, which is answered",
+	 {{true, SYN, 1}, {false, SYN | ACK, 4}, {}, {false, SYN, 7}, {true, SYN | ACK, 2}},
+	 2,
+	 0,
 	 OPENER_SRC},
 	{"a SYN of the other end once it is answered",
 	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {false, ACK, 2}, {true, ACK, 5}},
 	 2,
 	 0,
+	 OPENER_SRC},
+	{"again, and refused",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {true, SYN, 7}, {false, RST, 0}},
+	 2,
+	 1,
+	 OPENER_SRC},
+	{"answered later than it came",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {false, SYN | ACK, 2}},
+	 2,
+	 0,
 	 OPENER_DST},
+	{"answered when it came again",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {true, SYN, 7}, {false, SYN | ACK, 2}},
+	 2,
+	 0,
+	 OPENER_DST},
+	{"again, and another one",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {true, SYN, 7}, {true, SYN, 9}},
+	 3,
+	 0,
+	 OPENER_SRC},
+	{"one answered, then another one",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {}, {true, SYN, 7}, {false, SYN | ACK, 2}, {true, SYN, 9}},
+	 3,
+	 0,
+	 OPENER_DST},
+	{"one refused, then another one",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {}, {true, SYN, 7}, {false, RST, 0}, {true, SYN, 9}},
+	 3,
+	 1,
+	 OPENER_DST},
+	{"then the first end's",
+	 {{false, SYN, 1}, {true, SYN | ACK, 4}, {true, SYN, 7}, {}, {false, SYN, 9}},
+	 2,
+	 0,
+	 OPENER_BOTH},
 	{"a port used again, opened by both",
 	 {{false, SYN, 1},
 	  {true, SYN | ACK, 4},
@@ -217,6 +257,20 @@ static bool is_answered_before(const struct details *before, const struct detail
 	       !(more->bits & DETAILS_FIRST_SYN_RECEIVED) == !received && more->first_syn == before->last_syn;
 }
 
+/*
+ * An end answers what it has opened itself. To a part where the other end's SYN comes after that, it is the
+ * answer to this one.
+ */
+static bool is_own_answer(const struct details *before, const struct step *steps, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && !(steps[i].flags & SYN))
+		i++;
+	return i < n && steps[i].flags & ACK && before->bits & DETAILS_HAS_SYN &&
+	       steps[i].received == (bool)(before->bits & DETAILS_LAST_SYN_RECEIVED);
+}
+
 START_TEST(test_any_cut)
 {
 	static const uint8_t flags[] = {SYN, SYN, SYN | ACK, FIN | ACK, RST, FIN | ACK};
@@ -249,11 +303,13 @@ START_TEST(test_any_cut)
 		if (is_crossing(&sum, &more) || whole.opener == OPENER_BOTH || sum.opener == OPENER_BOTH ||
 		    more.opener == OPENER_BOTH || rest.opener == OPENER_BOTH)
 			continue;
-		if (is_answered_before(&sum, &more, steps + cut, second - cut))
+		if (is_answered_before(&sum, &more, steps + cut, second - cut) ||
+		    is_own_answer(&sum, steps + cut, second - cut))
 			continue;
 		details_add(&sum, &more);
 		if (is_crossing(&sum, &rest) || sum.opener == OPENER_BOTH ||
-		    is_answered_before(&sum, &rest, steps + second, ARRAY_SIZE(steps) - second))
+		    is_answered_before(&sum, &rest, steps + second, ARRAY_SIZE(steps) - second) ||
+		    is_own_answer(&sum, steps + second, ARRAY_SIZE(steps) - second))
 			continue;
 		window = rest;
 		past = sum;

@@ -82,7 +82,30 @@ static const struct example examples[] = {
 	  {false, CONTROL_ACK, 2}},
 	 2,
 	 0,
+	 OPENER_SRC,
+	 CONTROL_HAS_SYN | CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER},
+	{"two of them, refused",
+	 {{false, SYN, 1},
+	  {true, SYN_ACK, 7},
+	  {true, SYN, 9},
+	  {true, SYN, 11},
+	  {false, RST | CONTROL_ACK, 2},
+	  {false, CONTROL_ACK, 2}},
+	 3,
+	 1,
+	 OPENER_SRC,
+	 CONTROL_HAS_SYN | CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER | CONTROL_ENDED},
+	{"a SYN-ACK that nobody has asked for, then a SYN",
+	 {{true, SYN_ACK, 7}, {true, SYN, 9}},
+	 1,
+	 0,
 	 OPENER_DST,
+	 FIRST_AND_LAST_RECEIVED | CONTROL_OPENERS_DIFFER},
+	{"both ends' SYNs in the middle",
+	 {{false, SYN, 1}, {true, SYN_ACK, 7}, {true, SYN, 9}, {false, SYN, 2}, {true, SYN_ACK, 9}},
+	 2,
+	 0,
+	 OPENER_BOTH,
 	 CONTROL_HAS_SYN | CONTROL_LAST_SYN_RECEIVED | CONTROL_OPENERS_DIFFER},
 	{"the other end's SYN in the middle, answered",
 	 {{false, SYN, 1}, {true, SYN_ACK, 7}, {true, SYN, 9}, {false, SYN_ACK, 5}, {true, SYN, 9}},
@@ -157,6 +180,7 @@ END_TEST
 struct lived {
 	enum opener opener;
 	bool began_received, seen_to_begin, answered, ended;
+	bool attempt; /* not answered, while the other end's lives */
 	uint32_t seq;
 };
 
@@ -172,6 +196,11 @@ static struct lived *model_last(struct model *model)
 	return &model->all[model->n - 1];
 }
 
+static enum opener opener_now(const struct lived *lived)
+{
+	return lived->attempt ? OPENER_BOTH - lived->opener : lived->opener;
+}
+
 static void model_step(struct model *model, const struct step *step)
 {
 	bool syn = step->flags & SYN, ack = step->flags & CONTROL_ACK;
@@ -183,9 +212,12 @@ static void model_step(struct model *model, const struct step *step)
 
 	if (syn && !ack && crossing) {
 		last->opener = OPENER_BOTH;
+		last->attempt = false;
 	} else if (syn && !ack && !same) {
 		model->all[model->n++] = (struct lived){
 			.opener = step->received ? OPENER_DST : OPENER_SRC,
+			.attempt = last && last->seen_to_begin && !last->ended &&
+				   opener_now(last) == (step->received ? OPENER_SRC : OPENER_DST),
 			.began_received = step->received,
 			.seen_to_begin = true,
 			.seq = step->seq,
@@ -194,6 +226,7 @@ static void model_step(struct model *model, const struct step *step)
 		model_last(model)->opener = step->received ? OPENER_SRC : OPENER_DST;
 	} else if (syn && ack && other) {
 		last->answered = true;
+		last->attempt = false;
 	}
 	if (step->flags & (CONTROL_FIN | CONTROL_RST))
 		model_last(model)->ended = true;
@@ -217,7 +250,7 @@ static void model_check(const struct model *model, const struct flow_control *co
 	}
 	ck_assert_uint_eq(control->starts, starts);
 	ck_assert_uint_eq(control->ends, ends);
-	ck_assert_uint_eq(control->opener, last ? last->opener : OPENER_UNKNOWN);
+	ck_assert_uint_eq(control->opener, last ? opener_now(last) : OPENER_UNKNOWN);
 	ck_assert_int_eq(!!(control->bits & CONTROL_HAS_SYN), first != NULL);
 	ck_assert_int_eq(!!(control->bits & CONTROL_EARLY_END), early);
 	ck_assert_int_eq(!!(control->bits & CONTROL_ENDED), last && last->ended);

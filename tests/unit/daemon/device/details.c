@@ -123,7 +123,9 @@ START_TEST(tcp)
 }
 END_TEST
 
-/* In an open connection the other end's SYN is its own attempt; of a new one on these ports both are openers.
+/*
+ * In an open connection the other end's SYN is its own attempt, and begins another one once it is answered;
+ * of a new one on these ports both are openers.
  */
 START_TEST(answered_or_not)
 {
@@ -132,7 +134,7 @@ START_TEST(answered_or_not)
 
 	tun_details = true;
 	tun_start(&(struct tunnel_options){}, 1024);
-	for (uint16_t port = 1000; port < 1002; port++) {
+	for (uint16_t port = 1000; port < 1003; port++) {
 		send_packet(port, IPPROTO_TCP, false, SYN, 1);
 		send_packet(port, IPPROTO_TCP, true, SYN | ACK, 5);
 		if (port == 1001) {
@@ -140,12 +142,15 @@ START_TEST(answered_or_not)
 			send_packet(port, IPPROTO_TCP, false, SYN, 9);
 		}
 		send_packet(port, IPPROTO_TCP, true, SYN, 7);
+		send_packet(port, IPPROTO_TCP, false, port == 1002 ? SYN | ACK : ACK, 2);
 	}
 	tun_extract(&extraction);
-	details = details_of(&extraction, 1000, IPPROTO_TCP);
-	ck_assert_uint_eq(details.starts, 2);
-	ck_assert_uint_eq(details.opener, OPENER_DST);
-	ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+	for (uint16_t port = 1000; port < 1003; port += 2) {
+		details = details_of(&extraction, port, IPPROTO_TCP);
+		ck_assert_uint_eq(details.starts, 2);
+		ck_assert_uint_eq(details.opener, port == 1002 ? OPENER_DST : OPENER_SRC);
+		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+	}
 	details = details_of(&extraction, 1001, IPPROTO_TCP);
 	ck_assert_uint_eq(details.starts, 2);
 	ck_assert_uint_eq(details.opener, OPENER_BOTH);

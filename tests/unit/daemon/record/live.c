@@ -104,6 +104,14 @@ static void expect(struct details details, uint32_t starts, uint32_t ends, enum 
 	ck_assert_uint_eq(details.opener, opener);
 }
 
+/* Both ends have opened one in the window: nobody is named. */
+static void expect_both(struct details details, uint32_t starts, uint32_t ends)
+{
+	ck_assert_uint_eq(details.starts, starts);
+	ck_assert_uint_eq(details.ends, ends);
+	ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+}
+
 static void open_one(uint32_t number, bool answered)
 {
 	const struct step steps[] = {{false, SYN, number}, {true, SYN | ACK, 5}};
@@ -239,18 +247,75 @@ START_TEST(a_syn_in_the_middle)
 {
 	for (int received = 0; received < 2; received++) {
 		enum opener opener = received ? OPENER_DST : OPENER_SRC;
-		struct details details;
 
 		expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {received, ACK, 2}), 1, 0,
 		       opener);
 		expect(TCP_WINDOW({!received, ACK, 1}), 0, 0, opener);
-		details = TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2});
-		ck_assert_uint_eq(details.starts, 1);
-		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
-		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, OPENER_BOTH);
-		expect(TCP_WINDOW({received, FIN | ACK, 2}, {!received, FIN | ACK, 2}), 0, 1, OPENER_BOTH);
+		expect_both(TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2}), 1, 0);
+		expect(TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2}), 0, 0, opener);
+		/* Others, and traffic in the same window, */
+		expect_both(TCP_WINDOW({!received, SYN, 8}, {!received, ACK, 2}, {!received, SYN, 9}), 2, 0);
+		/* which is open, and stays in memory as such. */
+		pass(3600);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, opener);
+		expect(TCP_WINDOW({received, FIN | ACK, 2}, {!received, FIN | ACK, 2}), 0, 1, opener);
 		expect(TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {received, RST, 4}), 1, 1,
 		       opener);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+/* Only an end can tell whether a RST was for the attempt alone. */
+START_TEST(a_syn_in_the_middle_refused)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
+		enum opener other = received ? OPENER_SRC : OPENER_DST;
+
+		for (int later = 0; later < 2; later++) {
+			expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}), 1, 0, opener);
+			if (later) {
+				expect_both(TCP_WINDOW({!received, SYN, 7}), 1, 0);
+				expect(TCP_WINDOW({received, RST, 0}), 0, 1, opener);
+			} else {
+				expect_both(TCP_WINDOW({!received, SYN, 7}, {received, RST, 0}), 1, 1);
+			}
+			expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, opener);
+			/* After that, another one is the other end's. */
+			expect(TCP_WINDOW({!received, SYN, 8}, {received, RST, 0}), 1, 1, other);
+			live_begin(live, now);
+		}
+	}
+}
+END_TEST
+
+/* Then it is a new connection, in whatever window the answer comes. */
+START_TEST(a_syn_in_the_middle_answered)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
+		enum opener other = received ? OPENER_SRC : OPENER_DST;
+
+		for (int later = 0; later < 3; later++) {
+			expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}), 1, 0, opener);
+			if (later == 0) {
+				expect(TCP_WINDOW({!received, SYN, 7}, {received, SYN | ACK, 1}), 1, 0,
+				       other);
+			} else {
+				expect_both(TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2}), 1, 0);
+				if (later == 1)
+					expect(TCP_WINDOW({!received, SYN, 7}, {received, SYN | ACK, 1}), 0,
+					       0, other);
+				else
+					expect(TCP_WINDOW({received, SYN | ACK, 1}), 0, 0, other);
+			}
+			expect(TCP_WINDOW({!received, ACK, 8}, {received, ACK, 2}), 0, 0, other);
+			/* And what the first end sends now is in the middle of that. */
+			expect_both(TCP_WINDOW({received, SYN, 3}), 1, 0);
+			expect(TCP_WINDOW({!received, FIN | ACK, 8}), 0, 1, other);
+			live_begin(live, now);
+		}
 	}
 }
 END_TEST
@@ -259,23 +324,22 @@ END_TEST
 START_TEST(a_syn_in_the_middle_of_a_window)
 {
 	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
 		enum opener other = received ? OPENER_SRC : OPENER_DST;
-		struct details details;
 
-		details = TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {received, ACK, 2},
-				     {!received, SYN, 7}, {received, ACK, 2});
-		ck_assert_uint_eq(details.starts, 2);
-		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
+		expect_both(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}, {received, ACK, 2},
+				       {!received, SYN, 7}, {received, ACK, 2}),
+			    2, 0);
 		/* It is open, and stays in memory as such. */
 		pass(3600);
-		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, OPENER_BOTH);
-		expect(TCP_WINDOW({received, RST, 2}), 0, 1, OPENER_BOTH);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, opener);
+		expect(TCP_WINDOW({received, RST, 2}), 0, 1, opener);
 		/* Closed by the end that has sent it, while the other goes on. */
-		details = TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {!received, SYN, 9},
-				     {!received, FIN | ACK, 4});
-		ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
-		expect(TCP_WINDOW({received, ACK, 4}), 0, 0, OPENER_BOTH);
-		expect(TCP_WINDOW({received, RST, 4}), 0, 0, OPENER_BOTH);
+		expect_both(TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {!received, SYN, 9},
+				       {!received, FIN | ACK, 4}),
+			    2, 1);
+		expect(TCP_WINDOW({received, ACK, 4}), 0, 0, opener);
+		expect(TCP_WINDOW({received, RST, 4}), 0, 0, opener);
 		/* After an end there is nothing that could live on, */
 		TCP_WINDOW({received, SYN, 5}, {!received, SYN | ACK, 5}, {received, RST, 6},
 			   {!received, SYN, 11});
@@ -714,6 +778,8 @@ int main(void)
 	tcase_add_test(cases, opened_anew_by_the_other_end);
 	tcase_add_test(cases, a_syn_ack_without_a_syn);
 	tcase_add_test(cases, a_syn_in_the_middle);
+	tcase_add_test(cases, a_syn_in_the_middle_refused);
+	tcase_add_test(cases, a_syn_in_the_middle_answered);
 	tcase_add_test(cases, a_syn_in_the_middle_of_a_window);
 	tcase_add_test(cases, opened_by_both_on_a_port_used_again);
 	tcase_add_test(cases, any_windows_add_up);
