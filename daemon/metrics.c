@@ -45,6 +45,8 @@ static const struct metric metrics[] = {
 	{"record.conservationFailures", "netlogd_conservation_failures_total", "counter",
 	 "Windows in which entries and totals differed.", 0},
 	{"record.clockSteps", "netlogd_clock_steps_total", "counter", "Steps of the wall clock.", 0},
+	{"record.details", "netlogd_details_enabled", "gauge", "Whether entries say how connections went.",
+	 0},
 	{"record.live.connections", "netlogd_live_connections", "gauge",
 	 "Connections remembered for their details.", 0},
 	{"record.live.maxConnections", "netlogd_live_max_connections", "gauge",
@@ -61,6 +63,8 @@ static const struct metric metrics[] = {
 	 1e-6},
 	{"window.lastDelayUs", "netlogd_window_delay_seconds", "gauge", "Duration of the last window's end.",
 	 1e-6},
+	{"drops.state", "netlogd_drops_state", "gauge",
+	 "Of what the kernel throws away: counting, waiting, unavailable or off.", 0, METRIC_TEXT, "state"},
 	{"drops.overflow", "netlogd_dropped_packets_overflow_total", "counter",
 	 "Dropped packets that are in no entry.", 0},
 	{"drops.unplaced", "netlogd_dropped_packets_unplaced_total", "counter",
@@ -223,7 +227,8 @@ static void write_text(struct buffer *text, const struct metric *metric, const c
 {
 	if (!json_is_string(value))
 		return;
-	buffer_printf(text, "%s{%s,%s=\"", metric->name, labels, metric->label);
+	buffer_printf(text, *labels ? "%s{%s," : "%s{%s", metric->name, labels);
+	buffer_printf(text, "%s=\"", metric->label);
 	for (const char *c = json_string_value(value); *c; c++) {
 		if (*c == '\\' || *c == '"')
 			buffer_append_char(text, '\\');

@@ -724,6 +724,7 @@ def test_without_the_right_to_trace(network, netlogd, lacking):
     assert drops["state"] == "unavailable"
     assert "CAP_PERFMON" in drops["reason"]
     assert "CAP_PERFMON" in daemon.ctl("status").stdout
+    assert '\nnetlogd_drops_state{state="unavailable"} 1\n' in daemon.call("Metrics")["text"]
     tun = daemon.status()["tun"]
     assert (tun["state"], tun["source"]) == ("counting", "packet") and "CAP_PERFMON" in tun["reason"]
 
@@ -805,6 +806,8 @@ def test_with_and_without_details(network, netlogd, details, drops):
     metrics = node.daemon.call("Metrics")["text"]
     assert ('netlogd_dropped_packets_total{direction="rx",reason="NO_SOCKET"} 3\n' in metrics) == bool(lost)
     assert ("\nnetlogd_live_connections 3\n" in metrics) == bool(course)
+    assert f"\nnetlogd_details_enabled {int(bool(course))}\n" in metrics
+    assert f'\nnetlogd_drops_state{{state="{"counting" if lost else "off"}"}} 1\n' in metrics
     # What flows and denied make of them: the last cells of each line.
     title, *rows = [line.split() for line in node.daemon.ctl("flows", "--details").stdout.splitlines()]
     assert title[10:] == ["HOW"] * bool(course or lost) + ["FLAGS", "BEGUN", "ENDED"] * bool(course) + ["DROPPED"] * bool(lost)
