@@ -454,6 +454,45 @@ def read_tcp(fd):
     return None
 
 
+def test_a_syn_of_the_other_end(network, netlogd, source):
+    """In an open connection: the kernel only acknowledges, and the connection goes on as who opened it; in the same
+    window, and in later ones."""
+    tun = Tun(network, network.namespace())
+    daemon = netlogd(tun.namespace, {
+        "tun": {"interface": tun.interface, "source": source}, "sock": {"source": "none"},
+        "record": {"period": "1h", "drops": "no"}}).start()
+    windows = Windows(daemon)
+    far = ("100.64.0.9", 5000)
+
+    def answer():
+        return wait_until(lambda: read_tcp(tun.fd), "the answer")
+
+    def check(near, sock):
+        port = near[1]
+        sock.bind(near)
+        sock.setblocking(False)
+        sock.connect_ex(far)
+        number = struct.unpack("!I", answer()[24:28])[0] + 1
+        tun.write(tcp_packet(far, near, SYN | ACK, 100, number))
+        assert answer()[33] == ACK
+        if port == 40000:
+            assert windows.next()[6, port, 5000] == {
+                "init": "src", "starts": 1, "txFlags": SYN | ACK, "rxFlags": SYN | ACK}
+        tun.write(tcp_packet(far, near, SYN, 7777))
+        assert answer()[33] == ACK
+        window = windows.next()[6, port, 5000]
+        assert ("init" in window, window["starts"]) == (False, 1 if port == 40000 else 2)
+        for _ in range(2):
+            sock.send(b"x")
+            assert answer()[33] == PSH | ACK
+            number += 1
+            tun.write(tcp_packet(far, near, ACK, 101, number))
+            assert windows.next()[6, port, 5000] == {"init": "src", "txFlags": PSH | ACK, "rxFlags": ACK}
+    with tun.namespace.inside(), socket.socket() as a, socket.socket() as b:
+        check((tun.address, 40000), a)
+        check((tun.address, 40001), b)
+
+
 @pytest.mark.parametrize("max_flows", [4096, 65536])
 def test_a_flood_of_syns(network, netlogd, source, max_flows):
     """From random ports, never answered: what is remembered stays bounded, what was answered is still known, and the

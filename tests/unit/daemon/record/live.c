@@ -259,8 +259,6 @@ START_TEST(a_syn_in_the_middle)
 		pass(3600);
 		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 2}), 0, 0, opener);
 		expect(TCP_WINDOW({received, FIN | ACK, 2}, {!received, FIN | ACK, 2}), 0, 1, opener);
-		expect(TCP_WINDOW({received, SYN, 3}, {!received, SYN | ACK, 3}, {received, RST, 4}), 1, 1,
-		       opener);
 		live_begin(live, now);
 	}
 }
@@ -299,17 +297,13 @@ START_TEST(a_syn_in_the_middle_answered)
 
 		for (int later = 0; later < 3; later++) {
 			expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 1}), 1, 0, opener);
-			if (later == 0) {
-				expect(TCP_WINDOW({!received, SYN, 7}, {received, SYN | ACK, 1}), 1, 0,
-				       other);
-			} else {
+			if (later > 0)
 				expect_both(TCP_WINDOW({!received, SYN, 7}, {received, ACK, 2}), 1, 0);
-				if (later == 1)
-					expect(TCP_WINDOW({!received, SYN, 7}, {received, SYN | ACK, 1}), 0,
-					       0, other);
-				else
-					expect(TCP_WINDOW({received, SYN | ACK, 1}), 0, 0, other);
-			}
+			if (later < 2)
+				expect(TCP_WINDOW({!received, SYN, 7}, {received, SYN | ACK, 1}), later == 0,
+				       0, other);
+			else
+				expect(TCP_WINDOW({received, SYN | ACK, 1}), 0, 0, other);
 			expect(TCP_WINDOW({!received, ACK, 8}, {received, ACK, 2}), 0, 0, other);
 			/* And what the first end sends now is in the middle of that. */
 			expect_both(TCP_WINDOW({received, SYN, 3}), 1, 0);
