@@ -18,6 +18,17 @@
 #include <malloc.h>
 #include <string.h>
 
+/* Why the tun device's source has no drops; NULL: it may have. */
+static const char *why_without(const struct logger *logger)
+{
+	const struct layer *tun = &logger->tun;
+	enum device_source source = tun->device ? tun->device->ops->source : tun->config.source;
+
+	if (logger->running && source == SOURCE_STATS)
+		return "the source stats sees no packets";
+	return logger->running && source == SOURCE_NONE ? "no tunnel is counted" : NULL;
+}
+
 /* The interface that the tun device counts; 0: none. */
 static unsigned int counted_interface(const struct logger *logger)
 {
@@ -128,19 +139,21 @@ static void add_reason(const char *name, uint64_t tx, uint64_t rx, void *userdat
 json_t *watch_drops_status(const struct logger *logger)
 {
 	json_t *status = json_object(), *reasons;
-	const char *state = "waiting";
+	const char *state = "waiting", *reason = why_without(logger);
 	struct drops_info info;
 
+	if (!reason)
+		reason = logger->drops_reason;
+	if (!reason && logger->drops_error)
+		reason = strerror(-logger->drops_error);
 	if (!logger->config->drops)
 		state = "off";
-	else if (logger->drops_reason || logger->drops_error)
+	else if (reason)
 		state = "unavailable";
 	else if (logger->drops_ifindex)
 		state = "counting";
 	json_set_text(status, "state", state);
-	json_set_text(status, "reason",
-		      logger->drops_reason ? logger->drops_reason
-					   : (logger->drops_error ? strerror(-logger->drops_error) : NULL));
+	json_set_text(status, "reason", logger->config->drops ? reason : NULL);
 	if (!logger->drops)
 		return status;
 	drops_get_info(logger->drops, &info);

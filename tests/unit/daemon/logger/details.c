@@ -385,6 +385,28 @@ START_TEST(test_folded_ports)
 }
 END_TEST
 
+static void expect_drops(const char *state, const char *reason)
+{
+	json_t *status = logger_status(logger), *drops = json_object_get(status, "drops");
+
+	ck_assert_str_eq(json_string_value(json_object_get(drops, "state")), state);
+	ck_assert_pstr_eq(json_string_value(json_object_get(drops, "reason")), reason);
+	json_decref(status);
+}
+
+START_TEST(test_drops_of_a_source_that_sees_no_packets)
+{
+	expect_drops("waiting", NULL);
+	start();
+	expect_drops("unavailable", "the source stats sees no packets");
+	apply("[record]\ndrops=no\n");
+	expect_drops("off", NULL);
+	logger_stop(logger);
+	apply("");
+	expect_drops("waiting", NULL);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -402,6 +424,7 @@ int main(void)
 		test_connections_are_counted_once,
 		test_reload_with_devices_of_a_start,
 		test_folded_ports,
+		test_drops_of_a_source_that_sees_no_packets,
 		NULL,
 	};
 
