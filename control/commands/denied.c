@@ -183,22 +183,34 @@ static bool on_reply(json_t *parameters, void *userdata)
 }
 
 /* Says why nothing will be shown, if the daemon does not count dropped packets. */
+static void note_not_counting(struct ctl *ctl, const json_t *status)
+{
+	const json_t *drops = json_object_get(status, "drops");
+	const char *state = json_text(drops, "state");
+
+	if (!json_flag(status, "running"))
+		ctl_note(ctl, "nothing is counted: the logger is stopped; \"netlogctl start\" starts it");
+	else if (!json_is_object(drops))
+		ctl_note(ctl, "this daemon does not count dropped packets (another version?)");
+	else if (strcmp(state, "off") == 0)
+		ctl_note(ctl, "dropped packets are not counted (drops = no)");
+	else if (strcmp(state, "unavailable") == 0)
+		ctl_note(ctl, "dropped packets are not counted: %s", json_text(drops, "reason"));
+	else if (strcmp(state, "waiting") == 0)
+		ctl_note(ctl,
+			 "dropped packets are not counted: the tun device (source %s) has no interface now "
+			 "whose packets it sees",
+			 json_text(json_object_get(status, "tun"), "source"));
+}
+
 static int check_counting(struct denied *denied)
 {
 	json_auto_t *reply = NULL;
-	const json_t *drops;
-	const char *state;
 	int r = ctl_call(denied->ctl, "Status", NULL, CTL_CALL_TIMEOUT_MS, &reply);
 
-	if (r != CTL_OK)
-		return r;
-	drops = json_object_get(json_object_get(reply, "status"), "drops");
-	state = json_text(drops, "state");
-	if (strcmp(state, "off") == 0)
-		ctl_note(denied->ctl, "dropped packets are not counted (drops = no)");
-	else if (strcmp(state, "unavailable") == 0)
-		ctl_note(denied->ctl, "dropped packets are not counted: %s", json_text(drops, "reason"));
-	return CTL_OK;
+	if (r == CTL_OK)
+		note_not_counting(denied->ctl, json_object_get(reply, "status"));
+	return r;
 }
 
 static int run_live(struct denied *denied)

@@ -202,6 +202,9 @@ static void print_drops(struct ctl *ctl, const json_t *status)
 			json_number(drops, "rxPkts"), COUNT(json_number(drops, "txPkts"), "packet"));
 		print_drop_reasons(ctl, json_object_get(drops, "reasons"));
 	}
+	/* With a source that sees no packets, for example. */
+	if (strcmp(state, "waiting") == 0 && json_flag(status, "running"))
+		fputs("; not counted now", ctl->out);
 	if (overflow > 0)
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "; %lld of them in no entry", overflow);
 	if (unplaced > 0)

@@ -3,8 +3,9 @@
 
 /* A status, a message and a text, in single quotes (json_of). */
 
-#define SAMPLE_STATUS                                                                                         \
-	"{'status':{'running':true,'publicId':'ab12','version':'0.1.0','pid':4711,"                           \
+/* With further members, each with its comma. */
+#define SAMPLE_STATUS_WITH(more)                                                                              \
+	"{'status':{" more "'running':true,'publicId':'ab12','version':'0.1.0','pid':4711,"                   \
 	"'startedAt':'2026-11-22T20:00:00Z','runningSince':'2026-11-22T20:00:01Z',"                           \
 	"'configurationFile':'/tmp/n.conf','nodeId':'n123','nodes':1,'memory':5242880,"                       \
 	"'nodeList':[{'nodeId':'n5','name':'a.ts.net','addresses':['100.64.0.5'],'tags':['tag:x','tag:y']}]," \
@@ -26,6 +27,7 @@
 	"'uploader':{'connected':true,'pid':4712,'restarts':2},"                                              \
 	"'sinks':[{'name':'main','type':'logtail','state':'retrying','backlogMessages':9,"                    \
 	"'backlogBytes':1536,'lastError':'503 \\u001b[31mbusy','retries':4,'warning':'table \\u001b lacks columns'}]}}"
+#define SAMPLE_STATUS SAMPLE_STATUS_WITH("")
 
 /* Of routes, what Status has when GetRoutes has the lists. */
 #define SAMPLE_STATUS_WITHOUT_LISTS                                                                          \

@@ -44,7 +44,7 @@
 
 #define COUNTING                                                                                             \
 	{                                                                                                    \
-		"Status", SAMPLE_STATUS                                                                      \
+		"Status", SAMPLE_STATUS_WITH("'drops':{'state':'counting'},")                                \
 	}
 
 START_TEST(test_live)
@@ -82,9 +82,13 @@ START_TEST(test_not_counted)
 		{"{'state':'off'}", "dropped packets are not counted (drops = no)\n"},
 		{"{'state':'unavailable','reason':'no right'}",
 		 "dropped packets are not counted: no right\n"},
-		{"{'state':'waiting'}", NULL},
+		{"{'state':'waiting'}",
+		 "dropped packets are not counted: the tun device (source ebpf) has no "
+		 "interface now whose packets it sees\n"},
 		{"{'state':'counting'}", NULL},
-		{"null", NULL}, /* an older daemon */
+		/* An older daemon. */
+		{"null", "this daemon does not count dropped packets (another version?)\n"},
+		{"{'state':'waiting'},'running':false", "nothing is counted: the logger is stopped; "},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
