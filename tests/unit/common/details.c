@@ -57,6 +57,43 @@ START_TEST(test_sums)
 }
 END_TEST
 
+/* Those of other connections: nothing of theirs is taken for the same. */
+START_TEST(test_others)
+{
+	struct details sum = {.starts = 1,
+			      .ends = 1,
+			      .first_syn = 5,
+			      .last_syn = 5,
+			      .tx_flags = SYN,
+			      .opener = OPENER_SRC,
+			      .bits = DETAILS_HAS_SYN | DETAILS_ENDED};
+	const struct details again = sum;
+	struct details other = sum;
+
+	other.bits |= DETAILS_EARLY_END;
+	other.rx_flags = ACK;
+	other.tx_drops = 3;
+	other.drop_reason = 4;
+	details_add_others(&sum, &other);
+	ck_assert_uint_eq(sum.starts, 2);
+	ck_assert_uint_eq(sum.ends, 2);
+	ck_assert_uint_eq(sum.tx_flags, SYN);
+	ck_assert_uint_eq(sum.rx_flags, ACK);
+	ck_assert_uint_eq(sum.tx_drops, 3);
+	ck_assert_uint_eq(sum.drop_reason, 4);
+	ck_assert_uint_eq(sum.opener, OPENER_SRC);
+	ck_assert(!(sum.bits & DETAILS_OPENERS_DIFFER));
+	/* Another end's, now or before. */
+	other.opener = OPENER_DST;
+	details_add_others(&sum, &other);
+	ck_assert(sum.bits & DETAILS_OPENERS_DIFFER);
+	sum = other = again;
+	other.bits |= DETAILS_OPENERS_DIFFER;
+	details_add_others(&sum, &other);
+	ck_assert(sum.bits & DETAILS_OPENERS_DIFFER);
+}
+END_TEST
+
 static struct details first(bool received, uint32_t time)
 {
 	return (struct details){.first_time = time,
@@ -340,6 +377,7 @@ int main(void)
 
 	tcase_set_timeout(test_case, 60);
 	tcase_add_test(test_case, test_sums);
+	tcase_add_test(test_case, test_others);
 	tcase_add_test(test_case, test_first_packet);
 	tcase_add_test(test_case, test_packets_of_an_hour);
 	tcase_add_loop_test(test_case, test_parts, 0, (int)ARRAY_SIZE(examples));

@@ -53,6 +53,8 @@ static const struct {
 	/* nmap's scan of an open port: it resets what was answered. */
 	{OPENER_SRC, 1, 1, S | R, S | A, COURSE_HALF_OPEN},
 	{OPENER_SRC, 1, 0, S, S | A, COURSE_HALF_OPEN},
+	/* The other end gives up. */
+	{OPENER_SRC, 1, 1, S, S | R | A, COURSE_HALF_OPEN},
 	{OPENER_SRC, 1, 0, S, 0, COURSE_UNANSWERED},
 	{OPENER_SRC, 0, 0, S, 0, COURSE_UNANSWERED},
 	/* A SYN that is answered by a bare ACK, as for a connection that the other end still has. */
@@ -60,11 +62,14 @@ static const struct {
 	/* It just goes on, or was there before. */
 	{OPENER_SRC, 0, 0, P | A, P | A, COURSE_UNKNOWN},
 	{OPENER_UNKNOWN, 0, 0, P | A, P | A, COURSE_UNKNOWN},
+	/* The SYN came a second time, and only now its answer. */
+	{OPENER_SRC, 0, 0, S | A, S | A, COURSE_UNKNOWN},
 	/* Several, which went the same way or not. */
 	{OPENER_SRC, 3, 3, S | F | P | A, S | F | P | A, COURSE_CLOSED},
 	{OPENER_SRC, 3, 3, S | R | A, S | A, COURSE_RESET},
 	{OPENER_SRC, 3, 3, S | F | R | A, S | F | A, COURSE_UNKNOWN},
 	{OPENER_SRC, 3, 2, S | F | A, S | F | A, COURSE_UNKNOWN},
+	{OPENER_SRC, 3, 3, S | F | A, S | A, COURSE_UNKNOWN},
 	{OPENER_SRC, 2, 0, S | A, S | A, COURSE_OPENED},
 	/* Both opened it at once, or one after the other. */
 	{OPENER_UNKNOWN, 1, 0, S | A, S | A, COURSE_OPENED},

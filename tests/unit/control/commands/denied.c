@@ -172,6 +172,25 @@ START_TEST(test_renamed)
 }
 END_TEST
 
+#define DROPPED_AT(second)                                                                                   \
+	"{" WINDOW(second) "'virtualTraffic':[{'proto':17,'src':'100.64.0.1:53','dst':'100.64.0.2:9',"       \
+			   "'rxDrops':1,'dropReason':'NO_SOCKET'}]}"
+
+/* A row's times are those of all its windows, whatever their order. */
+START_TEST(test_times)
+{
+	static const char *const messages[] = {DROPPED_AT("3"), DROPPED_AT("1"), DROPPED_AT("5"),
+					       DROPPED_AT("4")};
+	struct sample_spool place = sample_spool_make_of(messages, ARRAY_SIZE(messages));
+	_cleanup_run_ struct run run = sample_spool_run(&place, "denied --json");
+
+	sample_spool_remove(&place);
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "\"rxDrops\":4,\"first\":\"2026-11-22T20:00:01Z\","
+				 "\"last\":\"2026-11-22T20:00:05.9Z\"");
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -190,8 +209,8 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_live,  test_not_counted, test_many_reasons,
-				      test_spool, test_renamed,	    test_usage};
+	const TTest *const tests[] = {test_live,    test_not_counted, test_many_reasons, test_spool,
+				      test_renamed, test_times,	      test_usage};
 
 	return run_suite("denied", tests, ARRAY_SIZE(tests));
 }

@@ -429,6 +429,57 @@ START_TEST(all_reasons_of_one_connection)
 }
 END_TEST
 
+static void put(int map, uint16_t port, uint16_t reason, bool received, uint64_t packets)
+{
+	struct drops_key key = {
+		.flow = {.proto = 17, .family = 4, .src_port = port}, .reason = reason, .received = received};
+
+	ck_assert_int_eq(bpf_map_update_elem(map, &key, &packets, BPF_NOEXIST), 0);
+}
+
+/* Of both directions together, whatever the order in which they are read. */
+START_TEST(the_reason_of_most)
+{
+	static struct drops_totals totals[1024];
+	const uint64_t many = UINT32_MAX;
+	struct flows flows = {};
+	uint32_t side;
+	int map;
+
+	start(&(struct tunnel_options){});
+	side = epoch_old_side(epoch) ^ 1;
+	map = find_map(side ? "drops_1" : "drops_0");
+	for (uint16_t port = 1; port <= 100; port++) {
+		put(map, port, 4, true, 3);
+		put(map, port, 5, true, 5);
+		put(map, port, 4, false, 3);
+	}
+	/* More than fits in one entry. */
+	put(map, 101, 6, true, many);
+	put(map, 101, 5, true, 2);
+	totals[0].packets[true][4] = totals[0].packets[false][4] = 300;
+	totals[0].packets[true][5] = 502;
+	totals[0].packets[true][6] = many;
+	totals[0].unplaced = 7;
+	ck_assert_int_eq(bpf_map_update_elem(find_map("totals"), &side, totals, BPF_ANY), 0);
+	ck_assert_uint_eq(take(&flows), 1100 + many);
+	ck_assert_uint_eq(flows.n, 101);
+	for (size_t i = 0; i < flows.n; i++) {
+		const struct details *details = &flows.items[i].details;
+		bool is_small = details->drop_reason == 4;
+
+		ck_assert_uint_eq(details->drop_reason, is_small ? 4 : 6);
+		ck_assert_uint_eq(details->rx_drops, is_small ? 8 : UINT32_MAX);
+		ck_assert_uint_eq(details->tx_drops, is_small ? 3 : 0);
+	}
+	ck_assert_uint_eq(info().rx, 802 + many);
+	ck_assert_uint_eq(info().tx, 300);
+	ck_assert_uint_eq(info().unplaced, 7);
+	flows_deinit(&flows);
+	stop();
+}
+END_TEST
+
 START_TEST(names)
 {
 	bool netfilter = false;
@@ -509,6 +560,7 @@ int main(void)
 	tcase_add_test(tcase, flood_of_one_connection);
 	tcase_add_test(tcase, flood_of_too_many_connections);
 	tcase_add_test(tcase, all_reasons_of_one_connection);
+	tcase_add_test(tcase, the_reason_of_most);
 	tcase_add_test(tcase, names);
 	tcase_add_test(tcase, kinds);
 	tcase_add_test(tcase, without_the_kernel_side);

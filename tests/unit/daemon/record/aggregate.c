@@ -322,7 +322,12 @@ START_TEST(folding_many)
 		snprintf(src, sizeof(src), "100.64.0.1:%u", 1 + i);
 		snprintf(dst, sizeof(dst), "100.64.0.2:%u", i % 10);
 		add_details(src, dst, (struct counts){1, i, 0, 0},
-			    (struct details){.starts = 1, .opener = OPENER_SRC});
+			    (struct details){.starts = 1,
+					     .ends = 1,
+					     .first_syn = 5,
+					     .last_syn = 5,
+					     .opener = OPENER_SRC,
+					     .bits = DETAILS_HAS_SYN | DETAILS_ENDED});
 	}
 	ck_assert_uint_eq(aggregate_entries(aggregate), 10000);
 	finish(true);
@@ -332,7 +337,9 @@ START_TEST(folding_many)
 	for (size_t i = 0; i < entries_slots(&aggregate->entries); i++) {
 		if (!entries_read(&aggregate->entries, i, &entry))
 			continue;
+		/* Equal numbers of their SYNs mean nothing. */
 		ck_assert_uint_eq(entry.details.starts, 1000);
+		ck_assert_uint_eq(entry.details.ends, 1000);
 		ck_assert_uint_eq(entry.counts.tx_packets, 1000);
 		n++;
 	}
@@ -401,8 +408,12 @@ START_TEST(connections_of_reduced_exit_traffic)
 		ck_assert_uint_eq(aggregate_entries(aggregate), 2);
 		aggregate_reset(aggregate);
 	}
-	/* Not without bounds. */
 	gathering.exit_traffic = EXIT_TRAFFIC_AGGREGATE;
+	/* What only drops are known of has no traffic. */
+	gathering.details = true;
+	add_details("100.64.0.1:1", "8.8.8.8:443", (struct counts){}, (struct details){.tx_drops = 1});
+	ck_assert_uint_eq(aggregate_connections(aggregate, LAYER_TUN), 0);
+	/* Not without bounds. */
 	aggregate_set_bound(aggregate, 100);
 	for (unsigned int j = 1; j < 1000; j++) {
 		char src[32];

@@ -155,10 +155,17 @@ START_TEST(half_closed)
 		pass(400);
 		ck_assert_uint_eq(live_get_status(live).connections, 0);
 	}
-	/* All in one window, */
+	/* All in one window, after one that has ended, */
+	expect(TCP_WINDOW({true, SYN, 0}, {false, SYN | ACK, 4}, {true, FIN | ACK, 1}, {false, RST, 5}), 1, 1,
+	       OPENER_DST);
 	expect(TCP_WINDOW({true, SYN, 1}, {false, SYN | ACK, 5}, {true, FIN | ACK, 2}), 1, 1, OPENER_DST);
 	pass(3600);
 	expect(TCP_WINDOW({false, FIN | ACK, 6}, {true, ACK, 3}), 0, 0, OPENER_DST);
+	pass(400);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+	/* reset in the same window, */
+	expect(TCP_WINDOW({true, SYN, 0}, {false, SYN | ACK, 4}, {true, FIN | ACK, 1}, {false, RST, 5}), 1, 1,
+	       OPENER_DST);
 	pass(400);
 	ck_assert_uint_eq(live_get_status(live).connections, 0);
 	/* never answered, and what was there before anybody counted: of these anybody can make many. */
@@ -184,6 +191,19 @@ START_TEST(a_syn_sent_again_begins_nothing)
 }
 END_TEST
 
+/* As long as a connection that has ended may still be heard of. */
+START_TEST(what_has_ended_is_known_for_four_minutes)
+{
+	expect(TCP_WINDOW({false, SYN, 1}, {true, RST, 0}), 1, 1, OPENER_SRC);
+	expect(TCP_WINDOW({false, SYN, 1}), 0, 0, OPENER_SRC);
+	pass(230);
+	/* It had ended before the SYN that was sent again. */
+	expect(TCP_WINDOW({false, SYN, 1}, {true, RST, 0}), 0, 0, OPENER_SRC);
+	pass(240);
+	expect(TCP_WINDOW({false, SYN, 1}, {true, RST, 0}), 1, 1, OPENER_SRC);
+}
+END_TEST
+
 START_TEST(there_before_anybody_counted)
 {
 	expect(TCP_WINDOW({true, ACK, 1}), 0, 0, OPENER_UNKNOWN);
@@ -202,6 +222,7 @@ START_TEST(opened_by_both)
 	expect(TCP_WINDOW({true, SYN, 7}), 0, 0, OPENER_BOTH);
 	expect(TCP_WINDOW({false, SYN | ACK, 1}, {true, SYN | ACK, 7}), 0, 0, OPENER_BOTH);
 	expect(TCP_WINDOW({true, SYN, 7}), 0, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({false, SYN, 1}), 0, 0, OPENER_BOTH);
 	expect(TCP_WINDOW({true, FIN | ACK, 8}), 0, 1, OPENER_BOTH);
 }
 END_TEST
@@ -520,6 +541,33 @@ START_TEST(told_by_the_source)
 }
 END_TEST
 
+/* It knows better than what is remembered. */
+START_TEST(told_otherwise_by_the_source)
+{
+	static const struct details told[] = {
+		{.starts = 1, .opener = OPENER_DST},
+		{.starts = 1, .opener = OPENER_SRC},
+		{.ends = 1, .opener = OPENER_DST},
+		{.opener = OPENER_SRC},
+		{.starts = 2, .ends = 1, .opener = OPENER_DST},
+	};
+	static const uint8_t protos[] = {TCP, UDP};
+
+	for (size_t i = 0; i < sizeof(protos); i++) {
+		for (size_t window = 0; window < sizeof(told) / sizeof(*told); window++) {
+			struct entry entry = entry_of(1, protos[i]);
+
+			entry.details = told[window];
+			next_window(PERIOD);
+			follow(&entry);
+			/* Without starts and ends, of TCP it is the flags that count. */
+			if (protos[i] == UDP || told[window].starts | told[window].ends)
+				ck_assert_mem_eq(&entry.details, &told[window], sizeof(entry.details));
+		}
+	}
+}
+END_TEST
+
 START_TEST(drops_alone)
 {
 	struct entry entry = entry_of(1, TCP);
@@ -553,6 +601,28 @@ static struct details follow_drops(unsigned int n, uint16_t bits)
 	follow(&entry);
 	return entry.details;
 }
+
+/* Some may still be in memory, which is swept in parts. */
+START_TEST(drops_of_what_was_silent)
+{
+	pass(65);
+	for (unsigned int window = 0; window < 2; window++) {
+		next_window(PERIOD);
+		for (unsigned int n = 0; n < 100; n++) {
+			struct entry entry = entry_of(n, UDP);
+
+			entry.details.bits = DETAILS_HAS_FIRST;
+			if (window == 1) {
+				entry.counts = (struct counts){};
+				entry.details = (struct details){.tx_drops = 1};
+			}
+			follow(&entry);
+			expect(entry.details, window == 0, 0, window == 0 ? OPENER_SRC : OPENER_UNKNOWN);
+		}
+		next_window(70 * NSEC_PER_SEC);
+	}
+}
+END_TEST
 
 /* A SYN among them tells who tried, as far as nothing else may be open. */
 START_TEST(dropped_syns)
@@ -625,6 +695,30 @@ START_TEST(a_flood_of_syns)
 	/* And nothing of the flood after some minutes. */
 	pass(600);
 	ck_assert_uint_eq(live_get_status(live).connections, 600);
+}
+END_TEST
+
+/* One end of these has said that it is done. */
+START_TEST(half_closed_ones_make_room)
+{
+	next_window(PERIOD);
+	for (uint32_t i = 0; i < 600; i++)
+		open_one(i, true);
+	next_window(PERIOD);
+	for (uint32_t i = 1000; i < 20000; i++) {
+		const struct step steps[] = {{false, SYN, i}, {true, SYN | ACK, 5}, {false, FIN | ACK, i}};
+		struct entry entry = entry_of(i, TCP);
+
+		entry.details = observe(steps, 3);
+		follow(&entry);
+	}
+	next_window(PERIOD);
+	for (uint32_t i = 0; i < 600; i++) {
+		struct entry entry = entry_of(i, TCP);
+
+		follow(&entry);
+		expect(entry.details, 0, 0, OPENER_SRC);
+	}
 }
 END_TEST
 
@@ -728,6 +822,12 @@ START_TEST(windows_of_any_length)
 {
 	struct entry entry = entry_of(1, UDP);
 
+	/* The first packet may have come at the beginning of this one. */
+	next_window(65 * NSEC_PER_SEC);
+	entry.details.bits = DETAILS_HAS_FIRST;
+	follow(&entry);
+	expect(entry.details, 0, 0, OPENER_UNKNOWN);
+	entry.details = (struct details){};
 	/* Windows of 100 ms, */
 	for (int i = 0; i < 605; i++)
 		next_window(100 * NSEC_PER_MSEC);
@@ -767,6 +867,7 @@ int main(void)
 	tcase_add_test(cases, the_opener_is_known_as_long_as_it_lives);
 	tcase_add_test(cases, half_closed);
 	tcase_add_test(cases, a_syn_sent_again_begins_nothing);
+	tcase_add_test(cases, what_has_ended_is_known_for_four_minutes);
 	tcase_add_test(cases, there_before_anybody_counted);
 	tcase_add_test(cases, opened_by_both);
 	tcase_add_test(cases, opened_anew_by_the_other_end);
@@ -781,10 +882,13 @@ int main(void)
 	tcase_add_test(cases, packets_that_were_missed);
 	tcase_add_test(cases, no_connections);
 	tcase_add_test(cases, told_by_the_source);
+	tcase_add_test(cases, told_otherwise_by_the_source);
 	tcase_add_test(cases, drops_alone);
+	tcase_add_test(cases, drops_of_what_was_silent);
 	tcase_add_test(cases, dropped_syns);
 	tcase_add_test(cases, classes_share_a_connection);
 	tcase_add_test(cases, a_flood_of_syns);
+	tcase_add_test(cases, half_closed_ones_make_room);
 	tcase_add_test(cases, a_flood_of_datagrams);
 	tcase_add_test(cases, it_grows_and_shrinks);
 	tcase_add_test(cases, none_is_forgotten_while_it_may_grow);
