@@ -11,7 +11,7 @@ import pytest
 
 from collector import Collector
 from lib.daemon import Netlogd, program
-from lib.network import Network, sweep
+from lib.network import Network, left_behind, run_prefix, sweep
 
 
 def pytest_configure(config):
@@ -33,12 +33,10 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_left_behind():
-    """When the last test has ended, no namespace of this run and no child is left."""
+    """When the last test has ended, nothing of this run and no child is left."""
     yield
-    prefix = f"nl{os.getpid()}-"
-    names = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
-    left = [name for name in names if name.startswith(prefix)]
-    assert left == [], f"namespaces left behind: {left}"
+    left = left_behind(lambda pid: pid == os.getpid())
+    assert left == ([], [], []), f"left behind: {left}"
     with contextlib.suppress(ChildProcessError):
         pid, _ = os.waitpid(-1, os.WNOHANG)
         pytest.fail(f"a child process was left behind (pid {pid or 'unknown: still running'})")
@@ -47,7 +45,7 @@ def nothing_left_behind():
 @pytest.fixture
 def directory():
     """A directory for what a test writes. Its path is short: those of Unix sockets have at most 107 bytes."""
-    path = Path(tempfile.mkdtemp(prefix="nl"))
+    path = Path(tempfile.mkdtemp(prefix=run_prefix()))
     try:
         yield path
     finally:

@@ -13,6 +13,7 @@ import pytest
 
 from lib.daemon import build_directory, sanitized
 from lib.machine import Machine
+from lib.network import run_prefix
 from lib.process import run
 from lib.wait import wait_until
 
@@ -24,7 +25,7 @@ UNITS = (*SERVICES, "netlogd-wg-broker.socket")
 @pytest.fixture(scope="module")
 def root():
     """A tree with everything installed, and what the units refer to."""
-    with tempfile.TemporaryDirectory(prefix="nl") as directory:
+    with tempfile.TemporaryDirectory(prefix=run_prefix()) as directory:
         root = pathlib.Path(directory)
         run(["meson", "install", "-C", build_directory(), "--no-rebuild", "--destdir", root], timeout=120)
         (root / "bin").mkdir()
@@ -110,7 +111,7 @@ path={lines}/flows.json
 @pytest.fixture(scope="module")
 def machine(root):
     """A machine with netlogd installed and configured, as a service and as an instance, not yet started."""
-    with tempfile.TemporaryDirectory(prefix="nl") as directory:
+    with tempfile.TemporaryDirectory(prefix=run_prefix()) as directory:
         tree = pathlib.Path(directory) / "tree"
         for part in "usr/local", "etc/netlogd":
             (tree / part).mkdir(parents=True)

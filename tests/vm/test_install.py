@@ -11,6 +11,7 @@ import time
 import pytest
 
 from lib.machine import Machine
+from lib.network import run_prefix
 from lib.process import run
 from lib.wait import wait_until
 
@@ -50,7 +51,7 @@ def copy_sources(target):
 
 @pytest.fixture(scope="module")
 def machine():
-    with tempfile.TemporaryDirectory(prefix="nl") as directory:
+    with tempfile.TemporaryDirectory(prefix=run_prefix()) as directory:
         root = pathlib.Path(directory) / "debian"
         started = time.monotonic()
         make_root(root)

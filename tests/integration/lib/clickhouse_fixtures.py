@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fixtures of the tests of the ClickHouse sink."""
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from .clickhouse import ClickHouse, before_details, statements
+from .network import run_prefix
 from .uploader import DaemonSide, Uploader
 
 SCHEMAS = Path(__file__).parents[3] / "packaging" / "clickhouse"
@@ -14,14 +16,15 @@ TODAY = ("insert_deduplication_token", "input_format_skip_unknown_fields", "wait
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
     if not shutil.which("clickhouse-server"):
         pytest.skip("no clickhouse-server")
-    made = ClickHouse(tmp_path_factory.mktemp("clickhouse"))
-    try:
-        yield made
-    finally:
-        made.close()
+    with tempfile.TemporaryDirectory(prefix=run_prefix()) as directory:
+        made = ClickHouse(Path(directory))
+        try:
+            yield made
+        finally:
+            made.close()
 
 
 @pytest.fixture

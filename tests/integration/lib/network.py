@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Network namespaces and what is in them, removed however a test ends.
 
-Names begin with "nl" and this process's pid, so that sweep() can find what a killed run left behind.
+Names have this process's pid in them, so that sweep() can find what a killed run left behind.
 """
 import contextlib
 import ctypes
@@ -9,8 +9,10 @@ import itertools
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 
 from .process import Process, run
 from .wait import wait_until
@@ -38,14 +40,33 @@ def inside(path):
             setns(home.fileno())
 
 
+def run_prefix():
+    """What the names of this run's namespaces and directories begin with."""
+    return f"nl{os.getpid()}-"
+
+
+def left_by(place, pattern, base, has_ended):
+    """Names in a directory whose pid, of that base in the pattern, is one of which has_ended() is true."""
+    names = os.listdir(place) if os.path.isdir(place) else []
+    return [name for name in names if (match := re.fullmatch(pattern, name)) and has_ended(int(match[1], base))]
+
+
+def left_behind(has_ended):
+    """(namespaces, directories, sockets of wireguard-go) of test runs, told by their pids."""
+    return (left_by(NAMESPACES, r"nl(\d+)-.*", 10, has_ended),
+            [f"{tempfile.gettempdir()}/{name}" for name in left_by(tempfile.gettempdir(), r"nl(\d+)-.*", 10, has_ended)],
+            [f"{WIREGUARD_SOCKETS}/{name}" for name in left_by(WIREGUARD_SOCKETS, r"wg([\da-f]+)-.*\.sock", 16, has_ended)])
+
+
 def sweep():
-    """Removes the namespaces of test runs that have ended."""
-    if not os.path.isdir(NAMESPACES):
-        return
-    for name in os.listdir(NAMESPACES):
-        match = re.fullmatch(r"nl(\d+)-.*", name)
-        if match and not os.path.exists(f"/proc/{match[1]}"):
-            subprocess.run(["ip", "netns", "del", name], check=False)
+    """Removes what was left behind by test runs that have ended."""
+    namespaces, directories, sockets = left_behind(lambda pid: not os.path.exists(f"/proc/{pid}"))
+    for name in namespaces:
+        subprocess.run(["ip", "netns", "del", name], check=False)
+    for path in directories:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in sockets:
+        _unlink(path)
 
 
 class Namespace:
@@ -136,11 +157,13 @@ class Network:
         self.stack.close()
 
     def namespace(self, ipv6=False):
-        return Namespace(self, f"nl{os.getpid()}-{self.serial}-{next(self.numbers)}", ipv6)
+        return Namespace(self, f"{run_prefix()}{self.serial}-{next(self.numbers)}", ipv6)
 
     def interface_name(self, kind):
         """Unique on the machine: userspace tunnels put sockets named after their interfaces into one directory."""
-        return f"{kind}{os.getpid() % 0x100000:x}{self.serial:x}{next(self.numbers):x}"[:15]
+        name = f"{kind}{os.getpid():x}-{self.serial:x}-{next(self.numbers):x}"
+        assert len(name) < 16, name
+        return name
 
     def veth(self, left, right, left_address="192.0.2.1/24", right_address="192.0.2.2/24", mtu=1500,
              left_address6=None, right_address6=None):
