@@ -103,3 +103,8 @@ uint64_t flow_sum_beyond(const struct flow_sum *sum);
  * All rows, by class, then most of what they are sorted by first. Borrowed until the next call. 0 or -ENOMEM.
  */
 int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size_t *ret_n);
+/* The place of sorted row i in its class, from 1; before: that of the row before it. */
+static inline size_t flow_row_place(const struct flow_row *rows, size_t i, size_t before)
+{
+	return i > 0 && rows[i].class == rows[i - 1].class ? before + 1 : 1;
+}

@@ -224,7 +224,7 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 	if (table_new(titles, ARRAY_SIZE(titles), &table) < 0 || flow_sum_sorted(sum, &rows, &n) < 0)
 		return ctl_error(ctl, "out of memory");
 	for (size_t i = 0; i < n; i++) {
-		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
+		in_class = flow_row_place(rows, i, in_class);
 		if ((choice->limit > 0 && in_class > choice->limit) ||
 		    (room > 0 && table_rows(table) >= room))
 			hidden++;

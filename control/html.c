@@ -152,7 +152,7 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 		columns.how ? "<th class=\"t\">How</th>" : "", columns.begun ? "<th>Begun</th>" : "",
 		columns.refused ? "<th>Refused</th>" : "", columns.dropped ? "<th>Dropped</th>" : "");
 	for (size_t i = 0; i < n; i++) {
-		in_class = i > 0 && rows[i].class == rows[i - 1].class ? in_class + 1 : 1;
+		in_class = flow_row_place(rows, i, in_class);
 		if (in_class > limit)
 			hidden++;
 		else

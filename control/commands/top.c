@@ -32,19 +32,22 @@ static int print_window_json(struct top *top)
 {
 	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
 	json_auto_t *window = NULL;
-	json_t *rows = json_array();
-	const struct flow_row *row;
-	size_t n;
+	json_t *list = json_array();
+	const struct flow_row *rows;
+	size_t n, in_class = 0;
 
-	if (flow_sum_sorted(top->sum, &row, &n) < 0) {
-		json_decref(rows);
+	if (flow_sum_sorted(top->sum, &rows, &n) < 0) {
+		json_decref(list);
 		return ctl_error(top->ctl, "out of memory");
 	}
-	for (; n > 0; n--, row++)
-		json_array_append_new(rows, flow_row_json(top->choice.view.group, row));
+	for (size_t i = 0; i < n; i++) {
+		in_class = flow_row_place(rows, i, in_class);
+		if (top->choice.limit == 0 || in_class <= top->choice.limit)
+			json_array_append_new(list, flow_row_json(top->choice.view.group, &rows[i]));
+	}
 	time_format(top->start, start);
 	time_format(top->end, end);
-	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", rows);
+	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", list);
 	return ctl_print_json(top->ctl, window);
 }
 

@@ -55,6 +55,7 @@ START_TEST(test_details)
 	_cleanup_run_ struct run json = run_with(answers, 1, "top --json --how refused", ASKED("Tail"));
 	_cleanup_run_ struct run sums = run_with(answers, 1, "top --json --by class", ASKED("Tail"));
 	_cleanup_run_ struct run pairs = run_with(answers, 1, "top --json --by pair", ASKED("Tail"));
+	_cleanup_run_ struct run first = run_with(answers, 1, "top --json --limit 1", ASKED("Tail"));
 	_cleanup_run_ struct run table = run_with(answers, 1, "top --details --sort begun", ASKED("Tail"));
 
 	assert_json(
@@ -65,6 +66,8 @@ START_TEST(test_details)
 		"'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.2:40000','init':'dst','how':'refused',"
 		"'txFlags':20,'rxFlags':2,'starts':1,'ends':1,'rxDrops':1}]}");
 	assert_contains(sums.out, "\"refused\":1,\"starts\":1,\"ends\":1,\"rxDrops\":1}]}\n");
+	assert_contains(first.out, "100.64.0.2:40000");
+	ck_assert_ptr_null(strstr(first.out, "100.64.0.2:40001"));
 	assert_contains(pairs.out, "\"label\":\"100.64.0.2 > 100.64.0.1\",\"txPkts\":10,");
 	assert_contains(pairs.out,
 			"\"src\":\"100.64.0.1:0\",\"dst\":\"100.64.0.2:0\",\"init\":\"dst\",\"refused\":1,");
