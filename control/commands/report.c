@@ -83,9 +83,10 @@ static int add_event(struct report *report, const struct message *message)
 	return 0;
 }
 
+/* Of a message whose end cannot be read, all tables and the charts have the beginning, as flows has. */
 static int take_message(struct report *report, const struct message *message)
 {
-	int r;
+	int r, bad = 0;
 
 	if (message->text)
 		return add_event(report, message);
@@ -93,11 +94,13 @@ static int take_message(struct report *report, const struct message *message)
 		return 0;
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		r = flow_sum_add(report->sums[i], message, &report->filter);
-		if (r < 0)
+		if (r == -ENOMEM)
 			return r;
+		bad = MIN(bad, r);
 	}
 	report->n_messages++;
-	return add_to_chart(report, message);
+	r = add_to_chart(report, message);
+	return r < 0 ? r : bad;
 }
 
 static bool on_message(const struct spool_message *spooled, void *userdata)

@@ -88,9 +88,32 @@ START_TEST(test_details)
 }
 END_TEST
 
+/* What could be read of a message is in all tables alike. */
+START_TEST(test_unreadable_end)
+{
+	static const char *const message =
+		"{'logtail':{'client_time':'2026-11-22T20:00:05Z','proc_id':5,'proc_seq':1},"
+		"'start':'2026-11-22T20:00:00Z','end':'2026-11-22T20:00:05Z','virtualTraffic':["
+		"{'proto':6,'src':'100.64.0.1:40000','dst':'100.64.0.2:22','txBytes':1000},"
+		"{'proto':6,'src':'100.64.0.1:40000','dst':'100.64.0.2:23','starts':'many'}]}";
+	struct sample_spool place = sample_spool_make_of(&message, 1);
+	struct run run = sample_spool_run(&place, "report");
+	size_t n = 0;
+
+	sample_spool_remove(&place);
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "<p>1 message from ");
+	assert_contains(run.out, "1 message could not be read.");
+	for (const char *c = run.out; (c = strstr(c, "<td>1000 B</td>")); c++)
+		n++;
+	ck_assert_uint_eq(n, 5);
+	run_deinit(&run);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_report, test_details};
+	const TTest *const tests[] = {test_report, test_details, test_unreadable_end};
 
 	return run_suite("report", tests, ARRAY_SIZE(tests));
 }
