@@ -624,7 +624,7 @@ static const struct config_entry *find_entry(const struct config_sections *secti
  * The path that the text gives or, where it gives none, the default one; NULL if that is wrong itself. Behind
  * a line that is neither section nor entry nothing is certain: the path counts only if it stands before.
  */
-static char *find_control_socket(const char *text, size_t size)
+char *config_find_control_socket(const char *text, size_t size)
 {
 	const struct config_key *key = &config_keys[config_key_find("netlogd", "control-socket")];
 	_cleanup_(config_error_deinit) struct config_error error = {};
@@ -660,7 +660,7 @@ int config_load_control_socket(const char *file, char **ret_path, struct config_
 	if (r < 0)
 		return r;
 	r = config_parse(file, text, size, &config, ret_error);
-	path = r == 0 ? TAKE_PTR(config->control_socket) : find_control_socket(text, size);
+	path = r == 0 ? TAKE_PTR(config->control_socket) : config_find_control_socket(text, size);
 	if (!path)
 		return r;
 	*ret_path = path;

@@ -25,6 +25,8 @@ int config_parse(const char *file, const char *text, size_t size, struct config 
  * if ret_error->reason is set. As config_load() when the path cannot be told.
  */
 int config_load_control_socket(const char *file, char **ret_path, struct config_error *ret_error);
+/* The same for a text. NULL: it cannot be told, or there is no memory. */
+char *config_find_control_socket(const char *text, size_t size);
 /*
  * Whether the files that it names can be what they are to be, and the group exists, as far as this process
  * can see: what it cannot look at may still be right for another user. 0; -EINVAL or -ENOMEM, with *error
