@@ -50,7 +50,7 @@ static const struct metric metrics[] = {
 	{"record.live.connections", "netlogd_live_connections", "gauge",
 	 "Connections remembered for their details.", 0},
 	{"record.live.maxConnections", "netlogd_live_max_connections", "gauge",
-	 "Maximum of remembered connections.", 0},
+	 "Connections that have room to be remembered; up to 1.6 times as many may find some.", 0},
 	{"record.live.forgotten", "netlogd_live_forgotten_total", "counter",
 	 "Remembered connections that had to make room before their time.", 0},
 	{"routes.kernelReads", "netlogd_route_reads_total", "counter",
