@@ -154,6 +154,15 @@ static __always_inline bool has_link_header(struct sk_buff *skb)
 }
 
 /*
+ * Its headers have been stepped over, as never before a device has sent a packet: GRO has made it a part of a
+ * large one, which stands for all of its parts, and with which they are freed, dropped or not.
+ */
+static __always_inline bool is_part(struct sk_buff *skb)
+{
+	return (long)skb->data - (long)skb->head > (long)skb->network_header;
+}
+
+/*
  * The network namespace of the socket that did not take the packet; NULL without a socket. Kernels
  * before 6.13 do not tell the verifier that there may be none, and it takes out the question: so the socket
  * is only read by bpf_probe_read_kernel(), which answers 0.
@@ -242,7 +251,7 @@ static __always_inline enum verdict judge_other(struct sk_buff *skb, struct look
 		return NOT_OURS;
 	if (look->by_device) {
 		/* WireGuard's own datagrams still bear its device when they leave by another. */
-		if ((look->route_device && !look->by_route) || is_before_stack(skb))
+		if ((look->route_device && !look->by_route) || is_before_stack(skb) || is_part(skb))
 			return NOT_OURS;
 		return SENT;
 	}

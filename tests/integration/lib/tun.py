@@ -6,17 +6,18 @@ import struct
 
 TUNSETIFF = 0x400454CA
 IFF_TUN = 0x0001
+IFF_NAPI = 0x0010
 IFF_NO_PI = 0x1000
 
 
 class Tun:
-    def __init__(self, network, namespace, address="100.64.0.1/16", address6=None, mtu=1500, interface=None):
+    def __init__(self, network, namespace, address="100.64.0.1/16", address6=None, mtu=1500, interface=None, flags=0):
         self.namespace = namespace
         self.interface = interface or network.interface_name("tu")
         self.address = address.split("/")[0]
         with namespace.inside():
             self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-            fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", self.interface.encode(), IFF_TUN | IFF_NO_PI))
+            fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", self.interface.encode(), IFF_TUN | IFF_NO_PI | flags))
         network.stack.callback(self.close)
         namespace.ip("link", "set", self.interface, "mtu", str(mtu), "addrgenmode", "none")
         namespace.ip("address", "add", address, "dev", self.interface)
