@@ -267,19 +267,9 @@ static void add_list(struct adding *adding, struct flows *flows)
 	}
 }
 
-/* Drops are details as well, but they come apart from the counts. */
-static void leave_out_details(const struct logger *logger, struct flows *flows)
-{
-	for (size_t i = 0; i < flows->n && !logger->config->details; i++)
-		flows->items[i].details = (struct details){};
-}
-
 static void take_tun(struct flows *flows, void *userdata)
 {
-	struct adding *adding = userdata;
-
-	leave_out_details(adding->logger, flows);
-	add_slice(adding, flows);
+	add_slice(userdata, flows);
 }
 
 /* The rest, after what was taken slice by slice. */
@@ -288,9 +278,10 @@ static void add_tun(struct adding *adding, struct extraction *extraction)
 	struct logger *logger = adding->logger;
 	struct flows drops = {};
 
-	leave_out_details(logger, &extraction->flows);
 	add_list(adding, &extraction->flows);
+	/* Details as well, but for themselves. The last ones come after a reload has ended them. */
 	watch_drops_gather(logger, &drops);
+	adding->settings.details = true;
 	add_list(adding, &drops);
 	flows_deinit(&drops);
 	if (logger->live && (extraction->errors > 0 || !counts_is_zero(&extraction->overflow)))
@@ -333,7 +324,7 @@ static void gather(struct logger *logger, bool early)
 		.logger = logger,
 		.settings = {.exit_traffic = config->exit_traffic,
 			     .ignore_addrs = &config->ignore_addrs,
-			     .details = config->details || config->drops},
+			     .details = config->details},
 		.hold = early && may_find_routes(logger),
 	};
 	const struct flow_taker taker = {.take = take_tun, .userdata = &adding};

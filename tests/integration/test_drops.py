@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import threading
 
 import pytest
 
@@ -836,6 +837,33 @@ def test_drops_can_be_left_out(network, netlogd):
     node.tun.write(udp(FAR, 1000, node.address, 11))
     node.window()
     assert node.reasons() == {"NO_SOCKET": (0, 3)}
+
+
+@pytest.mark.parametrize("details", ["yes", "no"])
+def test_reloads_amid_drops(network, netlogd, details):
+    """What is thrown away until a reload has ended the counting is in entries, too."""
+    node = Node(network, netlogd)
+    node.daemon.configure({"record": {"details": details}})
+    node.start()
+    done = threading.Event()
+
+    def write():
+        while not done.is_set():
+            node.tun.write(udp(FAR, 1000, node.address, 11))
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for drops in ["no", "yes"] * 5:
+            node.daemon.configure({"record": {"drops": drops}})
+            node.daemon.reload()
+    finally:
+        done.set()
+        writer.join()
+    node.daemon.flush()
+    dropped = sum(entry.get("rxDrops", 0) for _, entry in entries(node.daemon.spool_messages()))
+    status = node.daemon.status()
+    assert dropped == status["drops"]["rxPkts"] > 0
+    assert status["record"]["conservationFailures"] == 0
 
 
 @pytest.mark.parametrize("details", ["yes", "no"])
