@@ -533,7 +533,9 @@ static __always_inline void count(const struct drop *drop, enum verdict verdict)
 	if (verdict != SENT && was_taken(drop, &source, &packet))
 		return;
 	if (verdict == UNPLACED) {
-		__sync_fetch_and_add(&sums->unplaced, 1);
+		/* A later fragment is freed with the whole, which has been judged by itself. */
+		if (packet.transport || drop->kind & DROPS_KIND_TREE)
+			__sync_fetch_and_add(&sums->unplaced, 1);
 		return;
 	}
 	/* A raw socket's copy, by a tracepoint that does not name the socket. */

@@ -563,6 +563,32 @@ def test_a_hub(network, netlogd):
     }
 
 
+def fragments(source, destination, port, size):
+    """A datagram in three pieces."""
+    datagram = udp(source, 1000, destination, port, size)[20:]
+    step = len(datagram) // 24 * 8
+    for offset in 0, step, 2 * step:
+        part = datagram[offset:offset + step] if offset < 2 * step else datagram[offset:]
+        packet = ipv4(source, destination, 17, part)
+        header = packet[:4] + struct.pack("!HH", 7, offset // 8 | (0x2000 if offset < 2 * step else 0)) + packet[8:10] + bytes(2) + packet[12:20]
+        yield header[:10] + struct.pack("!H", checksum(header)) + header[12:] + part
+
+
+@pytest.mark.parametrize("rules", ["", "table ip t { chain input { type filter hook input priority 0; ct state invalid accept; }\n}"])
+def test_fragments_that_arrive(node, rules):
+    """Put together before or behind the firewall."""
+    node.nft(rules)
+    with node.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.bind((node.address, 20))
+        for packet in fragments(FAR, node.address, 20, 3000):
+            node.tun.write(packet)
+        assert sock.recv(4000) == bytes(3000)
+    assert node.window() == {}
+    assert node.reasons() == {}
+    assert node.daemon.status()["drops"]["unplaced"] == 0
+
+
 def test_large_packets_that_go_well(network, netlogd):
     """Much at once, which the kernel's WireGuard joins before the stack has it."""
     try:
