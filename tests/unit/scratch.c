@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * All directories of a process are in one, and a process of its own, the keeper, waits until nobody holds the
- * other end of a pipe any more. It is in no group or session that could be killed together with the test.
+ * other end of a socket any more. It is in no group or session that could be killed together with the test.
  */
 
 #include "tests/unit/scratch.h"
@@ -12,6 +12,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,26 +42,30 @@ static void remove_at_exit(void)
 		scratch_remove(root);
 }
 
-static _Noreturn void keep(int pipe)
+static _Noreturn void keep(int test)
 {
 	char byte;
 
 	/* Others may wait for an end that this process has inherited. */
-	dup2(pipe, STDIN_FILENO);
+	dup2(test, STDIN_FILENO);
 	close_range(STDIN_FILENO + 1, ~0U, 0);
-	while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
-		;
-	scratch_remove(root);
+	if (mkdtemp(root)) {
+		send(STDIN_FILENO, root, sizeof(root), MSG_NOSIGNAL);
+		while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
+			;
+		scratch_remove(root);
+	}
 	_exit(0);
 }
 
-/* Not a child of this process, which may count its own. */
+/* Not a child of this process, which may count its own. It makes the directory itself: so there is no moment
+ * at which nobody would remove it. */
 static void start_keeper(void)
 {
 	int ends[2], status;
 	pid_t child;
 
-	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	child = fork();
 	ck_assert_int_ge(child, 0);
 	if (child == 0) {
@@ -73,6 +78,7 @@ static void start_keeper(void)
 	close(ends[0]);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(recv(ends[1], root, sizeof(root), 0), (ssize_t)sizeof(root));
 }
 
 /* A path below all of the process, as a template of mkdtemp() and mkostemp(). */
@@ -82,10 +88,9 @@ static void name_entry(char ret_path[static SCRATCH_MAX])
 		const char *parent = getenv("TMPDIR") ?: "/tmp";
 
 		ck_assert_int_lt(snprintf(root, sizeof(root), "%s/netlogd-test-XXXXXX", parent), ROOT_MAX);
-		ck_assert_ptr_nonnull(mkdtemp(root));
+		start_keeper();
 		owner = getpid();
 		atexit(remove_at_exit);
-		start_keeper();
 	}
 	snprintf(ret_path, SCRATCH_MAX, "%s/XXXXXX", root);
 }
