@@ -258,6 +258,7 @@ static const char *const wrong_entries[] = {
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"rxDrops\":1,\"rxDrops\":1}",
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"txDrops\":1.5}",
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"dropReason\":7}",
+	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"dropReason\":\"A\",\"dropReason\":\"A\"}",
 	"{\"proto\":6,\"src\":\"\",\"dst\":\"\",\"dropReason\":\"\\u0041\"}",
 };
 

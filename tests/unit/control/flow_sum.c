@@ -109,6 +109,8 @@ START_TEST(test_opener)
 		/* One after the other, or at once: a later window does not decide it. */
 		{{OPENED_THERE ",'starts':1}", OPENED_HERE ",'starts':1}"}, OPENER_UNKNOWN, 2},
 		{{NOT_KNOWN ",'starts':2}", OPENED_HERE "}"}, OPENER_UNKNOWN, 2},
+		/* More than one window can tell. */
+		{{OPENED_HERE ",'starts':4294967295}", OPENED_HERE ",'starts':2}"}, OPENER_SRC, UINT32_MAX},
 	};
 	const struct flow_row *rows;
 	struct flow_sum *sum;
@@ -194,8 +196,8 @@ START_TEST(test_pair)
 		/* Refused is said of the entry as it is logged. */
 		{"{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:21'},"
 		 "{'proto':6,'src':'100.64.0.2:9','dst':'100.64.0.1:80','txBytes':1,'rxBytes':2,'init':'src',"
-		 "'starts':1,'txFlags':2,'rxFlags':20}",
-		 OPENER_DST, 2, 1, 1},
+		 "'starts':3,'ends':3,'txFlags':2,'rxFlags':20}",
+		 OPENER_DST, 2, 1, 3},
 		{"{'proto':0,'src':'','dst':'','txBytes':1},{'proto':0,'src':'','dst':'','txBytes':1}",
 		 OPENER_UNKNOWN, 2, 0, 0},
 	};
@@ -214,6 +216,28 @@ START_TEST(test_pair)
 		ck_assert_uint_eq(rows->refused, cases[i].refused);
 		flow_sum_free(sum);
 	}
+}
+END_TEST
+
+/* The drops of a connection that was chosen, in a pair that is told from the other end. */
+START_TEST(test_pair_of_chosen)
+{
+	const struct flow_view view = {.group = FLOW_BY_PAIR, .how = COURSE_DROPPED};
+	const struct flow_row *rows;
+	struct flow_sum *sum;
+	size_t n;
+
+	ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+	add(sum, "{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:21','rxPkts':3,'rxDrops':3},"
+		 "{'proto':17,'src':'100.64.0.2:9','dst':'100.64.0.1:80','rxPkts':5,'rxDrops':5},"
+		 "{'proto':17,'src':'100.64.0.2:9','dst':'100.64.0.1:81','txDrops':7}");
+	ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_uint_eq(rows->tx_drops + rows->rx_drops, 15);
+	/* Whichever of them is first. */
+	ck_assert_uint_eq(rows->rx_drops, rows->counts.rx_packets == 3 ? 10 : 5);
+	ck_assert_uint_eq(rows->counts.tx_packets + rows->counts.rx_packets, 8);
+	flow_sum_free(sum);
 }
 END_TEST
 
@@ -318,8 +342,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_sum_grows, test_sum_at_the_edge, test_opener, test_service, test_pair,
-		test_how,	test_many_drops,      test_sort,
+		test_sum_grows, test_sum_at_the_edge, test_opener, test_service,
+		test_pair,	test_pair_of_chosen,  test_how,	   test_many_drops,
+		test_sort,
 	};
 
 	return run_suite("flow_sum", tests, ARRAY_SIZE(tests));

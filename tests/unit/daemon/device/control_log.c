@@ -76,13 +76,17 @@ END_TEST
 
 START_TEST(test_more_than_can_wait)
 {
+	/* So that there is a pair of which only the first fits. */
+	note(-1, 1, false, SYN, 1);
 	for (uint32_t i = 0; i < 3 * CONTROL_LOG_MAX; i++) {
 		/* Each pair in the wrong order. */
 		note(i % 2 ? i - 1 : i + 1, 2, i % 2 == 0, i % 2 ? SYN : RST, i);
 		ck_assert_uint_le(controls.n, CONTROL_LOG_MAX);
 	}
 	control_log_apply(&controls, &flows);
+	expect(1, 1, 0, OPENER_SRC, 0);
 	expect(2, 3 * CONTROL_LOG_MAX / 2, 3 * CONTROL_LOG_MAX / 2, OPENER_SRC, DETAILS_ENDED);
+	ck_assert(!(items[2].details.bits & DETAILS_EARLY_END));
 	control_log_deinit(&controls);
 }
 END_TEST

@@ -200,6 +200,14 @@ START_TEST(test_datagrams)
 	will_say_something("100.64.0.1:2");
 	end_window();
 	ck_assert_ptr_nonnull(strstr(messages(), DATAGRAM("2") "}"));
+	/* The same where something could not be read. */
+	for (int i = 0; i < 13; i++)
+		end_window();
+	next[LAYER_TUN].errors = 1;
+	end_window();
+	will_say_something("100.64.0.1:3");
+	end_window();
+	ck_assert_ptr_nonnull(strstr(messages(), DATAGRAM("3") "}"));
 }
 END_TEST
 
