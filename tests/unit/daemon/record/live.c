@@ -1,126 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The memory of live connections: what it adds to and takes from a window's details, and its bounds. */
+/* The memory of live connections: what it adds to and takes from a window's details. */
 
-#include "daemon/record/live.h"
-#include "common/details.h"
-#include "common/time_text.h"
-#include "daemon/device/control_details.h"
-#include "tests/unit/daemon/record/support.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#define SYN CONTROL_SYN
-#define ACK CONTROL_ACK
-#define FIN CONTROL_FIN
-#define RST CONTROL_RST
-#define PSH 0x08
-
-#define TCP    6
-#define UDP    17
-#define PERIOD (5 * NSEC_PER_SEC)
-
-static struct live *live;
-static int64_t now;
-
-static void setup(void)
-{
-	ck_assert_int_eq(live_new(1024, &live), 0);
-	now = 1000 * NSEC_PER_SEC;
-	live_begin(live, now);
-}
-
-static void teardown(void)
-{
-	live_free(live);
-}
-
-static void next_window(int64_t length)
-{
-	live_begin_window(live, now, now + length);
-	now += length;
-}
-
-static void pass(int64_t seconds)
-{
-	for (; seconds > 0; seconds -= 5)
-		next_window(PERIOD);
-}
-
-static struct entry entry_of(uint32_t number, uint8_t proto)
-{
-	struct connection connection = test_connection("100.64.0.1:1", "100.64.0.2:2", proto);
-	struct entry entry = {.counts.tx_packets = 1};
-
-	connection.src.port = (uint16_t)number;
-	connection.dst.port = (uint16_t)(number >> 16);
-	entry_key_make(&entry.key, CLASS_VIRTUAL, &connection);
-	return entry;
-}
-
-static void follow(struct entry *entry)
-{
-	live_follow(live, live_hash(live, &entry->key), entry);
-}
-
-struct step {
-	bool received;
-	uint8_t flags;
-	uint32_t seq;
-};
-
-static struct details observe(const struct step *steps, size_t n)
-{
-	struct flow_control control = {};
-	struct details details = {};
-
-	for (size_t i = 0; i < n; i++) {
-		control_step(&control, steps[i].received, steps[i].flags, steps[i].seq);
-		*(steps[i].received ? &details.rx_flags : &details.tx_flags) |= steps[i].flags;
-	}
-	control_details(&control, &details);
-	return details;
-}
-
-#define TCP_WINDOW(...)                                                                                      \
-	tcp_window((const struct step[]){__VA_ARGS__},                                                       \
-		   sizeof((struct step[]){__VA_ARGS__}) / sizeof(struct step))
-
-/* What a window says of the connection in which these packets came. */
-static struct details tcp_window(const struct step *steps, size_t n)
-{
-	struct entry entry = entry_of(1, TCP);
-
-	next_window(PERIOD);
-	entry.details = observe(steps, n);
-	follow(&entry);
-	return entry.details;
-}
-
-static void expect(struct details details, uint32_t starts, uint32_t ends, enum opener opener)
-{
-	ck_assert_uint_eq(details.starts, starts);
-	ck_assert_uint_eq(details.ends, ends);
-	ck_assert_uint_eq(details.opener, opener);
-}
-
-/* Both ends have opened one in the window: nobody is named. */
-static void expect_both(struct details details, uint32_t starts, uint32_t ends)
-{
-	ck_assert_uint_eq(details.starts, starts);
-	ck_assert_uint_eq(details.ends, ends);
-	ck_assert(details.bits & DETAILS_OPENERS_DIFFER);
-}
-
-static void open_one(uint32_t number, bool answered)
-{
-	const struct step steps[] = {{false, SYN, number}, {true, SYN | ACK, 5}};
-	struct entry entry = entry_of(number, TCP);
-
-	entry.details = observe(steps, answered ? 2 : 1);
-	follow(&entry);
-	ck_assert_uint_eq(entry.details.starts, 1);
-}
+#include "tests/unit/daemon/record/live_support.h"
 
 START_TEST(the_opener_is_known_as_long_as_it_lives)
 {
@@ -427,16 +308,6 @@ START_TEST(any_windows_add_up)
 }
 END_TEST
 
-static struct details other_window(uint8_t proto, bool received)
-{
-	struct entry entry = entry_of(1, proto);
-
-	next_window(PERIOD);
-	entry.details.bits = (uint16_t)(DETAILS_HAS_FIRST | (received ? DETAILS_FIRST_RECEIVED : 0));
-	follow(&entry);
-	return entry.details;
-}
-
 START_TEST(others_begin_after_a_minute_of_silence)
 {
 	struct entry entry;
@@ -665,238 +536,33 @@ START_TEST(classes_share_a_connection)
 }
 END_TEST
 
-/* A bucket holds four: some of the 600 lie in full ones when the flood comes, but none is worth less. */
-START_TEST(a_flood_of_syns)
-{
-	struct live_status status;
-
-	next_window(PERIOD);
-	for (uint32_t i = 0; i < 600; i++)
-		open_one(i, true);
-	ck_assert_uint_eq(live_get_status(live).connections, 600);
-	for (uint32_t window = 1; window <= 20; window++) {
-		next_window(PERIOD);
-		for (uint32_t i = 0; i < 50000; i++)
-			open_one(window * 100000 + i, false);
-	}
-	status = live_get_status(live);
-	ck_assert_uint_eq(status.capacity, 1024);
-	ck_assert_uint_le(status.connections, 1640);
-	ck_assert_uint_eq(status.forgotten, 600 + 20 * 50000 - status.connections);
-	ck_assert_uint_le(status.memory, 1024 * 26 + 4096);
-	/* Those that are answered are still known. */
-	next_window(PERIOD);
-	for (uint32_t i = 0; i < 600; i++) {
-		struct entry entry = entry_of(i, TCP);
-
-		follow(&entry);
-		expect(entry.details, 0, 0, OPENER_SRC);
-	}
-	/* And nothing of the flood after some minutes. */
-	pass(600);
-	ck_assert_uint_eq(live_get_status(live).connections, 600);
-}
-END_TEST
-
-/* One end of these has said that it is done. */
-START_TEST(half_closed_ones_make_room)
-{
-	next_window(PERIOD);
-	for (uint32_t i = 0; i < 600; i++)
-		open_one(i, true);
-	next_window(PERIOD);
-	for (uint32_t i = 1000; i < 20000; i++) {
-		const struct step steps[] = {{false, SYN, i}, {true, SYN | ACK, 5}, {false, FIN | ACK, i}};
-		struct entry entry = entry_of(i, TCP);
-
-		entry.details = observe(steps, 3);
-		follow(&entry);
-	}
-	next_window(PERIOD);
-	for (uint32_t i = 0; i < 600; i++) {
-		struct entry entry = entry_of(i, TCP);
-
-		follow(&entry);
-		expect(entry.details, 0, 0, OPENER_SRC);
-	}
-}
-END_TEST
-
-/* Datagrams that had to be forgotten may be of connections that live. */
-START_TEST(a_flood_of_datagrams)
-{
-	pass(65);
-	for (int i = 0; i < 2; i++) {
-		next_window(PERIOD);
-		for (uint32_t n = 0; n < 5000; n++) {
-			struct entry entry = entry_of(n, UDP);
-
-			entry.details.bits = DETAILS_HAS_FIRST;
-			follow(&entry);
-			ck_assert_uint_le(entry.details.starts, i == 0);
-		}
-	}
-	pass(70);
-	expect(other_window(UDP, false), 1, 0, OPENER_SRC);
-}
-END_TEST
-
-START_TEST(it_grows_and_shrinks)
-{
-	struct live_status status;
-	uint64_t again = 0, before;
-
-	live_set_capacity(live, 200000);
-	next_window(PERIOD);
-	for (uint32_t i = 0; i < 200000; i++)
-		open_one(i, false);
-	status = live_get_status(live);
-	ck_assert_uint_le(status.forgotten, 200);
-	ck_assert_uint_eq(status.connections, 200000 - status.forgotten);
-	ck_assert_uint_eq(status.capacity, 200000);
-	ck_assert_uint_le(status.memory, 200000 * 26);
-	for (uint32_t i = 0; i < 200000; i++) {
-		struct entry entry = entry_of(i, TCP);
-
-		entry.details = observe(&(struct step){false, SYN, i}, 1);
-		follow(&entry);
-		again += entry.details.starts;
-	}
-	ck_assert_uint_le(again, 2 * status.forgotten);
-	pass(240 + 16 * 5 * 14);
-	ck_assert_uint_eq(live_get_status(live).connections, 0);
-	ck_assert_uint_le(live_get_status(live).memory, 8192);
-
-	before = live_get_status(live).forgotten;
-	for (uint32_t i = 0; i < 20000; i++)
-		open_one(i, true);
-	live_set_capacity(live, 1000);
-	status = live_get_status(live);
-	ck_assert_uint_le(status.connections, 1640);
-	ck_assert_uint_eq(status.forgotten - before, 20000 - status.connections);
-	live_begin(live, now);
-	ck_assert_uint_eq(live_get_status(live).connections, 0);
-}
-END_TEST
-
-/* Where the hashes of a few collide, the table grows. */
-START_TEST(none_is_forgotten_while_it_may_grow)
-{
-	uint64_t state = 88172645463325252ULL;
-
-	live_set_capacity(live, 1 << 20);
-	for (uint32_t round = 0; round < 100; round++) {
-		uint32_t n = 300 + round * 50;
-
-		live_begin(live, now);
-		next_window(PERIOD);
-		for (uint32_t i = 0; i < n; i++)
-			open_one((uint32_t)test_random(&state) << 16 | i, true);
-		ck_assert_uint_eq(live_get_status(live).connections, n);
-	}
-	ck_assert_uint_eq(live_get_status(live).forgotten, 0);
-}
-END_TEST
-
-/* At the bound too: one moves to where there is room, or a connection that is missed less. */
-START_TEST(open_ones_move)
-{
-	uint64_t state = 88172645463325252ULL;
-
-	for (uint32_t round = 0; round < 50; round++) {
-		live_begin(live, now);
-		next_window(PERIOD);
-		for (uint32_t i = 0; i < 2 * 768; i++)
-			open_one((uint32_t)test_random(&state) << 16 | i, i % 2);
-		next_window(PERIOD);
-		for (uint32_t i = 0; i < 256; i++)
-			open_one((uint32_t)test_random(&state) << 16 | (4096 + i), true);
-		ck_assert_uint_ge(live_get_status(live).connections, 1024);
-		pass(400);
-		ck_assert_uint_eq(live_get_status(live).connections, 1024);
-	}
-}
-END_TEST
-
-START_TEST(windows_of_any_length)
-{
-	struct entry entry = entry_of(1, UDP);
-
-	/* The first packet may have come at the beginning of this one. */
-	next_window(65 * NSEC_PER_SEC);
-	entry.details.bits = DETAILS_HAS_FIRST;
-	follow(&entry);
-	expect(entry.details, 0, 0, OPENER_UNKNOWN);
-	entry.details = (struct details){};
-	/* Windows of 100 ms, */
-	for (int i = 0; i < 605; i++)
-		next_window(100 * NSEC_PER_MSEC);
-	entry.details.bits = DETAILS_HAS_FIRST;
-	follow(&entry);
-	expect(entry.details, 1, 0, OPENER_SRC);
-	for (int i = 0; i < 598; i++)
-		next_window(100 * NSEC_PER_MSEC);
-	entry.details = (struct details){.bits = DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED};
-	follow(&entry);
-	expect(entry.details, 0, 0, OPENER_SRC);
-	for (int i = 0; i < 605; i++)
-		next_window(100 * NSEC_PER_MSEC);
-	entry.details = (struct details){.bits = DETAILS_HAS_FIRST | DETAILS_FIRST_RECEIVED};
-	follow(&entry);
-	expect(entry.details, 1, 0, OPENER_DST);
-	/* of an hour, */
-	next_window(3600 * NSEC_PER_SEC);
-	entry.details = (struct details){.bits = DETAILS_HAS_FIRST};
-	follow(&entry);
-	expect(entry.details, 0, 0, OPENER_DST);
-	/* and a machine that slept for a month. */
-	next_window(30 * 86400 * NSEC_PER_SEC);
-	ck_assert_uint_eq(live_get_status(live).connections, 0);
-}
-END_TEST
-
 int main(void)
 {
-	Suite *suite = suite_create("live");
-	TCase *cases = tcase_create("live");
-	SRunner *runner = srunner_create(suite);
-	int failed;
+	const TTest *const tests[] = {
+		the_opener_is_known_as_long_as_it_lives,
+		half_closed,
+		a_syn_sent_again_begins_nothing,
+		what_has_ended_is_known_for_four_minutes,
+		there_before_anybody_counted,
+		opened_by_both,
+		opened_anew_by_the_other_end,
+		a_syn_ack_without_a_syn,
+		a_syn_in_the_middle,
+		a_syn_in_the_middle_refused,
+		a_syn_in_the_middle_answered,
+		a_syn_in_the_middle_of_a_window,
+		opened_by_both_on_a_port_used_again,
+		any_windows_add_up,
+		others_begin_after_a_minute_of_silence,
+		packets_that_were_missed,
+		no_connections,
+		told_by_the_source,
+		told_otherwise_by_the_source,
+		drops_alone,
+		drops_of_what_was_silent,
+		dropped_syns,
+		classes_share_a_connection,
+	};
 
-	tcase_add_checked_fixture(cases, setup, teardown);
-	tcase_set_timeout(cases, 60);
-	tcase_add_test(cases, the_opener_is_known_as_long_as_it_lives);
-	tcase_add_test(cases, half_closed);
-	tcase_add_test(cases, a_syn_sent_again_begins_nothing);
-	tcase_add_test(cases, what_has_ended_is_known_for_four_minutes);
-	tcase_add_test(cases, there_before_anybody_counted);
-	tcase_add_test(cases, opened_by_both);
-	tcase_add_test(cases, opened_anew_by_the_other_end);
-	tcase_add_test(cases, a_syn_ack_without_a_syn);
-	tcase_add_test(cases, a_syn_in_the_middle);
-	tcase_add_test(cases, a_syn_in_the_middle_refused);
-	tcase_add_test(cases, a_syn_in_the_middle_answered);
-	tcase_add_test(cases, a_syn_in_the_middle_of_a_window);
-	tcase_add_test(cases, opened_by_both_on_a_port_used_again);
-	tcase_add_test(cases, any_windows_add_up);
-	tcase_add_test(cases, others_begin_after_a_minute_of_silence);
-	tcase_add_test(cases, packets_that_were_missed);
-	tcase_add_test(cases, no_connections);
-	tcase_add_test(cases, told_by_the_source);
-	tcase_add_test(cases, told_otherwise_by_the_source);
-	tcase_add_test(cases, drops_alone);
-	tcase_add_test(cases, drops_of_what_was_silent);
-	tcase_add_test(cases, dropped_syns);
-	tcase_add_test(cases, classes_share_a_connection);
-	tcase_add_test(cases, a_flood_of_syns);
-	tcase_add_test(cases, half_closed_ones_make_room);
-	tcase_add_test(cases, a_flood_of_datagrams);
-	tcase_add_test(cases, it_grows_and_shrinks);
-	tcase_add_test(cases, none_is_forgotten_while_it_may_grow);
-	tcase_add_test(cases, open_ones_move);
-	tcase_add_test(cases, windows_of_any_length);
-	suite_add_tcase(suite, cases);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_live_tests("live", tests, sizeof(tests) / sizeof(*tests));
 }
