@@ -62,10 +62,15 @@ static bool begins_nothing(const struct details *details, const struct details *
 /* Whether the last SYN, which came before all that is here or is sent again, has been answered until now. */
 static bool is_answered(const struct details *details, const struct details *before)
 {
-	uint8_t answer = last_syn_received(before) ? details->tx_flags : details->rx_flags;
+	bool received = last_syn_received(before);
+	uint8_t answer = received ? details->tx_flags : details->rx_flags;
 
-	return (details->bits | before->bits) & DETAILS_ANSWERED ||
-	       (before->bits & DETAILS_HAS_SYN && answer & TCP_SYN && answer & TCP_ACK);
+	if ((details->bits | before->bits) & DETAILS_ANSWERED)
+		return true;
+	/* A part that has no SYN knows an opener by a SYN-ACK, whose flags may be in another part. */
+	return before->bits & DETAILS_HAS_SYN &&
+	       ((answer & TCP_SYN && answer & TCP_ACK) ||
+		(!(details->bits & DETAILS_HAS_SYN) && details->opener == opener_of(received)));
 }
 
 /* Nothing has begun here: who opened what goes on. */

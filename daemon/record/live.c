@@ -484,10 +484,24 @@ static uint32_t ends_after(const struct details *details, uint32_t old)
 	return ends && !((details->tx_flags | details->rx_flags) & TCP_RST) ? ends : STATE_ENDED;
 }
 
+/* What the end has sent that has to answer the last SYN. */
+static uint8_t answer_flags(const struct details *details, uint32_t state)
+{
+	return state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
+}
+
+/* Whether all SYNs here are of the end that has opened a connection, which is open and answered. */
+static bool is_sent_into_own(const struct details *details, uint32_t old, uint8_t answer)
+{
+	bool lives = old & STATE_ANSWERED && !(old & STATE_ENDED) && (old & STATE_OPENER) == details->opener;
+
+	return !(details->bits & DETAILS_OPENERS_DIFFER) && details->ends == 0 &&
+	       (lives || (answer & TCP_SYN && answer & TCP_ACK));
+}
+
 static uint32_t state_after(const struct details *details, uint32_t old)
 {
 	uint32_t state = STATE_USED | STATE_TCP | details->opener | ends_after(details, old);
-	bool begins = details->starts > 0 && details->bits & DETAILS_HAS_SYN;
 	uint8_t answer;
 
 	if (details->bits & DETAILS_HAS_SYN)
@@ -495,13 +509,29 @@ static uint32_t state_after(const struct details *details, uint32_t old)
 			 (details->bits & DETAILS_LAST_SYN_RECEIVED ? STATE_LAST_SYN_RECEIVED : 0);
 	else
 		state |= old & (STATE_HAS_SYN | STATE_LAST_SYN_RECEIVED);
-	answer = state & STATE_LAST_SYN_RECEIVED ? details->tx_flags : details->rx_flags;
-	/* Where a connection begins, other flags may be of the one before. An attempt is made in one that was
-	 * answered. */
-	if (details->bits & DETAILS_ANSWERED || (!begins && answer & TCP_ACK) ||
-	    (details->starts == 0 && old & STATE_ANSWERED) || details_is_attempt(details))
+	answer = answer_flags(details, state);
+	/* An attempt is made in a connection that was answered. */
+	if (details->bits & DETAILS_ANSWERED || details_is_attempt(details))
+		state |= STATE_ANSWERED;
+	else if (details->starts == 0)
+		state |= old & STATE_ANSWERED;
+	else if (details->bits & DETAILS_HAS_SYN && is_sent_into_own(details, old, answer))
 		state |= STATE_ANSWERED;
 	return state;
+}
+
+/*
+ * Whether the end that has to answer the last SYN goes on without an answer: with a connection that was there
+ * before anybody counted. Where a SYN is the first that is known, other flags may be of one that has ended.
+ */
+static bool is_older(const struct details *details, uint32_t old, uint32_t state)
+{
+	bool begins = details->starts > 0,
+	     first = !(old & (STATE_OPENER | STATE_ENDED)) && details->ends == 0;
+	uint8_t answer = answer_flags(details, state);
+
+	return state & STATE_HAS_SYN && !(state & STATE_ANSWERED) && details->opener != OPENER_BOTH &&
+	       answer & TCP_ACK && !(answer & (TCP_SYN | TCP_RST)) && (!begins || first);
 }
 
 /*
@@ -513,9 +543,11 @@ static bool is_unasked(const struct details *details, uint32_t old)
 	bool src = details->opener == OPENER_SRC;
 	uint8_t opener = src ? details->tx_flags : details->rx_flags;
 	uint8_t other = src ? details->rx_flags : details->tx_flags;
+	bool asked = old & STATE_HAS_SYN && !(old & STATE_LAST_SYN_RECEIVED) == src;
 
-	return !(old & STATE_OPENER) && details->starts == 0 && !(details->bits & DETAILS_HAS_SYN) &&
-	       other & TCP_SYN && (!(opener & TCP_ACK) || opener & TCP_RST);
+	return !(old & STATE_OPENER) && !asked && details->starts == 0 &&
+	       !(details->bits & DETAILS_HAS_SYN) && other & TCP_SYN &&
+	       (!(opener & TCP_ACK) || opener & TCP_RST);
 }
 
 static void follow_tcp(struct live *live, uint64_t hash, struct details *details)
@@ -538,6 +570,10 @@ static void follow_tcp(struct live *live, uint64_t hash, struct details *details
 	if (is_unasked(details, old))
 		details->opener = OPENER_UNKNOWN;
 	state = state_after(details, old);
+	if (is_older(details, old, state)) {
+		details->opener = OPENER_UNKNOWN;
+		state = (state & ~(uint32_t)STATE_OPENER) | STATE_ANSWERED;
+	}
 	/* Nothing is known of it, and nothing need be. */
 	if (!slot && !(state & (STATE_OPENER | STATE_HAS_SYN | STATE_ENDED)))
 		return;

@@ -97,6 +97,37 @@ START_TEST(there_before_anybody_counted)
 }
 END_TEST
 
+/* It is not of an end whose SYN nobody answers. */
+START_TEST(a_syn_in_one_that_was_there_before)
+{
+	for (int received = 0; received < 2; received++) {
+		expect(TCP_WINDOW({received, SYN, 7}, {!received, ACK, 2}), 1, 0, OPENER_UNKNOWN);
+		expect(TCP_WINDOW({received, ACK, 1}, {!received, ACK, 2}), 0, 0, OPENER_UNKNOWN);
+		expect(TCP_WINDOW({received, SYN, 8}), 1, 0, received ? OPENER_DST : OPENER_SRC);
+		expect(TCP_WINDOW({received, ACK, 1}, {!received, FIN | ACK, 2}), 0, 1, OPENER_UNKNOWN);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+/* A SYN into an own connection changes nothing. */
+START_TEST(a_syn_of_the_opener)
+{
+	for (int same = 0; same < 2; same++) {
+		if (same) {
+			expect(TCP_WINDOW({false, SYN, 1}, {true, SYN | ACK, 1}, {false, SYN, 9}), 2, 0,
+			       OPENER_SRC);
+		} else {
+			expect(TCP_WINDOW({false, SYN, 1}, {true, SYN | ACK, 1}), 1, 0, OPENER_SRC);
+			expect(TCP_WINDOW({false, SYN, 9}, {true, ACK, 1}), 1, 0, OPENER_SRC);
+		}
+		pass(3600);
+		expect(TCP_WINDOW({true, ACK, 1}), 0, 0, OPENER_SRC);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
 START_TEST(opened_by_both)
 {
 	expect(TCP_WINDOW({false, SYN, 1}), 1, 0, OPENER_SRC);
@@ -275,13 +306,16 @@ START_TEST(any_windows_add_up)
 		struct step steps[12];
 		uint32_t number = round * 100;
 		size_t n = 0, width;
+		bool waits = false;
 
-		/* One end opens, the other answers. */
+		/* One end opens, the other answers before it says anything else. */
 		for (size_t i = 0; i < 12; i++) {
 			uint8_t flag = flags[test_random(&state) % sizeof(flags)];
+			bool other = state >> 9 & 1 && (!waits || flag == RST);
 
+			waits = flag == SYN || (waits && flag != (SYN | ACK));
 			steps[i].flags = flag;
-			steps[i].received = flag == SYN ? false : flag == (SYN | ACK) ? true : state >> 9 & 1;
+			steps[i].received = flag != SYN && (flag == (SYN | ACK) || other);
 			steps[i].seq = number + (test_random(&state) & 1);
 			number += flag & (FIN | RST) ? 2 : 0;
 		}
@@ -298,8 +332,8 @@ START_TEST(any_windows_add_up)
 			sum.ends += entry.details.ends;
 			sum.opener = entry.details.opener;
 		}
-		/* What is known only by a SYN-ACK may be left out in some windows. */
-		if (sum.opener == OPENER_UNKNOWN && whole.starts == 0)
+		/* What is known only by a SYN-ACK, or has none, may be left out in some windows. */
+		if (sum.opener == OPENER_UNKNOWN && (whole.starts == 0 || !(whole.bits & DETAILS_ANSWERED)))
 			whole.opener = OPENER_UNKNOWN;
 		expect(sum, whole.starts, whole.ends, whole.opener);
 		pass(7200);
@@ -544,6 +578,8 @@ int main(void)
 		a_syn_sent_again_begins_nothing,
 		what_has_ended_is_known_for_four_minutes,
 		there_before_anybody_counted,
+		a_syn_in_one_that_was_there_before,
+		a_syn_of_the_opener,
 		opened_by_both,
 		opened_anew_by_the_other_end,
 		a_syn_ack_without_a_syn,
