@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,11 +182,36 @@ START_TEST(the_first_packet_of_others)
 }
 END_TEST
 
+/* Where nothing is read before all is there, one direction comes after the other. */
+START_TEST(the_first_packet_where_directions_are_read_apart)
+{
+	struct sched_param urgent = {.sched_priority = 1}, normal = {};
+
+	tun_stay_on_one_cpu();
+	tun_details = true;
+	tun_start(&(struct tunnel_options){}, 1024);
+	for (int received = 0; received < 2; received++) {
+		struct extraction extraction = {};
+
+		ck_assert_int_eq(sched_setscheduler(0, SCHED_FIFO, &urgent), 0);
+		for (int i = 0; i < 2; i++)
+			send_packet(1000, IPPROTO_UDP, (received + i) % 2, 0, 0);
+		ck_assert_int_eq(sched_setscheduler(0, SCHED_OTHER, &normal), 0);
+		tun_extract(&extraction);
+		ck_assert_uint_eq(details_of(&extraction, 1000, IPPROTO_UDP).bits,
+				  DETAILS_HAS_FIRST | (received ? DETAILS_FIRST_RECEIVED : 0));
+		extraction_deinit(&extraction);
+	}
+	tun_stop();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
 	tcase_add_test(tcase, tcp);
 	tcase_add_test(tcase, answered_or_not);
 	tcase_add_test(tcase, the_first_packet_of_others);
+	tcase_add_test(tcase, the_first_packet_where_directions_are_read_apart);
 }
 
 int main(void)

@@ -5,7 +5,9 @@
 #include "tests/unit/daemon/device/support/tun_device.h"
 
 #include <check.h>
+#include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 
 START_TEST(the_cap_makes_overflow)
 {
@@ -64,8 +66,63 @@ START_TEST(what_the_ring_drops_is_overflow)
 }
 END_TEST
 
+#define ASKED 20000
+
+/* Asks in one connection after the other, and is answered. */
+static void *converse(void *userdata)
+{
+	uint8_t packet[28];
+	atomic_bool *done = userdata;
+	bool sent = true;
+
+	for (unsigned int i = 0; i < ASKED && sent; i++) {
+		tun_packet(packet, (uint16_t)i);
+		sent = tunnel_transmit(&tun_tunnel, 0, NULL, packet, sizeof(packet)) == 0 &&
+		       tunnel_receive(&tun_tunnel, 0, NULL, packet, sizeof(packet)) == 0;
+	}
+	*done = true;
+	return sent ? done : NULL;
+}
+
+/* Sockets are read one after the other, but what came before a window's end is in it in both directions. */
+START_TEST(no_answer_is_in_a_window_before_its_question)
+{
+	static unsigned int asked[ASKED], answered[ASKED];
+	atomic_bool done = false;
+	bool last = false;
+	pthread_t thread;
+	void *result;
+
+	tun_start(&(struct tunnel_options){}, 2 * ASKED);
+	ck_assert_int_eq(pthread_create(&thread, NULL, converse, &done), 0);
+	for (unsigned int window = 1; !last; window++) {
+		struct extraction extraction = {};
+
+		last = done;
+		tun_extract(&extraction);
+		for (size_t i = 0; i < extraction.flows.n; i++) {
+			const struct flow *flow = &extraction.flows.items[i];
+
+			if (flow->counts.tx_packets > 0)
+				asked[flow->connection.src.port] = window;
+			else
+				answered[flow->connection.dst.port] = window;
+		}
+		extraction_deinit(&extraction);
+	}
+	ck_assert_int_eq(pthread_join(thread, &result), 0);
+	ck_assert_ptr_nonnull(result);
+	for (unsigned int i = 0; i < ASKED; i++) {
+		ck_assert_uint_gt(asked[i], 0);
+		ck_assert_uint_ge(answered[i], asked[i]);
+	}
+	tun_stop();
+}
+END_TEST
+
 static void add_tests(TCase *tcase)
 {
+	tcase_add_test(tcase, no_answer_is_in_a_window_before_its_question);
 	tcase_add_test(tcase, the_cap_makes_overflow);
 	tcase_add_test(tcase, what_the_ring_drops_is_overflow);
 }
