@@ -88,7 +88,9 @@ static void *converse(void *userdata)
 START_TEST(no_answer_is_in_a_window_before_its_question)
 {
 	static unsigned int asked[ASKED], answered[ASKED];
+	struct counts lost = {};
 	atomic_bool done = false;
+	uint64_t missing = 0;
 	bool last = false;
 	pthread_t thread;
 	void *result;
@@ -108,14 +110,18 @@ START_TEST(no_answer_is_in_a_window_before_its_question)
 			else
 				answered[flow->connection.dst.port] = window;
 		}
+		counts_add(&lost, &extraction.overflow);
 		extraction_deinit(&extraction);
 	}
 	ck_assert_int_eq(pthread_join(thread, &result), 0);
 	ck_assert_ptr_nonnull(result);
+	/* A slow machine's rings may have been full. */
 	for (unsigned int i = 0; i < ASKED; i++) {
-		ck_assert_uint_gt(asked[i], 0);
-		ck_assert_uint_ge(answered[i], asked[i]);
+		missing += (asked[i] == 0) + (answered[i] == 0);
+		if (answered[i] > 0)
+			ck_assert_uint_ge(answered[i], asked[i]);
 	}
+	ck_assert_uint_eq(missing, lost.tx_packets + lost.rx_packets);
 	tun_stop();
 }
 END_TEST
