@@ -6,33 +6,13 @@
 
 #include "common/details.h"
 #include "common/cleanup.h"
-#include "daemon/device/control_details.h"
+#include "tests/unit/common/observe.h"
 #include "tests/unit/common/support.h"
 
 #define SYN CONTROL_SYN
 #define ACK CONTROL_ACK
 #define FIN CONTROL_FIN
 #define RST CONTROL_RST
-
-struct step {
-	bool received;
-	uint8_t flags;
-	uint32_t seq;
-};
-
-/* What is seen of the steps from one to another. */
-static struct details observe(const struct step *steps, size_t n)
-{
-	struct flow_control control = {};
-	struct details details = {};
-
-	for (size_t i = 0; i < n; i++) {
-		control_step(&control, steps[i].received, steps[i].flags, steps[i].seq);
-		*(steps[i].received ? &details.rx_flags : &details.tx_flags) |= steps[i].flags;
-	}
-	control_details(&control, &details);
-	return details;
-}
 
 START_TEST(test_sums)
 {

@@ -5,8 +5,8 @@
 
 #include "common/details.h"
 #include "common/time_text.h"
-#include "daemon/device/control_details.h"
 #include "daemon/record/live.h"
+#include "tests/unit/common/observe.h"
 #include "tests/unit/daemon/record/support.h"
 
 #include <stdlib.h>
@@ -63,25 +63,6 @@ static inline struct entry entry_of(uint32_t number, uint8_t proto)
 static inline void follow(struct entry *entry)
 {
 	live_follow(live, live_hash(live, &entry->key), entry);
-}
-
-struct step {
-	bool received;
-	uint8_t flags;
-	uint32_t seq;
-};
-
-static inline struct details observe(const struct step *steps, size_t n)
-{
-	struct flow_control control = {};
-	struct details details = {};
-
-	for (size_t i = 0; i < n; i++) {
-		control_step(&control, steps[i].received, steps[i].flags, steps[i].seq);
-		*(steps[i].received ? &details.rx_flags : &details.tx_flags) |= steps[i].flags;
-	}
-	control_details(&control, &details);
-	return details;
 }
 
 #define TCP_WINDOW(...)                                                                                      \
