@@ -84,11 +84,11 @@ static inline __attribute__((always_inline)) void control_step(struct flow_contr
 	if (flags & CONTROL_SYN) {
 		bool last_received = control->bits & CONTROL_LAST_SYN_RECEIVED;
 
-		if (!(flags & CONTROL_ACK))
+		if (!(flags & CONTROL_ACK)) {
 			control_syn(control, received, seq);
-		else if (control->opener == CONTROL_UNKNOWN)
+		} else if (control->opener == CONTROL_UNKNOWN) {
 			control->opener = received ? CONTROL_SRC : CONTROL_DST;
-		else if (control->bits & CONTROL_HAS_SYN && received != last_received) {
+		} else if (control->bits & CONTROL_HAS_SYN && received != last_received) {
 			control->bits |= CONTROL_ANSWERED;
 			if (control->opener != CONTROL_BOTH)
 				control->opener = received ? CONTROL_SRC : CONTROL_DST;
