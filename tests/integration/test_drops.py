@@ -9,90 +9,12 @@ import threading
 
 import pytest
 
+from lib.drops import ACK, CONFIG, FAR, FIN, PSH, RST, START, SYN, Far, Node, checksum, ipv4, node, tcp, udp
 from lib.traffic import entries
-from lib.tun import IFF_NAPI, Tun
+from lib.tun import Tun
 from lib.wait import wait_until
 
-FAR = "100.64.0.9"
-FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 CONNECTIONS = 12 * int(os.environ.get("NETLOGD_TEST_WINDOWS", "250"))  # fewer in an emulated machine
-START = 120  # an emulated machine takes its time to load the programs
-CONFIG = {"record": {"period": "1h", "exit-traffic": "full"}}
-
-
-def checksum(data):
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    total = (total & 0xffff) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xffff
-
-
-def ipv4(source, destination, proto, payload, ttl=64):
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, ttl, proto, 0,
-                         socket.inet_aton(source), socket.inet_aton(destination))
-    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
-
-
-def udp(source, source_port, destination, destination_port, size=10, **options):
-    """Without a checksum, which IPv4 allows."""
-    payload = struct.pack("!HHHH", source_port, destination_port, 8 + size, 0) + bytes(size)
-    return ipv4(source, destination, 17, payload, **options)
-
-
-def tcp(source, source_port, destination, destination_port, flags, seq=1, ack=1, data=b""):
-    """data: of an even length."""
-    header = struct.pack("!HHIIBBHHH", source_port, destination_port, seq, ack, 5 << 4, flags, 1000, 0, 0)
-    pseudo = socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack("!HH", 6, len(header) + len(data))
-    header = header[:16] + struct.pack("!H", checksum(pseudo + header + data)) + header[18:]
-    return ipv4(source, destination, 6, header + data)
-
-
-class Node:
-    """A daemon that counts a tun device driven by the test."""
-
-    def __init__(self, network, netlogd, ipv6=False, **options):
-        self.namespace = network.namespace(ipv6)
-        self.tun = Tun(network, self.namespace, **options)
-        self.address = self.tun.address
-        self.daemon = netlogd(self.namespace, {**CONFIG, "tun": {"interface": self.tun.interface}})
-
-    def start(self):
-        self.daemon.start(timeout=START)
-        status = self.daemon.status()
-        assert status["drops"]["state"] == "counting", status["drops"]
-        return self
-
-    def nft(self, rules):
-        self.namespace.run("nft", "-f", "-", stdin=rules)
-
-    def counter(self, name, family="ip"):
-        """Packets of a named counter of nftables."""
-        text = self.namespace.run("nft", "-j", "list", "counter", family, "t", name).stdout
-        return next(item["counter"]["packets"] for item in json.loads(text)["nftables"] if "counter" in item)
-
-    def window(self):
-        """{(proto, src, dst): (txPkts, rxPkts, txDrops, rxDrops, reason)} of the window until now, dropped ones only."""
-        seen = len(self.daemon.spool_messages())
-        self.daemon.flush()
-        found = {}
-        for _, entry in entries(self.daemon.spool_messages()[seen:]):
-            if entry.get("txDrops") or entry.get("rxDrops"):
-                key = entry["proto"], entry["src"], entry["dst"]
-                assert key not in found
-                found[key] = tuple(entry.get(name, 0) for name in ("txPkts", "rxPkts", "txDrops", "rxDrops")) + (
-                    entry.get("dropReason"),)
-        return found
-
-    def reasons(self):
-        drops = self.daemon.status()["drops"]
-        assert drops["errors"] == 0
-        assert sum(reason["txPkts"] for reason in drops["reasons"]) == drops["txPkts"]
-        assert sum(reason["rxPkts"] for reason in drops["reasons"]) == drops["rxPkts"]
-        return {reason["reason"]: (reason["txPkts"], reason["rxPkts"]) for reason in drops["reasons"]}
-
-
-@pytest.fixture
-def node(network, netlogd):
-    return Node(network, netlogd).start()
 
 
 def send(node, count, destination, port, source=None):
@@ -246,39 +168,6 @@ def test_the_stack_refuses(network, netlogd):
     assert found == expected
     # What the socket had taken, and lost when it was closed, was not refused.
     assert node.window() == {}
-
-
-class Far:
-    """The far end of a TCP connection, played by the test."""
-
-    def __init__(self, node, port, near_port=20):
-        self.node, self.port, self.near_port = node, port, near_port
-        self.seq, self.ack = 1000, 0
-
-    def send(self, flags, seq=None, data=b""):
-        seq = self.seq if seq is None else seq
-        self.node.tun.write(tcp(FAR, self.port, self.node.address, self.near_port, flags, seq, self.ack, data))
-        self.seq = max(self.seq, seq + len(data) + (flags & (FIN | SYN) > 0))
-
-    def expect(self, flags):
-        """Waits for a packet with these flags and no others but PSH, and acknowledges it from then on."""
-        def arrived():
-            try:
-                packet = os.read(self.node.tun.fd, 2048)
-            except BlockingIOError:
-                return False
-            port, seq, _, offset, found = struct.unpack("!HIIBB", packet[22:34])
-            if packet[9] != 6 or port != self.port or found & ~PSH != flags:
-                return False
-            self.ack = seq + len(packet) - 20 - (offset >> 4) * 4 + (flags & (FIN | SYN) > 0)
-            return True
-        wait_until(arrived, f"a packet with the flags {flags:#x}", fds=(self.node.tun.fd,))
-
-    def open(self, server):
-        self.send(SYN)
-        self.expect(SYN | ACK)
-        self.send(ACK)
-        return server.accept()[0]
 
 
 def test_what_a_connection_takes(node):
@@ -561,93 +450,6 @@ def test_a_hub(network, netlogd):
         (17, "100.64.0.20:2", f"{FAR}:1000"): (0, 4, 0, 4),
         (17, f"{FAR}:1000", "100.64.0.20:3"): (5, 0, 5, 0),
     }
-
-
-def fragments(source, destination, port, size):
-    """A datagram in three pieces."""
-    datagram = udp(source, 1000, destination, port, size)[20:]
-    step = len(datagram) // 24 * 8
-    for offset in 0, step, 2 * step:
-        part = datagram[offset:offset + step] if offset < 2 * step else datagram[offset:]
-        packet = ipv4(source, destination, 17, part)
-        header = packet[:4] + struct.pack("!HH", 7, offset // 8 | (0x2000 if offset < 2 * step else 0)) + packet[8:10] + bytes(2) + packet[12:20]
-        yield header[:10] + struct.pack("!H", checksum(header)) + header[12:] + part
-
-
-@pytest.mark.parametrize("rules", ["", "table ip t { chain input { type filter hook input priority 0; ct state invalid accept; }\n}"])
-def test_fragments_that_arrive(node, rules):
-    """Put together before or behind the firewall."""
-    node.nft(rules)
-    with node.namespace.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(20)
-        sock.bind((node.address, 20))
-        for packet in fragments(FAR, node.address, 20, 3000):
-            node.tun.write(packet)
-        assert sock.recv(4000) == bytes(3000)
-    assert node.window() == {}
-    assert node.reasons() == {}
-    assert node.daemon.status()["drops"]["unplaced"] == 0
-
-
-def test_large_packets_that_go_well(network, netlogd):
-    """Much at once, which the kernel's WireGuard joins before the stack has it."""
-    try:
-        left, right = network.wireguard_pair(kernel=True)
-    except AssertionError as error:
-        pytest.skip(f"this kernel has no WireGuard: {error}"[:200])
-    network.handshake((left, right))
-    daemon = netlogd(left.namespace, {**CONFIG, "tun": {"interface": left.interface}}).start(timeout=START)
-    with left.namespace.inside():
-        listener = socket.create_server((left.address, 5000))
-    listener.settimeout(20)
-    with listener:
-        with right.namespace.inside():
-            sender = socket.create_connection((left.address, 5000), timeout=20)
-        receiver, _ = listener.accept()
-        receiver.settimeout(20)
-        with sender, receiver:
-            for _ in range(50):
-                sender.sendall(bytes(30000))
-                size = 0
-                while size < 30000:
-                    size += len(receiver.recv(30000))
-    daemon.flush()
-    assert daemon.status()["drops"]["reasons"] == []
-
-
-def write_joined(node, *packets):
-    """The kernel makes one large packet of these segments (GRO), as it does of what WireGuard has decrypted."""
-    node.namespace.run("unshare", "--mount", "sh", "-c",
-                       f"mount -t sysfs none /sys && echo 100000000 > /sys/class/net/{node.tun.interface}/gro_flush_timeout")
-    for packet in packets:
-        node.tun.write(packet)
-
-
-def test_a_large_packet_of_parts(network, netlogd):
-    """Its parts are packets, too, and go with it: they are counted once."""
-    node = Node(network, netlogd, flags=IFF_NAPI).start()
-    node.nft("""table ip t { counter dropped {}
-        chain raw { type filter hook prerouting priority -300; tcp dport 1 counter name dropped drop; }
-    }""")
-    write_joined(node, *(tcp(FAR, 1000, node.address, 1, ACK, seq=1 + 1000 * number, data=bytes(1000)) for number in range(5)))
-    wait_until(lambda: node.counter("dropped"), "the large packet")
-    if node.counter("dropped") > 1:
-        pytest.skip("this machine is too slow to join packets")
-    assert node.window() == {(6, f"{node.address}:1", f"{FAR}:1000"): (0, 5, 0, 5, "NETFILTER_DROP")}
-    assert node.reasons() == {"NETFILTER_DROP": (0, 5)}
-    # What a socket takes was not dropped.
-    with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
-        server.settimeout(20)
-        far = Far(node, 1000)
-        with far.open(server) as connection:
-            connection.settimeout(20)
-            packets = [tcp(FAR, 1000, node.address, 20, ACK, far.seq + 1000 * number, far.ack, bytes(1000)) for number in range(5)]
-            write_joined(node, *packets)
-            size = 0
-            while size < 5000:
-                size += len(connection.recv(5000))
-            assert node.window() == {}
-    assert node.reasons() == {"NETFILTER_DROP": (0, 5)}
 
 
 def test_another_network_namespace(network, netlogd):
