@@ -74,6 +74,26 @@ START_TEST(test_others)
 }
 END_TEST
 
+/* The answer's flags are in a part that counted the packet, which need not be the one that noted it. */
+START_TEST(test_answers_without_flags)
+{
+	for (int received = 0; received < 2; received++) {
+		const struct step steps[] = {{received, SYN, 1}, {!received, SYN | ACK, 5}};
+		const struct details asked = observe(steps, 1), both = observe(steps, 2);
+		struct details sum = asked, again = both;
+
+		again.tx_flags = again.rx_flags = 0;
+		details_add(&sum, &again);
+		ck_assert_uint_eq(sum.starts, 1);
+		ck_assert(sum.bits & DETAILS_ANSWERED);
+		sum = asked;
+		details_add(&sum, &(struct details){.opener = both.opener});
+		ck_assert_uint_eq(sum.starts, 1);
+		ck_assert(sum.bits & DETAILS_ANSWERED);
+	}
+}
+END_TEST
+
 static struct details first(bool received, uint32_t time)
 {
 	return (struct details){.first_time = time,
@@ -358,6 +378,7 @@ int main(void)
 	tcase_set_timeout(test_case, 60);
 	tcase_add_test(test_case, test_sums);
 	tcase_add_test(test_case, test_others);
+	tcase_add_test(test_case, test_answers_without_flags);
 	tcase_add_test(test_case, test_first_packet);
 	tcase_add_test(test_case, test_packets_of_an_hour);
 	tcase_add_loop_test(test_case, test_parts, 0, (int)ARRAY_SIZE(examples));

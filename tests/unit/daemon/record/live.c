@@ -128,8 +128,37 @@ START_TEST(a_syn_of_the_opener)
 }
 END_TEST
 
+/* Of one that was there, other flags than the SYN's may come before it, or after it. */
+START_TEST(a_syn_after_what_was_there)
+{
+	/* It has ended: in the same window, or before. */
+	expect(TCP_WINDOW({true, FIN | ACK, 5}, {false, SYN, 1}), 1, 1, OPENER_SRC);
+	live_begin(live, now);
+	expect(TCP_WINDOW({true, FIN | ACK, 5}), 0, 1, OPENER_UNKNOWN);
+	expect(TCP_WINDOW({true, ACK, 6}, {false, SYN, 1}), 1, 0, OPENER_SRC);
+	live_begin(live, now);
+	/* It goes on, and lives long. */
+	expect(TCP_WINDOW({true, ACK, 5}, {false, SYN, 1}, {true, ACK, 5}), 1, 0, OPENER_UNKNOWN);
+	pass(3600);
+	ck_assert_uint_eq(live_get_status(live).connections, 1);
+	live_begin(live, now);
+	/* A refusal is no going on. */
+	expect(TCP_WINDOW({false, SYN, 1}), 1, 0, OPENER_SRC);
+	expect(TCP_WINDOW({true, RST | ACK, 0}), 0, 1, OPENER_SRC);
+	live_begin(live, now);
+	/* Once it has ended, a SYN that nobody answers does not live long. */
+	expect(TCP_WINDOW({false, SYN, 1}, {true, SYN | ACK, 5}, {false, RST, 2}), 1, 1, OPENER_SRC);
+	expect(TCP_WINDOW({false, SYN, 9}), 1, 0, OPENER_SRC);
+	pass(400);
+	ck_assert_uint_eq(live_get_status(live).connections, 0);
+}
+END_TEST
+
 START_TEST(opened_by_both)
 {
+	expect(TCP_WINDOW({false, SYN, 1}, {true, SYN, 7}), 1, 0, OPENER_BOTH);
+	expect(TCP_WINDOW({true, ACK, 8}), 0, 0, OPENER_BOTH);
+	live_begin(live, now);
 	expect(TCP_WINDOW({false, SYN, 1}), 1, 0, OPENER_SRC);
 	expect(TCP_WINDOW({true, SYN, 7}), 0, 0, OPENER_BOTH);
 	expect(TCP_WINDOW({false, SYN | ACK, 1}, {true, SYN | ACK, 7}), 0, 0, OPENER_BOTH);
@@ -580,6 +609,7 @@ int main(void)
 		there_before_anybody_counted,
 		a_syn_in_one_that_was_there_before,
 		a_syn_of_the_opener,
+		a_syn_after_what_was_there,
 		opened_by_both,
 		opened_anew_by_the_other_end,
 		a_syn_ack_without_a_syn,
