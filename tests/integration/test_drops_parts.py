@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Packets that consist of others, by fragmentation or GRO: the kernel frees each of the parts, dropped or not."""
+"""Packets that consist of others, by fragmentation or WireGuard: the kernel frees each of the parts, dropped or not."""
 import socket
 import struct
 
 import pytest
 
-from lib.drops import ACK, CONFIG, FAR, START, Far, Node, checksum, ipv4, node, tcp, udp
-from lib.tun import IFF_NAPI
-from lib.wait import wait_until
+from lib.drops import CONFIG, FAR, START, checksum, ipv4, node, udp
 
 
 def fragments(source, destination, port, size):
@@ -60,38 +58,3 @@ def test_large_packets_that_go_well(network, netlogd):
                     size += len(receiver.recv(30000))
     daemon.flush()
     assert daemon.status()["drops"]["reasons"] == []
-
-
-def write_joined(node, *packets):
-    """The kernel makes one large packet of these segments (GRO), as it does of what WireGuard has decrypted."""
-    node.namespace.run("unshare", "--mount", "sh", "-c",
-                       f"mount -t sysfs none /sys && echo 100000000 > /sys/class/net/{node.tun.interface}/gro_flush_timeout")
-    for packet in packets:
-        node.tun.write(packet)
-
-
-def test_a_large_packet_of_parts(network, netlogd):
-    """Its parts are packets, too, and go with it: they are counted once."""
-    node = Node(network, netlogd, flags=IFF_NAPI).start()
-    node.nft("""table ip t { counter dropped {}
-        chain raw { type filter hook prerouting priority -300; tcp dport 1 counter name dropped drop; }
-    }""")
-    write_joined(node, *(tcp(FAR, 1000, node.address, 1, ACK, seq=1 + 1000 * number, data=bytes(1000)) for number in range(5)))
-    wait_until(lambda: node.counter("dropped"), "the large packet")
-    if node.counter("dropped") > 1:
-        pytest.skip("this machine is too slow to join packets")
-    assert node.window() == {(6, f"{node.address}:1", f"{FAR}:1000"): (0, 5, 0, 5, "NETFILTER_DROP")}
-    assert node.reasons() == {"NETFILTER_DROP": (0, 5)}
-    # What a socket takes was not dropped.
-    with node.namespace.inside(), socket.create_server((node.address, 20)) as server:
-        server.settimeout(20)
-        far = Far(node, 1000)
-        with far.open(server) as connection:
-            connection.settimeout(20)
-            packets = [tcp(FAR, 1000, node.address, 20, ACK, far.seq + 1000 * number, far.ack, bytes(1000)) for number in range(5)]
-            write_joined(node, *packets)
-            size = 0
-            while size < 5000:
-                size += len(connection.recv(5000))
-            assert node.window() == {}
-    assert node.reasons() == {"NETFILTER_DROP": (0, 5)}

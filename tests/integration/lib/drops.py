@@ -61,10 +61,10 @@ class Node:
     def nft(self, rules):
         self.namespace.run("nft", "-f", "-", stdin=rules)
 
-    def counter(self, name, family="ip"):
-        """Packets of a named counter of nftables."""
+    def counter(self, name, family="ip", what="packets"):
+        """Packets, or bytes, of a named counter of nftables."""
         text = self.namespace.run("nft", "-j", "list", "counter", family, "t", name).stdout
-        return next(item["counter"]["packets"] for item in json.loads(text)["nftables"] if "counter" in item)
+        return next(item["counter"][what] for item in json.loads(text)["nftables"] if "counter" in item)
 
     def window(self):
         """{(proto, src, dst): (txPkts, rxPkts, txDrops, rxDrops, reason)} of the window until now, dropped ones only."""
