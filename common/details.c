@@ -55,6 +55,9 @@ static bool begins_nothing(const struct details *details, const struct details *
 		return false;
 	if (received == last_syn_received(before))
 		return details->first_syn == before->last_syn;
+	/* An opener other than that of the only SYN here: the one before was answered before it. */
+	if (details->starts == 1 && details->bits & DETAILS_OPENERS_DIFFER)
+		return false;
 	/* Both opened it at once: once it is answered, that is over. */
 	return !ended && (before->opener == OPENER_BOTH || !(before->bits & DETAILS_ANSWERED));
 }
@@ -76,6 +79,12 @@ static bool is_answered(const struct details *details, const struct details *bef
 /* Nothing has begun here: who opened what goes on. */
 static uint8_t lasting_opener(const struct details *details, const struct details *before)
 {
+	const uint16_t sent_again = details->bits & before->bits & DETAILS_HAS_SYN;
+	uint8_t answer = last_syn_received(before) ? details->tx_flags : details->rx_flags;
+
+	/* Still no answer, in a connection of nobody knows whom. */
+	if (before->opener == OPENER_UNKNOWN && sent_again && !(answer & TCP_SYN))
+		return OPENER_UNKNOWN;
 	if (details->opener == OPENER_BOTH || before->opener == OPENER_UNKNOWN)
 		return details->opener;
 	if (details_is_attempt(before) && details->bits & DETAILS_ANSWERED)
@@ -137,6 +146,8 @@ void details_follow(struct details *details, const struct details *before)
 		if (first_opener(details) != before->opener && before->opener != OPENER_UNKNOWN &&
 		    (!(before->bits & DETAILS_ENDED) || details->bits & DETAILS_EARLY_END))
 			details->bits |= DETAILS_OPENERS_DIFFER;
+	} else {
+		details->bits |= DETAILS_OPENERS_DIFFER;
 	}
 }
 

@@ -526,8 +526,10 @@ static uint32_t state_after(const struct details *details, uint32_t old)
  */
 static bool is_older(const struct details *details, uint32_t old, uint32_t state)
 {
-	bool begins = details->starts > 0,
-	     first = !(old & (STATE_OPENER | STATE_ENDED)) && details->ends == 0;
+	bool begins = details->starts > 0;
+	bool half_closed = is_half_closed(old) && details->opener != (old & STATE_OPENER) &&
+			   !(details->bits & DETAILS_EARLY_END);
+	bool first = (!(old & (STATE_OPENER | STATE_ENDED)) || half_closed) && details->ends == 0;
 	uint8_t answer = answer_flags(details, state);
 
 	return state & STATE_HAS_SYN && !(state & STATE_ANSWERED) && details->opener != OPENER_BOTH &&

@@ -106,6 +106,71 @@ START_TEST(a_syn_in_one_that_was_there_before)
 		expect(TCP_WINDOW({received, SYN, 8}), 1, 0, received ? OPENER_DST : OPENER_SRC);
 		expect(TCP_WINDOW({received, ACK, 1}, {!received, FIN | ACK, 2}), 0, 1, OPENER_UNKNOWN);
 		live_begin(live, now);
+		/* Sent again, it is none either, until somebody answers it. */
+		expect(TCP_WINDOW({received, SYN, 7}, {!received, ACK, 2}), 1, 0, OPENER_UNKNOWN);
+		expect(TCP_WINDOW({received, SYN, 7}, {!received, ACK, 2}), 0, 0, OPENER_UNKNOWN);
+		expect(TCP_WINDOW({received, ACK, 1}, {!received, ACK, 2}), 0, 0, OPENER_UNKNOWN);
+		expect(TCP_WINDOW({received, SYN, 7}, {!received, SYN | ACK, 9}), 0, 0,
+		       received ? OPENER_DST : OPENER_SRC);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+/* Nor is a half-closed one of the end that has not closed it. */
+START_TEST(a_syn_in_a_half_closed_one)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
+		enum opener other = received ? OPENER_SRC : OPENER_DST;
+
+		for (int answered = 0; answered < 2; answered++) {
+			expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 5},
+					  {received, FIN | ACK, 2}),
+			       1, 1, opener);
+			expect(TCP_WINDOW({!received, SYN, 7}, {received, ACK, 3}), 1, 0, OPENER_UNKNOWN);
+			if (answered)
+				expect(TCP_WINDOW({received, SYN | ACK, 9}, {!received, ACK, 8}), 0, 0,
+				       other);
+			else
+				expect(TCP_WINDOW({!received, ACK, 6}, {received, ACK, 3}), 0, 0,
+				       OPENER_UNKNOWN);
+			live_begin(live, now);
+		}
+		/* Closed by the other end too, it is over. */
+		expect(TCP_WINDOW({received, SYN, 1}, {!received, SYN | ACK, 5}, {received, FIN | ACK, 2}), 1,
+		       1, opener);
+		expect(TCP_WINDOW({!received, FIN | ACK, 6}, {received, ACK, 3}, {!received, SYN, 7}), 1, 0,
+		       other);
+		live_begin(live, now);
+	}
+}
+END_TEST
+
+/* The answer of the first SYN and another end's SYN in one window: these do not cross. */
+START_TEST(a_syn_in_the_window_of_the_answer)
+{
+	for (int received = 0; received < 2; received++) {
+		enum opener opener = received ? OPENER_DST : OPENER_SRC;
+		enum opener other = received ? OPENER_SRC : OPENER_DST;
+
+		expect(TCP_WINDOW({received, SYN, 1}), 1, 0, opener);
+		expect_both(TCP_WINDOW({!received, SYN | ACK, 5}, {!received, SYN, 7}, {received, ACK, 2}), 1,
+			    0);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 6}), 0, 0, opener);
+		live_begin(live, now);
+		expect(TCP_WINDOW({received, SYN, 1}), 1, 0, opener);
+		expect_both(
+			TCP_WINDOW({!received, SYN | ACK, 5}, {!received, SYN, 7}, {received, SYN | ACK, 9}),
+			1, 0);
+		expect(TCP_WINDOW({received, ACK, 2}, {!received, ACK, 6}), 0, 0, other);
+		live_begin(live, now);
+		/* These cross, and another is begun: of the window nobody is the opener. */
+		expect(TCP_WINDOW({received, SYN, 1}), 1, 0, opener);
+		expect_both(TCP_WINDOW({!received, SYN, 7}, {!received, SYN | ACK, 7}, {!received, RST, 8},
+				       {!received, SYN, 9}),
+			    1, 1);
+		live_begin(live, now);
 	}
 }
 END_TEST
@@ -608,6 +673,8 @@ int main(void)
 		what_has_ended_is_known_for_four_minutes,
 		there_before_anybody_counted,
 		a_syn_in_one_that_was_there_before,
+		a_syn_in_a_half_closed_one,
+		a_syn_in_the_window_of_the_answer,
 		a_syn_of_the_opener,
 		a_syn_after_what_was_there,
 		opened_by_both,
