@@ -3,9 +3,11 @@
 
 #include "daemon/spool_log.h"
 
+#include "common/json_set.h"
 #include "common/log.h"
 #include "common/plural.h"
 #include "common/time_text.h"
+#include "daemon/logger/events.h"
 #include "daemon/state.h"
 
 #include <errno.h>
@@ -36,6 +38,7 @@ static void on_told(const struct logger_thread_result *result, void *userdata)
 void spool_log_lost(struct daemon *daemon, const struct spool_loss *loss)
 {
 	char from[TIME_TEXT_MAX], to[TIME_TEXT_MAX], text[256];
+	json_t *event;
 
 	time_format(loss->from, from);
 	time_format(loss->to, to);
@@ -44,7 +47,13 @@ void spool_log_lost(struct daemon *daemon, const struct spool_loss *loss)
 		 loss->messages, plural(loss->messages, "message", "messages"), loss->bytes,
 		 plural(loss->bytes, "byte", "bytes"), from, to);
 	log_warning("%s", text);
-	if (logger_thread_tell(daemon->logger, text, on_told, daemon) < 0)
+	event = event_of_type(EVENT_LOST);
+	json_set_number(event, "messages", loss->messages);
+	json_set_number(event, "bytes", loss->bytes);
+	json_set_text(event, "from", from);
+	json_set_text(event, "to", to);
+	json_set_text(event, "reason", "the spool could not be written");
+	if (logger_thread_tell(daemon->logger, text, event, on_told, daemon) < 0)
 		log_warning("out of memory: cannot log this loss");
 }
 
@@ -128,6 +137,7 @@ static void tell_vanished(struct daemon *daemon, const struct spool_status *spoo
 	uint64_t undelivered = spool->vanished_undelivered - log->vanished_undelivered;
 	uint64_t messages = spool->vanished_messages - log->vanished_messages;
 	char text[256], rest[64] = "";
+	json_t *event;
 
 	if (spool->vanished_segments <= log->vanished_segments)
 		return;
@@ -142,7 +152,10 @@ static void tell_vanished(struct daemon *daemon, const struct spool_status *spoo
 	log->vanished_undelivered = spool->vanished_undelivered;
 	log->vanished_segments = spool->vanished_segments;
 	log->vanished_messages = spool->vanished_messages;
-	if (logger_thread_tell(daemon->logger, text, NULL, NULL) < 0)
+	event = event_of_type(EVENT_SPOOL_REMOVED);
+	json_set_number(event, "messages", messages);
+	json_set_number(event, "undelivered", daemon->config->n_sinks > 0 ? undelivered : 0);
+	if (logger_thread_tell(daemon->logger, text, event, NULL, NULL) < 0)
 		log_warning("out of memory: cannot log this loss");
 }
 

@@ -72,3 +72,15 @@ int device_explain(int r, const char *text, char **ret_reason)
 		*ret_reason = NULL;
 	return r;
 }
+
+const char *device_path_name(enum device_path path)
+{
+	static const char *const names[] = {
+		[DEVICE_PATH_UNKNOWN] = "",
+		[DEVICE_PATH_DIRECT] = "direct",
+		[DEVICE_PATH_DERP] = "derp",
+		[DEVICE_PATH_RELAY] = "relay",
+	};
+
+	return names[path];
+}

@@ -91,14 +91,65 @@ struct device_info {
 
 #define DEVICE_PEER_KEY_SIZE 32
 
+/* How datagrams reach a peer. */
+enum device_path {
+	DEVICE_PATH_UNKNOWN, /* not known, or not in use now */
+	DEVICE_PATH_DIRECT,
+	DEVICE_PATH_DERP,  /* through one of Tailscale's relays, named by its region */
+	DEVICE_PATH_RELAY, /* through another peer; the endpoint is that one's */
+};
+
+/* "direct", "derp", "relay"; "" if it is not known. Constant. */
+const char *device_path_name(enum device_path path);
+
 /* A peer of the tunnel, as of the last extraction. Borrowed. */
 struct device_peer {
+	const char *id; /* lasting: its public key in base64, or the ID that the tunnel's control plane has
+			 * given it */
+	const char
+		*name; /* plain text; without a known one the first DEVICE_PEER_SHORT characters of the id */
+	bool named;    /* the name is known */
+	bool self;     /* it is this node */
+	bool has_public_key;
 	uint8_t public_key[DEVICE_PEER_KEY_SIZE];
 	struct endpoint endpoint; /* none: not known */
-	int64_t last_handshake;	  /* wall clock, ns; 0: never */
-	uint64_t tx_bytes;	  /* the tunnel's own counters */
+	enum device_path path;
+	const char *via;	/* the DERP region's code; NULL otherwise, or if it is not known */
+	unsigned int region;	/* its number; 0 otherwise */
+	int64_t last_handshake; /* wall clock, ns; 0: never */
+	int64_t last_seen;	/* when something last came from it, wall clock, ns; 0: not known */
+	uint64_t tx_bytes;	/* the tunnel's own counters */
 	uint64_t rx_bytes;
 	const struct prefix_list *allowed_ips;
+	const struct prefix_list *addresses; /* NULL: the single addresses among its allowed IPs */
+	const char *os, *user;		     /* may be NULL */
+	char *const *tags;		     /* NULL-terminated; may be NULL */
+};
+
+#define DEVICE_PEER_SHORT 8
+
+enum device_event_type {
+	DEVICE_EVENT_PEER_ACTIVE,
+	DEVICE_EVENT_PEER_MOVED,  /* to another endpoint or path */
+	DEVICE_EVENT_PEER_SILENT, /* nothing came from it for minutes */
+	DEVICE_EVENT_OMITTED,	  /* changes of peers that found no room in the list: n of them */
+};
+
+/* A change of a peer. Borrowed. */
+struct device_event {
+	enum device_event_type type;
+	const char *id, *name; /* as in struct device_peer */
+	bool named;
+	const uint8_t *public_key; /* DEVICE_PEER_KEY_SIZE bytes; NULL: not known */
+	struct address address;	   /* in the tunnel; may be none */
+	enum device_path path;	   /* and where it is now; both may be not known */
+	struct endpoint endpoint;
+	const char *via;
+	enum device_path from_path; /* before it moved */
+	struct endpoint from_endpoint;
+	const char *from_via;
+	int64_t last_handshake; /* wall clock, ns; 0: never */
+	uint64_t n;		/* of DEVICE_EVENT_OMITTED */
 };
 
 struct device_ops {
@@ -139,16 +190,19 @@ struct device_ops {
 	 */
 	int (*get_allowed_ips)(struct device *device, struct prefix_list *allowed_ips);
 
-	/* Calls back for each peer (sock devices of a WireGuard tunnel). May be NULL. */
+	/* Calls back for each peer (sock devices of a tunnel that has them). May be NULL. */
 	void (*foreach_peer)(struct device *device,
 			     void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);
 
 	/*
-	 * Calls back for each change of a peer since the last call, oldest first, with a line of text for the
-	 * log ("peer 100.64.0.2 is at 192.0.2.7:51820"). May be NULL.
+	 * A number that is another one whenever a peer has come or gone, or its id, name, addresses, OS, user
+	 * or tags have changed. May be NULL: its peers are not to be known as nodes.
 	 */
-	void (*get_events)(struct device *device, void (*event)(const char *text, void *userdata),
-			   void *userdata);
+	uint64_t (*identities)(struct device *device);
+
+	/* Calls back for each change of a peer since the last call, oldest first. May be NULL. */
+	void (*get_events)(struct device *device,
+			   void (*event)(const struct device_event *event, void *userdata), void *userdata);
 
 	/*
 	 * Replaces an enabled device of the same source on the same interface by this disabled one, such that

@@ -124,7 +124,7 @@ static void add_peer(const struct device_peer *peer, void *userdata)
 	}
 	base64_encode_raw(key, DEVICE_PEER_KEY_SIZE, peer->public_key);
 	endpoint_format(&peer->endpoint, endpoint);
-	json_set_text(status, "name", node ? (node->name ? node->name : node->id) : NULL);
+	json_set_text(status, "name", node ? node_name(node) : NULL);
 	json_object_set_new(status, "addresses", addresses);
 	json_set_number(status, "allowedIps", peer->allowed_ips->n);
 	json_set_text(status, "endpoint", endpoint);

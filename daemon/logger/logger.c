@@ -9,11 +9,13 @@
 
 #include "build-config.h"
 #include "common/cleanup.h"
+#include "common/json_set.h"
 #include "common/log.h"
 #include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/device/drop_reasons.h"
 #include "daemon/device/epoch.h"
+#include "daemon/logger/events.h"
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
 #include "daemon/logger/run_mark.h"
@@ -84,9 +86,12 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 			  &emission);
 	if (r < 0) {
 		const char *noun = plural(connections, "connection", "connections");
+		json_t *event = event_of_type(EVENT_WINDOW_LOST);
 
 		log_error("lost a window of %zu %s: %s", connections, noun, strerror(-r));
-		messages_tell(logger, "lost a window of %zu %s: %s", connections, noun, strerror(-r));
+		json_set_number(event, "connections", connections);
+		json_set_text(event, "reason", strerror(-r));
+		messages_tell(logger, event, "lost a window of %zu %s: %s", connections, noun, strerror(-r));
 	}
 	logger->windows++;
 	logger->last_end = window->end;
@@ -98,26 +103,38 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 
 static void tell_step(struct logger *logger, int64_t step)
 {
+	json_t *event = event_of_type(EVENT_CLOCK_STEPPED);
+
 	logger->clock_steps++;
-	messages_tell(logger, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
+	json_object_set_new(event, "seconds", json_real((double)step / NSEC_PER_SEC));
+	messages_tell(logger, event, "the wall clock stepped by %+.3f s", (double)step / NSEC_PER_SEC);
 }
 
 static void tell_heartbeat(struct logger *logger)
 {
 	int64_t silent = clock_boot(logger->clock) - logger->last_message;
+	json_t *event;
 
-	if (logger->config->heartbeat > 0 && silent >= logger->config->heartbeat)
-		messages_tell(logger, "running, nothing logged for %lld s",
-			      (long long)(silent / NSEC_PER_SEC));
+	if (logger->config->heartbeat == 0 || silent < logger->config->heartbeat)
+		return;
+	event = event_of_type(EVENT_HEARTBEAT);
+	json_set_number(event, "silentSeconds", (uint64_t)(silent / NSEC_PER_SEC));
+	messages_tell(logger, event, "running, nothing logged for %lld s",
+		      (long long)(silent / NSEC_PER_SEC));
 }
 
 /* Events are taken even when they are not wanted, so that they are not reported late when they are. */
-static void take_event(const char *text, void *userdata)
+static void take_event(const struct device_event *event, void *userdata)
 {
 	struct logger *logger = userdata;
+	const struct node *node = nodes_find_address(logger->nodes, &event->address);
+	char text[EVENT_PEER_TEXT_MAX];
+	json_t *object;
 
-	if (logger->config->peer_events)
-		messages_tell(logger, "%s", text);
+	if (!logger->config->peer_events)
+		return;
+	object = event_of_peer(event, node ? node_name(node) : NULL, text);
+	messages_tell(logger, object, "%s", text);
 }
 
 /* The end time is taken first, then everything that was counted until then. */
@@ -144,6 +161,7 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 {
 	const char *name = layer_name(layer), *target = layer_target(layer);
 	struct device_info info = {};
+	json_t *event;
 
 	if (layer->device)
 		layer->device->ops->get_info(layer->device, &info);
@@ -156,7 +174,9 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 			"%s: on %s another program had been put ahead of netlogd's, which may have hidden packets "
 			"from it in this window; netlogd's is the first again",
 			name, target);
-		messages_tell(logger,
+		event = event_of_target(EVENT_DEVICE_WARNING, layer);
+		json_set_text(event, "warning", "another program had been put ahead of netlogd's");
+		messages_tell(logger, event,
 			      "%s: on %s another program had been put ahead of netlogd's and may have hidden "
 			      "packets in this window; netlogd's is the first again",
 			      name, target);
@@ -164,7 +184,9 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 	layer->told_ahead = info.went_ahead;
 	if (info.warning && !layer->told_warning) {
 		log_warning("%s: on %s %s", name, target, info.warning);
-		messages_tell(logger, "%s: on %s %s", name, target, info.warning);
+		event = event_of_target(EVENT_DEVICE_WARNING, layer);
+		json_set_text(event, "warning", info.warning);
+		messages_tell(logger, event, "%s: on %s %s", name, target, info.warning);
 	}
 	layer->told_warning = info.warning;
 	if (layer->bypassed > 0 && !layer->told_bypassed) {
@@ -194,7 +216,8 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		gather_early(logger); /* what the kernel still holds */
 		layer_lose(layer);
 		log_warning("%s: %s disappeared; waiting for it", layer_name(layer), layer_target(layer));
-		messages_tell(logger, "device lost: %s %s", layer_name(layer), layer_target(layer));
+		messages_tell(logger, event_of_target(EVENT_DEVICE_LOST, layer), "device lost: %s %s",
+			      layer_name(layer), layer_target(layer));
 	}
 	before = layer->state;
 	if (layer_wants_retry(layer))
@@ -214,8 +237,11 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		forget_live(logger, layer);
 	what = layer_describe(layer);
 	log_info("counting %s", what ? what : layer_name(layer));
-	messages_tell(logger, "device %s: %s", before == LAYER_STATE_LOST ? "back" : "found",
-		      what ? what : layer_name(layer));
+	messages_tell(
+		logger,
+		event_of_device(before == LAYER_STATE_LOST ? EVENT_DEVICE_BACK : EVENT_DEVICE_FOUND, layer),
+		"device %s: %s", before == LAYER_STATE_LOST ? "back" : "found",
+		what ? what : layer_name(layer));
 }
 
 void logger_check_devices(struct logger *logger)
@@ -278,6 +304,7 @@ static void tell_unclean_shutdown(struct logger *logger)
 {
 	int64_t last = spool_writer_last_time(logger->spool);
 	char text[TIME_TEXT_MAX];
+	json_t *event;
 	int r = logger->told_unclean ? 0 : run_mark_is_set(logger->config->state_directory);
 
 	if (r < 0)
@@ -287,10 +314,13 @@ static void tell_unclean_shutdown(struct logger *logger)
 		return;
 	logger->told_unclean = true;
 	time_format(last, text);
+	event = event_of_type(EVENT_UNCLEAN_STOP);
+	json_set_time(event, "lastMessage", last);
 	if (last == 0)
-		messages_tell(logger, "previous run did not shut down cleanly; no messages from it");
+		messages_tell(logger, event, "previous run did not shut down cleanly; no messages from it");
 	else
-		messages_tell(logger, "previous run did not shut down cleanly; last message at %s", text);
+		messages_tell(logger, event, "previous run did not shut down cleanly; last message at %s",
+			      text);
 }
 
 static void mark_running(struct logger *logger, bool running)
@@ -307,6 +337,7 @@ static void mark_running(struct logger *logger, bool running)
 static void begin(struct logger *logger, bool overridden)
 {
 	_cleanup_free_ char *tun = layer_describe(&logger->tun), *sock = layer_describe(&logger->sock);
+	const char *routes = logger->config->routes_mode == ROUTES_MODE_AUTO ? "auto" : "static";
 	int64_t step;
 	bool stepped;
 
@@ -324,9 +355,9 @@ static void begin(struct logger *logger, bool overridden)
 		tell_step(logger, step);
 	tell_unclean_shutdown(logger);
 	mark_running(logger, true);
-	messages_tell(logger, "started, version %s, %s, %s, routes %s", NETLOGD_VERSION, tun ? tun : "tun",
-		      sock ? sock : "sock",
-		      logger->config->routes_mode == ROUTES_MODE_AUTO ? "auto" : "static");
+	messages_tell(logger, event_of_start(NETLOGD_VERSION, &logger->tun, &logger->sock, routes),
+		      "started, version %s, %s, %s, routes %s", NETLOGD_VERSION, tun ? tun : "tun",
+		      sock ? sock : "sock", routes);
 	log_info("started: %s, %s", tun ? tun : "tun", sock ? sock : "sock");
 	logger_publish(logger);
 }
@@ -396,7 +427,7 @@ void logger_stop(struct logger *logger)
 	close_layers(logger);
 	gather_forget_routes(logger);
 	logger->running = false;
-	messages_tell(logger, "stopped");
+	messages_tell(logger, event_of_type(EVENT_STOPPED), "stopped");
 	mark_running(logger, false);
 	logger_publish(logger);
 	log_info("stopped");
@@ -465,6 +496,7 @@ static bool counts_the_same(const struct layer *a, const struct layer *b)
 static void exchange(struct logger *logger, struct layer *layer)
 {
 	_cleanup_free_ char *what = NULL;
+	json_t *event;
 	bool same;
 
 	if (!layer->next)
@@ -476,13 +508,15 @@ static void exchange(struct logger *logger, struct layer *layer)
 	if (layer->state == LAYER_STATE_FAILED)
 		log_error("%s: %s", layer_name(layer), layer->reason ? layer->reason : "no source works");
 	what = layer_describe(layer);
+	event = event_of_device(EVENT_DEVICE_CHANGED, layer);
 	if (layer->gap == 0) {
-		messages_tell(logger, "device changed: %s", what ? what : layer_name(layer));
+		messages_tell(logger, event, "device changed: %s", what ? what : layer_name(layer));
 		return;
 	}
+	json_object_set_new(event, "gapSeconds", json_real((double)layer->gap / NSEC_PER_SEC));
 	log_warning("%s: nothing was counted for %.3f ms while the device was exchanged", layer_name(layer),
 		    (double)layer->gap / NSEC_PER_MSEC);
-	messages_tell(logger, "device changed: %s; nothing was counted for %.3f ms in between",
+	messages_tell(logger, event, "device changed: %s; nothing was counted for %.3f ms in between",
 		      what ? what : layer_name(layer), (double)layer->gap / NSEC_PER_MSEC);
 }
 

@@ -23,7 +23,7 @@ void messages_store(struct logger *logger, const struct buffer *message, int64_t
 	logger->last_message = clock_boot(logger->clock);
 }
 
-void messages_tell(struct logger *logger, const char *format, ...)
+void messages_tell(struct logger *logger, json_t *event, const char *format, ...)
 {
 	int64_t now = clock_wall(logger->clock);
 	char text[ENCODE_TEXT_MAX];
@@ -33,8 +33,9 @@ void messages_tell(struct logger *logger, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	buffer_reset(&logger->text);
-	if (encode_text(&logger->text, &logger->sequence, now, text) >= 0)
+	if (encode_text(&logger->text, &logger->sequence, now, text, event) >= 0)
 		messages_store(logger, &logger->text, now);
+	json_decref(event);
 }
 
 void messages_sync(struct logger *logger)

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 struct buffer;
@@ -12,7 +13,7 @@ struct logger;
 
 /* Appends a message to the spool; time is its client_time. The spool counts what it cannot take. */
 void messages_store(struct logger *logger, const struct buffer *message, int64_t time);
-/* Logs a text message, with "netlogd: " before it. */
-void messages_tell(struct logger *logger, const char *format, ...) _printf_(2, 3);
+/* Logs a text message, with "netlogd: " before it. The event (daemon/logger/events.h) is taken. */
+void messages_tell(struct logger *logger, json_t *event, const char *format, ...) _printf_(3, 4);
 /* Waits until all messages are on disk, for two seconds at most. */
 void messages_sync(struct logger *logger);

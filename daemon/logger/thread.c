@@ -44,6 +44,7 @@ struct request {
 	const struct config *config;
 	struct nodes *nodes;
 	char *text;
+	json_t *event;
 
 	/* Outcome. */
 	int error;
@@ -68,6 +69,7 @@ static void request_free(struct request *request)
 	route_lists_deinit(&request->lists);
 	nodes_free(request->nodes);
 	free(request->text);
+	json_decref(request->event);
 	free(request->reason);
 	free(request);
 }
@@ -387,14 +389,18 @@ int logger_thread_check_devices(struct logger_thread *thread)
 
 static void run_tell(struct request *request)
 {
-	messages_tell(request->thread->logger, "%s", request->text);
+	messages_tell(request->thread->logger, TAKE_PTR(request->event), "%s", request->text);
 }
 
-int logger_thread_tell(struct logger_thread *thread, const char *text, logger_thread_done told,
+int logger_thread_tell(struct logger_thread *thread, const char *text, json_t *event, logger_thread_done told,
 		       void *userdata)
 {
 	_cleanup_(request_freep) struct request *request = request_new(thread, run_tell, told, userdata);
 
+	if (request)
+		request->event = event;
+	else
+		json_decref(event);
 	if (!request || !(request->text = strdup(text)))
 		return -ENOMEM;
 	return post(TAKE_PTR(request));

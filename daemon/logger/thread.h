@@ -64,8 +64,9 @@ int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, l
 int logger_thread_check_devices(struct logger_thread *thread);
 /* Whom to call on the loop after each check: devices may have come or gone. */
 void logger_thread_on_checked(struct logger_thread *thread, void (*checked)(void *userdata), void *userdata);
-/* Logs a text message; told (may be NULL) is called once the spool has taken it. 0 or -errno. */
-int logger_thread_tell(struct logger_thread *thread, const char *text, logger_thread_done told,
+/* Logs a text message with its event (daemon/logger/events.h), which is taken, whatever the call returns;
+ * told (may be NULL) is called once the spool has taken it. 0 or -errno. */
+int logger_thread_tell(struct logger_thread *thread, const char *text, json_t *event, logger_thread_done told,
 		       void *userdata);
 
 /* Whether a window's end is waiting or under way; another one would only queue up behind it. */

@@ -361,9 +361,25 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 	return message_finish(&encoder, message, userdata);
 }
 
-int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_t client_time,
-		const char *text)
+static void append_event(struct buffer *message, size_t before, const json_t *event)
 {
+	_cleanup_free_ char *json = event ? json_dumps(event, JSON_COMPACT) : NULL;
+	const char *type = json_string_value(json_object_get(event, "type"));
+
+	if (json && message->length - before + strlen(json) + sizeof(",\"event\":}") <= ENCODE_MESSAGE_MIN) {
+		buffer_append_text(message, ",\"event\":");
+		buffer_append_text(message, json);
+	} else if (type) {
+		buffer_append_text(message, ",\"event\":{\"type\":");
+		buffer_append_json_string(message, type);
+		buffer_append_char(message, '}');
+	}
+}
+
+int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_t client_time,
+		const char *text, const json_t *event)
+{
+	size_t before = message->length;
 	char whole[sizeof("netlogd: ") + ENCODE_TEXT_MAX] = {"netlogd: "};
 	size_t n = strnlen(text, ENCODE_TEXT_MAX + 1);
 
@@ -375,6 +391,7 @@ int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_
 	append_logtail(message, sequence, client_time);
 	buffer_append_text(message, ",\"text\":");
 	buffer_append_json_string(message, whole);
+	append_event(message, before, event);
 	buffer_append_char(message, '}');
 	if (buffer_error(message))
 		return buffer_error(message);

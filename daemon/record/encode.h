@@ -9,6 +9,7 @@
 #include "common/buffer.h"
 #include "daemon/record/aggregate.h"
 
+#include <jansson.h>
 #include <stdint.h>
 
 struct nodes;
@@ -56,8 +57,12 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 		  const struct encode_settings *settings, struct encode_sequence *sequence,
 		  int64_t client_time, encode_message_fn message, void *userdata);
 
-/* A text message, {"logtail":{...},"text":"netlogd: ..."}, appended to the buffer. The text is given without
- * the "netlogd: ", and is cut at ENCODE_TEXT_MAX bytes. 0 or -ENOMEM, the sequence unchanged. */
+/*
+ * A text message, {"logtail":{...},"text":"netlogd: ...","event":{...}}, appended to the buffer. The text is
+ * given without the "netlogd: ", and is cut at ENCODE_TEXT_MAX bytes. event: what it says, as members, with
+ * "type" among them; borrowed; NULL: left out. Of one with which the message would be larger than
+ * ENCODE_MESSAGE_MIN, only the type is written. 0 or -ENOMEM, the sequence unchanged.
+ */
 int encode_text(struct buffer *message, struct encode_sequence *sequence, int64_t client_time,
-		const char *text);
+		const char *text, const json_t *event);
 #define ENCODE_TEXT_MAX 600 /* escaped, it still fits into the smallest message */

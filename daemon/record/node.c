@@ -256,3 +256,8 @@ void node_deinit(struct node *node)
 	free(node->json);
 	*node = (struct node){};
 }
+
+const char *node_name(const struct node *node)
+{
+	return node->name ? node->name : node->id;
+}

@@ -34,3 +34,5 @@ struct node_refusal {
 /* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with what was refused. */
 int node_from_json(const json_t *object, struct node *ret_node, struct node_refusal *ret_refusal);
 void node_deinit(struct node *node);
+/* How people call it: its name, or its id. */
+const char *node_name(const struct node *node);

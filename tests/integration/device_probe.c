@@ -11,6 +11,7 @@
 #include "daemon/device/device.h"
 #include "daemon/device/epoch.h"
 #include "daemon/device/wireguard/wireguard.h"
+#include "daemon/logger/events.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,8 +113,11 @@ static json_t *info(struct device *device)
 			 (json_int_t)info.tunnel_dropped_rx);
 }
 
-static void add_text(const char *text, void *userdata)
+static void add_text(const struct device_event *event, void *userdata)
 {
+	char text[EVENT_PEER_TEXT_MAX];
+
+	json_decref(event_of_peer(event, NULL, text));
 	json_array_append_new(userdata, json_string(text));
 }
 

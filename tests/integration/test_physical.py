@@ -500,7 +500,7 @@ def test_a_peer_without_allowed_ips(network, probe):
     assert list(window.entries) == [("", "192.0.2.2:51821")]
     assert window.sum.rxPkts >= 1 and window.sum.txPkts >= 1
     (event,) = device.ask("events")
-    assert event == f"peer {ends[1].public_key} is active at 192.0.2.2:51821"
+    assert event == f"peer {ends[1].public_key[:8]} is active at 192.0.2.2:51821"
 
 
 def test_a_peer_recreated_within_a_window(network, wireguard, probe):

@@ -182,6 +182,16 @@ def test_peers(network, netlogd, clock, wanted):
         "netlogd: peer 100.64.0.2 is active at 192.0.2.2:51821",
         "netlogd: peer 100.64.0.2 moved from 192.0.2.2:51821 to 192.0.2.2:51999",
         "netlogd: peer 100.64.0.2 is silent at 192.0.2.2:51999"] if wanted else [])
+    events = [message["event"] for message in daemon.spool_messages() if message.get("event", {}).get("peer")]
+    handshakes = {event.pop("lastHandshake") for event in events}
+    peer = {"peer": right.public_key[:8], "nodeId": right.public_key, "publicKey": right.public_key,
+            "address": "100.64.0.2", "path": "direct"}
+    old, new = "192.0.2.2:51821", "192.0.2.2:51999"
+    assert len(handshakes) == (1 if wanted else 0)
+    assert events == ([
+        {"type": "peer-active", **peer, "endpoint": old},
+        {"type": "peer-moved", **peer, "endpoint": new, "fromPath": "direct", "fromEndpoint": old},
+        {"type": "peer-silent", **peer, "endpoint": new}] if wanted else [])
     daemon.stop()
 
 

@@ -3,7 +3,6 @@
 
 #include "daemon/device/wireguard/account.h"
 
-#include "common/plural.h"
 #include "common/time_text.h"
 
 #include <assert.h>
@@ -21,10 +20,18 @@ struct peer_state {
 	struct wg_balance balance;
 };
 
+struct peer_event {
+	enum device_event_type type;
+	uint8_t public_key[WG_PEERS_KEY_SIZE];
+	struct address address;
+	struct endpoint endpoint, from; /* from: where it was before it moved */
+	int64_t last_handshake;
+};
+
 struct wg_account {
 	struct wg_peers peers;
 	struct peer_state *states; /* one for each */
-	char *events[WG_EVENTS_MAX];
+	struct peer_event events[WG_EVENTS_MAX];
 	size_t n_events;
 	uint64_t events_dropped;
 };
@@ -43,8 +50,6 @@ void wg_account_free(struct wg_account *account)
 {
 	if (!account)
 		return;
-	for (size_t i = 0; i < account->n_events; ++i)
-		free(account->events[i]);
 	wg_peers_deinit(&account->peers);
 	free(account->states);
 	free(account);
@@ -60,75 +65,94 @@ struct wg_balance *wg_account_balance(struct wg_account *account, size_t number)
 	return &account->states[number].balance;
 }
 
+void wg_peer_id(const uint8_t public_key[static WG_PEERS_KEY_SIZE], char ret_id[static WG_PEER_ID_MAX])
+{
+	static_assert(BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE) == WG_PEER_ID_MAX - 1, "room for a key");
+
+	base64_encode_raw(ret_id, WG_PEERS_KEY_SIZE, public_key);
+	ret_id[WG_PEER_ID_MAX - 1] = '\0';
+}
+
 void wg_peer_name(const struct wg_peer *peer, char ret_name[static WG_PEER_NAME_MAX])
 {
-	static_assert(BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE) < WG_PEER_NAME_MAX, "room for a key");
+	static_assert(WG_PEER_ID_MAX <= WG_PEER_NAME_MAX, "room for a key");
 	struct address address = wg_peer_tailnet_address(peer);
 
-	if (address_format(&address, ret_name))
-		return;
-	base64_encode_raw(ret_name, WG_PEERS_KEY_SIZE, peer->public_key);
-	ret_name[BASE64_ENCODE_RAW_LENGTH(WG_PEERS_KEY_SIZE)] = '\0';
+	if (!address_format(&address, ret_name))
+		wg_peer_id(peer->public_key, ret_name);
 }
 
 /* --- events --- */
 
-static void add_event(struct wg_account *account, const struct wg_peer *peer, const char *format,
-		      const struct endpoint *first, const struct endpoint *second)
+static void add_event(struct wg_account *account, enum device_event_type type, const struct wg_peer *peer,
+		      const struct endpoint *from)
 {
-	char name[WG_PEER_NAME_MAX], first_text[ENDPOINT_TEXT_MAX], second_text[ENDPOINT_TEXT_MAX], what[160];
+	struct peer_event *event;
 
 	if (account->n_events == WG_EVENTS_MAX) {
 		++account->events_dropped;
 		return;
 	}
-	wg_peer_name(peer, name);
-	endpoint_format(first, first_text);
-	endpoint_format(second, second_text);
-	if (strcmp(format, "moved") == 0)
-		snprintf(what, sizeof(what), "moved from %s to %s", first_text, second_text);
-	else
-		snprintf(what, sizeof(what), "is %s%s%s", format, *first_text ? " at " : "", first_text);
-	if (asprintf(&account->events[account->n_events], "peer %s %s", name, what) < 0)
-		++account->events_dropped;
-	else
-		++account->n_events;
+	event = &account->events[account->n_events++];
+	*event = (struct peer_event){
+		.type = type,
+		.address = wg_peer_tailnet_address(peer),
+		.endpoint = peer->endpoint,
+		.last_handshake = peer->last_handshake,
+	};
+	memcpy(event->public_key, peer->public_key, sizeof(event->public_key));
+	if (from)
+		event->from = *from;
 }
 
-void wg_account_events(struct wg_account *account, void (*event)(const char *text, void *userdata),
-		       void *userdata)
+static enum device_path path_of(const struct endpoint *endpoint)
 {
-	char text[64];
+	return endpoint->address.family ? DEVICE_PATH_DIRECT : DEVICE_PATH_UNKNOWN;
+}
 
+void wg_account_events(struct wg_account *account,
+		       void (*event)(const struct device_event *event, void *userdata), void *userdata)
+{
 	for (size_t i = 0; i < account->n_events; ++i) {
-		event(account->events[i], userdata);
-		free(account->events[i]);
+		const struct peer_event *noted = &account->events[i];
+		char id[WG_PEER_ID_MAX], name[DEVICE_PEER_SHORT + 1];
+
+		wg_peer_id(noted->public_key, id);
+		snprintf(name, sizeof(name), "%.*s", DEVICE_PEER_SHORT, id);
+		event(&(struct device_event){.type = noted->type,
+					     .id = id,
+					     .name = name,
+					     .public_key = noted->public_key,
+					     .address = noted->address,
+					     .path = path_of(&noted->endpoint),
+					     .endpoint = noted->endpoint,
+					     .from_path = path_of(&noted->from),
+					     .from_endpoint = noted->from,
+					     .last_handshake = noted->last_handshake},
+		      userdata);
 	}
 	account->n_events = 0;
-	if (account->events_dropped) {
-		snprintf(text, sizeof(text), "%llu more %s", (unsigned long long)account->events_dropped,
-			 plural(account->events_dropped, "peer event", "peer events"));
-		event(text, userdata);
-		account->events_dropped = 0;
-	}
+	if (account->events_dropped)
+		event(&(struct device_event){.type = DEVICE_EVENT_OMITTED, .n = account->events_dropped},
+		      userdata);
+	account->events_dropped = 0;
 }
 
 static void note_events(struct wg_account *account, const struct wg_peer *peer, struct peer_state *state,
 			bool received, int64_t now_boot)
 {
-	static const struct endpoint none;
 	bool was_active = state->active;
 
 	if (received)
 		state->last_received = now_boot;
 	state->active = received || (was_active && now_boot - state->last_received < SILENT_AFTER);
 	if (state->active && !was_active)
-		add_event(account, peer, "active", &peer->endpoint, &none);
+		add_event(account, DEVICE_EVENT_PEER_ACTIVE, peer, NULL);
 	else if (peer->endpoint.address.family && state->endpoint.address.family &&
 		 endpoint_compare(&peer->endpoint, &state->endpoint) != 0)
-		add_event(account, peer, "moved", &state->endpoint, &peer->endpoint);
+		add_event(account, DEVICE_EVENT_PEER_MOVED, peer, &state->endpoint);
 	if (!state->active && was_active)
-		add_event(account, peer, "silent", &peer->endpoint, &none);
+		add_event(account, DEVICE_EVENT_PEER_SILENT, peer, NULL);
 	if (peer->endpoint.address.family)
 		state->endpoint = peer->endpoint;
 }

@@ -7,6 +7,7 @@
  */
 
 #include "common/connection.h"
+#include "daemon/device/device.h"
 #include "daemon/device/peers/peers.h"
 #include "daemon/device/wireguard/balance.h"
 
@@ -67,6 +68,10 @@ struct wg_balance *wg_account_balance(struct wg_account *account, size_t number)
 /* Its address in the tunnel, or without one its public key in base64. */
 void wg_peer_name(const struct wg_peer *peer, char ret_name[static WG_PEER_NAME_MAX]);
 
+#define WG_PEER_ID_MAX 45 /* with the NUL */
+/* Its public key in base64. */
+void wg_peer_id(const uint8_t public_key[static WG_PEERS_KEY_SIZE], char ret_id[static WG_PEER_ID_MAX]);
+
 /* Calls back for each event since the last call, oldest first, and forgets them. */
-void wg_account_events(struct wg_account *account, void (*event)(const char *text, void *userdata),
-		       void *userdata);
+void wg_account_events(struct wg_account *account,
+		       void (*event)(const struct device_event *event, void *userdata), void *userdata);

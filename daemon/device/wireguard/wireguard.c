@@ -307,14 +307,21 @@ static void wireguard_foreach_peer(struct device *device,
 	_Static_assert(DEVICE_PEER_KEY_SIZE == WG_PEERS_KEY_SIZE, "the key is copied as it is");
 	for (size_t i = 0; i < peers->n; i++) {
 		const struct wg_peer *from = &peers->items[i];
+		char id[WG_PEER_ID_MAX], name[DEVICE_PEER_SHORT + 1];
 		struct device_peer to = {
+			.id = id,
+			.name = name,
+			.has_public_key = true,
 			.endpoint = from->endpoint,
+			.path = from->endpoint.address.family ? DEVICE_PATH_DIRECT : DEVICE_PATH_UNKNOWN,
 			.last_handshake = from->last_handshake,
 			.tx_bytes = from->tx_bytes,
 			.rx_bytes = from->rx_bytes,
 			.allowed_ips = &from->allowed_ips,
 		};
 
+		wg_peer_id(from->public_key, id);
+		snprintf(name, sizeof(name), "%.*s", DEVICE_PEER_SHORT, id);
 		memcpy(to.public_key, from->public_key, sizeof(to.public_key));
 		peer(&to, userdata);
 	}
@@ -363,7 +370,8 @@ enum device_origin device_wireguard_look(const char *interface)
 								  : DEVICE_ORIGIN_UNKNOWN;
 }
 
-static void wireguard_get_events(struct device *device, void (*event)(const char *text, void *userdata),
+static void wireguard_get_events(struct device *device,
+				 void (*event)(const struct device_event *event, void *userdata),
 				 void *userdata)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;

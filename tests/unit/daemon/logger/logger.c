@@ -10,6 +10,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define HEARTBEAT                                                                                            \
+	"{\"text\":\"netlogd: running, nothing logged for 900 s\","                                          \
+	"\"event\":{\"type\":\"heartbeat\",\"silentSeconds\":900}}\n"
+
 START_TEST(test_start_and_stop_order)
 {
 	start();
@@ -17,7 +21,8 @@ START_TEST(test_start_and_stop_order)
 	log_text[0] = '\0';
 	logger_stop(logger);
 	ck_assert_str_eq(log_text, "tun.disable tun.extract sock.extract sock.disable");
-	ck_assert_str_eq(messages(), STARTED "{\"text\":\"netlogd: stopped\"}\n");
+	ck_assert_str_eq(messages(),
+			 STARTED "{\"text\":\"netlogd: stopped\",\"event\":{\"type\":\"stopped\"}}\n");
 }
 END_TEST
 
@@ -131,10 +136,10 @@ START_TEST(test_heartbeat)
 	ck_assert_str_eq(messages(), STARTED);
 	pass(SECOND);
 	logger_end_window(logger);
-	ck_assert_str_eq(messages(), STARTED "{\"text\":\"netlogd: running, nothing logged for 900 s\"}\n");
+	ck_assert_str_eq(messages(), STARTED HEARTBEAT);
 	pass(899 * SECOND);
 	logger_end_window(logger);
-	ck_assert_str_eq(messages(), STARTED "{\"text\":\"netlogd: running, nothing logged for 900 s\"}\n");
+	ck_assert_str_eq(messages(), STARTED HEARTBEAT);
 }
 END_TEST
 

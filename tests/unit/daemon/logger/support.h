@@ -13,8 +13,10 @@
 #define SECOND INT64_C(1000000000)
 #define START  (INT64_C(1700000000) * SECOND)
 
-#define STARTED                                                                                              \
-	"{\"text\":\"netlogd: started, version 0.1.0, tun /x by stats (test), sock /y by stats (test), routes static\"}\n"
+#define STARTED                                                                                                                      \
+	"{\"text\":\"netlogd: started, version 0.1.0, tun /x by stats (test), sock /y by stats (test), routes static\","             \
+	"\"event\":{\"type\":\"started\",\"version\":\"0.1.0\",\"tun\":{\"device\":\"tun\",\"source\":\"stats\",\"target\":\"/x\"}," \
+	"\"sock\":{\"device\":\"sock\",\"source\":\"stats\",\"target\":\"/y\"},\"routes\":\"static\"}}\n"
 
 extern char log_text[4096];		  /* what the devices were told, in order */
 extern struct extraction next[2];	  /* by layer: the next extraction */

@@ -181,11 +181,37 @@ START_TEST(text_messages)
 {
 	_cleanup_buffer_ struct buffer message = {};
 
-	ck_assert_int_eq(encode_text(&message, &sequence, client_time, "started \"0.1\""), 0);
+	ck_assert_int_eq(encode_text(&message, &sequence, client_time, "started \"0.1\"", NULL), 0);
 	ck_assert_int_eq(buffer_error(&message), 0);
 	buffer_append_char(&message, '\0');
 	ck_assert_str_eq(message.data, LOGTAIL ",\"text\":\"netlogd: started \\\"0.1\\\"\"}");
 	ck_assert_uint_eq(sequence.proc_seq, 7);
+}
+END_TEST
+
+START_TEST(text_messages_with_an_event)
+{
+	_cleanup_buffer_ struct buffer message = {};
+	char long_text[ENCODE_MESSAGE_MIN], control[ENCODE_TEXT_MAX + 1];
+	json_t *event = json_pack("{sssi}", "type", "heartbeat", "silentSeconds", 900);
+
+	ck_assert_int_eq(encode_text(&message, &sequence, client_time, "running", event), 0);
+	buffer_append_char(&message, '\0');
+	ck_assert_str_eq(message.data, LOGTAIL ",\"text\":\"netlogd: running\","
+					       "\"event\":{\"type\":\"heartbeat\",\"silentSeconds\":900}}");
+
+	/* One that is too large: its type alone, also behind the longest text. */
+	memset(long_text, 'x', sizeof(long_text) - 1);
+	long_text[sizeof(long_text) - 1] = '\0';
+	json_object_set_new(event, "peer", json_string(long_text));
+	memset(control, '\x01', sizeof(control) - 1);
+	control[sizeof(control) - 1] = '\0';
+	buffer_reset(&message);
+	ck_assert_int_eq(encode_text(&message, &sequence, client_time, control, event), 0);
+	ck_assert_uint_le(message.length, ENCODE_MESSAGE_MIN);
+	buffer_append_char(&message, '\0');
+	ck_assert_ptr_nonnull(strstr(message.data, "\",\"event\":{\"type\":\"heartbeat\"}}"));
+	json_decref(event);
 }
 END_TEST
 
@@ -200,7 +226,7 @@ START_TEST(long_text_messages_are_cut_between_characters)
 		memcpy(text + n, "\xc3\xa4", 2);
 	text[0] = 'x';
 	text[n] = '\0';
-	ck_assert_int_eq(encode_text(&message, &sequence, client_time, text), 0);
+	ck_assert_int_eq(encode_text(&message, &sequence, client_time, text, NULL), 0);
 	buffer_append_char(&message, '\0');
 	end = strstr(message.data, "netlogd: x");
 	ck_assert_ptr_nonnull(end);
@@ -211,7 +237,7 @@ START_TEST(long_text_messages_are_cut_between_characters)
 	memset(text, '\x01', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	buffer_reset(&message);
-	ck_assert_int_eq(encode_text(&message, &sequence, client_time, text), 0);
+	ck_assert_int_eq(encode_text(&message, &sequence, client_time, text, NULL), 0);
 	ck_assert_uint_le(message.length, ENCODE_MESSAGE_MIN);
 }
 END_TEST
@@ -294,6 +320,7 @@ int main(void)
 	tcase_add_test(cases, details_come_after_the_counts);
 	tcase_add_test(cases, no_details_without_the_setting);
 	tcase_add_test(cases, text_messages);
+	tcase_add_test(cases, text_messages_with_an_event);
 	tcase_add_test(cases, long_text_messages_are_cut_between_characters);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);

@@ -209,7 +209,7 @@ START_TEST(test_text)
 	static const char text[] = "\"\u00e4\" \\ \x01";
 	struct message message;
 
-	ck_assert_int_eq(encode_text(&buffer, &sequence, 5, text), 0);
+	ck_assert_int_eq(encode_text(&buffer, &sequence, 5, text, NULL), 0);
 	ck_assert_int_eq(message_parse(buffer.data, buffer.length, &message), 0);
 	ck_assert_str_eq(message.text, "netlogd: \"\u00e4\" \\ \x01");
 	ck_assert_uint_eq(message.proc_id, UINT32_MAX);
