@@ -12,6 +12,7 @@ import pytest
 from collector import Collector
 from lib.daemon import Netlogd, program
 from lib.network import Network, left_behind, run_prefix, sweep
+from lib.schema import Checker
 
 
 def pytest_configure(config):
@@ -69,22 +70,30 @@ def wireguard(network):
     return ends
 
 
+@pytest.fixture(scope="session")
+def schema_checker():
+    """Knows the messages of all tests, so that each kind is validated once."""
+    return Checker()
+
+
 @pytest.fixture
-def collector_in():
-    """Makes collectors on a namespace's loopback: collector_in(namespace, **options)."""
+def collector_in(schema_checker):
+    """Makes collectors on a namespace's loopback: collector_in(namespace, **options). What they got is validated."""
     with contextlib.ExitStack() as stack:
         def make(namespace, **options):
             collector = Collector(**options)
             with namespace.inside():
                 collector.start()
+            stack.callback(lambda: schema_checker.take_received(collector))
             stack.callback(collector.stop)
             return collector
         yield make
+    schema_checker.check()
 
 
 @pytest.fixture
-def netlogd(network, directory, collector_in):
-    """Makes daemons: netlogd(namespace, sections, arguments). Stops them afterwards and checks their logs.
+def netlogd(network, directory, collector_in, schema_checker):
+    """Makes daemons: netlogd(namespace, sections, arguments). Stops them afterwards and checks their logs and messages.
 
     They stop before the collectors do, so that they can deliver their last message."""
     del collector_in
@@ -104,6 +113,8 @@ def netlogd(network, directory, collector_in):
         if daemon.process.running:
             daemon.process.terminate()
         daemon.check_log()
+        schema_checker.take_spool(daemon.sections.get("spool", {}).get("directory", daemon.state / "spool"))
+    schema_checker.check()
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
