@@ -4,7 +4,7 @@
 /*
  * What a text message says, as members for programs: its "event". Each type has the members that are named
  * beside it; those in brackets are left out where nothing is known. Times are RFC 3339, in UTC. They are part
- * of the message's format: packaging/schema/message.schema.json and netlogd.conf(5) list them, too.
+ * of the message's format: packaging/schema/message.schema.json and netlogd(8) list them, too.
  *
  * `device` is "tun" or "sock", `target` its interface or socket, `source` as in the configuration.
  */

@@ -267,7 +267,7 @@ static int begin_batch(struct sink *sink)
 	sink->loss = find_loss(sink);
 	buffer_reset(&sink->loss_text);
 	if (sink->loss.messages > 0)
-		loss_encode(&sink->loss_text, &sink->loss);
+		loss_encode(&sink->loss_text, &sink->loss, sink->context.config->name);
 	sink_set_next_flush(sink);
 	sink->ops->begin(sink->impl, bounds);
 	return buffer_error(&sink->loss_text);

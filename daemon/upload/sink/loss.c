@@ -10,6 +10,7 @@
 #include "common/time_text.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 
 void loss_add(struct cursor_loss *loss, const struct cursor_loss *more)
 {
@@ -26,7 +27,7 @@ void loss_add(struct cursor_loss *loss, const struct cursor_loss *more)
 	loss->client_time = 0;
 }
 
-void loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
+void loss_encode(struct buffer *buffer, const struct cursor_loss *loss, const char *sink)
 {
 	static const char *const reasons[] = {
 		[CURSOR_LOSS_SPOOL_FULL] = "spool full",
@@ -37,19 +38,26 @@ void loss_encode(struct buffer *buffer, const struct cursor_loss *loss)
 		[CURSOR_LOSS_GONE] = "removed from the spool, which is not full",
 	};
 	char now[TIME_TEXT_MAX], from[TIME_TEXT_MAX], to[TIME_TEXT_MAX];
+	bool has_times = loss->from != 0 || loss->to != 0;
 
 	time_format(loss->client_time, now);
+	time_format(loss->from != 0 ? loss->from : loss->to, from);
+	time_format(loss->to, to);
 	buffer_printf(buffer, "{\"logtail\":{\"client_time\":\"%s\",\"proc_id\":%" PRIu32 "},\"text\":\"",
 		      now, loss->proc_id);
 	buffer_printf(buffer, "netlogd: lost %" PRIu64 " %s (%" PRIu64 " %s)", loss->messages,
 		      plural(loss->messages, "message", "messages"), loss->bytes,
 		      plural(loss->bytes, "byte", "bytes"));
-	if (loss->from != 0 || loss->to != 0) {
-		time_format(loss->from != 0 ? loss->from : loss->to, from);
-		time_format(loss->to, to);
+	if (has_times)
 		buffer_printf(buffer, " from %s to %s", from, to);
-	}
-	buffer_printf(buffer, ": %s\"}", reasons[loss->reason]);
+	buffer_printf(buffer,
+		      ": %s\",\"event\":{\"type\":\"lost\",\"messages\":%" PRIu64 ",\"bytes\":%" PRIu64,
+		      reasons[loss->reason], loss->messages, loss->bytes);
+	if (has_times)
+		buffer_printf(buffer, ",\"from\":\"%s\",\"to\":\"%s\"", from, to);
+	buffer_printf(buffer, ",\"reason\":\"%s\",\"sink\":", reasons[loss->reason]);
+	buffer_append_json_string(buffer, sink);
+	buffer_append_text(buffer, "}}");
 }
 
 uint32_t loss_proc_id(const char *message, size_t n)

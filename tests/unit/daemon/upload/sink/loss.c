@@ -7,14 +7,19 @@
 
 #include <string.h>
 
-static void check_text(const struct cursor_loss *loss, const char *expected)
+static void check_text(const struct cursor_loss *loss, const char *text, const char *members)
 {
-	_cleanup_buffer_ struct buffer buffer = {};
+	_cleanup_buffer_ struct buffer buffer = {}, expected = {};
 
-	loss_encode(&buffer, loss);
+	buffer_printf(&expected,
+		      "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
+		      "\"text\":\"netlogd: lost %s\",\"event\":{\"type\":\"lost\",%s,\"sink\":\"main\"}}",
+		      text, members);
+	buffer_append_char(&expected, '\0');
+	loss_encode(&buffer, loss, "main");
 	buffer_append_char(&buffer, '\0');
 	ck_assert_int_eq(buffer_error(&buffer), 0);
-	ck_assert_str_eq(buffer.data, expected);
+	ck_assert_str_eq(buffer.data, expected.data);
 }
 
 START_TEST(test_text)
@@ -29,29 +34,29 @@ START_TEST(test_text)
 		.reason = CURSOR_LOSS_SPOOL_FULL,
 	};
 
-	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-			  "\"text\":\"netlogd: lost 2 messages (300 bytes) from 1970-01-01T00:00:01Z to "
-			  "1970-01-01T00:01:01Z: spool full\"}");
+	check_text(&loss,
+		   "2 messages (300 bytes) from 1970-01-01T00:00:01Z to 1970-01-01T00:01:01Z: spool full",
+		   "\"messages\":2,\"bytes\":300,\"from\":\"1970-01-01T00:00:01Z\","
+		   "\"to\":\"1970-01-01T00:01:01Z\",\"reason\":\"spool full\"");
 	/* The first time is not known: both are the second. */
 	loss.from = 0;
 	loss.messages = 1;
 	loss.reason = CURSOR_LOSS_DAMAGED;
-	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-			  "\"text\":\"netlogd: lost 1 message (300 bytes) from 1970-01-01T00:01:01Z to "
-			  "1970-01-01T00:01:01Z: damaged on disk\"}");
+	check_text(&loss,
+		   "1 message (300 bytes) from 1970-01-01T00:01:01Z to 1970-01-01T00:01:01Z: damaged on disk",
+		   "\"messages\":1,\"bytes\":300,\"from\":\"1970-01-01T00:01:01Z\","
+		   "\"to\":\"1970-01-01T00:01:01Z\",\"reason\":\"damaged on disk\"");
 	loss.bytes = 1;
 	loss.to = 0;
 	loss.reason = CURSOR_LOSS_REFUSED;
-	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-			  "\"text\":\"netlogd: lost 1 message (1 byte): refused and not kept\"}");
+	check_text(&loss, "1 message (1 byte): refused and not kept",
+		   "\"messages\":1,\"bytes\":1,\"reason\":\"refused and not kept\"");
 	loss.reason = CURSOR_LOSS_CUT_OUT;
-	check_text(&loss,
-		   "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-		   "\"text\":\"netlogd: lost 1 message (1 byte): removed from the middle of the spool\"}");
+	check_text(&loss, "1 message (1 byte): removed from the middle of the spool",
+		   "\"messages\":1,\"bytes\":1,\"reason\":\"removed from the middle of the spool\"");
 	loss.reason = CURSOR_LOSS_GONE;
-	check_text(&loss, "{\"logtail\":{\"client_time\":\"1970-01-01T00:02:00Z\",\"proc_id\":7},"
-			  "\"text\":\"netlogd: lost 1 message (1 byte): removed from the spool, which is not "
-			  "full\"}");
+	check_text(&loss, "1 message (1 byte): removed from the spool, which is not full",
+		   "\"messages\":1,\"bytes\":1,\"reason\":\"removed from the spool, which is not full\"");
 }
 END_TEST
 
