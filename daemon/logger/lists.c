@@ -5,14 +5,12 @@
 #include "daemon/logger/lists.h"
 
 #include "common/buffer.h"
-#include "common/json_set.h"
-#include "common/time_text.h"
+#include "daemon/logger/peer_status.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
 #include "daemon/routes/routes.h"
 
 #include <errno.h>
-#include <nettle/base64.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,32 +105,10 @@ struct peer_listing {
 static void add_peer(const struct device_peer *peer, void *userdata)
 {
 	struct peer_listing *listing = userdata;
-	json_t *status = json_object(), *addresses = json_array();
-	char key[BASE64_ENCODE_RAW_LENGTH(DEVICE_PEER_KEY_SIZE) + 1] = "", endpoint[ENDPOINT_TEXT_MAX];
-	const struct node *node = NULL;
+	struct logger *logger = listing->logger;
 
-	for (size_t i = 0; i < peer->allowed_ips->n; i++) {
-		const struct prefix *prefix = &peer->allowed_ips->items[i];
-		char address[ADDRESS_TEXT_MAX];
-
-		if (!prefix_is_single(prefix))
-			continue;
-		address_format(&prefix->address, address);
-		json_array_append_new(addresses, json_string(address));
-		if (!node)
-			node = nodes_find_address(listing->logger->nodes, &prefix->address);
-	}
-	base64_encode_raw(key, DEVICE_PEER_KEY_SIZE, peer->public_key);
-	endpoint_format(&peer->endpoint, endpoint);
-	json_set_text(status, "name", node ? node_name(node) : NULL);
-	json_object_set_new(status, "addresses", addresses);
-	json_set_number(status, "allowedIps", peer->allowed_ips->n);
-	json_set_text(status, "endpoint", endpoint);
-	json_set_time(status, "lastHandshake", peer->last_handshake);
-	json_set_number(status, "txBytes", peer->tx_bytes);
-	json_set_number(status, "rxBytes", peer->rx_bytes);
-	json_object_set_new(status, "publicKey", json_string(key));
-	json_array_append_new(listing->peers, status);
+	if (!peer->self)
+		json_array_append_new(listing->peers, peer_status(peer, logger->nodes, logger->peers));
 }
 
 static int copy_peers(struct logger *logger, struct logger_list *list)

@@ -18,6 +18,7 @@
 #include "daemon/logger/events.h"
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
+#include "daemon/logger/peer_memory.h"
 #include "daemon/logger/run_mark.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
@@ -137,6 +138,13 @@ static void take_event(const struct device_event *event, void *userdata)
 	messages_tell(logger, object, "%s", text);
 }
 
+/* What the peers have moved counts between two readings of them. */
+static void read_peers(struct logger *logger)
+{
+	peer_memory_read(logger->peers, logger->sock.device, clock_wall(logger->clock),
+			 clock_boot(logger->clock));
+}
+
 /* The end time is taken first, then everything that was counted until then. */
 static void finish_window(struct logger *logger)
 {
@@ -147,6 +155,7 @@ static void finish_window(struct logger *logger)
 
 	gather_counts(logger);
 	log_window(logger, &window, start_boot);
+	read_peers(logger);
 	sock = logger->sock.device;
 	if (sock && sock->ops->get_events)
 		sock->ops->get_events(sock, take_event, logger);
@@ -235,6 +244,8 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		return;
 	if (before != LAYER_STATE_COUNTING)
 		forget_live(logger, layer);
+	if (layer == &logger->sock)
+		read_peers(logger);
 	what = layer_describe(layer);
 	log_info("counting %s", what ? what : layer_name(layer));
 	messages_tell(
@@ -348,6 +359,7 @@ static void begin(struct logger *logger, bool overridden)
 	if (logger->live)
 		live_begin(logger->live, logger->window.start_boot);
 	logger->started = logger->window.start;
+	read_peers(logger);
 	gather_routes(logger);
 	routes_begin(logger->routes);
 	watch_drops_begin(logger);
@@ -617,6 +629,8 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 		logger->tun.sources = logger->sock.sources = options->sources;
 	r = aggregate_new(&logger->aggregate);
 	if (r >= 0)
+		r = peer_memory_new(&logger->peers);
+	if (r >= 0)
 		aggregate_set_bound(logger->aggregate, options->config->max_flows);
 	if (r >= 0)
 		r = follow_live(logger, options->config);
@@ -640,6 +654,7 @@ void logger_free(struct logger *logger)
 	gather_forget_routes(logger);
 	aggregate_free(logger->aggregate);
 	live_free(logger->live);
+	peer_memory_free(logger->peers);
 	routes_free(logger->routes);
 	nodes_free(logger->nodes);
 	buffer_deinit(&logger->text);

@@ -17,6 +17,7 @@ struct discovery;
 struct drops_counter;
 struct epoch;
 struct live;
+struct peer_memory;
 struct routes;
 struct routing;
 struct spool_writer;
@@ -32,7 +33,8 @@ struct logger {
 	struct prefix_list allowed_ips; /* of the peers, as given to the routes */
 	bool found_all;			/* the routes have all that was found until then */
 	struct aggregate *aggregate;
-	struct live *live; /* what details need to know of earlier windows; NULL without details */
+	struct live *live;	   /* what details need to know of earlier windows; NULL without details */
+	struct peer_memory *peers; /* of the sock device, from one window to the next */
 	const struct routing *routing; /* that classified last, to see that it is another one */
 	struct encode_sequence sequence;
 	struct buffer text; /* of text messages; reused */
