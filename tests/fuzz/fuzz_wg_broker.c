@@ -30,13 +30,15 @@ static bool holds(const struct buffer *out, const char *text)
 
 static void parse_request(const uint8_t *data, size_t size)
 {
-	char interface[IFNAMSIZ], request[WG_BROKER_REQUEST_MAX];
+	char interface[IFNAMSIZ], request[WG_BROKER_REQUEST_MAX], token[WG_NAMES_TOKEN_MAX];
 	char *text = strndup((const char *)data, size);
 
 	REQUIRE(text);
 	if (wg_broker_parse_request(text, interface) == 0) {
 		REQUIRE(wg_broker_is_interface(interface));
-		if (wg_broker_is_here(text))
+		if (wg_broker_is_names(text, token))
+			wg_broker_request_names(interface, token, request);
+		else if (wg_broker_is_here(text))
 			wg_broker_request_here(interface, request);
 		else
 			wg_broker_request(interface, request);

@@ -12,6 +12,7 @@
 #include "daemon/device/peers/socket.h"
 
 #include <errno.h>
+#include <nettle/base16.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,9 @@
 #define REQUEST_BEGIN  "interface="
 #define REQUEST_END    "\nget=1\n\n"
 #define REQUEST_HERE   "\nhere=1\nget=1\n\n"
+#define REQUEST_NAMES  "\nnames="
+/* What is sent at once of many names. */
+#define NAMES_PIECE (64 * 1024)
 
 bool wg_broker_is_interface(const char *name)
 {
@@ -45,16 +49,47 @@ bool wg_broker_is_here(const char *text)
 	return strstr(text, REQUEST_HERE) != NULL;
 }
 
+void wg_broker_request_names(const char *interface, const char *token,
+			     char ret_text[static WG_BROKER_REQUEST_MAX])
+{
+	snprintf(ret_text, WG_BROKER_REQUEST_MAX, REQUEST_BEGIN "%.*s" REQUEST_NAMES "%.*s\n\n", IFNAMSIZ - 1,
+		 interface, WG_NAMES_TOKEN_MAX - 1, token);
+}
+
+/* What follows the interface is names=TOKEN, and nothing else. */
+static bool is_names_request(const char *rest, size_t *ret_token_length)
+{
+	const char *token = rest + strlen(REQUEST_NAMES);
+
+	if (strncmp(rest, REQUEST_NAMES, strlen(REQUEST_NAMES)) != 0)
+		return false;
+	*ret_token_length = strspn(token, "0123456789abcdef-.");
+	return *ret_token_length < WG_NAMES_TOKEN_MAX && strcmp(token + *ret_token_length, "\n\n") == 0;
+}
+
+bool wg_broker_is_names(const char *text, char ret_token[static WG_NAMES_TOKEN_MAX])
+{
+	const char *rest = strchr(text, '\n');
+	size_t n = 0;
+
+	if (!rest || !is_names_request(rest, &n))
+		return false;
+	memcpy(ret_token, rest + strlen(REQUEST_NAMES), n);
+	ret_token[n] = '\0';
+	return true;
+}
+
 int wg_broker_parse_request(const char *text, char ret_interface[static IFNAMSIZ])
 {
-	size_t begin = strlen(REQUEST_BEGIN), n;
+	size_t begin = strlen(REQUEST_BEGIN), n, token;
 	char name[IFNAMSIZ];
 
 	if (strncmp(text, REQUEST_BEGIN, begin) != 0)
 		return -EBADMSG;
 	n = strcspn(text + begin, "\n");
 	if (n >= sizeof(name) ||
-	    (strcmp(text + begin + n, REQUEST_END) != 0 && strcmp(text + begin + n, REQUEST_HERE) != 0))
+	    (strcmp(text + begin + n, REQUEST_END) != 0 && strcmp(text + begin + n, REQUEST_HERE) != 0 &&
+	     !is_names_request(text + begin + n, &token)))
 		return -EBADMSG;
 	memcpy(name, text + begin, n);
 	name[n] = '\0';
@@ -123,9 +158,16 @@ int wg_broker_filter_feed(struct wg_broker_filter *filter, const char *data, siz
 
 /* --- one request --- */
 
+struct request {
+	char interface[IFNAMSIZ];
+	bool here;
+	bool names;
+	char token[WG_NAMES_TOKEN_MAX];
+};
+
 /* 1 with a request, 0 when the client has closed the connection. The next request must not arrive before this
  * one is answered. */
-static int receive_request(int fd, char ret_interface[static IFNAMSIZ], bool *ret_here)
+static int receive_request(int fd, struct request *ret_request)
 {
 	char text[WG_BROKER_REQUEST_MAX];
 	int64_t deadline = INT64_MAX;
@@ -146,9 +188,12 @@ static int receive_request(int fd, char ret_interface[static IFNAMSIZ], bool *re
 	} while (n < sizeof(text) - 1 && !strstr(text, "\n\n"));
 	if (strlen(text) != n)
 		return -EBADMSG;
-	r = wg_broker_parse_request(text, ret_interface);
-	*ret_here = r == 0 && wg_broker_is_here(text);
-	return r < 0 ? r : 1;
+	r = wg_broker_parse_request(text, ret_request->interface);
+	if (r < 0)
+		return r;
+	ret_request->names = wg_broker_is_names(text, ret_request->token);
+	ret_request->here = wg_broker_is_here(text);
+	return 1;
 }
 
 /* Whether the tunnel of the process that answered can be one in the network namespace of the client. */
@@ -217,16 +262,70 @@ static int ask_tunnel(int client, const char *folder, const char *interface, boo
 	return r < 0 ? r : relay(tunnel, client, interface, here, deadline, ret_begun);
 }
 
-int wg_broker_serve(int client_fd, const char *folder)
+/* --- names --- */
+
+static int send_names(int client, const char *token, const struct wg_names *names, bool *ret_begun)
 {
-	char interface[IFNAMSIZ], text[32];
-	bool here = false;
+	_cleanup_buffer_ struct buffer out = {};
+	char key[BASE16_ENCODE_LENGTH(WG_PEERS_KEY_SIZE)];
+	int r = 0;
+
+	buffer_printf(&out, "token=%s\n", token);
+	if (!names)
+		buffer_append_text(&out, "unchanged=1\n");
+	else if (names->cut)
+		buffer_append_text(&out, "cut=1\n");
+	for (size_t i = 0; r == 0 && names && i < names->n; i++) {
+		base16_encode_update(key, WG_PEERS_KEY_SIZE, names->items[i].public_key);
+		buffer_append_text(&out, "public_key=");
+		buffer_append(&out, key, sizeof(key));
+		buffer_append_text(&out, "\nname=");
+		buffer_append_text(&out, wg_names_text(names, i));
+		buffer_append_char(&out, '\n');
+		if (out.length < NAMES_PIECE || buffer_error(&out))
+			continue;
+		*ret_begun = true;
+		r = wg_socket_send(client, out.data, out.length, time_now_boot() + CLIENT_TIMEOUT);
+		buffer_reset(&out);
+	}
+	buffer_append_text(&out, "errno=0\n\n");
+	if (r == 0)
+		r = buffer_error(&out);
+	if (r < 0)
+		return r;
+	*ret_begun = true;
+	return wg_socket_send(client, out.data, out.length, time_now_boot() + CLIENT_TIMEOUT);
+}
+
+/* The name of an interface is safe as part of a path. */
+static int tell_names(int client, const char *folder, struct request *request, bool *ret_begun)
+{
+	_cleanup_wg_names_ struct wg_names names = {};
+	char path[128];
+	int r = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s.conf", folder, request->interface) >= (int)sizeof(path))
+		r = -ENAMETOOLONG;
+	if (r == 0)
+		r = wg_names_file_read(path, request->token, &names);
+	return r < 0 ? r : send_names(client, request->token, r == 0 ? NULL : &names, ret_begun);
+}
+
+/* --- both --- */
+
+int wg_broker_serve(int client_fd, const struct wg_broker_folders *folders)
+{
+	struct request request;
+	char text[32];
 	int r;
 
-	while ((r = receive_request(client_fd, interface, &here)) > 0) {
+	while ((r = receive_request(client_fd, &request)) > 0) {
 		bool begun = false;
 
-		r = ask_tunnel(client_fd, folder, interface, here, &begun);
+		if (request.names)
+			r = tell_names(client_fd, folders->names, &request, &begun);
+		else
+			r = ask_tunnel(client_fd, folders->sockets, request.interface, request.here, &begun);
 		if (r == 0)
 			continue;
 		/* Within an answer an error can only be reported by closing the connection. */

@@ -18,8 +18,9 @@
 static const char usage[] =
 	"usage: netlogd-wg-broker [--version] [--help] < CONNECTION\n"
 	"\n"
-	"Asks a userspace WireGuard for its peers on behalf of netlogd, and passes on no keys but public ones. systemd starts\n"
-	"it for each connection to " WG_BROKER_SOCKET ", which is its standard input.\n"
+	"Asks a userspace WireGuard for its peers on behalf of netlogd, reads their names from comments in\n" WG_NAMES_FOLDER
+	"/INTERFACE.conf, and passes on no keys but public ones. systemd starts it for each connection to\n" WG_BROKER_SOCKET
+	", which is its standard input.\n"
 	"\n"
 	"  --version       print the version and exit\n"
 	"  --help          print this and exit\n";
@@ -50,6 +51,8 @@ static int parse_arguments(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	static const struct wg_broker_folders folders = {.sockets = WG_SOCKET_FOLDER,
+							 .names = WG_NAMES_FOLDER};
 	int r = parse_arguments(argc, argv), type;
 	socklen_t size = sizeof(type);
 
@@ -66,7 +69,7 @@ int main(int argc, char **argv)
 		return EX_OSERR;
 	}
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	r = wg_broker_serve(STDIN_FILENO, WG_SOCKET_FOLDER);
+	r = wg_broker_serve(STDIN_FILENO, &folders);
 	if (r < 0)
 		fprintf(stderr, "netlogd-wg-broker: %s\n", strerror(-r));
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -125,7 +125,7 @@ END_TEST
 
 struct broker {
 	int fd;
-	const char *folder;
+	struct wg_broker_folders folders;
 	int result;
 	pthread_t thread;
 };
@@ -134,7 +134,7 @@ static void *serve(void *userdata)
 {
 	struct broker *broker = userdata;
 
-	broker->result = wg_broker_serve(broker->fd, broker->folder);
+	broker->result = wg_broker_serve(broker->fd, &broker->folders);
 	close(broker->fd);
 	return NULL;
 }
@@ -144,7 +144,7 @@ static int broker_start(struct broker *broker, const char *folder)
 	int fds[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-	*broker = (struct broker){.fd = fds[0], .folder = folder};
+	*broker = (struct broker){.fd = fds[0], .folders = {.sockets = folder, .names = folder}};
 	ck_assert_int_eq(pthread_create(&broker->thread, NULL, serve, broker), 0);
 	return fds[1];
 }
@@ -222,13 +222,16 @@ END_TEST
 
 START_TEST(invalid_requests)
 {
+	/* Longer than any request can be, without an end. */
+	static char long_line[WG_BROKER_REQUEST_MAX + 1];
 	static const char *const wrong[] = {
 		"get=1\n\n",
 		"set=1\n\n",
 		"interface=wg0\nget=1\n\ninterface=wg0\nget=1\n\n",
-		"a line that is longer than any request can be, without an end to it",
+		long_line,
 	};
 
+	memset(long_line, 'a', sizeof(long_line) - 1);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		struct broker broker;
 		int client = broker_start(&broker, "/nonexistent");
