@@ -31,7 +31,8 @@
 struct discovery {
 	struct rtnl *rtnl;
 	int fd;
-	char *interface; /* NULL: none */
+	char *interface;     /* NULL: none */
+	char name[IFNAMSIZ]; /* the kernel's first name for it; that above may be an alternative one */
 	unsigned int index;
 	bool connected;
 	uint8_t *buffer;
@@ -114,6 +115,7 @@ int discovery_new(const char *interface, bool connected, struct discovery **ret_
 		r = -ENODEV;
 	if (r < 0)
 		return r;
+	memcpy(discovery->name, link.name, sizeof(discovery->name));
 	discovery->addresses_stale = discovery->routes_stale = discovery->all_changed = true;
 	*ret_discovery = TAKE_PTR(discovery);
 	return 0;
@@ -149,7 +151,7 @@ static void take_link(struct discovery *discovery, const struct nlmsghdr *messag
 		doubt(discovery, r);
 		return;
 	}
-	if (message->nlmsg_type == RTM_DELLINK || strcmp(link.name, discovery->interface) != 0)
+	if (message->nlmsg_type == RTM_DELLINK || strcmp(link.name, discovery->name) != 0)
 		discovery->gone = true;
 	/* Its routes go silently when it goes down. */
 	discovery->routes_stale = discovery->addresses_stale = true;

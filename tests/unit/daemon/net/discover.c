@@ -262,6 +262,22 @@ START_TEST(interface_goes)
 }
 END_TEST
 
+/* Messages about a link have its first name, whatever name it was asked for by. */
+START_TEST(alternative_name)
+{
+	struct discovery_changes changes;
+
+	ip("link property add dev tun0 altname office.vpn");
+	begin("office.vpn", false);
+	ip("link set tun0 alias here");
+	ck_assert_int_eq(discovery_follow(discovery, &changes), 0);
+	discovery_changes_deinit(&changes);
+	ip("link set tun0 down");
+	ip("link set tun0 name tun7");
+	ck_assert_int_eq(discovery_follow(discovery, &changes), -ENODEV);
+}
+END_TEST
+
 START_TEST(addresses)
 {
 	struct discovery_changes changes;
@@ -399,6 +415,7 @@ int main(void)
 	tcase_add_test(tcase, two_in_one_place);
 	tcase_add_test(tcase, removed_silently);
 	tcase_add_test(tcase, interface_goes);
+	tcase_add_test(tcase, alternative_name);
 	tcase_add_test(tcase, addresses);
 	tcase_add_loop_test(tcase, nexthop_objects, 0, 2);
 	tcase_add_test(tcase, missed_notifications);

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""docs/setups.md: a hub made by wg-quick, with two clients, as a router of its own networks and as a way to the Internet."""
+import pytest
+
+from lib.setups import Counted, by_destination, classes, interface_section, last_window, peer_section, physical, reach, \
+    wg_quick, wireguard_key
+
+HUB, LAPTOP, OFFICE = wireguard_key(), wireguard_key(), wireguard_key()
+INTERNET = "203.0.113.9"
+FORWARDING = "PostUp = sysctl -q net.ipv4.ip_forward=1"
+
+
+class Hub:
+    """The hub 10.9.0.1 with two clients: a laptop 10.9.0.2, and the router 10.9.0.3 of an office, 10.50.0.0/16.
+
+    Behind the hub: its own network, where 192.168.7.9 is; and the Internet, where 203.0.113.9 is.
+    """
+
+    def __init__(self, network):
+        self.network = network
+        self.namespace = network.namespace()
+        self.laptop, self.office, self.inside, self.internet = (network.namespace() for _ in range(4))
+        for number, other in enumerate((self.laptop, self.office)):
+            network.veth(self.namespace, other, f"198.51.100.{1 + 4 * number}/30", f"198.51.100.{2 + 4 * number}/30")
+        network.veth(self.namespace, self.inside, "192.168.7.1/24", "192.168.7.9/24")
+        self.inside.ip("route", "add", "default", "via", "192.168.7.1")
+        self.uplink, _ = network.veth(self.namespace, self.internet, "203.0.113.1/24", f"{INTERNET}/24")
+        self.office.ip("address", "add", "10.50.0.1/16", "dev", "lo")
+        self.end = self.laptop_end = self.office_end = None
+
+    def up(self, *lines, laptop="0.0.0.0/0", clients="Address = {}/24"):
+        self.end = wg_quick(self.network, self.namespace, interface_section(
+            HUB, "Address = 10.9.0.1/24", "ListenPort = 51820", FORWARDING, *lines) +
+            peer_section(LAPTOP, "AllowedIPs = 10.9.0.2/32") +
+            peer_section(OFFICE, "AllowedIPs = 10.9.0.3/32, 10.50.0.0/16"))
+        for name, key, address, endpoint, allowed in (
+                ("laptop", LAPTOP, "10.9.0.2", "198.51.100.1:51820", laptop),
+                ("office", OFFICE, "10.9.0.3", "198.51.100.5:51820", "10.9.0.0/24, 192.168.7.0/24")):
+            end = wg_quick(self.network, getattr(self, name), interface_section(
+                key, clients.format(address), "ListenPort = 51821") +
+                peer_section(HUB, f"AllowedIPs = {allowed}", f"Endpoint = {endpoint}"))
+            setattr(self, f"{name}_end", end)
+            # The hub then knows both endpoints.
+            reach(end.namespace, address, self.namespace, "10.9.0.1")
+
+
+@pytest.fixture
+def hub(network):
+    return Hub(network)
+
+
+def test_hub(hub, netlogd):
+    """Clients by single addresses; what one sends to another crosses the tunnel twice."""
+    hub.up()
+    here = Counted(hub.end, netlogd)
+    assert here.kernel() == (["10.9.0.1/24"], {"10.9.0.0/24", "10.50.0.0/16"})
+    reach(hub.laptop, "10.9.0.2", hub.namespace, "10.9.0.1")
+    reach(hub.laptop, "10.9.0.2", hub.office, "10.9.0.3")
+    messages = last_window(here.daemon)
+    # In the hub's view: received from the laptop, and sent to the office's router.
+    assert classes(messages) == {("10.9.0.1", "10.9.0.2"): "virtual", ("10.9.0.3", "10.9.0.2"): "virtual",
+                                 ("10.9.0.2", "10.9.0.3"): "virtual"}
+    assert physical(messages) == {("10.9.0.2", "198.51.100.2:51821"), ("10.9.0.3", "198.51.100.6:51821")}
+    here.stop()
+
+
+def test_hub_with_a_network_behind_a_client(hub, netlogd):
+    """The office's network, which is among its router's allowed IPs, so that wg-quick makes a route."""
+    hub.up()
+    here = Counted(hub.end, netlogd)
+    reach(hub.namespace, "10.9.0.1", hub.office, "10.50.0.1")
+    reach(hub.laptop, "10.9.0.2", hub.office, "10.50.0.1")
+    assert classes(last_window(here.daemon)) == {
+        ("10.9.0.1", "10.50.0.1"): "subnet", ("10.50.0.1", "10.9.0.2"): "subnet", ("10.9.0.2", "10.50.0.1"): "subnet"}
+    here.stop()
+
+
+@pytest.mark.parametrize("subnet_route, expected", [("connected", "subnet"), ("192.168.7.0/24", "subnet"), ("", "exit")])
+def test_subnet_router(hub, netlogd, subnet_route, expected):
+    """Only the configuration tells that the hub serves its own network to the clients."""
+    hub.up()
+    here = Counted(hub.end, netlogd, routes={"subnet-route": subnet_route})
+    reach(hub.laptop, "10.9.0.2", hub.inside, "192.168.7.9")
+    reach(hub.inside, "192.168.7.9", hub.office, "10.9.0.3")
+    assert classes(last_window(here.daemon)) == {("192.168.7.9", "10.9.0.2"): expected, ("192.168.7.9", "10.9.0.3"): expected}
+    here.stop()
+
+
+@pytest.mark.parametrize("subnet_route", ["", "192.168.7.0/24"])
+def test_exit_node(hub, netlogd, subnet_route):
+    """The laptop's way to the Internet, behind the hub's own address; in the tunnel it has the laptop's."""
+    hub.up("PostUp = nft add table ip nat",
+           "PostUp = nft 'add chain ip nat out { type nat hook postrouting priority 100; }'",
+           f"PostUp = nft add rule ip nat out oifname {hub.uplink} masquerade")
+    here = Counted(hub.end, netlogd, routes={"subnet-route": subnet_route})
+    assert reach(hub.laptop, "10.9.0.2", hub.internet, INTERNET) == "203.0.113.1"
+    assert classes(last_window(here.daemon)) == {(INTERNET, "10.9.0.2"): "exit"}
+    here.stop()
+
+
+def test_client_of_an_exit_node(hub, netlogd):
+    """The same from the laptop's end, which has the whole tunnel for its default route."""
+    hub.up()
+    here = Counted(hub.laptop_end, netlogd)
+    for place, address in (hub.namespace, "10.9.0.1"), (hub.office, "10.9.0.3"), (hub.office, "10.50.0.1"):
+        reach(hub.laptop, "10.9.0.2", place, address)
+    # What is behind others is exit: a client with a default route does not know their networks.
+    assert by_destination(last_window(here.daemon)) == {"10.9.0.1": "virtual", "10.9.0.3": "virtual", "10.50.0.1": "exit"}
+    assert {endpoint for _, endpoint in here.physical(INTERNET)} == {"198.51.100.1:51820"}
+    here.stop()
+
+
+def other_sections(tmp, name, text):
+    path = tmp / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("command", ["syncconf", "addconf", "set"])
+def test_allowed_ips_change_their_peer(hub, netlogd, directory, command):
+    """The laptop's address and the office's network go to the other peer while all is counted."""
+    hub.up()
+    here = Counted(hub.end, netlogd)
+    end = here.end
+    assert here.peers() == {LAPTOP.public: (["10.9.0.2"], 1), OFFICE.public: (["10.9.0.3"], 2)}
+    endpoints = {LAPTOP.public: "198.51.100.2:51821", OFFICE.public: "198.51.100.6:51821"}
+    reach(hub.namespace, "10.9.0.1", hub.laptop, "10.9.0.2")
+    reach(hub.namespace, "10.9.0.1", hub.office, "10.50.0.1")
+    office = "AllowedIPs = 10.9.0.2/32, 10.9.0.3/32"
+    if command == "syncconf":
+        text = interface_section(HUB, "ListenPort = 51820") + peer_section(LAPTOP, "AllowedIPs = 10.50.0.0/16") + \
+            peer_section(OFFICE, office)
+        end.namespace.run("wg", "syncconf", end.interface, other_sections(directory, "new.conf", text))
+    elif command == "addconf":
+        text = peer_section(LAPTOP, "AllowedIPs = 10.50.0.0/16") + peer_section(OFFICE, office)
+        end.namespace.run("wg", "addconf", end.interface, other_sections(directory, "more.conf", text))
+    else:
+        for key, allowed in (LAPTOP, "10.50.0.0/16"), (OFFICE, "10.9.0.2/32,10.9.0.3/32"):
+            end.namespace.run("wg", "set", end.interface, "peer", key.public, "allowed-ips", allowed)
+    expected = {LAPTOP.public: "10.50.0.0/16", OFFICE.public: "10.9.0.2/32 10.9.0.3/32"}
+    shown = dict(line.split("\t") for line in end.namespace.run("wg", "show", end.interface, "allowed-ips").stdout.splitlines())
+    assert {key: " ".join(sorted(value.split())) for key, value in shown.items()} == expected
+    # No packet is of another class while they change hands.
+    messages = last_window(here.daemon)
+    assert by_destination(messages) == {"10.9.0.2": "virtual", "10.50.0.1": "subnet"}
+    assert here.peers() == {LAPTOP.public: ([], 1), OFFICE.public: (["10.9.0.2", "10.9.0.3"], 2)}
+    # An endpoint's entry has the address that its peer has at the window's end.
+    for _ in range(2):
+        assert here.classes_of("10.9.0.2", "10.9.0.3", "10.50.0.1") == {
+            "10.9.0.2": "virtual", "10.9.0.3": "virtual", "10.50.0.1": "subnet"}
+    pairs = here.physical("10.9.0.2", "10.50.0.1", since=len(here.daemon.spool_messages()),
+                          until=lambda found: {end for _, end in found} == set(endpoints.values()))
+    assert pairs == {("10.50.0.0", endpoints[LAPTOP.public]), ("10.9.0.2", endpoints[OFFICE.public])}
+    here.stop()
