@@ -213,10 +213,37 @@ static void print_text(struct line *line, const char *text, enum table_color col
 		fputs("\033[0m", line->file);
 }
 
+/* Begin and end of a text that is wider than that, with a mark between them. NULL: no memory. */
+static char *shorten(const char *text, size_t width)
+{
+	size_t head = 0, left = text_width(text), room = width / 2, n;
+	const char *tail = text;
+	char *shorter;
+
+	while (text[head]) {
+		size_t size = plain_text_character(text + head), columns = character_width(text + head, size);
+
+		if (columns > room)
+			break;
+		room -= columns;
+		head += size;
+	}
+	for (; *tail && left > width - 1 - width / 2; tail += n) {
+		n = plain_text_character(tail);
+		left -= character_width(tail, n);
+	}
+	return asprintf(&shorter, "%.*s\u2026%s", (int)head, text, tail) < 0 ? NULL : shorter;
+}
+
 static void print_cell(struct line *line, const char *text, enum table_color color, size_t width,
 		       enum table_align align)
 {
-	size_t pad = width - text_width(text);
+	_cleanup_free_ char *shorter = text_width(text) > width ? shorten(text, width) : NULL;
+	size_t pad;
+
+	if (shorter)
+		text = shorter;
+	pad = width - MIN(width, text_width(text));
 
 	if (align == TABLE_RIGHT)
 		line->blanks += pad;
@@ -241,7 +268,24 @@ static void measure(const struct table *table, size_t *widths)
 			widths[i] = MAX(widths[i], text_width(table->columns[i].title));
 }
 
-/* Leaves out columns until the rest fits. */
+/* Takes from the widest column that may be narrower, and so on. */
+static void make_narrow(const struct table *table, size_t *widths, size_t excess)
+{
+	while (excess > 0) {
+		size_t widest = table->n_columns;
+
+		for (size_t i = 0; i < table->n_columns; i++)
+			if (table->columns[i].shortest > 0 && widths[i] > table->columns[i].shortest &&
+			    (widest == table->n_columns || widths[i] > widths[widest]))
+				widest = i;
+		if (widest == table->n_columns)
+			return;
+		widths[widest]--;
+		excess--;
+	}
+}
+
+/* Leaves out columns until the rest fits, shortened if need be. */
 static void make_fit(const struct table *table, size_t *widths, size_t room)
 {
 	for (;;) {
@@ -254,6 +298,8 @@ static void make_fit(const struct table *table, size_t *widths, size_t room)
 			width += (width > 0 ? 2 : 0) + widths[i];
 			most = MAX(most, table->columns[i].dispensable);
 		}
+		if (width > room && most == 0)
+			make_narrow(table, widths, width - room);
 		if (width <= room || most == 0)
 			return;
 		for (size_t i = 0; i < table->n_columns; i++)

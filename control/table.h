@@ -24,6 +24,9 @@ struct table_column {
 	/* Where lines are too long, columns with the highest number are left out, then the next ones; 0:
 	 * never */
 	unsigned int dispensable;
+	/* Where lines are still too long, its texts are shortened in the middle, to no less than this; 0: not
+	 */
+	unsigned int shortest;
 };
 
 /* The columns must outlive the table. 0 or -ENOMEM. */
@@ -42,7 +45,7 @@ size_t table_rows(const struct table *table);
 
 /*
  * Prints everything; a column without text is left out together with its title. width: columns that a line
- * may have (0: any); what is still too long without dispensable columns is cut. 0 or -ENOMEM.
+ * may have (0: any); what is still too long without dispensable columns, and shortened, is cut. 0 or -ENOMEM.
  */
 int table_print(const struct table *table, FILE *file, bool color, size_t width);
 

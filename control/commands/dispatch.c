@@ -65,8 +65,13 @@ const struct ctl_command ctl_commands[] = {
 	 "FILE holds {\"nodes\":[{\"nodeId\":...,\"name\":...,\"addresses\":[...],\"os\":...,\"user\":...,"
 	 "\"tags\":[...]}]};\n\"-\" is standard input.\n",
 	 cmd_nodes_set},
-	{"peers", "[--keys]", "show the tunnel's peers: where each is, its last handshake, its bytes",
-	 "  --keys          show their public keys\n", cmd_peers},
+	{"peers", "[--keys] [--sort BY] [PEER]",
+	 "show the tunnel's peers: where each is and how it is reached, its bytes",
+	 "  --keys          show their public keys\n"
+	 "  --sort BY       active (default), name, seen, handshake, rate, today\n"
+	 "With PEER, a name, an ID, a public key or an address in the tunnel, all that is known of that one;\n"
+	 "exit status 1 if there is none.\n",
+	 cmd_peers},
 	{"tail", "[--resolve] [--details]",
 	 "show messages as they are logged, as tables or (--json) as lines", RESOLVE_HELP DETAILS_HELP,
 	 cmd_tail},

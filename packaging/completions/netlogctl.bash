@@ -16,7 +16,12 @@ _netlogctl_value() {
 	--class) _netlogctl_words "virtual subnet exit physical" ;;
 	--by) _netlogctl_words "connection node peer pair client service port class" ;;
 	--how) _netlogctl_words "opened closed half-closed reset refused half-open unanswered dropped" ;;
-	--sort) _netlogctl_words "bytes packets begun refused dropped" ;;
+	--sort)
+		case " ${COMP_WORDS[*]} " in
+		*" peers "*) _netlogctl_words "active name seen handshake rate today" ;;
+		*) _netlogctl_words "bytes packets begun refused dropped" ;;
+		esac
+		;;
 	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;
 	--tun-source) _netlogctl_words "auto ebpf packet stats none" ;;
 	--sock-source) _netlogctl_words "auto wireguard stats none" ;;
@@ -34,7 +39,7 @@ _netlogctl_options() {
 		--sock-stats-socket --log-id-file --domain-log-id-file ;;
 	stop | flush) echo --deadline ;;
 	"routes set") echo --local-addr --route --subnet-route --file ;;
-	peers) echo --keys ;;
+	peers) echo --keys --sort ;;
 	tail | format) echo --resolve --details ;;
 	top) echo --by --class --addr --how --sort --limit --details --count ;;
 	flows) echo --since --until --class --addr --by --how --sort --limit --details --spool ;;

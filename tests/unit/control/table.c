@@ -85,6 +85,41 @@ START_TEST(test_dispensable_columns)
 }
 END_TEST
 
+/* Once nothing can be left out, the widest text that may is shortened in the middle, by columns. */
+START_TEST(test_shortened_columns)
+{
+	static const struct table_column many[] = {
+		{.title = "NAME", .shortest = 6},
+		{.title = "OTHER", .shortest = 5},
+		{.title = "GONE", .dispensable = 1},
+	};
+	static const struct {
+		size_t width;
+		const char *text;
+	} cases[] = {
+		{0, "NAME                OTHER         GONE\nlaptop.example.net  server.local  x\n"},
+		{37, "NAME                OTHER\nlaptop.example.net  server.local\n"},
+		{32, "NAME                OTHER\nlaptop.example.net  server.local\n"},
+		{31, "NAME               OTHER\nlaptop.e…mple.net  server.local\n"},
+		{24, "NAME         OTHER\nlapto…e.net  serve…local\n"},
+		{13, "NAME    OTHER\nlap…et  se…al\n"},
+		{12, "NAME    OTHE\nlap…et  se…a\n"},
+	};
+	_cleanup_(table_freep) struct table *table = NULL, *wide = NULL;
+
+	setlocale(LC_ALL, "C.UTF-8");
+	ck_assert_int_eq(table_new(many, ARRAY_SIZE(many), &table), 0);
+	add(table, "laptop.example.net", "server.local", "x");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_table(table, false, cases[i].width, cases[i].text);
+	/* A character of two columns stays whole. */
+	ck_assert_int_eq(table_new(many, ARRAY_SIZE(many), &wide), 0);
+	add(wide, "東京東京東京", "s", "");
+	assert_table(wide, false, 15, "NAME      OTHER\n東京…京   s\n");
+	setlocale(LC_ALL, "C");
+}
+END_TEST
+
 START_TEST(test_empty_columns_vanish)
 {
 	_cleanup_(table_freep) struct table *table = NULL;
@@ -181,8 +216,11 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_columns, test_dispensable_columns, test_empty_columns_vanish,  test_headings,
-		test_colors,  test_foreign_text,	test_width_is_what_is_seen, test_wide_characters,
+		test_columns,		test_dispensable_columns,
+		test_shortened_columns, test_empty_columns_vanish,
+		test_headings,		test_colors,
+		test_foreign_text,	test_width_is_what_is_seen,
+		test_wide_characters,
 	};
 
 	return run_suite("table", tests, ARRAY_SIZE(tests));

@@ -5,26 +5,203 @@
 
 #include "tests/unit/control/run_line.h"
 
-#define PEERS                                                                                                \
-	"{'peers':[{'name':'laptop','addresses':['100.64.0.2','fd7a::2'],'endpoint':'192.0.2.2:51820',"      \
-	"'lastHandshake':'2020-01-01T00:00:00Z','txBytes':2048,'rxBytes':100,'publicKey':'KEY='}]}\n"        \
-	"{'peers':[{'addresses':[],'txBytes':0,'rxBytes':0}]}"
+/* A peer by each path, a WireGuard peer without a name, and one of an older daemon. */
+#define LAPTOP                                                                                               \
+	"{'name':'laptop.net','nodeId':'n1','addresses':['100.64.0.2','fd7a::2'],"                           \
+	"'endpoint':'192.0.2.2:51820','path':'direct','lastHandshake':'2020-01-01T00:00:00Z',"               \
+	"'lastSeen':'2020-01-01T00:00:00Z','active':true,'txBytes':2048,'rxBytes':100,'txRate':1024,"        \
+	"'rxRate':7,'txBytesToday':512,'rxBytesToday':30,'todaySince':'2020-01-01T00:00:00Z',"               \
+	"'movedAt':'2020-01-01T12:00:00Z','fromPath':'derp','fromEndpoint':'127.3.3.40:4','fromVia':'fra',"  \
+	"'os':'linux','tags':['tag:a','tag:b'],'publicKey':'KEY='}"
+#define PHONE                                                                                                \
+	"{'name':'Phone','nodeId':'n2','addresses':['100.64.0.3'],'endpoint':'127.3.3.40:4','path':'derp',"  \
+	"'via':'fra','lastSeen':'2020-01-02T03:04:00Z','active':false,'txBytes':0,'rxBytes':0,'txRate':0,"   \
+	"'rxRate':0,'txBytesToday':900,'rxBytesToday':9000,'user':'ann'}"
+#define SERVER                                                                                               \
+	"{'name':'server','nodeId':'n3','addresses':['100.64.0.4'],'endpoint':'192.0.2.9:7777',"             \
+	"'path':'relay','lastSeen':'2020-01-03T00:00:00Z','lastHandshake':'2020-01-03T00:00:00Z',"           \
+	"'active':true,'txBytes':1,'rxBytes':1,'txRate':1,'rxRate':100000}"
+#define NAMELESS                                                                                             \
+	"{'nodeId':'abcdefghijklmnop=','addresses':['10.0.0.9'],'active':false,'txBytes':0,'rxBytes':0,"     \
+	"'publicKey':'abcdefghijklmnop='}"
+#define OLDER "{'addresses':['10.0.0.8'],'endpoint':'192.0.2.8:1','txBytes':0,'rxBytes':0}"
+#define PEERS "{'peers':[" NAMELESS "," PHONE "]}\n{'peers':[" SERVER "," LAPTOP "," OLDER "]}"
 
-START_TEST(test_peers)
+static const struct fake_answer answers[] = {{"GetPeers", PEERS}};
+
+static struct run run_peers(const char *line)
 {
-	const struct fake_answer answers[] = {{"GetPeers", PEERS}};
-	_cleanup_run_ struct run run = run_with(answers, 1, "peers", ASKED("GetPeers"));
-	_cleanup_run_ struct run keys = run_with(answers, 1, "peers --keys", ASKED("GetPeers"));
-	_cleanup_run_ struct run json = run_with(answers, 1, "--json peers", ASKED("GetPeers"));
+	setenv("TZ", "XYZ-1", 1);
+	return run_with(answers, 1, line, ASKED("GetPeers"));
+}
+
+static void assert_same(const char *actual, const char *expected)
+{
+	ck_assert_str_eq(actual, expected);
+}
+
+/* The first words of the lines after the title. */
+static void assert_order(const char *line, const char *expected)
+{
+	_cleanup_run_ struct run run = run_peers(line);
+	char order[200] = "";
 
 	ck_assert_int_eq(run.status, CTL_OK);
-	assert_contains(run.out, "PEER    ADDRESSES            ENDPOINT         HANDSHAKE");
-	assert_contains(run.out, "laptop  100.64.0.2, fd7a::2  192.0.2.2:51820  ");
-	assert_contains(run.out, "2.00 KiB");
-	assert_contains(run.out, "never");
+	for (const char *at = strchr(run.out, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
+		snprintf(order + strlen(order), sizeof(order) - strlen(order), "%.*s ",
+			 (int)strcspn(at + 1, " \n"), at + 1);
+	ck_assert_str_eq(order, expected);
+}
+
+START_TEST(test_table)
+{
+	_cleanup_run_ struct run run = run_peers("peers");
+	_cleanup_run_ struct run keys = run_peers("peers --keys");
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out,
+			"PEER        PATH      ENDPOINT         STATE                          SEEN ");
+	assert_contains(run.out, "\nlaptop.net  direct    192.0.2.2:51820  active                         ");
+	assert_contains(run.out,
+			"  1.00 KiB/s       7 B/s       512 B            30 B  100.64.0.2, fd7a::2\n");
+	assert_contains(run.out, "\nserver      relay     192.0.2.9:7777   active                         ");
+	assert_contains(run.out, "\nPhone       DERP fra                   silent since 2020-01-02 04:04  ");
+	assert_contains(run.out, "       900 B        8.79 KiB  100.64.0.3\n");
+	assert_contains(run.out,
+			"\nabcdefgh                               never seen                     never");
+	assert_contains(run.out,
+			"\n10.0.0.8              192.0.2.8:1                                     never");
 	ck_assert_ptr_null(strstr(run.out, "KEY"));
-	assert_contains(keys.out, "KEY=");
-	assert_contains(json.out, "\"txBytes\":2048");
+	ck_assert_ptr_null(strstr(run.out, "Bytes of today"));
+	assert_contains(keys.out, "100.64.0.2, fd7a::2  KEY=\n");
+}
+END_TEST
+
+START_TEST(test_order)
+{
+	_cleanup_run_ struct run wrong = run_line("/nowhere", "peers --sort size", NULL);
+
+	assert_order("peers", "laptop.net server 10.0.0.8 abcdefgh Phone ");
+	assert_order("peers --sort active", "laptop.net server 10.0.0.8 abcdefgh Phone ");
+	assert_order("peers --sort name", "10.0.0.8 abcdefgh laptop.net Phone server ");
+	assert_order("peers --sort seen", "server Phone laptop.net 10.0.0.8 abcdefgh ");
+	assert_order("peers --sort handshake", "server laptop.net 10.0.0.8 abcdefgh Phone ");
+	assert_order("peers --sort rate", "server laptop.net 10.0.0.8 abcdefgh Phone ");
+	assert_order("peers --sort today", "Phone laptop.net 10.0.0.8 abcdefgh server ");
+	ck_assert_int_eq(wrong.status, CTL_USAGE);
+	assert_contains(wrong.err, "--sort: one of active, name, seen, handshake, rate, today");
+}
+END_TEST
+
+/* What follows a line's name, up to its end. */
+static void assert_line(const char *text, const char *name, const char *expected)
+{
+	_cleanup_free_ char *line = NULL;
+
+	ck_assert_int_gt(asprintf(&line, "\n  %-12s%s\n", name, expected), 0);
+	assert_contains(text, line);
+}
+
+START_TEST(test_one_peer)
+{
+	_cleanup_run_ struct run run = run_peers("peers laptop");
+	_cleanup_run_ struct run phone = run_peers("peers n2");
+
+	ck_assert_int_eq(run.status, CTL_OK);
+	ck_assert_int_eq(strncmp(run.out, "laptop.net\n", 11), 0);
+	assert_line(run.out, "path", "direct, 192.0.2.2:51820");
+	assert_line(run.out, "moved", "2020-01-01 13:00, from DERP fra");
+	assert_line(run.out, "state", "active");
+	assert_line(run.out, "rate", "sent 1.00 KiB/s, received 7 B/s");
+	assert_line(run.out, "today", "sent 512 B, received 30 B since 2020-01-01 01:00");
+	assert_line(run.out, "in all", "sent 2.00 KiB, received 100 B");
+	assert_line(run.out, "addresses", "100.64.0.2, fd7a::2");
+	assert_line(run.out, "tags", "tag:a, tag:b");
+	assert_line(run.out, "OS", "linux");
+	assert_line(run.out, "node ID", "n1");
+	assert_line(run.out, "public key", "KEY=");
+	ck_assert_ptr_null(strstr(run.out, "owner"));
+	assert_line(phone.out, "path", "DERP fra");
+	assert_line(phone.out, "state", "silent since 2020-01-02 04:04");
+	assert_line(phone.out, "handshake", "never");
+	assert_line(phone.out, "owner", "ann");
+	ck_assert_ptr_null(strstr(phone.out, "moved"));
+}
+END_TEST
+
+/* A peer's name in any case, its first label, its ID or key, and what the table shows; and nothing else. */
+START_TEST(test_who_is_meant)
+{
+	static const char *const words[] = {
+		"LAPTOP",  "laptop.net",	"n1",	    "KEY=",	"100.64.0.2",
+		"FD7A::2", "abcdefghijklmnop=", "abcdefgh", "10.0.0.8",
+	};
+	static const char *const none[] = {"lap", "laptop.ne", "abcdefghi", "100.64.0", "N1", "key="};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		char line[80];
+		struct run run;
+
+		snprintf(line, sizeof(line), "--json peers %s", words[i]);
+		run = run_peers(line);
+		ck_assert_int_eq(run.status, CTL_OK);
+		ck_assert_msg(strncmp(run.out, "{\"peers\":[{", 11) == 0 && !strstr(run.out, "},{"), "%s: %s",
+			      words[i], run.out);
+		run_deinit(&run);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(none); i++) {
+		char line[80], error[120];
+		struct run run;
+
+		snprintf(line, sizeof(line), "peers %s", none[i]);
+		snprintf(
+			error, sizeof(error),
+			"netlogctl: none of the tunnel's 5 peers is \"%s\" (\"netlogctl peers\" shows them)\n",
+			none[i]);
+		run = run_peers(line);
+		ck_assert_int_eq(run.status, CTL_FAILED);
+		assert_same(run.err, error);
+		assert_same(run.out, "");
+		run_deinit(&run);
+	}
+}
+END_TEST
+
+/* The bytes of today begin to count when the daemon begins; then a line says so. */
+START_TEST(test_today)
+{
+	const struct fake_answer today[] = {
+		{"GetPeers",
+		 "{'peers':[{'addresses':[],'name':'a','txBytes':0,'rxBytes':0,'txBytesToday':1,"
+		 "'rxBytesToday':1,'todaySince':'2200-01-01T10:20:00Z'},{'addresses':[],'name':'b',"
+		 "'txBytes':0,'rxBytes':0,'todaySince':'2200-01-01T09:10:00Z'}]}"}};
+	struct run run;
+
+	setenv("TZ", "XYZ-1", 1);
+	run = run_with(today, 1, "peers", ASKED("GetPeers"));
+	assert_contains(run.out,
+			"\nBytes of today: since 2200-01-01 10:10, when netlogd began to see them\n");
+	run_deinit(&run);
+}
+END_TEST
+
+/* What a peer says of itself cannot steer the terminal. */
+START_TEST(test_hostile_names)
+{
+	const struct fake_answer hostile[] = {
+		{"GetPeers",
+		 "{'peers':[{'name':'a\\u001b[2J\\u202eb','addresses':['1\\n2'],'via':'\\u0007',"
+		 "'path':'derp','os':'\\u001b','tags':['\\r'],'user':'\\n','txBytes':0,'rxBytes':0,"
+		 "'nodeId':'a','active':true}]}"}};
+	static const char *const lines[] = {"peers", "peers a"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_cleanup_run_ struct run run = run_with(hostile, 1, lines[i], ASKED("GetPeers"));
+
+		ck_assert_int_eq(run.status, CTL_OK);
+		ck_assert_int_eq(strcspn(run.out, "\033\a\r"), strlen(run.out));
+		ck_assert_ptr_null(strstr(run.out, "\u202e"));
+	}
 }
 END_TEST
 
@@ -70,10 +247,9 @@ START_TEST(test_no_peers)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		const struct fake_answer answers[] = {{"GetPeers", "{'peers':[]}"},
-						      {"Status", cases[i].status}};
+		const struct fake_answer none[] = {{"GetPeers", "{'peers':[]}"}, {"Status", cases[i].status}};
 		_cleanup_run_ struct run run = run_with(
-			answers, 2, "peers",
+			none, 2, "peers",
 			"[{'method':'GetPeers','parameters':{}},{'method':'Status','parameters':{}}]");
 		_cleanup_free_ char *expected = NULL;
 
@@ -100,8 +276,12 @@ END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_peers, test_no_peers,
-				      test_no_peers_for_programs_and_of_older_daemons};
+	const TTest *const tests[] = {
+		test_table,    test_order,
+		test_one_peer, test_who_is_meant,
+		test_today,    test_hostile_names,
+		test_no_peers, test_no_peers_for_programs_and_of_older_daemons,
+	};
 
 	return run_suite("peers", tests, ARRAY_SIZE(tests));
 }
