@@ -80,16 +80,18 @@ static enum table_color state_color(const json_t *peer)
 	return *json_text(peer, "lastSeen") ? TABLE_YELLOW : TABLE_DIM;
 }
 
-/* Since when bytes of today are counted, where that is not the whole day. */
-static void print_since(struct ctl *ctl, const json_t *peers, int64_t now)
+/* Since when bytes of today are counted, where that is not the whole day. Where the line has no room, the
+ * table has none for these bytes either. */
+static void print_since(struct ctl *ctl, const json_t *peers, int64_t now, size_t width)
 {
 	int64_t since = peers_today_since(peers, now);
-	char text[PEER_TEXT_MAX];
+	char text[PEER_TEXT_MAX], time[PEER_TEXT_MAX];
+	int n = snprintf(text, sizeof(text), "Bytes of today: since %.64s, when netlogd began to see them",
+			 local_time(since, now, time));
 
-	if (since == 0)
+	if (since == 0 || (width > 0 && (size_t)n > width))
 		return;
-	print_color(ctl->out, ctl->color, TABLE_DIM,
-		    "Bytes of today: since %s, when netlogd began to see them", local_time(since, now, text));
+	print_color(ctl->out, ctl->color, TABLE_DIM, "%s", text);
 	fputc('\n', ctl->out);
 }
 
@@ -135,7 +137,7 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 	ctl_terminal_size(ctl, &width, &lines);
 	if (table_print(table, ctl->out, ctl->color, width) < 0)
 		return ctl_error(ctl, "out of memory");
-	print_since(ctl, peers, now);
+	print_since(ctl, peers, now, width);
 	return CTL_OK;
 }
 
