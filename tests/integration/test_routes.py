@@ -3,7 +3,7 @@
 import pytest
 
 from lib import traffic
-from lib.tun import Tun
+from lib.tun import Tun, udp_packet
 from lib.wait import wait_until
 
 
@@ -140,14 +140,6 @@ def test_other_routes_cost_nothing(daemon, tun, network):
     assert "10.200.0.0/16" in [route["prefix"] for route in daemon.routes("routes")]
     assert daemon.status()["routes"]["kernelReads"] == before["kernelReads"]
     daemon.stop()
-
-
-def udp_packet(source, destination):
-    """An empty datagram without checksums, which nothing checks here."""
-    def address(text):
-        return bytes(map(int, text.split(".")))
-    return (bytes([0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0]) + address(source) + address(destination)
-            + (40000).to_bytes(2, "big") + (40001).to_bytes(2, "big") + bytes([0, 8, 0, 0]))
 
 
 @pytest.mark.parametrize("sock", ["auto", "none"])

@@ -4,9 +4,10 @@ import pytest
 
 from lib.network import Tunnel
 from lib.process import run
-from lib.setups import Counted, by_destination, interface_section, last_window, peer_section, send, wg_quick, \
+from lib.setups import Counted, by_destination, classes, interface_section, last_window, peer_section, send, wg_quick, \
     wireguard_key
-from lib.tun import Tun
+from lib.tun import Tun, udp_packet
+from lib.wait import wait_readable
 
 
 @pytest.fixture
@@ -143,6 +144,42 @@ def test_vrf(namespace, tun, netlogd):
     assert here.kernel()[1] == {"10.9.0.0/24 table 77", "10.1.0.0/16 table 77"}
     assert found(here) == {"10.1.0.0/16"}
     here.stop()
+
+
+def test_tailscale(namespace, tun, other, netlogd):
+    """What tailscaled sets up: single addresses, and routes to nodes, subnets and an exit node in a table of its own."""
+    namespace.ip("address", "flush", "dev", tun.interface)
+    for address in "100.64.0.1/32", "fd7a:115c:a1e0::1/128":
+        namespace.ip("address", "add", address, "dev", tun.interface)
+    for destination in ("100.64.0.2", "100.100.100.100", "10.1.0.0/16", "default", "fd7a:115c:a1e0::/48", "::/0"):
+        family = "-6" if ":" in destination else "-4"
+        namespace.ip(family, "route", "add", destination, "dev", tun.interface, "table", "52")
+    namespace.ip("route", "add", "throw", "192.168.7.0/24", "table", "52")
+    for family in "-4", "-6":
+        namespace.ip(family, "rule", "add", "pref", "5210", "fwmark", "0x80000/0xff0000", "lookup", "main")
+        namespace.ip(family, "rule", "add", "pref", "5270", "lookup", "52")
+    here = Counted(tun, netlogd)
+    assert here.classes_of("100.64.0.2", "10.1.2.3", "203.0.113.9", "fd7a:115c:a1e0::2", "2001:db8::9", "192.168.7.9",
+                           "100.100.100.100") == {
+        "100.64.0.2": "virtual", "10.1.2.3": "subnet", "203.0.113.9": "exit", "fd7a:115c:a1e0::2": "virtual",
+        "2001:db8::9": "exit"}
+    # The service address is counted as ignored; the local network is not in the tunnel.
+    assert here.daemon.status()["record"]["ignored"]["txPkts"] == 1
+    here.stop()
+
+
+@pytest.mark.parametrize("subnet_route, expected", [("", "exit"), ("connected", "subnet")])
+def test_router_between_two_tunnels(network, namespace, tun, netlogd, subnet_route, expected):
+    """A node of one tunnel's network to one of the other's: for either daemon that is a network behind this machine."""
+    namespace.sysctl("net.ipv4.ip_forward", 1)
+    second = Tun(network, namespace, "10.8.0.1/24", interface=network.interface_name("tu"))
+    ends = [Counted(end, netlogd, routes={"subnet-route": subnet_route}) for end in (tun, second)]
+    tun.write(udp_packet("10.9.0.7", "10.8.0.7"))
+    wait_readable(second.fd, "the forwarded packet")
+    assert [classes(last_window(here.daemon)) for here in ends] == [
+        {("10.8.0.7", "10.9.0.7"): expected}, {("10.9.0.7", "10.8.0.7"): expected}]
+    for here in ends:
+        here.stop()
 
 
 def test_alternative_name(namespace, tun, netlogd):

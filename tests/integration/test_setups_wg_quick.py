@@ -2,7 +2,9 @@
 """docs/setups.md: what wg-quick sets up on a client of a hub, and the class of each kind of traffic there."""
 import pytest
 
+from lib.network import Tunnel
 from lib.setups import Counted, interface_section, peer_section, rules, wg_quick, wg_quick_down, wireguard_key
+from lib.wait import wait_until
 
 OWN, HUB = wireguard_key(), wireguard_key()
 INTERNET, INTERNET6 = "203.0.113.9", "2001:db8:ffff::9"
@@ -177,3 +179,21 @@ def test_down_and_up_with_other_keys(network, client):
     found = {route["prefix"] for route in here.daemon.routes("routes")} - {"fe80::/64"}
     assert found == {"10.7.0.1", "10.2.0.0/16", "10.3.0.0/16"}
     assert here.physical("10.7.0.1", since=before) == {("10.7.0.1", "192.0.2.2:51999")}
+
+
+def test_full_tunnel_that_comes_later(network, netlogd):
+    """wg-quick makes the rules after the interface: they decide by which device the datagrams leave."""
+    left, _, links = network.pair(ipv6=True)
+    end = Tunnel(left, network.interface_name("wg"), None)
+    here = Counted(end, netlogd)
+    assert here.daemon.status()["tun"]["state"] == "waiting"
+    text = interface_section(OWN, "Address = 10.9.0.2/24") + peer_section(
+        HUB, "AllowedIPs = 0.0.0.0/0", "Endpoint = 192.0.2.2:51820")
+    wg_quick(network, left, text, end.interface)
+    wait_until(lambda: here.daemon.status()["tun"]["state"] == "counting", "netlogd on the new interface")
+    here.daemon.flush()
+    assert here.classes_of("10.9.0.1", INTERNET) == {"10.9.0.1": "virtual", INTERNET: "exit"}
+    assert {endpoint for _, endpoint in here.physical(INTERNET)} == {"192.0.2.2:51820"}
+    status = here.daemon.status()["sock"]
+    assert status["attachment"].endswith(f" on {links[0]}") and status["unseen"]["txBytes"] == 0
+    here.stop()

@@ -2,12 +2,23 @@
 """A tun device driven by the test: the kernel receives what the test writes."""
 import fcntl
 import os
+import socket
 import struct
 
 TUNSETIFF = 0x400454CA
 IFF_TUN = 0x0001
 IFF_NAPI = 0x0010
 IFF_NO_PI = 0x1000
+
+
+def udp_packet(source, destination, port=40000, port_there=40001):
+    """An empty datagram, whose own checksum nobody checks."""
+    header = struct.pack("!BBHIBBH4s4s", 0x45, 0, 28, 0, 64, socket.IPPROTO_UDP, 0, socket.inet_aton(source),
+                         socket.inet_aton(destination))
+    # RFC 1071.
+    checksum = sum(struct.unpack("!10H", header))
+    checksum = ~((checksum & 0xffff) + (checksum >> 16)) & 0xffff
+    return header[:10] + checksum.to_bytes(2, "big") + header[12:] + struct.pack("!4H", port, port_there, 8, 0)
 
 
 class Tun:

@@ -38,7 +38,7 @@ def _ends(network, kind, addresses=("100.64.0.1", "100.64.0.2"), endpoints=("192
             for namespace, address, endpoint in zip((left, right), addresses, endpoints)]
 
 
-def _certificate(directory, name):
+def certificate(directory, name):
     """Makes a key and a self-signed certificate; returns the certificate's fingerprint."""
     run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", f"/CN={name}", "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.crt"])
@@ -52,7 +52,7 @@ def openvpn_pair(network, tls=True, tap=False):
     directory = network.directory
     options = [[], []]
     if tls:
-        prints = [_certificate(directory, f"openvpn{number}") for number in range(2)]
+        prints = [certificate(directory, f"openvpn{number}") for number in range(2)]
         for number, role in enumerate(("--tls-server", "--tls-client")):
             options[number] += [role, "--cert", directory / f"openvpn{number}.crt", "--key",
                                 directory / f"openvpn{number}.key", "--peer-fingerprint", prints[1 - number]]
