@@ -127,41 +127,6 @@ static int read_text(struct json_scan *scan, void *target)
 	return 0;
 }
 
-static bool is_text_list(const json_t *list)
-{
-	const json_t *item;
-	size_t i;
-
-	if (!json_is_array(list))
-		return false;
-	json_array_foreach (list, i, item) {
-		if (!json_is_string(item))
-			return false;
-	}
-	return true;
-}
-
-static bool is_node(const json_t *node)
-{
-	static const char *const texts[] = {"nodeId", "name", "os", "user"};
-	static const char *const lists[] = {"addresses", "tags"};
-	const json_t *member;
-
-	if (!json_is_object(node))
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		member = json_object_get(node, texts[i]);
-		if (member && !json_is_string(member))
-			return false;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		member = json_object_get(node, lists[i]);
-		if (member && !is_text_list(member))
-			return false;
-	}
-	return true;
-}
-
 static int read_node(struct json_scan *scan, void *target)
 {
 	json_t *node;
@@ -170,7 +135,7 @@ static int read_node(struct json_scan *scan, void *target)
 	r = read_tree(scan, &node);
 	if (r < 0)
 		return r;
-	if (!is_node(node)) {
+	if (!json_is_object(node)) {
 		json_decref(node);
 		return -EBADMSG;
 	}
@@ -180,18 +145,13 @@ static int read_node(struct json_scan *scan, void *target)
 
 static int read_nodes(struct json_scan *scan, void *target)
 {
-	json_t *nodes, *node;
-	bool valid;
-	size_t i;
+	json_t *nodes;
 	int r;
 
 	r = read_tree(scan, &nodes);
 	if (r < 0)
 		return r;
-	valid = json_is_array(nodes);
-	json_array_foreach (nodes, i, node)
-		valid = valid && is_node(node);
-	if (!valid) {
+	if (!json_is_array(nodes)) {
 		json_decref(nodes);
 		return -EBADMSG;
 	}

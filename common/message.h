@@ -24,13 +24,14 @@ struct message {
 	uint32_t proc_id;
 	uint64_t proc_seq; /* 0 in messages about losses too, which have none */
 
-	char *text;	   /* of a text message, unescaped; NULL in a message of a window */
-	char *node_id;	   /* NULL: none */
-	bool has_window;   /* has start and end */
-	int64_t start;	   /* wall clock, ns, inclusive */
-	int64_t end;	   /* the same */
+	char *text;	 /* of a text message, unescaped; NULL in a message of a window */
+	char *node_id;	 /* NULL: none */
+	bool has_window; /* has start and end */
+	int64_t start;	 /* wall clock, ns, inclusive */
+	int64_t end;	 /* the same */
+	/* Who is who is not worth the counts: members of nodes may be missing or of any type. */
 	json_t *src_node;  /* object, or NULL */
-	json_t *dst_nodes; /* array of objects, or NULL */
+	json_t *dst_nodes; /* array of anything, or NULL */
 	struct counts overflow_tun;
 	struct counts overflow_sock;
 
