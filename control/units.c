@@ -7,6 +7,7 @@
 #include "common/time_text.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 static const char *scaled(double value, double step, const char *const *names, size_t n_names,
@@ -51,23 +52,31 @@ const char *units_count(uint64_t count, char *ret_text)
 	return ret_text;
 }
 
+static int64_t rounded(int64_t ns, int64_t unit)
+{
+	return ns / unit + (ns % unit >= unit / 2);
+}
+
 const char *units_duration(int64_t ns, char *ret_text)
 {
 	static const struct {
 		int64_t seconds;
 		const char *name;
 	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-	int64_t seconds = ns / NSEC_PER_SEC;
+	/* Windows are 1.998 s long, and not 1 s. */
+	int64_t microseconds = rounded(ns, NSEC_PER_USEC), milliseconds = rounded(ns, NSEC_PER_MSEC);
+	int64_t seconds = rounded(ns, NSEC_PER_SEC);
 	size_t i = 0;
 
 	if (ns < 0)
 		return units_duration(0, ret_text);
-	if (ns < NSEC_PER_SEC && ns >= NSEC_PER_MSEC)
-		snprintf(ret_text, UNITS_TEXT_MAX, "%" PRId64 " ms", ns / NSEC_PER_MSEC);
-	else if (ns < NSEC_PER_SEC)
-		snprintf(ret_text, UNITS_TEXT_MAX, "%" PRId64 " us", ns / NSEC_PER_USEC);
-	if (ns < NSEC_PER_SEC)
+	if (milliseconds < 1000) {
+		bool small = microseconds < 1000;
+
+		snprintf(ret_text, UNITS_TEXT_MAX, "%" PRId64 " %s", small ? microseconds : milliseconds,
+			 small ? "us" : "ms");
 		return ret_text;
+	}
 	while (seconds < units[i].seconds)
 		i++;
 	if (i + 1 < ARRAY_SIZE(units) && seconds % units[i].seconds >= units[i + 1].seconds)
