@@ -5,16 +5,18 @@
  *
  *	spool-fill DIRECTORY COUNT [--size BYTES] [--first SEQ] [--max-size BYTES] [--public HEX]
  *		[--upload DIRECTORY --sink NAME]... [--entries N] [--rate PER_SECOND] [--step SECONDS]
- *		[--varied] [--members TEXT]
+ *		[--varied] [--members TEXT] [--lines FILE]
  *
  * --entries: messages of a window with this many connections. --rate: at this speed. --step: each message is
  * this much later than the one before, and the last one is from now. --varied: ports, peers and sizes vary as
  * on a real node, so that messages compress as real ones do. --members: what follows the head of each
- * message, as it is: "virtualTraffic":[...].
+ * message, as it is: "virtualTraffic":[...]. --lines: after COUNT such messages, those in a file, one a line,
+ * each with its own client_time.
  */
 
 #include "common/buffer.h"
 #include "common/cleanup.h"
+#include "common/message.h"
 #include "common/time_text.h"
 #include "daemon/spool/writer.h"
 
@@ -41,6 +43,7 @@ struct options {
 	uint64_t step;
 	bool varied;
 	const char *members;
+	const char *lines;
 };
 
 static void on_stored(uint64_t sequence, void *userdata)
@@ -186,6 +189,33 @@ static int fill(struct spool_writer *writer, const struct options *options)
 	return spool_writer_sync(writer, 10000);
 }
 
+/* Whole messages from a file. */
+static int fill_lines(struct spool_writer *writer, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	_cleanup_free_ char *line = NULL;
+	size_t allocated = 0, n = 0;
+	ssize_t length;
+	int r = 0;
+
+	if (!file)
+		return -errno;
+	while (r >= 0 && (length = getline(&line, &allocated, file)) > 0) {
+		struct message message;
+
+		length -= line[length - 1] == '\n';
+		r = message_parse(line, (size_t)length, &message);
+		if (r < 0)
+			break;
+		r = spool_writer_append(writer, line, (size_t)length, message.client_time);
+		message_deinit(&message);
+		if (r >= 0 && ++n % 16 == 0)
+			r = spool_writer_sync(writer, 10000);
+	}
+	fclose(file);
+	return r < 0 ? r : spool_writer_sync(writer, 10000);
+}
+
 static void add_sink(struct options *options, char *name)
 {
 	if (options->n_sinks < 16)
@@ -195,12 +225,19 @@ static void add_sink(struct options *options, char *name)
 static int parse(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option names[] = {
-		{"size", required_argument, NULL, 's'},	    {"first", required_argument, NULL, 'f'},
-		{"max-size", required_argument, NULL, 'm'}, {"public", required_argument, NULL, 'p'},
-		{"upload", required_argument, NULL, 'u'},   {"sink", required_argument, NULL, 'k'},
-		{"entries", required_argument, NULL, 'e'},  {"rate", required_argument, NULL, 'r'},
-		{"step", required_argument, NULL, 't'},	    {"varied", no_argument, NULL, 'v'},
-		{"members", required_argument, NULL, 'M'},  {},
+		{"size", required_argument, NULL, 's'},
+		{"first", required_argument, NULL, 'f'},
+		{"max-size", required_argument, NULL, 'm'},
+		{"public", required_argument, NULL, 'p'},
+		{"upload", required_argument, NULL, 'u'},
+		{"sink", required_argument, NULL, 'k'},
+		{"entries", required_argument, NULL, 'e'},
+		{"rate", required_argument, NULL, 'r'},
+		{"step", required_argument, NULL, 't'},
+		{"varied", no_argument, NULL, 'v'},
+		{"members", required_argument, NULL, 'M'},
+		{"lines", required_argument, NULL, 'l'},
+		{},
 	};
 	int c;
 
@@ -236,6 +273,9 @@ static int parse(int argc, char **argv, struct options *ret_options)
 			break;
 		case 'M':
 			ret_options->members = optarg;
+			break;
+		case 'l':
+			ret_options->lines = optarg;
 			break;
 		case 't':
 			ret_options->step = strtoull(optarg, NULL, 10);
@@ -282,6 +322,8 @@ int main(int argc, char **argv)
 	if (options.public_id && log_id_parse(options.public_id, &public_id) == 0)
 		spool_writer_set_public_id(writer, &public_id);
 	r = fill(writer, &options);
+	if (r >= 0 && options.lines)
+		r = fill_lines(writer, options.lines);
 	spool_writer_free(writer);
 	if (r < 0)
 		fprintf(stderr, "%s\n", strerror(-r));
