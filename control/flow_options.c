@@ -8,7 +8,45 @@
 #include "control/ctl.h"
 #include "control/when.h"
 
-int flow_options_read(struct ctl *ctl, const struct flow_options *options, struct flow_choice *ret_choice)
+#include <string.h>
+
+/* An address that is too long for one is a mistake, and no node's name; ids may have a slash. */
+static bool looks_like_prefix(const char *text)
+{
+	char address[ADDRESS_TEXT_MAX];
+	size_t n = strcspn(text, "/");
+	struct address parsed;
+
+	if (n == 0 || text[n] != '/' || n >= sizeof(address))
+		return false;
+	memcpy(address, text, n);
+	address[n] = '\0';
+	return address_parse(address, &parsed) == 0;
+}
+
+/* --addr and --node. */
+static int read_ends(struct ctl *ctl, const struct flow_options *options, struct node_book *book,
+		     struct flow_filter *filter)
+{
+	filter->book = book;
+	filter->has_prefix =
+		options->addr && *options->addr && prefix_parse(options->addr, &filter->prefix) == 0;
+	if (filter->has_prefix)
+		filter->prefix = prefix_masked(&filter->prefix);
+	else if (options->addr && (!*options->addr || looks_like_prefix(options->addr)))
+		return ctl_usage(ctl, "--addr: \"%s\" is not an address, a prefix or a node's name",
+				 options->addr);
+	else if (options->addr)
+		filter->wanted |= node_book_want(book, options->addr);
+	if (options->node && !*options->node)
+		return ctl_usage(ctl, "--node: a node's name, nodeId or address");
+	if (options->node)
+		filter->wanted |= node_book_want(book, options->node);
+	return CTL_OK;
+}
+
+int flow_options_read(struct ctl *ctl, const struct flow_options *options, struct node_book *book,
+		      struct flow_choice *ret_choice)
 {
 	static const char hint[] =
 		"like 2026-11-22T20:00:00Z, \"2026-11-22 20:00\" (UTC), today, or 10m (ago)";
@@ -30,11 +68,8 @@ int flow_options_read(struct ctl *ctl, const struct flow_options *options, struc
 	filter->has_class = options->class != NULL;
 	if (options->class && traffic_class_parse(options->class, &filter->class) < 0)
 		return ctl_usage(ctl, "--class: one of virtual, subnet, exit, physical");
-	filter->has_prefix = options->addr != NULL;
-	if (options->addr && prefix_parse(options->addr, &filter->prefix) < 0)
-		return ctl_usage(ctl, "--addr: \"%s\" is not an address or prefix", options->addr);
-	if (filter->has_prefix)
-		filter->prefix = prefix_masked(&filter->prefix);
+	if (read_ends(ctl, options, book, filter) != CTL_OK)
+		return CTL_USAGE;
 	if (options->by && flow_group_parse(options->by, &choice.view.group) < 0)
 		return ctl_usage(ctl,
 				 "--by: one of connection, node, peer, pair, client, service, port, class");

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The options by which flows, report and top choose traffic: --since --until --class --addr --by --how --sort
- * --limit --details.
+ * The options by which flows, report and top choose traffic: --since --until --class --addr --node --by
+ * --how --sort --limit --details.
  */
 
 #include "control/flow_sum.h"
@@ -11,7 +11,7 @@
 struct ctl;
 
 struct flow_options {
-	const char *since, *until, *class, *addr, *by, *how, *sort, *limit, *spool;
+	const char *since, *until, *class, *addr, *node, *by, *how, *sort, *limit, *spool;
 	bool details;
 };
 
@@ -22,5 +22,7 @@ struct flow_choice {
 	bool details; /* show all that is known of how connections went */
 };
 
-/* Checks the texts. CTL_OK, or CTL_USAGE with a message. */
-int flow_options_read(struct ctl *ctl, const struct flow_options *options, struct flow_choice *ret_choice);
+/* Checks the texts. Nodes are looked for in the book, by texts that must outlive it. CTL_OK, or CTL_USAGE
+ * with a message. */
+int flow_options_read(struct ctl *ctl, const struct flow_options *options, struct node_book *book,
+		      struct flow_choice *ret_choice);

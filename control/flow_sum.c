@@ -17,6 +17,7 @@
 
 struct flow_sum {
 	struct flow_view view;
+	struct node_book *book;
 	struct flow_sum *connections; /* of which the rows are made, or NULL */
 	struct flow_row *rows;
 	size_t n, allocated;
@@ -70,13 +71,28 @@ bool flow_filter_takes_message(const struct flow_filter *filter, const struct me
 	return message->has_window && message->end >= filter->since && message->start <= filter->until;
 }
 
+bool flow_filter_chooses(const struct flow_filter *filter)
+{
+	return filter->has_class || filter->has_prefix || filter->wanted;
+}
+
 bool flow_filter_takes(const struct flow_filter *filter, enum traffic_class class,
 		       const struct connection *connection)
 {
+	unsigned int wanted;
+
 	if (filter->has_class && class != filter->class)
 		return false;
-	return !filter->has_prefix || prefix_contains(&filter->prefix, &connection->src.address) ||
-	       prefix_contains(&filter->prefix, &connection->dst.address);
+	if (filter->has_prefix && !prefix_contains(&filter->prefix, &connection->src.address) &&
+	    !prefix_contains(&filter->prefix, &connection->dst.address))
+		return false;
+	if (!filter->wanted)
+		return true;
+	wanted = node_book_wanted(filter->book, &connection->src.address);
+	/* The endpoint of a peer is an address in another network. */
+	if (class != CLASS_PHYSICAL)
+		wanted |= node_book_wanted(filter->book, &connection->dst.address);
+	return (filter->wanted & ~wanted) == 0;
 }
 
 static uint32_t clamped(uint64_t count)
@@ -111,7 +127,7 @@ enum course flow_row_course(const struct flow_row *row)
 	return course_of(&flow);
 }
 
-int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum)
+int flow_sum_new(const struct flow_view *view, struct node_book *book, struct flow_sum **ret_sum)
 {
 	_cleanup_(flow_sum_freep) struct flow_sum *sum = calloc(1, sizeof(*sum));
 	const struct flow_view connections = {.group = FLOW_BY_CONNECTION};
@@ -119,7 +135,8 @@ int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum)
 	if (!sum)
 		return -ENOMEM;
 	sum->view = *view;
-	if (view->how != COURSE_UNKNOWN && flow_sum_new(&connections, &sum->connections) < 0)
+	sum->book = book;
+	if (view->how != COURSE_UNKNOWN && flow_sum_new(&connections, book, &sum->connections) < 0)
 		return -ENOMEM;
 	*ret_sum = TAKE_PTR(sum);
 	return 0;
@@ -127,13 +144,9 @@ int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum)
 
 static void forget_rows(struct flow_sum *sum)
 {
-	for (size_t i = 0; i < sum->n; i++) {
-		free(sum->rows[i].src_name);
-		free(sum->rows[i].dst_name);
-	}
 	free(sum->rows);
 	hash_index_deinit(&sum->index);
-	*sum = (struct flow_sum){.view = sum->view, .connections = sum->connections};
+	*sum = (struct flow_sum){.view = sum->view, .book = sum->book, .connections = sum->connections};
 }
 
 void flow_sum_reset(struct flow_sum *sum)
@@ -162,65 +175,98 @@ static const struct endpoint *service_of(const struct flow *flow)
 	return src->port == 0 || (dst->port != 0 && dst->port < src->port) ? dst : src;
 }
 
-/* What the group keeps of a connection. */
-static struct connection group_connection(enum flow_group group, enum traffic_class class,
-					  const struct flow *flow)
+/* The node of an end of a row, whose address is one of the tunnel's; not of an endpoint of physical traffic.
+ */
+static bool dst_may_be_node(enum flow_group group, enum traffic_class class)
+{
+	return class != CLASS_PHYSICAL || group == FLOW_BY_PEER || group == FLOW_BY_PAIR;
+}
+
+static void keep_end(struct endpoint *end, struct book_node **node, const struct address *address,
+		     struct book_node *of)
+{
+	end->address = *address;
+	*node = of;
+}
+
+/* What the group keeps of a connection between two nodes. */
+static struct flow_row make_key(enum flow_group group, enum traffic_class class, const struct flow *flow,
+				struct book_node *src_node, struct book_node *dst_node)
 {
 	const struct connection *connection = &flow->connection;
-	bool physical = class == CLASS_PHYSICAL;
-	struct connection kept = {};
+	const struct address *src = &connection->src.address, *dst = &connection->dst.address;
+	bool physical = class == CLASS_PHYSICAL, turned = service_of(flow) == &connection->src;
+	struct flow_row key = {.class = class};
+	struct connection *kept = &key.connection;
 
 	switch (group) {
 	case FLOW_BY_CONNECTION:
-		kept = *connection;
+		*kept = *connection;
+		key.src_node = src_node;
+		key.dst_node = dst_node;
 		break;
 	case FLOW_BY_NODE:
 		if (!physical)
-			kept.src.address = connection->src.address;
-		break;
-	case FLOW_BY_PEER:
-		kept.dst.address = physical ? connection->src.address : connection->dst.address;
+			keep_end(&kept->src, &key.src_node, src, src_node);
 		break;
 	case FLOW_BY_PAIR:
 		if (!physical)
-			kept.src.address = connection->src.address;
-		kept.dst.address = physical ? connection->src.address : connection->dst.address;
+			keep_end(&kept->src, &key.src_node, src, src_node);
+		keep_end(&kept->dst, &key.dst_node, physical ? src : dst, physical ? src_node : dst_node);
+		break;
+	case FLOW_BY_PEER:
+		keep_end(&kept->dst, &key.dst_node, physical ? src : dst, physical ? src_node : dst_node);
 		break;
 	case FLOW_BY_PORT:
-		kept.proto = connection->proto;
-		kept.dst.port = service_of(flow)->port;
+		kept->proto = connection->proto;
+		kept->dst.port = service_of(flow)->port;
 		break;
 	case FLOW_BY_SERVICE:
-		kept.proto = connection->proto;
-		kept.dst = physical ? connection->dst : *service_of(flow);
+		kept->proto = connection->proto;
+		kept->dst = physical || !turned ? connection->dst : connection->src;
+		key.dst_node = physical || !turned ? dst_node : src_node;
 		break;
 	case FLOW_BY_CLIENT:
 		if (!physical)
-			kept.src.address = service_of(flow) == &connection->dst ? connection->src.address
-										: connection->dst.address;
+			keep_end(&kept->src, &key.src_node, turned ? dst : src, turned ? dst_node : src_node);
 		break;
 	case FLOW_BY_CLASS:
 		break;
 	}
-	return kept;
+	return key;
 }
 
-static uint32_t hash_key(enum traffic_class class, const struct connection *connection)
+static uint32_t hash_end(uint32_t hash, const struct endpoint *end, const struct book_node *node)
 {
-	uint32_t hash = rows_hash(ROWS_HASH_START, &class, sizeof(class));
-
-	hash = rows_hash(hash, connection->src.address.bytes, sizeof(connection->src.address.bytes));
-	hash = rows_hash(hash, &connection->src.port, sizeof(connection->src.port));
-	hash = rows_hash(hash, connection->dst.address.bytes, sizeof(connection->dst.address.bytes));
-	hash = rows_hash(hash, &connection->dst.port, sizeof(connection->dst.port));
-	return rows_hash(hash, &connection->proto, sizeof(connection->proto));
+	hash = rows_hash(hash, &end->port, sizeof(end->port));
+	if (node)
+		return rows_hash(hash, &node->number, sizeof(node->number));
+	return rows_hash(hash, end->address.bytes, sizeof(end->address.bytes));
 }
 
-static bool is_row(const void *sum, size_t item, const void *key)
+static uint32_t hash_key(const struct flow_row *key)
 {
-	const struct flow_row *row = &((const struct flow_sum *)sum)->rows[item], *wanted = key;
+	uint32_t hash = rows_hash(ROWS_HASH_START, &key->class, sizeof(key->class));
 
-	return row->class == wanted->class && connection_compare(&row->connection, &wanted->connection) == 0;
+	hash = hash_end(hash, &key->connection.src, key->src_node);
+	hash = hash_end(hash, &key->connection.dst, key->dst_node);
+	return rows_hash(hash, &key->connection.proto, sizeof(key->connection.proto));
+}
+
+static bool is_row(const void *owner, size_t item, const void *key)
+{
+	const struct flow_sum *sum = owner;
+	const struct flow_row *row = &sum->rows[item], *wanted = key;
+	const struct connection *a = &row->connection, *b = &wanted->connection;
+
+	if (row->class != wanted->class || row->src_node != wanted->src_node ||
+	    row->dst_node != wanted->dst_node)
+		return false;
+	if (sum->view.group == FLOW_BY_CONNECTION)
+		return connection_compare(a, b) == 0;
+	return a->proto == b->proto && a->src.port == b->src.port && a->dst.port == b->dst.port &&
+	       (row->src_node || address_compare(&a->src.address, &b->src.address) == 0) &&
+	       (row->dst_node || address_compare(&a->dst.address, &b->dst.address) == 0);
 }
 
 static struct hash_slot *find_slot(const struct flow_sum *sum, const struct flow_row *row, uint32_t hash)
@@ -228,129 +274,202 @@ static struct hash_slot *find_slot(const struct flow_sum *sum, const struct flow
 	return hash_index_find(&sum->index, hash, is_row, sum, row);
 }
 
-/* A pair is one row, told as it was first: a node that relays sees its connections from either end. */
-static struct flow as_in_sum(const struct flow_sum *sum, enum traffic_class class, const struct flow *flow)
+/* The same, told from its other end. */
+static void turn_row(struct flow_row *row)
 {
-	struct flow_row key = {.class = class};
-	struct flow told = *flow;
+	const struct flow_row as_it_was = *row;
 
-	if (sum->view.group != FLOW_BY_PAIR || class == CLASS_PHYSICAL || sum->n == 0)
-		return told;
-	for (int turn = 0; turn < 2; turn++) {
-		key.connection = group_connection(FLOW_BY_PAIR, class, &told);
-		if (find_slot(sum, &key, hash_key(class, &key.connection))->item)
-			return told;
-		told = course_turned(&told);
-	}
-	return told; /* turned twice */
+	row->connection.src = as_it_was.connection.dst;
+	row->connection.dst = as_it_was.connection.src;
+	row->src_node = as_it_was.dst_node;
+	row->dst_node = as_it_was.src_node;
+	row->counts = (struct counts){
+		.tx_packets = as_it_was.counts.rx_packets,
+		.tx_bytes = as_it_was.counts.rx_bytes,
+		.rx_packets = as_it_was.counts.tx_packets,
+		.rx_bytes = as_it_was.counts.tx_bytes,
+	};
+	row->tx_drops = as_it_was.rx_drops;
+	row->rx_drops = as_it_was.tx_drops;
+	row->tx_flags = as_it_was.rx_flags;
+	row->rx_flags = as_it_was.tx_flags;
+	if (as_it_was.opener == OPENER_SRC || as_it_was.opener == OPENER_DST)
+		row->opener = as_it_was.opener == OPENER_SRC ? OPENER_DST : OPENER_SRC;
 }
 
-/*
- * The row of a key, made if there is none; its names and sums are the caller's to add. NULL in *ret_row:
- * there are too many. 0 or -ENOMEM.
- */
-static int take_row(struct flow_sum *sum, const struct flow_row *key, struct flow_row **ret_row)
+/* The row's slot. A pair is one row, told as it was first: a node that relays sees its connections from
+ * either end. */
+static struct hash_slot *find_either(const struct flow_sum *sum, struct flow_row *row, uint32_t *ret_hash)
 {
-	uint32_t hash = hash_key(key->class, &key->connection);
-	struct hash_slot *slot;
-	struct flow_row *row;
+	uint32_t hash = hash_key(row), turned_hash;
+	struct hash_slot *slot = find_slot(sum, row, hash), *turned;
 
-	row = rows_make_room(&sum->index, sum->rows, sum->n, &sum->allocated, sizeof(*row));
-	if (!row)
-		return -ENOMEM;
-	sum->rows = row;
-	*ret_row = NULL;
-	slot = find_slot(sum, key, hash);
-	if (!slot->item) {
-		if (sum->n == ROWS_MAX) {
-			sum->beyond++;
-			return 0;
-		}
-		hash_slot_take(slot, hash, sum->n);
-		sum->rows[sum->n++] = *key;
+	*ret_hash = hash;
+	if (slot->item || sum->view.group != FLOW_BY_PAIR || row->class == CLASS_PHYSICAL)
+		return slot;
+	turn_row(row);
+	turned_hash = hash_key(row);
+	turned = find_slot(sum, row, turned_hash);
+	if (turned->item) {
+		*ret_hash = turned_hash;
+		return turned;
 	}
-	row = &sum->rows[slot->item - 1];
-	row->first = MIN(row->first, key->first);
-	row->last = MAX(row->last, key->last);
-	*ret_row = row;
+	turn_row(row);
+	return slot;
+}
+
+static void keep_lowest(struct address *address, const struct address *other)
+{
+	if (address_compare(other, address) < 0)
+		*address = *other;
+}
+
+static void add_counts(struct flow_row *row, const struct flow_row *more)
+{
+	counts_add(&row->counts, &more->counts);
+	row->starts += more->starts;
+	row->ends += more->ends;
+	row->refused += more->refused;
+	row->tx_drops += more->tx_drops;
+	row->rx_drops += more->rx_drops;
+	row->tx_flags |= more->tx_flags;
+	row->rx_flags |= more->rx_flags;
+	/* Connections that began in turn from either end; while a later part just may not tell. */
+	row->openers_differ = row->openers_differ || more->openers_differ ||
+			      (row->opener && more->opener && row->opener != more->opener);
+	row->opener = row->opener ? row->opener : more->opener;
+	row->entries += more->entries;
+	row->first = MIN(row->first, more->first);
+	row->last = MAX(row->last, more->last);
+	keep_lowest(&row->connection.src.address, &more->connection.src.address);
+	keep_lowest(&row->connection.dst.address, &more->connection.dst.address);
+}
+
+/* Adds what is a row already to the one with its key, or as a new one. 0 or -ENOMEM. */
+static int add_row(struct flow_sum *sum, const struct flow_row *whole)
+{
+	struct flow_row row = *whole, *rows;
+	struct hash_slot *slot;
+	uint32_t hash;
+
+	rows = rows_make_room(&sum->index, sum->rows, sum->n, &sum->allocated, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	sum->rows = rows;
+	slot = find_either(sum, &row, &hash);
+	if (slot->item) {
+		add_counts(&rows[slot->item - 1], &row);
+	} else if (sum->n == ROWS_MAX) {
+		sum->beyond++;
+	} else {
+		hash_slot_take(slot, hash, sum->n);
+		rows[sum->n++] = row;
+	}
 	return 0;
 }
 
-/* Flags and opener; the numbers are the caller's to add. */
-static void add_details(struct flow_row *row, const struct details *details)
+/* A row with what is said of a flow, and how it went. */
+static void set_flow(struct flow_row *row, const struct flow *flow)
 {
-	row->tx_flags |= details->tx_flags;
-	row->rx_flags |= details->rx_flags;
-	/* Connections that began in turn from either end; while a later part just may not tell. */
-	row->openers_differ = row->openers_differ || (details->starts > 0 && !course_has_opener(details)) ||
-			      (row->opener && details->opener && row->opener != details->opener);
-	row->opener = row->opener ? row->opener : details->opener;
+	const struct details *details = &flow->details;
+
+	row->counts = flow->counts;
+	row->starts = details->starts;
+	row->ends = details->ends;
+	row->tx_drops = details->tx_drops;
+	row->rx_drops = details->rx_drops;
+	row->tx_flags = details->tx_flags;
+	row->rx_flags = details->rx_flags;
+	row->opener = details->opener;
+	row->openers_differ = details->starts > 0 && !course_has_opener(details);
 }
 
 static int add_entry(struct flow_sum *sum, const struct message *message, enum traffic_class class,
-		     const struct flow *entry)
+		     const struct flow *flow)
 {
-	struct flow_row *row, key = {.class = class, .first = message->start, .last = message->end};
-	const struct flow flow = as_in_sum(sum, class, entry);
-	const char *src, *dst;
-	int r;
+	enum flow_group group = sum->view.group;
+	struct book_node *src = NULL, *dst = NULL;
+	struct flow_row row;
 
-	key.connection = group_connection(sum->view.group, class, &flow);
-	r = take_row(sum, &key, &row);
-	if (r < 0 || !row)
-		return r;
-	counts_add(&row->counts, &flow.counts);
-	row->starts += flow.details.starts;
-	row->ends += flow.details.ends;
-	row->tx_drops += flow.details.tx_drops;
-	row->rx_drops += flow.details.rx_drops;
-	add_details(row, &flow.details);
-	if (flow.details.starts > 0 && course_of(entry) == COURSE_REFUSED)
-		row->refused += flow.details.starts;
-	row->entries++;
-	if (!rows_want_names(message, row->entries))
-		return 0;
-	src = message_node_name(message, &row->connection.src.address);
-	dst = message_node_name(message, &row->connection.dst.address);
-	return rows_set_name(&row->src_name, src) < 0 || rows_set_name(&row->dst_name, dst) < 0 ? -ENOMEM : 0;
-}
-
-/* The name that a connection's row has for an address. */
-static const char *name_in_row(const struct flow_row *row, const struct address *address)
-{
-	if (address_compare(&row->connection.src.address, address) == 0)
-		return row->src_name;
-	return address_compare(&row->connection.dst.address, address) == 0 ? row->dst_name : NULL;
+	if (group != FLOW_BY_PORT && group != FLOW_BY_CLASS) {
+		src = node_book_find(sum->book, &flow->connection.src.address);
+		if (class != CLASS_PHYSICAL)
+			dst = node_book_find(sum->book, &flow->connection.dst.address);
+	}
+	row = make_key(group, class, flow, src, dst);
+	set_flow(&row, flow);
+	row.first = message->start;
+	row.last = message->end;
+	row.entries = 1;
+	if (flow->details.starts > 0 && course_of(flow) == COURSE_REFUSED)
+		row.refused = flow->details.starts;
+	return add_row(sum, &row);
 }
 
 /* Adds a connection's row if it went as wanted. */
 static int add_connection(struct flow_sum *sum, const struct flow_row *connection)
 {
-	struct flow_row *row,
-		key = {.class = connection->class, .first = connection->first, .last = connection->last};
-	struct flow flow = flow_row_flow(connection);
-	bool turned;
-	int r;
+	const struct flow flow = flow_row_flow(connection);
+	struct flow_row row;
 
 	if (flow_row_course(connection) != sum->view.how)
 		return 0;
-	flow = as_in_sum(sum, connection->class, &flow);
-	turned = connection_compare(&flow.connection, &connection->connection) != 0;
-	key.connection = group_connection(sum->view.group, connection->class, &flow);
-	r = take_row(sum, &key, &row);
-	if (r < 0 || !row)
-		return r;
-	counts_add(&row->counts, &flow.counts);
-	row->starts += connection->starts;
-	row->ends += connection->ends;
-	row->tx_drops += turned ? connection->rx_drops : connection->tx_drops;
-	row->rx_drops += turned ? connection->tx_drops : connection->rx_drops;
-	add_details(row, &flow.details);
-	row->refused += sum->view.how == COURSE_REFUSED ? connection->starts : 0;
-	row->entries += connection->entries;
-	if (rows_set_name(&row->src_name, name_in_row(connection, &row->connection.src.address)) < 0)
-		return -ENOMEM;
-	return rows_set_name(&row->dst_name, name_in_row(connection, &row->connection.dst.address));
+	row = make_key(sum->view.group, connection->class, &flow, connection->src_node, connection->dst_node);
+	set_flow(&row, &flow);
+	/* A sum may be beyond what a flow's details hold. */
+	row.starts = connection->starts;
+	row.ends = connection->ends;
+	row.tx_drops = connection->tx_drops;
+	row.rx_drops = connection->rx_drops;
+	row.refused = sum->view.how == COURSE_REFUSED ? connection->starts : 0;
+	row.entries = connection->entries;
+	row.first = connection->first;
+	row.last = connection->last;
+	return add_row(sum, &row);
+}
+
+/* The node of an end by what is known now, of an address that had none the first that had it. */
+static struct book_node *settled_end(const struct flow_sum *sum, struct book_node *node,
+				     const struct address *address)
+{
+	return node ? book_node_latest(node) : node_book_find_first(sum->book, address);
+}
+
+/*
+ * Rows of what turned out to be one node become one. Ends that are not part of the group have no address, and
+ * so no node.
+ */
+static int settle_rows(struct flow_sum *sum)
+{
+	size_t n = sum->n, changed = 0;
+	int r;
+
+	if (node_book_is_empty(sum->book))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		struct flow_row *row = &sum->rows[i];
+		struct book_node *src = settled_end(sum, row->src_node, &row->connection.src.address);
+		struct book_node *dst = row->dst_node;
+
+		if (dst_may_be_node(sum->view.group, row->class))
+			dst = settled_end(sum, dst, &row->connection.dst.address);
+		changed += src != row->src_node || dst != row->dst_node;
+		row->src_node = src;
+		row->dst_node = dst;
+	}
+	if (changed == 0)
+		return 0;
+	hash_index_clear(&sum->index, n);
+	sum->n = 0;
+	for (size_t i = 0; i < n; i++) {
+		/* It goes to a place before its own, or into another one's. */
+		const struct flow_row row = sum->rows[i];
+
+		r = add_row(sum, &row);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter)
@@ -400,20 +519,29 @@ static int compare_rows(const void *a, const void *b, void *userdata)
 	const struct flow_row *x = a, *y = b;
 	const struct flow_view *view = userdata;
 	enum flow_sort sorts[] = {view->sort, FLOW_SORT_BYTES};
+	int order;
 
 	if (x->class != y->class)
 		return x->class < y->class ? -1 : 1;
 	for (size_t i = 0; i < ARRAY_SIZE(sorts); i++)
 		if (sort_key(x, sorts[i]) != sort_key(y, sorts[i]))
 			return sort_key(x, sorts[i]) > sort_key(y, sorts[i]) ? -1 : 1;
-	return connection_compare(&x->connection, &y->connection);
+	order = connection_compare(&x->connection, &y->connection);
+	if (order == 0)
+		order = book_node_compare(x->src_node, y->src_node);
+	return order ? order : book_node_compare(x->dst_node, y->dst_node);
 }
 
 int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size_t *ret_n)
 {
 	int r;
 
+	if (sum->book && node_book_label(sum->book) < 0)
+		return -ENOMEM;
 	if (sum->connections) {
+		r = settle_rows(sum->connections);
+		if (r < 0)
+			return r;
 		forget_rows(sum);
 		for (size_t i = 0; i < sum->connections->n; i++) {
 			r = add_connection(sum, &sum->connections->rows[i]);
@@ -421,6 +549,9 @@ int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size
 				return r;
 		}
 	}
+	r = settle_rows(sum);
+	if (r < 0)
+		return r;
 	if (sum->n > 1)
 		qsort_r(sum->rows, sum->n, sizeof(*sum->rows), compare_rows, &sum->view);
 	/* The rows lie elsewhere now. The index may have had room for more, and gives its memory back then.
@@ -429,7 +560,7 @@ int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size
 	if (hash_index_reserve(&sum->index, sum->n) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < sum->n; i++) {
-		uint32_t hash = hash_key(sum->rows[i].class, &sum->rows[i].connection);
+		uint32_t hash = hash_key(&sum->rows[i]);
 
 		hash_slot_take(find_slot(sum, &sum->rows[i], hash), hash, i);
 	}

@@ -4,12 +4,14 @@
 /*
  * Sums over the entries of many messages, by connection, node, peer, pair, port, service, client or class,
  * for reports and for live views. Physical traffic carries the traffic of the other classes again, so classes
- * are never added up.
+ * are never added up. The ends of a row are nodes where they are known, with all their addresses, else
+ * addresses; those of a connection are always addresses.
  */
 
 #include "common/cleanup.h"
 #include "common/connection.h"
 #include "control/course.h"
+#include "control/node_book.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,7 +62,13 @@ struct flow_filter {
 	enum traffic_class class;
 	bool has_prefix;
 	struct prefix prefix; /* source or destination lies in it */
+	const struct node_book *book;
+	unsigned int
+		wanted; /* bits of node_book_want(): for each of them, source or destination is that node */
 };
+
+/* Whether it asks for more than a time. */
+bool flow_filter_chooses(const struct flow_filter *filter);
 
 bool flow_filter_takes_message(const struct flow_filter *filter, const struct message *message);
 bool flow_filter_takes(const struct flow_filter *filter, enum traffic_class class,
@@ -68,7 +76,8 @@ bool flow_filter_takes(const struct flow_filter *filter, enum traffic_class clas
 
 struct flow_row {
 	enum traffic_class class;
-	struct connection connection; /* only what the group is made of */
+	struct connection connection; /* only what the group is made of; of a node its lowest address here */
+	struct book_node *src_node, *dst_node; /* NULL: unknown; the row is the address's */
 	struct counts counts;
 	/* How it went; zero where nothing is known. */
 	uint64_t starts, ends;	     /* connections that began and ended */
@@ -78,8 +87,6 @@ struct flow_row {
 	bool openers_differ; /* opener is not known */
 	uint64_t entries;
 	int64_t first, last; /* times of the windows it was seen in */
-	char *src_name;	     /* from the messages, or NULL */
-	char *dst_name;
 };
 
 /* A row with two ends as one flow, as messages have them. */
@@ -87,8 +94,8 @@ struct flow flow_row_flow(const struct flow_row *row);
 /* How its connections went, as course_of(): also where a sum is beyond what a flow's details hold. */
 enum course flow_row_course(const struct flow_row *row);
 
-/* 0 or -errno. */
-int flow_sum_new(const struct flow_view *view, struct flow_sum **ret_sum);
+/* The book, which must outlive the sum, has to learn each message before the sum adds it. 0 or -errno. */
+int flow_sum_new(const struct flow_view *view, struct node_book *book, struct flow_sum **ret_sum);
 void flow_sum_free(struct flow_sum *sum);
 DEFINE_CLEANUP(struct flow_sum *, flow_sum_free);
 /* Forgets all rows. */
@@ -100,7 +107,8 @@ void flow_sum_reset(struct flow_sum *sum);
 int flow_sum_add(struct flow_sum *sum, const struct message *message, const struct flow_filter *filter);
 uint64_t flow_sum_beyond(const struct flow_sum *sum);
 /*
- * All rows, by class, then most of what they are sorted by first. Borrowed until the next call. 0 or -ENOMEM.
+ * All rows, by class, then most of what they are sorted by first; each node is one, also where only later
+ * messages named it, and has its label. Borrowed until the next call. 0 or -ENOMEM.
  */
 int flow_sum_sorted(struct flow_sum *sum, const struct flow_row **ret_rows, size_t *ret_n);
 /* The place of sorted row i in its class, from 1; before: that of the row before it. */

@@ -23,13 +23,17 @@ static char *ends_label(enum flow_group group, const struct flow_row *row, const
 	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
 	bool turned = flow.details.opener == OPENER_DST;
 	_cleanup_free_ char *left = endpoint_text(&told.connection.src, turned ? dst_name : src_name);
-	_cleanup_free_ char *right = endpoint_text(&told.connection.dst, turned ? src_name : dst_name);
+	_cleanup_free_ char *right = NULL;
 	char proto[PROTO_TEXT_MAX], *label;
 	bool one = group == FLOW_BY_CONNECTION;
 
 	if (row->connection.src.address.family == ADDRESS_NONE &&
 	    row->connection.dst.address.family == ADDRESS_NONE)
 		return strdup("all");
+	if (row->class == CLASS_PHYSICAL)
+		right = underlay_text(&told.connection.dst);
+	else
+		right = endpoint_text(&told.connection.dst, turned ? src_name : dst_name);
 	if (!left || !right ||
 	    asprintf(&label, "%s%s%s %s %s", one ? proto_text(row->connection.proto, proto) : "",
 		     one ? " " : "", left, course_has_opener(&told.details) ? ">" : "<>", right) < 0)
@@ -40,12 +44,17 @@ static char *ends_label(enum flow_group group, const struct flow_row *row, const
 char *flow_row_label(enum flow_group group, const struct flow_row *row, bool resolve)
 {
 	const struct connection *connection = &row->connection;
-	const char *src_name = resolve ? row->src_name : NULL, *dst_name = resolve ? row->dst_name : NULL;
+	const char *src_name = resolve ? book_node_label(row->src_node) : NULL;
+	const char *dst_name = resolve ? book_node_label(row->dst_node) : NULL;
 	_cleanup_free_ char *src = endpoint_text(&connection->src, src_name);
-	_cleanup_free_ char *dst = endpoint_text(&connection->dst, dst_name);
+	_cleanup_free_ char *dst = NULL;
 	char proto[PROTO_TEXT_MAX], *label = NULL;
 	int n = -1;
 
+	if (row->class == CLASS_PHYSICAL && group == FLOW_BY_SERVICE)
+		dst = underlay_text(&connection->dst);
+	else
+		dst = endpoint_text(&connection->dst, dst_name);
 	if (!src || !dst)
 		return NULL;
 	switch (group) {
@@ -86,6 +95,15 @@ static void set_count(json_t *object, const char *name, uint64_t count)
 		json_object_set_new(object, name, json_integer((json_int_t)MIN(count, COUNT_MAX)));
 }
 
+/* Each end that is a node, as in messages; its addresses are all that the messages told. */
+static void set_nodes(json_t *object, const struct flow_row *row)
+{
+	if (row->src_node)
+		json_object_set_new(object, "srcNode", book_node_json(row->src_node));
+	if (row->dst_node)
+		json_object_set_new(object, "dstNode", book_node_json(row->dst_node));
+}
+
 static void set_ends(json_t *object, const struct flow_row *row)
 {
 	const struct flow flow = flow_row_flow(row);
@@ -119,10 +137,12 @@ json_t *flow_row_json(enum flow_group group, const struct flow_row *row)
 	time_format(row->first, first);
 	time_format(row->last, last);
 	object = json_pack("{ss ss ss* ss* sI sI sI sI ss ss}", "class", traffic_class_name(row->class),
-			   "label", label ? label : "", "srcName", row->src_name, "dstName", row->dst_name,
-			   "txPkts", (json_int_t)row->counts.tx_packets, "txBytes",
-			   (json_int_t)row->counts.tx_bytes, "rxPkts", (json_int_t)row->counts.rx_packets,
-			   "rxBytes", (json_int_t)row->counts.rx_bytes, "first", first, "last", last);
+			   "label", label ? label : "", "srcName", book_node_name(row->src_node), "dstName",
+			   book_node_name(row->dst_node), "txPkts", (json_int_t)row->counts.tx_packets,
+			   "txBytes", (json_int_t)row->counts.tx_bytes, "rxPkts",
+			   (json_int_t)row->counts.rx_packets, "rxBytes", (json_int_t)row->counts.rx_bytes,
+			   "first", first, "last", last);
+	set_nodes(object, row);
 	if (group == FLOW_BY_CONNECTION)
 		json_object_set_new(object, "proto", json_integer(row->connection.proto));
 	if (flow_group_has_ends(group))
@@ -184,6 +204,41 @@ static void add_row(struct table *table, const struct flow_choice *choice, const
 	add_course(table, choice, row);
 }
 
+static void note_beyond(struct ctl *ctl, const struct flow_sum *sum)
+{
+	if (flow_sum_beyond(sum) > 0)
+		ctl_note(ctl,
+			 "too many different rows: %llu %s left out (choose a shorter time, "
+			 "or --by)",
+			 (unsigned long long)flow_sum_beyond(sum),
+			 plural(flow_sum_beyond(sum), "entry was", "entries were"));
+}
+
+int flow_table_print_json(struct ctl *ctl, struct flow_sum *sum, const struct flow_choice *choice,
+			  int64_t start, int64_t end)
+{
+	char start_text[TIME_TEXT_MAX], end_text[TIME_TEXT_MAX];
+	json_auto_t *object = NULL;
+	json_t *list;
+	const struct flow_row *rows;
+	size_t n, in_class = 0;
+
+	if (flow_sum_sorted(sum, &rows, &n) < 0)
+		return ctl_error(ctl, "out of memory");
+	list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		in_class = flow_row_place(rows, i, in_class);
+		if (choice->limit == 0 || in_class <= choice->limit)
+			json_array_append_new(list, flow_row_json(choice->view.group, &rows[i]));
+	}
+	time_format(start, start_text);
+	time_format(end, end_text);
+	object = n > 0 ? json_pack("{ss ss so}", "start", start_text, "end", end_text, "rows", list)
+		       : json_pack("{so}", "rows", list);
+	note_beyond(ctl, sum);
+	return ctl_print_json(ctl, object);
+}
+
 int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_choice *choice, int64_t ns,
 		     size_t columns, size_t lines)
 {
@@ -235,11 +290,6 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 		return ctl_error(ctl, "out of memory");
 	if (hidden > 0)
 		fprintf(ctl->out, "… and %zu more\n", hidden);
-	if (flow_sum_beyond(sum) > 0)
-		ctl_note(ctl,
-			 "too many different rows: %llu %s left out (choose a shorter time, "
-			 "or --by)",
-			 (unsigned long long)flow_sum_beyond(sum),
-			 plural(flow_sum_beyond(sum), "entry was", "entries were"));
+	note_beyond(ctl, sum);
 	return CTL_OK;
 }

@@ -11,6 +11,7 @@
 #include "common/time_text.h"
 #include "control/course.h"
 #include "control/ctl.h"
+#include "control/node_book.h"
 #include "control/table.h"
 #include "control/units.h"
 
@@ -52,11 +53,24 @@ char *endpoint_text(const struct endpoint *endpoint, const char *name)
 	return strdup(text);
 }
 
-static void add_endpoint(struct table *table, const struct message *message, const struct endpoint *endpoint,
-			 bool resolve)
+char *underlay_text(const struct endpoint *endpoint)
 {
-	const char *name = resolve ? message_node_name(message, &endpoint->address) : NULL;
-	_cleanup_free_ char *text = endpoint_text(endpoint, name);
+	/* tailcfg.DerpMagicIP */
+	const struct address derp = address_ipv4((const uint8_t[]){127, 3, 3, 40});
+	char *text;
+
+	if (address_compare(&endpoint->address, &derp) != 0)
+		return endpoint_text(endpoint, NULL);
+	return asprintf(&text, "DERP %u", endpoint->port) < 0 ? NULL : text;
+}
+
+/* The book holds what the message says of nodes, and nothing else. */
+static void add_endpoint(struct table *table, const struct node_book *book, const struct endpoint *endpoint,
+			 bool underlay)
+{
+	const struct book_node *node = underlay ? NULL : node_book_find(book, &endpoint->address);
+	_cleanup_free_ char *text =
+		underlay ? underlay_text(endpoint) : endpoint_text(endpoint, book_node_label(node));
 
 	table_cell(table, "%s", text ? text : "");
 }
@@ -118,7 +132,8 @@ static void add_course(struct table *table, const struct flow *flow, const struc
 	table_cell(table, "%.*s", (int)drop_reason->length, drop_reason->length ? drop_reason->data : "");
 }
 
-static int add_entries(struct table *table, const struct message *message, const struct message_style *style)
+static int add_entries(struct table *table, const struct message *message, const struct node_book *book,
+		       const struct message_style *style)
 {
 	struct message_entries entries = message_entries(message);
 	enum traffic_class class, last = N_CLASSES;
@@ -135,9 +150,9 @@ static int add_entries(struct table *table, const struct message *message, const
 		last = class;
 		table_cell(table, " ");
 		table_cell(table, "%s", proto_text(told.connection.proto, proto));
-		add_endpoint(table, message, &told.connection.src, style->resolve);
+		add_endpoint(table, book, &told.connection.src, false);
 		table_cell(table, "%s", course_has_opener(&told.details) ? ">" : "");
-		add_endpoint(table, message, &told.connection.dst, style->resolve);
+		add_endpoint(table, book, &told.connection.dst, class == CLASS_PHYSICAL);
 		table_cell(table, "%s", counts->tx_bytes ? units_bytes(counts->tx_bytes, text) : "-");
 		table_cell(table, "%s", counts->rx_bytes ? units_bytes(counts->rx_bytes, text) : "-");
 		table_cell(table, "%s", counts->tx_packets ? units_count(counts->tx_packets, text) : "-");
@@ -182,13 +197,17 @@ static int print_window(struct ctl *ctl, const struct message *message, const st
 		{"ENDED", TABLE_RIGHT},	  {"DROPPED", TABLE_RIGHT},    {"REASON", TABLE_LEFT},
 	};
 	char start[TIME_TEXT_MAX], duration[UNITS_TEXT_MAX], number[40] = "";
+	_cleanup_(node_book_freep) struct node_book *book = NULL;
 	_cleanup_(table_freep) struct table *table = NULL;
 	const char *node = message->node_id;
 	int r;
 
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(ctl, "out of memory");
-	r = add_entries(table, message, style);
+	if (style->resolve &&
+	    (node_book_new(&book) < 0 || node_book_learn(book, message) < 0 || node_book_label(book) < 0))
+		return ctl_error(ctl, "out of memory");
+	r = add_entries(table, message, book, style);
 	time_format(message->start, start);
 	units_duration(message->end - message->start + 1, duration); /* both ends are inclusive */
 	if (message->proc_seq)

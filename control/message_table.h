@@ -22,6 +22,10 @@ const char *proto_text(uint8_t proto, char ret_text[static PROTO_TEXT_MAX]);
  */
 char *endpoint_text(const struct endpoint *endpoint, const char *name);
 
+/* The endpoint by which a peer is reached, as physical traffic has it: "DERP 4" for 127.3.3.40:4, which is
+ * how Tailscale writes a relay of its own by the number of the region. Otherwise as endpoint_text(). */
+char *underlay_text(const struct endpoint *endpoint);
+
 struct message_style {
 	bool resolve; /* the node names that a message holds, instead of addresses */
 	bool details; /* all that is known of how connections went */

@@ -3,8 +3,6 @@
 
 #include "control/rows.h"
 
-#include "common/message.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,11 +28,6 @@ void *rows_make_room(struct hash_index *index, void *rows, size_t n, size_t *all
 	if (rows)
 		*allocated = more;
 	return rows;
-}
-
-bool rows_want_names(const struct message *message, uint64_t entries)
-{
-	return (message->src_node || message->dst_nodes) && (entries & (entries - 1)) == 0;
 }
 
 int rows_set_name(char **name, const char *new_name)

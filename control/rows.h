@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #pragma once
 
-/* What sums over messages have in common: rows in an array, found by an index, with names from the messages.
- */
+/* What sums over messages have in common: things in an array, found by an index. */
 
 #include "common/hash_index.h"
 
 #include <stddef.h>
-
-struct message;
 
 /* Past these many different rows new ones are only counted. */
 #define ROWS_MAX 1000000
@@ -21,10 +18,5 @@ uint32_t rows_hash(uint32_t hash, const void *data, size_t n);
 /* The array and the index with room for one row more than n; NULL: no memory, and nothing changed. */
 void *rows_make_room(struct hash_index *index, void *rows, size_t n, size_t *allocated, size_t size);
 
-/*
- * Whether a row's names are to be looked up in the message of its latest entry. That takes long and names
- * rarely change: at a row's entries 1, 2, 4, 8, ...
- */
-bool rows_want_names(const struct message *message, uint64_t entries);
 /* The newer name takes the older one's place; NULL: no news. 0 or -ENOMEM. */
 int rows_set_name(char **name, const char *new_name);

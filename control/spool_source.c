@@ -5,11 +5,13 @@
 
 #include "common/config/load.h"
 #include "common/file.h"
+#include "common/message.h"
 #include "common/plural.h"
 #include "common/spool/directory.h"
 #include "common/spool/reader.h"
 #include "common/time_text.h"
 #include "control/ctl.h"
+#include "control/node_book.h"
 #include "control/units.h"
 #include "control/varlink/client.h"
 
@@ -144,4 +146,52 @@ int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64
 	}
 	spool_reader_free(reader);
 	return r < 0 ? spool_source_error(ctl, path, r) : CTL_OK;
+}
+
+static int learn_message(struct node_book *book, const struct spool_message *spooled, int64_t since)
+{
+	struct message message;
+	int r;
+
+	/* What cannot be read is told when it is read again. */
+	r = message_parse(spooled->data, spooled->length, &message);
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	if (spooled->time < since)
+		r = node_book_learn_early(book, &message);
+	else
+		r = node_book_learn(book, &message);
+	message_deinit(&message);
+	return r;
+}
+
+int spool_source_learn(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
+		       struct node_book *book)
+{
+	struct spool_reader *reader;
+	const char *unknown;
+	int r;
+
+	r = spool_reader_new(directory_fd, &reader);
+	if (r < 0)
+		return spool_source_error(ctl, path, r);
+	r = spool_reader_seek(reader, 0);
+	while (r >= 0) {
+		struct spool_message spooled;
+		struct spool_gap gap;
+
+		r = spool_reader_next(reader, &spooled, &gap);
+		if (r == SPOOL_READ_END)
+			break;
+		if (r == SPOOL_READ_MESSAGE)
+			r = learn_message(book, &spooled, since);
+	}
+	spool_reader_free(reader);
+	if (r < 0)
+		return spool_source_error(ctl, path, r);
+	node_book_rewind(book);
+	unknown = node_book_unknown(book);
+	if (unknown)
+		return ctl_error(ctl, "no message in %s names a node \"%s\"", path, unknown);
+	return CTL_OK;
 }

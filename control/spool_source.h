@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct ctl;
+struct node_book;
 struct spool_message;
 
 /*
@@ -23,6 +24,14 @@ int spool_source_open(struct ctl *ctl, const char *given, char **ret_path, int *
  */
 int spool_source_read(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
 		      bool (*message)(const struct spool_message *message, void *userdata), void *userdata);
+
+/*
+ * Learns the nodes of all messages, before those that nodes are looked for in are read from since on: the
+ * messages that name a node may be others than those with its traffic. CTL_OK, or CTL_FAILED with a message,
+ * also where no message names a node that is looked for.
+ */
+int spool_source_learn(struct ctl *ctl, const char *path, int directory_fd, int64_t since,
+		       struct node_book *book);
 
 /* Explains an error of the functions of common/spool. CTL_FAILED. */
 int spool_source_error(struct ctl *ctl, const char *path, int error);

@@ -28,6 +28,7 @@ struct denied {
 	struct ctl *ctl;
 	struct flow_choice choice;
 	bool resolve;
+	struct node_book *book; /* remembers nodes from window to window */
 	struct denied_sum *sum;
 	bool live, pending; /* pending: the window in the sum has not been shown yet */
 	int64_t start, end; /* of the windows in the sum */
@@ -44,25 +45,35 @@ static json_t *row_json(const struct denied_row *row)
 	_cleanup_free_ char *to = endpoint_text(&row->to, NULL);
 	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX];
 
+	json_t *object;
+
 	if (!from || !to)
 		return NULL;
 	time_format(row->first, first);
 	time_format(row->last, last);
-	return json_pack("{ss si ss ss ss* ss* ss sI sI ss ss}", "class", traffic_class_name(row->class),
-			 "proto", (int)row->proto, "from", from, "to", to, "fromName", row->from_name,
-			 "toName", row->to_name, "reason", row->reason, "txDrops", (json_int_t)row->sent,
-			 "rxDrops", (json_int_t)row->received, "first", first, "last", last);
+	object = json_pack("{ss si ss ss ss* ss* ss sI sI ss ss}", "class", traffic_class_name(row->class),
+			   "proto", (int)row->proto, "from", from, "to", to, "fromName",
+			   book_node_name(row->from_node), "toName", book_node_name(row->to_node), "reason",
+			   row->reason, "txDrops", (json_int_t)row->sent, "rxDrops",
+			   (json_int_t)row->received, "first", first, "last", last);
+	if (row->from_node)
+		json_object_set_new(object, "fromNode", book_node_json(row->from_node));
+	if (row->to_node)
+		json_object_set_new(object, "toNode", book_node_json(row->to_node));
+	return object;
 }
 
 static int print_json(struct denied *denied)
 {
 	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
 	json_auto_t *window = NULL;
-	json_t *rows = json_array();
 	const struct denied_row *row;
+	json_t *rows;
 	size_t n;
 
-	row = denied_sum_sorted(denied->sum, &n);
+	if (denied_sum_sorted(denied->sum, &row, &n) < 0)
+		return ctl_error(denied->ctl, "out of memory");
+	rows = json_array();
 	for (size_t i = 0; i < n && (denied->choice.limit == 0 || i < denied->choice.limit); i++)
 		json_array_append_new(rows, row_json(&row[i]));
 	time_format(denied->start, start);
@@ -71,11 +82,15 @@ static int print_json(struct denied *denied)
 	return ctl_print_json(denied->ctl, window);
 }
 
+/* What is of a node with several addresses is of none of them: it has the node's name without --resolve too.
+ */
 static void add_row(struct denied *denied, struct table *table, const struct denied_row *row)
 {
-	_cleanup_free_ char *from = endpoint_text(&(struct endpoint){.address = row->from},
-						  denied->resolve ? row->from_name : NULL);
-	_cleanup_free_ char *to = endpoint_text(&row->to, denied->resolve ? row->to_name : NULL);
+	const char *from_label =
+		denied->resolve || row->from_several ? book_node_label(row->from_node) : NULL;
+	const char *to_label = denied->resolve || row->to_several ? book_node_label(row->to_node) : NULL;
+	_cleanup_free_ char *from = endpoint_text(&(struct endpoint){.address = row->from}, from_label);
+	_cleanup_free_ char *to = endpoint_text(&row->to, to_label);
 	char proto[PROTO_TEXT_MAX], packets[UNITS_TEXT_MAX], last[TIME_TEXT_MAX];
 
 	time_format(row->last - row->last % NSEC_PER_SEC, last);
@@ -102,7 +117,8 @@ static int print_table(struct denied *denied)
 
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(denied->ctl, "out of memory");
-	rows = denied_sum_sorted(denied->sum, &n);
+	if (denied_sum_sorted(denied->sum, &rows, &n) < 0)
+		return ctl_error(denied->ctl, "out of memory");
 	shown = denied->choice.limit > 0 ? MIN(n, denied->choice.limit) : n;
 	for (size_t i = 0; i < shown; i++)
 		add_row(denied, table, &rows[i]);
@@ -152,7 +168,9 @@ static bool take_live(struct denied *denied, const struct message *message)
 		return false;
 	if (!denied->pending)
 		denied_sum_reset(denied->sum);
-	n = denied_sum_add(denied->sum, message, &denied->choice.filter);
+	n = node_book_learn(denied->book, message);
+	if (n == 0)
+		n = denied_sum_add(denied->sum, message, &denied->choice.filter);
 	if (n < 0) {
 		denied->status = ctl_error(denied->ctl, "cannot read a message");
 		return false;
@@ -230,13 +248,14 @@ static bool on_message(const struct spool_message *spooled, void *userdata)
 {
 	struct denied *denied = userdata;
 	struct message message;
-	int n = 0;
+	int n;
 
 	if (message_parse(spooled->data, spooled->length, &message) < 0) {
 		denied->n_bad++;
 		return true;
 	}
-	if (flow_filter_takes_message(&denied->choice.filter, &message))
+	n = node_book_learn(denied->book, &message);
+	if (n == 0 && flow_filter_takes_message(&denied->choice.filter, &message))
 		n = denied_sum_add(denied->sum, &message, &denied->choice.filter);
 	if (n > 0) {
 		denied->start = denied->pending ? MIN(denied->start, message.start) : message.start;
@@ -256,6 +275,8 @@ static int run_spool(struct denied *denied, const char *spool)
 	_cleanup_close_ int fd = -1;
 	int r = spool_source_open(denied->ctl, spool, &path, &fd);
 
+	if (r == CTL_OK && denied->choice.filter.wanted)
+		r = spool_source_learn(denied->ctl, path, fd, denied->choice.filter.since, denied->book);
 	if (r == CTL_OK)
 		r = spool_source_read(denied->ctl, path, fd, denied->choice.filter.since, on_message, denied);
 	if (r != CTL_OK || denied->status != CTL_OK)
@@ -277,24 +298,29 @@ int cmd_denied(struct ctl *ctl, int argc, char **argv)
 	struct denied denied = {.ctl = ctl};
 	const char *count = NULL;
 	const struct ctl_option options[] = {
-		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
-		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
-		{.name = "limit", .value = &texts.limit}, {.name = "spool", .value = &texts.spool},
-		{.name = "count", .value = &count},	  {.name = "resolve", .flag = &denied.resolve},
+		{.name = "since", .value = &texts.since},     {.name = "until", .value = &texts.until},
+		{.name = "class", .value = &texts.class},     {.name = "addr", .value = &texts.addr},
+		{.name = "node", .value = &texts.node},	      {.name = "limit", .value = &texts.limit},
+		{.name = "spool", .value = &texts.spool},     {.name = "count", .value = &count},
+		{.name = "resolve", .flag = &denied.resolve},
 	};
+	_cleanup_(node_book_freep) struct node_book *book = NULL;
 	_cleanup_(denied_sum_freep) struct denied_sum *sum = NULL;
 	int r;
 
+	if (node_book_new(&book) < 0)
+		return ctl_error(ctl, "out of memory");
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
 	if (r == CTL_OK)
-		r = flow_options_read(ctl, &texts, &denied.choice);
+		r = flow_options_read(ctl, &texts, book, &denied.choice);
 	if (r != CTL_OK)
 		return r;
 	denied.live = !texts.since && !texts.until && !texts.spool;
 	if (count && (!denied.live || parse_u64(count, &denied.windows_left) < 0 || denied.windows_left == 0))
 		return ctl_usage(ctl, "--count: a number of windows, without --since, --until and --spool");
-	if (denied_sum_new(&sum) < 0)
+	if (denied_sum_new(book, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
+	denied.book = book;
 	denied.sum = sum;
 	return denied.live ? run_live(&denied) : run_spool(&denied, texts.spool);
 }

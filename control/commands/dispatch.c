@@ -15,7 +15,8 @@
 	"  --until T       up to this time\n" CHOICE_HELP
 #define CHOICE_HELP                                                                                          \
 	"  --class C       virtual, subnet, exit or physical\n"                                              \
-	"  --addr P        only traffic from or to this address or prefix\n"
+	"  --addr P        only traffic from or to this address, prefix or node's name\n"                    \
+	"  --node N        only traffic from or to this node: a name, nodeId or address\n"
 #define BY_HELP                                                                                              \
 	"  --by G          rows by connection (default), node, peer, pair, client, service, port\n"          \
 	"                  or class\n"

@@ -36,6 +36,7 @@ static const struct {
 struct report {
 	struct ctl *ctl;
 	struct flow_filter filter;
+	struct node_book *book;
 	struct flow_sum *sums[N_SECTIONS];
 	struct chart chart;
 	char *events[EVENTS_MAX]; /* the newest, as a ring */
@@ -90,6 +91,9 @@ static int take_message(struct report *report, const struct message *message)
 
 	if (message->text)
 		return add_event(report, message);
+	r = node_book_learn(report->book, message);
+	if (r < 0)
+		return r;
 	if (!flow_filter_takes_message(&report->filter, message))
 		return 0;
 	for (size_t i = 0; i < N_SECTIONS; i++) {
@@ -202,6 +206,7 @@ static void report_deinit(struct report *report)
 {
 	for (size_t i = 0; i < N_SECTIONS; i++)
 		flow_sum_free(report->sums[i]);
+	node_book_free(report->book);
 	for (size_t i = 0; i < EVENTS_MAX; i++)
 		free(report->events[i]);
 	chart_deinit(&report->chart);
@@ -214,7 +219,8 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	const struct ctl_option options[] = {
 		{.name = "since", .value = &texts.since}, {.name = "until", .value = &texts.until},
 		{.name = "class", .value = &texts.class}, {.name = "addr", .value = &texts.addr},
-		{.name = "spool", .value = &texts.spool}, {.name = "output", .value = &output},
+		{.name = "node", .value = &texts.node},	  {.name = "spool", .value = &texts.spool},
+		{.name = "output", .value = &output},
 	};
 	_cleanup_(report_deinit) struct report report = {.ctl = ctl};
 	_cleanup_free_ char *path = NULL;
@@ -222,19 +228,24 @@ int cmd_report(struct ctl *ctl, int argc, char **argv)
 	struct flow_choice choice;
 	int r;
 
+	if (node_book_new(&report.book) < 0)
+		return ctl_error(ctl, "out of memory");
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
 	if (r == CTL_OK)
-		r = flow_options_read(ctl, &texts, &choice);
+		r = flow_options_read(ctl, &texts, report.book, &choice);
 	if (r != CTL_OK)
 		return r;
 	if (!output && ctl->out_is_terminal)
 		return ctl_usage(ctl, "not printing HTML to a terminal; use --output FILE");
 	report.filter = choice.filter;
 	r = spool_source_open(ctl, texts.spool, &path, &fd);
+	if (r == CTL_OK && report.filter.wanted)
+		r = spool_source_learn(ctl, path, fd, report.filter.since, report.book);
 	if (r != CTL_OK)
 		return r;
 	for (size_t i = 0; i < N_SECTIONS; i++)
-		if (flow_sum_new(&(struct flow_view){.group = sections[i].group}, &report.sums[i]) < 0)
+		if (flow_sum_new(&(struct flow_view){.group = sections[i].group}, report.book,
+				 &report.sums[i]) < 0)
 			return ctl_error(ctl, "out of memory");
 	r = spool_source_read(ctl, path, fd, report.filter.since, on_message, &report);
 	if (r != CTL_OK)

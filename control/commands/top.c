@@ -20,6 +20,7 @@
 struct top {
 	struct ctl *ctl;
 	struct flow_choice choice;
+	struct node_book *book; /* remembers nodes from window to window */
 	struct flow_sum *sum;
 	bool pending;	    /* the sum has not been shown yet */
 	int64_t start, end; /* of the window in the sum */
@@ -27,29 +28,6 @@ struct top {
 	uint64_t windows_left;
 	int status;
 };
-
-static int print_window_json(struct top *top)
-{
-	char start[TIME_TEXT_MAX], end[TIME_TEXT_MAX];
-	json_auto_t *window = NULL;
-	json_t *list = json_array();
-	const struct flow_row *rows;
-	size_t n, in_class = 0;
-
-	if (flow_sum_sorted(top->sum, &rows, &n) < 0) {
-		json_decref(list);
-		return ctl_error(top->ctl, "out of memory");
-	}
-	for (size_t i = 0; i < n; i++) {
-		in_class = flow_row_place(rows, i, in_class);
-		if (top->choice.limit == 0 || in_class <= top->choice.limit)
-			json_array_append_new(list, flow_row_json(top->choice.view.group, &rows[i]));
-	}
-	time_format(top->start, start);
-	time_format(top->end, end);
-	window = json_pack("{ss ss so}", "start", start, "end", end, "rows", list);
-	return ctl_print_json(top->ctl, window);
-}
 
 static int print_window_table(struct top *top)
 {
@@ -75,7 +53,10 @@ static int print_window_table(struct top *top)
 /* false: that was the last window, or it could not be shown. */
 static bool show_window(struct top *top)
 {
-	top->status = top->ctl->json ? print_window_json(top) : print_window_table(top);
+	if (top->ctl->json)
+		top->status = flow_table_print_json(top->ctl, top->sum, &top->choice, top->start, top->end);
+	else
+		top->status = print_window_table(top);
 	top->pending = false;
 	top->shown_at = time_now_boot();
 	if (fflush(top->ctl->out) != 0)
@@ -110,7 +91,8 @@ static bool take_message(struct top *top, const struct message *message)
 	top->pending = true;
 	top->start = message->start;
 	top->end = message->end;
-	if (flow_sum_add(top->sum, message, &top->choice.filter) < 0) {
+	if (node_book_learn(top->book, message) < 0 ||
+	    flow_sum_add(top->sum, message, &top->choice.filter) < 0) {
 		top->status = ctl_error(top->ctl, "cannot read a message");
 		return false;
 	}
@@ -141,24 +123,29 @@ int cmd_top(struct ctl *ctl, int argc, char **argv)
 	struct flow_options texts = {};
 	const char *count = NULL;
 	const struct ctl_option options[] = {
-		{.name = "by", .value = &texts.by},	{.name = "class", .value = &texts.class},
-		{.name = "addr", .value = &texts.addr}, {.name = "limit", .value = &texts.limit},
-		{.name = "how", .value = &texts.how},	{.name = "sort", .value = &texts.sort},
-		{.name = "count", .value = &count},	{.name = "details", .flag = &texts.details},
+		{.name = "by", .value = &texts.by},	  {.name = "class", .value = &texts.class},
+		{.name = "addr", .value = &texts.addr},	  {.name = "node", .value = &texts.node},
+		{.name = "how", .value = &texts.how},	  {.name = "sort", .value = &texts.sort},
+		{.name = "limit", .value = &texts.limit}, {.name = "details", .flag = &texts.details},
+		{.name = "count", .value = &count},
 	};
+	_cleanup_(node_book_freep) struct node_book *book = NULL;
 	_cleanup_(flow_sum_freep) struct flow_sum *sum = NULL;
 	struct top top = {.ctl = ctl};
 	int r;
 
+	if (node_book_new(&book) < 0)
+		return ctl_error(ctl, "out of memory");
 	r = ctl_options(ctl, argc, argv, options, ARRAY_SIZE(options), 0, 0, NULL);
 	if (r == CTL_OK)
-		r = flow_options_read(ctl, &texts, &top.choice);
+		r = flow_options_read(ctl, &texts, book, &top.choice);
 	if (r != CTL_OK)
 		return r;
 	if (count && (parse_u64(count, &top.windows_left) < 0 || top.windows_left == 0))
 		return ctl_usage(ctl, "--count: a number of windows");
-	if (flow_sum_new(&top.choice.view, &sum) < 0)
+	if (flow_sum_new(&top.choice.view, book, &sum) < 0)
 		return ctl_error(ctl, "out of memory");
+	top.book = book;
 	top.sum = sum;
 	r = ctl_stream(ctl, "Tail", MOMENT_MS, on_reply, &top);
 	if (top.pending && r == CTL_OK && top.status == CTL_OK)

@@ -28,7 +28,7 @@ _netlogctl_value() {
 	--tun-interface | --sock-interface) _netlogctl_words "$(cd /sys/class/net 2>/dev/null && echo *)" ;;
 	--socket | --config | --file | --output | --spool | --log-id-file | --domain-log-id-file | \
 		--tun-stats-socket | --sock-stats-socket) _netlogctl_files ;;
-	--deadline | --limit | --count | --local-addr | --route | --subnet-route | --addr) COMPREPLY=() ;;
+	--deadline | --limit | --count | --local-addr | --route | --subnet-route | --addr | --node) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -41,10 +41,10 @@ _netlogctl_options() {
 	"routes set") echo --local-addr --route --subnet-route --file ;;
 	peers) echo --keys --sort ;;
 	tail | format) echo --resolve --details ;;
-	top) echo --by --class --addr --how --sort --limit --details --count ;;
-	flows) echo --since --until --class --addr --by --how --sort --limit --details --spool ;;
-	denied) echo --since --until --class --addr --limit --spool --count --resolve ;;
-	report) echo --since --until --class --addr --output --spool ;;
+	top) echo --by --class --addr --node --how --sort --limit --details --count ;;
+	flows) echo --since --until --class --addr --node --by --how --sort --limit --details --spool ;;
+	denied) echo --since --until --class --addr --node --limit --spool --count --resolve ;;
+	report) echo --since --until --class --addr --node --output --spool ;;
 	"spool check" | "spool repair") echo --spool ;;
 	"spool export") echo --since --until --spool ;;
 	esac

@@ -19,7 +19,7 @@ START_TEST(test_sum_grows)
 	uint64_t bytes = 0;
 	size_t n;
 
-	ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
+	ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, NULL, &sum), 0);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 5000; i++) {
 			_cleanup_free_ char *text = NULL;
@@ -74,7 +74,7 @@ START_TEST(test_sum_at_the_edge)
 	size_t n;
 
 	for (int edge = 766; edge <= 770; edge++) {
-		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, NULL, &sum), 0);
 		for (int i = 0; i <= edge; i++) {
 			char entry[100];
 
@@ -118,7 +118,7 @@ START_TEST(test_opener)
 	size_t n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, &sum), 0);
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){}, NULL, &sum), 0);
 		for (size_t j = 0; j < 3 && cases[i].entries[j]; j++)
 			add(sum, cases[i].entries[j]);
 		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
@@ -158,7 +158,8 @@ START_TEST(test_service)
 			uint8_t last;
 			size_t n;
 
-			ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = groups[j]}, &sum), 0);
+			ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = groups[j]}, NULL, &sum),
+					 0);
 			add(sum, cases[i].entry);
 			ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
 			ck_assert_uint_eq(n, 1);
@@ -206,7 +207,7 @@ START_TEST(test_pair)
 	size_t n;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = FLOW_BY_PAIR}, &sum), 0);
+		ck_assert_int_eq(flow_sum_new(&(struct flow_view){.group = FLOW_BY_PAIR}, NULL, &sum), 0);
 		add(sum, cases[i].entries);
 		ck_assert_int_eq(flow_sum_sorted(sum, &rows, &n), 0);
 		ck_assert_uint_eq(n, 1);
@@ -227,7 +228,7 @@ START_TEST(test_pair_of_chosen)
 	struct flow_sum *sum;
 	size_t n;
 
-	ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+	ck_assert_int_eq(flow_sum_new(&view, NULL, &sum), 0);
 	add(sum, "{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:21','rxPkts':3,'rxDrops':3},"
 		 "{'proto':17,'src':'100.64.0.2:9','dst':'100.64.0.1:80','rxPkts':5,'rxDrops':5},"
 		 "{'proto':17,'src':'100.64.0.2:9','dst':'100.64.0.1:81','txDrops':7}");
@@ -258,7 +259,7 @@ START_TEST(test_how)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct flow_view view = {.group = FLOW_BY_PEER, .how = cases[i].how};
 
-		ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+		ck_assert_int_eq(flow_sum_new(&view, NULL, &sum), 0);
 		add(sum, TRIED ",'starts':1,'txFlags':2}," ANSWERED ",'starts':1,'txFlags':2}");
 		add(sum, TRIED ",'ends':1,'rxFlags':20}," ANSWERED ",'txFlags':16,'rxFlags':18}");
 		/* Reading is no end. */
@@ -290,7 +291,7 @@ START_TEST(test_many_drops)
 		for (unsigned int more = 0; more < 2; more++) {
 			const struct flow_view view = {.group = groups[i], .how = COURSE_DROPPED};
 
-			ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+			ck_assert_int_eq(flow_sum_new(&view, NULL, &sum), 0);
 			for (int window = 0; window < 3; window++)
 				add(sum,
 				    "{'proto':17,'src':'100.64.0.1:9','dst':'100.64.0.2:1','rxPkts':4294967295,"
@@ -323,7 +324,7 @@ START_TEST(test_sort)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		ck_assert_int_eq(flow_sort_parse(cases[i].sort, &view.sort), 0);
-		ck_assert_int_eq(flow_sum_new(&view, &sum), 0);
+		ck_assert_int_eq(flow_sum_new(&view, NULL, &sum), 0);
 		add(sum,
 		    "{'proto':6,'src':'100.64.0.1:9','dst':'100.64.0.2:1','rxBytes':1,'init':'src','starts':4,"
 		    "'ends':4,'txFlags':2,'rxFlags':20},"

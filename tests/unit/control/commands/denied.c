@@ -65,11 +65,13 @@ START_TEST(test_live)
 				  "tcp    gate    laptop:80            4           -  4000\n"
 				  "tcp    laptop  gate:22              3           -  NETFILTER_DROP\n"
 				  "… and 1 more\n\n");
-	ck_assert_str_eq(json.out,
-			 "{\"start\":\"2026-11-22T20:00:01Z\",\"end\":\"2026-11-22T20:00:01.9Z\",\"rows\":["
-			 "{\"class\":\"virtual\",\"proto\":1,\"from\":\"100.64.0.1\",\"to\":\"100.64.0.9\","
-			 "\"fromName\":\"gate\",\"reason\":\"-\",\"txDrops\":7,\"rxDrops\":0,"
-			 "\"first\":\"2026-11-22T20:00:01Z\",\"last\":\"2026-11-22T20:00:01.9Z\"}]}\n");
+	ck_assert_str_eq(
+		json.out,
+		"{\"start\":\"2026-11-22T20:00:01Z\",\"end\":\"2026-11-22T20:00:01.9Z\",\"rows\":["
+		"{\"class\":\"virtual\",\"proto\":1,\"from\":\"100.64.0.1\",\"to\":\"100.64.0.9\","
+		"\"fromName\":\"gate\",\"reason\":\"-\",\"txDrops\":7,\"rxDrops\":0,"
+		"\"first\":\"2026-11-22T20:00:01Z\",\"last\":\"2026-11-22T20:00:01.9Z\","
+		"\"fromNode\":{\"nodeId\":\"n1\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\"]}}]}\n");
 }
 END_TEST
 
