@@ -161,6 +161,8 @@ def check_loss(messages, after, last):
     assert match, loss
     assert set(loss["logtail"]) == {"client_time", "proc_id"} and loss["logtail"]["proc_id"] == 4711
     lost, lost_bytes = int(match[1]), int(match[2])
+    assert loss["event"] == {"type": "lost", "messages": lost, "bytes": lost_bytes, "from": match[3], "to": match[4],
+                             "reason": "spool full", "sink": "main"}
     assert sequences(messages[:index]) == list(range(1, after + 1))
     assert sequences(messages[index + 1:]) == list(range(after + lost + 1, last + 1))
     assert lost_bytes == pytest.approx(lost * 1000, rel=0.02)
