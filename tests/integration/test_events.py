@@ -107,6 +107,7 @@ def test_unclean_stop(make):
         last = tail.messages[-1]["logtail"]["client_time"]
     daemon.kill()
     daemon.start()
+    wait_until(lambda: len(events(daemon.spool_messages(), "started")) == 3, "the texts in the spool")
     assert event(daemon.spool_messages(), "unclean-stop") == (
         {"type": "unclean-stop", "lastMessage": last}, f"previous run did not shut down cleanly; last message at {last}")
     daemon.kill()

@@ -10,6 +10,7 @@ import pytest
 from lib import traffic
 from lib.clock import ShiftedClock
 from lib.daemon import Tailer
+from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
 SECOND = 10**9
@@ -153,6 +154,7 @@ def test_unclean_shutdown_with_the_last_messages_time(stats_daemon, vpn, clock):
     assert texts[1] == f"netlogd: previous run did not shut down cleanly; last message at {last}"
     stats_daemon.stop()
     stats_daemon.start(env=clock.env)
+    wait_until(lambda: "started" in traffic.texts(stats_daemon.spool_messages())[-1], "the start's text in the spool")
     texts = traffic.texts(stats_daemon.spool_messages())
     assert len([text for text in texts if "shut down cleanly" in text]) == 1
     assert [re.sub(r",.*", "", text) for text in texts[-2:]] == ["netlogd: stopped", "netlogd: started"]
