@@ -123,7 +123,7 @@ def test_address_on_loopback(network, namespace, netlogd, routes, expected):
     """A routing daemon's tunnels have no addresses, the node has one on loopback: which is not the tunnel's own."""
     namespace.ip("address", "add", "10.5.0.1/32", "dev", "lo")
     text = interface_section(wireguard_key(), "Table = off") + peer_section(
-        wireguard_key(), "AllowedIPs = 10.5.0.3/32, 0.0.0.0/0")
+        wireguard_key(), "AllowedIPs = 10.5.0.3/32, 0.0.0.0/0", "Endpoint = 192.0.2.2:51820")
     here = Counted(wg_quick(network, namespace, text), netlogd, **({"routes": routes} if routes else {}))
     for destination in "10.5.0.3", "10.1.0.0/16":
         namespace.ip("route", "add", destination, "dev", here.end.interface, "src", "10.5.0.1")
@@ -199,11 +199,11 @@ def test_alternative_name(namespace, tun, netlogd):
 
 def test_moved_to_a_container(network, netlogd):
     """The tunnel's interface is made here, its datagrams stay here; the interface goes to a container, where netlogd runs."""
-    outside, far, _ = network.pair()
+    outside, _, _ = network.pair()
     inside = network.namespace()
-    ends = network.wireguard_pair(outside, far, addresses=("10.9.0.2", "10.9.0.1"))
-    interface = ends[0].interface
-    outside.run("wg", "set", interface, "peer", ends[1].public_key, "allowed-ips", "10.9.0.1/32,0.0.0.0/0")
+    hub = wireguard_key()
+    interface = wg_quick(network, outside, interface_section(wireguard_key(), "Table = off", "Address = 10.9.0.2/24") + peer_section(
+        hub, "AllowedIPs = 10.9.0.1/32, 0.0.0.0/0", "Endpoint = 192.0.2.2:51820")).interface
     outside.ip("link", "set", interface, "netns", inside.name)
     inside.ip("address", "add", "10.9.0.2/24", "dev", interface)
     inside.ip("link", "set", interface, "up")
@@ -211,7 +211,7 @@ def test_moved_to_a_container(network, netlogd):
     here = Counted(Tunnel(inside, interface, "10.9.0.2"), netlogd)
     assert here.kernel() == (["10.9.0.2/24"], {"10.9.0.0/24", "0.0.0.0/0"})
     assert here.classes_of("10.9.0.1", "203.0.113.9") == {"10.9.0.1": "virtual", "203.0.113.9": "exit"}
-    assert here.physical("10.9.0.1") == {("10.9.0.1", "192.0.2.2:51821")}
+    assert here.physical("10.9.0.1") == {("10.9.0.1", "192.0.2.2:51820")}
     # Bytes by the tunnel's own counters, since no device here leads to the peer.
     sock = here.daemon.status()["sock"]
     assert sock["unseen"]["txBytes"] > 0 and sock["unseen"]["txPkts"] == 0
