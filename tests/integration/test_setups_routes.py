@@ -197,6 +197,19 @@ def test_alternative_name(namespace, tun, netlogd):
     here.stop()
 
 
+def test_alternative_name_of_a_tunnel(network, namespace, netlogd):
+    """A userspace WireGuard's socket has the first one."""
+    hub = wireguard_key()
+    end = wg_quick(network, namespace, interface_section(wireguard_key(), "Address = 10.9.0.2/32") + peer_section(
+        hub, "AllowedIPs = 10.9.0.1/32", "Endpoint = 192.0.2.2:51820"))
+    namespace.ip("link", "property", "add", "dev", end.interface, "altname", "nl-office.vpn")
+    here = Counted(Tunnel(namespace, "nl-office.vpn", None), netlogd)
+    assert here.daemon.status()["sock"]["source"] == "wireguard"
+    assert here.peers() == {hub.public: (["10.9.0.1"], 1)}
+    assert here.classes_of("10.9.0.1") == {"10.9.0.1": "virtual"}
+    here.stop()
+
+
 def test_moved_to_a_container(network, netlogd):
     """The tunnel's interface is made here, its datagrams stay here; the interface goes to a container, where netlogd runs."""
     outside, _, _ = network.pair()

@@ -352,5 +352,6 @@ int wg_reader_new(const char *interface, const char *broker, struct wg_reader **
 		return r;
 	if (strcmp(link.kind, WG_GENL_NAME) == 0)
 		return new_kernel(interface, ret_reader);
-	return wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, interface, ret_reader);
+	/* The socket has the interface's first name; the given one may be an alternative. */
+	return wg_reader_new_userspace(WG_SOCKET_FOLDER, broker, link.name, ret_reader);
 }
