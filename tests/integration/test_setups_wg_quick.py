@@ -4,6 +4,7 @@ import pytest
 
 from lib.network import Tunnel
 from lib.setups import Counted, interface_section, peer_section, rules, wg_quick, wg_quick_down, wireguard_key
+from lib.traffic import entries
 from lib.wait import wait_until
 
 OWN, HUB = wireguard_key(), wireguard_key()
@@ -116,7 +117,7 @@ ALL_BUT_PRIVATE = ("0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0
 def test_all_but_a_private_network(client, mode, internet):
     """The default route with a hole in it is many routes. Each of them is one of the tunnel's, unless the lists are given."""
     given = {"static": {"mode": "static", "local-addr": "10.9.0.2", "route": "10.9.0.0/24", "tailnet": "10.9.0.0/24"}}
-    here = client("Address = 10.9.0.2/24", allowed=", ".join(ALL_BUT_PRIVATE), routes=given.get(mode, {"mode": mode}))
+    here = client("Address = 10.9.0.2/24", allowed=", ".join(["10.9.0.0/24", *ALL_BUT_PRIVATE]), routes=given.get(mode, {"mode": mode}))
     assert here.kernel()[1] == {"10.9.0.0/24", *ALL_BUT_PRIVATE}
     assert here.classes_of("10.9.0.1", "9.9.9.9", INTERNET) == {"10.9.0.1": "virtual", "9.9.9.9": internet, INTERNET: internet}
 
@@ -142,6 +143,22 @@ def test_endpoint_with_a_scope(network, netlogd):
     assert here.physical("10.9.0.1") == {("10.9.0.1", "[fe80::12]:51820")}
     assert here.daemon.status()["sock"]["attachment"].endswith(f" on {links[0]}")
     here.stop()
+
+
+def test_tunnel_in_a_tunnel(network, client, netlogd):
+    """Two hops: the inner tunnel's datagrams are the outer one's traffic, and the outer interface is its underlay."""
+    # Its physical layer would watch the inner one too, by whose default route answers might leave.
+    outer = client("Address = 10.9.0.2/24", allowed="10.9.0.0/24", sock={"source": "none"})
+    text = interface_section(wireguard_key(), "Address = 10.10.0.2/24", "ListenPort = 51900") + peer_section(
+        wireguard_key(), "AllowedIPs = 0.0.0.0/0", "Endpoint = 10.9.0.1:51901")
+    inner = Counted(wg_quick(network, outer.namespace, text), netlogd)
+    assert inner.classes_of("10.10.0.1", INTERNET, "10.9.0.1") == {"10.10.0.1": "virtual", INTERNET: "exit"}
+    assert {endpoint for _, endpoint in inner.physical(INTERNET)} == {"10.9.0.1:51901"}
+    assert inner.daemon.status()["sock"]["attachment"].endswith(f" on {outer.end.interface}")
+    outer.daemon.flush()
+    seen = {entry["dst"]: (name, entry["src"]) for name, entry in entries(outer.daemon.spool_messages())}
+    assert seen["10.9.0.1:51901"] == ("virtualTraffic", "10.9.0.2:51900")
+    inner.stop()
 
 
 def test_names_with_dots_and_dashes(network, client):
