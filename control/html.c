@@ -7,6 +7,7 @@
 #include "control/html.h"
 
 #include "common/cleanup.h"
+#include "common/plural.h"
 #include "common/time_text.h"
 #include "control/flow_table.h"
 #include "control/table.h"
@@ -50,6 +51,7 @@ static const char style[] =
 	"table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
 	"th,td{padding:.2rem .8rem;text-align:right;border-bottom:1px solid var(--line)}"
 	"th{font-weight:600}td.t,th.t{text-align:left;overflow-wrap:anywhere}"
+	".wide{overflow-x:auto}"
 	"svg{width:100%;height:auto}svg text{font-size:11px;fill:currentColor}"
 	".virtual{fill:var(--virtual);color:var(--virtual)}.subnet{fill:var(--subnet);color:var(--subnet)}"
 	".exit{fill:var(--exit);color:var(--exit)}.begun{fill:var(--virtual);color:var(--virtual)}"
@@ -161,6 +163,47 @@ void html_rows(FILE *file, const char *heading, enum flow_group group, const str
 	fputs("</table>\n", file);
 	if (hidden > 0)
 		fprintf(file, "<p class=\"note\">… and %zu more</p>\n", hidden);
+}
+
+static void write_end(FILE *file, const struct matrix *matrix, size_t i, const char *scope)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	fprintf(file, "<th class=\"t\" scope=\"%s\">", scope);
+	if (i == matrix->n) {
+		fprintf(file, "%llu %s", (unsigned long long)matrix->n_others,
+			plural(matrix->n_others, "other", "others"));
+	} else if (matrix->ends[i].node) {
+		html_text(file, book_node_label(matrix->ends[i].node));
+	} else {
+		address_format(&matrix->ends[i].address, address);
+		html_text(file, address);
+	}
+	fputs("</th>", file);
+}
+
+void html_matrix(FILE *file, const struct matrix *matrix)
+{
+	size_t n = matrix->n + (matrix->n_others > 0);
+	char text[UNITS_TEXT_MAX];
+
+	if (n < 2)
+		return;
+	fputs("<h2>Who sent to whom</h2>\n<div class=\"wide\"><table>\n<tr><th class=\"t\">From \\ to</th>",
+	      file);
+	for (size_t to = 0; to < n; to++)
+		write_end(file, matrix, to, "col");
+	fputs("</tr>\n", file);
+	for (size_t from = 0; from < n; from++) {
+		fputs("<tr>", file);
+		write_end(file, matrix, from, "row");
+		for (size_t to = 0; to < n; to++)
+			fprintf(file, "<td>%s</td>",
+				matrix->bytes[from][to] > 0 ? units_bytes(matrix->bytes[from][to], text)
+							    : "");
+		fputs("</tr>\n", file);
+	}
+	fputs("</table></div>\n", file);
 }
 
 /* A part of each bar, from below. */

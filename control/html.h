@@ -5,6 +5,7 @@
 
 #include "control/chart.h"
 #include "control/flow_sum.h"
+#include "control/matrix.h"
 
 #include <stdio.h>
 
@@ -17,6 +18,9 @@ void html_end(FILE *file);
 /* A heading and a table of the rows, at most limit of each class. */
 void html_rows(FILE *file, const char *heading, enum flow_group group, const struct flow_row *rows, size_t n,
 	       size_t limit);
+
+/* A heading and the matrix; nothing where there are no two ends. */
+void html_matrix(FILE *file, const struct matrix *matrix);
 
 /*
  * Stacked bars, which split the chart's time into equal parts: bytes, without physical traffic, which carries

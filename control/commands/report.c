@@ -24,11 +24,9 @@ static const struct {
 	const char *heading;
 	size_t limit;
 } sections[] = {
-	{FLOW_BY_CLASS, "Totals", 1},
-	{FLOW_BY_SERVICE, "Top destinations", 25},
-	{FLOW_BY_CLIENT, "Top sources", 25},
-	{FLOW_BY_PORT, "Ports", 25},
-	{FLOW_BY_CONNECTION, "Connections", 100},
+	{FLOW_BY_CLASS, "Totals", 1},	     {FLOW_BY_SERVICE, "Top destinations", 25},
+	{FLOW_BY_CLIENT, "Top sources", 25}, {FLOW_BY_PAIR, "Top pairs", 25},
+	{FLOW_BY_PORT, "Ports", 25},	     {FLOW_BY_CONNECTION, "Connections", 100},
 };
 
 #define N_SECTIONS ARRAY_SIZE(sections)
@@ -146,11 +144,14 @@ static int write_page(struct report *report, const char *path, FILE *file)
 {
 	char first[TIME_TEXT_MAX], last[TIME_TEXT_MAX], now[TIME_TEXT_MAX];
 	const struct flow_row *rows[N_SECTIONS];
+	struct matrix matrix = {};
 	size_t n[N_SECTIONS];
 	int r;
 
 	for (size_t i = 0; i < N_SECTIONS; i++) {
 		r = flow_sum_sorted(report->sums[i], &rows[i], &n[i]);
+		if (r == 0 && sections[i].group == FLOW_BY_PAIR)
+			r = matrix_make(rows[i], n[i], &matrix);
 		if (r < 0)
 			return r;
 	}
@@ -170,8 +171,11 @@ static int write_page(struct report *report, const char *path, FILE *file)
 			(unsigned long long)report->n_bad, plural(report->n_bad, "message", "messages"));
 	if (report->n_messages > 0)
 		html_chart(file, &report->chart);
-	for (size_t i = 0; i < N_SECTIONS; i++)
+	for (size_t i = 0; i < N_SECTIONS; i++) {
 		html_rows(file, sections[i].heading, sections[i].group, rows[i], n[i], sections[i].limit);
+		if (sections[i].group == FLOW_BY_PAIR)
+			html_matrix(file, &matrix);
+	}
 	write_events(report, file);
 	html_end(file);
 	return 0;

@@ -88,6 +88,42 @@ START_TEST(test_details)
 }
 END_TEST
 
+#define TO(dst, tx, rx) "{'proto':6,'src':'100.64.0.1:9','dst':'" dst "','txBytes':" #tx ",'rxBytes':" #rx "}"
+
+/* A node with two addresses has one row and one column. */
+START_TEST(test_matrix)
+{
+	static const char *const message =
+		"{'logtail':{'client_time':'2026-11-22T20:00:05Z','proc_id':5,'proc_seq':1},"
+		"'start':'2026-11-22T20:00:00Z','end':'2026-11-22T20:00:05Z',"
+		"'srcNode':{'nodeId':'n1','name':'gate','addresses':['100.64.0.1']},"
+		"'dstNodes':[{'nodeId':'n2','name':'<b>','addresses':['100.64.0.2','fd00::2']}],"
+		"'virtualTraffic':[" TO("100.64.0.2:22", 100, 1) "," TO(
+			"[fd00::2]:22", 200,
+			2) "],"
+			   "'subnetTraffic':[" TO(
+				   "10.1.0.9:53", 60,
+				   7) "],"
+				      "'exitTraffic':[{'proto':0,'src':'','dst':'','txBytes':60}],"
+				      "'physicalTraffic':[{'proto':0,'src':'100.64.0.2:0','dst':'192.0.2.2:51820','txBytes':1500}]}";
+	struct sample_spool place = sample_spool_make_of(&message, 1);
+	_cleanup_run_ struct run run = sample_spool_run(&place, "report");
+
+	sample_spool_remove(&place);
+	ck_assert_int_eq(run.status, CTL_OK);
+	assert_contains(run.out, "<h2>Top pairs</h2>");
+	assert_contains(run.out, "<td class=\"t\">gate &lt;&gt; &lt;b&gt;</td><td>300 B</td><td>3 B</td>");
+	assert_contains(
+		run.out,
+		"<tr><th class=\"t\">From \\ to</th><th class=\"t\" scope=\"col\">gate</th>"
+		"<th class=\"t\" scope=\"col\">&lt;b&gt;</th><th class=\"t\" scope=\"col\">10.1.0.9</th></tr>\n"
+		"<tr><th class=\"t\" scope=\"row\">gate</th><td></td><td>300 B</td><td>60 B</td></tr>\n"
+		"<tr><th class=\"t\" scope=\"row\">&lt;b&gt;</th><td>3 B</td><td></td><td></td></tr>\n"
+		"<tr><th class=\"t\" scope=\"row\">10.1.0.9</th><td>7 B</td><td></td><td></td></tr>\n"
+		"</table>");
+}
+END_TEST
+
 /* What could be read of a message is in all tables alike. */
 START_TEST(test_unreadable_end)
 {
@@ -106,14 +142,15 @@ START_TEST(test_unreadable_end)
 	assert_contains(run.out, "1 message could not be read.");
 	for (const char *c = run.out; (c = strstr(c, "<td>1000 B</td>")); c++)
 		n++;
-	ck_assert_uint_eq(n, 5);
+	/* Of the sections, and in the matrix. */
+	ck_assert_uint_eq(n, 7);
 	run_deinit(&run);
 }
 END_TEST
 
 int main(void)
 {
-	const TTest *const tests[] = {test_report, test_details, test_unreadable_end};
+	const TTest *const tests[] = {test_report, test_details, test_matrix, test_unreadable_end};
 
 	return run_suite("report", tests, ARRAY_SIZE(tests));
 }
