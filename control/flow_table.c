@@ -17,9 +17,10 @@
 #include <string.h>
 
 /* Of a row with two ends. */
-static char *ends_label(enum flow_group group, const struct flow_row *row, const char *src_name,
-			const char *dst_name)
+static char *ends_label(enum flow_group group, const struct flow_row *row, bool resolve)
 {
+	const char *src_name = resolve ? book_node_label(row->src_node) : NULL;
+	const char *dst_name = resolve ? book_node_label(row->dst_node) : NULL;
 	const struct flow flow = flow_row_flow(row), told = course_from_opener(&flow);
 	bool turned = flow.details.opener == OPENER_DST;
 	_cleanup_free_ char *left = endpoint_text(&told.connection.src, turned ? dst_name : src_name);
@@ -30,7 +31,7 @@ static char *ends_label(enum flow_group group, const struct flow_row *row, const
 	if (row->connection.src.address.family == ADDRESS_NONE &&
 	    row->connection.dst.address.family == ADDRESS_NONE)
 		return strdup("all");
-	if (row->class == CLASS_PHYSICAL)
+	if (row->class == CLASS_PHYSICAL && resolve)
 		right = underlay_text(&told.connection.dst);
 	else
 		right = endpoint_text(&told.connection.dst, turned ? src_name : dst_name);
@@ -51,7 +52,7 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 	char proto[PROTO_TEXT_MAX], *label = NULL;
 	int n = -1;
 
-	if (row->class == CLASS_PHYSICAL && group == FLOW_BY_SERVICE)
+	if (row->class == CLASS_PHYSICAL && group == FLOW_BY_SERVICE && resolve)
 		dst = underlay_text(&connection->dst);
 	else
 		dst = endpoint_text(&connection->dst, dst_name);
@@ -59,10 +60,10 @@ char *flow_row_label(enum flow_group group, const struct flow_row *row, bool res
 		return NULL;
 	switch (group) {
 	case FLOW_BY_CONNECTION:
-		return ends_label(group, row, src_name, dst_name);
+		return ends_label(group, row, resolve);
 	case FLOW_BY_PAIR:
 		if (row->class != CLASS_PHYSICAL)
-			return ends_label(group, row, src_name, dst_name);
+			return ends_label(group, row, resolve);
 		n = asprintf(&label, "this node <> %s", dst);
 		break;
 	case FLOW_BY_NODE:

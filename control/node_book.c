@@ -38,6 +38,7 @@ struct node_book {
 	struct hash_index address_index;
 
 	uint64_t message; /* number of the latest */
+	bool rewound;	  /* names are the latest already, and say no longer which nodes are one */
 	bool labels_stale;
 	struct want wants[WANTS_MAX];
 	size_t n_wants;
@@ -274,7 +275,8 @@ static int give_address(struct node_book *book, struct book_node *node, const st
 		return r;
 	owner = book_node_latest(place->owner);
 	if (owner != node) {
-		if (owner && owner->name && node->name && strcmp(owner->name, node->name) == 0)
+		if (!book->rewound && owner && owner->name && node->name &&
+		    strcmp(owner->name, node->name) == 0)
 			r = join(book, owner, node);
 		if (r == 0)
 			r = add_address(node, address);
@@ -362,6 +364,7 @@ void node_book_rewind(struct node_book *book)
 		book->addresses[i].owner = book->addresses[i].first;
 		book->addresses[i].message = 0;
 	}
+	book->rewound = true;
 }
 
 struct book_node *node_book_find(const struct node_book *book, const struct address *address)

@@ -179,3 +179,160 @@ def test_live_and_from_the_spool(network, netlogd, directory):
     assert daemon.ctl("flows", "--node", "laptop", "--by", "class", "--class", "virtual").stdout == daemon.ctl(
         "flows", "--by", "class", "--class", "virtual").stdout
     assert daemon.ctl("report", "--output", "-").stdout.count('<td class="t">udp gate:6002</td>') == 1
+
+
+class Reference:
+    """Whose each address is at each message, by the manual's words; slow and plain."""
+
+    def __init__(self, messages):
+        self.names, self.all_names, self.joined = {}, defaultdict(set), {}
+        self.addresses = defaultdict(set)
+        self.given = defaultdict(list)
+        for number, one in enumerate(messages):
+            self.learn(number, [one[name] for name in ("srcNode",) if name in one] + one.get("dstNodes", []))
+
+    def latest(self, node_id):
+        while node_id in self.joined:
+            node_id = self.joined[node_id]
+        return node_id
+
+    def learn(self, number, nodes):
+        for one in nodes:
+            node_id = self.latest(one["nodeId"])
+            self.names[node_id] = one["name"]
+            self.all_names[node_id] |= {one["name"], one["nodeId"]}
+            for address in one["addresses"]:
+                given = self.given[address]
+                if given and given[-1][0] == number:
+                    continue
+                before = self.latest(given[-1][1]) if given else None
+                if before not in (None, node_id) and self.names[before] == self.names[node_id]:
+                    self.joined[before] = node_id
+                    self.addresses[node_id] |= self.addresses[before]
+                    self.all_names[node_id] |= self.all_names[before]
+                self.addresses[node_id].add(address)
+                given.append((number, node_id))
+
+    def owner(self, number, address):
+        """The node's id, else the address."""
+        given = self.given[address]
+        if not given:
+            return address
+        return self.latest(([node_id for at_number, node_id in given if at_number <= number] or [given[0][1]])[-1])
+
+
+def split(endpoint):
+    address, _, port = endpoint.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def group(reference, by, number, kind, one):
+    """The row's key, and whether its counts are told from the other end."""
+    (src, src_port), (dst, dst_port) = split(one["src"]), split(one["dst"])
+    left = reference.owner(number, src)
+    right = dst if kind == "physical" else reference.owner(number, dst)
+    opener = one.get("init")
+    service = (opener == "src") if opener else src_port == 0 or 0 < dst_port < src_port
+    if kind == "physical":
+        return {"node": (None,), "client": (None,), "peer": (left,), "pair": (None, left), "service": (one["proto"], right, dst_port)}[by], False
+    if by == "pair":
+        return tuple(sorted((left, right))), left > right
+    return {"node": (left,), "peer": (right,), "client": (left if service else right,),
+            "service": (one["proto"], right, dst_port) if service else (one["proto"], left, src_port)}[by], False
+
+
+def reference_sums(reference, messages, by, wanted=None):
+    sums = defaultdict(lambda: [0, 0])
+    for number, one in enumerate(messages):
+        for kind in "virtual", "physical":
+            for flow in one.get(f"{kind}Traffic", []):
+                ends = {reference.owner(number, split(flow["src"])[0])}
+                if kind == "virtual":
+                    ends.add(reference.owner(number, split(flow["dst"])[0]))
+                if wanted and not any(wanted in reference.all_names[end] for end in ends):
+                    continue
+                key, turned = group(reference, by, number, kind, flow)
+                counts = (flow["rxBytes"], flow["txBytes"]) if turned else (flow["txBytes"], flow["rxBytes"])
+                if by == "pair" and key[0] == key[-1]:
+                    counts = sum(counts), 0
+                sums[kind, *key] = [a + b for a, b in zip(sums[kind, *key], counts)]
+    return dict(sums)
+
+
+def end_of(row, end, text):
+    return row[f"{end}Node"]["nodeId"] if f"{end}Node" in row else text
+
+
+def told_sums(output, by):
+    """The same of what netlogctl printed."""
+    sums = {}
+    for row in json.loads(output)["rows"]:
+        kind, label, counts = row["class"], row["label"], [row["txBytes"], row["rxBytes"]]
+        if by == "pair" and kind != "physical":
+            ends = [end_of(row, end, split(row[end])[0]) for end in ("src", "dst")]
+            key, counts = tuple(sorted(ends)), counts if ends[0] <= ends[1] else counts[::-1]
+            # What a node sends to itself has no direction.
+            counts = [sum(counts), 0] if ends[0] == ends[1] else counts
+        elif by == "pair":
+            key = None, end_of(row, "dst", split(row["dst"])[0])
+        elif by == "service":
+            address, port = split(label.removeprefix("udp "))
+            key = 17, end_of(row, "dst", address), port
+        elif by == "peer":
+            key = end_of(row, "dst", label),
+        else:
+            key = None if label == "this node" else end_of(row, "src", label),
+        assert (kind, *key) not in sums, f"two rows of {key}"
+        sums[kind, *key] = counts
+    return sums
+
+
+def random_messages(chance):
+    """A fleet in which nodes get, leave and swap addresses, names and ids; not every message tells of it."""
+    pool = [f"10.0.0.{n}" for n in range(2, 18)] + [f"fd00::{n:x}" for n in range(2, 10)]
+    fleet = {f"n{i}": {"name": chance.choice(("db", f"name{i}")), "addresses": chance.sample(pool, 2)} for i in range(6)}
+    for second in range(chance.randrange(2, 40)):
+        for node_id in list(fleet):
+            if chance.random() < 0.05:
+                fleet[node_id]["name"] = chance.choice(("db", f"new{second}", f"name{node_id}"))
+            if chance.random() < 0.1:
+                fleet[node_id]["addresses"] = chance.sample(pool, chance.randrange(0, 4))
+            if chance.random() < 0.05:
+                # The same node with another id.
+                fleet[f"x{second}{node_id}"] = fleet.pop(node_id)
+        nodes = [node(node_id, one["name"], *one["addresses"]) for node_id, one in fleet.items() if chance.random() < 0.4]
+        chance.shuffle(nodes)
+        members = {"srcNode": nodes[0], "dstNodes": nodes[1:]} if len(nodes) > 2 else {"dstNodes": nodes} if nodes else {}
+
+        def end(port, second_pool=pool):
+            address = chance.choice(second_pool)
+            return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+        def flow(port):
+            more = chance.choice(({}, {"init": "src"}, {"init": "dst"}))
+            return entry(end(port), end(chance.choice((53, 80, 443))), chance.randrange(1, 1 << 30), chance.randrange(1 << 30), **more)
+        yield message(second, [flow(chance.choice((53, 7000))) for _ in range(chance.randrange(1, 9))],
+                      [entry(end(0), end(chance.choice((3, 51820)), ["127.3.3.40", *pool]), chance.randrange(1 << 30))
+                       for _ in range(chance.randrange(3))], **members)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_as_a_reference(spool_of, seed):
+    """Random fleets: each row, of each group, and of each node that is asked for, is as a plain program has it."""
+    chance = random.Random(seed)
+    messages = list(random_messages(chance))
+    ctl, reference = spool_of(messages), Reference(messages)
+    for by in "node", "peer", "pair", "client", "service":
+        output = ctl("flows", "--json", "--by", by).stdout
+        assert told_sums(output, by) == reference_sums(reference, messages, by), by
+        for row in json.loads(output)["rows"]:
+            for end in "srcNode", "dstNode":
+                if end in row:
+                    node_id = row[end]["nodeId"]
+                    assert row[end]["name"] == reference.names[node_id]
+                    assert set(row[end]["addresses"]) == reference.addresses[node_id]
+                    assert len(row[end]["addresses"]) == len(reference.addresses[node_id])
+    known = sorted({text for names in reference.all_names.values() for text in names})
+    for wanted in chance.sample(known, min(3, len(known))):
+        told = told_sums(ctl("flows", "--json", "--by", "peer", "--node", wanted).stdout, "peer")
+        assert told == reference_sums(reference, messages, "peer", wanted), wanted

@@ -254,6 +254,24 @@ START_TEST(test_rewind)
 }
 END_TEST
 
+/* Different nodes that had an address in turn, and that have one name in the end, stay different. */
+START_TEST(test_rewind_renamed)
+{
+	_cleanup_(node_book_freep) struct node_book *book = NULL;
+
+	ck_assert_int_eq(node_book_new(&book), 0);
+	for (int pass = 0; pass < 2; pass++) {
+		learn(book, "'dstNodes':[" NODE("n1", "a", "'10.0.0.1'") "]", false);
+		learn(book, "'dstNodes':[" NODE("n2", "b", "'10.0.0.1'") "]", false);
+		learn(book, "'dstNodes':[" NODE("n1", "c", "") "," NODE("n2", "c", "") "]", false);
+		ck_assert_int_eq(node_book_label(book), 0);
+		ck_assert_str_eq(owner(book, "10.0.0.1"), "c (n2)");
+		ck_assert_str_eq(first_owner(book, "10.0.0.1"), "c (n1)");
+		node_book_rewind(book);
+	}
+}
+END_TEST
+
 /* As many as a nodes file may have, of a fleet that gets new ids, over and over. */
 START_TEST(test_many)
 {
@@ -284,6 +302,7 @@ int main(void)
 		test_foreign,
 		test_wanted,
 		test_rewind,
+		test_rewind_renamed,
 		test_many,
 	};
 
