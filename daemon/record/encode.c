@@ -311,6 +311,20 @@ static bool message_add(struct encoder *encoder, const struct entry *entry)
 	return true;
 }
 
+/* The entry has its place. */
+static void note_entry(const struct encode_settings *settings, const struct entry *entry)
+{
+	enum traffic_class class = entry->key.bytes[ENTRY_CLASS];
+
+	if (settings->sums) {
+		counts_add(&settings->sums->counts[class], &entry->counts);
+		settings->sums->entries[class]++;
+		settings->sums->starts[class] += entry->details.starts;
+	}
+	if (class == CLASS_PHYSICAL && settings->take_physical)
+		settings->take_physical(entry, settings->take_userdata);
+}
+
 int encode_window(struct aggregate *aggregate, const struct encode_times *window,
 		  const struct encode_settings *settings, struct encode_sequence *sequence,
 		  int64_t client_time, encode_message_fn message, void *userdata)
@@ -349,14 +363,15 @@ int encode_window(struct aggregate *aggregate, const struct encode_times *window
 			entries_prefetch(entries, order[i + AHEAD].slot);
 		if (i + 1 < entries->n)
 			entries_read(entries, order[i + 1].slot, &pair[(i + 1) % 2]);
-		if (message_add(&encoder, entry))
-			continue;
-		r = message_finish(&encoder, message, userdata);
-		if (r < 0)
-			return r;
-		message_begin(&encoder);
-		if (!message_add(&encoder, entry))
-			return -EMSGSIZE;
+		if (!message_add(&encoder, entry)) {
+			r = message_finish(&encoder, message, userdata);
+			if (r < 0)
+				return r;
+			message_begin(&encoder);
+			if (!message_add(&encoder, entry))
+				return -EMSGSIZE;
+		}
+		note_entry(settings, entry);
 	}
 	return message_finish(&encoder, message, userdata);
 }

@@ -14,6 +14,13 @@
 
 struct nodes;
 
+/* What has found its place in messages, by class. */
+struct encode_sums {
+	struct counts counts[N_CLASSES];
+	uint64_t entries[N_CLASSES];
+	uint64_t starts[N_CLASSES]; /* connections that began, by the entries' details */
+};
+
 #define ENCODE_MESSAGE_MIN 4096 /* the smallest limit of a message's size, bytes */
 
 struct encode_settings {
@@ -26,6 +33,10 @@ struct encode_settings {
 	/* The kernel's name of a reason for drops (letters, digits, underscores); NULL: it has none. May be
 	 * NULL itself. */
 	const char *(*drop_reason_name)(uint16_t reason);
+	struct encode_sums *sums; /* each entry is added once it has its place in a message; may be NULL */
+	/* Called for each of physical traffic then; may be NULL. */
+	void (*take_physical)(const struct entry *entry, void *userdata);
+	void *take_userdata;
 };
 
 /* A window. Wall clock, ns. */

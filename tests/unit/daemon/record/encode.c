@@ -177,6 +177,60 @@ START_TEST(encoding_leaves_the_entries)
 }
 END_TEST
 
+struct taken {
+	size_t n;
+	uint64_t tx_bytes;
+	char source[ADDRESS_TEXT_MAX];
+};
+
+static void take(const struct entry *entry, void *userdata)
+{
+	struct taken *taken = userdata;
+	struct address address;
+
+	memcpy(&address, entry->key.bytes + ENTRY_SRC, sizeof(address));
+	address_format(&address, taken->source);
+	taken->tx_bytes += entry->counts.tx_bytes;
+	taken->n++;
+}
+
+START_TEST(sums_are_of_what_is_in_messages)
+{
+	struct encode_sums sums = {};
+	struct taken taken = {};
+
+	settings.sums = &sums;
+	settings.take_physical = take;
+	settings.take_userdata = &taken;
+	/* Many messages: what does not fit into one any more counts once all the same. */
+	settings.max_message_size = ENCODE_MESSAGE_MIN;
+	gathering.details = true;
+	for (unsigned int i = 0; i < 100; i++) {
+		char dst[32];
+
+		snprintf(dst, sizeof(dst), "100.64.0.2:%u", i + 1);
+		add_details("100.64.0.1:1", dst, (struct counts){1, 2, 3, 4}, (struct details){.starts = 2});
+	}
+	add("100.64.0.1:1", "10.1.2.3:80", 6, (struct counts){0, 0, 3, 180});
+	add("8.8.8.8:53", "9.9.9.9:53", 17, (struct counts){1, 60, 0, 0});
+	add_sock("100.64.0.9:0", "192.0.2.2:51820", (struct counts){81, 10732, 0, 0});
+	add_sock("100.64.0.9:0", "192.0.2.3:51820", (struct counts){1, 100, 0, 5});
+	encode();
+	ck_assert_uint_ge(messages.n, 2);
+	ck_assert(counts_equal(&sums.counts[CLASS_VIRTUAL], &(struct counts){100, 200, 300, 400}));
+	ck_assert_uint_eq(sums.entries[CLASS_VIRTUAL], 100);
+	ck_assert_uint_eq(sums.starts[CLASS_VIRTUAL], 200);
+	ck_assert(counts_equal(&sums.counts[CLASS_SUBNET], &(struct counts){0, 0, 3, 180}));
+	ck_assert(counts_equal(&sums.counts[CLASS_EXIT], &(struct counts){1, 60, 0, 0}));
+	ck_assert_uint_eq(sums.starts[CLASS_EXIT], 0);
+	ck_assert(counts_equal(&sums.counts[CLASS_PHYSICAL], &(struct counts){82, 10832, 0, 5}));
+	ck_assert_uint_eq(sums.entries[CLASS_PHYSICAL], 2);
+	ck_assert_uint_eq(taken.n, 2);
+	ck_assert_uint_eq(taken.tx_bytes, 10832);
+	ck_assert_str_eq(taken.source, "100.64.0.9");
+}
+END_TEST
+
 START_TEST(text_messages)
 {
 	_cleanup_buffer_ struct buffer message = {};
@@ -319,6 +373,7 @@ int main(void)
 	tcase_add_test(cases, encoding_leaves_the_entries);
 	tcase_add_test(cases, details_come_after_the_counts);
 	tcase_add_test(cases, no_details_without_the_setting);
+	tcase_add_test(cases, sums_are_of_what_is_in_messages);
 	tcase_add_test(cases, text_messages);
 	tcase_add_test(cases, text_messages_with_an_event);
 	tcase_add_test(cases, long_text_messages_are_cut_between_characters);
