@@ -88,6 +88,7 @@ struct config {
 	bool autostart;
 	char *metrics_listen;
 	char *metrics_textfile;
+	uint32_t metrics_peers; /* that have counters of their own; 0: none */
 
 	char *node_id;
 	char *log_id_file;

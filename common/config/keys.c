@@ -106,6 +106,8 @@ const struct config_key config_keys[] = {
 	  .expected = "a loopback address and port, e.g. 127.0.0.1:9586" },
 	{ "netlogd", "metrics-textfile", NULL, NULL, config_read_path, IN(metrics_textfile), CONFIG_KEY_OPTIONAL,
 	  .expected = A_PATH },
+	{ "netlogd", "metrics-peers", "100", NULL, config_read_u32, IN(metrics_peers), .min = 0, .max = 1000,
+	  .expected = "a number from 0 to 1000" },
 
 	{ "node", "id", NULL, NULL, config_read_text, IN(node_id), CONFIG_KEY_OPTIONAL,
 	  .expected = "a text of at most 255 bytes" },

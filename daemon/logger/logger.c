@@ -19,6 +19,7 @@
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
 #include "daemon/logger/peer_memory.h"
+#include "daemon/logger/peer_traffic.h"
 #include "daemon/logger/run_mark.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
@@ -59,6 +60,15 @@ static int emit(const struct buffer *message, void *userdata)
 	return 0;
 }
 
+static void take_physical(const struct entry *entry, void *userdata)
+{
+	struct logger *logger = userdata;
+	struct address source;
+
+	memcpy(&source, entry->key.bytes + ENTRY_SRC, sizeof(source));
+	peer_traffic_add(logger->peer_traffic, &source, &entry->counts);
+}
+
 /*
  * Encodes what was gathered, and begins the next window with an empty aggregate. The window began at this
  * boot time, and the next one has begun.
@@ -71,6 +81,9 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 		.nodes = logger->nodes,
 		.local_addrs = routes_local_addrs(logger->routes),
 		.drop_reason_name = drop_reason_name,
+		.sums = &logger->sums,
+		.take_physical = take_physical,
+		.take_userdata = logger,
 	};
 	struct emission emission = {.logger = logger, .time = clock_wall(logger->clock)};
 	size_t connections;
@@ -143,6 +156,7 @@ static void read_peers(struct logger *logger)
 {
 	peer_memory_read(logger->peers, logger->sock.device, clock_wall(logger->clock),
 			 clock_boot(logger->clock));
+	peer_traffic_follow(logger->peer_traffic, logger->sock.device, logger->nodes);
 }
 
 /* The end time is taken first, then everything that was counted until then. */
@@ -154,9 +168,11 @@ static void finish_window(struct logger *logger)
 	struct device *sock;
 
 	gather_counts(logger);
-	log_window(logger, &window, start_boot);
 	read_peers(logger);
 	sock = logger->sock.device;
+	log_window(logger, &window, start_boot);
+	peer_traffic_end_window(logger->peer_traffic, clock_boot(logger->clock));
+	logger_publish_peers(logger);
 	if (sock && sock->ops->get_events)
 		sock->ops->get_events(sock, take_event, logger);
 	logger->last_cpu = thread_cpu() - cpu;
@@ -244,8 +260,10 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		return;
 	if (before != LAYER_STATE_COUNTING)
 		forget_live(logger, layer);
-	if (layer == &logger->sock)
+	if (layer->which == LAYER_SOCK) {
+		peer_traffic_forget_device(logger->peer_traffic);
 		read_peers(logger);
+	}
 	what = layer_describe(layer);
 	log_info("counting %s", what ? what : layer_name(layer));
 	messages_tell(
@@ -362,6 +380,9 @@ static void begin(struct logger *logger, bool overridden)
 	read_peers(logger);
 	gather_routes(logger);
 	routes_begin(logger->routes);
+	/* So that the first window's traffic finds its counters. */
+	peer_traffic_end_window(logger->peer_traffic, logger->window.start_boot);
+	logger_publish_peers(logger);
 	watch_drops_begin(logger);
 	if (stepped)
 		tell_step(logger, step);
@@ -557,6 +578,8 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	if (config->nodes_file || logger->config->nodes_file)
 		logger_set_nodes(logger, TAKE_PTR(new_nodes));
 	logger->config = config;
+	peer_traffic_set_max(logger->peer_traffic, config->metrics_peers);
+	logger_publish_peers(logger);
 	/* What was exit traffic, or ignored, may be logged from now on. */
 	if (logger->live)
 		live_show(logger->live);
@@ -631,6 +654,10 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 	if (r >= 0)
 		r = peer_memory_new(&logger->peers);
 	if (r >= 0)
+		r = peer_traffic_new(&logger->peer_traffic);
+	if (r >= 0)
+		peer_traffic_set_max(logger->peer_traffic, options->config->metrics_peers);
+	if (r >= 0)
 		aggregate_set_bound(logger->aggregate, options->config->max_flows);
 	if (r >= 0)
 		r = follow_live(logger, options->config);
@@ -653,6 +680,8 @@ void logger_free(struct logger *logger)
 	watch_drops_deinit(logger);
 	gather_forget_routes(logger);
 	aggregate_free(logger->aggregate);
+	peer_traffic_free(logger->peer_traffic);
+	peer_samples_unref(logger->peer_samples);
 	live_free(logger->live);
 	peer_memory_free(logger->peers);
 	routes_free(logger->routes);

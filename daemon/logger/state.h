@@ -18,6 +18,8 @@ struct drops_counter;
 struct epoch;
 struct live;
 struct peer_memory;
+struct peer_samples;
+struct peer_traffic;
 struct routes;
 struct routing;
 struct spool_writer;
@@ -55,6 +57,8 @@ struct logger {
 	int64_t started; /* wall */
 	uint64_t windows, messages, bytes, conservation_failures, clock_steps;
 	struct counts ignored;
+	struct encode_sums sums; /* of all entries logged */
+	struct peer_traffic *peer_traffic;
 	uint64_t classified_early; /* early extractions that could not wait for the window's routes */
 	int64_t last_end;
 	int64_t last_cpu, last_delay; /* ns of the last window's end: CPU time, and time passed */
@@ -62,6 +66,7 @@ struct logger {
 	uint64_t last_messages;
 
 	pthread_mutex_t mutex;
-	json_t *status;	   /* under the mutex */
-	json_t *node_list; /* under the mutex */
+	struct peer_samples *peer_samples; /* under the mutex; NULL: none */
+	json_t *status;			   /* under the mutex */
+	json_t *node_list;		   /* under the mutex */
 };

@@ -10,6 +10,7 @@
 #include "common/json_set.h"
 #include "common/plural.h"
 #include "common/time_text.h"
+#include "daemon/logger/peer_traffic.h"
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/watch_drops.h"
@@ -109,6 +110,23 @@ static json_t *layer_status(const struct layer *layer)
 	return status;
 }
 
+/* By path; a path that no peer has is left out. */
+static json_t *peers_status(const struct logger *logger)
+{
+	struct peer_numbers numbers = peer_traffic_numbers(logger->peer_traffic, logger->peers);
+	json_t *peers = json_array();
+
+	for (size_t path = 0; path < PEER_PATHS; path++) {
+		const char *name = device_path_name(path);
+
+		if (numbers.active[path] + numbers.silent[path] > 0)
+			json_array_append_new(peers, json_pack("{ss sI sI}", "path", *name ? name : "unknown",
+							       "active", (json_int_t)numbers.active[path],
+							       "silent", (json_int_t)numbers.silent[path]));
+	}
+	return peers;
+}
+
 static json_t *window_status(const struct logger *logger)
 {
 	json_t *window = json_object();
@@ -133,6 +151,24 @@ static json_t *live_status(const struct live *live)
 			 (json_int_t)status.memory);
 }
 
+static json_t *classes_status(const struct logger *logger)
+{
+	const struct encode_sums *sums = &logger->sums;
+	json_t *classes = json_array();
+
+	for (size_t class = 0; class < N_CLASSES; class ++) {
+		json_t *one = json_object();
+
+		json_set_text(one, "class", traffic_class_name(class));
+		json_set_number(one, "entries", sums->entries[class]);
+		json_object_set_new(one, "counts", counts_status(&sums->counts[class]));
+		if (class != CLASS_PHYSICAL)
+			json_set_number(one, "begun", sums->starts[class]);
+		json_array_append_new(classes, one);
+	}
+	return classes;
+}
+
 static json_t *record_status(const struct logger *logger)
 {
 	json_t *record = json_object();
@@ -140,6 +176,7 @@ static json_t *record_status(const struct logger *logger)
 	json_object_set_new(record, "messages", json_integer((json_int_t)logger->messages));
 	json_object_set_new(record, "bytes", json_integer((json_int_t)logger->bytes));
 	json_object_set_new(record, "windows", json_integer((json_int_t)logger->windows));
+	json_object_set_new(record, "classes", classes_status(logger));
 	json_object_set_new(record, "ignored", counts_status(&logger->ignored));
 	json_object_set_new(record, "conservationFailures",
 			    json_integer((json_int_t)logger->conservation_failures));
@@ -158,7 +195,7 @@ static json_t *record_status(const struct logger *logger)
 
 void logger_publish(struct logger *logger)
 {
-	json_t *status = json_object(), *old;
+	json_t *status = json_object(), *sock, *old;
 
 	json_object_set_new(status, "running", json_boolean(logger->running));
 	if (logger->running)
@@ -166,7 +203,10 @@ void logger_publish(struct logger *logger)
 	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
 	json_object_set_new(status, "window", window_status(logger));
 	json_object_set_new(status, "tun", layer_status(&logger->tun));
-	json_object_set_new(status, "sock", layer_status(&logger->sock));
+	sock = layer_status(&logger->sock);
+	if (logger->sock.device && logger->sock.device->ops->foreach_peer)
+		json_object_set_new(sock, "peers", peers_status(logger));
+	json_object_set_new(status, "sock", sock);
 	json_object_set_new(status, "routes",
 			    routes_status(logger->routes, logger->config, logger->discovery));
 	json_object_set_new(status, "record", record_status(logger));
@@ -198,6 +238,27 @@ void logger_publish_nodes(struct logger *logger)
 	logger->node_list = list;
 	pthread_mutex_unlock(&logger->mutex);
 	json_decref(old);
+}
+
+void logger_publish_peers(struct logger *logger)
+{
+	struct peer_samples *samples = peer_traffic_sample(logger->peer_traffic), *old;
+
+	pthread_mutex_lock(&logger->mutex);
+	old = logger->peer_samples;
+	logger->peer_samples = samples;
+	pthread_mutex_unlock(&logger->mutex);
+	peer_samples_unref(old);
+}
+
+struct peer_samples *logger_peer_samples(struct logger *logger)
+{
+	struct peer_samples *samples;
+
+	pthread_mutex_lock(&logger->mutex);
+	samples = peer_samples_ref(logger->peer_samples);
+	pthread_mutex_unlock(&logger->mutex);
+	return samples;
 }
 
 json_t *logger_nodes(struct logger *logger)

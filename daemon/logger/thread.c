@@ -416,6 +416,11 @@ json_t *logger_thread_status(struct logger_thread *thread)
 	return logger_status(thread->logger);
 }
 
+struct peer_samples *logger_thread_peer_samples(struct logger_thread *thread)
+{
+	return logger_peer_samples(thread->logger);
+}
+
 json_t *logger_thread_nodes(struct logger_thread *thread)
 {
 	return logger_nodes(thread->logger);

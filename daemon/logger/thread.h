@@ -11,6 +11,7 @@
 
 struct event_base;
 struct logger_thread;
+struct peer_samples;
 
 struct logger_thread_result {
 	int error;		  /* 0 or -errno */
@@ -72,6 +73,7 @@ int logger_thread_tell(struct logger_thread *thread, const char *text, json_t *e
 /* Whether a window's end is waiting or under way; another one would only queue up behind it. */
 bool logger_thread_window_pending(const struct logger_thread *thread);
 
-/* As logger_status() and logger_nodes(); new references. */
+/* As logger_status(), logger_peer_samples() and logger_nodes(); new references. */
 json_t *logger_thread_status(struct logger_thread *thread);
+struct peer_samples *logger_thread_peer_samples(struct logger_thread *thread);
 json_t *logger_thread_nodes(struct logger_thread *thread);

@@ -25,6 +25,7 @@ START_TEST(defaults)
 	ck_assert(config->autostart);
 	ck_assert_ptr_null(config->metrics_listen);
 	ck_assert_ptr_null(config->metrics_textfile);
+	ck_assert_uint_eq(config->metrics_peers, 100);
 	ck_assert_ptr_null(config->node_id);
 	ck_assert_str_eq(config->log_id_file, "/var/lib/netlogd/upload/node.logid");
 	ck_assert_ptr_null(config->domain_log_id_file);

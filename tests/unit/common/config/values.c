@@ -146,6 +146,8 @@ static const struct error_case errors[] = {
 	{TUN "[spool]\nsync=never\n", 4, "sync = never: expected interval or always"},
 	{TUN "[spool]\ndirectory=spool\n", 4, "directory = spool: expected an absolute path"},
 	{TUN "[spool]\nsync-interval=0\n", 4, "sync-interval = 0: expected a duration from 1ms to 1h"},
+	{TUN "[netlogd]\nmetrics-peers=1001\n", 4, "metrics-peers = 1001: expected a number from 0 to 1000"},
+	{TUN "[netlogd]\nmetrics-peers=-1\n", 4, "metrics-peers = -1: expected a number from 0 to 1000"},
 	{TUN "max-flows=0\n", 3, "max-flows = 0: expected a number from 1 to 16777216"},
 	{TUN "max-flows=4294967296\n", 3, "max-flows = 4294967296: expected a number from 1 to 16777216"},
 	{TUN "source=wireguard\n", 3, "source = wireguard: expected auto, ebpf, packet, stats or none"},

@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Counters of peers, as somebody sees them who reads them after every window, or now and then, as Prometheus
+ * does: whatever peers come, go, move and change their names, nothing is counted twice and nothing is missed.
+ */
+
+#include "daemon/logger/peer_traffic.h"
+
+#include "common/time_text.h"
+#include "daemon/logger/peer_memory.h"
+#include "daemon/record/nodes.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND NSEC_PER_SEC
+#define MINUTE (60 * SECOND)
+#define WALL   (INT64_C(1700000000) * SECOND)
+
+#define FAKE_MAX 64
+
+struct fake_peer {
+	char id[32], name[32], via[16];
+	bool present, self;
+	enum device_path path;
+	int64_t last_handshake, last_seen;
+	struct prefix prefix; /* its one allowed IP */
+};
+
+static struct fake_device {
+	struct device device;
+	struct fake_peer peers[FAKE_MAX];
+	uint64_t identities;
+	unsigned int readings; /* of all of it */
+} fake;
+
+static struct peer_traffic *traffic;
+static int64_t now;
+
+static void fake_foreach_peer(struct device *device,
+			      void (*peer)(const struct device_peer *peer, void *userdata), void *userdata)
+{
+	ck_assert_ptr_eq(device, &fake.device);
+	for (size_t i = 0; i < FAKE_MAX; i++) {
+		struct fake_peer *from = &fake.peers[i];
+		const struct prefix_list allowed = {.items = &from->prefix, .n = 1};
+		const struct device_peer to = {
+			.id = from->id,
+			.name = from->name,
+			.self = from->self,
+			.path = from->path,
+			.via = *from->via ? from->via : NULL,
+			.last_handshake = from->last_handshake,
+			.last_seen = from->last_seen,
+			.allowed_ips = &allowed,
+		};
+
+		if (from->present)
+			peer(&to, userdata);
+	}
+}
+
+static uint64_t fake_identities(struct device *device)
+{
+	ck_assert_ptr_eq(device, &fake.device);
+	return fake.identities;
+}
+
+static const struct device_ops fake_ops = {.foreach_peer = fake_foreach_peer, .identities = fake_identities};
+static const struct device_ops fake_ops_without = {.foreach_peer = fake_foreach_peer};
+
+static struct address address_of(size_t i)
+{
+	return address_ipv4((uint8_t[4]){100, 64, (uint8_t)(i >> 8), (uint8_t)i});
+}
+
+static void set_up(void)
+{
+	fake = (struct fake_device){.device.ops = &fake_ops};
+	for (size_t i = 0; i < FAKE_MAX; i++) {
+		struct fake_peer *peer = &fake.peers[i];
+
+		snprintf(peer->id, sizeof(peer->id), "id%03zu", i);
+		snprintf(peer->name, sizeof(peer->name), "peer%03zu", i);
+		peer->prefix = (struct prefix){.address = address_of(i), .length = 32};
+		peer->path = DEVICE_PATH_DIRECT;
+	}
+	now = 3600 * SECOND;
+	ck_assert_int_eq(peer_traffic_new(&traffic), 0);
+}
+
+static void tear_down(void)
+{
+	peer_traffic_free(traffic);
+	traffic = NULL;
+}
+
+static void have(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		fake.peers[i].present = true;
+	fake.identities++;
+}
+
+static void begin_window(void)
+{
+	peer_traffic_follow(traffic, &fake.device, NULL);
+}
+
+static void end_window(int64_t length)
+{
+	now += length;
+	peer_traffic_end_window(traffic, now);
+}
+
+static void add(size_t peer, uint64_t tx, uint64_t rx)
+{
+	const struct address source = address_of(peer);
+	const struct counts counts = {
+		.tx_packets = tx ? 1 : 0, .tx_bytes = tx, .rx_packets = rx ? 1 : 0, .rx_bytes = rx};
+
+	peer_traffic_add(traffic, &source, &counts);
+}
+
+/* A window with this traffic alone. */
+static void pass(size_t peer, uint64_t tx, uint64_t rx)
+{
+	begin_window();
+	add(peer, tx, rx);
+	end_window(5 * SECOND);
+}
+
+static const struct peer_sample *find(const struct peer_samples *samples, const char *label)
+{
+	for (size_t i = 0; i < samples->n; i++)
+		if (strcmp(samples->items[i].label, label) == 0)
+			return &samples->items[i];
+	ck_abort_msg("%s is not shown", label);
+	abort();
+}
+
+static void expect_shown(const char *labels)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = peer_traffic_sample(traffic);
+	char text[1024] = "";
+
+	if (!samples)
+		abort();
+	for (size_t i = 0; i < samples->n; i++) {
+		strcat(text, i ? ", " : "");
+		strcat(text, samples->items[i].label);
+	}
+	ck_assert_str_eq(text, labels);
+}
+
+static void expect_direct(const char *label, uint64_t tx, uint64_t rx)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = peer_traffic_sample(traffic);
+	const struct peer_sample *peer;
+
+	ck_assert_ptr_nonnull(samples);
+	peer = find(samples, label);
+	ck_assert_uint_eq(peer->counts[DEVICE_PATH_DIRECT].tx_bytes, tx);
+	ck_assert_uint_eq(peer->counts[DEVICE_PATH_DIRECT].rx_bytes, rx);
+}
+
+static void expect_other(uint64_t tx, uint64_t rx)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = peer_traffic_sample(traffic);
+
+	ck_assert_ptr_nonnull(samples);
+	ck_assert_uint_eq(samples->other[DEVICE_PATH_DIRECT].tx_bytes, tx);
+	ck_assert_uint_eq(samples->other[DEVICE_PATH_DIRECT].rx_bytes, rx);
+}
+
+START_TEST(peers_have_counters_and_the_rest_has_one)
+{
+	peer_traffic_set_max(traffic, 2);
+	have(3);
+	begin_window();
+	end_window(0);
+	expect_shown("peer000, peer001");
+	begin_window();
+	add(0, 10, 1);
+	add(1, 20, 2);
+	add(2, 30, 3);
+	end_window(5 * SECOND);
+	expect_direct("peer000", 10, 1);
+	expect_direct("peer001", 20, 2);
+	expect_other(30, 3);
+}
+END_TEST
+
+/* Nothing is counted until who is shown is decided again. */
+static void pass_a_minute(void)
+{
+	begin_window();
+	end_window(MINUTE);
+}
+
+START_TEST(counters_come_and_go_a_minute_apart_from_their_traffic)
+{
+	peer_traffic_set_max(traffic, 1);
+	have(2);
+	begin_window();
+	end_window(0);
+	expect_shown("peer000");
+	pass(0, 10, 0);
+	pass(1, 1000, 0);
+	expect_shown("peer000"); /* it is not a minute yet */
+	pass_a_minute();
+	expect_shown("peer000, peer001");
+	/* Neither counts. */
+	pass(0, 1, 0);
+	pass(1, 1, 0);
+	expect_direct("peer000", 10, 0);
+	expect_direct("peer001", 0, 0);
+	expect_other(1002, 0);
+	pass_a_minute();
+	expect_shown("peer001");
+	pass(1, 7, 0);
+	expect_direct("peer001", 7, 0);
+	pass(0, 2, 0);
+	expect_other(1004, 0);
+}
+END_TEST
+
+START_TEST(after_an_hour_traffic_is_forgotten)
+{
+	peer_traffic_set_max(traffic, 1);
+	have(2);
+	now = 12 * 300 * SECOND;
+	begin_window();
+	end_window(0);
+	pass(1, 100, 0);
+	pass_a_minute();
+	pass_a_minute();
+	expect_shown("peer001");
+	begin_window();
+	end_window(51 * MINUTE);
+	pass(0, 50, 0);
+	/* 55 minutes later it still counts. */
+	pass_a_minute();
+	pass_a_minute();
+	expect_shown("peer001");
+	/* An hour later it does not. */
+	begin_window();
+	end_window(5 * MINUTE);
+	expect_shown("peer000, peer001");
+	pass_a_minute();
+	expect_shown("peer000");
+}
+END_TEST
+
+START_TEST(a_counter_that_comes_back_goes_on)
+{
+	peer_traffic_set_max(traffic, 1);
+	have(2);
+	begin_window();
+	end_window(0);
+	pass(0, 100, 0);
+	pass(1, 1000, 0);
+	pass_a_minute();
+	pass_a_minute();
+	expect_shown("peer001");
+	expect_other(1000, 0); /* not 1100: the 100 have been read already */
+	pass(0, 5000, 0);
+	pass_a_minute();
+	expect_direct("peer000", 100, 0);
+	pass_a_minute();
+	expect_shown("peer000");
+	pass(0, 1, 0);
+	expect_direct("peer000", 101, 0);
+	expect_other(6000, 0);
+}
+END_TEST
+
+START_TEST(a_peer_that_comes_later_waits_for_its_counter)
+{
+	peer_traffic_set_max(traffic, 10);
+	have(1);
+	begin_window();
+	end_window(0);
+	have(2);
+	pass(1, 3, 0);
+	expect_shown("peer000");
+	expect_other(3, 0);
+	pass_a_minute();
+	expect_shown("peer000, peer001");
+	pass(1, 4, 0);
+	expect_other(7, 0);
+	pass_a_minute();
+	pass(1, 5, 0);
+	expect_direct("peer001", 5, 0);
+}
+END_TEST
+
+START_TEST(a_tunnel_that_comes_later_does_not_wait)
+{
+	peer_traffic_set_max(traffic, 10);
+	peer_traffic_follow(traffic, NULL, NULL);
+	end_window(0);
+	have(1);
+	begin_window();
+	end_window(SECOND);
+	expect_shown("peer000");
+	pass(0, 3, 0);
+	expect_direct("peer000", 3, 0);
+}
+END_TEST
+
+START_TEST(paths_have_counters_of_their_own)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = NULL;
+	const struct peer_sample *peer;
+
+	peer_traffic_set_max(traffic, 10);
+	have(2);
+	fake.peers[1].path = DEVICE_PATH_DERP;
+	strcpy(fake.peers[1].via, "fra");
+	begin_window();
+	end_window(0);
+	pass(1, 3, 0);
+	fake.peers[1].path = DEVICE_PATH_DIRECT;
+	fake.peers[1].via[0] = '\0';
+	pass(1, 4, 0);
+	fake.peers[0].path = DEVICE_PATH_RELAY;
+	pass(0, 5, 6);
+	samples = peer_traffic_sample(traffic);
+	peer = find(samples, "peer001");
+	ck_assert_int_eq(peer->path, DEVICE_PATH_DIRECT);
+	ck_assert_str_eq(peer->via, "");
+	ck_assert_uint_eq(peer->counts[DEVICE_PATH_DERP].tx_bytes, 3);
+	ck_assert_uint_eq(peer->counts[DEVICE_PATH_DIRECT].tx_bytes, 4);
+	ck_assert(!peer->has[DEVICE_PATH_UNKNOWN]);
+	peer = find(samples, "peer000");
+	ck_assert_uint_eq(peer->counts[DEVICE_PATH_RELAY].rx_bytes, 6);
+	/* It may go there next. */
+	ck_assert(peer->has[DEVICE_PATH_DERP]);
+}
+END_TEST
+
+START_TEST(names_differ_and_ids_are_added_only_where_they_do_not)
+{
+	peer_traffic_set_max(traffic, 10);
+	strcpy(fake.peers[0].name, "gate");
+	strcpy(fake.peers[1].name, "gate");
+	strcpy(fake.peers[2].name, "other");
+	strcpy(fake.peers[3].name, "gate (id000)");
+	have(5);
+	begin_window();
+	end_window(0);
+	expect_shown("gate (id000), gate (id001), other (id002), gate (id000) (id003), peer004");
+}
+END_TEST
+
+START_TEST(a_peer_has_the_name_of_its_node)
+{
+	json_t *object = json_pack("{s:[{s:s,s:s,s:[s]}]}", "nodes", "nodeId", "n1", "name", "laptop",
+				   "addresses", "100.64.0.1");
+	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
+	struct node_refusal refusal = {};
+
+	ck_assert_int_eq(nodes_new_json(object, &nodes, &refusal), 0);
+	json_decref(object);
+	peer_traffic_set_max(traffic, 10);
+	have(2);
+	begin_window();
+	end_window(0);
+	expect_shown("peer000, peer001");
+	pass(1, 8, 0);
+	expect_direct("peer001", 8, 0);
+	peer_traffic_follow(traffic, &fake.device, nodes);
+	/* Its counter is another one now, which begins at zero. */
+	expect_shown("peer000");
+	end_window(MINUTE);
+	expect_shown("peer000, laptop");
+	expect_direct("laptop", 0, 0);
+}
+END_TEST
+
+START_TEST(an_id_twice_is_one_peer)
+{
+	peer_traffic_set_max(traffic, 10);
+	have(3);
+	strcpy(fake.peers[2].id, "id000");
+	begin_window();
+	end_window(0);
+	expect_shown("peer000, peer001");
+	pass(2, 9, 0);
+	expect_direct("peer000", 9, 0);
+}
+END_TEST
+
+START_TEST(ids_that_cannot_be_told_apart_are_the_rest)
+{
+	peer_traffic_set_max(traffic, 10);
+	have(2);
+	strcpy(fake.peers[1].id, "a (b");
+	begin_window();
+	end_window(0);
+	expect_shown("peer000");
+}
+END_TEST
+
+START_TEST(this_node_is_no_peer)
+{
+	_cleanup_(peer_memory_freep) struct peer_memory *memory = NULL;
+	struct peer_numbers numbers;
+
+	ck_assert_int_eq(peer_memory_new(&memory), 0);
+	peer_traffic_set_max(traffic, 10);
+	have(2);
+	fake.peers[0].self = true;
+	begin_window();
+	end_window(0);
+	expect_shown("peer001");
+	numbers = peer_traffic_numbers(traffic, memory);
+	ck_assert_uint_eq(numbers.silent[DEVICE_PATH_DIRECT], 1);
+	/* The tunnel's list is longer than that of its peers, and yet it is the same. */
+	pass(1, 1, 0);
+	expect_shown("peer001");
+}
+END_TEST
+
+START_TEST(active_and_silent_by_path)
+{
+	_cleanup_(peer_memory_freep) struct peer_memory *memory = NULL;
+	struct peer_numbers numbers;
+
+	have(5);
+	fake.peers[0].last_handshake = WALL - 179 * SECOND;
+	fake.peers[1].last_handshake = WALL - 180 * SECOND;
+	fake.peers[2].last_seen = WALL - SECOND;
+	fake.peers[2].path = DEVICE_PATH_DERP;
+	fake.peers[4].path = DEVICE_PATH_UNKNOWN;
+	ck_assert_int_eq(peer_memory_new(&memory), 0);
+	peer_memory_read(memory, &fake.device, WALL, now);
+	begin_window();
+	numbers = peer_traffic_numbers(traffic, memory);
+	ck_assert_uint_eq(numbers.active[DEVICE_PATH_DIRECT], 1);
+	ck_assert_uint_eq(numbers.silent[DEVICE_PATH_DIRECT], 2);
+	ck_assert_uint_eq(numbers.active[DEVICE_PATH_DERP], 1);
+	ck_assert_uint_eq(numbers.silent[DEVICE_PATH_UNKNOWN], 1);
+}
+END_TEST
+
+START_TEST(traffic_of_nobody_is_the_rest)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = NULL;
+
+	peer_traffic_set_max(traffic, 10);
+	have(1);
+	begin_window();
+	end_window(0);
+	pass(5, 11, 12);
+	samples = peer_traffic_sample(traffic);
+	ck_assert_uint_eq(samples->other[DEVICE_PATH_UNKNOWN].tx_bytes, 11);
+	ck_assert_uint_eq(samples->other[DEVICE_PATH_UNKNOWN].rx_bytes, 12);
+	ck_assert(samples->has[DEVICE_PATH_UNKNOWN]);
+}
+END_TEST
+
+START_TEST(a_peer_without_an_address_has_its_least_prefix)
+{
+	const struct address network = address_ipv4((uint8_t[4]){10, 1, 0, 0});
+
+	peer_traffic_set_max(traffic, 10);
+	have(1);
+	fake.peers[0].prefix = (struct prefix){.address = network, .length = 16};
+	begin_window();
+	end_window(0);
+	peer_traffic_add(traffic, &network, &(struct counts){.tx_bytes = 4});
+	expect_direct("peer000", 4, 0);
+}
+END_TEST
+
+START_TEST(none_are_shown_if_none_are_wanted)
+{
+	have(3);
+	begin_window();
+	end_window(0);
+	ck_assert_ptr_null(peer_traffic_sample(traffic));
+	peer_traffic_set_max(traffic, 3);
+	begin_window();
+	end_window(MINUTE);
+	expect_shown("peer000, peer001, peer002");
+	peer_traffic_set_max(traffic, 0);
+	ck_assert_ptr_null(peer_traffic_sample(traffic));
+}
+END_TEST
+
+START_TEST(a_tunnel_that_is_gone_leaves_its_counters)
+{
+	peer_traffic_set_max(traffic, 10);
+	have(1);
+	begin_window();
+	end_window(0);
+	pass(0, 5, 0);
+	peer_traffic_follow(traffic, NULL, NULL);
+	end_window(5 * SECOND);
+	expect_direct("peer000", 5, 0);
+}
+END_TEST
+
+START_TEST(a_sample_outlives_what_it_was_taken_from)
+{
+	struct peer_samples *samples, *second;
+
+	peer_traffic_set_max(traffic, 10);
+	have(1);
+	begin_window();
+	end_window(0);
+	samples = peer_traffic_sample(traffic);
+	second = peer_samples_ref(samples);
+	fake.peers[0].present = false;
+	fake.identities++;
+	begin_window();
+	end_window(0);
+	peer_samples_unref(samples);
+	ck_assert_str_eq(second->items[0].label, "peer000");
+	peer_samples_unref(second);
+	expect_shown("");
+}
+END_TEST
+
+/* --- whatever happens --- */
+
+static uint64_t random_state;
+
+static uint64_t next_random(uint64_t below)
+{
+	uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return (z ^ z >> 31) % below;
+}
+
+/* Bytes sent, by label and path, as Prometheus reads them and sums what they grow by. */
+struct reader {
+	struct series {
+		char label[PEER_LABEL_MAX];
+		size_t path;
+		uint64_t last;
+	} series[4096];
+	size_t n;
+	uint64_t increase;
+};
+
+static void read_series(struct reader *reader, const char *label, size_t path, uint64_t value)
+{
+	for (size_t i = 0; i < reader->n; i++) {
+		struct series *series = &reader->series[i];
+
+		if (series->path != path || strcmp(series->label, label) != 0)
+			continue;
+		/* A counter that is less than before has begun again at zero. */
+		reader->increase += value >= series->last ? value - series->last : value;
+		series->last = value;
+		return;
+	}
+	/* What it was before its first reading nobody knows. */
+	ck_assert_uint_lt(reader->n, ARRAY_SIZE(reader->series));
+	reader->series[reader->n].path = path;
+	reader->series[reader->n].last = value;
+	strcpy(reader->series[reader->n++].label, label);
+}
+
+/* Returns the sum of what is shown, and what is withdrawn. */
+static uint64_t read_all(struct reader *reader)
+{
+	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = peer_traffic_sample(traffic);
+	uint64_t sum;
+
+	ck_assert_ptr_nonnull(samples);
+	sum = samples->withdrawn.tx_bytes;
+	for (size_t path = 0; path < PEER_PATHS; path++) {
+		sum += samples->other[path].tx_bytes;
+		if (samples->has[path])
+			read_series(reader, "other", path, samples->other[path].tx_bytes);
+		else
+			ck_assert_uint_eq(samples->other[path].tx_bytes, 0);
+	}
+	for (size_t i = 0; i < samples->n; i++)
+		for (size_t path = 0; path < PEER_PATHS; path++) {
+			const struct peer_sample *peer = &samples->items[i];
+
+			sum += peer->counts[path].tx_bytes;
+			if (peer->has[path])
+				read_series(reader, peer->label, path, peer->counts[path].tx_bytes);
+			else
+				ck_assert_uint_eq(peer->counts[path].tx_bytes, 0);
+		}
+	return sum;
+}
+
+static void change_something(bool peers_too)
+{
+	struct fake_peer *peer = &fake.peers[next_random(FAKE_MAX)];
+
+	switch (next_random(peers_too ? 8 : 4)) {
+	case 0:
+		peer_traffic_set_max(traffic, 1 + next_random(20));
+		break;
+	case 1:
+	case 2:
+		peer->path = 1 + next_random(PEER_PATHS - 1);
+		break;
+	case 4:
+		peer->present = !peer->present;
+		fake.identities++;
+		break;
+	case 5:
+		/* Sometimes the name of another one. */
+		snprintf(peer->name, sizeof(peer->name), "peer%03zu", (size_t)next_random(2 * FAKE_MAX));
+		fake.identities++;
+		break;
+	default:
+		break;
+	}
+}
+
+/* All paths are known before any traffic: the first window on a path that no peer has had yet is not shown
+ * before it is counted. */
+static void have_all_paths(void)
+{
+	have(FAKE_MAX);
+	for (size_t i = 0; i < FAKE_MAX; i++)
+		fake.peers[i].path = i % PEER_PATHS;
+	begin_window();
+	peer_traffic_add(traffic, &(struct address){}, &(struct counts){});
+	for (size_t i = 0; i < FAKE_MAX; i++)
+		fake.peers[i].path = MAX(i % PEER_PATHS, (size_t)1);
+}
+
+/* A few have most of it. Returns the bytes. */
+static uint64_t add_something(void)
+{
+	uint64_t sum = 0;
+
+	for (uint64_t n = next_random(20); n > 0; n--) {
+		uint64_t bytes = next_random(1000);
+
+		add((size_t)(next_random(next_random(FAKE_MAX) + 1)), bytes, 0);
+		sum += bytes;
+	}
+	return sum;
+}
+
+START_TEST(what_counters_grow_by_is_what_was_counted)
+{
+	static struct reader every, minutely, seldom;
+	uint64_t counted = 0, read_until = 0;
+	int64_t read_at;
+	/* Whoever reads once a minute sees all, too, as long as the peers are the same. */
+	bool same_peers = _i % 2;
+
+	every = minutely = seldom = (struct reader){};
+	random_state = (uint64_t)_i;
+	fake.device.ops = _i % 4 ? &fake_ops : &fake_ops_without;
+	peer_traffic_set_max(traffic, 1 + next_random(20));
+	have_all_paths();
+	end_window(0);
+	read_at = now;
+	read_all(&every);
+	read_all(&minutely);
+	read_all(&seldom);
+	for (int i = 0; i < 800; i++) {
+		if (next_random(4) == 0)
+			change_something(!same_peers);
+		begin_window();
+		counted += add_something();
+		end_window((int64_t)next_random(20) * SECOND);
+		ck_assert_uint_eq(read_all(&every), counted);
+		ck_assert_uint_eq(every.increase, counted);
+		if (now - read_at >= 40 * SECOND) {
+			read_all(&minutely);
+			read_at = now;
+			ck_assert_uint_le(minutely.increase, counted);
+			if (same_peers)
+				ck_assert_uint_eq(minutely.increase, counted);
+		}
+		if (next_random(50) == 0) {
+			read_all(&seldom);
+			read_until = counted;
+		}
+		/* Others may miss something, but nothing ever counts twice. */
+		ck_assert_uint_le(seldom.increase, read_until);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("peer_traffic");
+	TCase *tcase = tcase_create("peer_traffic");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, set_up, tear_down);
+	tcase_add_test(tcase, peers_have_counters_and_the_rest_has_one);
+	tcase_add_test(tcase, counters_come_and_go_a_minute_apart_from_their_traffic);
+	tcase_add_test(tcase, after_an_hour_traffic_is_forgotten);
+	tcase_add_test(tcase, a_peer_that_comes_later_waits_for_its_counter);
+	tcase_add_test(tcase, a_tunnel_that_comes_later_does_not_wait);
+	tcase_add_test(tcase, a_counter_that_comes_back_goes_on);
+	tcase_add_test(tcase, paths_have_counters_of_their_own);
+	tcase_add_test(tcase, names_differ_and_ids_are_added_only_where_they_do_not);
+	tcase_add_test(tcase, a_peer_has_the_name_of_its_node);
+	tcase_add_test(tcase, an_id_twice_is_one_peer);
+	tcase_add_test(tcase, ids_that_cannot_be_told_apart_are_the_rest);
+	tcase_add_test(tcase, this_node_is_no_peer);
+	tcase_add_test(tcase, active_and_silent_by_path);
+	tcase_add_test(tcase, traffic_of_nobody_is_the_rest);
+	tcase_add_test(tcase, a_peer_without_an_address_has_its_least_prefix);
+	tcase_add_test(tcase, none_are_shown_if_none_are_wanted);
+	tcase_add_test(tcase, a_tunnel_that_is_gone_leaves_its_counters);
+	tcase_add_test(tcase, a_sample_outlives_what_it_was_taken_from);
+	tcase_add_loop_test(tcase, what_counters_grow_by_is_what_was_counted, 0, 60);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
