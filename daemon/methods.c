@@ -612,14 +612,25 @@ static char *make_status(struct daemon *daemon)
 	return text;
 }
 
-static char *make_metrics(struct daemon *daemon)
+static char *make_metrics_text(struct daemon *daemon, bool with_peers)
 {
-	_cleanup_free_ char *metrics = metrics_new(daemon);
+	_cleanup_free_ char *metrics = metrics_new(daemon, with_peers);
 	json_t *parameters = metrics ? json_pack("{ss}", "text", metrics) : NULL;
 	char *text = parameters ? json_dumps(parameters, JSON_COMPACT) : NULL;
 
 	json_decref(parameters);
 	return text;
+}
+
+/* For those who may not ask for the peers: without their names. */
+static char *make_metrics(struct daemon *daemon)
+{
+	return make_metrics_text(daemon, false);
+}
+
+static char *make_all_metrics(struct daemon *daemon)
+{
+	return make_metrics_text(daemon, true);
 }
 
 void methods_changed(struct daemon *daemon)
@@ -665,7 +676,8 @@ static int method_metrics(struct varlink_call *call, json_t *parameters, void *u
 	struct daemon *daemon = userdata;
 
 	(void)parameters;
-	return reply_made(call, daemon, &daemon->metrics_text, make_metrics);
+	return reply_made(call, daemon, &daemon->metrics_text,
+			  varlink_call_is_privileged(call) ? make_all_metrics : make_metrics);
 }
 
 static int method_tail(struct varlink_call *call, json_t *parameters, void *userdata)

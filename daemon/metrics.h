@@ -3,9 +3,14 @@
 
 /* Metrics for Prometheus. */
 
+#include <stdbool.h>
+
 struct daemon;
 
-/* The metrics as text; owned by the caller, NULL without memory. */
-char *metrics_new(struct daemon *daemon);
-/* Passes them on to where metrics-listen and metrics-textfile say. */
+/*
+ * The metrics as text; owned by the caller, NULL without memory. with_peers: also of single peers, as far as
+ * metrics-peers allows, with their names.
+ */
+char *metrics_new(struct daemon *daemon, bool with_peers);
+/* Passes them on, with peers, to where metrics-listen and metrics-textfile say. */
 void metrics_publish(struct daemon *daemon);

@@ -12,6 +12,7 @@ import pytest
 
 from lib.daemon import program
 from lib.process import run
+from lib.metrics import samples, states
 from lib.varlink import VarlinkError
 from lib.wait import wait_until
 
@@ -275,26 +276,6 @@ def test_long_lists_come_in_parts(daemon):
     daemon.call("Reload")
 
 
-SAMPLE = re.compile(r'([a-z_]+)((?:\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})?) (\S+)')
-
-
-def samples(text):
-    """Prometheus text (0.0.4) as {"name{labels}": value}, to the letter of the format."""
-    assert text.endswith("\n")
-    kinds, found = {}, {}
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            name, kind = line.split()[2:]
-            assert name not in kinds and kind in ("gauge", "counter"), line
-            assert name.endswith("_total") == (kind == "counter"), line
-            kinds[name] = kind
-        elif not line.startswith("# HELP "):
-            match = SAMPLE.fullmatch(line)
-            assert match and match[1] in kinds and match[1] + match[2] not in found, line
-            found[match[1] + match[2]] = float(match[3])
-    return found
-
-
 def test_metrics_go_to_the_port_and_to_the_file(network, netlogd, directory):
     namespace = network.namespace()
     textfile = directory / "netlogd.prom"
@@ -324,16 +305,20 @@ def test_metrics_go_to_the_port_and_to_the_file(network, netlogd, directory):
         assert found["netlogd_spool_failing"] == 0
         assert found['netlogd_sink_state{sink="dead",state="retrying"}'] == 1
         # Which of the two depends on timing.
-        assert ('netlogd_sink_state{sink="lines",state="ok"}' in found) != (
-            'netlogd_sink_state{sink="lines",state="idle"}' in found)
-        assert [name for name in found if name.startswith('netlogd_sink_last_error{sink="dead",error="')]
-        assert not [name for name in found if name.startswith('netlogd_sink_last_error{sink="lines"')]
+        lines = states(found, "netlogd_sink_state", "state", sink="lines")
+        assert lines["ok"] + lines["idle"] == 1
+        assert set(lines) == {"ok", "idle", "retrying", "misconfigured", "unknown"} and sum(lines.values()) == 1
+        assert found['netlogd_sink_failing{sink="dead"}'] == 1
+        assert found['netlogd_sink_failing{sink="lines"}'] == 0
         assert found['netlogd_sink_backlog_messages{sink="dead"}'] >= 1
         assert 0 < found['netlogd_sink_backlog_age_seconds{sink="dead"}'] < 600
         assert found['netlogd_sink_backlog_age_seconds{sink="lines"}'] == 0
         assert abs(found['netlogd_sink_last_success_timestamp_seconds{sink="lines"}'] - time.time()) < 600
         assert 'netlogd_sink_last_success_timestamp_seconds{sink="dead"}' not in found
-        assert found['netlogd_device_state{device="tun",state="counting"}'] == 1
+        assert states(found, "netlogd_device_state", "state", device="tun") == {
+            "counting": 1, "waiting": 0, "lost": 0, "failed": 0, "stopped": 0}
+        assert states(found, "netlogd_device_source", "source", device="sock") == {
+            "auto": 0, "none": 1, "ebpf": 0, "packet": 0, "stats": 0, "wireguard": 0, "tailscale": 0}
     assert stat.S_IMODE(os.stat(textfile).st_mode) == 0o644
     assert os.listdir(directory).count("netlogd.prom") == 1
 

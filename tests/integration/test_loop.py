@@ -97,6 +97,6 @@ def test_metrics_in_a_file(daemon, directory, vpn):
     with Answers(daemon.control_socket) as answers:
         seen = len(vpn.calls)
         wait_until(lambda: target.exists() and len(vpn.calls) > seen + 5, "some windows")
-    assert "netlogd_info" in target.read_text()
+    assert "netlogd_build_info" in target.read_text()
     answers.check("metrics in a file")
     daemon.stop()

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What every program tells Prometheus of itself, beyond what Status holds. */
+
+struct buffer;
+
+/* Of this process. What the kernel does not tell is left out. */
+void metrics_write_process(struct buffer *text);

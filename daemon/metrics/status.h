@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/* What Status holds, as metrics. */
+
+#include <jansson.h>
+
+struct buffer;
+
+/* Members that are missing are left out, or 0 where they count something. */
+void metrics_write_status(struct buffer *text, const json_t *status);
