@@ -39,6 +39,34 @@ START_TEST(test_format)
 }
 END_TEST
 
+/* The text is shown, whatever the event is: a newer daemon has other types. */
+START_TEST(test_events)
+{
+	static const char *const events[] = {
+		"{'type':'stopped'}",
+		"{'type':'not known yet','text':'no','logtail':{'client_time':1},'list':[{'text':'no'}]}",
+		"{}",
+		"'stopped'",
+		"null",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		_cleanup_free_ char *line = NULL, *input = NULL;
+		_cleanup_run_ struct run run = {};
+
+		ck_assert_int_gt(asprintf(&line,
+					  "{'logtail':{'client_time':'2022-10-13T20:23:15Z','proc_id':5},"
+					  "'text':'netlogd: what it says','event':%s}",
+					  events[i]),
+				 0);
+		input = json_text_of(line);
+		run = run_line(NULL, "format", input);
+		ck_assert_int_eq(run.status, CTL_OK);
+		ck_assert_str_eq(run.out, "2022-10-13T20:23:15Z  netlogd: what it says\n");
+	}
+}
+END_TEST
+
 START_TEST(test_format_nothing)
 {
 	_cleanup_run_ struct run run = run_line(NULL, "format", "{\"a\":[1,2]}");
@@ -52,6 +80,7 @@ int main(void)
 {
 	const TTest *const tests[] = {
 		test_format,
+		test_events,
 		test_format_nothing,
 	};
 
