@@ -107,8 +107,11 @@ json_t *peer_status(const struct device_peer *peer, const struct nodes *nodes,
 	json_object_set_new(status, "addresses", addresses);
 	json_set_number(status, "allowedIps", peer->allowed_ips ? peer->allowed_ips->n : 0);
 	json_set_text(status, "endpoint", endpoint);
-	json_set_text(status, "path", device_path_name(peer->path));
-	json_set_text(status, "via", peer->via);
+	/* By an endpoint from which nothing has come yet, it may not be reached at all. */
+	if (peer->last_handshake || (record && record->last_seen)) {
+		json_set_text(status, "path", device_path_name(peer->path));
+		json_set_text(status, "via", peer->via);
+	}
 	json_set_time(status, "lastHandshake", peer->last_handshake);
 	json_set_number(status, "txBytes", peer->tx_bytes);
 	json_set_number(status, "rxBytes", peer->rx_bytes);

@@ -10,6 +10,7 @@
 #include "common/json_set.h"
 #include "common/plural.h"
 #include "common/time_text.h"
+#include "daemon/logger/peer_memory.h"
 #include "daemon/logger/peer_traffic.h"
 #include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
@@ -196,6 +197,7 @@ static json_t *record_status(const struct logger *logger)
 void logger_publish(struct logger *logger)
 {
 	json_t *status = json_object(), *sock, *old;
+	size_t forgotten;
 
 	json_object_set_new(status, "running", json_boolean(logger->running));
 	if (logger->running)
@@ -206,6 +208,9 @@ void logger_publish(struct logger *logger)
 	sock = layer_status(&logger->sock);
 	if (logger->sock.device && logger->sock.device->ops->foreach_peer)
 		json_object_set_new(sock, "peers", peers_status(logger));
+	forgotten = peer_memory_get_status(logger->peers).forgotten;
+	if (forgotten > 0)
+		json_set_number(sock, "peersForgotten", forgotten);
 	json_object_set_new(status, "sock", sock);
 	json_object_set_new(status, "routes",
 			    routes_status(logger->routes, logger->config, logger->discovery));

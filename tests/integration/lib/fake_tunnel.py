@@ -39,8 +39,11 @@ class FakeTunnel:
 
     def answer(self):
         lines = [f"listen_port={self.port}"]
-        for number, peer in enumerate(self.peers, 1):
-            lines += [f"public_key={number:064x}", f"allowed_ip=100.64.{(number + 1) >> 8}.{(number + 1) & 255}/32"]
+        for place, peer in enumerate(self.peers, 1):
+            number = peer.get("number", place)
+            address = (100 << 24 | 64 << 16 | 1) + number
+            lines += [f"public_key={number:064x}",
+                      f"allowed_ip={address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}/32"]
             lines += [f"{name}={peer[name]}" for name in ("endpoint", "tx_bytes", "rx_bytes") if name in peer]
         return "\n".join([*lines, "errno=0", "", ""])
 
