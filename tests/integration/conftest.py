@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from collector import Collector
+from lib.clock import ShiftedClock
 from lib.daemon import Netlogd, program
 from lib.network import Network, left_behind, run_prefix, sweep
 from lib.schema import Checker
+from stats_provider import StatsProvider
 
 
 def pytest_configure(config):
@@ -51,6 +53,21 @@ def directory():
         yield path
     finally:
         shutil.rmtree(path)
+
+
+@pytest.fixture
+def clock(directory):
+    """Clocks that the test moves, of a daemon that is started with clock.env."""
+    return ShiftedClock(directory / "clock")
+
+
+@pytest.fixture
+def vpn(directory):
+    """A VPN that offers its counts on a stats socket. A test may close it."""
+    made = StatsProvider(directory / "stats.sock")
+    yield made
+    if os.path.exists(made.path):
+        made.close()
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from lib.answers import Answers
-from lib.clock import ShiftedClock
 from lib.traffic import entries, send_udp, sums
 from lib.tun import Tun
 from lib.wait import wait_until
@@ -26,11 +25,6 @@ README = Path(__file__).parents[2] / "README.md"
 SECOND = 10**9
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 DETAILS = ("init", "starts", "ends", "txFlags", "rxFlags", "txDrops", "rxDrops", "dropReason")
-
-
-@pytest.fixture
-def clock(directory):
-    return ShiftedClock(directory / "clock")
 
 
 @pytest.fixture(params=["ebpf", "packet"])

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every type of event, from the real daemon, with the values of its members."""
 import json
-import os
 import re
 import shutil
 
 import pytest
 
 from lib import bpf, traffic
-from lib.clock import ShiftedClock
 from lib.daemon import Tailer
 from lib.failing import FailingCalls
 from lib.fake_tunnel import FakeTunnel, peer
@@ -43,19 +41,6 @@ def event(messages, kind):
     """The only one of this type."""
     (found,) = events(messages, kind)
     return found
-
-
-@pytest.fixture
-def clock(directory):
-    return ShiftedClock(directory / "clock")
-
-
-@pytest.fixture
-def vpn(directory):
-    made = StatsProvider(directory / "stats.sock")
-    yield made
-    if os.path.exists(made.path):
-        made.close()
 
 
 @pytest.fixture

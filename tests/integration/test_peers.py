@@ -10,18 +10,12 @@ import time
 import pytest
 
 from lib import traffic
-from lib.clock import ShiftedClock
 from lib.daemon import program
 from lib.fake_tunnel import FakeTunnel, peer
 from lib.process import dies_with_us
 
 SECOND = 10**9
 FIRST, MOVED = "192.0.2.2:51821", "192.0.2.2:51999"
-
-
-@pytest.fixture
-def clock(directory):
-    return ShiftedClock(directory / "clock")
 
 
 @pytest.fixture

@@ -2,31 +2,16 @@
 """Text messages: every kind, from the real daemon, in its place between the windows."""
 import itertools
 import json
-import os
 import re
 
 import pytest
 
 from lib import traffic
-from lib.clock import ShiftedClock
 from lib.daemon import Tailer
 from lib.wait import wait_until
 from stats_provider import StatsProvider, connection
 
 SECOND = 10**9
-
-
-@pytest.fixture
-def clock(directory):
-    return ShiftedClock(directory / "clock")
-
-
-@pytest.fixture
-def vpn(directory):
-    made = StatsProvider(directory / "stats.sock")
-    yield made
-    if made.path and os.path.exists(made.path):
-        made.close()
 
 
 @pytest.fixture
