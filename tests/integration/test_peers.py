@@ -104,6 +104,37 @@ def test_rates_and_bytes_of_today(tunnel, network):
     daemon.stop()
 
 
+def test_a_tunnel_that_is_made_again(network, netlogd):
+    """Its peers are known again by their keys, and new counters go on. The daemon saw it begin: all of them are new."""
+    namespace = network.namespace()
+    tunnel = FakeTunnel(network, namespace, [peer("192.0.2.9:51820")])
+    daemon = netlogd(namespace, {"tun": {"source": "none"}, "sock": {"source": "wireguard", "interface": tunnel.interface},
+                                 "record": {"period": "1h"}})
+    tunnel.peers[0].update(tx_bytes=1000, rx_bytes=500)
+    daemon.start()
+    tunnel.peers[0].update(tx_bytes=1010, rx_bytes=520)
+    daemon.flush()
+    (before,) = peers(daemon)
+    assert (before["txBytesToday"], before["rxBytesToday"]) == (10, 20)
+    tunnel.end()
+    for _ in range(3):
+        daemon.flush()
+    assert daemon.status()["sock"]["state"] == "lost" and peers(daemon) == []
+    tunnel.peers[:] = [{**peer("192.0.2.9:51821"), "tx_bytes": 7, "rx_bytes": 8}, {**peer("192.0.2.8:51820"), "tx_bytes": 50, "rx_bytes": 60}]
+    tunnel.begin()
+    daemon.flush()
+    assert daemon.status()["sock"]["state"] == "counting"
+    for each in tunnel.peers:
+        each["tx_bytes"] += 3
+    daemon.flush()
+    known, new = sorted(peers(daemon), key=lambda each: each["addresses"])
+    daemon.stop()
+    assert (known["txBytesToday"], known["rxBytesToday"], known["todaySince"]) == (10 + 7 + 3, 20 + 8, before["todaySince"])
+    assert known["fromEndpoint"] == "192.0.2.9:51820"
+    assert (new["txBytesToday"], new["rxBytesToday"]) == (50 + 3, 60)
+    assert "fromEndpoint" not in new
+
+
 def test_silence_and_order(tunnel, network, clock):
     """A peer that has spoken before one that never did; after three minutes without a sign it is silent."""
     daemon, left, right = tunnel

@@ -22,12 +22,17 @@ class FakeTunnel:
             self.udp.bind(("", port))
         os.makedirs(WIREGUARD_SOCKETS, exist_ok=True)
         self.path = f"{WIREGUARD_SOCKETS}/{self.interface}.sock"
+        self.socket = self.thread = None
+        self.begin()
+        network.stack.callback(self.close)
+
+    def begin(self):
+        """Serves its socket, again after end()."""
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(self.path)
         self.socket.listen()
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
-        network.stack.callback(self.close)
 
     def serve(self):
         with contextlib.suppress(OSError):
@@ -52,13 +57,18 @@ class FakeTunnel:
             self.udp.sendto(bytes(size), destination)
         self.peers[number]["tx_bytes"] += count * size
 
-    def close(self):
+    def end(self):
+        """As when its process ends, but the interface stays."""
         self.socket.shutdown(socket.SHUT_RDWR)
         self.thread.join()
         self.socket.close()
-        self.udp.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
+
+    def close(self):
+        if self.thread.is_alive():
+            self.end()
+        self.udp.close()
 
 
 def peer(endpoint=None):
