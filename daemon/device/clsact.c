@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Our filters have a name: "netlogd:" and a token. The token also names a Unix socket in the abstract
- * namespace that the owner holds as long as it lives. So another instance can tell, with only the permissions
- * it needs to attach, whether a filter's owner is alive or the filter is a leftover. (That namespace is per
- * network namespace, and so are filters: an interface that moves loses them.)
+ * Our filters have a name: "netlogd:" and a token. The owner holds that name as long as it lives. So another
+ * instance can tell, with only the permissions it needs to attach, whether a filter's owner is alive or the
+ * filter is a leftover. (Names are held per network namespace, and so are filters: an interface that moves
+ * loses them.)
  */
 
 #include "daemon/device/clsact.h"
 
 #include "common/cleanup.h"
+#include "daemon/device/held_name.h"
 #include "daemon/net/netlink.h"
 #include "daemon/net/netlink_attributes.h"
 
@@ -24,8 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #include <bpf/bpf.h>
 
@@ -43,7 +42,7 @@ struct clsact {
 	uint32_t handle;
 	uint16_t priority; /* 0: no filter yet */
 	char name[NAME_MAX_SIZE];
-	int owner_fd; /* the socket that shows that the owner is alive */
+	int owner_fd; /* holds the name */
 	int table_fd;
 };
 
@@ -209,22 +208,9 @@ static int clsact_dump(const struct clsact *clsact, struct filters **ret_filters
 	return 0;
 }
 
-static int owner_address(const char *name, struct sockaddr_un *ret_address, socklen_t *ret_length)
-{
-	/* The first byte 0: abstract (man 7 unix). */
-	int length = snprintf(ret_address->sun_path + 1, sizeof(ret_address->sun_path) - 1, "%s", name);
-
-	ret_address->sun_family = AF_UNIX;
-	ret_address->sun_path[0] = '\0';
-	*ret_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
-	return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
 /* Takes a name for the filter that no living owner holds. */
 static int clsact_take_name(struct clsact *clsact)
 {
-	struct sockaddr_un address = {};
-	socklen_t length;
 	uint64_t token;
 
 	if (getrandom(&token, sizeof(token), 0) != sizeof(token))
@@ -232,23 +218,13 @@ static int clsact_take_name(struct clsact *clsact)
 	snprintf(clsact->name, sizeof(clsact->name), NAME_PREFIX "%0*llx", TOKEN_LENGTH,
 		 (unsigned long long)token);
 	clsact->handle = (uint32_t)(token & 0x7fffffff) | 1;
-	clsact->owner_fd = owner_address(clsact->name, &address, &length);
-	if (clsact->owner_fd < 0)
-		return -errno;
-	return bind(clsact->owner_fd, (struct sockaddr *)&address, length) < 0 ? -errno : 0;
+	return held_name_take(clsact->name, &clsact->owner_fd);
 }
 
 /* Whether a filter with a name like ours has lost its owner. When in doubt: no. */
 static bool filter_is_leftover(const struct filter *filter)
 {
-	_cleanup_close_ int fd = -1;
-	struct sockaddr_un address = {};
-	socklen_t length;
-
-	fd = owner_address(filter->name, &address, &length);
-	if (fd < 0)
-		return false;
-	return connect(fd, (struct sockaddr *)&address, length) < 0 && errno == ECONNREFUSED;
+	return held_name_ask(filter->name) == 0;
 }
 
 int clsact_replace(struct clsact *clsact, int program_fd)
@@ -369,17 +345,20 @@ int clsact_attach(unsigned int ifindex, bool ingress, int program_fd, struct cls
 	return 0;
 }
 
-/* How many filters run before ours, or -ENOENT. */
+/* How many filters run before ours, without those of daemons that live; or -ENOENT. */
 static int clsact_find(const struct clsact *clsact)
 {
 	_cleanup_free_ struct filters *filters = NULL;
+	size_t daemons = 0;
 	int r = clsact_dump(clsact, &filters);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < filters->n; i++)
+	for (size_t i = 0; i < filters->n; i++) {
 		if (strcmp(filters->items[i].name, clsact->name) == 0)
-			return (int)MIN(filters->items[i].place, (size_t)INT_MAX);
+			return (int)MIN(filters->items[i].place - daemons, (size_t)INT_MAX);
+		daemons += held_name_ask(filters->items[i].name) == 1;
+	}
 	return -ENOENT;
 }
 

@@ -27,5 +27,5 @@ int clsact_replace(struct clsact *clsact, int program_fd);
 
 /* 0; -ENODEV: the filter is gone; or another -errno: could not ask. */
 int clsact_check(const struct clsact *clsact);
-/* True when another filter runs before ours. */
+/* True when another filter runs before ours, unless it is another daemon's that lives. */
 bool clsact_has_filter_ahead(const struct clsact *clsact);

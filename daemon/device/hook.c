@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/device/clsact.h"
+#include "daemon/device/held_name.h"
 
 #include <errno.h>
 #include <linux/pkt_cls.h>
@@ -26,11 +27,13 @@ enum { ATTACH_TCX_INGRESS = 46, ATTACH_TCX_EGRESS = 47 };
 #define FLAG_BEFORE (1U << 3) /* without a program to be before: the first of all */
 
 #define MAX_QUERIED 64
+#define NAME_SIZE   64
 
 struct hook {
 	unsigned int ifindex;
 	enum hook_direction direction;
 	int link_fd;	       /* -1: not by TCX */
+	int name_fd;	       /* holds the program's name; -1: nothing does */
 	struct clsact *clsact; /* NULL: not by clsact */
 	char reason[80];
 };
@@ -38,6 +41,37 @@ struct hook {
 static enum bpf_attach_type tcx_type(enum hook_direction direction)
 {
 	return (enum bpf_attach_type)(direction == HOOK_INGRESS ? ATTACH_TCX_INGRESS : ATTACH_TCX_EGRESS);
+}
+
+static int program_id(int program_fd, uint32_t *ret_id)
+{
+	struct bpf_prog_info info = {};
+	uint32_t length = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program_fd, &info, &length))
+		return -errno;
+	*ret_id = info.id;
+	return 0;
+}
+
+/* Of a program in its place. The interface is part of it since a program may have several places. */
+static void write_name(char name[static NAME_SIZE], uint32_t id, unsigned int ifindex)
+{
+	snprintf(name, NAME_SIZE, "netlogd-program:%u:%u", id, ifindex);
+}
+
+/* What others' programs are, the kernel tells only to who may administer the whole system. So each of ours
+ * has a name that its daemon holds. Without it nothing is lost: another daemon puts its program ahead. */
+static void hold_name(struct hook *hook, int program_fd)
+{
+	char name[NAME_SIZE];
+	uint32_t id = 0;
+
+	hook->name_fd = safe_close(hook->name_fd);
+	if (program_id(program_fd, &id) < 0)
+		return;
+	write_name(name, id, hook->ifindex);
+	held_name_take(name, &hook->name_fd);
 }
 
 int hook_attach(const struct hook_options *options, struct hook **ret_hook)
@@ -50,7 +84,7 @@ int hook_attach(const struct hook_options *options, struct hook **ret_hook)
 		return -ENOMEM;
 	hook->ifindex = options->ifindex;
 	hook->direction = options->direction;
-	hook->link_fd = -1;
+	hook->link_fd = hook->name_fd = -1;
 	if (!options->without_tcx) {
 		hook->link_fd = bpf_link_create(options->program_fd, (int)options->ifindex,
 						tcx_type(options->direction), &link_options);
@@ -65,6 +99,8 @@ int hook_attach(const struct hook_options *options, struct hook **ret_hook)
 	}
 	if (r < 0)
 		return r;
+	if (!hook->clsact)
+		hold_name(hook, options->program_fd);
 	*ret_hook = TAKE_PTR(hook);
 	return 0;
 }
@@ -74,6 +110,7 @@ void hook_free(struct hook *hook)
 	if (!hook)
 		return;
 	safe_close(hook->link_fd);
+	safe_close(hook->name_fd);
 	clsact_free(hook->clsact);
 	free(hook);
 }
@@ -82,7 +119,10 @@ int hook_replace(struct hook *hook, int program_fd)
 {
 	if (hook->clsact)
 		return clsact_replace(hook->clsact, program_fd);
-	return bpf_link_update(hook->link_fd, program_fd, NULL) ? -errno : 0;
+	if (bpf_link_update(hook->link_fd, program_fd, NULL))
+		return -errno;
+	hold_name(hook, program_fd);
+	return 0;
 }
 
 const char *hook_kind(const struct hook *hook)
@@ -158,6 +198,14 @@ int hook_go_ahead(struct hook *hook, int program_fd)
 	return 0;
 }
 
+static bool is_a_daemons(uint32_t id, unsigned int ifindex)
+{
+	char name[NAME_SIZE];
+
+	write_name(name, id, ifindex);
+	return held_name_ask(name) == 1;
+}
+
 bool hook_has_program_ahead(const struct hook *hook)
 {
 	uint32_t ids[MAX_QUERIED], count = MAX_QUERIED, flags = 0, xdp = 0;
@@ -167,11 +215,15 @@ bool hook_has_program_ahead(const struct hook *hook)
 		return true;
 	if (hook->clsact && clsact_has_filter_ahead(hook->clsact))
 		return true;
-	/* Is the first TCX program another one? */
 	if (bpf_prog_query((int)hook->ifindex, tcx_type(hook->direction), 0, &flags, ids, &count) &&
 	    errno != ENOSPC)
 		return false;
 	if (!hook->clsact && link_get_info(hook, &info) < 0)
 		return false;
-	return count > 0 && ids[0] != info.prog_id;
+	/* Those of other daemons hide nothing: this may be one's tunnel, and another one's way to its peers.
+	 */
+	for (uint32_t i = 0; i < MIN(count, (uint32_t)MAX_QUERIED) && ids[i] != info.prog_id; i++)
+		if (!is_a_daemons(ids[i], hook->ifindex))
+			return true;
+	return false;
 }

@@ -51,5 +51,6 @@ static inline bool hook_is_attached(const struct hook *hook)
  * nothing has changed.
  */
 int hook_go_ahead(struct hook *hook, int program_fd);
-/* True when another program (XDP, TCX or a filter) sees packets before this one. */
+/* True when another program (XDP, TCX or a filter) sees packets before this one, unless it is the counting
+ * program of another daemon that lives. */
 bool hook_has_program_ahead(const struct hook *hook);

@@ -4,7 +4,7 @@ import pytest
 
 from lib.network import Tunnel
 from lib.setups import Counted, interface_section, peer_section, rules, wg_quick, wg_quick_down, wireguard_key
-from lib.traffic import entries
+from lib.traffic import entries, texts
 from lib.wait import wait_until
 
 OWN, HUB = wireguard_key(), wireguard_key()
@@ -158,6 +158,8 @@ def test_tunnel_in_a_tunnel(network, client, netlogd):
     outer.daemon.flush()
     seen = {entry["dst"]: (name, entry["src"]) for name, entry in entries(outer.daemon.spool_messages())}
     assert seen["10.9.0.1:51901"] == ("virtualTraffic", "10.9.0.2:51900")
+    # Both have programs on the outer interface, and neither minds.
+    assert not [text for text in texts(outer.daemon.spool_messages()) if "another program" in text]
     inner.stop()
 
 

@@ -34,13 +34,20 @@
 static struct tunnel tunnel;
 static struct epoch *epoch;
 
-static struct device *make_device(bool without_tcx)
+static struct device *load_device(bool without_tcx)
 {
 	struct device_options options = {
 		.interface = tunnel.name, .max_flows = 64, .epoch = epoch, .without_tcx = without_tcx};
 	struct device *device = NULL;
 
 	ck_assert_int_eq(device_ebpf_new(&options, &device, NULL), 0);
+	return device;
+}
+
+static struct device *make_device(bool without_tcx)
+{
+	struct device *device = load_device(without_tcx);
+
 	ck_assert_int_eq(device->ops->set_statistics_enabled(device, true), 0);
 	return device;
 }
@@ -332,6 +339,37 @@ START_TEST(a_tcx_program_ahead_is_told)
 }
 END_TEST
 
+/* Of two daemons on one interface, neither takes the other's program for one that hides packets, also when
+ * one exchanges its own. */
+START_TEST(another_daemons_program_hides_nothing)
+{
+	struct device *devices[3], *between;
+	struct device_info info;
+
+	start();
+	for (size_t i = 0; i < 2; i++)
+		devices[i] = make_device(_i == 1);
+	between = load_device(_i == 1);
+	ck_assert_int_eq(between->ops->take_over(between, devices[1]), 0);
+	device_free(devices[1]);
+	devices[1] = between;
+	devices[2] = make_device(_i == 1);
+	for (int round = 0; round < 3; round++) {
+		receive(3);
+		epoch_flip(epoch);
+		for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {
+			ck_assert_uint_eq(received(devices[i]), 3);
+			ck_assert_ptr_null(warning(devices[i]));
+			devices[i]->ops->get_info(devices[i], &info);
+			ck_assert_uint_eq(info.went_ahead, 0);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+		device_free(devices[i]);
+	stop();
+}
+END_TEST
+
 /* One that hides every packet, put ahead of ours later: until the window's end. */
 START_TEST(ours_goes_ahead_again)
 {
@@ -496,6 +534,7 @@ int main(void)
 	tcase_add_test(tcase, foreign_filters_are_left_alone);
 	tcase_add_test(tcase, many_foreign_filters_ahead);
 	tcase_add_loop_test(tcase, a_tcx_program_ahead_is_told, 0, 2);
+	tcase_add_loop_test(tcase, another_daemons_program_hides_nothing, 0, 2);
 	tcase_add_test(tcase, ours_goes_ahead_again);
 	tcase_add_loop_test(tcase, an_interface_that_moves_and_comes_back, 0, 2);
 	tcase_add_loop_test(tcase, an_interface_that_was_away_meanwhile, 0, 3);
