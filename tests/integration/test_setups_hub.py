@@ -4,44 +4,26 @@ import pytest
 
 from lib.setups import Counted, by_destination, classes, interface_section, last_window, peer_section, physical, reach, \
     wg_quick, wireguard_key
+from lib.sites import HUB_ENDPOINTS, INTERNET, Site
 
 HUB, LAPTOP, OFFICE = wireguard_key(), wireguard_key(), wireguard_key()
-INTERNET = "203.0.113.9"
-FORWARDING = "PostUp = sysctl -q net.ipv4.ip_forward=1"
 
 
-class Hub:
-    """The hub 10.9.0.1 with two clients: a laptop 10.9.0.2, and the router 10.9.0.3 of an office, 10.50.0.0/16.
+class Hub(Site):
+    """The hub 10.9.0.1 with two clients: a laptop 10.9.0.2, and the router 10.9.0.3 of an office, 10.50.0.0/16."""
 
-    Behind the hub: its own network, where 192.168.7.9 is; and the Internet, where 203.0.113.9 is.
-    """
-
-    def __init__(self, network):
-        self.network = network
-        self.namespace = network.namespace()
-        self.laptop, self.office, self.inside, self.internet = (network.namespace() for _ in range(4))
-        for number, other in enumerate((self.laptop, self.office)):
-            network.veth(self.namespace, other, f"198.51.100.{1 + 4 * number}/30", f"198.51.100.{2 + 4 * number}/30")
-        network.veth(self.namespace, self.inside, "192.168.7.1/24", "192.168.7.9/24")
-        self.inside.ip("route", "add", "default", "via", "192.168.7.1")
-        self.uplink, _ = network.veth(self.namespace, self.internet, "203.0.113.1/24", f"{INTERNET}/24")
-        self.office.ip("address", "add", "10.50.0.1/16", "dev", "lo")
-        self.end = self.laptop_end = self.office_end = None
-
-    def up(self, *lines, laptop="0.0.0.0/0", clients="Address = {}/24"):
-        self.end = wg_quick(self.network, self.namespace, interface_section(
-            HUB, "Address = 10.9.0.1/24", "ListenPort = 51820", FORWARDING, *lines) +
+    def up(self, *lines):
+        self.ends["hub"] = wg_quick(self.network, self.hub, interface_section(
+            HUB, "Address = 10.9.0.1/24", "ListenPort = 51820", *lines) +
             peer_section(LAPTOP, "AllowedIPs = 10.9.0.2/32") +
             peer_section(OFFICE, "AllowedIPs = 10.9.0.3/32, 10.50.0.0/16"))
-        for name, key, address, endpoint, allowed in (
-                ("laptop", LAPTOP, "10.9.0.2", "198.51.100.1:51820", laptop),
-                ("office", OFFICE, "10.9.0.3", "198.51.100.5:51820", "10.9.0.0/24, 192.168.7.0/24")):
-            end = wg_quick(self.network, getattr(self, name), interface_section(
-                key, clients.format(address), "ListenPort = 51821") +
-                peer_section(HUB, f"AllowedIPs = {allowed}", f"Endpoint = {endpoint}"))
-            setattr(self, f"{name}_end", end)
+        for name, key, address, allowed in (("laptop", LAPTOP, "10.9.0.2", "0.0.0.0/0"),
+                                            ("office", OFFICE, "10.9.0.3", "10.9.0.0/24, 192.168.7.0/24")):
+            self.ends[name] = wg_quick(self.network, getattr(self, name), interface_section(
+                key, f"Address = {address}/24", "ListenPort = 51821") +
+                peer_section(HUB, f"AllowedIPs = {allowed}", f"Endpoint = {HUB_ENDPOINTS[name]}:51820"))
             # The hub then knows both endpoints.
-            reach(end.namespace, address, self.namespace, "10.9.0.1")
+            reach(getattr(self, name), address, self.hub, "10.9.0.1")
 
 
 @pytest.fixture
@@ -52,9 +34,9 @@ def hub(network):
 def test_hub(hub, netlogd):
     """Clients by single addresses; what one sends to another crosses the tunnel twice."""
     hub.up()
-    here = Counted(hub.end, netlogd)
+    here = Counted(hub.ends["hub"], netlogd)
     assert here.kernel() == (["10.9.0.1/24"], {"10.9.0.0/24", "10.50.0.0/16"})
-    reach(hub.laptop, "10.9.0.2", hub.namespace, "10.9.0.1")
+    reach(hub.laptop, "10.9.0.2", hub.hub, "10.9.0.1")
     reach(hub.laptop, "10.9.0.2", hub.office, "10.9.0.3")
     messages = last_window(here.daemon)
     # In the hub's view: received from the laptop, and sent to the office's router.
@@ -67,8 +49,8 @@ def test_hub(hub, netlogd):
 def test_hub_with_a_network_behind_a_client(hub, netlogd):
     """The office's network, which is among its router's allowed IPs, so that wg-quick makes a route."""
     hub.up()
-    here = Counted(hub.end, netlogd)
-    reach(hub.namespace, "10.9.0.1", hub.office, "10.50.0.1")
+    here = Counted(hub.ends["hub"], netlogd)
+    reach(hub.hub, "10.9.0.1", hub.office, "10.50.0.1")
     reach(hub.laptop, "10.9.0.2", hub.office, "10.50.0.1")
     assert classes(last_window(here.daemon)) == {
         ("10.9.0.1", "10.50.0.1"): "subnet", ("10.50.0.1", "10.9.0.2"): "subnet", ("10.9.0.2", "10.50.0.1"): "subnet"}
@@ -79,7 +61,7 @@ def test_hub_with_a_network_behind_a_client(hub, netlogd):
 def test_subnet_router(hub, netlogd, subnet_route, expected):
     """Only the configuration tells that the hub serves its own network to the clients."""
     hub.up()
-    here = Counted(hub.end, netlogd, routes={"subnet-route": subnet_route})
+    here = Counted(hub.ends["hub"], netlogd, routes={"subnet-route": subnet_route})
     reach(hub.laptop, "10.9.0.2", hub.inside, "192.168.7.9")
     reach(hub.inside, "192.168.7.9", hub.office, "10.9.0.3")
     assert classes(last_window(here.daemon)) == {("192.168.7.9", "10.9.0.2"): expected, ("192.168.7.9", "10.9.0.3"): expected}
@@ -92,7 +74,7 @@ def test_exit_node(hub, netlogd, subnet_route):
     hub.up("PostUp = nft add table ip nat",
            "PostUp = nft 'add chain ip nat out { type nat hook postrouting priority 100; }'",
            f"PostUp = nft add rule ip nat out oifname {hub.uplink} masquerade")
-    here = Counted(hub.end, netlogd, routes={"subnet-route": subnet_route})
+    here = Counted(hub.ends["hub"], netlogd, routes={"subnet-route": subnet_route})
     assert reach(hub.laptop, "10.9.0.2", hub.internet, INTERNET) == "203.0.113.1"
     assert classes(last_window(here.daemon)) == {(INTERNET, "10.9.0.2"): "exit"}
     here.stop()
@@ -101,8 +83,8 @@ def test_exit_node(hub, netlogd, subnet_route):
 def test_client_of_an_exit_node(hub, netlogd):
     """The same from the laptop's end, which has the whole tunnel for its default route."""
     hub.up()
-    here = Counted(hub.laptop_end, netlogd)
-    for place, address in (hub.namespace, "10.9.0.1"), (hub.office, "10.9.0.3"), (hub.office, "10.50.0.1"):
+    here = Counted(hub.ends["laptop"], netlogd)
+    for place, address in (hub.hub, "10.9.0.1"), (hub.office, "10.9.0.3"), (hub.office, "10.50.0.1"):
         reach(hub.laptop, "10.9.0.2", place, address)
     # What is behind others is exit: a client with a default route does not know their networks.
     assert by_destination(last_window(here.daemon)) == {"10.9.0.1": "virtual", "10.9.0.3": "virtual", "10.50.0.1": "exit"}
@@ -120,12 +102,12 @@ def other_sections(tmp, name, text):
 def test_allowed_ips_change_their_peer(hub, netlogd, directory, command):
     """The laptop's address and the office's network go to the other peer while all is counted."""
     hub.up()
-    here = Counted(hub.end, netlogd)
+    here = Counted(hub.ends["hub"], netlogd)
     end = here.end
     assert here.peers() == {LAPTOP.public: (["10.9.0.2"], 1), OFFICE.public: (["10.9.0.3"], 2)}
     endpoints = {LAPTOP.public: "198.51.100.2:51821", OFFICE.public: "198.51.100.6:51821"}
-    reach(hub.namespace, "10.9.0.1", hub.laptop, "10.9.0.2")
-    reach(hub.namespace, "10.9.0.1", hub.office, "10.50.0.1")
+    reach(hub.hub, "10.9.0.1", hub.laptop, "10.9.0.2")
+    reach(hub.hub, "10.9.0.1", hub.office, "10.50.0.1")
     office = "AllowedIPs = 10.9.0.2/32, 10.9.0.3/32"
     if command == "syncconf":
         text = interface_section(HUB, "ListenPort = 51820") + peer_section(LAPTOP, "AllowedIPs = 10.50.0.0/16") + \

@@ -45,12 +45,12 @@ def wg_quick(network, namespace, text, interface=None):
     program.chmod(0o700)
     quick = namespace.start("wg-quick", "up", config, name="wg-quick",
                             env={"WG_QUICK_USERSPACE_IMPLEMENTATION": str(program)})
-    wait_until(lambda: asked.exists() or not quick.running, "wg-quick to make its interface", fds=[quick.pidfd])
+    wait_until(lambda: asked.exists() or not quick.running, "wg-quick to make its interface", 60, [quick.pidfd])
     end = Tunnel(namespace, interface, None)
     if asked.exists():
         end.process, _ = network.wireguard_go(namespace, interface)
         answer.write_text("made\n", encoding="ascii")
-    assert quick.wait() == 0, quick.text()
+    assert quick.wait(60) == 0, quick.text()
     end.config = config
     return end
 
