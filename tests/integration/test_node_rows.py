@@ -111,24 +111,27 @@ def test_a_node_by_its_name(spool_of):
         message(20, [entry("10.0.0.1:5", "10.0.0.2:53", 4)], [entry("10.0.0.2:0", "10.0.0.9:51820", 8)]),
         message(30, [entry("10.0.0.1:5", "10.0.0.2:53", 16)], dstNodes=[node("n2", "laptop", "10.0.0.2")]),
         message(40, [entry("10.0.0.1:5", "10.0.0.2:53", 32)], dstNodes=[node("n3", "other", "10.0.0.2")]),
-        message(50, [entry("10.0.0.1:5", "[fd00::2]:53", 64), entry("10.0.0.1:5", "10.0.0.2:53", 200)])])
+        message(50, [entry("10.0.0.1:5", "[fd00::2]:53", 64), entry("10.0.0.1:5", "10.0.0.2:53", 200)]),
+        message(60, [entry("[fd00::2]:9", "10.0.0.2:53", 1000)])])
 
     def sent(*options):
         return {row["class"]: row["txBytes"] for row in json.loads(ctl("flows", "--json", "--by", "class", *options).stdout)["rows"]}
     for name in "laptop", "n2", "old.example.net", "old", "fd00::2":
-        assert sent("--node", name) == {"virtual": 1 + 2 + 4 + 16 + 64, "physical": 8}, name
+        assert sent("--node", name) == {"virtual": 1 + 2 + 4 + 16 + 64 + 1000, "physical": 8}, name
     assert sent("--addr", "laptop") == sent("--node", "laptop")
-    assert sent("--addr", "fd00::2") == {"virtual": 66}
-    assert sent("--node", "other") == {"virtual": 232}
+    assert sent("--addr", "fd00::2") == {"virtual": 1066}
+    assert sent("--node", "other") == {"virtual": 1232}
+    assert sent("--node", "laptop", "--addr", "other") == {"virtual": 1000}
     # Whose it was before the time that is asked for, and whose it is only after it, counts as well.
     assert sent("--node", "laptop", "--since", at(15), "--until", at(25)) == {"virtual": 4, "physical": 8}
     assert sent("--node", "laptop", "--until", at(5)) == {"virtual": 1}
     assert sent("--node", "other", "--until", at(5)) == {}
+    assert sent("--node", "other", "--since", at(45), "--until", at(55)) == {"virtual": 200}
     assert sent("--node", "10.0.0.9") == {"virtual": 100}
     assert [json.loads(line)["logtail"]["proc_seq"] for line in ctl("flows", "--json", "--node", "laptop").stdout.splitlines()] == [
-        1, 11, 21, 31, 51]
+        1, 11, 21, 31, 51, 61]
     assert labels(ctl("flows", "--by", "peer", "--class", "virtual").stdout) == {
-        "other": ["232 B", "0 B"], "10.0.0.9": ["100 B", "0 B"], "laptop": ["87 B", "0 B"]}
+        "other": ["1.20 KiB", "0 B"], "10.0.0.9": ["100 B", "0 B"], "laptop": ["87 B", "0 B"]}
     unknown = ctl("flows", "--node", "lap", check=False)
     assert (unknown.returncode, unknown.stdout) == (1, "") and ' names a node "lap"\n' in unknown.stderr
 

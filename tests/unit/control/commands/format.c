@@ -67,6 +67,34 @@ START_TEST(test_events)
 }
 END_TEST
 
+/* A node's name stands for all its addresses, and for no endpoint of a tunnel, whatever its address. */
+START_TEST(test_resolve)
+{
+	_cleanup_free_ char *message = json_text_of(
+		"{'start':'2026-11-22T20:00:00Z','end':'2026-11-22T20:00:01.998Z',"
+		"'srcNode':{'nodeId':'n1','name':'gate','addresses':['10.0.0.1','fd00::1']},"
+		"'dstNodes':[{'nodeId':'n2','name':'db','addresses':['10.0.0.2']},"
+		"{'nodeId':'n3','name':'db','addresses':['10.0.0.3']},{'nodeId':'n4','addresses':['10.0.0.4']}],"
+		"'virtualTraffic':[{'proto':6,'src':'[fd00::1]:1','dst':'10.0.0.2:22'},"
+		"{'proto':6,'src':'10.0.0.1:2','dst':'10.0.0.3:22'},{'proto':6,'src':'10.0.0.4:3','dst':'10.0.0.5:22'}],"
+		"'physicalTraffic':[{'proto':0,'src':'10.0.0.2:0','dst':'10.0.0.1:51820'},"
+		"{'proto':0,'src':'10.0.0.4:0','dst':'127.3.3.40:12'}]}");
+	_cleanup_run_ struct run names = run_line(NULL, "format --resolve", message);
+	_cleanup_run_ struct run addresses = run_line(NULL, "format", message);
+
+	ck_assert_int_eq(names.status, CTL_OK);
+	assert_contains(names.out, "2026-11-22T20:00:00Z  2 s\n");
+	assert_contains(names.out, "   tcp    gate:1   db (n2):22 ");
+	assert_contains(names.out, "   tcp    gate:2   db (n3):22 ");
+	assert_contains(names.out, "   tcp    n4:3     10.0.0.5:22 ");
+	assert_contains(names.out, "   -      db (n2)  10.0.0.1:51820 ");
+	assert_contains(names.out, "   -      n4       DERP 12 ");
+	ck_assert_int_eq(addresses.status, CTL_OK);
+	assert_contains(addresses.out, "   tcp    [fd00::1]:1  10.0.0.2:22 ");
+	assert_contains(addresses.out, "   -      10.0.0.4     DERP 12 ");
+}
+END_TEST
+
 START_TEST(test_format_nothing)
 {
 	_cleanup_run_ struct run run = run_line(NULL, "format", "{\"a\":[1,2]}");
@@ -82,6 +110,7 @@ int main(void)
 		test_format,
 		test_events,
 		test_format_nothing,
+		test_resolve,
 	};
 
 	return run_suite("format", tests, ARRAY_SIZE(tests));
