@@ -282,7 +282,8 @@ static int sort_peers(struct peer_traffic *read)
 	/* Where each has been, in a member that is not needed yet. */
 	for (size_t i = 0; i < read->n; i++)
 		read->peers[i].score = i;
-	qsort(read->peers, read->n, sizeof(struct peer), compare_ids);
+	if (read->n)
+		qsort(read->peers, read->n, sizeof(struct peer), compare_ids);
 	for (size_t i = 0; i < read->n; i++) {
 		struct peer *peer = &read->peers[i];
 		bool again = n > 0 && strcmp(read->peers[n - 1].id, peer->id) == 0;
@@ -300,7 +301,8 @@ static int sort_peers(struct peer_traffic *read)
 	for (size_t i = 0; i < read->n_owners; i++)
 		read->owners[i].peer = places[read->owners[i].peer];
 	free(places);
-	qsort(read->owners, read->n_owners, sizeof(struct owner), compare_owners);
+	if (read->n_owners)
+		qsort(read->owners, read->n_owners, sizeof(struct owner), compare_owners);
 	return make_labels_differ(read);
 }
 

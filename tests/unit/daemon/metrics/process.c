@@ -29,13 +29,15 @@ START_TEST(descriptors)
 {
 	long long before = value_of("process_open_fds");
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	struct rlimit limit = {.rlim_cur = 123, .rlim_max = 123};
+	struct rlimit limit;
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_ge(before, 3);
 	ck_assert_int_eq(value_of("process_open_fds"), before + 1);
 	close(fd);
 	ck_assert_int_eq(value_of("process_open_fds"), before);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = 123;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_int_eq(value_of("process_max_fds"), 123);
 }
@@ -43,12 +45,19 @@ END_TEST
 
 START_TEST(without_descriptors_the_rest_is_there)
 {
-	struct rlimit limit = {.rlim_cur = 0, .rlim_max = 0};
+	struct rlimit limit, none;
+	long long values[3];
 
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	values[0] = value_of("process_open_fds");
+	values[1] = value_of("process_threads");
+	values[2] = value_of("process_max_fds");
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-	ck_assert_int_eq(value_of("process_open_fds"), -1);
-	ck_assert_int_eq(value_of("process_threads"), -1);
-	ck_assert_int_eq(value_of("process_max_fds"), 0);
+	ck_assert_int_eq(values[0], -1);
+	ck_assert_int_eq(values[1], -1);
+	ck_assert_int_eq(values[2], 0);
 }
 END_TEST
 
