@@ -163,7 +163,7 @@ static int check_nodes(const struct config *config)
 	int r = config->nodes_file ? nodes_load(config->nodes_file, &nodes, &error) : 0;
 
 	if (r >= 0) {
-		nodes_free(nodes);
+		nodes_unref(nodes);
 		return 0;
 	}
 	text = config_error_text(&error);

@@ -382,6 +382,7 @@ static int make_logger(struct daemon *daemon)
 		.clock = &clock_system,
 		.spool = daemon->spool,
 		.config = daemon->config,
+		.aside = daemon->aside,
 	};
 	struct config_error error = {};
 	int r = settings_load_nodes(daemon->config, &options.nodes, &error);

@@ -506,7 +506,7 @@ static void node_list_free(struct node_list *list)
 		return;
 	pending_free(list->pending);
 	json_decref(list->parameters);
-	nodes_free(list->nodes);
+	nodes_unref(list->nodes);
 	free(list->refusal.value);
 	free(list);
 }

@@ -43,7 +43,7 @@ static void request_free(struct request *request)
 	free(request->file);
 	config_error_deinit(&request->error);
 	config_free(request->config);
-	nodes_free(request->nodes);
+	nodes_unref(request->nodes);
 	free(request->operators.uids);
 	free(request);
 }

@@ -30,6 +30,7 @@ enum sink_compression {
 	SINK_COMPRESSION_GZIP,
 	SINK_COMPRESSION_NONE
 };
+enum names_mode { NAMES_AUTO, NAMES_NONE, NAMES_FILE };
 enum underlay_mode { UNDERLAY_AUTO, UNDERLAY_NONE, UNDERLAY_LIST };
 
 /* Strings are owned; NULL means no value. Lists of strings end with NULL (and are NULL when empty). */
@@ -94,6 +95,8 @@ struct config {
 	char *log_id_file;
 	char *domain_log_id_file;
 	char *nodes_file;
+	enum names_mode wireguard_names;
+	char *wireguard_names_file; /* NAMES_FILE */
 
 	struct device_config tun;
 	uint32_t max_flows;

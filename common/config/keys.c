@@ -116,6 +116,8 @@ const struct config_key config_keys[] = {
 	  .expected = A_PATH },
 	{ "node", "nodes-file", NULL, NULL, config_read_path, IN(nodes_file), CONFIG_KEY_OPTIONAL,
 	  .expected = A_PATH },
+	{ "node", "wireguard-names", "auto", NULL, config_read_names_file, IN(wireguard_names_file),
+	  .expected = "auto, none or an absolute path" },
 
 	{ "tun", "source", "auto", NULL, config_read_choice, IN(tun.source), .choices = tun_sources,
 	  .expected = "auto, ebpf, packet, stats or none" },

@@ -11,11 +11,14 @@
 #include "common/config/keys.h"
 #include "common/file.h"
 #include "common/owner.h"
+#include "common/parse.h"
+#include "common/plain_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -391,12 +394,29 @@ static int derive_path(char **path, const char *directory, const char *name)
 	return 0;
 }
 
+/* The host's name, as far as it can be shown; none if there is none. */
+static int derive_node_id(char **ret_id)
+{
+	char name[HOST_NAME_MAX + 1] = "";
+
+	/* One that is too long is cut, perhaps without an end. */
+	(void)gethostname(name, sizeof(name) - 1);
+	plain_text_clean(name);
+	if (!*name || strcmp(name, "(none)") == 0)
+		return 0;
+	return text_copy(name, ret_id);
+}
+
 /* Defaults made from other values. */
 static int derive(struct loader *loader)
 {
 	struct config *config = loader->config;
-	int r;
+	int r = 0;
 
+	if (!line_of(&loader->written, "node", "id"))
+		r = derive_node_id(&config->node_id);
+	if (r < 0)
+		return r;
 	r = derive_path(&config->upload_directory, config->state_directory, "upload");
 	if (r == 0)
 		r = derive_path(&config->spool_directory, config->state_directory, "spool");

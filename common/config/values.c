@@ -402,6 +402,19 @@ int config_read_subnet_routes(const struct config_key *key, const char *text, vo
 			     ret_wrong);
 }
 
+int config_read_names_file(const struct config_key *key, const char *text, void *section, char *ret_wrong)
+{
+	struct config *config = section;
+	int r = 0;
+
+	config->wireguard_names = strcmp(text, "auto") == 0   ? NAMES_AUTO
+				  : strcmp(text, "none") == 0 ? NAMES_NONE
+							      : NAMES_FILE;
+	if (config->wireguard_names == NAMES_FILE)
+		r = config_read_path(key, text, section, ret_wrong);
+	return r;
+}
+
 int config_read_underlay(const struct config_key *key, const char *text, void *section, char *ret_wrong)
 {
 	struct config *config = section;

@@ -69,4 +69,6 @@ int config_read_settings(const struct config_key *key, const char *text, void *s
 int config_read_prefixes(const struct config_key *key, const char *text, void *section, char *ret_wrong);
 int config_read_addresses(const struct config_key *key, const char *text, void *section, char *ret_wrong);
 int config_read_subnet_routes(const struct config_key *key, const char *text, void *section, char *ret_wrong);
+/* "auto", "none" or a path: sets wireguard_names, too. */
+int config_read_names_file(const struct config_key *key, const char *text, void *section, char *ret_wrong);
 int config_read_underlay(const struct config_key *key, const char *text, void *section, char *ret_wrong);

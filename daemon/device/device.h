@@ -87,6 +87,7 @@ struct device_info {
 		tunnel_dropped_rx; /* sock: datagrams that the tunnel refused (bytes: underlay less tunnel) */
 	const struct unseen_peers *unseen; /* sock: peers that have the tunnel's own bytes at present */
 	size_t n_unseen;		   /* reasons */
+	const char *names_problem;	   /* sock: why peers' names are missing or old; or NULL */
 };
 
 #define DEVICE_PEER_KEY_SIZE 32
@@ -195,8 +196,15 @@ struct device_ops {
 			     void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);
 
 	/*
+	 * Where peers have their names from, of which the tunnel itself has none: the key `wireguard-names`;
+	 * file: its path, or NULL. Borrowed. May be NULL.
+	 */
+	void (*set_names)(struct device *device, enum names_mode mode, const char *file);
+
+	/*
 	 * A number that is another one whenever a peer has come or gone, or its id, name, addresses, OS, user
-	 * or tags have changed. May be NULL: its peers are not to be known as nodes.
+	 * or tags have changed; it is asked for at each window's end. May be NULL: its peers are not to be
+	 * known as nodes.
 	 */
 	uint64_t (*identities)(struct device *device);
 

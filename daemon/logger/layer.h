@@ -78,7 +78,7 @@ struct layer {
 
 	/* What the log has told about the device. */
 	int told_error;
-	bool told_bypassed, told_warning;
+	bool told_bypassed, told_warning, told_names;
 	unsigned int told_ahead;
 };
 

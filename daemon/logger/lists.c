@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Routes, which may be hundreds of thousands, are copied as they are and written later; peers are written at
- * once, nodes are there as JSON. */
+/* Routes, which may be hundreds of thousands, are copied as they are and written later; nodes never change,
+ * so they are only kept; peers are written at once. */
 
 #include "daemon/logger/lists.h"
 
 #include "common/buffer.h"
 #include "daemon/logger/peer_status.h"
+#include "daemon/logger/routes_status.h"
 #include "daemon/logger/state.h"
 #include "daemon/logger/status.h"
 #include "daemon/routes/routes.h"
@@ -19,7 +20,9 @@ struct logger_list {
 	size_t n;
 	struct route_entry *routes;
 	size_t n_found_routes; /* the rest are the configured ranges that do not belong to the tailnet */
-	json_t *objects;       /* of peers and nodes: an array */
+	json_t *objects;       /* of peers: an array */
+	struct nodes *nodes;
+	struct nodes_place place; /* of the next one */
 };
 
 void logger_list_free(struct logger_list *list)
@@ -28,6 +31,7 @@ void logger_list_free(struct logger_list *list)
 		return;
 	free(list->routes);
 	json_decref(list->objects);
+	nodes_unref(list->nodes);
 	free(list);
 }
 
@@ -108,7 +112,7 @@ static void add_peer(const struct device_peer *peer, void *userdata)
 	struct logger *logger = listing->logger;
 
 	if (!peer->self)
-		json_array_append_new(listing->peers, peer_status(peer, logger->nodes, logger->peers));
+		json_array_append_new(listing->peers, peer_status(peer, logger->naming.nodes, logger->peers));
 }
 
 static int copy_peers(struct logger *logger, struct logger_list *list)
@@ -127,14 +131,10 @@ static int copy_peers(struct logger *logger, struct logger_list *list)
 
 /* --- all --- */
 
-static int copy_nodes(struct logger *logger, struct logger_list *list)
+static void take_nodes(struct logger *logger, struct logger_list *list)
 {
-	json_t *nodes = logger_nodes(logger);
-
-	list->objects = json_incref(json_object_get(nodes, "nodes"));
-	json_decref(nodes);
-	list->n = json_array_size(list->objects);
-	return list->objects ? 0 : -ENOMEM;
+	list->nodes = nodes_ref(logger->naming.nodes);
+	list->n = nodes_count(list->nodes);
 }
 
 int logger_list_new(struct logger *logger, enum logger_list_kind kind, struct logger_list **ret_list)
@@ -153,7 +153,8 @@ int logger_list_new(struct logger *logger, enum logger_list_kind kind, struct lo
 		r = copy_peers(logger, list);
 		break;
 	case LOGGER_LIST_NODES:
-		r = copy_nodes(logger, list);
+		take_nodes(logger, list);
+		r = 0;
 		break;
 	}
 	if (r < 0)
@@ -167,14 +168,18 @@ size_t logger_list_length(const struct logger_list *list)
 	return list->n;
 }
 
-void logger_list_write(const struct logger_list *list, size_t i, struct buffer *text)
+void logger_list_write(struct logger_list *list, size_t i, struct buffer *text)
 {
 	_cleanup_free_ char *object = NULL;
+	json_t *made = NULL;
 
 	if (list->kind == LOGGER_LIST_ROUTES) {
 		write_route(list, i, text);
 		return;
 	}
-	object = json_dumps(json_array_get(list->objects, i), JSON_COMPACT);
+	if (list->kind == LOGGER_LIST_NODES)
+		made = node_status(nodes_next(list->nodes, &list->place));
+	object = json_dumps(made ? made : json_array_get(list->objects, i), JSON_COMPACT);
 	buffer_append_text(text, object ? object : "{}");
+	json_decref(made);
 }

@@ -27,5 +27,5 @@ void logger_list_free(struct logger_list *list);
 DEFINE_CLEANUP(struct logger_list *, logger_list_free);
 
 size_t logger_list_length(const struct logger_list *list);
-/* Appends item i as a JSON object. */
-void logger_list_write(const struct logger_list *list, size_t i, struct buffer *text);
+/* Appends item i as a JSON object: one after the other, from the first. */
+void logger_list_write(struct logger_list *list, size_t i, struct buffer *text);

@@ -78,7 +78,7 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 	struct encode_settings settings = {
 		.max_message_size = logger->config->max_message_size,
 		.node_id = logger->config->node_id,
-		.nodes = logger->nodes,
+		.nodes = logger->naming.nodes,
 		.local_addrs = routes_local_addrs(logger->routes),
 		.drop_reason_name = drop_reason_name,
 		.sums = &logger->sums,
@@ -89,6 +89,7 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 	size_t connections;
 	int r;
 
+	settings.self = naming_self(&logger->naming, settings.node_id, settings.local_addrs);
 	if (logger->live) {
 		live_begin_window(logger->live, start_boot, logger->window.start_boot);
 		aggregate_finish(logger->aggregate, logger->live, logger->config->fold_ports);
@@ -141,13 +142,13 @@ static void tell_heartbeat(struct logger *logger)
 static void take_event(const struct device_event *event, void *userdata)
 {
 	struct logger *logger = userdata;
-	const struct node *node = nodes_find_address(logger->nodes, &event->address);
+	const struct node *node = nodes_find_address(logger->naming.nodes, &event->address);
 	char text[EVENT_PEER_TEXT_MAX];
 	json_t *object;
 
 	if (!logger->config->peer_events)
 		return;
-	object = event_of_peer(event, node ? node_name(node) : NULL, text);
+	object = event_of_peer(event, node && !node->nameless ? node_name(node) : NULL, text);
 	messages_tell(logger, object, "%s", text);
 }
 
@@ -156,7 +157,30 @@ static void read_peers(struct logger *logger)
 {
 	peer_memory_read(logger->peers, logger->sock.device, clock_wall(logger->clock),
 			 clock_boot(logger->clock));
-	peer_traffic_follow(logger->peer_traffic, logger->sock.device, logger->nodes);
+	peer_traffic_follow(logger->peer_traffic, logger->sock.device, logger->naming.nodes);
+}
+
+/* Whether the peers are nodes. */
+static bool wants_peers(const struct logger *logger)
+{
+	const struct device *sock = logger->sock.device;
+
+	return logger->config->wireguard_names != NAMES_NONE ||
+	       (sock && sock->ops->source != SOURCE_WIREGUARD);
+}
+
+/* The sock device is another one, or is to name its peers from elsewhere. */
+static void meet_peers(struct logger *logger)
+{
+	struct device *sock = logger->sock.device;
+
+	if (sock && sock->ops->set_names)
+		sock->ops->set_names(sock, logger->config->wireguard_names,
+				     logger->config->wireguard_names_file);
+	naming_forget_device(&logger->naming);
+	naming_follow(&logger->naming, sock, wants_peers(logger));
+	peer_traffic_forget_device(logger->peer_traffic);
+	read_peers(logger);
 }
 
 /* The end time is taken first, then everything that was counted until then. */
@@ -168,6 +192,7 @@ static void finish_window(struct logger *logger)
 	struct device *sock;
 
 	gather_counts(logger);
+	naming_follow(&logger->naming, logger->sock.device, wants_peers(logger));
 	read_peers(logger);
 	sock = logger->sock.device;
 	log_window(logger, &window, start_boot);
@@ -214,6 +239,10 @@ static void tell_troubles(struct logger *logger, struct layer *layer)
 		messages_tell(logger, event, "%s: on %s %s", name, target, info.warning);
 	}
 	layer->told_warning = info.warning;
+	if (info.names_problem && !layer->told_names)
+		log_warning("%s: peers of %s may be without their names: %s", name, target,
+			    info.names_problem);
+	layer->told_names = info.names_problem;
 	if (layer->bypassed > 0 && !layer->told_bypassed) {
 		log_warning(
 			"%s: %s has sent at least %llu %s that netlogd could not see (PACKET_QDISC_BYPASS or "
@@ -260,10 +289,8 @@ static void check_layer(struct logger *logger, struct layer *layer)
 		return;
 	if (before != LAYER_STATE_COUNTING)
 		forget_live(logger, layer);
-	if (layer->which == LAYER_SOCK) {
-		peer_traffic_forget_device(logger->peer_traffic);
-		read_peers(logger);
-	}
+	if (layer->which == LAYER_SOCK)
+		meet_peers(logger);
 	what = layer_describe(layer);
 	log_info("counting %s", what ? what : layer_name(layer));
 	messages_tell(
@@ -377,7 +404,7 @@ static void begin(struct logger *logger, bool overridden)
 	if (logger->live)
 		live_begin(logger->live, logger->window.start_boot);
 	logger->started = logger->window.start;
-	read_peers(logger);
+	meet_peers(logger);
 	gather_routes(logger);
 	routes_begin(logger->routes);
 	/* So that the first window's traffic finds its counters. */
@@ -478,11 +505,10 @@ int logger_reconfigure(struct logger *logger, const struct route_lists *lists)
 	return r;
 }
 
-void logger_set_nodes(struct logger *logger, struct nodes *nodes)
+void logger_set_nodes(struct logger *logger, struct nodes **nodes)
 {
-	nodes_free(logger->nodes);
-	logger->nodes = nodes;
-	logger_publish_nodes(logger);
+	*nodes = naming_set_named(&logger->naming, *nodes, logger->sock.device, wants_peers(logger));
+	peer_traffic_forget_device(logger->peer_traffic);
 	logger_publish(logger);
 }
 
@@ -555,9 +581,8 @@ static void exchange(struct logger *logger, struct layer *layer)
 
 /* The window ends under the old configuration. What the old devices count until the new ones take over is
  * gathered into the next window. */
-int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes)
+int logger_apply(struct logger *logger, const struct config *config, struct nodes **nodes)
 {
-	_cleanup_(nodes_freep) struct nodes *new_nodes = nodes;
 	int r = prepare(logger, &logger->tun, config, &config->tun);
 
 	if (r >= 0)
@@ -576,7 +601,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	logger->found_all = false; /* mode static has dropped what was found */
 	/* The nodes of a SetNodes call stay, unless there is a nodes file. */
 	if (config->nodes_file || logger->config->nodes_file)
-		logger_set_nodes(logger, TAKE_PTR(new_nodes));
+		logger_set_nodes(logger, nodes);
 	logger->config = config;
 	peer_traffic_set_max(logger->peer_traffic, config->metrics_peers);
 	logger_publish_peers(logger);
@@ -590,6 +615,7 @@ int logger_apply(struct logger *logger, const struct config *config, struct node
 	exchange(logger, &logger->sock);
 	/* Also where it needs no other device. */
 	logger->tun.max_flows = logger->sock.max_flows = config->max_flows;
+	meet_peers(logger);
 	watch_drops_begin(logger);
 	gather_routes(logger);
 	logger_publish(logger);
@@ -636,11 +662,12 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 	int r;
 
 	if (!logger) {
-		nodes_free(options->nodes);
+		nodes_unref(options->nodes);
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&logger->mutex, NULL);
-	logger->nodes = options->nodes;
+	logger->naming.named = options->nodes;
+	logger->naming.nodes = nodes_ref(options->nodes);
 	logger->clock = options->clock;
 	logger->epoch = options->epoch;
 	logger->spool = options->spool;
@@ -665,7 +692,6 @@ int logger_new(const struct logger_options *options, struct logger **ret_logger)
 		r = routes_new(options->config, &logger->routes);
 	if (r < 0)
 		return r;
-	logger_publish_nodes(logger);
 	logger_publish(logger);
 	*ret_logger = TAKE_PTR(logger);
 	return 0;
@@ -685,10 +711,9 @@ void logger_free(struct logger *logger)
 	live_free(logger->live);
 	peer_memory_free(logger->peers);
 	routes_free(logger->routes);
-	nodes_free(logger->nodes);
+	naming_deinit(&logger->naming);
 	buffer_deinit(&logger->text);
 	json_decref(logger->status);
-	json_decref(logger->node_list);
 	pthread_mutex_destroy(&logger->mutex);
 	free(logger);
 }

@@ -12,15 +12,18 @@
 #include "daemon/record/nodes.h"
 
 struct logger;
+struct worker;
 struct spool_writer;
 
 struct logger_options {
 	const struct clock *clock;
 	struct epoch *epoch; /* borrowed; NULL without eBPF */
 	struct spool_writer *spool;
-	const struct config *config;	    /* borrowed until logger_apply() replaces it */
-	struct nodes *nodes;		    /* taken; may be NULL */
-	uint32_t proc_id;		    /* random, not 0 */
+	const struct config *config; /* borrowed until logger_apply() replaces it */
+	struct nodes *nodes;	     /* taken; may be NULL */
+	struct worker
+		*aside;	  /* borrowed: releases nodes that are not used any more; NULL: nobody does that */
+	uint32_t proc_id; /* random, not 0 */
 	const struct layer_source *sources; /* NULL: the real ones */
 };
 
@@ -55,12 +58,12 @@ void logger_end_window(struct logger *logger);
 /* Replaces the configured lists of routes. Traffic before the call is classified by the old ones, in the same
  * window. 0 or -ENOMEM. */
 int logger_reconfigure(struct logger *logger, const struct route_lists *lists);
-/* Replaces the configuration, borrowed; devices that differ are exchanged at a window's end. nodes, taken,
- * are those of its nodes file (NULL without one: then those of logger_set_nodes() stay). 0 or -errno, nothing
- * changed. */
-int logger_apply(struct logger *logger, const struct config *config, struct nodes *nodes);
-/* Replaces the nodes; takes them. */
-void logger_set_nodes(struct logger *logger, struct nodes *nodes);
+/* Replaces the configuration, borrowed; devices that differ are exchanged at a window's end. *nodes are those
+ * of its nodes file (NULL without one: then those of logger_set_nodes() stay): taken, and replaced by those
+ * that are not used any more, for the caller to release. 0 or -errno, nothing changed. */
+int logger_apply(struct logger *logger, const struct config *config, struct nodes **nodes);
+/* Replaces the operator's nodes; *nodes as above. */
+void logger_set_nodes(struct logger *logger, struct nodes **nodes);
 /* Takes up devices that appeared, closes those that disappeared, and logs a heartbeat if one is due. */
 void logger_check_devices(struct logger *logger);
 /* A descriptor that becomes readable when the kernel reports a change of routes, so that gather_listen() is

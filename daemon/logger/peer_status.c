@@ -102,6 +102,8 @@ json_t *peer_status(const struct device_peer *peer, const struct nodes *nodes,
 	const struct node *node;
 
 	addresses = list_addresses(peer, nodes, &node);
+	if (!node)
+		node = nodes_find_id(nodes, peer->id);
 	endpoint_format(&peer->endpoint, endpoint);
 	set_identity(status, peer, node);
 	json_object_set_new(status, "addresses", addresses);

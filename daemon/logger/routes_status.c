@@ -41,7 +41,7 @@ json_t *routes_status(const struct routes *routes, const struct config *config,
 	return status;
 }
 
-static json_t *node_status(const struct node *node)
+json_t *node_status(const struct node *node)
 {
 	json_t *status = json_object(), *addresses = json_array(), *tags = json_array();
 
@@ -60,14 +60,4 @@ static json_t *node_status(const struct node *node)
 		json_array_append_new(tags, json_string(node->tags[i]));
 	json_object_set_new(status, "tags", tags);
 	return status;
-}
-
-json_t *nodes_status(const struct nodes *nodes)
-{
-	json_t *list = json_array();
-	size_t n = nodes_count(nodes);
-
-	for (size_t i = 0; i < n && i < NODES_SHOWN_MAX; i++)
-		json_array_append_new(list, node_status(nodes_get(nodes, i)));
-	return json_pack("{so}", "nodes", list);
 }

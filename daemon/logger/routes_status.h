@@ -7,13 +7,11 @@
 
 struct config;
 struct discovery;
-struct nodes;
+struct node;
 struct routes;
-
-#define NODES_SHOWN_MAX 10000
 
 /* RoutesStatus: numbers. The discovery may be NULL. */
 json_t *routes_status(const struct routes *routes, const struct config *config,
 		      const struct discovery *discovery);
-/* {"nodes":[Node...]}, NODES_SHOWN_MAX at most. */
-json_t *nodes_status(const struct nodes *nodes);
+/* Node; NULL without memory. */
+json_t *node_status(const struct node *node);

@@ -6,9 +6,9 @@
 
 #include "common/buffer.h"
 #include "daemon/logger/layer.h"
+#include "daemon/logger/naming.h"
 #include "daemon/logger/window.h"
 #include "daemon/record/encode.h"
-#include "daemon/record/nodes.h"
 
 #include <jansson.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@ struct logger {
 	struct epoch *epoch;
 	struct spool_writer *spool;
 	const struct config *config;
-	struct nodes *nodes;
+	struct naming naming;
 	struct routes *routes;
 	struct discovery *discovery;	/* of the machine's routes; NULL: not followed */
 	struct prefix_list allowed_ips; /* of the peers, as given to the routes */
@@ -68,5 +68,4 @@ struct logger {
 	pthread_mutex_t mutex;
 	struct peer_samples *peer_samples; /* under the mutex; NULL: none */
 	json_t *status;			   /* under the mutex */
-	json_t *node_list;		   /* under the mutex */
 };

@@ -26,12 +26,15 @@ static json_t *counts_status(const struct counts *counts)
 			 (json_int_t)counts->rx_bytes);
 }
 
-static void set_warnings(json_t *status, const struct layer *layer, const char *warning)
+static void set_warnings(json_t *status, const struct layer *layer, const struct device_info *info)
 {
 	json_t *warnings = json_array();
 
-	if (warning)
-		json_array_append_new(warnings, json_string(warning));
+	if (info->warning)
+		json_array_append_new(warnings, json_string(info->warning));
+	if (info->names_problem)
+		json_array_append_new(
+			warnings, json_sprintf("peers may be without their names: %s", info->names_problem));
 	if (layer->question_error < 0)
 		json_array_append_new(
 			warnings,
@@ -99,7 +102,7 @@ static json_t *layer_status(const struct layer *layer)
 	json_set_number(status, "bypassed", layer->bypassed);
 	json_set_number(status, "lostDetails", layer->lost_details);
 	json_set_number(status, "wentAhead", info.went_ahead);
-	set_warnings(status, layer, info.warning);
+	set_warnings(status, layer, &info);
 	json_object_set_new(status, "totals", counts_status(&layer->totals));
 	json_object_set_new(status, "overflow", counts_status(&layer->overflow));
 	json_object_set_new(status, "unknown", counts_status(&layer->unknown));
@@ -202,7 +205,7 @@ void logger_publish(struct logger *logger)
 	json_object_set_new(status, "running", json_boolean(logger->running));
 	if (logger->running)
 		json_set_time(status, "runningSince", logger->started);
-	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->nodes)));
+	json_object_set_new(status, "nodes", json_integer((json_int_t)nodes_count(logger->naming.nodes)));
 	json_object_set_new(status, "window", window_status(logger));
 	json_object_set_new(status, "tun", layer_status(&logger->tun));
 	sock = layer_status(&logger->sock);
@@ -234,17 +237,6 @@ json_t *logger_status(struct logger *logger)
 	return status;
 }
 
-void logger_publish_nodes(struct logger *logger)
-{
-	json_t *list = nodes_status(logger->nodes), *old;
-
-	pthread_mutex_lock(&logger->mutex);
-	old = logger->node_list;
-	logger->node_list = list;
-	pthread_mutex_unlock(&logger->mutex);
-	json_decref(old);
-}
-
 void logger_publish_peers(struct logger *logger)
 {
 	struct peer_samples *samples = peer_traffic_sample(logger->peer_traffic), *old;
@@ -264,14 +256,4 @@ struct peer_samples *logger_peer_samples(struct logger *logger)
 	samples = peer_samples_ref(logger->peer_samples);
 	pthread_mutex_unlock(&logger->mutex);
 	return samples;
-}
-
-json_t *logger_nodes(struct logger *logger)
-{
-	json_t *list;
-
-	pthread_mutex_lock(&logger->mutex);
-	list = json_incref(logger->node_list);
-	pthread_mutex_unlock(&logger->mutex);
-	return list;
 }

@@ -17,6 +17,7 @@
 
 struct logger_thread {
 	struct worker *worker;
+	struct worker *aside; /* NULL: none */
 	struct logger *logger;
 	size_t windows_pending;		 /* the loop's */
 	bool check_pending;		 /* the loop's */
@@ -67,7 +68,7 @@ static void request_free(struct request *request)
 	device_config_deinit(&request->tun);
 	device_config_deinit(&request->sock);
 	route_lists_deinit(&request->lists);
-	nodes_free(request->nodes);
+	nodes_unref(request->nodes);
 	free(request->text);
 	json_decref(request->event);
 	free(request->reason);
@@ -142,6 +143,11 @@ static void run_request(void *data)
 	watch_devices(request->thread);
 }
 
+static void release_nodes(void *data)
+{
+	nodes_unref(data);
+}
+
 static void finish_request(void *data)
 {
 	_cleanup_(request_freep) struct request *request = data;
@@ -149,6 +155,10 @@ static void finish_request(void *data)
 
 	if (request->is_window)
 		request->thread->windows_pending--;
+	/* Neither the loop nor the logger's thread has the time for a hundred thousand of them. */
+	if (request->nodes && request->thread->aside &&
+	    worker_post(request->thread->aside, release_nodes, NULL, request->nodes) == 0)
+		request->nodes = NULL;
 	if (request->done)
 		request->done(&result, request->userdata);
 }
@@ -300,7 +310,7 @@ int logger_thread_reconfigure(struct logger_thread *thread, const struct route_l
 
 static void run_apply(struct request *request)
 {
-	request->error = logger_apply(request->thread->logger, request->config, TAKE_PTR(request->nodes));
+	request->error = logger_apply(request->thread->logger, request->config, &request->nodes);
 }
 
 int logger_thread_apply(struct logger_thread *thread, const struct config *config, struct nodes *nodes,
@@ -309,7 +319,7 @@ int logger_thread_apply(struct logger_thread *thread, const struct config *confi
 	struct request *request = request_new(thread, run_apply, done, userdata);
 
 	if (!request) {
-		nodes_free(nodes);
+		nodes_unref(nodes);
 		return -ENOMEM;
 	}
 	request->config = config;
@@ -319,7 +329,7 @@ int logger_thread_apply(struct logger_thread *thread, const struct config *confi
 
 static void run_set_nodes(struct request *request)
 {
-	logger_set_nodes(request->thread->logger, TAKE_PTR(request->nodes));
+	logger_set_nodes(request->thread->logger, &request->nodes);
 }
 
 int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, logger_thread_done done,
@@ -328,7 +338,7 @@ int logger_thread_set_nodes(struct logger_thread *thread, struct nodes *nodes, l
 	struct request *request = request_new(thread, run_set_nodes, done, userdata);
 
 	if (!request) {
-		nodes_free(nodes);
+		nodes_unref(nodes);
 		return -ENOMEM;
 	}
 	request->nodes = nodes;
@@ -421,11 +431,6 @@ struct peer_samples *logger_thread_peer_samples(struct logger_thread *thread)
 	return logger_peer_samples(thread->logger);
 }
 
-json_t *logger_thread_nodes(struct logger_thread *thread)
-{
-	return logger_nodes(thread->logger);
-}
-
 DEFINE_CLEANUP(struct logger_thread *, logger_thread_free);
 
 int logger_thread_new(struct event_base *base, const struct logger_options *options,
@@ -435,9 +440,10 @@ int logger_thread_new(struct event_base *base, const struct logger_options *opti
 	int r;
 
 	if (!thread) {
-		nodes_free(options->nodes);
+		nodes_unref(options->nodes);
 		return -ENOMEM;
 	}
+	thread->aside = options->aside;
 	for (size_t i = 0; i < ARRAY_SIZE(thread->watched); i++)
 		thread->watched[i] = -1;
 	r = logger_new(options, &thread->logger);

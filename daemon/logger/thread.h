@@ -73,7 +73,6 @@ int logger_thread_tell(struct logger_thread *thread, const char *text, json_t *e
 /* Whether a window's end is waiting or under way; another one would only queue up behind it. */
 bool logger_thread_window_pending(const struct logger_thread *thread);
 
-/* As logger_status(), logger_peer_samples() and logger_nodes(); new references. */
+/* As logger_status() and logger_peer_samples(); new references. */
 json_t *logger_thread_status(struct logger_thread *thread);
 struct peer_samples *logger_thread_peer_samples(struct logger_thread *thread);
-json_t *logger_thread_nodes(struct logger_thread *thread);

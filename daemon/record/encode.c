@@ -48,8 +48,7 @@ struct encoder {
 	struct buffer head;	/* everything before the dstNodes; room for dstNodes too */
 	struct buffer overflow; /* the member, empty after the first message */
 
-	/* dstNodes of the current message, as indices into the nodes */
-	uint32_t *seen;
+	const struct node **seen; /* dstNodes of the current message */
 	size_t n_seen;
 	uint32_t *seen_in;	     /* by node: the last message it was seen in */
 	uint32_t message;	     /* number of this one, from 1 */
@@ -138,12 +137,24 @@ static bool is_full(const struct encoder *encoder)
 	return encoder->head.length + RESERVE > encoder->limit;
 }
 
+/* NULL: not known. */
+static const struct node *find_this_node(const struct encode_settings *settings)
+{
+	const struct prefix_list *local_addrs = settings->local_addrs;
+	const struct node *node = nodes_find_id(settings->nodes, settings->node_id);
+
+	if (!node)
+		node = nodes_self(settings->nodes);
+	for (size_t i = 0; !node && local_addrs && i < local_addrs->n; i++)
+		node = nodes_find_address(settings->nodes, &local_addrs->items[i].address);
+	return node || nodes_count(settings->nodes) == 0 ? node : settings->self;
+}
+
 /* Takes all the memory that making the messages needs, so that it cannot fail in the middle. */
 static int encoder_init(struct encoder *encoder, struct aggregate *aggregate)
 {
 	const struct encode_settings *settings = encoder->settings;
-	const struct prefix_list *local_addrs = settings->local_addrs;
-	size_t n_nodes = nodes_count(settings->nodes);
+	size_t n_nodes = nodes_numbers(settings->nodes);
 	int r;
 
 	r = region_grow(&aggregate->message, 2 * encoder->limit + ENTRY_TEXT_MAX + RESERVE);
@@ -158,9 +169,7 @@ static int encoder_init(struct encoder *encoder, struct aggregate *aggregate)
 	}
 
 	encoder->node_id = settings->node_id;
-	encoder->src_node = nodes_find_id(settings->nodes, settings->node_id);
-	for (size_t i = 0; !encoder->src_node && local_addrs && i < local_addrs->n; i++)
-		encoder->src_node = nodes_find_address(settings->nodes, &local_addrs->items[i].address);
+	encoder->src_node = find_this_node(settings);
 	write_head(encoder);
 	/* What would leave no room for entries is left out. */
 	if (encoder->src_node && is_full(encoder)) {
@@ -191,11 +200,9 @@ static void message_begin(struct encoder *encoder)
 	encoder->end = encoder->body;
 }
 
-static int index_compare(const void *a, const void *b)
+static int compare_ids(const void *a, const void *b)
 {
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return left < right ? -1 : left > right;
+	return strcmp((*(const struct node *const *)a)->id, (*(const struct node *const *)b)->id);
 }
 
 static int message_finish(struct encoder *encoder, encode_message_fn message, void *userdata)
@@ -204,14 +211,11 @@ static int message_finish(struct encoder *encoder, encode_message_fn message, vo
 	size_t head_size = head->length + encoder->dst_nodes_size;
 	char *p = encoder->end, *first = encoder->body - head_size;
 
-	/* Nodes are sorted by id, hence their indices sort by id too. */
 	if (encoder->n_seen)
-		qsort(encoder->seen, encoder->n_seen, sizeof(*encoder->seen), index_compare);
+		qsort(encoder->seen, encoder->n_seen, sizeof(*encoder->seen), compare_ids);
 	for (size_t i = 0; i < encoder->n_seen; i++) {
-		const struct node *node = nodes_get(encoder->settings->nodes, encoder->seen[i]);
-
 		buffer_append_text(head, i ? "," : DST_NODES_TEXT);
-		buffer_append(head, node->json, node->json_length);
+		buffer_append(head, encoder->seen[i]->json, encoder->seen[i]->json_length);
 	}
 	if (encoder->n_seen)
 		buffer_append_char(head, ']');
@@ -246,7 +250,7 @@ struct new_nodes {
 static void consider_node(const struct encoder *encoder, const struct node *node, struct new_nodes *new_nodes)
 {
 	if (!node || node == encoder->src_node || node->json_length > encoder->node_max ||
-	    encoder->seen_in[nodes_index(encoder->settings->nodes, node)] == encoder->message ||
+	    encoder->seen_in[nodes_number(encoder->settings->nodes, node)] == encoder->message ||
 	    (new_nodes->n && new_nodes->nodes[0] == node))
 		return;
 	if (encoder->n_seen + new_nodes->n == 0)
@@ -300,10 +304,10 @@ static bool message_add(struct encoder *encoder, const struct entry *entry)
 	if (size > encoder->limit)
 		return false;
 	for (size_t i = 0; i < new_nodes.n; i++) {
-		size_t index = nodes_index(encoder->settings->nodes, new_nodes.nodes[i]);
+		const struct node *node = new_nodes.nodes[i];
 
-		encoder->seen_in[index] = encoder->message;
-		encoder->seen[encoder->n_seen++] = (uint32_t)index;
+		encoder->seen_in[nodes_number(encoder->settings->nodes, node)] = encoder->message;
+		encoder->seen[encoder->n_seen++] = node;
 	}
 	encoder->dst_nodes_size += new_nodes.size;
 	encoder->class = class;

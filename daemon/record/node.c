@@ -188,13 +188,14 @@ static void append_member(struct buffer *json, const char *name, const char *val
 }
 
 /* The form in a message; the order of members is part of the contract. */
-static int make_json(struct node *node)
+int node_make_json(struct node *node)
 {
+	size_t n_addresses = MIN(node->n_addresses, (size_t)NODE_ADDRESSES_MAX);
 	_cleanup_buffer_ struct buffer json = {};
 
 	append_member(&json, "{\"nodeId\":", node->id);
 	append_member(&json, ",\"name\":", node->name);
-	for (size_t i = 0; i < node->n_addresses; i++) {
+	for (size_t i = 0; i < n_addresses; i++) {
 		char text[ADDRESS_TEXT_MAX];
 
 		address_format(&node->addresses[i], text);
@@ -237,7 +238,7 @@ int node_from_json(const json_t *object, struct node *ret_node, struct node_refu
 		free(node.user);
 		node.user = NULL;
 	}
-	r = make_json(&node);
+	r = node_make_json(&node);
 	if (r < 0)
 		return r;
 	*ret_node = node;

@@ -6,11 +6,13 @@
 #include "common/address.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct node {
 	char *id;
-	char *name; /* no trailing dot; members may be NULL */
+	char *name;    /* no trailing dot; members may be NULL */
+	bool nameless; /* the name stands for one that is not known */
 	char *os;
 	char *user;  /* only where there are no tags */
 	char **tags; /* sorted, each once; NULL-terminated or NULL */
@@ -33,6 +35,9 @@ struct node_refusal {
 
 /* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with what was refused. */
 int node_from_json(const json_t *object, struct node *ret_node, struct node_refusal *ret_refusal);
+/* Writes the JSON of a node whose members have been set; of many addresses the first NODE_ADDRESSES_MAX. 0 or
+ * -ENOMEM. */
+int node_make_json(struct node *node);
 void node_deinit(struct node *node);
 /* How people call it: its name, or its id. */
 const char *node_name(const struct node *node);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The set of known nodes: sorted by id, with an index of addresses. Both ends of every entry of every message
- * are looked up, so a lookup must cost next to nothing.
+ * are looked up, so a lookup must cost next to nothing. A set above another one is made anew whenever a peer
+ * changes; what it costs follows from the peers, not from the nodes below.
  */
 
 #include "daemon/record/nodes.h"
@@ -19,6 +20,10 @@
 #include <string.h>
 
 struct nodes {
+	unsigned int references; /* atomic */
+	struct nodes *below;	 /* NULL: none */
+	size_t n_hidden;	 /* of those below, by one of these with the same id */
+	const struct node *self; /* NULL: not known */
 	struct node *items;
 	size_t n;
 	struct hash_index by_address; /* a slot for each address of each node */
@@ -91,7 +96,7 @@ static int node_compare(const void *a, const void *b)
 
 int nodes_new_json(const json_t *object, struct nodes **ret_nodes, struct node_refusal *ret_refusal)
 {
-	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
+	_cleanup_(nodes_unrefp) struct nodes *nodes = NULL;
 	const json_t *array = json_object_get(object, "nodes");
 	size_t n = json_array_size(array);
 	int r;
@@ -104,6 +109,7 @@ int nodes_new_json(const json_t *object, struct nodes **ret_nodes, struct node_r
 	nodes = calloc(1, sizeof(*nodes));
 	if (!nodes)
 		return -ENOMEM;
+	nodes->references = 1;
 	nodes->items = calloc(MAX(n, (size_t)1), sizeof(*nodes->items));
 	if (!nodes->items)
 		return -ENOMEM;
@@ -160,47 +166,151 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
 	return fail(path, 0, reason, ret_error);
 }
 
-void nodes_free(struct nodes *nodes)
+/* --- above others --- */
+
+/* Ids, each once, and addresses: those of a node that another one has are left out. */
+static int settle(struct nodes *nodes)
 {
-	if (!nodes)
+	size_t n = 0, kept = 0;
+
+	if (nodes->n > 1)
+		qsort(nodes->items, nodes->n, sizeof(*nodes->items), node_compare);
+	for (size_t i = 0; i < nodes->n; i++) {
+		struct node node = nodes->items[i];
+
+		nodes->items[i] = (struct node){};
+		if (kept && node_compare(&nodes->items[kept - 1], &node) == 0)
+			node_deinit(&node);
+		else
+			nodes->items[kept++] = node;
+	}
+	nodes->n = kept;
+	for (size_t i = 0; i < nodes->n; i++)
+		n += nodes->items[i].n_addresses;
+	if (hash_index_reserve(&nodes->by_address, n) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < nodes->n; i++) {
+		struct node *node = &nodes->items[i];
+		size_t n_addresses = node->n_addresses;
+
+		/* While it is gone through, it has only the addresses that are its own. */
+		node->n_addresses = 0;
+		for (size_t j = 0; j < n_addresses; j++) {
+			struct address address = node->addresses[j];
+			uint32_t hash_value = hash(&address);
+			struct hash_slot *slot =
+				hash_index_find(&nodes->by_address, hash_value, owns, nodes, &address);
+
+			if (slot->item)
+				continue;
+			node->addresses[node->n_addresses++] = address;
+			hash_slot_take(slot, hash_value, i);
+		}
+		if (node_make_json(node) < 0)
+			return -ENOMEM;
+		nodes->n_hidden += nodes_find_id(nodes->below, node->id) != NULL;
+	}
+	return 0;
+}
+
+int nodes_new_above(struct nodes *below, struct node *items, size_t n, const char *self,
+		    struct nodes **ret_nodes)
+{
+	_cleanup_(nodes_unrefp) struct nodes *nodes = calloc(1, sizeof(*nodes));
+	int r;
+
+	if (!nodes) {
+		for (size_t i = 0; i < n; i++)
+			node_deinit(&items[i]);
+		free(items);
+		return -ENOMEM;
+	}
+	*nodes = (struct nodes){.references = 1, .below = nodes_ref(below), .items = items, .n = n};
+	r = settle(nodes);
+	if (r < 0)
+		return r;
+	nodes->self = nodes_find_id(nodes, self);
+	*ret_nodes = TAKE_PTR(nodes);
+	return 0;
+}
+
+/* --- all --- */
+
+struct nodes *nodes_ref(struct nodes *nodes)
+{
+	if (nodes)
+		__atomic_add_fetch(&nodes->references, 1, __ATOMIC_RELAXED);
+	return nodes;
+}
+
+void nodes_unref(struct nodes *nodes)
+{
+	if (!nodes || __atomic_sub_fetch(&nodes->references, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	for (size_t i = 0; i < nodes->n; i++)
 		node_deinit(&nodes->items[i]);
 	free(nodes->items);
 	hash_index_deinit(&nodes->by_address);
+	nodes_unref(nodes->below);
 	free(nodes);
 }
 
 const struct node *nodes_find_address(const struct nodes *nodes, const struct address *address)
 {
-	uint32_t item;
+	const struct hash_slot *slot;
 
-	if (!nodes || address->family == ADDRESS_NONE)
-		return NULL;
-	item = hash_index_find(&nodes->by_address, hash(address), owns, nodes, address)->item;
-	return item ? &nodes->items[item - 1] : NULL;
+	for (; nodes; nodes = nodes->below) {
+		if (nodes->by_address.n_slots == 0)
+			continue;
+		slot = hash_index_find(&nodes->by_address, hash(address), owns, nodes, address);
+		if (slot->item)
+			return &nodes->items[slot->item - 1];
+	}
+	return NULL;
 }
 
 const struct node *nodes_find_id(const struct nodes *nodes, const char *id)
 {
+	const struct node *node = NULL;
 	struct node key = {.id = (char *)id};
 
-	if (!nodes || !id)
-		return NULL;
-	return bsearch(&key, nodes->items, nodes->n, sizeof(*nodes->items), node_compare);
+	for (; id && nodes && !node; nodes = nodes->below)
+		if (nodes->n > 0)
+			node = bsearch(&key, nodes->items, nodes->n, sizeof(*nodes->items), node_compare);
+	return node;
+}
+
+const struct node *nodes_self(const struct nodes *nodes)
+{
+	return nodes ? nodes->self : NULL;
 }
 
 size_t nodes_count(const struct nodes *nodes)
 {
-	return nodes ? nodes->n : 0;
+	return nodes ? nodes->n + nodes_count(nodes->below) - nodes->n_hidden : 0;
 }
 
-const struct node *nodes_get(const struct nodes *nodes, size_t i)
+const struct node *nodes_next(const struct nodes *nodes, struct nodes_place *place)
 {
-	return &nodes->items[i];
+	const struct nodes *below = nodes ? nodes->below : NULL;
+	const struct node *above = nodes && place->above < nodes->n ? &nodes->items[place->above] : NULL;
+	const struct node *other = below && place->below < below->n ? &below->items[place->below] : NULL;
+	int order = above && other ? node_compare(above, other) : above ? -1 : 1;
+
+	/* One that stands in the place of another passes both. */
+	place->above += above && order <= 0;
+	place->below += other && order >= 0;
+	return order <= 0 ? above : other;
 }
 
-size_t nodes_index(const struct nodes *nodes, const struct node *node)
+size_t nodes_number(const struct nodes *nodes, const struct node *node)
 {
-	return (size_t)(node - nodes->items);
+	if (node >= nodes->items && node < nodes->items + nodes->n)
+		return (size_t)(node - nodes->items);
+	return nodes->n + nodes_number(nodes->below, node);
+}
+
+size_t nodes_numbers(const struct nodes *nodes)
+{
+	return nodes ? nodes->n + nodes_numbers(nodes->below) : 0;
 }

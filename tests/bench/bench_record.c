@@ -382,7 +382,7 @@ static void bench_window(size_t n, const struct routing *routing, const struct n
 int main(void)
 {
 	_cleanup_(routing_freep) struct routing *routing = make_routing(100);
-	_cleanup_(nodes_freep) struct nodes *nodes = make_nodes(10000);
+	_cleanup_(nodes_unrefp) struct nodes *nodes = make_nodes(10000);
 
 	for (size_t n = 10; n <= 10000; n *= 10)
 		bench_lookup(n);

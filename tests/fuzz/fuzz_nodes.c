@@ -5,6 +5,16 @@
 #include "daemon/record/nodes.h"
 #include "tests/fuzz/fuzz_support.h"
 
+static const struct node *node_at(const struct nodes *nodes, size_t i)
+{
+	struct nodes_place place = {};
+	const struct node *node = nodes_next(nodes, &place);
+
+	while (i-- > 0)
+		node = nodes_next(nodes, &place);
+	return node;
+}
+
 static void check_tags(const struct node *node)
 {
 	for (char **tag = node->tags; tag && *tag; tag++)
@@ -22,20 +32,20 @@ static void check_text(const struct node *node)
 
 	REQUIRE(json && object);
 	REQUIRE(nodes_new_json(object, &again, &refusal) == 0);
-	REQUIRE(strcmp(nodes_get(again, 0)->json, node->json) == 0);
-	nodes_free(again);
+	REQUIRE(strcmp(node_at(again, 0)->json, node->json) == 0);
+	nodes_unref(again);
 	json_decref(object);
 }
 
 static void check_nodes(const struct nodes *nodes)
 {
 	for (size_t i = 0; i < nodes_count(nodes); i++) {
-		const struct node *node = nodes_get(nodes, i);
+		const struct node *node = node_at(nodes, i);
 
-		REQUIRE(nodes_index(nodes, node) == i);
+		REQUIRE(nodes_number(nodes, node) == i);
 		REQUIRE(*node->id && strlen(node->id) <= NODE_TEXT_MAX);
 		REQUIRE(nodes_find_id(nodes, node->id) == node);
-		REQUIRE(i == 0 || strcmp(nodes_get(nodes, i - 1)->id, node->id) < 0);
+		REQUIRE(i == 0 || strcmp(node_at(nodes, i - 1)->id, node->id) < 0);
 		for (size_t j = 0; j < node->n_addresses; j++)
 			REQUIRE(nodes_find_address(nodes, &node->addresses[j]) == node);
 		check_tags(node);
@@ -57,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	REQUIRE((r < 0) == !!refusal.value);
 	if (r == 0)
 		check_nodes(nodes);
-	nodes_free(nodes);
+	nodes_unref(nodes);
 	free(refusal.value);
 	json_decref(json);
 	return 0;

@@ -64,7 +64,11 @@ def test_exact_bytes(tunnel, netlogd, collector_in):
     received = 2 * wireguard_bytes(128)
     expected = (
         r'\[\{' + LOGTAIL + rf',"nodeId":"n123","start":{TIME},"end":{TIME},'
-        + re.escape('"virtualTraffic":[{"proto":17,"src":"100.64.0.1:40000","dst":"100.64.0.2:40001",'
+        # The peer is a node without a name, and this end one that nobody has named either.
+        + re.escape('"srcNode":{"nodeId":"n123","name":"n123","addresses":["100.64.0.1"]},'
+                    f'"dstNodes":[{{"nodeId":"{right.public_key}","name":"{right.public_key[:8]}",'
+                    '"addresses":["100.64.0.2","203.0.113.9"]}],'
+                    '"virtualTraffic":[{"proto":17,"src":"100.64.0.1:40000","dst":"100.64.0.2:40001",'
                     '"txPkts":3,"txBytes":384,"rxPkts":2,"rxBytes":256}],'
                     '"subnetTraffic":[{"proto":17,"src":"100.64.0.1:40000","dst":"10.1.2.3:40001","txPkts":1,"txBytes":528}],'
                     '"exitTraffic":[{"proto":0,"src":"","dst":"","txPkts":4,"txBytes":4112}],'

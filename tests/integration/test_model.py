@@ -152,7 +152,7 @@ class Trial:
         self.nodes_file.write_text(json.dumps({"nodes": [
             {**node, "addresses": [model.address_text(address) for address in node["addresses"]]} for node in self.nodes]}))
         self.daemon.configure({
-            "node": {"id": self.node_id},
+            "node": {"id": self.node_id or ""},
             "routes": {"tailnet": ",".join(map(model.prefix_text, self.tailnet)),
                        "tailnet-exclude": ",".join(map(model.prefix_text, self.exclude))},
             "record": {"exit-traffic": self.exit_traffic, "max-message-size": self.limit,

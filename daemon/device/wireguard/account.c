@@ -110,18 +110,29 @@ static enum device_path path_of(const struct endpoint *endpoint)
 	return endpoint->address.family ? DEVICE_PATH_DIRECT : DEVICE_PATH_UNKNOWN;
 }
 
-void wg_account_events(struct wg_account *account,
+const char *wg_peer_names(const uint8_t public_key[static WG_PEERS_KEY_SIZE], const struct wg_names *names,
+			  char ret_id[static WG_PEER_ID_MAX], char ret_short[static DEVICE_PEER_SHORT + 1])
+{
+	const char *name = names ? wg_names_find(names, public_key) : NULL;
+
+	wg_peer_id(public_key, ret_id);
+	memcpy(ret_short, ret_id, DEVICE_PEER_SHORT);
+	ret_short[DEVICE_PEER_SHORT] = '\0';
+	return name ? name : ret_short;
+}
+
+void wg_account_events(struct wg_account *account, const struct wg_names *names,
 		       void (*event)(const struct device_event *event, void *userdata), void *userdata)
 {
 	for (size_t i = 0; i < account->n_events; ++i) {
 		const struct peer_event *noted = &account->events[i];
-		char id[WG_PEER_ID_MAX], name[DEVICE_PEER_SHORT + 1];
+		char id[WG_PEER_ID_MAX], short_name[DEVICE_PEER_SHORT + 1];
+		const char *name = wg_peer_names(noted->public_key, names, id, short_name);
 
-		wg_peer_id(noted->public_key, id);
-		snprintf(name, sizeof(name), "%.*s", DEVICE_PEER_SHORT, id);
 		event(&(struct device_event){.type = noted->type,
 					     .id = id,
 					     .name = name,
+					     .named = name != short_name,
 					     .public_key = noted->public_key,
 					     .address = noted->address,
 					     .path = path_of(&noted->endpoint),

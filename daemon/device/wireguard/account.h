@@ -8,6 +8,7 @@
 
 #include "common/connection.h"
 #include "daemon/device/device.h"
+#include "daemon/device/peers/names.h"
 #include "daemon/device/peers/peers.h"
 #include "daemon/device/wireguard/balance.h"
 
@@ -72,6 +73,13 @@ void wg_peer_name(const struct wg_peer *peer, char ret_name[static WG_PEER_NAME_
 /* Its public key in base64. */
 void wg_peer_id(const uint8_t public_key[static WG_PEERS_KEY_SIZE], char ret_id[static WG_PEER_ID_MAX]);
 
-/* Calls back for each event since the last call, oldest first, and forgets them. */
-void wg_account_events(struct wg_account *account,
+/*
+ * A peer's id, and its name: of those that are known (NULL: none), else the first characters of its id, in
+ * ret_short. Borrowed.
+ */
+const char *wg_peer_names(const uint8_t public_key[static WG_PEERS_KEY_SIZE], const struct wg_names *names,
+			  char ret_id[static WG_PEER_ID_MAX], char ret_short[static DEVICE_PEER_SHORT + 1]);
+
+/* Calls back for each event since the last call, oldest first, and forgets them. names: NULL for none. */
+void wg_account_events(struct wg_account *account, const struct wg_names *names,
 		       void (*event)(const struct device_event *event, void *userdata), void *userdata);

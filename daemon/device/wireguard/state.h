@@ -45,6 +45,15 @@ struct wireguard {
 	uint64_t overflow_since; /* the same, since it was last due */
 	struct unseen_peers unseen[UNSEEN_REASONS];
 	size_t n_unseen;
+
+	char *broker;		       /* where it listens */
+	struct wg_names_source *names; /* NULL: not wanted, or not said yet */
+	uint64_t names_changes;
+	uint64_t identities;
+	bool identities_known; /* nothing has been read since */
+	enum names_mode names_mode;
+	char *names_file;
+	bool has_names_mode;
 };
 
 /* One window's step from reading to reading. */
@@ -74,3 +83,11 @@ void wireguard_note_unread(struct wireguard *wireguard, const struct underlay_si
 void wireguard_note_overflow(struct wireguard *wireguard, const struct underlay_sight *sight, bool due);
 /* After that: which peers are not seen, and why, for status (unseen.c). */
 void wireguard_list_unseen(struct wireguard *wireguard);
+
+/* Operations of the device (names.c). */
+void wireguard_set_names(struct device *device, enum names_mode mode, const char *file);
+uint64_t wireguard_identities(struct device *device);
+void wireguard_foreach_peer(struct device *device,
+			    void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);
+/* NULL: none are wanted. */
+const struct wg_names *wireguard_names(const struct wireguard *wireguard);

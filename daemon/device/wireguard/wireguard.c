@@ -11,6 +11,7 @@
 #include "common/plural.h"
 #include "common/time_text.h"
 #include "daemon/device/peers/broker.h"
+#include "daemon/device/peers/names_source.h"
 #include "daemon/device/peers/reader.h"
 #include "daemon/device/peers/socket.h"
 #include "daemon/device/underlay/underlay.h"
@@ -43,6 +44,9 @@ static void wireguard_free(struct device *device)
 	wg_reader_free(wireguard->reader);
 	wg_peers_deinit(&wireguard->last);
 	wg_account_free(wireguard->account);
+	wg_names_source_free(wireguard->names);
+	free(wireguard->names_file);
+	free(wireguard->broker);
 	free(wireguard->interface);
 	free(wireguard);
 }
@@ -77,6 +81,7 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 
 	if (enabled == device->enabled)
 		return 0;
+	wireguard->identities_known = false;
 	if (!enabled) {
 		/* The tunnel goes on, so both end now. A datagram is shown before the tunnel counts it. */
 		if (wireguard->underlay) {
@@ -165,6 +170,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 	int reading, r = 0;
 
 	*ret_extraction = extraction;
+	wireguard->identities_known = false;
 	if (!device->enabled && !wireguard->ended)
 		return 0;
 	/* This reading ends the window for the tunnel's counters. */
@@ -256,6 +262,7 @@ static void wireguard_get_info(struct device *device, struct device_info *ret_in
 		.memory = underlay.memory,
 		.unseen = wireguard->unseen,
 		.n_unseen = wireguard->n_unseen,
+		.names_problem = wireguard->names ? wg_names_source_problem(wireguard->names) : NULL,
 	};
 	/* Datagrams between the device and the tunnel make this jitter around the true value. */
 	if (wireguard->underlay && received > wireguard->tunnel_rx)
@@ -296,35 +303,6 @@ static int wireguard_get_allowed_ips(struct device *device, struct prefix_list *
 	struct wireguard *wireguard = (struct wireguard *)device;
 
 	return add_allowed_ips(wg_account_peers(wireguard->account), allowed_ips);
-}
-
-static void wireguard_foreach_peer(struct device *device,
-				   void (*peer)(const struct device_peer *peer, void *userdata),
-				   void *userdata)
-{
-	const struct wg_peers *peers = wg_account_peers(((struct wireguard *)device)->account);
-
-	_Static_assert(DEVICE_PEER_KEY_SIZE == WG_PEERS_KEY_SIZE, "the key is copied as it is");
-	for (size_t i = 0; i < peers->n; i++) {
-		const struct wg_peer *from = &peers->items[i];
-		char id[WG_PEER_ID_MAX], name[DEVICE_PEER_SHORT + 1];
-		struct device_peer to = {
-			.id = id,
-			.name = name,
-			.has_public_key = true,
-			.endpoint = from->endpoint,
-			.path = from->endpoint.address.family ? DEVICE_PATH_DIRECT : DEVICE_PATH_UNKNOWN,
-			.last_handshake = from->last_handshake,
-			.tx_bytes = from->tx_bytes,
-			.rx_bytes = from->rx_bytes,
-			.allowed_ips = &from->allowed_ips,
-		};
-
-		wg_peer_id(from->public_key, id);
-		snprintf(name, sizeof(name), "%.*s", DEVICE_PEER_SHORT, id);
-		memcpy(to.public_key, from->public_key, sizeof(to.public_key));
-		peer(&to, userdata);
-	}
 }
 
 int device_wireguard_get_allowed_ips(const char *interface, struct prefix_list *allowed_ips)
@@ -376,7 +354,7 @@ static void wireguard_get_events(struct device *device,
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
 
-	wg_account_events(wireguard->account, event, userdata);
+	wg_account_events(wireguard->account, wireguard_names(wireguard), event, userdata);
 }
 
 static const struct device_ops wireguard_ops;
@@ -429,6 +407,7 @@ static int wireguard_take_over(struct device *device, struct device *from)
 		return r;
 	wireguard->account = other->account;
 	other->account = account;
+	wireguard->identities_known = false;
 	/* Bytes are compared with the underlay's while both count. */
 	wireguard->fresh = other->fresh || wireguard->retiring || !had_underlay;
 	if (!wireguard->fresh) {
@@ -462,6 +441,8 @@ static const struct device_ops wireguard_ops = {
 	.get_info = wireguard_get_info,
 	.get_allowed_ips = wireguard_get_allowed_ips,
 	.foreach_peer = wireguard_foreach_peer,
+	.set_names = wireguard_set_names,
+	.identities = wireguard_identities,
 	.get_events = wireguard_get_events,
 	.take_over = wireguard_take_over,
 	.get_pressure_fd = wireguard_get_pressure_fd,
@@ -543,13 +524,13 @@ static int wireguard_make(const struct device_options *options, struct device **
 	device->ops = &wireguard_ops;
 	device->layer = options->layer;
 	wireguard->interface = strdup(options->interface);
-	if (!wireguard->interface)
+	wireguard->broker = strdup(options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET);
+	if (!wireguard->interface || !wireguard->broker)
 		return -ENOMEM;
 	r = find_index(options->interface, &wireguard->ifindex);
 	if (r < 0)
 		return r;
-	r = wg_reader_new(options->interface, options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET,
-			  &wireguard->reader);
+	r = wg_reader_new(options->interface, wireguard->broker, &wireguard->reader);
 	/* Of a kernel tunnel, a missing socket says nothing. */
 	wireguard->from_zero = options->origin == DEVICE_ORIGIN_ZERO ||
 			       (options->origin == DEVICE_ORIGIN_NO_SOCKET && r == 0 &&

@@ -197,6 +197,10 @@ def node_member(node):
     return {name: member[name] for name in ("nodeId", "name", "addresses", "os", "user", "tags") if member[name]}
 
 
+def is_link_local(family, number):
+    return family == 6 and number >> 118 == 0xfe80 >> 6
+
+
 class Names:
     """The node behind an address; node_id and the local addresses tell which one is this node."""
 
@@ -206,6 +210,9 @@ class Names:
         by_id = {node["nodeId"]: node for node in nodes}
         own = [self.owners[prefix[:2]] for prefix in sorted(local_addrs) if prefix[:2] in self.owners]
         self.own = by_id.get(node_id) or (own[0] if own else None)
+        if nodes and node_id and not self.own:
+            self.own = {"nodeId": node_id, "name": node_id, "addresses": [
+                prefix[:2] for prefix in sorted(local_addrs) if not is_link_local(*prefix[:2])][:64]}
 
     def others(self, keys):
         seen = {}

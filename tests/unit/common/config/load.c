@@ -7,8 +7,63 @@
 #include "tests/unit/common/config/support.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static const char *host_name(void)
+{
+	static struct utsname names;
+
+	ck_assert_int_eq(uname(&names), 0);
+	return names.nodename;
+}
+
+/* As it is when the file is read: another one is seen at a reload. */
+START_TEST(node_id_is_the_host_name)
+{
+	static const struct {
+		const char *host, *id;
+	} cases[] = {
+		{"gate.example.net", "gate.example.net"},
+		{"a-name_of 64 bytes;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+		 "a-name_of 64 bytes;xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
+		{"a\033[2Jb\xff", "a?[2Jb?"},
+		{"(none)", NULL},
+		{"", NULL},
+	};
+	struct config *config;
+
+	if (unshare(CLONE_NEWUTS) < 0)
+		return; /* only root may */
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ck_assert_int_eq(sethostname(cases[i].host, strlen(cases[i].host)), 0);
+		config = parse_config("[tun]\ninterface = wg0\n");
+		ck_assert_pstr_eq(config->node_id, cases[i].id);
+		config_free(config);
+	}
+	config = parse_config("[node]\nid =\n[tun]\ninterface = wg0\n");
+	ck_assert_ptr_null(config->node_id);
+	config_free(config);
+}
+END_TEST
+
+START_TEST(wireguard_names)
+{
+	struct config *config =
+		parse_config("[node]\nwireguard-names = /etc/names.conf\n[tun]\ninterface = wg0\n");
+
+	ck_assert_int_eq(config->wireguard_names, NAMES_FILE);
+	ck_assert_str_eq(config->wireguard_names_file, "/etc/names.conf");
+	config_free(config);
+	config = parse_config("[node]\nwireguard-names = none\n[tun]\ninterface = wg0\n");
+	ck_assert_int_eq(config->wireguard_names, NAMES_NONE);
+	ck_assert_ptr_null(config->wireguard_names_file);
+	config_free(config);
+}
+END_TEST
 
 START_TEST(defaults)
 {
@@ -26,10 +81,12 @@ START_TEST(defaults)
 	ck_assert_ptr_null(config->metrics_listen);
 	ck_assert_ptr_null(config->metrics_textfile);
 	ck_assert_uint_eq(config->metrics_peers, 100);
-	ck_assert_ptr_null(config->node_id);
+	ck_assert_str_eq(config->node_id, host_name());
 	ck_assert_str_eq(config->log_id_file, "/var/lib/netlogd/upload/node.logid");
 	ck_assert_ptr_null(config->domain_log_id_file);
 	ck_assert_ptr_null(config->nodes_file);
+	ck_assert_int_eq(config->wireguard_names, NAMES_AUTO);
+	ck_assert_ptr_null(config->wireguard_names_file);
 	ck_assert_int_eq(config->tun.source, SOURCE_AUTO);
 	ck_assert_str_eq(config->tun.interface, "wg0");
 	ck_assert_uint_eq(config->max_flows, 65536);
@@ -416,6 +473,8 @@ int main(void)
 
 	add_directory(test_case);
 	tcase_add_test(test_case, defaults);
+	tcase_add_test(test_case, node_id_is_the_host_name);
+	tcase_add_test(test_case, wireguard_names);
 	tcase_add_test(test_case, sinks);
 	tcase_add_loop_test(test_case, refused, 0, ARRAY_SIZE(errors));
 	tcase_add_test(test_case, no_devices);

@@ -359,7 +359,7 @@ START_TEST(a_peer_has_the_name_of_its_node)
 {
 	json_t *object = json_pack("{s:[{s:s,s:s,s:[s]}]}", "nodes", "nodeId", "n1", "name", "laptop",
 				   "addresses", "100.64.0.1");
-	_cleanup_(nodes_freep) struct nodes *nodes = NULL;
+	_cleanup_(nodes_unrefp) struct nodes *nodes = NULL;
 	struct node_refusal refusal = {};
 
 	ck_assert_int_eq(nodes_new_json(object, &nodes, &refusal), 0);

@@ -191,7 +191,7 @@ struct config *make_config(const char *more)
 	file = fopen(path, "we");
 	ck_assert_ptr_nonnull(file);
 	fprintf(file,
-		"[netlogd]\nstate-directory=%s\n[tun]\nsource=stats\nstats-socket=/x\n"
+		"[netlogd]\nstate-directory=%s\n[node]\nid=\n[tun]\nsource=stats\nstats-socket=/x\n"
 		"[sock]\nsource=stats\nstats-socket=/y\n[routes]\nmode=static\nlocal-addr=100.64.0.1\n"
 		"route=100.64.0.2,10.0.0.0/8\n%s",
 		directory, more);

@@ -63,6 +63,32 @@ START_TEST(nodes_of_a_message)
 }
 END_TEST
 
+/* This node, where none of the nodes is it; and none where no node is known. */
+START_TEST(this_node_by_itself)
+{
+	char id[] = "me";
+	struct node self = {.id = id};
+
+	ck_assert_int_eq(node_make_json(&self), 0);
+	settings.node_id = "me";
+	settings.self = &self;
+	add_tun("100.64.0.9:5", "100.64.0.3:22");
+	encode();
+	expect_beginning(HEAD ",\"nodeId\":\"me\"" TIMES ",\"virtualTraffic\":[{");
+	set_nodes(three_nodes);
+	sequence.proc_seq = 0;
+	encode();
+	expect_beginning(HEAD ",\"nodeId\":\"me\"" TIMES
+			      ",\"srcNode\":{\"nodeId\":\"me\"},\"dstNodes\":[" NODE_C
+			      "],\"virtualTraffic\":[{");
+	settings.node_id = "nA";
+	sequence.proc_seq = 0;
+	encode();
+	expect_beginning(HEAD ",\"nodeId\":\"nA\"" TIMES SRC_NODE ",\"dstNodes\":[" NODE_C "]");
+	free(self.json);
+}
+END_TEST
+
 START_TEST(this_node_by_its_address)
 {
 	struct prefix_list local_addrs = {};
@@ -167,7 +193,7 @@ static void check_dst_nodes(size_t i)
 static void try_random_nodes(uint64_t state)
 {
 	aggregate_reset(aggregate);
-	nodes_free(nodes);
+	nodes_unref(nodes);
 	set_many_nodes(1 + state % 83 * 3);
 	settings.node_id = "n1";
 	settings.max_message_size = ENCODE_MESSAGE_MIN + test_random(&state) % 5000;
@@ -248,6 +274,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, nodes_of_a_message);
+	tcase_add_test(cases, this_node_by_itself);
 	tcase_add_test(cases, this_node_by_its_address);
 	tcase_add_test(cases, a_node_that_talks_to_itself);
 	tcase_add_test(cases, nodes_that_are_not_known);

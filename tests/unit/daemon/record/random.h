@@ -41,7 +41,7 @@ static inline void teardown(void)
 {
 	aggregate_free(aggregate);
 	routing_free(routing);
-	nodes_free(nodes);
+	nodes_unref(nodes);
 	messages_deinit(&messages);
 }
 

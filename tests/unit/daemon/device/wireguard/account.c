@@ -95,7 +95,7 @@ static void write_event(const struct device_event *event, void *userdata)
 static const char *events(void)
 {
 	log_text[0] = '\0';
-	wg_account_events(account, write_event, NULL);
+	wg_account_events(account, NULL, write_event, NULL);
 	return log_text;
 }
 

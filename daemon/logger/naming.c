@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What changes seldom is made anew when it changes, and costs a comparison otherwise. */
+
+#include "daemon/logger/naming.h"
+
+#include "common/log.h"
+#include "common/parse.h"
+#include "daemon/device/device.h"
+#include "daemon/record/peer_nodes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void forget_self(struct naming *naming)
+{
+	node_deinit(&naming->self);
+	free(TAKE_PTR(naming->self_id));
+	prefix_list_deinit(&naming->self_addresses);
+}
+
+void naming_deinit(struct naming *naming)
+{
+	nodes_unref(naming->nodes);
+	nodes_unref(naming->named);
+	forget_self(naming);
+	*naming = (struct naming){};
+}
+
+struct gathering {
+	struct peer_nodes peers;
+	int error;
+};
+
+static void add_peer(const struct device_peer *peer, void *userdata)
+{
+	struct gathering *gathering = userdata;
+	struct peer_identity identity = {
+		.id = peer->id,
+		.name = peer->name,
+		.named = peer->named,
+		.self = peer->self,
+		.os = peer->os,
+		.user = peer->user,
+		.tags = peer->tags,
+		.addresses = peer->addresses ? peer->addresses : peer->allowed_ips,
+	};
+
+	if (gathering->error == 0)
+		gathering->error = peer_nodes_add(&gathering->peers, &identity);
+}
+
+static void replace(struct naming *naming, struct nodes *nodes)
+{
+	nodes_unref(naming->nodes);
+	naming->nodes = nodes;
+}
+
+/* 0 or -ENOMEM. */
+static int take_peers(struct naming *naming, struct device *device)
+{
+	struct gathering gathering = {};
+	struct nodes *nodes;
+	int r;
+
+	device->ops->foreach_peer(device, add_peer, &gathering);
+	r = gathering.error;
+	if (r == 0)
+		r = peer_nodes_finish(&gathering.peers, naming->named, &nodes);
+	peer_nodes_deinit(&gathering.peers);
+	if (r == 0)
+		replace(naming, nodes);
+	return r;
+}
+
+void naming_follow(struct naming *naming, struct device *device, bool wanted)
+{
+	uint64_t identities = 0;
+	bool has_peers;
+	int r = 0;
+
+	if (!device)
+		return;
+	has_peers = wanted && device->ops->identities && device->ops->foreach_peer;
+	if (has_peers)
+		identities = device->ops->identities(device);
+	if (device == naming->device && has_peers == naming->has_peers && identities == naming->identities)
+		return;
+	if (has_peers)
+		r = take_peers(naming, device);
+	else
+		replace(naming, nodes_ref(naming->named));
+	if (r < 0) {
+		log_warning("out of memory: the peers' names stay as they were");
+		return;
+	}
+	naming->device = device;
+	naming->has_peers = has_peers;
+	naming->identities = identities;
+}
+
+void naming_forget_device(struct naming *naming)
+{
+	naming->device = NULL;
+}
+
+struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struct device *device, bool wanted)
+{
+	struct nodes *old = naming->named;
+
+	naming->named = named;
+	/* Without a device the peers are forgotten: their nodes lie above the old ones. */
+	replace(naming, nodes_ref(named));
+	naming->device = NULL;
+	naming_follow(naming, device, wanted);
+	return old;
+}
+
+/* --- this node --- */
+
+/* Addresses that others may have too are left out. */
+static int make_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
+{
+	size_t n = local_addrs ? local_addrs->n : 0;
+	struct node *self = &naming->self;
+	int r = text_copy(id, &self->id);
+
+	if (r == 0)
+		r = text_copy(id, &self->name);
+	if (r == 0)
+		r = text_copy(id, &naming->self_id);
+	if (r == 0 && local_addrs)
+		r = prefix_list_copy(local_addrs, &naming->self_addresses);
+	if (r < 0)
+		return r;
+	self->addresses = calloc(n + 1, sizeof(*self->addresses));
+	if (!self->addresses)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (!address_is_link_local(&local_addrs->items[i].address))
+			self->addresses[self->n_addresses++] = local_addrs->items[i].address;
+	return node_make_json(self);
+}
+
+const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
+{
+	static const struct prefix_list none;
+
+	if (!id)
+		return NULL;
+	if (naming->self_id && strcmp(naming->self_id, id) == 0 &&
+	    prefix_list_equal(&naming->self_addresses, local_addrs ? local_addrs : &none))
+		return &naming->self;
+	forget_self(naming);
+	if (make_self(naming, id, local_addrs) == 0)
+		return &naming->self;
+	forget_self(naming);
+	return NULL;
+}

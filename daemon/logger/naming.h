@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#pragma once
+
+/*
+ * Who is who, as the logger sees it: the operator's nodes, above them the tunnel's peers as its sock device
+ * knows them, and this node itself.
+ */
+
+#include "daemon/record/nodes.h"
+
+struct device;
+
+/* Zero-initialised, nobody is known. */
+struct naming {
+	struct nodes *named;	     /* the operator's; NULL: none */
+	struct nodes *nodes;	     /* with the tunnel's; the same where it knows none */
+	const struct device *device; /* whose peers these are; to be compared, not used */
+	bool has_peers;		     /* that are nodes */
+	uint64_t identities;	     /* as it gave them */
+
+	/* This node, as it is known without anybody's word: made when it is asked for. */
+	struct node self;
+	char *self_id;
+	struct prefix_list self_addresses;
+};
+
+void naming_deinit(struct naming *naming);
+
+/* Replaces the operator's nodes, which are taken, and returns the old ones for the caller to release: that
+ * may take long. */
+struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struct device *device,
+			       bool wanted);
+/*
+ * Takes over the peers of the device if they have changed; without a device (it is waited for) those that are
+ * known stay. wanted: they are to be known as nodes. An error leaves them as they were, until the next call.
+ */
+void naming_follow(struct naming *naming, struct device *device, bool wanted);
+/* The device is another one now, even if it should have the place of the old one in memory. */
+void naming_forget_device(struct naming *naming);
+
+/* This node by the configuration's id and its addresses; NULL without an id, or without memory. */
+const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs);

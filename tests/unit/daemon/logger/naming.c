@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The names that the logger uses, as a device's peers and the operator's nodes change. */
+
+#include "daemon/logger/naming.h"
+#include "daemon/device/device.h"
+#include "tests/unit/daemon/record/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A device with one peer. */
+static struct fake {
+	struct device device;
+	uint64_t identities;
+	const char *name;
+	unsigned int asked; /* how often its peers were */
+} fake;
+
+static struct naming naming;
+
+static uint64_t fake_identities(struct device *device)
+{
+	return ((struct fake *)device)->identities;
+}
+
+static void fake_foreach_peer(struct device *device,
+			      void (*peer)(const struct device_peer *peer, void *userdata), void *userdata)
+{
+	struct fake *state = (struct fake *)device;
+	struct prefix_list allowed = {};
+
+	state->asked++;
+	test_list_add(&allowed, "100.64.0.2/32 fd7a::2/128");
+	peer(&(struct device_peer){.id = "key", .name = state->name, .named = true, .allowed_ips = &allowed},
+	     userdata);
+	prefix_list_deinit(&allowed);
+}
+
+static const struct device_ops ops = {.identities = fake_identities, .foreach_peer = fake_foreach_peer};
+static const struct device_ops without = {.foreach_peer = fake_foreach_peer};
+
+static struct nodes *operators_nodes(const char *text)
+{
+	struct node_refusal refusal = {};
+	json_t *json = json_loads(text, 0, NULL);
+	struct nodes *nodes;
+
+	ck_assert_int_eq(nodes_new_json(json, &nodes, &refusal), 0);
+	json_decref(json);
+	return nodes;
+}
+
+static const char *name_of(const char *text)
+{
+	struct address address = test_address(text);
+	const struct node *node = nodes_find_address(naming.nodes, &address);
+
+	return node ? node->name : NULL;
+}
+
+static void setup(void)
+{
+	fake = (struct fake){.device = {.ops = &ops}, .identities = 1, .name = "laptop"};
+}
+
+static void teardown(void)
+{
+	naming_deinit(&naming);
+}
+
+START_TEST(peers_are_asked_for_when_they_have_changed)
+{
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_str_eq(name_of("100.64.0.2"), "laptop");
+	ck_assert_str_eq(name_of("fd7a::2"), "laptop");
+	fake.name = "phone";
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_str_eq(name_of("100.64.0.2"), "laptop");
+	ck_assert_uint_eq(fake.asked, 1);
+	fake.identities = 2;
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_str_eq(name_of("100.64.0.2"), "phone");
+	/* A device that is waited for keeps its peers; another one at its place is asked. */
+	naming_follow(&naming, NULL, true);
+	ck_assert_str_eq(name_of("100.64.0.2"), "phone");
+	fake.name = "tablet";
+	naming_forget_device(&naming);
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_str_eq(name_of("100.64.0.2"), "tablet");
+	ck_assert_uint_eq(fake.asked, 3);
+	/* Its peers are not to be known any more, or another device has none. */
+	naming_follow(&naming, &fake.device, false);
+	ck_assert_ptr_null(naming.nodes);
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_uint_eq(nodes_count(naming.nodes), 1);
+	fake.device.ops = &without;
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_ptr_null(naming.nodes);
+	ck_assert_uint_eq(fake.asked, 4);
+}
+END_TEST
+
+START_TEST(the_operators_nodes_are_below)
+{
+	struct nodes *first =
+		operators_nodes("{\"nodes\":[{\"nodeId\":\"n1\",\"name\":\"Anna\",\"addresses\":"
+				"[\"fd7a::2\"]},{\"nodeId\":\"n2\",\"addresses\":[\"100.64.0.9\"]}]}");
+	struct nodes *second =
+		operators_nodes("{\"nodes\":[{\"nodeId\":\"n3\",\"name\":\"Eva\",\"addresses\":"
+				"[\"100.64.0.2\"]}]}");
+
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_ptr_null(naming_set_named(&naming, first, &fake.device, true));
+	ck_assert_str_eq(name_of("100.64.0.2"), "Anna");
+	ck_assert_uint_eq(nodes_count(naming.nodes), 2);
+	/* The caller gets back what is not used any more. */
+	ck_assert_ptr_eq(naming_set_named(&naming, second, &fake.device, true), first);
+	ck_assert_str_eq(nodes_find_id(first, "n1")->name, "Anna");
+	nodes_unref(first);
+	ck_assert_str_eq(name_of("fd7a::2"), "Eva");
+	ck_assert_uint_eq(nodes_count(naming.nodes), 1);
+	ck_assert_ptr_eq(naming_set_named(&naming, NULL, &fake.device, true), second);
+	nodes_unref(second);
+	ck_assert_str_eq(name_of("fd7a::2"), "laptop");
+}
+END_TEST
+
+START_TEST(this_node_without_anybodys_word)
+{
+	struct prefix_list addresses = {};
+	const struct node *self;
+
+	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses));
+	test_list_add(&addresses, "100.64.0.1/32 fe80::1/64 fd7a::1/64");
+	self = naming_self(&naming, "gate", &addresses);
+	ck_assert_str_eq(
+		self->json,
+		"{\"nodeId\":\"gate\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\",\"fd7a::1\"]}");
+	/* It is made again only when something has changed. */
+	ck_assert_ptr_eq(naming_self(&naming, "gate", &addresses)->json, self->json);
+	addresses.n = 1;
+	ck_assert_str_eq(naming_self(&naming, "gate", &addresses)->json,
+			 "{\"nodeId\":\"gate\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\"]}");
+	ck_assert_str_eq(naming_self(&naming, "hub", NULL)->json, "{\"nodeId\":\"hub\",\"name\":\"hub\"}");
+	prefix_list_deinit(&addresses);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("naming");
+	TCase *cases = tcase_create("naming");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_add_test(cases, peers_are_asked_for_when_they_have_changed);
+	tcase_add_test(cases, the_operators_nodes_are_below);
+	tcase_add_test(cases, this_node_without_anybodys_word);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
