@@ -93,17 +93,81 @@ const struct wg_peer *wg_peers_find(const struct wg_peers *peers, const uint8_t 
 	return bsearch(&wanted, peers->items, peers->n, sizeof(wanted), compare_keys);
 }
 
+/* Whether a list has a prefix that begins at the unspecified address, of this family. */
+static bool has_default(const struct prefix_list *allowed, uint8_t family)
+{
+	static const struct address unspecified;
+
+	for (size_t i = 0; i < allowed->n; i++)
+		if (allowed->items[i].address.family == family &&
+		    memcmp(allowed->items[i].address.bytes, unspecified.bytes, sizeof(unspecified.bytes)) ==
+			    0)
+			return true;
+	return false;
+}
+
 struct address wg_peer_tailnet_address(const struct wg_peer *peer)
 {
+	const struct prefix_list *allowed = &peer->allowed_ips;
 	const struct prefix *best = NULL;
+	/* Looked at only when a prefix that is none of a single address comes up. */
+	int default4 = -1, default6 = -1;
 
-	for (size_t i = 0; i < peer->allowed_ips.n; ++i) {
-		const struct prefix *prefix = &peer->allowed_ips.items[i];
+	for (size_t i = 0; i < allowed->n; ++i) {
+		const struct prefix *prefix = &allowed->items[i];
+		int *is_default = prefix->address.family == ADDRESS_IPV4 ? &default4 : &default6;
 		bool single = prefix_is_single(prefix);
 
-		if (!best || single > prefix_is_single(best) ||
-		    (single == prefix_is_single(best) && prefix_compare(prefix, best) < 0))
+		if (best && (single < prefix_is_single(best) ||
+			     (single == prefix_is_single(best) && prefix_compare(prefix, best) >= 0)))
+			continue;
+		if (!single && *is_default < 0)
+			*is_default = has_default(allowed, prefix->address.family);
+		if (single || !*is_default)
 			best = prefix;
 	}
-	return best ? best->address : (struct address){};
+	return best ? best->address : peer->own;
+}
+
+/* The only peer without an address; NULL if there are more, or none. */
+static struct wg_peer *find_lacking(const struct wg_peers *peers)
+{
+	struct wg_peer *found = NULL;
+
+	for (size_t i = 0; i < peers->n; i++) {
+		if (wg_peer_tailnet_address(&peers->items[i]).family)
+			continue;
+		if (found)
+			return NULL;
+		found = &peers->items[i];
+	}
+	return found && found->allowed_ips.n > 0 ? found : NULL;
+}
+
+bool wg_peers_lack_own(const struct wg_peers *peers)
+{
+	return find_lacking(peers) != NULL;
+}
+
+static bool may_send_from(const struct wg_peer *peer, const struct address *address)
+{
+	for (size_t i = 0; i < peer->allowed_ips.n; i++)
+		if (prefix_contains(&peer->allowed_ips.items[i], address))
+			return true;
+	return false;
+}
+
+void wg_peers_set_own(struct wg_peers *peers, const struct prefix_list *candidates)
+{
+	struct wg_peer *lacking = find_lacking(peers);
+
+	for (size_t i = 0; lacking && i < candidates->n && !lacking->own.family; i++) {
+		const struct address *address = &candidates->items[i].address;
+		bool free = may_send_from(lacking, address);
+
+		for (size_t j = 0; free && j < peers->n; j++)
+			free = &peers->items[j] == lacking || !may_send_from(&peers->items[j], address);
+		if (free)
+			lacking->own = *address;
+	}
 }

@@ -28,6 +28,7 @@ struct wg_peer {
 	uint64_t rx_bytes;   /* UDP payload, with handshakes and keepalives */
 	uint64_t tx_bytes;
 	int64_t last_handshake; /* wall clock, ns; 0: never */
+	struct address own;	/* inside the tunnel, where its allowed IPs do not tell; none: not known */
 	struct prefix_list allowed_ips;
 };
 
@@ -62,6 +63,13 @@ const struct wg_peer *wg_peers_find(const struct wg_peers *peers, const uint8_t 
 
 /*
  * The peer's address inside the tunnel: its first single-address allowed IP (IPv4 before IPv6, lowest first),
- * else the address of its first allowed prefix in the same order, else none.
+ * else the address of its first allowed prefix in the same order, else `own`. A family of which it may send
+ * everything (0.0.0.0/0, or the pieces that this is cut into: one of them begins at 0.0.0.0) says nothing of
+ * its address.
  */
 struct address wg_peer_tailnet_address(const struct wg_peer *peer);
+/* Of several addresses for the peers whose allowed IPs tell none: if there is one such peer, it has the first
+ * that no other one may send from. */
+void wg_peers_set_own(struct wg_peers *peers, const struct prefix_list *candidates);
+/* Whether there is one such peer. */
+bool wg_peers_lack_own(const struct wg_peers *peers);

@@ -251,6 +251,38 @@ static int look_up_zones(struct wg_reader *reader, struct wg_peers *peers)
 	return r;
 }
 
+/*
+ * A peer to which everything goes has no address by its allowed IPs. The tunnel's configuration tells it if
+ * it is point-to-point: the other side of one of its addresses. What cannot be asked stays unknown.
+ */
+static void look_up_own(struct wg_reader *reader, struct wg_peers *peers)
+{
+	struct rtnl_addresses addresses = {};
+	struct prefix_list others = {};
+	struct rtnl_link link;
+	int r = 0;
+
+	if (!wg_peers_lack_own(peers))
+		return;
+	if (!reader->rtnl)
+		r = rtnl_new(&reader->rtnl);
+	if (r == 0)
+		r = rtnl_get_link(reader->rtnl, reader->interface, 0, &link);
+	if (r == 0)
+		r = rtnl_get_addresses(reader->rtnl, link.index, &addresses);
+	for (size_t i = 0; r == 0 && i < addresses.n; i++) {
+		const struct rtnl_address *address = &addresses.items[i];
+
+		if (prefix_is_single(&address->network) &&
+		    address_compare(&address->network.address, &address->local) != 0)
+			r = prefix_list_add(&others, &address->network);
+	}
+	if (r == 0)
+		wg_peers_set_own(peers, &others);
+	prefix_list_deinit(&others);
+	rtnl_addresses_deinit(&addresses);
+}
+
 int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
 {
 	_cleanup_wg_peers_ struct wg_peers peers = {};
@@ -268,6 +300,7 @@ int wg_reader_read(struct wg_reader *reader, struct wg_peers *ret_peers)
 	if (r < 0)
 		return r;
 	wg_peers_sort(&peers);
+	look_up_own(reader, &peers);
 	*ret_peers = peers;
 	peers = (struct wg_peers){};
 	return 0;
