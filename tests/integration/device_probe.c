@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * One device without the daemon around it: "enable", "disable", "flip", "extract", "extract-failing" (the
- * maps of what the tunnel sent to unknown peers cannot be read), "info", "events" and "allowed" on standard
- * input, each answered by a line of JSON. So a test decides to the instant where a window ends, and sees what
- * the device hands over and nothing else.
+ * maps of what the tunnel sent to unknown peers cannot be read), "info", "events", "names" and "allowed" on
+ * standard input, each answered by a line of JSON. So a test decides to the instant where a window ends, and
+ * sees what the device hands over and nothing else.
  */
 
 #include "common/cleanup.h"
@@ -130,6 +130,24 @@ static json_t *events(struct device *device)
 	return texts;
 }
 
+static void add_name(const struct device_peer *peer, void *userdata)
+{
+	json_array_append_new(userdata, json_pack("{s:s,s:s,s:b}", "id", peer->id, "name", peer->name,
+						  "named", (int)peer->named));
+}
+
+/* As at a window's end. */
+static json_t *names(struct device *device)
+{
+	json_t *peers = json_array();
+	char identities[24];
+
+	device->ops->set_names(device, NAMES_AUTO, NULL);
+	snprintf(identities, sizeof(identities), "%llu", (unsigned long long)device->ops->identities(device));
+	device->ops->foreach_peer(device, add_name, peers);
+	return json_pack("{s:s,s:o}", "identities", identities, "peers", peers);
+}
+
 static json_t *allowed(struct device *device)
 {
 	struct prefix_list list = {};
@@ -165,6 +183,8 @@ static json_t *run(struct device *device, struct epoch *epoch, const char *comma
 		return info(device);
 	if (strcmp(command, "events") == 0)
 		return events(device);
+	if (strcmp(command, "names") == 0)
+		return names(device);
 	if (strcmp(command, "allowed") == 0)
 		return allowed(device);
 	return json_null();

@@ -11,10 +11,14 @@ from .process import dies_with_us
 
 
 class Broker:
-    """Listens on a path open to everybody; starts a broker for each connection, as root without capabilities."""
+    """Listens on a path open to everybody; starts a broker for each connection, as root without capabilities.
 
-    def __init__(self, path):
+    names: the folder that it sees as /etc/wireguard.
+    """
+
+    def __init__(self, path, names=None):
         self.path = path
+        self.names = names
         self.processes = []
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(path))
@@ -26,6 +30,9 @@ class Broker:
     def _serve(self):
         program = os.path.join(build_directory(), "daemon/netlogd-wg-broker")
         command = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", program]
+        if self.names:
+            command = ["unshare", "--mount", "--propagation=private", "sh", "-c",
+                       'mount --bind "$0" /etc/wireguard && exec "$@"', str(self.names), *command]
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = self.socket.accept()
