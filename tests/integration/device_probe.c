@@ -136,7 +136,7 @@ static void add_name(const struct device_peer *peer, void *userdata)
 						  "named", (int)peer->named));
 }
 
-/* As at a window's end. */
+/* After a window's end. */
 static json_t *names(struct device *device)
 {
 	json_t *peers = json_array();

@@ -202,6 +202,7 @@ def test_the_broker_reads_for_a_daemon_that_is_not_root(tunnel, directory):
         assert device.enable() == 0
 
         def names():
+            device.window()
             answer = device.ask("names")
             return [(peer["id"], peer["name"], peer["named"]) for peer in answer["peers"]], answer["identities"]
 
