@@ -18,6 +18,8 @@
 
 #define TIMEOUT_MS 1000
 #define TRIES	   4
+/* Further members of a group of nexthop objects are not asked about. */
+#define GROUP_MAX 64
 
 struct rtnl {
 	struct netlink *netlink;
@@ -391,9 +393,57 @@ int rtnl_get_routes(struct rtnl *rtnl, unsigned int index, const struct rtnl_nex
 	return 0;
 }
 
+/* A nexthop object; of a group, the members. */
+struct nexthop_object {
+	unsigned int index; /* 0: leads nowhere, or a group */
+	uint32_t members[GROUP_MAX];
+	size_t n_members;
+};
+
+static int take_object(const struct nlmsghdr *message, void *userdata)
+{
+	struct nexthop_object *object = userdata;
+	struct rtnl_nexthop nexthop;
+	int r = message->nlmsg_type == RTM_NEWNEXTHOP ? rtnl_read_nexthop(message, &nexthop) : -EBADMSG;
+
+	if (r < 0)
+		return r;
+	object->index = nexthop.index;
+	object->n_members = MIN(nexthop.n_members, ARRAY_SIZE(object->members));
+	for (size_t i = 0; i < object->n_members; i++)
+		object->members[i] = rtnl_nexthop_member(&nexthop, i);
+	return 0;
+}
+
+static int get_object(struct rtnl *rtnl, uint32_t id, struct nexthop_object *ret_object)
+{
+	char buffer[NETLINK_REQUEST_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *request;
+
+	put_request(buffer, RTM_GETNEXTHOP, 0, sizeof(struct nhmsg), &request);
+	mnl_attr_put_u32(request, NHA_ID, id);
+	return netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_object, ret_object, NULL);
+}
+
+/* 0 if this object or a member of it leads to the wanted device; else -ENETUNREACH or another -errno. */
+static int ask_object(struct rtnl *rtnl, uint32_t id, unsigned int wanted)
+{
+	struct nexthop_object object = {}, member = {};
+	int r = get_object(rtnl, id, &object);
+	bool found = object.index == wanted;
+
+	/* A group has no groups in it. */
+	for (size_t i = 0; r == 0 && !found && i < object.n_members; i++) {
+		r = get_object(rtnl, object.members[i], &member);
+		found = member.index == wanted;
+	}
+	return r < 0 ? r : found ? 0 : -ENETUNREACH;
+}
+
 struct device_query {
 	unsigned int wanted; /* 0: any */
 	unsigned int index;
+	uint32_t nexthop; /* with `wanted`: the answer names only this object */
 };
 
 static int take_device(const struct nlmsghdr *message, void *userdata)
@@ -406,8 +456,14 @@ static int take_device(const struct nlmsghdr *message, void *userdata)
 	if (r < 0)
 		return r;
 	/* "unreachable" and "blackhole" are routes too. */
-	if (!route.index || (route.type != RTN_UNICAST && route.type != RTN_LOCAL) ||
-	    (query->wanted && route.index != query->wanted))
+	if (route.type != RTN_UNICAST && route.type != RTN_LOCAL)
+		return -ENETUNREACH;
+	/* So it is with net.ipv4.nexthop_compat_mode=0. */
+	if (query->wanted && !route.index && route.nexthop) {
+		query->nexthop = route.nexthop;
+		return 0;
+	}
+	if (!route.index || (query->wanted && route.index != query->wanted))
 		return -ENETUNREACH;
 	query->index = route.index;
 	return 0;
@@ -448,6 +504,10 @@ int rtnl_find_device(struct rtnl *rtnl, const struct rtnl_datagram *datagram, un
 		mnl_attr_put_u32(request, RTA_OIF, datagram->device);
 	}
 	r = netlink_request(rtnl->netlink, request, TIMEOUT_MS, take_device, &query, NULL);
+	if (r == 0 && query.nexthop) {
+		query.index = query.wanted;
+		r = ask_object(rtnl, query.nexthop, query.wanted);
+	}
 	if (r == 0)
 		*ret_index = query.index;
 	return r;

@@ -334,20 +334,29 @@ def test_a_route_that_moves_is_followed(network, probe):
     wait_until(lambda: device.window() and device.ask("info")["attachment"] == f"tcx on {second[0]}", "only the new device")
 
 
+@pytest.mark.parametrize("compat", [None, 0])
 @pytest.mark.parametrize("ipv6", [False, True])
-def test_all_paths_of_a_route_are_watched(network, probe, ipv6):
+def test_all_paths_of_a_route_are_watched(network, probe, ipv6, compat):
     """A multipath route spreads flows over several devices; the kernel chooses for each flow."""
     left, right, links = network.pair(ipv6=True)
     second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24", left_address6="2001:db8:1::1/64",
                           right_address6="2001:db8:1::2/64")
     here, there = ("2001:db8:9::1", "2001:db8:9::2") if ipv6 else ("203.0.113.1", "203.0.113.2")
     gateways = ("2001:db8::", "2001:db8:1::") if ipv6 else ("192.0.2.", "198.51.100.")
-    for namespace, own, other, host in (left, here, there, "2"), (right, there, here, "1"):
+    for namespace, own, other, host, namespace_links in (
+            (left, here, there, "2", (links[0], second[0])), (right, there, here, "1", (links[1], second[1]))):
         namespace.sysctl("net.ipv4.fib_multipath_hash_policy", 1)
         namespace.sysctl("net.ipv6.fib_multipath_hash_policy", 1)
         namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
         namespace.ip("address", "add", own, "dev", "lo")
         ways = [word for gateway in gateways for word in ("nexthop", "via", gateway + host)]
+        if compat is not None:
+            # Without it, the kernel's answers name nothing but the object.
+            namespace.sysctl("net.ipv4.nexthop_compat_mode", compat)
+            for number, (gateway, link) in enumerate(zip(gateways, namespace_links)):
+                namespace.ip("nexthop", "add", "id", 1 + number, "via", gateway + host, "dev", link)
+            namespace.ip("nexthop", "add", "id", "10", "group", "1/2")
+            ways = ["nhid", "10"]
         namespace.ip(*(["-6"] if ipv6 else []), "route", "add", other, "src", own, *ways)
     ends = network.wireguard_pair(left, right, endpoints=(here, there))
     network.handshake(ends)
@@ -361,14 +370,20 @@ def test_all_paths_of_a_route_are_watched(network, probe, ipv6):
         check_against_tunnel(window, tunnel)
 
 
-def test_answers_from_another_uplink(network, probe):
+@pytest.mark.parametrize("compat", [None, 0])
+def test_answers_from_another_uplink(network, probe, compat):
     """Two uplinks: the peer reaches this node by the second, and policy rules send the answers back there."""
     left, right, links = network.pair()
     second = network.veth(left, right, "198.51.100.1/24", "198.51.100.2/24")
     for namespace in (left, right):
         namespace.sysctl("net.ipv4.conf.all.rp_filter", 0)
     left.ip("rule", "add", "from", "198.51.100.1", "table", "100")
-    left.ip("route", "add", "default", "via", "198.51.100.2", "table", "100")
+    way = ["via", "198.51.100.2"]
+    if compat is not None:
+        left.sysctl("net.ipv4.nexthop_compat_mode", compat)
+        left.ip("nexthop", "add", "id", "1", *way, "dev", second[0])
+        way = ["nhid", "1"]
+    left.ip("route", "add", "default", *way, "table", "100")
     right.ip("route", "add", "198.51.100.1/32", "dev", second[1], "src", "192.0.2.2")
     ends = network.wireguard_pair(left, right)
     network.handshake(ends)

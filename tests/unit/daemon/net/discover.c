@@ -297,15 +297,6 @@ END_TEST
 
 /* --- nexthop objects --- */
 
-static void write_sysctl(const char *path, const char *value)
-{
-	FILE *file = fopen(path, "we");
-
-	ck_assert_msg(file != NULL, "%s", path);
-	fputs(value, file);
-	ck_assert_int_eq(fclose(file), 0);
-}
-
 START_TEST(nexthop_objects)
 {
 	write_sysctl("/proc/sys/net/ipv4/nexthop_compat_mode", _i ? "1" : "0");

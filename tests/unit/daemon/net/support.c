@@ -30,6 +30,15 @@ void ip(const char *arguments)
 	ck_assert_msg(status == 0, "ip %s", arguments);
 }
 
+void write_sysctl(const char *path, const char *value)
+{
+	FILE *file = fopen(path, "we");
+
+	ck_assert_msg(file != NULL, "%s", path);
+	fputs(value, file);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
 void network_setup(void)
 {
 	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);

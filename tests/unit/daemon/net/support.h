@@ -5,6 +5,7 @@
 
 /* Runs `ip ARGUMENTS`. */
 void ip(const char *arguments);
+void write_sysctl(const char *path, const char *value);
 /* A fixture: Check runs each test in a process of its own, which enters a new namespace with tun0 and lan0.
  */
 void network_setup(void);
