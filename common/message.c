@@ -467,36 +467,3 @@ int message_entries_next(struct message_entries *entries, enum traffic_class *re
 	}
 	return 0;
 }
-
-static bool node_has(const json_t *node, const struct address *address)
-{
-	const json_t *addresses = json_object_get(node, "addresses"), *item;
-	size_t i;
-
-	json_array_foreach (addresses, i, item) {
-		struct address other;
-
-		if (address_parse(json_string_value(item), &other) == 0 &&
-		    address_compare(&other, address) == 0)
-			return true;
-	}
-	return false;
-}
-
-const char *message_node_name(const struct message *message, const struct address *address)
-{
-	const json_t *found = NULL, *node;
-	const char *name;
-	size_t i;
-
-	if (message->src_node && node_has(message->src_node, address))
-		found = message->src_node;
-	json_array_foreach (message->dst_nodes, i, node) {
-		if (!found && node_has(node, address))
-			found = node;
-	}
-	if (!found)
-		return NULL;
-	name = json_string_value(json_object_get(found, "name"));
-	return name ? name : json_string_value(json_object_get(found, "nodeId"));
-}

@@ -66,9 +66,3 @@ struct message_entries message_entries(const struct message *message);
  */
 int message_entries_next(struct message_entries *entries, enum traffic_class *ret_class,
 			 struct flow *ret_flow);
-
-/*
- * The name, or else the nodeId, of the node that has an address, as far as the message knows it; NULL
- * otherwise. Valid as long as the message.
- */
-const char *message_node_name(const struct message *message, const struct address *address);

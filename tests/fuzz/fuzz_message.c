@@ -2,6 +2,7 @@
 /* Messages: any text is read or refused; the scanner skips the whole of what jansson accepts as a value. */
 
 #include "common/message.h"
+#include "common/message_nodes.h"
 #include "tests/fuzz/fuzz_support.h"
 
 static size_t count_brackets(const uint8_t *data, size_t size)
@@ -32,6 +33,7 @@ static void check_scan(const char *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct message_entries entries;
+	struct message_nodes nodes;
 	enum traffic_class class;
 	struct message message;
 	struct flow flow;
@@ -41,15 +43,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_scan((const char *)data, size);
 	if (message_parse((const char *)data, size, &message) < 0)
 		return 0;
+	REQUIRE(message_nodes_init(&nodes, &message) == 0);
+	for (size_t i = 1; i < nodes.n; i++)
+		REQUIRE(message_nodes_name(&nodes, &nodes.items[i].address));
 	entries = message_entries(&message);
 	while (message_entries_next(&entries, &class, &flow) > 0) {
 		REQUIRE(class < N_CLASSES);
 		REQUIRE(flow.counts.tx_bytes <= COUNT_MAX);
 		REQUIRE(flow.details.opener <= OPENER_DST);
 		REQUIRE(entries.drop_reason.length <= size);
-		message_node_name(&message, &flow.connection.dst.address);
+		message_nodes_name(&nodes, &flow.connection.dst.address);
 		REQUIRE(++n <= size);
 	}
+	message_nodes_deinit(&nodes);
 	message_deinit(&message);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "common/decimal.h"
 #include "common/message.h"
+#include "common/message_nodes.h"
 #include "common/time_text.h"
 
 #include <errno.h>
@@ -113,10 +114,10 @@ static char *put_address(char *at, const char *name, size_t n, const struct addr
 }
 #define PUT_ADDRESS(at, name, address) put_address(at, name, sizeof(name) - 1, address)
 
-static void append_node(struct buffer *row, const char *name, const struct message *message,
+static void append_node(struct buffer *row, const char *name, const struct message_nodes *nodes,
 			const struct address *address)
 {
-	const char *node = message_node_name(message, address);
+	const char *node = message_nodes_name(nodes, address);
 
 	if (!node)
 		return;
@@ -138,8 +139,9 @@ static char *put_details(char *at, const struct details *details)
 	return PUT_NUMBER(at, ",\"rx_drops\":", details->rx_drops);
 }
 
-static void append_flow(struct clickhouse_rows *rows, const struct message *message, enum traffic_class class,
-			const struct flow *flow, const struct json_slice *drop_reason)
+static void append_flow(struct clickhouse_rows *rows, const struct message_nodes *nodes,
+			enum traffic_class class, const struct flow *flow,
+			const struct json_slice *drop_reason)
 {
 	const struct connection *connection = &flow->connection;
 	struct buffer *out = &rows->flows;
@@ -173,15 +175,16 @@ static void append_flow(struct clickhouse_rows *rows, const struct message *mess
 		buffer_append(out, drop_reason->data, drop_reason->length);
 		buffer_append_char(out, '"');
 	}
-	if (message->src_node || message->dst_nodes) {
-		append_node(out, ",\"src_node\":", message, &connection->src.address);
-		append_node(out, ",\"dst_node\":", message, &connection->dst.address);
-	}
+	append_node(out, ",\"src_node\":", nodes, &connection->src.address);
+	/* The endpoint of a peer is an address in another network. */
+	if (class != CLASS_PHYSICAL)
+		append_node(out, ",\"dst_node\":", nodes, &connection->dst.address);
 	buffer_append(out, "}\n", 2);
 }
 
 static int add_flows(struct clickhouse_rows *rows, const struct message *message)
 {
+	_cleanup_(message_nodes_deinit) struct message_nodes nodes = {};
 	struct message_entries entries = message_entries(message);
 	enum traffic_class class;
 	size_t before = rows->n_flows;
@@ -192,9 +195,12 @@ static int add_flows(struct clickhouse_rows *rows, const struct message *message
 		append_time(&rows->head, ",\"start\":\"", message->start);
 		append_time(&rows->head, ",\"end\":\"", message->end);
 	}
+	r = message_nodes_init(&nodes, message);
+	if (r < 0)
+		return r;
 	rows->n_flows = 0; /* idx counts within the message */
 	while ((r = message_entries_next(&entries, &class, &flow)) > 0) {
-		append_flow(rows, message, class, &flow, &entries.drop_reason);
+		append_flow(rows, &nodes, class, &flow, &entries.drop_reason);
 		rows->n_flows++;
 	}
 	rows->n_flows += before;

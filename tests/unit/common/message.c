@@ -150,22 +150,6 @@ START_TEST(test_text)
 }
 END_TEST
 
-START_TEST(test_node_names)
-{
-	struct message message;
-	struct address address;
-
-	ck_assert_int_eq(message_parse(whole, strlen(whole), &message), 0);
-	ck_assert_int_eq(address_parse("100.64.0.1", &address), 0);
-	ck_assert_str_eq(message_node_name(&message, &address), "a.example.net");
-	ck_assert_int_eq(address_parse("fd7a:115c:a1e0::2", &address), 0);
-	ck_assert_str_eq(message_node_name(&message, &address), "n124");
-	ck_assert_int_eq(address_parse("100.64.0.3", &address), 0);
-	ck_assert_ptr_null(message_node_name(&message, &address));
-	message_deinit(&message);
-}
-END_TEST
-
 /* Every message cut short is refused; *ret_message stays as it was. */
 START_TEST(test_cut)
 {
@@ -317,7 +301,6 @@ int main(void)
 	tcase_add_test(test_case, test_entries);
 	tcase_add_test(test_case, test_details);
 	tcase_add_test(test_case, test_text);
-	tcase_add_test(test_case, test_node_names);
 	tcase_add_test(test_case, test_cut);
 	tcase_add_loop_test(test_case, test_wrong_messages, 0, ARRAY_SIZE(wrong_messages));
 	tcase_add_loop_test(test_case, test_wrong_entries, 0, ARRAY_SIZE(wrong_entries));

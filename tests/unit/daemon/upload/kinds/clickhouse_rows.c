@@ -157,12 +157,16 @@ START_TEST(test_names)
 		    "{\"logtail\":{\"client_time\":\"2022-10-13T20:23:14.7Z\",\"proc_id\":9,\"proc_seq\":7},"
 		    "\"nodeId\":\"n\\\"1\",\"start\":\"2022-10-13T20:23:09.644Z\",\"end\":\"2022-10-13T20:23:14Z\","
 		    "\"dstNodes\":[{\"nodeId\":\"n2\",\"name\":\"db\",\"addresses\":[\"100.64.0.2\"]}],"
-		    "\"virtualTraffic\":[{\"proto\":1,\"src\":\"100.64.0.1:0\",\"dst\":\"100.64.0.2:0\"}]}",
+		    "\"virtualTraffic\":[{\"proto\":1,\"src\":\"100.64.0.1:0\",\"dst\":\"100.64.0.2:0\"}],"
+		    "\"physicalTraffic\":[{\"proto\":0,\"src\":\"100.64.0.2:0\",\"dst\":\"100.64.0.2:5\"}]}",
 		    NULL),
 		0);
+	/* A peer's endpoint is no node, whatever its address. */
 	check_text(&rows.flows,
 		   HEAD WINDOW ",\"class\":\"virtual\",\"proto\":1,\"src\":\"::ffff:100.64.0.1\","
-			       "\"dst\":\"::ffff:100.64.0.2\",\"dst_node\":\"db\"}\n");
+			       "\"dst\":\"::ffff:100.64.0.2\",\"dst_node\":\"db\"}\n" HEAD WINDOW
+			       ",\"idx\":1,\"class\":\"physical\",\"src\":\"::ffff:100.64.0.2\","
+			       "\"dst\":\"::ffff:100.64.0.2\",\"dst_port\":5,\"src_node\":\"db\"}\n");
 	clickhouse_rows_deinit(&rows);
 }
 END_TEST
