@@ -123,8 +123,10 @@ struct device_peer {
 	uint64_t rx_bytes;
 	const struct prefix_list *allowed_ips;
 	const struct prefix_list *addresses; /* NULL: the single addresses among its allowed IPs */
-	const char *os, *user;		     /* may be NULL */
-	char *const *tags;		     /* NULL-terminated; may be NULL */
+	struct address source; /* of its entries, where that is none of its addresses, but begins a network
+				* that is behind it; else none */
+	const char *os, *user; /* may be NULL */
+	char *const *tags;     /* NULL-terminated; may be NULL */
 };
 
 #define DEVICE_PEER_SHORT 8

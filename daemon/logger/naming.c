@@ -44,6 +44,7 @@ static void add_peer(const struct device_peer *peer, void *userdata)
 		.user = peer->user,
 		.tags = peer->tags,
 		.addresses = peer->addresses ? peer->addresses : peer->allowed_ips,
+		.source = peer->source,
 	};
 
 	if (gathering->error == 0)

@@ -75,16 +75,19 @@ static int copy_tags(char *const *tags, char ***ret_tags)
 	return r;
 }
 
-static int copy_addresses(const struct prefix_list *from, struct node *node)
+static int copy_addresses(const struct peer_identity *peer, struct node *node)
 {
-	if (!from || from->n == 0)
-		return 0;
-	node->addresses = calloc(from->n, sizeof(*node->addresses));
+	static const struct prefix_list none;
+	const struct prefix_list *from = peer->addresses ? peer->addresses : &none;
+
+	node->addresses = calloc(from->n + 1, sizeof(*node->addresses));
 	if (!node->addresses)
 		return -ENOMEM;
 	for (size_t i = 0; i < from->n; i++)
 		if (prefix_is_single(&from->items[i]))
 			node->addresses[node->n_addresses++] = from->items[i].address;
+	if (peer->source.family)
+		node->addresses[node->n_addresses++] = peer->source;
 	return 0;
 }
 
@@ -104,7 +107,7 @@ static int copy_peer(const struct peer_identity *peer, struct node *ret_node)
 	if (r == 0 && !node.tags)
 		r = copy_text(peer->user, &node.user);
 	if (r == 0)
-		r = copy_addresses(peer->addresses, &node);
+		r = copy_addresses(peer, &node);
 	if (r < 0)
 		return r;
 	n = node.name ? strlen(node.name) : 0;

@@ -21,6 +21,7 @@ struct peer_identity {
 	const char *os, *user;
 	char *const *tags;		     /* NULL-terminated */
 	const struct prefix_list *addresses; /* prefixes that are none are left out */
+	struct address source;		     /* of its physical entries, where it is none of those; or none */
 };
 
 /* Zero-initialised is empty. */

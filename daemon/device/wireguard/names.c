@@ -85,17 +85,12 @@ uint64_t wireguard_identities(struct device *device)
 	return wireguard->identities;
 }
 
-/* Of a peer that has no single address among its allowed IPs, the one that its entries have. */
-static bool find_other_address(const struct wg_peer *peer, struct prefix *ret_prefix)
+static bool has_single_address(const struct wg_peer *peer)
 {
-	struct address address;
-
 	for (size_t i = 0; i < peer->allowed_ips.n; i++)
 		if (prefix_is_single(&peer->allowed_ips.items[i]))
-			return false;
-	address = wg_peer_tailnet_address(peer);
-	*ret_prefix = (struct prefix){.address = address, .length = (uint8_t)address_bits(&address)};
-	return address.family != 0;
+			return true;
+	return false;
 }
 
 void wireguard_foreach_peer(struct device *device,
@@ -108,8 +103,8 @@ void wireguard_foreach_peer(struct device *device,
 	for (size_t i = 0; i < peers->n; i++) {
 		const struct wg_peer *from = &peers->items[i];
 		char id[WG_PEER_ID_MAX], short_name[DEVICE_PEER_SHORT + 1];
-		struct prefix other;
-		struct prefix_list others = {.items = &other, .n = 1};
+		struct prefix own = {.address = from->own, .length = (uint8_t)address_bits(&from->own)};
+		struct prefix_list owns = {.items = &own, .n = 1};
 		const char *name =
 			wg_peer_names(from->public_key, wireguard_names(wireguard), id, short_name);
 		struct device_peer to = {
@@ -123,9 +118,11 @@ void wireguard_foreach_peer(struct device *device,
 			.tx_bytes = from->tx_bytes,
 			.rx_bytes = from->rx_bytes,
 			.allowed_ips = &from->allowed_ips,
-			.addresses = find_other_address(from, &other) ? &others : NULL,
+			.addresses = from->own.family ? &owns : NULL,
 		};
 
+		if (!has_single_address(from) && !from->own.family)
+			to.source = wg_peer_tailnet_address(from);
 		memcpy(to.public_key, from->public_key, sizeof(to.public_key));
 		peer(&to, userdata);
 	}

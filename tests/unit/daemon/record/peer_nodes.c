@@ -72,10 +72,12 @@ START_TEST(peers_alone)
 	add((struct peer_identity){.id = "keyA1234", .name = "keyA", .named = false}, "100.64.0.2/32");
 	add((struct peer_identity){.id = "n3", .os = "linux", .user = "eva", .tags = tags}, "");
 	add((struct peer_identity){.id = "n4", .user = "ada"}, "");
+	add((struct peer_identity){.id = "n5", .source = test_address("10.50.0.0")}, "10.50.0.0/16");
 	expect("{\"nodeId\":\"keyA1234\",\"name\":\"keyA\",\"addresses\":[\"100.64.0.2\"]}\n"
 	       "{\"nodeId\":\"keyB\",\"name\":\"phone\",\"addresses\":[\"100.64.0.3\",\"fd7a::3\"]}\n"
 	       "{\"nodeId\":\"n3\",\"os\":\"linux\",\"tags\":[\"tag:a\",\"tag:b\"]}\n"
-	       "{\"nodeId\":\"n4\",\"user\":\"ada\"}\n");
+	       "{\"nodeId\":\"n4\",\"user\":\"ada\"}\n"
+	       "{\"nodeId\":\"n5\",\"addresses\":[\"10.50.0.0\"]}\n");
 	ck_assert(nodes_find_id(nodes, "keyA1234")->nameless);
 	ck_assert(!nodes_find_id(nodes, "keyB")->nameless);
 	ck_assert_ptr_null(nodes_self(nodes));
