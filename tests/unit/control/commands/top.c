@@ -77,9 +77,39 @@ START_TEST(test_details)
 }
 END_TEST
 
+#define NODE_WINDOW(second, nodes, address)                                                                  \
+	"{'message':{'start':'2022-10-13T20:23:1" second "Z','end':'2022-10-13T20:23:1" second               \
+	".998Z'," nodes "'virtualTraffic':[{'proto':6,'src':'100.64.0.1:22','dst':'" address                 \
+	":9','txBytes':1024},"                                                                               \
+	"{'proto':6,'src':'100.64.0.1:22','dst':'100.64.0.9:9','txBytes':1}]}}"
+
+/* A node is known from the window on that names it, by each of its addresses. */
+START_TEST(test_nodes)
+{
+	const struct fake_answer answers[] = {
+		{"Tail",
+		 NODE_WINDOW("0", "", "100.64.0.2") "\n" NODE_WINDOW(
+			 "2",
+			 "'dstNodes':[{'nodeId':'n2','name':'laptop','addresses':['100.64.0.2','fd00::2']}],",
+			 "100.64.0.2") "\n" NODE_WINDOW("4", "", "[fd00::2]")}};
+	_cleanup_run_ struct run all = run_with(answers, 1, "top --by peer --limit 1", ASKED("Tail"));
+	_cleanup_run_ struct run one = run_with(answers, 1, "top --by peer --node laptop", ASKED("Tail"));
+
+	assert_contains(all.out, "2022-10-13T20:23:10Z  998 ms\nCLASS    PEER           TX RATE ");
+	assert_contains(all.out, "\nvirtual  100.64.0.2  1.00 KiB/s ");
+	assert_contains(all.out, "2022-10-13T20:23:12Z  998 ms\nCLASS    PEER       TX RATE ");
+	assert_contains(all.out, "2022-10-13T20:23:14Z  998 ms\nCLASS    PEER       TX RATE ");
+	assert_contains(strstr(all.out, ":14Z"), "\nvirtual  laptop  1.00 KiB/s ");
+	ck_assert_int_eq(one.status, CTL_OK);
+	ck_assert_ptr_null(strstr(one.out, "100.64.0.9"));
+	ck_assert_ptr_null(strstr(one.out, "100.64.0.2"));
+	assert_contains(strstr(one.out, ":14Z"), "\nvirtual  laptop  1.00 KiB/s ");
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {test_top, test_details};
+	const TTest *const tests[] = {test_top, test_details, test_nodes};
 
 	return run_suite("top", tests, ARRAY_SIZE(tests));
 }
