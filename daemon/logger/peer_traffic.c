@@ -2,11 +2,12 @@
 /*
  * Peers are in an array sorted by ID, their addresses in one sorted by address. Both are made anew only when
  * the tunnel says that its peers are others. "The last hour" moves in steps of five minutes, and who is shown
- * changes once a minute at most: a peer that is busy for a moment does not make the counters come and go.
+ * changes every two minutes at most: a peer that is busy for a moment does not make the counters come and go.
  */
 
 #include "daemon/logger/peer_traffic.h"
 
+#include "common/plain_text.h"
 #include "common/time_text.h"
 #include "daemon/logger/peer_memory.h"
 #include "daemon/record/nodes.h"
@@ -17,7 +18,7 @@
 
 #define STEP	       (300 * NSEC_PER_SEC)
 #define STEPS	       12
-#define SHOW_AFTER     (60 * NSEC_PER_SEC)
+#define SHOW_AFTER     (120 * NSEC_PER_SEC) /* twice what Prometheus' readings are apart by default */
 #define NAME_MAX_BYTES 200
 #define ID_MAX_BYTES   128
 
@@ -169,15 +170,20 @@ static int add_owners(struct reading *reading, const struct device_peer *peer, c
 	return r == 0 && !single && least ? add_owner(reading, &least->address) : r;
 }
 
-/* Cut between characters. */
+/* Plain text already, if its source keeps its word; names that differ only by what the metrics cannot show
+ * would be one. Cut between characters. */
 static char *copy_name(const char *name)
 {
 	size_t n = strnlen(name, NAME_MAX_BYTES + 1);
+	char *copy;
 
 	if (n > NAME_MAX_BYTES)
 		for (n = NAME_MAX_BYTES; n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80;)
 			n--;
-	return strndup(name, n);
+	copy = strndup(name, n);
+	if (copy)
+		plain_text_clean(copy);
+	return copy;
 }
 
 static void read_peer(const struct device_peer *from, void *userdata)
@@ -190,7 +196,7 @@ static void read_peer(const struct device_peer *from, void *userdata)
 	if (from->self || reading->error < 0 || traffic->n == PEER_TRAFFIC_PEERS_MAX)
 		return;
 	/* No tunnel has such IDs. */
-	if (strlen(from->id) > ID_MAX_BYTES || strchr(from->id, '('))
+	if (strlen(from->id) > ID_MAX_BYTES || strchr(from->id, '(') || !plain_text_is(from->id))
 		return;
 	if (traffic->n == reading->room) {
 		size_t room = reading->room ? 2 * reading->room : 16;
@@ -204,8 +210,10 @@ static void read_peer(const struct device_peer *from, void *userdata)
 		reading->room = room;
 	}
 	reading->error = add_owners(reading, from, &name);
+	if (!name)
+		name = *from->name ? from->name : from->id;
 	peer = &traffic->peers[traffic->n++];
-	*peer = (struct peer){.id = strdup(from->id), .label = copy_name(name ? name : from->name)};
+	*peer = (struct peer){.id = strdup(from->id), .label = copy_name(name)};
 	if (!peer->id || !peer->label)
 		reading->error = -ENOMEM;
 	update_peer(traffic, peer, from);

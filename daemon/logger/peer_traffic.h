@@ -6,11 +6,11 @@
  * their own, the rest has one.
  *
  * Counters come and go while others read them now and then. So that nothing is counted twice, and nothing is
- * missed by those who read once a minute:
+ * missed by those who read every two minutes:
  *
- *  - A new counter is shown for a minute before traffic is added to it, and one that is to go for a minute
- *    after the last was. Meanwhile that peer's traffic is the rest's. (Where no counter is shown yet, there
- *    is nobody to wait for.)
+ *  - A new counter is shown for two minutes before traffic is added to it, and one that is to go for two
+ *    minutes after the last was. Meanwhile that peer's traffic is the rest's. (Where no counter is shown yet,
+ * there is nobody to wait for.)
  *  - A counter that is no longer shown keeps its value, and goes on from there when it is shown again. It is
  *    never added to the rest, which would grow by traffic that has been read already.
  *  - A peer that gets another name begins at zero, for that may have been another one's name, or its own
@@ -59,7 +59,7 @@ void peer_traffic_forget_device(struct peer_traffic *traffic);
 /* Adds an entry of physical traffic to its peer, which is found by the entry's source. */
 void peer_traffic_add(struct peer_traffic *traffic, const struct address *source,
 		      const struct counts *counts);
-/* Once all of a window's traffic has been added: decides once a minute whose counters come and go. */
+/* Once all of a window's traffic has been added: decides every two minutes whose counters come and go. */
 void peer_traffic_end_window(struct peer_traffic *traffic, int64_t now_boot);
 
 /* How many peers there are, without the node itself. Of which nothing is remembered, is silent. */
@@ -72,7 +72,7 @@ struct peer_numbers peer_traffic_numbers(const struct peer_traffic *traffic,
 					 const struct peer_memory *memory);
 
 struct peer_sample {
-	char label[PEER_LABEL_MAX]; /* UTF-8 or not; different from all others' */
+	char label[PEER_LABEL_MAX]; /* plain text; different from all others' */
 	enum device_path path;
 	char via[16];
 	int64_t last_handshake; /* wall; 0: never */

@@ -154,7 +154,7 @@ static int measure_metrics(unsigned int n_peers, unsigned int allowed)
 	samples = peer_traffic_sample(traffic);
 	times[5] = cpu_ms();
 	printf("%6u peers, %6u allowed IPs each: metrics: new peers %.3f ms, the same peers %.3f ms, an entry of each "
-	       "%.3f ms, who is shown (once a minute) %.3f ms, sample %.3f ms\n",
+	       "%.3f ms, who is shown (every two minutes) %.3f ms, sample %.3f ms\n",
 	       n_peers, allowed, times[1] - times[0], times[2] - times[1], times[3] - times[2],
 	       times[4] - times[3], times[5] - times[4]);
 	wg_peers_deinit(&fake.peers);

@@ -109,7 +109,7 @@ def test_peers_beyond_those_wanted_are_one(counted):
     before = samples(counted.ctl("metrics").stdout)
     counted.flush(0)
     found = samples(counted.ctl("metrics").stdout)
-    # They came later: their counters come in a minute. Until then they are the rest.
+    # They came later: their counters come within two minutes. Until then they are the rest.
     assert {own["peer"] for own, _ in family(found, "netlogd_peer_path")} == {name}
     assert total(found, "netlogd_peers", path="unknown", state="silent") == 3
     counted.configure({"netlogd": {"metrics-peers": 0}})
