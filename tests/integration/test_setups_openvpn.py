@@ -6,6 +6,7 @@ import pytest
 
 from lib.setups import Counted, by_destination, classes, last_window, physical, reach
 from lib.sites import INTERNET, Openvpn
+from lib.vpn import openvpn_pair
 from lib.wait import wait_until
 
 INTERNET6 = "2001:db8:ffff::9"
@@ -106,6 +107,25 @@ def test_client_with_the_default_route_of_ipv6(openvpn, netlogd, mode, internet)
     here = Counted(openvpn.ends["laptop"], netlogd, routes={"mode": mode, **(own if mode == "static" else {})})
     assert here.kernel()[1] == {"10.8.0.0/24", "0.0.0.0/1", "128.0.0.0/1", "fd00:8::/64", "::/3", "2000::/4", "3000::/4", "fc00::/7"}
     assert here.classes_of("fd00:8::1", INTERNET, INTERNET6) == {"fd00:8::1": "virtual", INTERNET: "exit", INTERNET6: internet}
+    here.stop()
+
+
+@pytest.mark.parametrize("more, node", [
+    ({}, "exit"), ({"routes": {"local-addr": "10.8.0.1", "route": "10.8.0.0/24", "tailnet": "10.8.0.0/24"}}, "virtual")])
+def test_tap_in_a_bridge(network, netlogd, more, node):
+    """The bridge has the address and the routes, so that the tap device that is counted has none."""
+    left, right = openvpn_pair(network, tap=True)
+    bridge = network.interface_name("br")
+    left.namespace.ip("link", "add", bridge, "type", "bridge")
+    left.namespace.ip("address", "flush", "dev", left.interface)
+    left.namespace.ip("link", "set", left.interface, "master", bridge)
+    left.namespace.ip("address", "add", "10.8.0.1/24", "dev", bridge)
+    left.namespace.ip("link", "set", bridge, "up")
+    right.namespace.ip("address", "add", "10.8.0.2/24", "dev", right.interface)
+    here = Counted(left, netlogd, **more)
+    assert here.kernel() == ([], set())
+    reach(left.namespace, "10.8.0.1", right.namespace, "10.8.0.2")
+    assert by_destination(last_window(here.daemon)) == {"10.8.0.2": node}
     here.stop()
 
 

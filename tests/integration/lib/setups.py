@@ -156,7 +156,8 @@ class Counted:
     def __init__(self, end, make_daemon, **more):
         self.namespace = end.namespace
         self.end = end
-        self.daemon = make_daemon(end.namespace, sections(end.interface, **more)).start()
+        # Emulated machines take their time.
+        self.daemon = make_daemon(end.namespace, sections(end.interface, **more)).start(timeout=60)
 
     def kernel(self):
         """(addresses, routes) of the interface."""
