@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/log_id.h"
+#include "daemon/device/peers/names_file.h"
 #include "daemon/record/nodes.h"
 #include "daemon/unit.h"
 
@@ -172,6 +173,21 @@ static int check_nodes(const struct config *config)
 	return complain("nodes-file", config->nodes_file, r, text);
 }
 
+static int check_names(const struct config *config)
+{
+	_cleanup_wg_names_ struct wg_names names = {};
+	char token[WG_NAMES_TOKEN_MAX] = "";
+	int r = config->wireguard_names_file ? wg_names_file_read(config->wireguard_names_file, token, &names)
+					     : 0;
+
+	if (r >= 0)
+		return 0;
+	return complain("wireguard-names", config->wireguard_names_file, r,
+			r == -EINVAL  ? "not a regular file"
+			: r == -EFBIG ? "larger than 16 MiB"
+				      : NULL);
+}
+
 static int check_daemons(const struct unit *unit, const struct config *config)
 {
 	_cleanup_free_ char *metrics = config->metrics_textfile ? parent_of(config->metrics_textfile) : NULL;
@@ -185,7 +201,7 @@ static int check_daemons(const struct unit *unit, const struct config *config)
 				       config->spool_directory);
 	return bad | check_directory(unit, "control-socket", config->control_socket, sockets) |
 	       check_directory(unit, "metrics-textfile", config->metrics_textfile, metrics) |
-	       check_nodes(config);
+	       check_nodes(config) | check_names(config);
 }
 
 /* ---- users ---- */

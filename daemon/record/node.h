@@ -30,7 +30,8 @@ struct node {
 /* What was refused, and why. */
 struct node_refusal {
 	char *value;	    /* the offending text; owned by the caller */
-	const char *reason; /* "has no nodeId"; constant */
+	const char *reason; /* "has no nodeId"; constant, or in `names` */
+	char names[160];
 };
 
 /* Reads one node, and makes its JSON. 0, -ENOMEM, or -EINVAL with what was refused. */

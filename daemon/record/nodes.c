@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,15 +30,18 @@ struct nodes {
 	struct hash_index by_address; /* a slot for each address of each node */
 };
 
+/* Each bit of the address is in the low bits of the hash, which choose a slot: nodes are often numbered, from
+ * fd00::1 on. */
 static uint32_t hash(const struct address *address)
 {
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15), other = UINT64_C(0xbf58476d1ce4e5b9);
 	uint64_t a, b;
 
 	memcpy(&a, address->bytes, sizeof(a));
 	memcpy(&b, address->bytes + 8, sizeof(b));
-	a = (a ^ address->family) * UINT64_C(0x9e3779b97f4a7c15);
-	b = (b ^ a >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
-	a ^= b;
+	a = (a ^ address->family) * odd;
+	a = (a ^ a >> 32 ^ b) * other;
+	a = (a ^ a >> 32) * odd;
 	return (uint32_t)(a ^ a >> 32);
 }
 
@@ -79,7 +83,11 @@ static int index_addresses(struct nodes *nodes, struct node_refusal *ret_refusal
 				char text[ADDRESS_TEXT_MAX];
 
 				address_format(address, text);
-				return refuse(text, "is an address of two nodes", ret_refusal);
+				snprintf(ret_refusal->names, sizeof(ret_refusal->names),
+					 "is an address of two nodes, %.50s and %.50s",
+					 nodes->items[slot->item - 1].id, node->id);
+				plain_text_clean(ret_refusal->names);
+				return refuse(text, ret_refusal->names, ret_refusal);
 			}
 			hash_slot_take(slot, hash_value, i);
 		}

@@ -296,6 +296,12 @@ def test_version_help_and_check(tun, netlogd):
         assert result.returncode == 78 and reason in result.stderr, result.stderr
     nodes.write_text('{"nodes": [{"nodeId": "a"}]}')
     run([program("netlogd"), "--check-config", "--config", daemon.config])
+    for names, reason in (nodes.with_suffix(".none"), "No such file"), (nodes.parent, "not a regular file"):
+        daemon.configure({"node": {"wireguard-names": names}})
+        result = run([program("netlogd"), "--check-config", "--config", daemon.config], check=False)
+        assert result.returncode == 78 and f"wireguard-names = {names}: {reason}" in result.stderr, result.stderr
+    daemon.configure({"node": {"wireguard-names": "none"}})
+    run([program("netlogd"), "--check-config", "--config", daemon.config])
     daemon.configure({"tun": {"source": "magic"}})
     assert run([program("netlogd"), "--check-config", "--config", daemon.config], check=False).returncode == 78
 

@@ -167,6 +167,10 @@ START_TEST(reasons)
 	check_reason("{\"nodes\":[{\"nodeId\":\"a\",\"nam\":\"b\"}]}", "is not a member of a node");
 	check_reason("{\"nodes\":[{\"nodeId\":\"a\",\"addresses\":[\"1.2.3\"]}]}", "is not an address");
 	check_reason("{\"nodes\":[{\"nodeId\":\"a\"},{\"nodeId\":\"a\"}]}", "is the nodeId of two nodes");
+	check_reason(
+		"{\"nodes\":[{\"nodeId\":\"b\",\"addresses\":[\"1.2.3.4\",\"1.2.3.5\"]},{\"nodeId\":\"a\","
+		"\"addresses\":[\"1.2.3.5\"]}]}",
+		"is an address of two nodes, a and b");
 	/* Other scripts are no reason. */
 	nodes_unref(make(
 		"{\"nodes\":[{\"nodeId\":\"\\u05d0\\u05d1 \\u00fc \\u4e2d\",\"name\":\"\\ud83d\\ude00\"}]}"));
