@@ -99,10 +99,12 @@ static void forget_gone(struct peer_memory *memory, uint32_t reading)
 	}
 }
 
-/* Local midnights around a time. The day has 23 or 25 hours when the clocks change. */
+/* Local midnights around a time. The day has 23 or 25 hours when the clocks change; where that is done at
+ * midnight, there may be two of it, and the day begins with the first. */
 static void find_day(int64_t wall, int64_t *ret_start, int64_t *ret_end)
 {
 	time_t seconds = (time_t)(wall / NSEC_PER_SEC), start, end;
+	int summer_time;
 	struct tm day;
 
 	tzset();
@@ -111,9 +113,14 @@ static void find_day(int64_t wall, int64_t *ret_start, int64_t *ret_end)
 		*ret_end = INT64_MAX;
 		return;
 	}
+	summer_time = day.tm_isdst;
 	day.tm_hour = day.tm_min = day.tm_sec = 0;
 	day.tm_isdst = -1;
 	start = mktime(&day);
+	if (start > seconds) {
+		day.tm_isdst = summer_time;
+		start = mktime(&day);
+	}
 	day.tm_mday++;
 	day.tm_hour = day.tm_min = day.tm_sec = 0;
 	day.tm_isdst = -1;
@@ -209,9 +216,10 @@ static void look_for_signs(const struct peer_memory *memory, struct peer_record 
 {
 	int64_t told = MAX(peer->last_seen, is_new ? peer->last_handshake : 0);
 
-	if (record->rx_moved > 0)
-		told = MAX(told, memory->wall);
-	if (told > record->last_seen) {
+	if (record->rx_moved > 0) {
+		record->last_seen = memory->wall;
+		record->seen_boot = memory->boot;
+	} else if (told > record->last_seen) {
 		record->last_seen = told;
 		record->seen_boot = memory->boot - MAX(memory->wall - told, 0);
 	}

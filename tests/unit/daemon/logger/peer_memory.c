@@ -228,6 +228,34 @@ START_TEST(test_a_longer_day)
 }
 END_TEST
 
+/* Where the clocks go back at one o'clock, midnight comes twice, and is that of one day. */
+START_TEST(test_midnight_twice)
+{
+	const int64_t midnight = INT64_C(1699156800) * SECOND; /* 2023-11-05T04:00:00Z */
+	struct device_peer *a = add("a", 0, 0);
+
+	setenv("TZ", "CST5CDT,M3.2.0/0,M11.1.0/1", 1);
+	/* The C library takes that one of two midnights whose time was in use when it was last asked. */
+	wall = midnight + 48 * HOUR;
+	read_peers();
+	wall = midnight;
+	read_peers();
+	for (int i = 1; i <= 4; i++) {
+		a->tx_bytes += 10;
+		pass(HOUR / 2 - SECOND);
+		read_peers();
+		ck_assert_uint_eq(record("a")->tx_today, (uint64_t)i * 10);
+		ck_assert_int_eq(record("a")->today_since, midnight);
+	}
+	pass(23 * HOUR);
+	read_peers();
+	ck_assert_uint_eq(record("a")->tx_today, 40);
+	pass(5 * SECOND);
+	read_peers();
+	ck_assert_uint_eq(record("a")->tx_today, 0);
+}
+END_TEST
+
 /* Peers that have gone are remembered until midnight, and no longer. */
 START_TEST(test_peers_that_have_gone)
 {
@@ -302,6 +330,27 @@ START_TEST(test_silence)
 	pass(SECOND);
 	read_peers();
 	ck_assert(!record("b")->active);
+}
+END_TEST
+
+/* The wall clock is set back: what comes from a peer is a sign of life all the same. */
+START_TEST(test_no_silence_after_the_clock_was_set_back)
+{
+	struct device_peer *a = add("a", 0, 0);
+
+	read_peers();
+	for (int i = 0; i < 5; i++) {
+		pass(100 * SECOND);
+		a->rx_bytes++;
+		read_peers();
+		ck_assert(record("a")->active);
+		ck_assert_int_eq(record("a")->last_seen, wall);
+		wall -= i == 1 ? HOUR : 0;
+	}
+	pass(PEER_SILENT_AFTER);
+	read_peers();
+	ck_assert(!record("a")->active);
+	ck_assert_int_eq(record("a")->last_seen, wall - PEER_SILENT_AFTER);
 }
 END_TEST
 
@@ -409,8 +458,10 @@ int main(void)
 		test_while_the_device_is_away,
 		test_midnight,
 		test_a_longer_day,
+		test_midnight_twice,
 		test_peers_that_have_gone,
 		test_silence,
+		test_no_silence_after_the_clock_was_set_back,
 		test_moves,
 		test_one_id_twice_and_this_node,
 		test_bound,
