@@ -134,3 +134,25 @@ def test_allowed_ips_change_their_peer(hub, netlogd, directory, command):
                           until=lambda found: {end for _, end in found} == set(endpoints.values()))
     assert pairs == {("10.50.0.0", endpoints[LAPTOP.public]), ("10.9.0.2", endpoints[OFFICE.public])}
     here.stop()
+
+
+def test_client_with_a_new_key(hub, netlogd, directory):
+    """The old peer goes, one with the same allowed IPs comes, and the client is where it was: the same physical traffic."""
+    hub.up()
+    here = Counted(hub.ends["hub"], netlogd)
+    laptop = hub.ends["laptop"]
+    new = wireguard_key()
+    reach(hub.laptop, "10.9.0.2", hub.hub, "10.9.0.1")
+    text = interface_section(HUB, "ListenPort = 51820") + peer_section(new, "AllowedIPs = 10.9.0.2/32") + \
+        peer_section(OFFICE, "AllowedIPs = 10.9.0.3/32, 10.50.0.0/16")
+    hub.hub.run("wg", "syncconf", here.end.interface, other_sections(directory, "new.conf", text))
+    laptop.namespace.run("wg", "set", laptop.interface, "private-key", "/dev/stdin", stdin=new.private + "\n")
+    # A message that is lost with the old key is not sent again.
+    hub.laptop.run("ping", "-c", "1", "-W", "10", "10.9.0.1")
+    reach(hub.laptop, "10.9.0.2", hub.hub, "10.9.0.1")
+    messages = last_window(here.daemon)
+    assert classes(messages) == {("10.9.0.1", "10.9.0.2"): "virtual"}
+    assert physical(messages) == {("10.9.0.2", "198.51.100.2:51821")}
+    assert here.peers() == {new.public: (["10.9.0.2"], 1), OFFICE.public: (["10.9.0.3"], 2)}
+    assert here.daemon.status()["sock"]["unknown"] == {"txPkts": 0, "txBytes": 0, "rxPkts": 0, "rxBytes": 0}
+    here.stop()
