@@ -210,6 +210,29 @@ def test_alternative_name_of_a_tunnel(network, namespace, netlogd):
     here.stop()
 
 
+def test_renamed_by_the_operator(network, namespace, netlogd):
+    """The kernel's WireGuard goes by its new name; the socket of a userspace one keeps the old, which is no longer found."""
+    hub = wireguard_key()
+    end = wg_quick(network, namespace, interface_section(wireguard_key(), "Address = 10.9.0.2/32") + peer_section(
+        hub, "AllowedIPs = 10.9.0.1/32, 10.1.0.0/16", "Endpoint = 192.0.2.2:51820"))
+    name = network.interface_name("of")
+    for change in ["down"], ["name", name]:
+        namespace.ip("link", "set", end.interface, *change)
+    namespace.ip("link", "set", name, "up")
+    for destination in "10.9.0.1", "10.1.0.0/16":
+        namespace.ip("route", "add", destination, "dev", name)
+    here = Counted(Tunnel(namespace, name, None), netlogd)
+    sock = here.daemon.status()["sock"]
+    if end.process is None:
+        assert sock["source"] == "wireguard"
+        assert here.classes_of("10.9.0.1", "10.1.2.3") == {"10.9.0.1": "virtual", "10.1.2.3": "subnet"}
+    else:
+        assert sock["source"] == "none" and "no WireGuard interface with this name" in sock["reason"]
+        # So the allowed IPs are not known, of which a single one is a node.
+        assert here.classes_of("10.9.0.1", "10.1.2.3") == {"10.9.0.1": "subnet", "10.1.2.3": "subnet"}
+    here.stop()
+
+
 def test_moved_to_a_container(network, netlogd):
     """The tunnel's interface is made here, its datagrams stay here; the interface goes to a container, where netlogd runs."""
     outside, _, _ = network.pair()
