@@ -32,6 +32,7 @@ struct watch {
 	int fd;
 	worker_fn readable;
 	void *data;
+	int64_t pause, quiet_until; /* boot time, ns */
 };
 
 struct worker {
@@ -95,23 +96,42 @@ static void destroy(struct worker *worker)
 	free(worker);
 }
 
+/* What comes in the pause after a call waits for its end. */
+static void begin_pause(struct worker *worker, int fd)
+{
+	for (size_t i = 0; i < worker->n_watches; i++) {
+		struct watch *watch = &worker->watches[i];
+
+		if (watch->fd == fd && watch->pause > 0)
+			watch->quiet_until = time_now_boot() + watch->pause;
+	}
+}
+
 static void wait_for_work(struct worker *worker)
 {
 	struct pollfd fds[1 + WORKER_WATCH_MAX] = {{.fd = worker->wake_fd, .events = POLLIN}};
 	struct watch watches[WORKER_WATCH_MAX]; /* as they were: readable() may change them */
+	int64_t now = time_now_boot(), first = INT64_MAX;
 	size_t n = worker->n_watches;
 
 	for (size_t i = 0; i < n; i++) {
+		bool quiet = worker->watches[i].quiet_until > now;
+
 		watches[i] = worker->watches[i];
-		fds[1 + i] = (struct pollfd){.fd = watches[i].fd, .events = POLLIN};
+		/* poll() passes over a negative one. */
+		fds[1 + i] = (struct pollfd){.fd = quiet ? -1 : watches[i].fd, .events = POLLIN};
+		if (quiet)
+			first = MIN(first, watches[i].quiet_until - now);
 	}
-	if (poll(fds, 1 + n, -1) < 0)
+	if (poll(fds, 1 + n, first == INT64_MAX ? -1 : (int)(first / NSEC_PER_MSEC) + 1) < 0)
 		return;
 	if (fds[0].revents)
 		clear_fd(worker->wake_fd);
 	for (size_t i = 0; i < n; i++)
-		if (fds[1 + i].revents)
+		if (fds[1 + i].revents) {
 			watches[i].readable(watches[i].data);
+			begin_pause(worker, watches[i].fd);
+		}
 }
 
 static void *worker_main(void *userdata)
@@ -287,11 +307,12 @@ int worker_drain_within(struct worker *worker, int timeout_ms)
 	return 0;
 }
 
-int worker_watch(struct worker *worker, int fd, worker_fn readable, void *data)
+int worker_watch(struct worker *worker, int fd, int64_t pause, worker_fn readable, void *data)
 {
 	if (worker->n_watches == WORKER_WATCH_MAX)
 		return -ENOSPC;
-	worker->watches[worker->n_watches++] = (struct watch){.fd = fd, .readable = readable, .data = data};
+	worker->watches[worker->n_watches++] =
+		(struct watch){.fd = fd, .readable = readable, .data = data, .pause = pause};
 	return 0;
 }
 

@@ -11,6 +11,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct event_base;
 struct worker;
@@ -48,7 +49,9 @@ int worker_drain_within(struct worker *worker, int timeout_ms);
 
 /*
  * Only from a job: calls readable(data) on the thread whenever the descriptor (borrowed) is readable;
- * readable() must make it unreadable or unwatch it. 0 or -ENOSPC.
+ * readable() must make it unreadable or unwatch it. pause (ns, up to a second; 0: none): what comes so soon
+ * after a call waits until then, so that thousands of small things in a second do not wake the thread for
+ * each. 0 or -ENOSPC.
  */
-int worker_watch(struct worker *worker, int fd, worker_fn readable, void *data);
+int worker_watch(struct worker *worker, int fd, int64_t pause, worker_fn readable, void *data);
 void worker_unwatch(struct worker *worker, int fd);

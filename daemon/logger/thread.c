@@ -7,6 +7,7 @@
 #include "daemon/logger/thread.h"
 
 #include "common/cleanup.h"
+#include "common/time_text.h"
 #include "common/worker.h"
 #include "daemon/logger/gather.h"
 #include "daemon/logger/messages.h"
@@ -77,6 +78,10 @@ static void request_free(struct request *request)
 
 DEFINE_CLEANUP(struct request *, request_free);
 
+/* Between two looks at changes of routes, which may be thousands in a second and are nobody's as a rule: each
+ * would wake the thread. */
+#define ROUTES_PAUSE (10 * NSEC_PER_MSEC)
+
 static void watch_devices(struct logger_thread *thread);
 
 static void on_pressure(struct logger_thread *thread, enum device_layer layer)
@@ -109,11 +114,13 @@ static void watch_devices(struct logger_thread *thread)
 {
 	const struct {
 		int fd;
+		int64_t pause;
 		worker_fn readable;
 	} wanted[] = {
-		[LAYER_TUN] = {logger_pressure_fd(thread->logger, LAYER_TUN), on_tun_pressure},
-		[LAYER_SOCK] = {logger_pressure_fd(thread->logger, LAYER_SOCK), on_sock_pressure},
-		[N_LAYERS] = {logger_routes_fd(thread->logger), on_routes},
+		[LAYER_TUN] = {logger_pressure_fd(thread->logger, LAYER_TUN), 0, on_tun_pressure},
+		[LAYER_SOCK] = {logger_pressure_fd(thread->logger, LAYER_SOCK), ROUTES_PAUSE,
+				on_sock_pressure},
+		[N_LAYERS] = {logger_routes_fd(thread->logger), ROUTES_PAUSE, on_routes},
 	};
 
 	/* One may have the number now that another had before: first, all old ones go. */
@@ -126,7 +133,8 @@ static void watch_devices(struct logger_thread *thread)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
 		if (wanted[i].fd >= 0 && thread->watched[i] < 0 &&
-		    worker_watch(thread->worker, wanted[i].fd, wanted[i].readable, thread) >= 0)
+		    worker_watch(thread->worker, wanted[i].fd, wanted[i].pause, wanted[i].readable, thread) >=
+			    0)
 			thread->watched[i] = wanted[i].fd;
 }
 

@@ -15,6 +15,9 @@
 /* Per wake-up; the descriptor stays readable while there is more. */
 #define DATAGRAMS_AT_ONCE 4096
 
+/* For some thousand notifications, which come while the thread works on a window. */
+#define ROUTES_BUFFER (4 * 1024 * 1024)
+
 int net_changes_open(unsigned int changes, int *ret_fd)
 {
 	static const struct {
@@ -31,6 +34,7 @@ int net_changes_open(unsigned int changes, int *ret_fd)
 		{NET_CHANGES_RULES, RTNLGRP_IPV6_RULE},
 	};
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+	const int size = ROUTES_BUFFER;
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
@@ -43,6 +47,10 @@ int net_changes_open(unsigned int changes, int *ret_fd)
 		    errno != EINVAL)
 			return -errno;
 	}
+	/* Without the right to exceed the system's limit, up to that. */
+	if ((changes & NET_CHANGES_ROUTES) &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	*ret_fd = TAKE_FD(fd);
 	return 0;
 }

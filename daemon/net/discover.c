@@ -22,8 +22,6 @@
 
 /* Reading everything takes at most this part of the time. */
 #define READING_SHARE 100
-/* For some thousand notifications, which come while the thread works on a window. */
-#define RECEIVE_BUFFER (4 * 1024 * 1024)
 /* Per call; the descriptor stays readable while there is more. */
 #define DATAGRAMS_AT_ONCE 65536
 #define DATAGRAM_MAX	  (32 * 1024)
@@ -73,14 +71,10 @@ void discovery_changes_deinit(struct discovery_changes *changes)
 
 static int open_notifications(struct discovery *discovery)
 {
-	int size = RECEIVE_BUFFER;
 	int r = net_changes_open(NET_CHANGES_ALL & ~NET_CHANGES_RULES, &discovery->fd);
 
 	if (r < 0)
 		return r;
-	/* Without the right to exceed the system's limit, up to that. */
-	if (setsockopt(discovery->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(discovery->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	/* Without it, everything is looked at here. */
 	r = route_filter_attach(discovery->fd, discovery->index, discovery->connected);
 	if (r < 0)

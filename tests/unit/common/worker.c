@@ -4,6 +4,8 @@
 
 #include "common/worker.h"
 
+#include "common/time_text.h"
+
 #include <check.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -156,6 +158,9 @@ END_TEST
 struct watched {
 	int fd;
 	uint64_t seen;
+	int64_t pause;
+	unsigned int calls;
+	int64_t called_at[8];
 };
 
 static void on_readable(void *data)
@@ -166,11 +171,35 @@ static void on_readable(void *data)
 	worker_unwatch(worker, watched->fd);
 }
 
+/* Stays watched. */
+static void on_readable_again(void *data)
+{
+	struct watched *watched = data;
+	uint64_t value;
+
+	ck_assert_int_eq(read(watched->fd, &value, sizeof(value)), sizeof(value));
+	watched->called_at[watched->calls] = time_now_boot();
+	watched->seen += value;
+	__atomic_add_fetch(&watched->calls, 1, __ATOMIC_RELEASE);
+}
+
+static void watch_with_a_pause(void *data)
+{
+	struct watched *watched = data;
+
+	ck_assert_int_eq(worker_watch(worker, watched->fd, watched->pause, on_readable_again, watched), 0);
+}
+
+static void unwatch(void *data)
+{
+	worker_unwatch(worker, ((struct watched *)data)->fd);
+}
+
 static void watch(void *data)
 {
 	struct watched *watched = data;
 
-	ck_assert_int_eq(worker_watch(worker, watched->fd, on_readable, watched), 0);
+	ck_assert_int_eq(worker_watch(worker, watched->fd, watched->pause, on_readable, watched), 0);
 }
 
 static void nothing(void *data)
@@ -192,6 +221,39 @@ START_TEST(test_watches_a_descriptor)
 		worker_drain(worker);
 	}
 	ck_assert_uint_eq(watched.seen, 7);
+	close(watched.fd);
+}
+END_TEST
+
+static void await_calls(const struct watched *watched, unsigned int calls)
+{
+	while (__atomic_load_n(&watched->calls, __ATOMIC_ACQUIRE) < calls) {
+		ck_assert_int_eq(worker_post(worker, nothing, nothing, NULL), 0);
+		worker_drain(worker);
+	}
+}
+
+/* The first is told at once, what comes in the pause together after it. */
+START_TEST(test_pauses_between_two_calls)
+{
+	struct watched watched = {.fd = eventfd(0, EFD_CLOEXEC), .pause = NSEC_PER_SEC / 5};
+	uint64_t one = 1;
+
+	ck_assert_int_eq(worker_post(worker, watch_with_a_pause, nothing, &watched), 0);
+	worker_drain(worker);
+	ck_assert_int_eq(write(watched.fd, &one, sizeof(one)), sizeof(one));
+	await_calls(&watched, 1);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(write(watched.fd, &one, sizeof(one)), sizeof(one));
+		/* Jobs do not wait. */
+		ck_assert_int_eq(worker_post(worker, nothing, nothing, NULL), 0);
+		worker_drain(worker);
+	}
+	await_calls(&watched, 2);
+	ck_assert_uint_eq(watched.seen, 4);
+	ck_assert_int_ge(watched.called_at[1] - watched.called_at[0], watched.pause);
+	ck_assert_int_eq(worker_post(worker, unwatch, nothing, &watched), 0);
+	worker_drain(worker);
 	close(watched.fd);
 }
 END_TEST
@@ -377,6 +439,7 @@ int main(void)
 	tcase_add_test(tcase, test_free_runs_what_waits);
 	tcase_add_test(tcase, test_queue_is_bounded);
 	tcase_add_test(tcase, test_watches_a_descriptor);
+	tcase_add_test(tcase, test_pauses_between_two_calls);
 	tcase_add_test(tcase, test_failing_signals_are_repeated);
 	tcase_add_test(tcase, test_a_hanging_job_is_abandoned);
 	tcase_add_test(tcase, test_an_idle_worker_is_abandoned);
