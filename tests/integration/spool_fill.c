@@ -222,6 +222,51 @@ static void add_sink(struct options *options, char *name)
 		options->sinks[options->n_sinks++] = name;
 }
 
+static int take_option(struct options *options, int c)
+{
+	switch (c) {
+	case 's':
+		options->size = strtoull(optarg, NULL, 10);
+		break;
+	case 'f':
+		options->first = strtoull(optarg, NULL, 10);
+		break;
+	case 'm':
+		options->max_size = strtoull(optarg, NULL, 10);
+		break;
+	case 'p':
+		options->public_id = optarg;
+		break;
+	case 'u':
+		options->upload = optarg;
+		break;
+	case 'k':
+		add_sink(options, optarg);
+		break;
+	case 'e':
+		options->entries = strtoull(optarg, NULL, 10);
+		break;
+	case 'r':
+		options->rate = strtoull(optarg, NULL, 10);
+		break;
+	case 'v':
+		options->varied = true;
+		break;
+	case 'M':
+		options->members = optarg;
+		break;
+	case 'l':
+		options->lines = optarg;
+		break;
+	case 't':
+		options->step = strtoull(optarg, NULL, 10);
+		break;
+	default:
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int parse(int argc, char **argv, struct options *ret_options)
 {
 	static const struct option names[] = {
@@ -242,48 +287,9 @@ static int parse(int argc, char **argv, struct options *ret_options)
 	int c;
 
 	*ret_options = (struct options){.size = 300, .first = 1, .max_size = UINT64_C(4) << 30};
-	while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {
-		switch (c) {
-		case 's':
-			ret_options->size = strtoull(optarg, NULL, 10);
-			break;
-		case 'f':
-			ret_options->first = strtoull(optarg, NULL, 10);
-			break;
-		case 'm':
-			ret_options->max_size = strtoull(optarg, NULL, 10);
-			break;
-		case 'p':
-			ret_options->public_id = optarg;
-			break;
-		case 'u':
-			ret_options->upload = optarg;
-			break;
-		case 'k':
-			add_sink(ret_options, optarg);
-			break;
-		case 'e':
-			ret_options->entries = strtoull(optarg, NULL, 10);
-			break;
-		case 'r':
-			ret_options->rate = strtoull(optarg, NULL, 10);
-			break;
-		case 'v':
-			ret_options->varied = true;
-			break;
-		case 'M':
-			ret_options->members = optarg;
-			break;
-		case 'l':
-			ret_options->lines = optarg;
-			break;
-		case 't':
-			ret_options->step = strtoull(optarg, NULL, 10);
-			break;
-		default:
+	while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0)
+		if (take_option(ret_options, c) < 0)
 			return -EINVAL;
-		}
-	}
 	if (argc - optind != 2)
 		return -EINVAL;
 	ret_options->directory = argv[optind];
