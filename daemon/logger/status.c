@@ -96,8 +96,11 @@ static json_t *layer_status(const struct layer *layer)
 	json_set_number(status, "lastConnections", layer->last_connections);
 	json_set_number(status, "errors", layer->errors);
 	json_set_number(status, "conservationFailures", layer->conservation_failures);
-	json_set_number(status, "deviceDropsRx", info.device_drops_rx);
-	json_set_number(status, "deviceDropsTx", info.device_drops_tx);
+	/* Without the interface, its counters are not zero: who graphs them would count them again later. */
+	if (info.ifindex) {
+		json_set_number(status, "deviceDropsRx", info.device_drops_rx);
+		json_set_number(status, "deviceDropsTx", info.device_drops_tx);
+	}
 	json_set_number(status, "tunnelDroppedRx", info.tunnel_dropped_rx);
 	json_set_number(status, "bypassed", layer->bypassed);
 	json_set_number(status, "lostDetails", layer->lost_details);

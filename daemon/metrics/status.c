@@ -143,16 +143,20 @@ static const struct count_metric device_counts[] = {
 struct direction_metric {
 	const char *members[2]; /* tx, rx; NULL: there is none */
 	const char *name;
+	const char *type;
 	const char *help;
 };
 
 static const struct direction_metric device_directions[] = {
 	{{"deviceDropsTx", "deviceDropsRx"},
 	 "netlogd_device_interface_dropped_packets_total",
+	 "counter",
 	 "Packets that the interface dropped."},
+	/* The difference of two counters that are not read at one time: it is sometimes less than before. */
 	{{NULL, "tunnelDroppedRx"},
-	 "netlogd_device_tunnel_dropped_bytes_total",
-	 "Bytes that the tunnel dropped."},
+	 "netlogd_device_tunnel_dropped_bytes",
+	 "gauge",
+	 "Bytes that the underlay received and the tunnel did not accept, so far."},
 };
 
 static const struct metric sink_metrics[] = {
@@ -312,7 +316,7 @@ static void write_directions(struct buffer *text, const json_t *status)
 	for (size_t i = 0; i < ARRAY_SIZE(device_directions); i++) {
 		const struct direction_metric *metric = &device_directions[i];
 
-		exposition_family(text, metric->name, "counter", metric->help);
+		exposition_family(text, metric->name, metric->type, metric->help);
 		for (size_t d = 0; d < 2 * ARRAY_SIZE(devices); d++) {
 			const char *member = metric->members[d % 2];
 			const struct label labels[] = {

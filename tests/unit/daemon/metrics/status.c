@@ -100,7 +100,7 @@ START_TEST(devices_by_direction)
 	       "netlogd_device_interface_dropped_packets_total{device=\"tun\",direction=\"rx\"} 1\n"
 	       "netlogd_device_interface_dropped_packets_total{device=\"sock\",direction=\"tx\"} 4\n"
 	       "netlogd_device_interface_dropped_packets_total{device=\"sock\",direction=\"rx\"} 3\n");
-	expect("counter\nnetlogd_device_tunnel_dropped_bytes_total{device=\"sock\",direction=\"rx\"} 5\n#");
+	expect("gauge\nnetlogd_device_tunnel_dropped_bytes{device=\"sock\",direction=\"rx\"} 5\n#");
 	expect("\nnetlogd_peers{path=\"derp\",state=\"active\"} 6\n"
 	       "netlogd_peers{path=\"derp\",state=\"silent\"} 0\n");
 }
