@@ -23,7 +23,7 @@
 #define EVENT_PEER_MOVED     "peer-moved"     /* the same, [fromPath], [fromEndpoint], [fromVia] */
 #define EVENT_PEER_SILENT    "peer-silent"    /* of peers: below */
 #define EVENT_PEERS_OMITTED  "peers-omitted"  /* events: so many more, of which only the number was kept */
-#define EVENT_LOST	     "lost" /* messages, bytes, [from], [to], reason: messages that nobody will see */
+#define EVENT_LOST	     "lost" /* messages, bytes, [from], [to], reason; the uploader's have sink, too */
 #define EVENT_WINDOW_LOST    "window-lost"   /* connections, reason: a window that could not be written */
 #define EVENT_SPOOL_REMOVED  "spool-removed" /* messages, undelivered: files that another program removed */
 #define EVENT_HEARTBEAT	     "heartbeat"     /* silentSeconds */
