@@ -321,6 +321,66 @@ def test_a_reload_with_an_error_fails(machine):
     machine.run(["systemctl", "stop", units[0]])
 
 
+ASK = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as sock:
+    sock.settimeout(20)
+    sock.connect("/run/netlogd-wg-broker.sock")
+    for interface in sys.stdin:
+        sock.sendall(f"interface={interface.strip()}\\nnames=\\n\\n".encode())
+        told = b""
+        while not told.endswith(b"\\n\\n") and (data := sock.recv(65536)):
+            told += data
+        sys.stdout.write(told.decode())
+        sys.stdout.flush()
+"""
+
+
+def test_the_broker_sees_names_and_no_other_file_of_roots(machine):
+    """The daemon's user gets the names in /etc/wireguard, in which only root may look."""
+    secret = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+    key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="
+
+    def ask(*interfaces, user="netlogd"):
+        return machine.run(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "/usr/bin/python3", "-c", ASK],
+                           stdin="".join(f"{interface}\n" for interface in interfaces), check=False)
+
+    machine.run(["rm", "-rf", "/etc/wireguard"])
+    machine.run(["systemctl", "start", "netlogd-wg-broker.socket"])
+    try:
+        # Without the folder there are no names, and a broker that is started later sees it.
+        assert ask("wg9").stdout == "errno=2\n\n"
+        machine.run(["sh", "-ec", f"""
+            mkdir -m 700 /etc/wireguard
+            umask 077
+            printf '%s\\n' '[Interface]' 'PrivateKey = {secret}' '' '### Client laptop' '[Peer]' \\
+                'PublicKey = {key}' 'PresharedKey = {secret}' > /etc/wireguard/wg9.conf"""])
+        answer = ask("wg9", "wg8", "../passwd").stdout
+        token, *lines = answer.splitlines()
+        assert token.startswith("token=") and lines == [
+            f"public_key={'01' * 32}", "name=laptop", "errno=0", "", "errno=2", ""], answer
+        assert ask("wg9", user="nobody").returncode != 0
+        # What a running one sees.
+        seen = machine.run(["sh", "-ec", """
+            mkfifo /tmp/questions /tmp/answers
+            setpriv --reuid netlogd --regid netlogd --clear-groups /usr/bin/python3 -c "$0" \\
+                < /tmp/questions > /tmp/answers &
+            exec 3> /tmp/questions 4< /tmp/answers
+            echo wg9 >&3
+            read -r _ <&4
+            unit=$(systemctl list-units --no-legend --plain --state=running 'netlogd-wg-broker@*' | cut -d ' ' -f 1)
+            pid=$(systemctl show -P MainPID "$unit")
+            ls /proc/$pid/root/etc
+            ls /proc/$pid/root/var/lib /proc/$pid/root/root 2>&1 | grep -c netlogd || true
+            exec 3>&-
+            wait
+            rm /tmp/questions /tmp/answers""", ASK]).stdout.split()
+        assert seen in (["ld.so.cache", "wireguard", "0"], ["wireguard", "0"]), seen
+    finally:
+        machine.run(["systemctl", "stop", "netlogd-wg-broker.socket"], check=False)
+        machine.run(["rm", "-rf", "/etc/wireguard"])
+
+
 def test_directories_of_an_instance(machine):
     """Their owners; neither side writes the other's; and root follows no links that netlogd leaves."""
     machine.run(["sh", "-ec", """
