@@ -204,12 +204,6 @@ static int compare_rows(const void *a, const void *b)
 	return order ? order : book_node_compare(x->to_node, y->to_node);
 }
 
-static struct book_node *settled_end(const struct denied_sum *sum, struct book_node *node,
-				     const struct address *address)
-{
-	return node ? book_node_latest(node) : node_book_find_first(sum->book, address);
-}
-
 /* Rows of what turned out to be one node become one. */
 static int settle_rows(struct denied_sum *sum)
 {
@@ -224,8 +218,8 @@ static int settle_rows(struct denied_sum *sum)
 
 		if (row->class == CLASS_PHYSICAL)
 			continue;
-		from = settled_end(sum, row->from_node, &row->from);
-		to = settled_end(sum, row->to_node, &row->to.address);
+		from = node_book_settle(sum->book, row->from_node, &row->from);
+		to = node_book_settle(sum->book, row->to_node, &row->to.address);
 		changed += from != row->from_node || to != row->to_node;
 		row->from_node = from;
 		row->to_node = to;

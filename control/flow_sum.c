@@ -428,13 +428,6 @@ static int add_connection(struct flow_sum *sum, const struct flow_row *connectio
 	return add_row(sum, &row);
 }
 
-/* The node of an end by what is known now, of an address that had none the first that had it. */
-static struct book_node *settled_end(const struct flow_sum *sum, struct book_node *node,
-				     const struct address *address)
-{
-	return node ? book_node_latest(node) : node_book_find_first(sum->book, address);
-}
-
 /*
  * Rows of what turned out to be one node become one. Ends that are not part of the group have no address, and
  * so no node.
@@ -448,11 +441,12 @@ static int settle_rows(struct flow_sum *sum)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
 		struct flow_row *row = &sum->rows[i];
-		struct book_node *src = settled_end(sum, row->src_node, &row->connection.src.address);
+		struct book_node *src =
+			node_book_settle(sum->book, row->src_node, &row->connection.src.address);
 		struct book_node *dst = row->dst_node;
 
 		if (dst_may_be_node(sum->view.group, row->class))
-			dst = settled_end(sum, dst, &row->connection.dst.address);
+			dst = node_book_settle(sum->book, dst, &row->connection.dst.address);
 		changed += src != row->src_node || dst != row->dst_node;
 		row->src_node = src;
 		row->dst_node = dst;

@@ -381,6 +381,12 @@ struct book_node *node_book_find_first(const struct node_book *book, const struc
 	return place ? book_node_latest(place->first) : NULL;
 }
 
+struct book_node *node_book_settle(const struct node_book *book, struct book_node *node,
+				   const struct address *address)
+{
+	return node ? book_node_latest(node) : node_book_find_first(book, address);
+}
+
 int book_node_compare(const struct book_node *a, const struct book_node *b)
 {
 	uint32_t left = a ? a->number : 0, right = b ? b->number : 0;

@@ -63,6 +63,9 @@ struct book_node *node_book_find(const struct node_book *book, const struct addr
 struct book_node *node_book_find_first(const struct node_book *book, const struct address *address);
 /* A node that was found, as it is known by now; NULL stays NULL. */
 struct book_node *book_node_latest(struct book_node *node);
+/* The node of a row's end by what is known now: the one it had, else the first that had the address. */
+struct book_node *node_book_settle(const struct node_book *book, struct book_node *node,
+				   const struct address *address);
 /* In the order in which they became known, unknown ones first. */
 int book_node_compare(const struct book_node *a, const struct book_node *b);
 /* Whether nodes are known at all. */
