@@ -19,8 +19,9 @@ struct logger_list {
 	enum logger_list_kind kind;
 	size_t n;
 	struct route_entry *routes;
-	size_t n_found_routes; /* the rest are the configured ranges that do not belong to the tailnet */
-	json_t *objects;       /* of peers: an array */
+	size_t n_found_routes;	 /* the rest are the configured ranges that do not belong to the tailnet */
+	struct buffer peers;	 /* as JSON, one after the other */
+	struct buffer peer_ends; /* where each of them ends there: size_t */
 	struct nodes *nodes;
 	struct nodes_place place; /* of the next one */
 };
@@ -30,7 +31,8 @@ void logger_list_free(struct logger_list *list)
 	if (!list)
 		return;
 	free(list->routes);
-	json_decref(list->objects);
+	buffer_deinit(&list->peers);
+	buffer_deinit(&list->peer_ends);
 	nodes_unref(list->nodes);
 	free(list);
 }
@@ -103,30 +105,38 @@ static void write_route(const struct logger_list *list, size_t i, struct buffer 
 
 struct peer_listing {
 	struct logger *logger;
-	json_t *peers;
+	struct logger_list *list;
 };
 
 static void add_peer(const struct device_peer *peer, void *userdata)
 {
 	struct peer_listing *listing = userdata;
 	struct logger *logger = listing->logger;
+	struct logger_list *list = listing->list;
 
-	if (!peer->self)
-		json_array_append_new(listing->peers, peer_status(peer, logger->naming.nodes, logger->peers));
+	if (peer->self)
+		return;
+	peer_status_write(peer, logger->naming.nodes, logger->peers, &list->peers);
+	buffer_append(&list->peer_ends, &list->peers.length, sizeof(list->peers.length));
+	list->n++;
 }
 
-static int copy_peers(struct logger *logger, struct logger_list *list)
+static int write_peers(struct logger *logger, struct logger_list *list)
 {
 	struct device *sock = logger->sock.device;
-	struct peer_listing listing = {.logger = logger, .peers = json_array()};
+	struct peer_listing listing = {.logger = logger, .list = list};
 
-	if (!listing.peers)
-		return -ENOMEM;
-	list->objects = listing.peers;
 	if (sock && sock->ops->foreach_peer)
 		sock->ops->foreach_peer(sock, add_peer, &listing);
-	list->n = json_array_size(list->objects);
-	return 0;
+	return buffer_error(&list->peers) < 0 ? buffer_error(&list->peers) : buffer_error(&list->peer_ends);
+}
+
+static void copy_peer(const struct logger_list *list, size_t i, struct buffer *text)
+{
+	const size_t *ends = (const size_t *)(const void *)list->peer_ends.data;
+	size_t begin = i > 0 ? ends[i - 1] : 0;
+
+	buffer_append(text, list->peers.data + begin, ends[i] - begin);
 }
 
 /* --- all --- */
@@ -150,7 +160,7 @@ int logger_list_new(struct logger *logger, enum logger_list_kind kind, struct lo
 		r = copy_routes(logger, list);
 		break;
 	case LOGGER_LIST_PEERS:
-		r = copy_peers(logger, list);
+		r = write_peers(logger, list);
 		break;
 	case LOGGER_LIST_NODES:
 		take_nodes(logger, list);
@@ -171,15 +181,20 @@ size_t logger_list_length(const struct logger_list *list)
 void logger_list_write(struct logger_list *list, size_t i, struct buffer *text)
 {
 	_cleanup_free_ char *object = NULL;
-	json_t *made = NULL;
+	json_t *made;
 
-	if (list->kind == LOGGER_LIST_ROUTES) {
+	switch (list->kind) {
+	case LOGGER_LIST_ROUTES:
 		write_route(list, i, text);
-		return;
-	}
-	if (list->kind == LOGGER_LIST_NODES)
+		break;
+	case LOGGER_LIST_PEERS:
+		copy_peer(list, i, text);
+		break;
+	case LOGGER_LIST_NODES:
 		made = node_status(nodes_next(list->nodes, &list->place));
-	object = json_dumps(made ? made : json_array_get(list->objects, i), JSON_COMPACT);
-	buffer_append_text(text, object ? object : "{}");
-	json_decref(made);
+		object = json_dumps(made, JSON_COMPACT);
+		buffer_append_text(text, object ? object : "{}");
+		json_decref(made);
+		break;
+	}
 }

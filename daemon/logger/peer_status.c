@@ -3,22 +3,64 @@
 
 #include "daemon/logger/peer_status.h"
 
-#include "common/cleanup.h"
-#include "common/json_set.h"
+#include "common/buffer.h"
 #include "common/time_text.h"
 #include "daemon/logger/peer_memory.h"
 #include "daemon/record/nodes.h"
 
 #include <nettle/base64.h>
 
-/* Its addresses in the tunnel; *ret_node: the first node that has one of them. */
-static json_t *list_addresses(const struct device_peer *peer, const struct nodes *nodes,
-			      const struct node **ret_node)
+static void put_name(struct buffer *text, const char *name)
+{
+	buffer_append_text(text, ",\"");
+	buffer_append_text(text, name);
+	buffer_append_text(text, "\":");
+}
+
+/* NULL and "" are left out. */
+static void put_text(struct buffer *text, const char *name, const char *value)
+{
+	if (!value || !*value)
+		return;
+	put_name(text, name);
+	buffer_append_json_string(text, value);
+}
+
+static void put_number(struct buffer *text, const char *name, uint64_t number)
+{
+	put_name(text, name);
+	buffer_append_u64(text, MIN(number, (uint64_t)INT64_MAX));
+}
+
+/* Wall time in ns; 0 is left out. */
+static void put_time(struct buffer *text, const char *name, int64_t wall)
+{
+	char time[TIME_TEXT_MAX];
+
+	if (wall == 0)
+		return;
+	time_format(wall, time);
+	put_text(text, name, time);
+}
+
+static void put_endpoint(struct buffer *text, const char *name, const struct endpoint *endpoint)
+{
+	char address[ENDPOINT_TEXT_MAX];
+
+	endpoint_format(endpoint, address);
+	put_text(text, name, address);
+}
+
+/* Its addresses in the tunnel, which every peer has a list of: the first member. *ret_node: the first node
+ * that has one of them. */
+static void put_addresses(struct buffer *text, const struct device_peer *peer, const struct nodes *nodes,
+			  const struct node **ret_node)
 {
 	const struct prefix_list *prefixes = peer->addresses ? peer->addresses : peer->allowed_ips;
-	json_t *addresses = json_array();
+	bool first = true;
 
 	*ret_node = NULL;
+	buffer_append_text(text, "\"addresses\":[");
 	for (size_t i = 0; prefixes && i < prefixes->n; i++) {
 		const struct prefix *prefix = &prefixes->items[i];
 		char address[ADDRESS_TEXT_MAX];
@@ -26,44 +68,47 @@ static json_t *list_addresses(const struct device_peer *peer, const struct nodes
 		if (!prefix_is_single(prefix))
 			continue;
 		address_format(&prefix->address, address);
-		json_array_append_new(addresses, json_string(address));
+		if (!first)
+			buffer_append_char(text, ',');
+		first = false;
+		buffer_append_json_string(text, address);
 		if (!*ret_node)
 			*ret_node = nodes_find_address(nodes, &prefix->address);
 	}
-	return addresses;
+	buffer_append_char(text, ']');
 }
 
-static void set_tags(json_t *status, char *const *tags)
+static void put_tags(struct buffer *text, char *const *tags)
 {
-	json_t *list;
-
 	if (!tags || !*tags)
 		return;
-	list = json_array();
-	for (; *tags; tags++)
-		json_array_append_new(list, json_string(*tags));
-	json_object_set_new(status, "tags", list);
+	put_name(text, "tags");
+	for (size_t i = 0; tags[i]; i++) {
+		buffer_append_char(text, i == 0 ? '[' : ',');
+		buffer_append_json_string(text, tags[i]);
+	}
+	buffer_append_char(text, ']');
 }
 
 /* What the operator says of a node goes before what the tunnel says. */
-static void set_identity(json_t *status, const struct device_peer *peer, const struct node *node)
+static void put_identity(struct buffer *text, const struct device_peer *peer, const struct node *node)
 {
 	char key[BASE64_ENCODE_RAW_LENGTH(DEVICE_PEER_KEY_SIZE) + 1] = "";
 
 	if (peer->has_public_key)
 		base64_encode_raw(key, DEVICE_PEER_KEY_SIZE, peer->public_key);
-	json_set_text(status, "name", node ? node_name(node) : peer->named ? peer->name : NULL);
-	json_set_text(status, "nodeId", node ? node->id : peer->id);
-	json_set_text(status, "os", node && node->os ? node->os : peer->os);
+	put_text(text, "name", node ? node_name(node) : peer->named ? peer->name : NULL);
+	put_text(text, "nodeId", node ? node->id : peer->id);
+	put_text(text, "os", node && node->os ? node->os : peer->os);
 	if (node && node->tags)
-		set_tags(status, node->tags);
+		put_tags(text, node->tags);
 	else if (node && node->user)
-		json_set_text(status, "user", node->user);
+		put_text(text, "user", node->user);
 	else if (peer->tags && *peer->tags)
-		set_tags(status, peer->tags);
+		put_tags(text, peer->tags);
 	else
-		json_set_text(status, "user", peer->user);
-	json_set_text(status, "publicKey", key);
+		put_text(text, "user", peer->user);
+	put_text(text, "publicKey", key);
 }
 
 static uint64_t per_second(uint64_t bytes, int64_t ns)
@@ -71,53 +116,48 @@ static uint64_t per_second(uint64_t bytes, int64_t ns)
 	return (uint64_t)((double)bytes * (double)NSEC_PER_SEC / (double)ns + 0.5);
 }
 
-static void set_remembered(json_t *status, const struct peer_record *record)
+static void put_remembered(struct buffer *text, const struct peer_record *record)
 {
-	char from[ENDPOINT_TEXT_MAX];
-
-	json_set_time(status, "lastSeen", record->last_seen);
-	json_object_set_new(status, "active", json_boolean(record->active));
+	put_time(text, "lastSeen", record->last_seen);
+	put_name(text, "active");
+	buffer_append_text(text, record->active ? "true" : "false");
 	if (record->moved_in > 0) {
-		json_set_number(status, "txRate", per_second(record->tx_moved, record->moved_in));
-		json_set_number(status, "rxRate", per_second(record->rx_moved, record->moved_in));
+		put_number(text, "txRate", per_second(record->tx_moved, record->moved_in));
+		put_number(text, "rxRate", per_second(record->rx_moved, record->moved_in));
 	}
-	json_set_number(status, "txBytesToday", record->tx_today);
-	json_set_number(status, "rxBytesToday", record->rx_today);
-	json_set_time(status, "todaySince", record->today_since);
+	put_number(text, "txBytesToday", record->tx_today);
+	put_number(text, "rxBytesToday", record->rx_today);
+	put_time(text, "todaySince", record->today_since);
 	if (record->moved_at == 0)
 		return;
-	endpoint_format(&record->from_endpoint, from);
-	json_set_time(status, "movedAt", record->moved_at);
-	json_set_text(status, "fromPath", device_path_name(record->from_path));
-	json_set_text(status, "fromEndpoint", from);
-	json_set_text(status, "fromVia", record->from_via);
+	put_time(text, "movedAt", record->moved_at);
+	put_text(text, "fromPath", device_path_name(record->from_path));
+	put_endpoint(text, "fromEndpoint", &record->from_endpoint);
+	put_text(text, "fromVia", record->from_via);
 }
 
-json_t *peer_status(const struct device_peer *peer, const struct nodes *nodes,
-		    const struct peer_memory *memory)
+void peer_status_write(const struct device_peer *peer, const struct nodes *nodes,
+		       const struct peer_memory *memory, struct buffer *text)
 {
 	const struct peer_record *record = peer_memory_find(memory, peer->id);
-	json_t *status = json_object(), *addresses;
-	char endpoint[ENDPOINT_TEXT_MAX];
 	const struct node *node;
 
-	addresses = list_addresses(peer, nodes, &node);
+	buffer_append_char(text, '{');
+	put_addresses(text, peer, nodes, &node);
 	if (!node)
 		node = nodes_find_id(nodes, peer->id);
-	endpoint_format(&peer->endpoint, endpoint);
-	set_identity(status, peer, node);
-	json_object_set_new(status, "addresses", addresses);
-	json_set_number(status, "allowedIps", peer->allowed_ips ? peer->allowed_ips->n : 0);
-	json_set_text(status, "endpoint", endpoint);
+	put_identity(text, peer, node);
+	put_number(text, "allowedIps", peer->allowed_ips ? peer->allowed_ips->n : 0);
+	put_endpoint(text, "endpoint", &peer->endpoint);
 	/* By an endpoint from which nothing has come yet, it may not be reached at all. */
 	if (peer->last_handshake || (record && record->last_seen)) {
-		json_set_text(status, "path", device_path_name(peer->path));
-		json_set_text(status, "via", peer->via);
+		put_text(text, "path", device_path_name(peer->path));
+		put_text(text, "via", peer->via);
 	}
-	json_set_time(status, "lastHandshake", peer->last_handshake);
-	json_set_number(status, "txBytes", peer->tx_bytes);
-	json_set_number(status, "rxBytes", peer->rx_bytes);
+	put_time(text, "lastHandshake", peer->last_handshake);
+	put_number(text, "txBytes", peer->tx_bytes);
+	put_number(text, "rxBytes", peer->rx_bytes);
 	if (record)
-		set_remembered(status, record);
-	return status;
+		put_remembered(text, record);
+	buffer_append_char(text, '}');
 }
