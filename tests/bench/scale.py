@@ -12,6 +12,7 @@ own: CPU time of the daemon in percent of one CPU. The tunnel has the 2,000 peer
 Needs root. Figures only, no verdict; on a shared machine the medians count.
 """
 import base64
+import hashlib
 import os
 import select
 import shutil
@@ -47,7 +48,7 @@ def cpu_seconds(pid):
 
 def key(number):
     """A public key that need not be anybody's."""
-    return base64.b64encode(b"%032d" % (number * 7919)).decode()
+    return base64.b64encode(hashlib.sha256(b"%d" % number).digest()).decode()
 
 
 def peer_lines(number, generation=0):
