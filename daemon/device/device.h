@@ -123,6 +123,7 @@ struct device_peer {
 	uint64_t rx_bytes;
 	const struct prefix_list *allowed_ips;
 	const struct prefix_list *addresses; /* NULL: the single addresses among its allowed IPs */
+	bool without_address;		     /* its allowed IPs tell none, nor a network behind it */
 	struct address source; /* of its entries, where that is none of its addresses, but begins a network
 				* that is behind it; else none */
 	const char *os, *user; /* may be NULL */
@@ -202,6 +203,12 @@ struct device_ops {
 	 * file: its path, or NULL. Borrowed. May be NULL.
 	 */
 	void (*set_names)(struct device *device, enum names_mode mode, const char *file);
+
+	/*
+	 * The address in the tunnel of a peer that is without_address (none: forget it), by its public key;
+	 * its entries have it from the next window on. May be NULL.
+	 */
+	void (*set_address)(struct device *device, const uint8_t *public_key, const struct address *address);
 
 	/*
 	 * A number that is another one whenever a peer has come or gone, or its id, name, addresses, OS, user

@@ -51,6 +51,26 @@ static void add_peer(const struct device_peer *peer, void *userdata)
 		gathering->error = peer_nodes_add(&gathering->peers, &identity);
 }
 
+struct telling {
+	const struct naming *naming;
+	struct device *device;
+};
+
+/* What nothing else tells may be in the operator's node with the peer's id. */
+static void tell_address(const struct device_peer *peer, void *userdata)
+{
+	struct telling *telling = userdata;
+	const struct node *node;
+	struct address address = {};
+
+	if (!peer->without_address || !peer->has_public_key)
+		return;
+	node = nodes_find_id(telling->naming->named, peer->id);
+	if (node && node->n_addresses > 0)
+		address = node->addresses[0];
+	telling->device->ops->set_address(telling->device, peer->public_key, &address);
+}
+
 static void replace(struct naming *naming, struct nodes *nodes)
 {
 	nodes_unref(naming->nodes);
@@ -95,6 +115,9 @@ void naming_follow(struct naming *naming, struct device *device, bool wanted)
 		log_warning("out of memory: the peers' names stay as they were");
 		return;
 	}
+	if (has_peers && device->ops->set_address)
+		device->ops->foreach_peer(device, tell_address,
+					  &(struct telling){.naming = naming, .device = device});
 	naming->device = device;
 	naming->has_peers = has_peers;
 	naming->identities = identities;

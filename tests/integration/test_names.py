@@ -189,6 +189,28 @@ def test_a_peer_to_which_everything_goes(network, netlogd, address, source):
     daemon.stop()
 
 
+def test_the_operator_tells_the_address_of_such_a_peer(network, netlogd, directory):
+    """By the public key, as nodeId: from the next window on, and not after the node has gone."""
+    left, right = network.wireguard_pair()
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "allowed-ips", "0.0.0.0/0")
+    network.handshake((left, right))
+    daemon = netlogd(left.namespace, sections(left)).start()
+
+    def sources():
+        traffic.send_udp(left, right, 3, 100)
+        return {entry["src"] for message in last_window(daemon) for entry in message.get("physicalTraffic", [])}
+
+    assert sources() == {""}
+    daemon.call("SetNodes", nodes=[{"nodeId": right.public_key, "name": "hub", "addresses": ["100.64.0.2", "fd00::2"]}])
+    sources()
+    assert sources() == {"100.64.0.2:0"}
+    daemon.call("SetNodes", nodes=[])
+    sources()
+    assert sources() == {""}
+    assert daemon.status()["sock"]["conservationFailures"] == 0
+    daemon.stop()
+
+
 def test_the_broker_reads_for_a_daemon_that_is_not_root(tunnel, directory):
     """/etc/wireguard is for root only: the broker hands out names, and nothing else of the file."""
     left, right = tunnel

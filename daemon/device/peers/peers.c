@@ -106,7 +106,7 @@ static bool has_default(const struct prefix_list *allowed, uint8_t family)
 	return false;
 }
 
-struct address wg_peer_tailnet_address(const struct wg_peer *peer)
+static const struct prefix *best_prefix(const struct wg_peer *peer)
 {
 	const struct prefix_list *allowed = &peer->allowed_ips;
 	const struct prefix *best = NULL;
@@ -126,7 +126,19 @@ struct address wg_peer_tailnet_address(const struct wg_peer *peer)
 		if (single || !*is_default)
 			best = prefix;
 	}
+	return best;
+}
+
+struct address wg_peer_tailnet_address(const struct wg_peer *peer)
+{
+	const struct prefix *best = best_prefix(peer);
+
 	return best ? best->address : peer->own;
+}
+
+bool wg_peer_is_without_address(const struct wg_peer *peer)
+{
+	return best_prefix(peer) == NULL;
 }
 
 /* The only peer without an address; NULL if there are more, or none. */

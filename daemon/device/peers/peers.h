@@ -68,6 +68,8 @@ const struct wg_peer *wg_peers_find(const struct wg_peers *peers, const uint8_t 
  * its address.
  */
 struct address wg_peer_tailnet_address(const struct wg_peer *peer);
+/* Whether its allowed IPs tell none. */
+bool wg_peer_is_without_address(const struct wg_peer *peer);
 /* Of several addresses for the peers whose allowed IPs tell none: if there is one such peer, it has the first
  * that no other one may send from. */
 void wg_peers_set_own(struct wg_peers *peers, const struct prefix_list *candidates);

@@ -39,6 +39,38 @@ const struct wg_names *wireguard_names(const struct wireguard *wireguard)
 	return wireguard->names ? wg_names_source_names(wireguard->names) : NULL;
 }
 
+void wireguard_set_address(struct device *device, const uint8_t *public_key, const struct address *address)
+{
+	struct wg_peers *told = &((struct wireguard *)device)->told;
+	struct wg_peer *peer = (struct wg_peer *)wg_peers_find(told, public_key);
+	int r = 0;
+
+	if (!peer && !address->family)
+		return;
+	if (peer) {
+		peer->own = *address;
+		return;
+	}
+	peer = wg_peers_add(told, &r);
+	/* Without memory it is not known. */
+	if (!peer)
+		return;
+	memcpy(peer->public_key, public_key, sizeof(peer->public_key));
+	peer->own = *address;
+	wg_peers_sort(told);
+}
+
+void wireguard_take_told(const struct wireguard *wireguard, struct wg_peers *peers)
+{
+	for (size_t i = 0; i < wireguard->told.n; i++) {
+		const struct wg_peer *told = &wireguard->told.items[i];
+		struct wg_peer *peer = (struct wg_peer *)wg_peers_find(peers, told->public_key);
+
+		if (peer && told->own.family && wg_peer_is_without_address(peer))
+			peer->own = told->own;
+	}
+}
+
 static uint64_t mix(uint64_t hash, const void *data, size_t n)
 {
 	const uint8_t *bytes = data;
@@ -119,6 +151,7 @@ void wireguard_foreach_peer(struct device *device,
 			.rx_bytes = from->rx_bytes,
 			.allowed_ips = &from->allowed_ips,
 			.addresses = from->own.family ? &owns : NULL,
+			.without_address = wg_peer_is_without_address(from),
 		};
 
 		if (!has_single_address(from) && !from->own.family)

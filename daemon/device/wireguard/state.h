@@ -49,6 +49,7 @@ struct wireguard {
 	char *broker;		       /* where it listens */
 	struct wg_names_source *names; /* NULL: not wanted, or not said yet */
 	uint64_t names_changes;
+	struct wg_peers told; /* peers of which somebody else has told their own address; sorted */
 	uint64_t identities;
 	bool identities_known; /* nothing has been read since */
 	enum names_mode names_mode;
@@ -86,8 +87,11 @@ void wireguard_list_unseen(struct wireguard *wireguard);
 
 /* Operations of the device (names.c). */
 void wireguard_set_names(struct device *device, enum names_mode mode, const char *file);
+void wireguard_set_address(struct device *device, const uint8_t *public_key, const struct address *address);
 uint64_t wireguard_identities(struct device *device);
 void wireguard_foreach_peer(struct device *device,
 			    void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);
+/* After each reading: the addresses that were told. */
+void wireguard_take_told(const struct wireguard *wireguard, struct wg_peers *peers);
 /* NULL: none are wanted. */
 const struct wg_names *wireguard_names(const struct wireguard *wireguard);

@@ -46,6 +46,7 @@ static void wireguard_free(struct device *device)
 	wg_account_free(wireguard->account);
 	wg_names_source_free(wireguard->names);
 	free(wireguard->names_file);
+	wg_peers_deinit(&wireguard->told);
 	free(wireguard->broker);
 	free(wireguard->interface);
 	free(wireguard);
@@ -73,6 +74,15 @@ static void forget_last(struct wireguard *wireguard)
 	wireguard->has_last = false;
 }
 
+static int read_peers(struct wireguard *wireguard, struct wg_peers *ret_peers)
+{
+	int r = wg_reader_read(wireguard->reader, ret_peers);
+
+	if (r == 0)
+		wireguard_take_told(wireguard, ret_peers);
+	return r;
+}
+
 static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
@@ -86,14 +96,14 @@ static int wireguard_set_statistics_enabled(struct device *device, bool enabled)
 		/* The tunnel goes on, so both end now. A datagram is shown before the tunnel counts it. */
 		if (wireguard->underlay) {
 			forget_last(wireguard);
-			wireguard->has_last = wg_reader_read(wireguard->reader, &wireguard->last) == 0;
+			wireguard->has_last = read_peers(wireguard, &wireguard->last) == 0;
 			underlay_disable(wireguard->underlay);
 		}
 		device->enabled = false;
 		wireguard->ended = true;
 		return 0;
 	}
-	r = wg_reader_read(wireguard->reader, &peers);
+	r = read_peers(wireguard, &peers);
 	if (r == 0 && wireguard->underlay) {
 		r = underlay_enable(wireguard->underlay, &peers);
 		/* Peers whose device cannot be watched have the tunnel's own counters, unless the
@@ -179,7 +189,7 @@ static int wireguard_extract_statistics(struct device *device, struct extraction
 		wireguard->last = (struct wg_peers){};
 		reading = 0;
 	} else {
-		reading = wg_reader_read(wireguard->reader, &peers);
+		reading = read_peers(wireguard, &peers);
 	}
 	if (reading == 0)
 		reading = wg_account_complete(wireguard->account, &peers);
@@ -442,6 +452,7 @@ static const struct device_ops wireguard_ops = {
 	.get_allowed_ips = wireguard_get_allowed_ips,
 	.foreach_peer = wireguard_foreach_peer,
 	.set_names = wireguard_set_names,
+	.set_address = wireguard_set_address,
 	.identities = wireguard_identities,
 	.get_events = wireguard_get_events,
 	.take_over = wireguard_take_over,
