@@ -149,7 +149,6 @@ static int add_owner(struct reading *reading, const struct address *address)
 static int add_owners(struct reading *reading, const struct device_peer *peer, const char **ret_name)
 {
 	const struct prefix_list *list = peer->addresses ? peer->addresses : peer->allowed_ips;
-	const struct prefix *least = NULL;
 	bool single = false;
 	int r = 0;
 
@@ -157,17 +156,16 @@ static int add_owners(struct reading *reading, const struct device_peer *peer, c
 		const struct prefix *prefix = &list->items[i];
 		const struct node *node;
 
-		if (!prefix_is_single(prefix)) {
-			least = least && prefix_compare(least, prefix) < 0 ? least : prefix;
+		if (!prefix_is_single(prefix))
 			continue;
-		}
 		single = true;
 		r = add_owner(reading, &prefix->address);
 		node = *ret_name ? NULL : nodes_find_address(reading->nodes, &prefix->address);
 		if (node)
 			*ret_name = node_name(node);
 	}
-	return r == 0 && !single && least ? add_owner(reading, &least->address) : r;
+	/* Which may be none: a peer to which everything goes, and of which no address is known. */
+	return r == 0 && !single ? add_owner(reading, &peer->source) : r;
 }
 
 /* Plain text already, if its source keeps its word; names that differ only by what the metrics cannot show
@@ -412,7 +410,6 @@ static struct peer *find_owner(const struct peer_traffic *traffic, const struct 
 {
 	size_t low = 0, high = traffic->n_owners;
 
-	/* The first one, should there be several. */
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
@@ -422,6 +419,10 @@ static struct peer *find_owner(const struct peer_traffic *traffic, const struct 
 			high = middle;
 	}
 	if (low == traffic->n_owners || address_compare(&traffic->owners[low].address, address) != 0)
+		return NULL;
+	/* What may be of one as well as of another is the rest's. */
+	if (low + 1 < traffic->n_owners && traffic->owners[low + 1].peer != traffic->owners[low].peer &&
+	    address_compare(&traffic->owners[low + 1].address, address) == 0)
 		return NULL;
 	return &traffic->peers[traffic->owners[low].peer];
 }

@@ -178,6 +178,20 @@ def test_names_are_for_operators(counted, directory):
     assert name not in asked_by(nobody)
 
 
+@pytest.mark.parametrize("allowed", ["0.0.0.0/0", "100.64.0.0/16", "100.64.0.2/32,10.1.0.0/16,fd00::2/128"])
+def test_traffic_is_its_peers_whatever_it_is_allowed(wireguard, netlogd, allowed):
+    left, right = wireguard
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "allowed-ips", allowed)
+    daemon = netlogd(left.namespace, {"tun": {"interface": left.interface}, "record": {"period": "1h"}}).start()
+    send_udp(left, right, 20, 1000)
+    daemon.flush(0)
+    found = samples(daemon.ctl("metrics").stdout)
+    physical = total(found, "netlogd_traffic_bytes_total", **{"class": "physical"})
+    peer, = {own["peer"] for own, _ in family(found, "netlogd_peer_path")}
+    assert total(found, "netlogd_peer_traffic_bytes_total", peer=peer, path="direct") == physical >= 20 * 1072
+    assert total(found, "netlogd_peer_traffic_bytes_total", peer="other") == 0
+
+
 def test_names_are_escaped(wireguard, netlogd, directory):
     left, _ = wireguard
     nodes = directory / "nodes.json"

@@ -27,6 +27,7 @@ struct fake_peer {
 	enum device_path path;
 	int64_t last_handshake, last_seen;
 	struct prefix prefix; /* its one allowed IP */
+	struct address source;
 };
 
 static struct fake_device {
@@ -55,6 +56,7 @@ static void fake_foreach_peer(struct device *device,
 			.last_handshake = from->last_handshake,
 			.last_seen = from->last_seen,
 			.allowed_ips = &allowed,
+			.source = from->source,
 		};
 
 		if (from->present)
@@ -484,17 +486,41 @@ START_TEST(traffic_of_nobody_is_the_rest)
 }
 END_TEST
 
-START_TEST(a_peer_without_an_address_has_its_least_prefix)
+START_TEST(a_peer_without_an_address_has_its_network)
 {
 	const struct address network = address_ipv4((uint8_t[4]){10, 1, 0, 0});
 
 	peer_traffic_set_max(traffic, 10);
 	have(1);
 	fake.peers[0].prefix = (struct prefix){.address = network, .length = 16};
+	fake.peers[0].source = network;
 	begin_window();
 	end_window(0);
 	peer_traffic_add(traffic, &network, &(struct counts){.tx_bytes = 4});
 	expect_direct("peer000", 4, 0);
+}
+END_TEST
+
+/* A peer to which everything goes. */
+START_TEST(entries_without_a_source_are_of_the_only_peer_that_has_none)
+{
+	const struct address none = {};
+	const struct prefix everything = {.address.family = ADDRESS_IPV4};
+
+	peer_traffic_set_max(traffic, 10);
+	have(3);
+	fake.peers[0].prefix = everything;
+	begin_window();
+	end_window(0);
+	peer_traffic_add(traffic, &none, &(struct counts){.tx_bytes = 4});
+	expect_direct("peer000", 4, 0);
+	/* Of two, nobody knows whose. */
+	fake.peers[1].prefix = everything;
+	fake.identities++;
+	begin_window();
+	peer_traffic_add(traffic, &none, &(struct counts){.tx_bytes = 8});
+	expect_direct("peer000", 4, 0);
+	expect_direct("peer001", 0, 0);
 }
 END_TEST
 
@@ -737,7 +763,8 @@ int main(void)
 	tcase_add_test(tcase, this_node_is_no_peer);
 	tcase_add_test(tcase, active_and_silent_by_path);
 	tcase_add_test(tcase, traffic_of_nobody_is_the_rest);
-	tcase_add_test(tcase, a_peer_without_an_address_has_its_least_prefix);
+	tcase_add_test(tcase, a_peer_without_an_address_has_its_network);
+	tcase_add_test(tcase, entries_without_a_source_are_of_the_only_peer_that_has_none);
 	tcase_add_test(tcase, none_are_shown_if_none_are_wanted);
 	tcase_add_test(tcase, a_tunnel_that_is_gone_leaves_its_counters);
 	tcase_add_test(tcase, a_sample_outlives_what_it_was_taken_from);
