@@ -32,6 +32,7 @@ struct peer {
 	char via[16];
 	bool shown;	    /* its counters */
 	bool counts_itself; /* else its traffic is the rest's */
+	bool waited;	    /* of one that is gone: a turn has begun since */
 };
 
 struct owner {
@@ -44,14 +45,18 @@ struct peer_traffic {
 	size_t n;
 	struct owner *owners; /* sorted by address */
 	size_t n_owners;
+	struct peer *gone; /* sorted by label: counters that are still shown */
+	size_t n_gone;
 	uint64_t identities;	     /* the device's, of the peers that are here */
 	const struct device *device; /* whose they are; only to see that it is another one */
 	const struct nodes *nodes;   /* likewise */
 	size_t max;
-	bool ranked;	      /* before, */
-	int64_t ranked_at;    /* at this boot time */
-	int64_t step;	      /* the present one, counted from boot */
-	bool has[PEER_PATHS]; /* paths that any peer has had */
+	bool begun;	   /* there has been a window's end */
+	bool ranked;	   /* before, */
+	int64_t ranked_at; /* at this boot time */
+	int64_t step;	   /* the present one, counted from boot */
+	/* Of paths: any peer has had them; peers have counters for them, to which traffic is added. */
+	bool has[PEER_PATHS], shown[PEER_PATHS], counting[PEER_PATHS];
 	struct counts other[PEER_PATHS];
 	struct counts forgotten; /* of peers that are gone */
 };
@@ -63,7 +68,8 @@ int peer_traffic_new(struct peer_traffic **ret_traffic)
 	if (!traffic)
 		return -ENOMEM;
 	/* So that a first endpoint finds its counter shown. */
-	traffic->has[DEVICE_PATH_DIRECT] = true;
+	traffic->has[DEVICE_PATH_DIRECT] = traffic->shown[DEVICE_PATH_DIRECT] =
+		traffic->counting[DEVICE_PATH_DIRECT] = true;
 	*ret_traffic = traffic;
 	return 0;
 }
@@ -82,6 +88,7 @@ void peer_traffic_free(struct peer_traffic *traffic)
 	if (!traffic)
 		return;
 	free_peers(traffic->peers, traffic->n);
+	free_peers(traffic->gone, traffic->n_gone);
 	free(traffic->owners);
 	free(traffic);
 }
@@ -115,7 +122,8 @@ static void update_peer(struct peer_traffic *traffic, struct peer *peer, const s
 	peer->path = now->path;
 	peer->last_handshake = now->last_handshake;
 	snprintf(peer->via, sizeof(peer->via), "%s", now->via ? now->via : "");
-	traffic->has[now->path] = true;
+	/* Without a path there is hardly any traffic. */
+	traffic->has[now->path] |= now->path != DEVICE_PATH_UNKNOWN;
 }
 
 /* A first reading of the peers, in whatever order they come. */
@@ -318,25 +326,93 @@ static void add_all(struct counts *sum, const struct counts counts[PEER_PATHS])
 		counts_add(sum, &counts[path]);
 }
 
-/* The new list in place of the old one; who is in both keeps what has been counted. */
-static void take_over(struct peer_traffic *traffic, struct peer_traffic *read)
+static int compare_gone(const void *a, const void *b)
 {
-	for (size_t i = 0; i < traffic->n; i++) {
-		struct peer *old = &traffic->peers[i], *peer = find_peer(read, old->id);
+	return strcmp(((const struct peer *)a)->label, ((const struct peer *)b)->label);
+}
 
-		if (!peer) {
-			add_all(&traffic->forgotten, old->counts);
-			continue;
-		}
-		memcpy(peer->recent, old->recent, sizeof(peer->recent));
-		/* Under another name it begins anew: that may have been another one's, or its own before. */
-		if (strcmp(peer->label, old->label) != 0) {
-			add_all(&traffic->forgotten, old->counts);
+static struct peer *find_gone(const struct peer_traffic *traffic, const char *label)
+{
+	const struct peer key = {.label = (char *)label};
+
+	return traffic->n_gone ? bsearch(&key, traffic->gone, traffic->n_gone, sizeof(key), compare_gone)
+			       : NULL;
+}
+
+/* Its counters are not shown any more. */
+static void forget_gone(struct peer_traffic *traffic, size_t at)
+{
+	struct peer *peer = &traffic->gone[at];
+
+	add_all(&traffic->forgotten, peer->counts);
+	free(peer->id);
+	free(peer->label);
+	memmove(peer, peer + 1, (--traffic->n_gone - at) * sizeof(*peer));
+}
+
+/* It is there again before its counters have gone, and so they go on. */
+static void come_back(struct peer_traffic *traffic, struct peer *peer)
+{
+	struct peer *gone = find_gone(traffic, peer->label);
+
+	if (!gone || strcmp(gone->id, peer->id) != 0)
+		return;
+	memcpy(peer->recent, gone->recent, sizeof(peer->recent));
+	memcpy(peer->counts, gone->counts, sizeof(peer->counts));
+	peer->shown = peer->counts_itself = true;
+	memset(gone->counts, 0, sizeof(gone->counts));
+	forget_gone(traffic, (size_t)(gone - traffic->gone));
+}
+
+/* Its counters stay for those who have not read them yet. */
+static void leave(struct peer_traffic *traffic, struct peer *peer)
+{
+	struct peer *gone =
+		peer->shown ? reallocarray(traffic->gone, traffic->n_gone + 1, sizeof(*gone)) : NULL;
+
+	if (!gone) {
+		add_all(&traffic->forgotten, peer->counts);
+		return;
+	}
+	traffic->gone = gone;
+	gone[traffic->n_gone] = *peer;
+	gone[traffic->n_gone].waited = false;
+	peer->id = peer->label = NULL;
+	qsort(gone, ++traffic->n_gone, sizeof(*gone), compare_gone);
+}
+
+/* Who is in both lists keeps what has been counted. Under another name it begins anew: that may have been
+ * another one's, or its own before. */
+static void keep(struct peer_traffic *traffic, const struct peer_traffic *read)
+{
+	for (size_t i = 0; i < read->n; i++) {
+		struct peer *peer = &read->peers[i], *old = find_peer(traffic, peer->id);
+
+		if (!old || strcmp(peer->label, old->label) != 0) {
+			come_back(traffic, peer);
 			continue;
 		}
 		memcpy(peer->counts, old->counts, sizeof(peer->counts));
 		peer->shown = old->shown;
 		peer->counts_itself = old->counts_itself;
+	}
+	for (size_t i = 0; i < traffic->n; i++) {
+		struct peer *old = &traffic->peers[i], *peer = find_peer(read, old->id);
+
+		if (peer)
+			memcpy(peer->recent, old->recent, sizeof(peer->recent));
+	}
+}
+
+/* The new list in place of the old one. */
+static void take_over(struct peer_traffic *traffic, struct peer_traffic *read)
+{
+	keep(traffic, read);
+	for (size_t i = 0; i < traffic->n; i++) {
+		const struct peer *peer = find_peer(read, traffic->peers[i].id);
+
+		if (!peer || strcmp(peer->label, traffic->peers[i].label) != 0)
+			leave(traffic, &traffic->peers[i]);
 	}
 	free_peers(traffic->peers, traffic->n);
 	free(traffic->owners);
@@ -433,11 +509,13 @@ void peer_traffic_add(struct peer_traffic *traffic, const struct address *source
 	uint64_t *recent;
 
 	if (!peer) {
-		traffic->has[DEVICE_PATH_UNKNOWN] = true;
 		counts_add(&traffic->other[DEVICE_PATH_UNKNOWN], counts);
 		return;
 	}
-	counts_add(peer->counts_itself ? &peer->counts[peer->path] : &traffic->other[peer->path], counts);
+	traffic->has[peer->path] = true;
+	counts_add(peer->counts_itself && traffic->counting[peer->path] ? &peer->counts[peer->path]
+									: &traffic->other[peer->path],
+		   counts);
 	recent = &peer->recent[traffic->step % STEPS];
 	*recent = MIN(*recent, COUNT_MAX) + MIN(counts->tx_bytes, COUNT_MAX / 2) +
 		  MIN(counts->rx_bytes, COUNT_MAX / 2);
@@ -478,18 +556,32 @@ static void move_towards(struct peer *peer, bool wanted, bool at_once)
 	}
 }
 
-static int rank(struct peer_traffic *traffic)
+/* Likewise for paths, and for peers that are gone. */
+static void begin_turn(struct peer_traffic *traffic, bool at_once)
+{
+	for (size_t path = 0; path < PEER_PATHS; path++) {
+		traffic->counting[path] = traffic->shown[path] || (at_once && traffic->has[path]);
+		traffic->shown[path] = traffic->has[path];
+	}
+	for (size_t i = traffic->n_gone; i-- > 0;) {
+		if (traffic->gone[i].waited)
+			forget_gone(traffic, i);
+		else
+			traffic->gone[i].waited = true;
+	}
+}
+
+static int rank(struct peer_traffic *traffic, bool at_once)
 {
 	struct peer **order = calloc(traffic->n + 1, sizeof(*order));
-	bool none = true;
 
 	if (!order)
 		return -ENOMEM;
+	begin_turn(traffic, at_once);
 	for (size_t i = 0; i < traffic->n; i++) {
 		struct peer *peer = &traffic->peers[i];
 
 		order[i] = peer;
-		none &= !peer->shown;
 		peer->score = 0;
 		for (size_t step = 0; step < STEPS; step++)
 			peer->score = MIN(peer->score + MIN(peer->recent[step], COUNT_MAX), COUNT_MAX);
@@ -497,18 +589,22 @@ static int rank(struct peer_traffic *traffic)
 	if (traffic->n > traffic->max)
 		qsort(order, traffic->n, sizeof(struct peer *), compare_ranks);
 	for (size_t i = 0; i < traffic->n; i++)
-		move_towards(order[i], i < traffic->max, none);
+		move_towards(order[i], i < traffic->max && !find_gone(traffic, order[i]->label), at_once);
 	free(order);
 	return 0;
 }
 
 void peer_traffic_end_window(struct peer_traffic *traffic, int64_t now_boot)
 {
+	bool at_once = !traffic->begun;
+	size_t n = traffic->n + traffic->n_gone;
+
+	traffic->begun = true;
 	move_steps(traffic, now_boot);
 	if (traffic->ranked && now_boot - traffic->ranked_at < SHOW_AFTER)
 		return;
-	/* The first peers need not wait. */
-	traffic->ranked = traffic->n > 0 && rank(traffic) == 0;
+	/* The first peers need not wait for a turn. */
+	traffic->ranked = rank(traffic, at_once) == 0 && n > 0;
 	traffic->ranked_at = now_boot;
 }
 
@@ -538,15 +634,13 @@ static void sample_peer(const struct peer_traffic *traffic, const struct peer *p
 	sample->path = peer->path;
 	sample->last_handshake = peer->last_handshake;
 	/* Where the peer may be next is shown before it is there. */
-	for (size_t path = 0; path < PEER_PATHS; path++)
-		sample->has[path] = (path != DEVICE_PATH_UNKNOWN && traffic->has[path]) ||
-				    path == peer->path || !counts_is_zero(&peer->counts[path]);
+	memcpy(sample->has, traffic->shown, sizeof(sample->has));
 }
 
 struct peer_samples *peer_traffic_sample(const struct peer_traffic *traffic)
 {
 	struct peer_samples *samples;
-	size_t n = 0;
+	size_t n = traffic->n_gone;
 
 	if (traffic->max == 0)
 		return NULL;
@@ -557,7 +651,6 @@ struct peer_samples *peer_traffic_sample(const struct peer_traffic *traffic)
 		return NULL;
 	samples->references = 1;
 	memcpy(samples->other, traffic->other, sizeof(samples->other));
-	memcpy(samples->has, traffic->has, sizeof(samples->has));
 	samples->withdrawn = traffic->forgotten;
 	for (size_t i = 0; i < traffic->n; i++) {
 		const struct peer *peer = &traffic->peers[i];
@@ -566,6 +659,10 @@ struct peer_samples *peer_traffic_sample(const struct peer_traffic *traffic)
 			sample_peer(traffic, peer, &samples->items[samples->n++]);
 		else
 			add_all(&samples->withdrawn, peer->counts);
+	}
+	for (size_t i = 0; i < traffic->n_gone; i++) {
+		sample_peer(traffic, &traffic->gone[i], &samples->items[samples->n]);
+		samples->items[samples->n++].gone = true;
 	}
 	return samples;
 }

@@ -8,9 +8,10 @@
  * Counters come and go while others read them now and then. So that nothing is counted twice, and nothing is
  * missed by those who read every two minutes:
  *
- *  - A new counter is shown for two minutes before traffic is added to it, and one that is to go for two
- *    minutes after the last was. Meanwhile that peer's traffic is the rest's. (Where no counter is shown yet,
- * there is nobody to wait for.)
+ *  - A new counter is shown for two minutes before traffic is added to it, be it a peer's or that of a path
+ *    which no peer has had before; one that is to go is shown for two minutes after the last was, also where
+ *    its peer is gone or has another name. Meanwhile that peer's traffic is the rest's. (Only when the daemon
+ *    begins, nobody has read anything yet, and there is nobody to wait for.)
  *  - A counter that is no longer shown keeps its value, and goes on from there when it is shown again. It is
  *    never added to the rest, which would grow by traffic that has been read already.
  *  - A peer that gets another name begins at zero, for that may have been another one's name, or its own
@@ -19,7 +20,8 @@
  * Hence what the shown counters grow by in a window is exactly its physical traffic, and their sum and what
  * the others hold ("withdrawn") is all physical traffic since the start.
  *
- * A peer that comes, or gets another name, while there are counters is the rest until then.
+ * A peer that comes, or gets another name, is the rest until then. One that comes back meanwhile, under its
+ * name, goes on.
  *
  * All but peer_samples_unref() is called from the logger's thread.
  */
@@ -76,6 +78,7 @@ struct peer_sample {
 	enum device_path path;
 	char via[16];
 	int64_t last_handshake; /* wall; 0: never */
+	bool gone;		/* it has no path any more, only counters */
 	struct counts counts[PEER_PATHS];
 	bool has[PEER_PATHS]; /* the counters that are shown */
 };
@@ -84,7 +87,6 @@ struct peer_sample {
 struct peer_samples {
 	unsigned int references;
 	struct counts other[PEER_PATHS];
-	bool has[PEER_PATHS];
 	struct counts withdrawn; /* in counters that were shown once, and are not */
 	size_t n;
 	struct peer_sample items[];

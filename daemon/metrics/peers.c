@@ -33,8 +33,7 @@ static void write_traffic(struct buffer *text, const struct peer_samples *sample
 				write_counts(text, name, samples->items[i].label, path,
 					     &samples->items[i].counts[path], bytes);
 	for (size_t path = 0; path < PEER_PATHS; path++)
-		if (samples->has[path])
-			write_counts(text, name, "other", path, &samples->other[path], bytes);
+		write_counts(text, name, "other", path, &samples->other[path], bytes);
 }
 
 static void write_withdrawn(struct buffer *text, const char *name, const char *help, uint64_t tx, uint64_t rx)
@@ -54,7 +53,7 @@ static void write_handshakes(struct buffer *text, const struct peer_samples *sam
 	for (size_t i = 0; i < samples->n; i++) {
 		const struct label labels[] = {{"peer", samples->items[i].label}, {NULL}};
 
-		if (samples->items[i].last_handshake > 0)
+		if (!samples->items[i].gone && samples->items[i].last_handshake > 0)
 			exposition_number(text, name, labels,
 					  (double)(samples->items[i].last_handshake / NSEC_PER_MSEC) / 1000);
 	}
@@ -67,7 +66,7 @@ static void write_paths(struct buffer *text, const struct peer_samples *samples)
 	for (size_t i = 0; i < samples->n; i++) {
 		const struct peer_sample *peer = &samples->items[i];
 
-		for (size_t path = 0; path < PEER_PATHS; path++) {
+		for (size_t path = 0; !peer->gone && path < PEER_PATHS; path++) {
 			bool used = path == peer->path;
 			const struct label labels[] = {{"peer", peer->label},
 						       {"path", path_name(path)},

@@ -48,7 +48,6 @@ END_TEST
 
 START_TEST(the_rest_alone)
 {
-	samples->has[DEVICE_PATH_DIRECT] = true;
 	samples->other[DEVICE_PATH_DIRECT] = (struct counts){1, 2, 3, 4};
 	samples->withdrawn = (struct counts){5, 6, 7, 8};
 	write_all();
@@ -56,12 +55,24 @@ START_TEST(the_rest_alone)
 		text.data,
 		"# HELP netlogd_peer_traffic_packets_total Packets of physical traffic by peer; other: all peers not shown.\n"
 		"# TYPE netlogd_peer_traffic_packets_total counter\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"unknown\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"unknown\",direction=\"rx\"} 0\n"
 		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"direct\",direction=\"tx\"} 1\n"
 		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"direct\",direction=\"rx\"} 3\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"derp\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"derp\",direction=\"rx\"} 0\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"relay\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_packets_total{peer=\"other\",path=\"relay\",direction=\"rx\"} 0\n"
 		"# HELP netlogd_peer_traffic_bytes_total Bytes of physical traffic by peer; other: all peers not shown.\n"
 		"# TYPE netlogd_peer_traffic_bytes_total counter\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"unknown\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"unknown\",direction=\"rx\"} 0\n"
 		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"direct\",direction=\"tx\"} 2\n"
 		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"direct\",direction=\"rx\"} 4\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"derp\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"derp\",direction=\"rx\"} 0\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"relay\",direction=\"tx\"} 0\n"
+		"netlogd_peer_traffic_bytes_total{peer=\"other\",path=\"relay\",direction=\"rx\"} 0\n"
 		"# HELP netlogd_peer_traffic_withdrawn_packets Packets of counters that were shown once and are not now.\n"
 		"# TYPE netlogd_peer_traffic_withdrawn_packets gauge\n"
 		"netlogd_peer_traffic_withdrawn_packets{direction=\"tx\"} 5\n"
@@ -106,6 +117,23 @@ START_TEST(peers_by_path)
 }
 END_TEST
 
+START_TEST(a_peer_that_is_gone_has_only_its_counters)
+{
+	struct peer_sample *peer = &samples->items[0];
+
+	samples->n = 1;
+	strcpy(peer->label, "laptop");
+	peer->gone = true;
+	peer->last_handshake = INT64_C(1700000000123456789);
+	peer->has[DEVICE_PATH_DIRECT] = true;
+	peer->counts[DEVICE_PATH_DIRECT].rx_bytes = 11;
+	write_all();
+	expect("_bytes_total{peer=\"laptop\",path=\"direct\",direction=\"rx\"} 11\n");
+	ck_assert_ptr_null(strstr(text.data, "timestamp_seconds{"));
+	ck_assert_ptr_null(strstr(text.data, "netlogd_peer_path{"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("peers");
@@ -117,6 +145,7 @@ int main(void)
 	tcase_add_test(tcase, nothing_of_no_peers);
 	tcase_add_test(tcase, the_rest_alone);
 	tcase_add_test(tcase, peers_by_path);
+	tcase_add_test(tcase, a_peer_that_is_gone_has_only_its_counters);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
