@@ -5,16 +5,6 @@
 #include "daemon/record/nodes.h"
 #include "tests/fuzz/fuzz_support.h"
 
-static const struct node *node_at(const struct nodes *nodes, size_t i)
-{
-	struct nodes_place place = {};
-	const struct node *node = nodes_next(nodes, &place);
-
-	while (i-- > 0)
-		node = nodes_next(nodes, &place);
-	return node;
-}
-
 static void check_tags(const struct node *node)
 {
 	for (char **tag = node->tags; tag && *tag; tag++)
@@ -27,30 +17,34 @@ static void check_text(const struct node *node)
 {
 	json_t *json = json_loadb(node->json, node->json_length, JSON_REJECT_DUPLICATES, NULL);
 	json_t *object = json_pack("{s:[o]}", "nodes", json);
+	struct nodes_place first = {};
 	struct nodes *again = NULL;
 	struct node_refusal refusal = {};
 
 	REQUIRE(json && object);
 	REQUIRE(nodes_new_json(object, &again, &refusal) == 0);
-	REQUIRE(strcmp(node_at(again, 0)->json, node->json) == 0);
+	REQUIRE(strcmp(nodes_next(again, &first)->json, node->json) == 0);
 	nodes_unref(again);
 	json_decref(object);
 }
 
 static void check_nodes(const struct nodes *nodes)
 {
-	for (size_t i = 0; i < nodes_count(nodes); i++) {
-		const struct node *node = node_at(nodes, i);
+	const struct node *node, *before = NULL;
+	struct nodes_place place = {};
+	size_t n = 0;
 
-		REQUIRE(nodes_number(nodes, node) == i);
+	for (; (node = nodes_next(nodes, &place)); before = node, n++) {
+		REQUIRE(nodes_number(nodes, node) == n && n < nodes_numbers(nodes));
 		REQUIRE(*node->id && strlen(node->id) <= NODE_TEXT_MAX);
 		REQUIRE(nodes_find_id(nodes, node->id) == node);
-		REQUIRE(i == 0 || strcmp(node_at(nodes, i - 1)->id, node->id) < 0);
+		REQUIRE(!before || strcmp(before->id, node->id) < 0);
 		for (size_t j = 0; j < node->n_addresses; j++)
 			REQUIRE(nodes_find_address(nodes, &node->addresses[j]) == node);
 		check_tags(node);
 		check_text(node);
 	}
+	REQUIRE(n == nodes_count(nodes));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
