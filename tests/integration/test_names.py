@@ -211,16 +211,20 @@ def test_the_operator_tells_the_address_of_such_a_peer(network, netlogd, directo
     daemon.stop()
 
 
-def test_the_broker_reads_for_a_daemon_that_is_not_root(tunnel, directory):
+@pytest.mark.parametrize("alternative", [None, "berlin-east"])
+def test_the_broker_reads_for_a_daemon_that_is_not_root(tunnel, directory, alternative):
     """/etc/wireguard is for root only: the broker hands out names, and nothing else of the file."""
     left, right = tunnel
+    if alternative:
+        left.namespace.ip("link", "property", "add", "dev", left.interface, "altname", alternative)
     folder = directory / "wireguard"
     folder.mkdir(mode=0o700)
     file = folder / f"{left.interface}.conf"
     file.write_text(configuration(right, "# friendly_name = laptop"), encoding="utf-8")
     file.chmod(0o600)
     with contextlib.closing(Broker(directory / "broker.sock", names=folder)) as broker, \
-            contextlib.closing(Probe(left.namespace, "wireguard", left.interface, "none", broker=broker.path)) as device:
+            contextlib.closing(Probe(left.namespace, "wireguard", alternative or left.interface, "none",
+                                     broker=broker.path)) as device:
         assert device.enable() == 0
 
         def names():

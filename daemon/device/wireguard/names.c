@@ -18,7 +18,7 @@ void wireguard_set_names(struct device *device, enum names_mode mode, const char
 {
 	struct wireguard *wireguard = (struct wireguard *)device;
 	struct wg_names_options options = {
-		.interface = wireguard->interface, .file = file, .broker = wireguard->broker};
+		.interface = wireguard->link_name, .file = file, .broker = wireguard->broker};
 
 	if (wireguard->has_names_mode && wireguard->names_mode == mode &&
 	    same_text(wireguard->names_file, file))

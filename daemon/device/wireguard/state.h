@@ -46,6 +46,7 @@ struct wireguard {
 	struct unseen_peers unseen[UNSEEN_REASONS];
 	size_t n_unseen;
 
+	char link_name[IFNAMSIZ];      /* as the kernel calls it, and wg-quick its file */
 	char *broker;		       /* where it listens */
 	struct wg_names_source *names; /* NULL: not wanted, or not said yet */
 	uint64_t names_changes;

@@ -508,8 +508,9 @@ static int make_underlay(struct wireguard *wireguard, const struct device_option
 	return 0;
 }
 
-/* 0, also when there is no interface of this name (*ret_index is 0 then); or -errno: could not ask. */
-static int find_index(const char *name, unsigned int *ret_index)
+/* With the kernel's name of the interface, which may have others. 0, also when there is none (the index is 0
+ * then); or -errno: could not ask. */
+static int find_interface(const char *name, unsigned int *ret_index, char ret_name[static IFNAMSIZ])
 {
 	_cleanup_(rtnl_freep) struct rtnl *rtnl = NULL;
 	struct rtnl_link link = {};
@@ -520,6 +521,7 @@ static int find_index(const char *name, unsigned int *ret_index)
 	if (r < 0 && r != -ENODEV)
 		return r;
 	*ret_index = r == 0 ? link.index : 0;
+	snprintf(ret_name, IFNAMSIZ, "%s", r == 0 ? link.name : name);
 	return 0;
 }
 
@@ -538,7 +540,7 @@ static int wireguard_make(const struct device_options *options, struct device **
 	wireguard->broker = strdup(options->wg_broker ? options->wg_broker : WG_BROKER_SOCKET);
 	if (!wireguard->interface || !wireguard->broker)
 		return -ENOMEM;
-	r = find_index(options->interface, &wireguard->ifindex);
+	r = find_interface(options->interface, &wireguard->ifindex, wireguard->link_name);
 	if (r < 0)
 		return r;
 	r = wg_reader_new(options->interface, wireguard->broker, &wireguard->reader);
