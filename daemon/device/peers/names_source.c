@@ -17,20 +17,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BROKER_TIMEOUT (1000 * NSEC_PER_MSEC)
-/* After it did not answer in time, and for a new one after it saw no file: its view of the folder is from
- * when it was started. */
+/* After it did not answer in time. */
 #define BROKER_PAUSE (30 * NSEC_PER_SEC)
 
 struct wg_names_source {
 	char interface[IFNAMSIZ];
 	char *path;
+	char *folder; /* of that path */
 	char *broker; /* NULL: not asked */
 	int broker_fd;
-	int64_t broker_since; /* when this one was connected to (boot time) */
-	int64_t not_before;   /* when the broker is asked again */
-	bool brokered;	      /* the last answer was its */
+	dev_t folder_device; /* which folder it was when the broker was connected to */
+	ino_t folder_inode;
+	int64_t not_before; /* when the broker is asked again (boot time) */
+	bool brokered;	    /* the last answer was its */
 	char token[WG_NAMES_TOKEN_MAX];
 	struct wg_names names;
 	int error; /* of the last look */
@@ -44,6 +46,7 @@ void wg_names_source_free(struct wg_names_source *source)
 	safe_close(source->broker_fd);
 	wg_names_deinit(&source->names);
 	free(source->path);
+	free(source->folder);
 	free(source->broker);
 	free(source->problem);
 	free(source);
@@ -60,13 +63,12 @@ int wg_names_source_new(const struct wg_names_options *options, struct wg_names_
 	if (!wg_broker_is_interface(options->interface))
 		return -EINVAL;
 	memcpy(source->interface, options->interface, strlen(options->interface) + 1);
-	if (options->file)
+	r = text_copy(options->folder ? options->folder : WG_NAMES_FOLDER, &source->folder);
+	if (r == 0 && options->file)
 		r = text_copy(options->file, &source->path);
-	else
-		r = asprintf(&source->path, "%s/%s.conf", options->folder ? options->folder : WG_NAMES_FOLDER,
-			     source->interface) < 0
-			    ? -ENOMEM
-			    : 0;
+	else if (r == 0)
+		r = asprintf(&source->path, "%s/%s.conf", source->folder, source->interface) < 0 ? -ENOMEM
+												 : 0;
 	if (r < 0) {
 		source->path = NULL;
 		return r;
@@ -147,11 +149,11 @@ int wg_names_answer_feed(struct wg_names_answer *answer, const char *data, size_
 	return 0;
 }
 
-/* 1 with the names, 0: unchanged, or -errno, the broker's too. */
+/* 1 with the names, 0: unchanged, or -errno, the broker's too. The token counts only with all the names. */
 static int receive(struct wg_names_source *source, int64_t deadline, struct wg_names *names)
 {
-	struct wg_names_answer answer = {.token = source->token};
-	char buffer[16 * 1024];
+	char buffer[16 * 1024], token[WG_NAMES_TOKEN_MAX] = "";
+	struct wg_names_answer answer = {.token = token};
 	int r = 0;
 
 	while (r == 0 && !answer.done) {
@@ -165,20 +167,33 @@ static int receive(struct wg_names_source *source, int64_t deadline, struct wg_n
 	}
 	if (r < 0)
 		return r;
+	if (answer.error)
+		return -answer.error;
+	memcpy(source->token, token, sizeof(token));
 	wg_names_sort(names);
-	return answer.error ? -answer.error : !answer.unchanged;
+	return !answer.unchanged;
+}
+
+/* The broker sees the folder that was there when it was started: a new one is for another broker. */
+static void follow_folder(struct wg_names_source *source)
+{
+	struct stat st = {};
+
+	(void)stat(source->folder, &st);
+	if (st.st_dev != source->folder_device || st.st_ino != source->folder_inode)
+		source->broker_fd = safe_close(source->broker_fd);
+	source->folder_device = st.st_dev;
+	source->folder_inode = st.st_ino;
 }
 
 static int ask_broker_once(struct wg_names_source *source, struct wg_names *names)
 {
-	int64_t now = time_now_boot(), deadline = now + BROKER_TIMEOUT;
+	int64_t deadline = time_now_boot() + BROKER_TIMEOUT;
 	char request[WG_BROKER_REQUEST_MAX];
 	int r = 0;
 
-	if (source->broker_fd < 0) {
+	if (source->broker_fd < 0)
 		r = unix_socket_connect(source->broker, BROKER_TIMEOUT, &source->broker_fd);
-		source->broker_since = now;
-	}
 	/* No broker: that the file may not be read stands. */
 	if (r == -ENOENT || r == -ECONNREFUSED)
 		return -EACCES;
@@ -196,9 +211,12 @@ static bool has_closed(int error)
 
 static int ask_broker(struct wg_names_source *source, struct wg_names *names)
 {
-	bool kept = source->broker_fd >= 0;
-	int r = ask_broker_once(source, names);
+	bool kept;
+	int r;
 
+	follow_folder(source);
+	kept = source->broker_fd >= 0;
+	r = ask_broker_once(source, names);
 	/* A connection from before may have been closed since. */
 	if (kept && has_closed(r)) {
 		source->broker_fd = safe_close(source->broker_fd);
@@ -209,8 +227,6 @@ static int ask_broker(struct wg_names_source *source, struct wg_names *names)
 	if (r == -ETIMEDOUT || r == -EBADMSG || has_closed(r)) {
 		source->broker_fd = safe_close(source->broker_fd);
 		source->not_before = time_now_boot() + BROKER_PAUSE;
-	} else if (r == -ENOENT && time_now_boot() - source->broker_since >= BROKER_PAUSE) {
-		source->broker_fd = safe_close(source->broker_fd);
 	}
 	return r;
 }

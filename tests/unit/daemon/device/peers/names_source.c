@@ -225,6 +225,7 @@ END_TEST
 struct broker {
 	int listen_fd;
 	pthread_t thread;
+	unsigned int connections; /* atomic */
 };
 
 /* As systemd does, for one connection after the other. */
@@ -235,18 +236,25 @@ static void *serve(void *userdata)
 	int fd;
 
 	while ((fd = accept(broker->listen_fd, NULL, NULL)) >= 0) {
+		__atomic_add_fetch(&broker->connections, 1, __ATOMIC_RELAXED);
 		(void)wg_broker_serve(fd, &folders);
 		close(fd);
 	}
 	return NULL;
 }
 
-static void broker_start(struct broker *broker)
+static void broker_start_as(struct broker *broker, void *(*server)(void *userdata))
 {
+	broker->connections = 0;
 	ck_assert_int_eq(unix_socket_listen(broker_path, 0600, UNIX_SOCKET_NO_GROUP, &broker->listen_fd), 0);
 	/* It waits for connections. */
 	ck_assert_int_eq(fcntl(broker->listen_fd, F_SETFL, 0), 0);
-	ck_assert_int_eq(pthread_create(&broker->thread, NULL, serve, broker), 0);
+	ck_assert_int_eq(pthread_create(&broker->thread, NULL, server, broker), 0);
+}
+
+static void broker_start(struct broker *broker)
+{
+	broker_start_as(broker, serve);
 }
 
 static void broker_stop(struct broker *broker)
@@ -341,15 +349,13 @@ END_TEST
 
 /* The folder that the daemon may not look into is another one than the broker's, in which the file changes.
  */
-START_TEST(follows_the_file_through_the_broker)
-{
-	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
-	char closed[SCRATCH_MAX + 32];
-	struct wg_names_options options = {.interface = "wg0", .folder = closed, .broker = broker_path};
-	uid_t uid = geteuid();
-	struct broker broker;
+static char closed[SCRATCH_MAX + 32];
 
-	/* A path below a file of which nobody may see the inside. */
+static void begin_closed(struct broker *broker, void *(*server)(void *userdata),
+			 struct wg_names_source **ret_source)
+{
+	struct wg_names_options options = {.interface = "wg0", .folder = closed, .broker = broker_path};
+
 	snprintf(closed, sizeof(closed), "%s/closed", folder);
 	ck_assert_int_eq(mkdir(closed, 0700), 0);
 	write_file(path, conf);
@@ -357,13 +363,22 @@ START_TEST(follows_the_file_through_the_broker)
 		open_to_all();
 		ck_assert_int_eq(chmod(path, 0666), 0);
 	}
-	broker_start(&broker);
+	broker_start_as(broker, server);
 	ck_assert_int_eq(chmod(broker_path, 0666), 0);
 	if (geteuid() == 0)
 		ck_assert_int_eq(seteuid(65534), 0);
 	else
 		ck_assert_int_eq(chmod(closed, 0), 0);
-	ck_assert_int_eq(wg_names_source_new(&options, &source), 0);
+	ck_assert_int_eq(wg_names_source_new(&options, ret_source), 0);
+}
+
+START_TEST(follows_the_file_through_the_broker)
+{
+	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
+	uid_t uid = geteuid();
+	struct broker broker;
+
+	begin_closed(&broker, serve, &source);
 	ck_assert(wg_names_source_follow(source));
 	expect_names(source, "laptop", "phone");
 	ck_assert(!wg_names_source_follow(source));
@@ -389,10 +404,88 @@ START_TEST(follows_the_file_through_the_broker)
 }
 END_TEST
 
+/* The broker sees the folder that was there when it was started. */
+START_TEST(another_folder_is_for_another_broker)
+{
+	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
+	char moved[sizeof(closed) + 8];
+	uid_t uid = geteuid();
+	struct broker broker;
+
+	begin_closed(&broker, serve, &source);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(wg_names_source_follow(source), i == 0);
+	ck_assert_uint_eq(__atomic_load_n(&broker.connections, __ATOMIC_RELAXED), 1);
+	ck_assert_int_eq(seteuid(uid), 0);
+	snprintf(moved, sizeof(moved), "%s.old", closed);
+	ck_assert_int_eq(rename(closed, moved), 0);
+	ck_assert_int_eq(mkdir(closed, uid == 0 ? 0700 : 0), 0);
+	if (uid == 0)
+		ck_assert_int_eq(seteuid(65534), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert(!wg_names_source_follow(source));
+	ck_assert_uint_eq(__atomic_load_n(&broker.connections, __ATOMIC_RELAXED), 2);
+	expect_names(source, "laptop", "phone");
+	ck_assert_int_eq(seteuid(uid), 0);
+	wg_names_source_free(TAKE_PTR(source));
+	broker_stop(&broker);
+}
+END_TEST
+
+#define FIRST_ANSWER  "token=1\npublic_key=" KEY1_HEX "\nname=laptop\nerrno=0\n\n"
+#define SECOND_ANSWER "token=2\npublic_key=" KEY1_HEX "\nname=tablet\nerrno=0\n\n"
+
+/* Ends in the middle of its second answer. */
+static void *serve_half(void *userdata)
+{
+	static const char half[] = "token=2\npublic_key=" KEY1_HEX "\n";
+	struct broker *broker = userdata;
+	int fd;
+
+	while ((fd = accept(broker->listen_fd, NULL, NULL)) >= 0) {
+		char request[WG_BROKER_REQUEST_MAX] = {};
+
+		while (wg_socket_receive(fd, request, sizeof(request) - 1, INT64_MAX) > 0) {
+			const char *answer = "token=2\nunchanged=1\nerrno=0\n\n";
+			bool again = __atomic_load_n(&broker->connections, __ATOMIC_RELAXED) > 0;
+
+			if (strstr(request, "names=\n"))
+				answer = FIRST_ANSWER;
+			else if (strstr(request, "names=1\n"))
+				answer = again ? SECOND_ANSWER : half;
+			ck_assert_int_eq(wg_socket_send(fd, answer, strlen(answer), INT64_MAX), 0);
+			if (answer == half)
+				break;
+			memset(request, 0, sizeof(request));
+		}
+		__atomic_add_fetch(&broker->connections, 1, __ATOMIC_RELAXED);
+		close(fd);
+	}
+	return NULL;
+}
+
+START_TEST(half_an_answer_is_none)
+{
+	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
+	uid_t uid = geteuid();
+	struct broker broker;
+
+	begin_closed(&broker, serve_half, &source);
+	ck_assert(wg_names_source_follow(source));
+	expect_names(source, "laptop", NULL);
+	/* The token of names that were not taken must not say that they are known. */
+	ck_assert(wg_names_source_follow(source));
+	expect_names(source, "tablet", NULL);
+	ck_assert(!wg_names_source_follow(source));
+	ck_assert_int_eq(seteuid(uid), 0);
+	wg_names_source_free(TAKE_PTR(source));
+	broker_stop(&broker);
+}
+END_TEST
+
 START_TEST(without_permission_or_broker)
 {
 	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
-	char closed[SCRATCH_MAX + 32];
 	struct wg_names_options options = {.interface = "wg0", .folder = closed, .broker = broker_path};
 	uid_t uid = geteuid();
 
@@ -465,6 +558,8 @@ int main(void)
 	tcase_add_test(tcase, the_broker_says_names_and_nothing_else);
 	tcase_add_test(tcase, requests_for_names);
 	tcase_add_test(tcase, follows_the_file_through_the_broker);
+	tcase_add_test(tcase, another_folder_is_for_another_broker);
+	tcase_add_test(tcase, half_an_answer_is_none);
 	tcase_add_test(tcase, without_permission_or_broker);
 	tcase_add_test(tcase, answers);
 	suite_add_tcase(suite, tcase);
