@@ -178,6 +178,39 @@ def test_names_are_for_operators(counted, directory):
     assert name not in asked_by(nobody)
 
 
+def test_who_has_most_traffic_is_shown(wireguard, netlogd, clock):
+    """One of two peers: the busy one comes, the idle one goes, each two minutes apart from its traffic."""
+    left, right = wireguard
+    busy, idle = right.public_key[:8], "~"
+    # Of equals the first is shown at the start.
+    while idle >= busy:
+        key = run(["wg", "pubkey"], stdin=run(["wg", "genkey"]).stdout).stdout.strip()
+        idle = key[:8]
+    left.namespace.run("wg", "set", left.interface, "peer", key, "allowed-ips", "100.64.1.1/32")
+    daemon = netlogd(left.namespace, {
+        "netlogd": {"metrics-peers": 1}, "tun": {"interface": left.interface},
+        "record": {"period": "1h"}}).start(env=clock.env)
+
+    def window(seconds):
+        """After some traffic, and so much time: who is shown, and what was counted of the busy peer and of the rest."""
+        send_udp(left, right, 10, 1000)
+        clock.suspend(seconds * 1_000_000_000)
+        daemon.flush(0)
+        found = samples(daemon.ctl("metrics").stdout)
+        sums = [total(found, "netlogd_peer_traffic_bytes_total", peer=peer) for peer in (busy, "other")]
+        assert sum(sums) == total(found, "netlogd_traffic_bytes_total", **{"class": "physical"})
+        return {own["peer"] for own, _ in family(found, "netlogd_peer_path")}, *sums
+
+    shown, own, before = window(10)
+    assert (shown, own) == ({idle}, 0) and before >= 10 * 1072
+    shown, own, rest = window(120)
+    assert (shown, own) == ({idle, busy}, 0) and rest >= before + 10 * 1072
+    shown, own, rest_then = window(120)
+    assert (shown, own) == ({busy}, 0) and rest_then >= rest + 10 * 1072
+    shown, own, rest = window(10)
+    assert shown == {busy} and own >= 10 * 1072 and rest == rest_then
+
+
 @pytest.mark.parametrize("allowed", ["0.0.0.0/0", "100.64.0.0/16", "100.64.0.2/32,10.1.0.0/16,fd00::2/128"])
 def test_traffic_is_its_peers_whatever_it_is_allowed(wireguard, netlogd, allowed):
     left, right = wireguard
