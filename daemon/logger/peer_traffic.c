@@ -339,15 +339,23 @@ static struct peer *find_gone(const struct peer_traffic *traffic, const char *la
 			       : NULL;
 }
 
-/* Its counters are not shown any more. */
-static void forget_gone(struct peer_traffic *traffic, size_t at)
+/* Of these the counters are not shown any more. */
+static void forget_gone(struct peer_traffic *traffic)
 {
-	struct peer *peer = &traffic->gone[at];
+	size_t kept = 0;
 
-	add_all(&traffic->forgotten, peer->counts);
-	free(peer->id);
-	free(peer->label);
-	memmove(peer, peer + 1, (--traffic->n_gone - at) * sizeof(*peer));
+	for (size_t i = 0; i < traffic->n_gone; i++) {
+		struct peer *peer = &traffic->gone[i];
+
+		if (peer->shown) {
+			traffic->gone[kept++] = *peer;
+			continue;
+		}
+		add_all(&traffic->forgotten, peer->counts);
+		free(peer->id);
+		free(peer->label);
+	}
+	traffic->n_gone = kept;
 }
 
 /* It is there again before its counters have gone, and so they go on. */
@@ -361,7 +369,7 @@ static void come_back(struct peer_traffic *traffic, struct peer *peer)
 	memcpy(peer->counts, gone->counts, sizeof(peer->counts));
 	peer->shown = peer->counts_itself = true;
 	memset(gone->counts, 0, sizeof(gone->counts));
-	forget_gone(traffic, (size_t)(gone - traffic->gone));
+	gone->shown = false;
 }
 
 /* Its counters stay for those who have not read them yet. */
@@ -376,9 +384,8 @@ static void leave(struct peer_traffic *traffic, struct peer *peer)
 	}
 	traffic->gone = gone;
 	gone[traffic->n_gone] = *peer;
-	gone[traffic->n_gone].waited = false;
+	gone[traffic->n_gone++].waited = false;
 	peer->id = peer->label = NULL;
-	qsort(gone, ++traffic->n_gone, sizeof(*gone), compare_gone);
 }
 
 /* Who is in both lists keeps what has been counted. Under another name it begins anew: that may have been
@@ -414,6 +421,9 @@ static void take_over(struct peer_traffic *traffic, struct peer_traffic *read)
 		if (!peer || strcmp(peer->label, traffic->peers[i].label) != 0)
 			leave(traffic, &traffic->peers[i]);
 	}
+	forget_gone(traffic);
+	if (traffic->n_gone)
+		qsort(traffic->gone, traffic->n_gone, sizeof(struct peer), compare_gone);
 	free_peers(traffic->peers, traffic->n);
 	free(traffic->owners);
 	traffic->peers = TAKE_PTR(read->peers);
@@ -563,12 +573,11 @@ static void begin_turn(struct peer_traffic *traffic, bool at_once)
 		traffic->counting[path] = traffic->shown[path] || (at_once && traffic->has[path]);
 		traffic->shown[path] = traffic->has[path];
 	}
-	for (size_t i = traffic->n_gone; i-- > 0;) {
-		if (traffic->gone[i].waited)
-			forget_gone(traffic, i);
-		else
-			traffic->gone[i].waited = true;
+	for (size_t i = 0; i < traffic->n_gone; i++) {
+		traffic->gone[i].shown = !traffic->gone[i].waited;
+		traffic->gone[i].waited = true;
 	}
+	forget_gone(traffic);
 }
 
 static int rank(struct peer_traffic *traffic, bool at_once)
