@@ -140,6 +140,19 @@ struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struc
 	return old;
 }
 
+const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer)
+{
+	const struct prefix_list *list = peer->addresses ? peer->addresses : peer->allowed_ips;
+	const struct node *node = NULL;
+
+	for (size_t i = 0; !node && list && i < list->n; i++)
+		if (prefix_is_single(&list->items[i]))
+			node = nodes_find_address(nodes, &list->items[i].address);
+	if (!node && peer->source.family)
+		node = nodes_find_address(nodes, &peer->source);
+	return node ? node : nodes_find_id(nodes, peer->id);
+}
+
 /* --- this node --- */
 
 /* Addresses that others may have too are left out. */

@@ -9,6 +9,7 @@
 #include "daemon/record/nodes.h"
 
 struct device;
+struct device_peer;
 
 /* Zero-initialised, nobody is known. */
 struct naming {
@@ -37,6 +38,9 @@ struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struc
 void naming_follow(struct naming *naming, struct device *device, bool wanted);
 /* The device is another one now, even if it should have the place of the old one in memory. */
 void naming_forget_device(struct naming *naming);
+
+/* The node that a peer is: by its addresses, else by its id. NULL: none. */
+const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer);
 
 /* This node by the configuration's id and its addresses; NULL without an id, or without memory. */
 const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs);

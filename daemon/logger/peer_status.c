@@ -5,6 +5,7 @@
 
 #include "common/buffer.h"
 #include "common/time_text.h"
+#include "daemon/logger/naming.h"
 #include "daemon/logger/peer_memory.h"
 #include "daemon/record/nodes.h"
 
@@ -51,15 +52,12 @@ static void put_endpoint(struct buffer *text, const char *name, const struct end
 	put_text(text, name, address);
 }
 
-/* Its addresses in the tunnel, which every peer has a list of: the first member. *ret_node: the first node
- * that has one of them. */
-static void put_addresses(struct buffer *text, const struct device_peer *peer, const struct nodes *nodes,
-			  const struct node **ret_node)
+/* Its addresses in the tunnel, which every peer has a list of: the first member. */
+static void put_addresses(struct buffer *text, const struct device_peer *peer)
 {
 	const struct prefix_list *prefixes = peer->addresses ? peer->addresses : peer->allowed_ips;
 	bool first = true;
 
-	*ret_node = NULL;
 	buffer_append_text(text, "\"addresses\":[");
 	for (size_t i = 0; prefixes && i < prefixes->n; i++) {
 		const struct prefix *prefix = &prefixes->items[i];
@@ -72,8 +70,6 @@ static void put_addresses(struct buffer *text, const struct device_peer *peer, c
 			buffer_append_char(text, ',');
 		first = false;
 		buffer_append_json_string(text, address);
-		if (!*ret_node)
-			*ret_node = nodes_find_address(nodes, &prefix->address);
 	}
 	buffer_append_char(text, ']');
 }
@@ -140,13 +136,10 @@ void peer_status_write(const struct device_peer *peer, const struct nodes *nodes
 		       const struct peer_memory *memory, struct buffer *text)
 {
 	const struct peer_record *record = peer_memory_find(memory, peer->id);
-	const struct node *node;
 
 	buffer_append_char(text, '{');
-	put_addresses(text, peer, nodes, &node);
-	if (!node)
-		node = nodes_find_id(nodes, peer->id);
-	put_identity(text, peer, node);
+	put_addresses(text, peer);
+	put_identity(text, peer, naming_find_peer(nodes, peer));
 	put_number(text, "allowedIps", peer->allowed_ips ? peer->allowed_ips->n : 0);
 	put_endpoint(text, "endpoint", &peer->endpoint);
 	/* By an endpoint from which nothing has come yet, it may not be reached at all. */

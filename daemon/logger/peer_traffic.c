@@ -9,6 +9,7 @@
 
 #include "common/plain_text.h"
 #include "common/time_text.h"
+#include "daemon/logger/naming.h"
 #include "daemon/logger/peer_memory.h"
 #include "daemon/record/nodes.h"
 
@@ -153,8 +154,8 @@ static int add_owner(struct reading *reading, const struct address *address)
 	return 0;
 }
 
-/* The addresses that its entries may have as their source; the name of the node that has one of them. */
-static int add_owners(struct reading *reading, const struct device_peer *peer, const char **ret_name)
+/* The addresses that its entries may have as their source. */
+static int add_owners(struct reading *reading, const struct device_peer *peer)
 {
 	const struct prefix_list *list = peer->addresses ? peer->addresses : peer->allowed_ips;
 	bool single = false;
@@ -162,15 +163,11 @@ static int add_owners(struct reading *reading, const struct device_peer *peer, c
 
 	for (size_t i = 0; r == 0 && list && i < list->n; i++) {
 		const struct prefix *prefix = &list->items[i];
-		const struct node *node;
 
 		if (!prefix_is_single(prefix))
 			continue;
 		single = true;
 		r = add_owner(reading, &prefix->address);
-		node = *ret_name ? NULL : nodes_find_address(reading->nodes, &prefix->address);
-		if (node)
-			*ret_name = node_name(node);
 	}
 	/* Which may be none: a peer to which everything goes, and of which no address is known. */
 	return r == 0 && !single ? add_owner(reading, &peer->source) : r;
@@ -196,7 +193,8 @@ static void read_peer(const struct device_peer *from, void *userdata)
 {
 	struct reading *reading = userdata;
 	struct peer_traffic *traffic = reading->traffic;
-	const char *name = NULL;
+	const struct node *node = naming_find_peer(reading->nodes, from);
+	const char *name = node ? node_name(node) : *from->name ? from->name : from->id;
 	struct peer *peer;
 
 	if (from->self || reading->error < 0 || traffic->n == PEER_TRAFFIC_PEERS_MAX)
@@ -215,9 +213,7 @@ static void read_peer(const struct device_peer *from, void *userdata)
 		traffic->peers = peers;
 		reading->room = room;
 	}
-	reading->error = add_owners(reading, from, &name);
-	if (!name)
-		name = *from->name ? from->name : from->id;
+	reading->error = add_owners(reading, from);
 	peer = &traffic->peers[traffic->n++];
 	*peer = (struct peer){.id = strdup(from->id), .label = copy_name(name)};
 	if (!peer->id || !peer->label)

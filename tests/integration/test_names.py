@@ -12,6 +12,7 @@ from lib import traffic
 from lib.broker import Broker
 from lib.probe import Probe
 from lib.setups import last_window, wireguard_key
+from lib.wait import wait_until
 
 PRIVATE, SHARED = wireguard_key().private, wireguard_key().private
 
@@ -208,6 +209,28 @@ def test_the_operator_tells_the_address_of_such_a_peer(network, netlogd, directo
     sources()
     assert sources() == {""}
     assert daemon.status()["sock"]["conservationFailures"] == 0
+    daemon.stop()
+
+
+@pytest.mark.parametrize("allowed, addresses", [("0.0.0.0/0", []), ("10.9.0.0/24", []), ("10.9.0.0/24", ["10.9.0.0"])])
+def test_one_name_for_a_peer_without_an_address(network, netlogd, directory, allowed, addresses):
+    """The operator's, which only its key or its network tells: in the list, events and metrics alike."""
+    left, right = network.wireguard_pair()
+    network.handshake((left, right))
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "allowed-ips", allowed)
+    hub = {"nodeId": "n9" if addresses else right.public_key, "name": "hub", "addresses": addresses}
+    nodes = directory / "nodes.json"
+    nodes.write_text(json.dumps({"nodes": [hub]}), encoding="utf-8")
+    daemon = netlogd(left.namespace, sections(left, node={"nodes-file": nodes})).start()
+    right.namespace.run("wg", "set", right.interface, "listen-port", "51999")
+    right.namespace.run("wg", "set", right.interface, "peer", left.public_key, "persistent-keepalive", "1")
+    wait_until(lambda: "51999" in left.namespace.run("wg", "show", left.interface, "endpoints").stdout, "the new endpoint")
+    last_window(daemon)
+    (peer,) = listed(daemon, "GetPeers", "peers")
+    assert (peer["name"], peer["nodeId"]) == ("hub", hub["nodeId"])
+    (moved,) = [message for message in daemon.spool_messages() if message.get("event", {}).get("type") == "peer-moved"]
+    assert moved["event"]["peer"] == "hub" and moved["text"].startswith("netlogd: peer hub moved from "), moved
+    assert set(re.findall('peer="([^"]*)"', daemon.call("Metrics")["text"])) == {"hub", "other"}
     daemon.stop()
 
 
