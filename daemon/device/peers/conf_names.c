@@ -36,12 +36,13 @@ static void trim_end(char *text)
 
 static bool may_hold_key(const char *text)
 {
-	while (*text) {
-		size_t n = strspn(text, BASE64_DIGITS);
+	size_t left = strlen(text), n;
 
+	for (; left >= KEY_DIGITS; text += n, left -= n) {
+		n = strspn(text, BASE64_DIGITS);
 		if (n >= KEY_DIGITS)
 			return true;
-		text += n > 0 ? n : 1;
+		n = n > 0 ? n : 1;
 	}
 	return false;
 }
