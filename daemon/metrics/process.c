@@ -11,8 +11,12 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-static void write_gauge(struct buffer *text, const char *name, const char *help, int64_t value)
+static void write_gauge(struct buffer *text, const char *prefix, const char *own_name, const char *help,
+			int64_t value)
 {
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s%s", prefix, own_name);
 	exposition_family(text, name, "gauge", help);
 	exposition_integer(text, name, NULL, value);
 }
@@ -43,19 +47,20 @@ static int64_t status_field(const char *name)
 	return -1;
 }
 
-void metrics_write_process(struct buffer *text)
+void metrics_write_process(struct buffer *text, const char *prefix)
 {
 	int64_t descriptors = open_descriptors(), threads = status_field("Threads"),
 		size = status_field("VmSize");
 	struct rlimit limit;
 
 	if (descriptors >= 0)
-		write_gauge(text, "process_open_fds", "Descriptors that the daemon has open.", descriptors);
+		write_gauge(text, prefix, "process_open_fds", "Descriptors that the daemon has open.",
+			    descriptors);
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		write_gauge(text, "process_max_fds", "Descriptors that it may have.",
+		write_gauge(text, prefix, "process_max_fds", "Descriptors that it may have.",
 			    (int64_t)limit.rlim_cur);
 	if (threads > 0)
-		write_gauge(text, "process_threads", "Its threads.", threads);
+		write_gauge(text, prefix, "process_threads", "Its threads.", threads);
 	if (size >= 0)
-		write_gauge(text, "process_virtual_memory_bytes", "Its address space.", size * 1024);
+		write_gauge(text, prefix, "process_virtual_memory_bytes", "Its address space.", size * 1024);
 }

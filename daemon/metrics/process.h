@@ -5,5 +5,5 @@
 
 struct buffer;
 
-/* Of this process. What the kernel does not tell is left out. */
-void metrics_write_process(struct buffer *text);
+/* Of this process. What the kernel does not tell is left out. Names begin with the prefix and "process_". */
+void metrics_write_process(struct buffer *text, const char *prefix);

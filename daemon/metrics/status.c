@@ -97,7 +97,10 @@ static const struct metric metrics[] = {
 	{"control.tails", "netlogd_control_tails", "gauge", "Tail streams.", 0},
 	{"control.tailDropped", "netlogd_control_tail_dropped_total", "counter",
 	 "Messages removed before a slow Tail stream reached them.", 0},
-	/* Of any program, under the names that Prometheus has for them. */
+};
+
+/* Of any program, under the names that Prometheus has for them. */
+static const struct metric process_metrics[] = {
 	{"memory", "process_resident_memory_bytes", "gauge", "Resident memory of the daemon.", 0},
 	{"cpuMs", "process_cpu_seconds_total", "counter", "CPU time of the daemon.", 0.001},
 	{"startedAt", "process_start_time_seconds", "gauge", "When the daemon started.", 0, METRIC_TIMESTAMP},
@@ -502,4 +505,17 @@ void metrics_write_status(struct buffer *text, const json_t *status)
 	write_peer_numbers(text, sock);
 	write_unseen(text, sock);
 	write_sinks(text, json_object_get(status, "sinks"));
+}
+
+void metrics_write_process_status(struct buffer *text, const json_t *status, const char *prefix)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(process_metrics); i++) {
+		struct metric metric = process_metrics[i];
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s%s", prefix, metric.name);
+		metric.name = name;
+		write_family(text, &metric);
+		write_value(text, &metric, &(struct label){NULL}, find(status, metric.path));
+	}
 }

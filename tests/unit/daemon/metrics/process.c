@@ -17,7 +17,7 @@ static long long value_of(const char *name)
 	const char *found;
 	char line[64];
 
-	metrics_write_process(&text);
+	metrics_write_process(&text, "");
 	buffer_append_char(&text, '\0');
 	ck_assert_int_eq(buffer_error(&text), 0);
 	snprintf(line, sizeof(line), " gauge\n%s ", name);
@@ -40,6 +40,20 @@ START_TEST(descriptors)
 	limit.rlim_cur = 123;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	ck_assert_int_eq(value_of("process_max_fds"), 123);
+}
+END_TEST
+
+START_TEST(names_may_have_a_prefix)
+{
+	_cleanup_buffer_ struct buffer text = {};
+
+	metrics_write_process(&text, "other_");
+	buffer_append_char(&text, '\0');
+	ck_assert_int_eq(buffer_error(&text), 0);
+	ck_assert_ptr_nonnull(
+		strstr(text.data, "# TYPE other_process_threads gauge\nother_process_threads 1\n"));
+	ck_assert_ptr_null(strstr(text.data, " process_"));
+	ck_assert_ptr_null(strstr(text.data, "\nprocess_"));
 }
 END_TEST
 
@@ -76,6 +90,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, descriptors);
+	tcase_add_test(tcase, names_may_have_a_prefix);
 	tcase_add_test(tcase, without_descriptors_the_rest_is_there);
 	tcase_add_test(tcase, threads_and_memory);
 	suite_add_tcase(suite, tcase);

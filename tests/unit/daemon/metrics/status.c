@@ -24,6 +24,8 @@ static void write_metrics(json_t *status)
 	ck_assert_ptr_nonnull(status);
 	buffer_reset(&text);
 	metrics_write_status(&text, status);
+	metrics_write_process_status(&text, status, "");
+	metrics_write_process_status(&text, status, "other_");
 	buffer_append_char(&text, '\0');
 	ck_assert_int_eq(buffer_error(&text), 0);
 	json_decref(status);
@@ -57,7 +59,8 @@ START_TEST(numbers_times_and_presence)
 				12, "spool", "error", "ENOSPC"));
 	expect("\nnetlogd_build_info{version=\"1.2\"} 1\n");
 	expect("\nnetlogd_running 1\n");
-	expect("\nprocess_cpu_seconds_total 1.5\n");
+	expect(" counter\nprocess_cpu_seconds_total 1.5\n");
+	expect("# TYPE other_process_cpu_seconds_total counter\nother_process_cpu_seconds_total 1.5\n");
 	expect("\nprocess_start_time_seconds 1700000000.5\n");
 	expect("\nnetlogd_window_cpu_seconds 1.2e-05\n");
 	expect("\nnetlogd_spool_failing 1\n");
