@@ -6,6 +6,7 @@
 #include "build-config.h"
 #include "control/ctl.h"
 
+#include <ctype.h>
 #include <getopt.h>
 #include <string.h>
 
@@ -15,22 +16,25 @@ static const char common_help[] =
 	"                  " CTL_DEFAULT_SOCKET ")\n"
 	"  --config FILE   the daemon's configuration (default: " CTL_DEFAULT_CONFIG ")\n"
 	"  --json          print JSON for programs\n"
-	"  --help          this text\n";
+	"  --help          this text\n"
+	"  --version       print the version\n";
 
 void ctl_print_help(const struct ctl *ctl)
 {
 	const struct ctl_command *command = ctl->command;
 
 	if (command) {
-		fprintf(ctl->out, "usage: netlogctl %s%s%s\n\n%s.\n", command->name,
-			command->usage[0] ? " " : "", command->usage, command->summary);
+		fprintf(ctl->out, "usage: netlogctl %s%s%s\n\n%c%s.\n", command->name,
+			command->usage[0] ? " " : "", command->usage,
+			toupper((unsigned char)command->summary[0]), command->summary + 1);
 		if (command->help)
 			fprintf(ctl->out, "\n%s", command->help);
 		fprintf(ctl->out, "\n%s", common_help);
 		return;
 	}
-	fputs("usage: netlogctl [--socket PATH] [--json] COMMAND\n\nControls netlogd, the VPN flow logger, and "
-	      "shows what it logged.\n\nCommands:\n",
+	fputs("usage: netlogctl [--socket PATH] [--config FILE] [--json] COMMAND [ARGUMENT]...\n"
+	      "       netlogctl help [COMMAND]\n\n"
+	      "Controls netlogd, the VPN flow logger, and shows what it logs.\n\nCommands:\n",
 	      ctl->out);
 	for (command = ctl->commands; command->name; command++)
 		fprintf(ctl->out, "  %-14s %s\n", command->name, command->summary);

@@ -83,7 +83,7 @@ const struct ctl_command ctl_commands[] = {
 	 cmd_top},
 	{"flows", "[OPTION]...", "show past traffic from the spool, whether or not the daemon runs",
 	 FLOW_HELP BY_HELP HOW_HELP LIMIT_HELP DETAILS_HELP SPOOL_HELP
-	 "With --json, prints the messages with such traffic as lines.\n",
+	 "With --json, prints the messages with such traffic as lines or, with --by, the sums.\n",
 	 cmd_flows},
 	{"denied", "[OPTION]...", "show what the kernel threw away: who was refused what, and why",
 	 FLOW_HELP
@@ -129,23 +129,46 @@ static const struct ctl_command *find_command(int argc, char **argv, int *ret_wo
 	return NULL;
 }
 
-static int unknown_command(struct ctl *ctl, int argc, char **argv)
+/* Whether the word is the first of several commands: "routes". */
+static bool is_group(const struct ctl_command *command, const char *word)
 {
-	size_t n = strlen(argv[0]);
+	size_t n = strlen(word);
+
+	return strncmp(command->name, word, n) == 0 && command->name[n] == ' ';
+}
+
+static void print_group(FILE *file, const char *word)
+{
+	for (const struct ctl_command *command = ctl_commands; command->name; command++)
+		if (is_group(command, word))
+			fprintf(file, "  netlogctl %s%s%s\n", command->name, command->usage[0] ? " " : "",
+				command->usage);
+}
+
+/* The words name no command: they are wrong, or the first of them stands for several. */
+static int no_command(struct ctl *ctl, bool help, int argc, char **argv)
+{
+	const char *second = argc > 1 ? argv[1] : NULL;
 	bool group = false;
 
 	for (const struct ctl_command *command = ctl_commands; command->name; command++)
-		group = group || (strncmp(command->name, argv[0], n) == 0 && command->name[n] == ' ');
+		group = group || is_group(command, argv[0]);
 	if (!group)
 		return ctl_usage(ctl, "unknown command \"%s\"", argv[0]);
-	if (argc > 1)
-		ctl_note(ctl, "unknown command \"%s %s\"; known are:", argv[0], argv[1]);
+	if (second && (strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0)) {
+		help = true;
+		second = NULL;
+	}
+	if (help && !second) {
+		fputs("usage:\n", ctl->out);
+		print_group(ctl->out, argv[0]);
+		return CTL_OK;
+	}
+	if (second)
+		ctl_note(ctl, "unknown command \"%s %s\"; known are:", argv[0], second);
 	else
 		ctl_note(ctl, "%s needs a second word:", argv[0]);
-	for (const struct ctl_command *command = ctl_commands; command->name; command++)
-		if (strncmp(command->name, argv[0], n) == 0 && command->name[n] == ' ')
-			fprintf(ctl->err, "  netlogctl %s%s%s\n", command->name, command->usage[0] ? " " : "",
-				command->usage);
+	print_group(ctl->err, argv[0]);
 	return CTL_USAGE;
 }
 
@@ -173,7 +196,7 @@ int ctl_main(struct ctl *ctl, int argc, char **argv)
 	if (argc > 0) {
 		ctl->command = find_command(argc, argv, &words);
 		if (!ctl->command)
-			return unknown_command(ctl, argc, argv);
+			return no_command(ctl, help, argc, argv);
 	}
 	if (help) {
 		ctl_print_help(ctl);

@@ -58,7 +58,7 @@ _netlogctl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
 		--socket | --config) i=$((i + 1)) ;;
-		-*) ;;
+		-* | help) ;;
 		*)
 			command=${COMP_WORDS[i]}
 			case $command in
@@ -80,7 +80,7 @@ _netlogctl() {
 	done
 
 	case $cur in
-	-*) _netlogctl_words "--socket --config --json --help $(_netlogctl_options "$command")" ;;
+	-*) _netlogctl_words "--socket --config --json --help --version $(_netlogctl_options "$command")" ;;
 	*)
 		case $command in
 		"") _netlogctl_words "status start stop reload flush routes nodes peers tail top flows denied report format spool id metrics help" ;;

@@ -6,6 +6,7 @@
 #include "common/file.h"
 #include "tests/unit/control/run_line.h"
 
+#include <ctype.h>
 #include <fcntl.h>
 
 START_TEST(test_usage)
@@ -15,6 +16,9 @@ START_TEST(test_usage)
 		"nonsense",
 		"routes",
 		"routes nonsense",
+		"routes nonsense --help",
+		"help nonsense",
+		"help routes nonsense",
 		"status extra",
 		"status --no",
 		"stop --deadline",
@@ -45,7 +49,7 @@ START_TEST(test_help)
 
 	ck_assert_int_eq(all.status, CTL_OK);
 	for (const struct ctl_command *command = ctl_commands; command->name; command++) {
-		_cleanup_free_ char *line = NULL, *usage = NULL;
+		_cleanup_free_ char *line = NULL, *usage = NULL, *sentence = NULL;
 		struct run run;
 
 		ck_assert_int_gt(asprintf(&line, "%s --help", command->name), 0);
@@ -54,9 +58,30 @@ START_TEST(test_help)
 		ck_assert_int_eq(run.status, CTL_OK);
 		ck_assert_str_eq(run.err, "");
 		assert_contains(run.out, usage);
-		assert_contains(run.out, command->summary);
+		/* As a sentence. */
+		ck_assert_int_gt(asprintf(&sentence, "\n\n%c%s.\n", toupper((unsigned char)*command->summary),
+					  command->summary + 1),
+				 0);
+		assert_contains(run.out, sentence);
 		assert_contains(all.out, command->name);
 		run_deinit(&run);
+	}
+}
+END_TEST
+
+/* The first word of several commands explains all of them. */
+START_TEST(test_help_of_a_group)
+{
+	static const char *const lines[] = {"routes --help", "routes -h", "help routes"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		_cleanup_run_ struct run run = run_line(NULL, lines[i], NULL);
+
+		ck_assert_int_eq(run.status, CTL_OK);
+		ck_assert_str_eq(run.err, "");
+		ck_assert_str_eq(run.out, "usage:\n  netlogctl routes show\n"
+					  "  netlogctl routes set --local-addr P... --route P... "
+					  "--subnet-route P... | --file FILE\n");
 	}
 }
 END_TEST
@@ -90,6 +115,7 @@ int main(void)
 	const TTest *const tests[] = {
 		test_usage,
 		test_help,
+		test_help_of_a_group,
 		test_completion,
 	};
 
