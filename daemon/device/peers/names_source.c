@@ -26,8 +26,9 @@
 struct wg_names_source {
 	char interface[IFNAMSIZ];
 	char *path;
-	char *folder; /* of that path */
-	char *broker; /* NULL: not asked */
+	bool path_given; /* by the operator, so that it should be there */
+	char *folder;	 /* of that path */
+	char *broker;	 /* NULL: not asked */
 	int broker_fd;
 	dev_t folder_device; /* which folder it was when the broker was connected to */
 	ino_t folder_inode;
@@ -64,6 +65,7 @@ int wg_names_source_new(const struct wg_names_options *options, struct wg_names_
 		return -EINVAL;
 	memcpy(source->interface, options->interface, strlen(options->interface) + 1);
 	r = text_copy(options->folder ? options->folder : WG_NAMES_FOLDER, &source->folder);
+	source->path_given = options->file;
 	if (r == 0 && options->file)
 		r = text_copy(options->file, &source->path);
 	else if (r == 0)
@@ -245,6 +247,8 @@ static void explain(struct wg_names_source *source, int error)
 		return;
 	else if (error == -EFBIG)
 		text = "larger than 16 MiB: not read";
+	else if (error == -EINVAL)
+		text = "not a regular file";
 	else if (error == -EACCES && source->broker)
 		text = "may be read by root only, and netlogd-wg-broker.socket does not answer";
 	else if (error == -ETIMEDOUT)
@@ -258,7 +262,7 @@ static void explain(struct wg_names_source *source, int error)
 bool wg_names_source_follow(struct wg_names_source *source)
 {
 	_cleanup_wg_names_ struct wg_names names = {};
-	bool changed = false, was_cut = source->names.cut;
+	bool changed = false, gone, was_cut = source->names.cut;
 	int r = -EACCES;
 
 	if (!source->brokered)
@@ -271,7 +275,8 @@ bool wg_names_source_follow(struct wg_names_source *source)
 		source->brokered = r != -EACCES;
 	}
 	/* The file is gone, and the names with it. */
-	if (r == -ENOENT) {
+	gone = r == -ENOENT;
+	if (gone) {
 		*source->token = '\0';
 		r = 1;
 	}
@@ -281,7 +286,7 @@ bool wg_names_source_follow(struct wg_names_source *source)
 		source->names = names;
 		names = (struct wg_names){};
 	}
-	r = MIN(r, 0);
+	r = gone && source->path_given ? -ENOENT : MIN(r, 0);
 	if (r != source->error || was_cut != source->names.cut)
 		explain(source, r);
 	source->error = r;

@@ -27,7 +27,7 @@ DEFINE_CLEANUP(struct wg_names_source *, wg_names_source_free);
 bool wg_names_source_follow(struct wg_names_source *source);
 const struct wg_names *wg_names_source_names(const struct wg_names_source *source);
 /* Why there are none, or not those of the file as it is ("/etc/wireguard/wg0.conf: ..."); NULL: all is well,
- * also without a file. Owned by the source, and valid until it is looked at again. */
+ * also without a file, unless `file` names it. Owned by the source, and valid until it is looked at again. */
 const char *wg_names_source_problem(const struct wg_names_source *source);
 
 /* The broker's answer (broker.h) as it arrives. Zero-initialise. */

@@ -154,8 +154,8 @@ static void expect_names(const struct wg_names_source *source, const char *one, 
 	ck_assert_uint_eq(names->n, (size_t) !!one + (size_t) !!two);
 }
 
-/* Written in place, replaced, removed, made again. */
-static void follow_changes(struct wg_names_source *source)
+/* Written in place, replaced, removed (which is a problem if the operator has named it), made again. */
+static void follow_changes(struct wg_names_source *source, const char *gone)
 {
 	char other[sizeof(path) + 8];
 
@@ -181,10 +181,12 @@ static void follow_changes(struct wg_names_source *source)
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert(wg_names_source_follow(source));
 	expect_names(source, NULL, NULL);
-	ck_assert_ptr_null(wg_names_source_problem(source));
+	ck_assert_pstr_eq(wg_names_source_problem(source), gone);
 	ck_assert(!wg_names_source_follow(source));
+	ck_assert_pstr_eq(wg_names_source_problem(source), gone);
 	write_file(path, conf);
 	ck_assert(wg_names_source_follow(source));
+	ck_assert_ptr_null(wg_names_source_problem(source));
 	expect_names(source, "laptop", "phone");
 	/* What cannot be read for the moment is not gone. */
 	ck_assert_int_eq(truncate(path, WG_NAMES_FILE_MAX + 1), 0);
@@ -203,7 +205,7 @@ START_TEST(follows_the_file)
 
 	write_file(path, conf);
 	ck_assert_int_eq(wg_names_source_new(&options, &source), 0);
-	follow_changes(source);
+	follow_changes(source, NULL);
 	options.interface = "../wg0";
 	ck_assert_int_eq(wg_names_source_new(&options, &source), -EINVAL);
 }
@@ -213,10 +215,19 @@ START_TEST(a_file_that_is_named)
 {
 	_cleanup_(wg_names_source_freep) struct wg_names_source *source = NULL;
 	struct wg_names_options options = {.interface = "wg7", .file = path, .broker = "/nonexistent"};
+	char gone[sizeof(path) + 32];
 
-	write_file(path, conf);
+	snprintf(gone, sizeof(gone), "%s: No such file or directory", path);
 	ck_assert_int_eq(wg_names_source_new(&options, &source), 0);
-	follow_changes(source);
+	/* From the first look on. */
+	ck_assert(!wg_names_source_follow(source));
+	ck_assert_pstr_eq(wg_names_source_problem(source), gone);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	ck_assert(!wg_names_source_follow(source));
+	ck_assert_ptr_nonnull(strstr(wg_names_source_problem(source), "wg0.conf: not a regular file"));
+	rmdir(path);
+	write_file(path, conf);
+	follow_changes(source, gone);
 }
 END_TEST
 
