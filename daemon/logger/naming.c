@@ -73,6 +73,7 @@ static void tell_address(const struct device_peer *peer, void *userdata)
 
 static void replace(struct naming *naming, struct nodes *nodes)
 {
+	forget_self(naming);
 	nodes_unref(naming->nodes);
 	naming->nodes = nodes;
 }
@@ -155,38 +156,40 @@ const struct node *naming_find_peer(const struct nodes *nodes, const struct devi
 
 /* --- this node --- */
 
-/* Addresses that others may have too are left out. */
+/* By the word of others where there is one. Addresses that others have, or may have too, are left out. */
 static int make_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
 {
+	const struct node *known = nodes_self(naming->nodes, id, local_addrs);
+	const struct node nobody = {.id = (char *)id, .name = (char *)id};
 	size_t n = local_addrs ? local_addrs->n : 0;
 	struct node *self = &naming->self;
-	int r = text_copy(id, &self->id);
+	int r = text_copy(id, &naming->self_id);
 
-	if (r == 0)
-		r = text_copy(id, &self->name);
-	if (r == 0)
-		r = text_copy(id, &naming->self_id);
 	if (r == 0 && local_addrs)
 		r = prefix_list_copy(local_addrs, &naming->self_addresses);
+	if (r == 0)
+		r = node_copy(known ? known : &nobody, n, self);
 	if (r < 0)
 		return r;
-	self->addresses = calloc(n + 1, sizeof(*self->addresses));
-	if (!self->addresses)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (!address_is_link_local(&local_addrs->items[i].address))
-			self->addresses[self->n_addresses++] = local_addrs->items[i].address;
+	for (size_t i = 0; i < n; i++) {
+		const struct address *address = &local_addrs->items[i].address;
+
+		if (!address_is_link_local(address) && !nodes_find_address(naming->nodes, address) &&
+		    !node_has_address(self, address))
+			self->addresses[self->n_addresses++] = *address;
+	}
 	return node_make_json(self);
 }
 
 const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
 {
 	static const struct prefix_list none;
+	const struct prefix_list *addresses = local_addrs ? local_addrs : &none;
 
-	if (!id)
+	if (!id && !nodes_self(naming->nodes, NULL, local_addrs))
 		return NULL;
-	if (naming->self_id && strcmp(naming->self_id, id) == 0 &&
-	    prefix_list_equal(&naming->self_addresses, local_addrs ? local_addrs : &none))
+	if (naming->self.json && strcmp(naming->self_id ? naming->self_id : "", id ? id : "") == 0 &&
+	    prefix_list_equal(&naming->self_addresses, addresses))
 		return &naming->self;
 	forget_self(naming);
 	if (make_self(naming, id, local_addrs) == 0)

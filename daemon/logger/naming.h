@@ -19,7 +19,7 @@ struct naming {
 	bool has_peers;		     /* that are nodes */
 	uint64_t identities;	     /* as it gave them */
 
-	/* This node, as it is known without anybody's word: made when it is asked for. */
+	/* This node: made when it is asked for. */
 	struct node self;
 	char *self_id;
 	struct prefix_list self_addresses;
@@ -42,5 +42,6 @@ void naming_forget_device(struct naming *naming);
 /* The node that a peer is: by its addresses, else by its id. NULL: none. */
 const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer);
 
-/* This node by the configuration's id and its addresses; NULL without an id, or without memory. */
+/* This node, as those who name it know it (nodes_self()), else by the configuration's id; with those of this
+ * machine's addresses that no other node has. NULL without memory, or when there is nothing to call it by. */
 const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs);

@@ -41,9 +41,10 @@ struct encoder {
 	int64_t client_time;
 	size_t limit;
 
-	const char *node_id;	     /* NULL: none */
-	const struct node *src_node; /* NULL: unknown, or too large */
-	size_t node_max;	     /* bytes of a node's text: any two fit beside an entry */
+	const char *node_id;	      /* NULL: none */
+	const struct node *src_node;  /* NULL: unknown, or too large */
+	const struct node *this_node; /* the same, of the known nodes; NULL: it is none of them */
+	size_t node_max;	      /* bytes of a node's text: any two fit beside an entry */
 
 	struct buffer head;	/* everything before the dstNodes; room for dstNodes too */
 	struct buffer overflow; /* the member, empty after the first message */
@@ -137,17 +138,15 @@ static bool is_full(const struct encoder *encoder)
 	return encoder->head.length + RESERVE > encoder->limit;
 }
 
-/* NULL: not known. */
-static const struct node *find_this_node(const struct encode_settings *settings)
+/* What is written of it has its other addresses, too. */
+static void find_this_node(struct encoder *encoder)
 {
-	const struct prefix_list *local_addrs = settings->local_addrs;
-	const struct node *node = nodes_find_id(settings->nodes, settings->node_id);
+	const struct encode_settings *settings = encoder->settings;
 
-	if (!node)
-		node = nodes_self(settings->nodes);
-	for (size_t i = 0; !node && local_addrs && i < local_addrs->n; i++)
-		node = nodes_find_address(settings->nodes, &local_addrs->items[i].address);
-	return node || nodes_count(settings->nodes) == 0 ? node : settings->self;
+	encoder->this_node = nodes_self(settings->nodes, settings->node_id, settings->local_addrs);
+	encoder->src_node = encoder->this_node;
+	if (settings->self && nodes_count(settings->nodes) > 0)
+		encoder->src_node = settings->self;
 }
 
 /* Takes all the memory that making the messages needs, so that it cannot fail in the middle. */
@@ -169,11 +168,11 @@ static int encoder_init(struct encoder *encoder, struct aggregate *aggregate)
 	}
 
 	encoder->node_id = settings->node_id;
-	encoder->src_node = find_this_node(settings);
+	find_this_node(encoder);
 	write_head(encoder);
 	/* What would leave no room for entries is left out. */
 	if (encoder->src_node && is_full(encoder)) {
-		encoder->src_node = NULL;
+		encoder->src_node = encoder->this_node = NULL;
 		write_head(encoder);
 	}
 	if (encoder->node_id && is_full(encoder)) {
@@ -249,7 +248,7 @@ struct new_nodes {
 
 static void consider_node(const struct encoder *encoder, const struct node *node, struct new_nodes *new_nodes)
 {
-	if (!node || node == encoder->src_node || node->json_length > encoder->node_max ||
+	if (!node || node == encoder->this_node || node->json_length > encoder->node_max ||
 	    encoder->seen_in[nodes_number(encoder->settings->nodes, node)] == encoder->message ||
 	    (new_nodes->n && new_nodes->nodes[0] == node))
 		return;

@@ -27,11 +27,10 @@ struct encode_settings {
 	uint64_t max_message_size; /* bytes, whole message; at least ENCODE_MESSAGE_MIN */
 	const char *node_id;	   /* NULL: none */
 	const struct nodes *nodes; /* NULL: none is known */
-	/* This machine's addresses (routes_local_addrs()): when no known node has the node_id, and none is
-	 * known to be this one (nodes_self()), this node is the one that owns the first of these that a node
-	 * owns. May be NULL. */
+	/* This machine's addresses (routes_local_addrs()), by which a known node may be this one
+	 * (nodes_self()). May be NULL. */
 	const struct prefix_list *local_addrs;
-	/* This node, where nodes are known and none of them is it. May be NULL. */
+	/* This node as it is written where nodes are known; NULL: as it is known. */
 	const struct node *self;
 	/* The kernel's name of a reason for drops (letters, digits, underscores); NULL: it has none. May be
 	 * NULL itself. */

@@ -246,6 +246,23 @@ int node_from_json(const json_t *object, struct node *ret_node, struct node_refu
 	return 0;
 }
 
+int node_copy(const struct node *from, size_t more, struct node *ret_node)
+{
+	_cleanup_(node_deinit) struct node node = {};
+
+	node.addresses = calloc(from->n_addresses + more + 1, sizeof(*node.addresses));
+	if (!node.addresses || text_copy(from->id, &node.id) < 0 || text_copy(from->name, &node.name) < 0 ||
+	    text_copy(from->os, &node.os) < 0 || text_copy(from->user, &node.user) < 0 ||
+	    strv_copy(from->tags, &node.tags) < 0)
+		return -ENOMEM;
+	if (from->n_addresses > 0)
+		memcpy(node.addresses, from->addresses, from->n_addresses * sizeof(*node.addresses));
+	node.n_addresses = from->n_addresses;
+	*ret_node = node;
+	node = (struct node){};
+	return 0;
+}
+
 void node_deinit(struct node *node)
 {
 	strv_free(node->tags);
@@ -256,6 +273,14 @@ void node_deinit(struct node *node)
 	free(node->addresses);
 	free(node->json);
 	*node = (struct node){};
+}
+
+bool node_has_address(const struct node *node, const struct address *address)
+{
+	for (size_t i = 0; i < node->n_addresses; i++)
+		if (memcmp(&node->addresses[i], address, sizeof(*address)) == 0)
+			return true;
+	return false;
 }
 
 const char *node_name(const struct node *node)

@@ -39,6 +39,9 @@ int node_from_json(const json_t *object, struct node *ret_node, struct node_refu
 /* Writes the JSON of a node whose members have been set; of many addresses the first NODE_ADDRESSES_MAX. 0 or
  * -ENOMEM. */
 int node_make_json(struct node *node);
+/* A copy without its JSON, and with room for more addresses. 0 or -ENOMEM. */
+int node_copy(const struct node *from, size_t more, struct node *ret_node);
 void node_deinit(struct node *node);
+bool node_has_address(const struct node *node, const struct address *address);
 /* How people call it: its name, or its id. */
 const char *node_name(const struct node *node);

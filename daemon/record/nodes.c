@@ -47,12 +47,7 @@ static uint32_t hash(const struct address *address)
 
 static bool owns(const void *nodes, size_t item, const void *address)
 {
-	const struct node *node = &((const struct nodes *)nodes)->items[item];
-
-	for (size_t i = 0; i < node->n_addresses; i++)
-		if (memcmp(&node->addresses[i], address, sizeof(struct address)) == 0)
-			return true;
-	return false;
+	return node_has_address(&((const struct nodes *)nodes)->items[item], address);
 }
 
 static int refuse(const char *value, const char *reason, struct node_refusal *ret_refusal)
@@ -288,9 +283,15 @@ const struct node *nodes_find_id(const struct nodes *nodes, const char *id)
 	return node;
 }
 
-const struct node *nodes_self(const struct nodes *nodes)
+const struct node *nodes_self(const struct nodes *nodes, const char *id, const struct prefix_list *addresses)
 {
-	return nodes ? nodes->self : NULL;
+	const struct node *node = nodes_find_id(nodes, id);
+
+	if (!node && nodes)
+		node = nodes->self;
+	for (size_t i = 0; !node && addresses && i < addresses->n; i++)
+		node = nodes_find_address(nodes, &addresses->items[i].address);
+	return node;
 }
 
 size_t nodes_count(const struct nodes *nodes)

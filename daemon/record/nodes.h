@@ -44,7 +44,9 @@ DEFINE_CLEANUP(struct nodes *, nodes_unref);
 /* NULL if unknown; nodes may be NULL in all of these. */
 const struct node *nodes_find_address(const struct nodes *nodes, const struct address *address);
 const struct node *nodes_find_id(const struct nodes *nodes, const char *id);
-const struct node *nodes_self(const struct nodes *nodes);
+/* This node: the one with this id (may be NULL), else the one that is known to be it, else the owner of the
+ * first of this machine's addresses (may be NULL) that a node owns. */
+const struct node *nodes_self(const struct nodes *nodes, const char *id, const struct prefix_list *addresses);
 size_t nodes_count(const struct nodes *nodes);
 
 /* One after the other, sorted by id. Zero-initialise the place; NULL after the last one. */

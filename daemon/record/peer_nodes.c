@@ -157,24 +157,6 @@ static const struct node *find_owner(const struct nodes *below, const struct nod
 	return owner;
 }
 
-/* What the operator says of a node, with room for more addresses. */
-static int copy_node(const struct node *from, size_t more, struct node *ret_node)
-{
-	_cleanup_(node_deinit) struct node node = {};
-
-	node.addresses = calloc(from->n_addresses + more + 1, sizeof(*node.addresses));
-	if (!node.addresses || text_copy(from->id, &node.id) < 0 || text_copy(from->name, &node.name) < 0 ||
-	    text_copy(from->os, &node.os) < 0 || text_copy(from->user, &node.user) < 0 ||
-	    strv_copy(from->tags, &node.tags) < 0)
-		return -ENOMEM;
-	if (from->n_addresses > 0)
-		memcpy(node.addresses, from->addresses, from->n_addresses * sizeof(*node.addresses));
-	node.n_addresses = from->n_addresses;
-	*ret_node = node;
-	node = (struct node){};
-	return 0;
-}
-
 /* What the operator did not say. */
 static void fill_in(struct node *node, struct node *peer)
 {
@@ -213,7 +195,7 @@ static int bring_together(struct peer_nodes *peers, const struct nodes *below, c
 
 	for (size_t i = 0; i < n; i++)
 		more += peers->items[claims[i].peer].n_addresses;
-	r = copy_node(owner, more, &node);
+	r = node_copy(owner, more, &node);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {

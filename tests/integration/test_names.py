@@ -157,6 +157,27 @@ def test_the_operator_goes_first(tunnel, netlogd, file, directory):
     daemon.stop()
 
 
+def test_this_node_is_one_row(tunnel, netlogd, directory):
+    """As the operator names it, by its id or by one of its addresses: all its addresses are its own."""
+    left, right = tunnel
+    left.namespace.ip("address", "add", "100.64.0.7/32", "dev", left.interface)
+    nodes = directory / "nodes.json"
+    nodes.write_text(json.dumps({"nodes": [{"nodeId": "gate", "os": "linux"}]}), encoding="utf-8")
+    daemon = netlogd(left.namespace, sections(left, node={"id": "gate", "nodes-file": nodes})).start()
+    own = ["100.64.0.1", "100.64.0.7"]
+    for given in {"nodeId": "gate", "os": "linux"}, {"nodeId": "n1", "name": "hub", "addresses": own[1:]}:
+        nodes.write_text(json.dumps({"nodes": [given]}), encoding="utf-8")
+        daemon.reload()
+        message = window(daemon, left, right)
+        assert message["srcNode"] == {**given, "addresses": given.get("addresses", []) + [
+            address for address in own if address not in given.get("addresses", ())]}
+        assert [found["nodeId"] for found in message["dstNodes"]] == [right.public_key]
+    rows = json.loads(daemon.ctl("flows", "--class", "virtual", "--by", "pair", "--json").stdout)["rows"]
+    assert {frozenset((row["srcNode"]["nodeId"], row["dstNode"]["nodeId"])) for row in rows} == {
+        frozenset((name, right.public_key)) for name in ("gate", "n1")}
+    daemon.stop()
+
+
 def test_the_host_is_the_node(tunnel, netlogd):
     left, right = tunnel
     daemon = netlogd(left.namespace, sections(left)).start()

@@ -146,6 +146,30 @@ START_TEST(this_node_without_anybodys_word)
 }
 END_TEST
 
+/* Its other addresses are its own too, unless they are another node's. */
+START_TEST(this_node_by_the_operators_word)
+{
+	struct prefix_list addresses = {};
+	struct nodes *nodes = operators_nodes(
+		"{\"nodes\":[{\"nodeId\":\"n1\",\"name\":\"Anna\",\"os\":\"linux\",\"addresses\":"
+		"[\"fd7a::9\",\"100.64.0.1\"]},{\"nodeId\":\"gate\",\"tags\":[\"a\"]},"
+		"{\"nodeId\":\"n3\",\"addresses\":[\"100.64.0.3\"]}]}");
+
+	test_list_add(&addresses, "100.64.0.1/24 100.64.0.1/32 fe80::1/64 fd7a::1/64 100.64.0.3/32");
+	ck_assert_str_eq(naming_self(&naming, "hub", &addresses)->name, "hub");
+	ck_assert_ptr_null(naming_set_named(&naming, nodes, &fake.device, true));
+	ck_assert_str_eq(naming_self(&naming, "hub", &addresses)->json,
+			 "{\"nodeId\":\"n1\",\"name\":\"Anna\",\"addresses\":"
+			 "[\"fd7a::9\",\"100.64.0.1\",\"fd7a::1\"],\"os\":\"linux\"}");
+	ck_assert_str_eq(naming_self(&naming, NULL, &addresses)->id, "n1");
+	ck_assert_str_eq(naming_self(&naming, "gate", &addresses)->json,
+			 "{\"nodeId\":\"gate\",\"addresses\":[\"fd7a::1\"],\"tags\":[\"a\"]}");
+	nodes_unref(naming_set_named(&naming, NULL, &fake.device, true));
+	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses));
+	prefix_list_deinit(&addresses);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("naming");
@@ -157,6 +181,7 @@ int main(void)
 	tcase_add_test(cases, peers_are_asked_for_when_they_have_changed);
 	tcase_add_test(cases, the_operators_nodes_are_below);
 	tcase_add_test(cases, this_node_without_anybodys_word);
+	tcase_add_test(cases, this_node_by_the_operators_word);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

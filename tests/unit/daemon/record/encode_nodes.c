@@ -81,6 +81,13 @@ START_TEST(this_node_by_itself)
 	expect_beginning(HEAD ",\"nodeId\":\"me\"" TIMES
 			      ",\"srcNode\":{\"nodeId\":\"me\"},\"dstNodes\":[" NODE_C
 			      "],\"virtualTraffic\":[{");
+	/* It is written as it is given, and is none of the others. */
+	settings.node_id = "nC";
+	sequence.proc_seq = 0;
+	encode();
+	expect_beginning(HEAD ",\"nodeId\":\"nC\"" TIMES
+			      ",\"srcNode\":{\"nodeId\":\"me\"},\"virtualTraffic\":[{");
+	settings.self = NULL;
 	settings.node_id = "nA";
 	sequence.proc_seq = 0;
 	encode();

@@ -80,7 +80,7 @@ START_TEST(peers_alone)
 	       "{\"nodeId\":\"n5\",\"addresses\":[\"10.50.0.0\"]}\n");
 	ck_assert(nodes_find_id(nodes, "keyA1234")->nameless);
 	ck_assert(!nodes_find_id(nodes, "keyB")->nameless);
-	ck_assert_ptr_null(nodes_self(nodes));
+	ck_assert_ptr_null(nodes_self(nodes, NULL, NULL));
 }
 END_TEST
 
@@ -148,14 +148,14 @@ START_TEST(this_node)
 {
 	add((struct peer_identity){.id = "me", .name = "gate", .named = true, .self = true}, "100.64.0.1/32");
 	expect("{\"nodeId\":\"me\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\"]}\n");
-	ck_assert_str_eq(nodes_self(nodes)->id, "me");
+	ck_assert_str_eq(nodes_self(nodes, NULL, NULL)->id, "me");
 	nodes_unref(TAKE_PTR(nodes));
 	/* Under the operator's id. */
 	operator_says("{\"nodes\":[{\"nodeId\":\"hub\",\"addresses\":[\"100.64.0.1\"]}]}");
 	add((struct peer_identity){.id = "me", .name = "gate", .named = true, .self = true},
 	    "100.64.0.1/32 fd7a::1/128");
 	expect("{\"nodeId\":\"hub\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\",\"fd7a::1\"]}\n");
-	ck_assert_str_eq(nodes_self(nodes)->id, "hub");
+	ck_assert_str_eq(nodes_self(nodes, NULL, NULL)->id, "hub");
 }
 END_TEST
 
