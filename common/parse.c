@@ -246,6 +246,11 @@ void strv_free(char **list)
 	free(list);
 }
 
+bool text_equal(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 bool strv_equal(char *const *a, char *const *b)
 {
 	if (!a || !b)

@@ -26,5 +26,7 @@ int parse_list(const char *text, char ***ret_list);
 int text_copy(const char *text, char **ret_copy);
 int strv_copy(char *const *list, char ***ret_copy);
 void strv_free(char **list);
+/* NULL equals only NULL. */
+bool text_equal(const char *a, const char *b);
 /* The same texts in the same order; NULL equals only NULL. */
 bool strv_equal(char *const *a, char *const *b);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -162,4 +163,23 @@ int unix_socket_peer(int fd, struct unix_peer *ret_peer)
 		.gid = credentials.gid,
 	};
 	return 0;
+}
+
+static bool is_trusted(uid_t uid)
+{
+	return uid == 0 || uid == geteuid();
+}
+
+int unix_socket_check_owner(int fd, const char *path, uid_t *ret_owner)
+{
+	struct unix_peer peer;
+	struct stat file;
+	int r = stat(path, &file) < 0 ? -errno : unix_socket_peer(fd, &peer);
+
+	if (r < 0)
+		return r;
+	if (is_trusted(file.st_uid) && is_trusted(peer.uid))
+		return 0;
+	*ret_owner = is_trusted(file.st_uid) ? peer.uid : file.st_uid;
+	return -EPERM;
 }

@@ -34,3 +34,10 @@ struct unix_peer {
 
 /* 0 or -errno. */
 int unix_socket_peer(int fd, struct unix_peer *ret_peer);
+
+/*
+ * Whether a connected socket is what its path promises: the path's owner, and who listens, must be root or
+ * this process' own user, since anybody may have put another one there. 0; -EPERM, with the user in question;
+ * or another -errno.
+ */
+int unix_socket_check_owner(int fd, const char *path, uid_t *ret_owner);

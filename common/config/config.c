@@ -87,11 +87,6 @@ void config_free(struct config *config)
 	free(config);
 }
 
-static bool text_equal(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool device_config_equal(const struct device_config *a, const struct device_config *b)
 {
 	return a->source == b->source && text_equal(a->interface, b->interface) &&

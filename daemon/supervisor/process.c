@@ -10,12 +10,12 @@
 #include "common/cleanup.h"
 #include "common/exit_status.h"
 #include "common/log.h"
+#include "common/program.h"
 #include "common/thread.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -44,33 +44,8 @@ struct uploader_process {
 	unsigned int restarts;
 };
 
-/* Beside the running program, or where the build puts it. NULL: not found. */
-static char *find_program(void)
-{
-	static const char *const places[] = {"netlogd-upload", "upload/netlogd-upload",
-					     "../libexec/netlogd-upload"};
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	if (n < 0)
-		return NULL;
-	self[n] = '\0';
-	slash = strrchr(self, '/');
-	if (!slash)
-		return NULL;
-	slash[1] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		char *path;
-
-		if (asprintf(&path, "%s%s", self, places[i]) < 0)
-			return NULL;
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
-	}
-	return NULL;
-}
+/* Beside the running program, or where the build puts it. */
+static const char *const places[] = {"netlogd-upload", "upload/netlogd-upload", "../libexec/netlogd-upload"};
 
 /*
  * dup2() clears close-on-exec, but not when both numbers are the same: so both descriptors are first moved
@@ -239,7 +214,7 @@ int uploader_process_new(struct event_base *base, const struct uploader_process_
 	process->options = *options;
 	process->pidfd = -1;
 	process->pause_ms = PAUSE_MIN_MS;
-	process->program = find_program();
+	process->program = program_find(places, ARRAY_SIZE(places));
 	if (!process->program)
 		return -ENOENT;
 	process->restart = evtimer_new(base, on_restart, process);

@@ -46,6 +46,27 @@ START_TEST(test_connect)
 }
 END_TEST
 
+/* Whose a socket is shows by its file, and by who listens. */
+START_TEST(test_owner)
+{
+	_cleanup_free_ char *path = path_in("owned");
+	_cleanup_close_ int server = -1, client = -1;
+	uid_t owner = 1;
+
+	ck_assert_int_eq(unix_socket_listen(path, 0666, UNIX_SOCKET_NO_GROUP, &server), 0);
+	ck_assert_int_eq(unix_socket_connect(path, 0, &client), 0);
+	ck_assert_int_eq(unix_socket_check_owner(client, path, &owner), 0);
+	ck_assert_uint_eq(owner, 1);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(path, 4711, (gid_t)-1), 0);
+		ck_assert_int_eq(unix_socket_check_owner(client, path, &owner), -EPERM);
+		ck_assert_uint_eq(owner, 4711);
+	}
+	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_int_eq(unix_socket_check_owner(client, path, &owner), -ENOENT);
+}
+END_TEST
+
 START_TEST(test_stale)
 {
 	_cleanup_free_ char *path = path_in("socket");
@@ -118,6 +139,7 @@ int main(void)
 
 	add_directory(test_case);
 	tcase_add_test(test_case, test_connect);
+	tcase_add_test(test_case, test_owner);
 	tcase_add_test(test_case, test_stale);
 	tcase_add_test(test_case, test_full);
 	tcase_add_test(test_case, test_wrong_path);
