@@ -73,6 +73,7 @@ void config_free(struct config *config)
 	free(config->domain_log_id_file);
 	free(config->nodes_file);
 	free(config->wireguard_names_file);
+	free(config->tailscale_socket);
 	device_config_deinit(&config->tun);
 	device_config_deinit(&config->sock);
 	strv_free(config->underlay_devices);

@@ -97,6 +97,7 @@ struct config {
 	char *nodes_file;
 	enum names_mode wireguard_names;
 	char *wireguard_names_file; /* NAMES_FILE */
+	char *tailscale_socket;	    /* of tailscaled's local API */
 
 	struct device_config tun;
 	uint32_t max_flows;

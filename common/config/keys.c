@@ -24,21 +24,12 @@ static const struct config_choice log_levels[] = {
 	{NULL},
 };
 static const struct config_choice tun_sources[] = {
-	{"auto", SOURCE_AUTO},
-	{"none", SOURCE_NONE},
-	{"ebpf", SOURCE_EBPF},
-	{"packet", SOURCE_PACKET},
-	{"stats", SOURCE_STATS},
-	{"tailscale", SOURCE_TAILSCALE, true},
-	{NULL},
+	{"auto", SOURCE_AUTO},	   {"none", SOURCE_NONE},   {"ebpf", SOURCE_EBPF},
+	{"packet", SOURCE_PACKET}, {"stats", SOURCE_STATS}, {NULL},
 };
 static const struct config_choice sock_sources[] = {
-	{"auto", SOURCE_AUTO},
-	{"none", SOURCE_NONE},
-	{"stats", SOURCE_STATS},
-	{"wireguard", SOURCE_WIREGUARD},
-	{"tailscale", SOURCE_TAILSCALE, true},
-	{NULL},
+	{"auto", SOURCE_AUTO},		 {"none", SOURCE_NONE},		  {"stats", SOURCE_STATS},
+	{"wireguard", SOURCE_WIREGUARD}, {"tailscale", SOURCE_TAILSCALE}, {NULL},
 };
 static const struct config_choice routes_modes[] = {
 	{"auto", ROUTES_MODE_AUTO},
@@ -118,6 +109,8 @@ const struct config_key config_keys[] = {
 	  .expected = A_PATH },
 	{ "node", "wireguard-names", "auto", NULL, config_read_names_file, IN(wireguard_names_file),
 	  .expected = "auto, none or an absolute path" },
+	{ "node", "tailscale-socket", "/run/tailscale/tailscaled.sock", NULL, config_read_socket_path,
+	  IN(tailscale_socket), CONFIG_KEY_OPTIONAL, .expected = A_SOCKET },
 
 	{ "tun", "source", "auto", NULL, config_read_choice, IN(tun.source), .choices = tun_sources,
 	  .expected = "auto, ebpf, packet, stats or none" },
@@ -129,7 +122,7 @@ const struct config_key config_keys[] = {
 	  .expected = "a number from 1 to 16777216" },
 
 	{ "sock", "source", "auto", NULL, config_read_choice, IN(sock.source), .choices = sock_sources,
-	  .expected = "auto, wireguard, stats or none" },
+	  .expected = "auto, wireguard, tailscale, stats or none" },
 	{ "sock", "interface", NULL, NULL, config_read_interface, IN(sock.interface), CONFIG_KEY_OPTIONAL,
 	  .expected = INTERFACE },
 	{ "sock", "stats-socket", NULL, NULL, config_read_socket_path, IN(sock.stats_socket), CONFIG_KEY_OPTIONAL,
@@ -239,7 +232,9 @@ static const char *choice_text(const struct config_choice *choices, unsigned int
 
 const char *device_source_name(enum device_source source)
 {
-	return source == SOURCE_WIREGUARD ? "wireguard" : choice_text(tun_sources, source);
+	return choice_text(source == SOURCE_WIREGUARD || source == SOURCE_TAILSCALE ? sock_sources
+										    : tun_sources,
+			   source);
 }
 
 int device_source_parse(const char *text, enum device_source *ret_source)

@@ -448,6 +448,9 @@ static const char *missing_key(const struct device_config *device)
 		return NULL;
 	case SOURCE_STATS:
 		return device->stats_socket ? NULL : "stats-socket";
+	/* With userspace networking it has no interface. */
+	case SOURCE_TAILSCALE:
+		return NULL;
 	default:
 		return device->interface ? NULL : "interface";
 	}
@@ -462,9 +465,7 @@ int device_config_check(const char *section, const struct device_config *device,
 	int n = 0, r;
 
 	r = key->read(key, source, &unused, wrong);
-	if (r == -EOPNOTSUPP)
-		n = asprintf(&reason, "source %s is not yet supported", source);
-	else if (r < 0)
+	if (r < 0)
 		n = asprintf(&reason, "source %s: expected %s", source, key->expected);
 	else if (missing)
 		n = asprintf(&reason, "source %s needs %s, neither given nor configured", source, missing);
@@ -552,6 +553,10 @@ static int check(const struct loader *loader)
 			"stats-socket = %s: expected another socket than that of [tun]: each device "
 			"has counts of its own",
 			config->sock.stats_socket);
+	if (config->sock.source == SOURCE_TAILSCALE && !config->tailscale_socket &&
+	    !config->sock.stats_socket)
+		return config_fail(loader->error, line_of(&loader->written, "node", "tailscale-socket"),
+				   "[sock] source = tailscale needs [node] tailscale-socket");
 	r = check_device(loader, "tun", &config->tun, loader->tun_line);
 	return r < 0 ? r : check_device(loader, "sock", &config->sock, loader->sock_line);
 }

@@ -40,7 +40,7 @@ const struct ctl_command ctl_commands[] = {
 	 "  --tun-source S         auto, ebpf, packet, stats or none\n"
 	 "  --tun-interface I      the tunnel's network interface\n"
 	 "  --tun-stats-socket P   Unix socket for source stats\n"
-	 "  --sock-source S        auto, wireguard, stats or none\n"
+	 "  --sock-source S        auto, wireguard, tailscale, stats or none\n"
 	 "  --sock-interface I     the tunnel's network interface\n"
 	 "  --sock-stats-socket P  Unix socket for source stats\n"
 	 "  --log-id-file FILE     the node's private log ID\n"

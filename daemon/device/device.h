@@ -78,6 +78,8 @@ struct device_info {
 	const char *warning; /* what may hide packets from it (a program ahead of ours); or NULL */
 	/* How often it went ahead of another program that had come before it. */
 	unsigned int went_ahead;
+	const char
+		*backend; /* what serves the tunnel, and its state: "tailscaled 1.98.8: Running"; or NULL */
 	const char *interface;
 	unsigned int ifindex;	  /* 0: none */
 	uint64_t memory;	  /* bytes of kernel maps or rings */
@@ -270,11 +272,13 @@ struct device_options {
 	bool details; /* notes how connections went, too */
 	enum underlay_mode underlay;
 	char *const *underlay_devices;
-	enum device_origin origin; /* of the tunnel that it finds */
-	bool ahead;		   /* the interface may not exist yet: find_interface() will be called */
-	struct epoch *epoch;	   /* shared by both layers; borrowed, outlives the devices */
-	bool without_tcx;	   /* tests: attach as on a kernel that has no TCX */
-	const char *wg_broker;	   /* tests: where it listens; NULL: as installed */
+	enum device_origin origin;    /* of the tunnel that it finds */
+	bool ahead;		      /* the interface may not exist yet: find_interface() will be called */
+	struct epoch *epoch;	      /* shared by both layers; borrowed, outlives the devices */
+	bool without_tcx;	      /* tests: attach as on a kernel that has no TCX */
+	const char *wg_broker;	      /* tests: where it listens; NULL: as installed */
+	const char *tailscale_socket; /* of tailscaled's local API; may be NULL */
+	const char *tailscale_helper; /* tests: the program; NULL: as installed */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "common/config/keys.h"
 #include "common/parse.h"
 #include "common/time_text.h"
+#include "daemon/device/tailscale/tailscale.h"
 #include "daemon/device/wireguard/wireguard.h"
 #include "daemon/net/rtnl.h"
 
@@ -23,6 +24,7 @@
 static const struct layer_source real_sources[] = {
 	{SOURCE_EBPF, device_ebpf_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
 	{SOURCE_PACKET, device_packet_new, {[LAYER_TUN] = LAYER_USE_AUTO}},
+	{SOURCE_TAILSCALE, device_tailscale_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
 	{SOURCE_WIREGUARD, device_wireguard_new, {[LAYER_SOCK] = LAYER_USE_AUTO}},
 	{SOURCE_STATS, device_stats_new, {LAYER_USE_NAMED, LAYER_USE_NAMED}},
 	{SOURCE_NONE, device_none_new, {[LAYER_TUN] = LAYER_USE_NAMED, [LAYER_SOCK] = LAYER_USE_AUTO}},
@@ -41,6 +43,7 @@ void layer_deinit(struct layer *layer)
 	rtnl_free(layer->rtnl);
 	free(layer->config.interface);
 	free(layer->config.stats_socket);
+	free(layer->tailscale_socket);
 	strv_free(layer->underlay_devices);
 	free(layer->reason);
 }
@@ -61,17 +64,34 @@ const char *layer_state_name(enum layer_state state)
 	return names[state];
 }
 
+/* Start may name another one. */
+static const char *find_tailscale_socket(const struct config *config, const struct device_config *device)
+{
+	return device->source == SOURCE_TAILSCALE && device->stats_socket ? device->stats_socket
+									  : config->tailscale_socket;
+}
+
+/* Only an interface of this name is taken for Tailscale's, unless the source is named. */
+static bool may_be_tailscale(const struct device_config *device)
+{
+	if (device->source == SOURCE_AUTO)
+		return device->interface && strcmp(device->interface, TAILSCALE_INTERFACE) == 0;
+	return device->source == SOURCE_TAILSCALE;
+}
+
 int layer_configure(struct layer *layer, const struct config *config, const struct device_config *device)
 {
-	_cleanup_free_ char *interface = NULL, *stats_socket = NULL;
+	_cleanup_free_ char *interface = NULL, *stats_socket = NULL, *tailscale_socket = NULL;
 	char **devices;
 
 	if (text_copy(device->interface, &interface) < 0 ||
 	    text_copy(device->stats_socket, &stats_socket) < 0 ||
+	    text_copy(find_tailscale_socket(config, device), &tailscale_socket) < 0 ||
 	    strv_copy(config->underlay_devices, &devices) < 0)
 		return -ENOMEM;
 	free(layer->config.interface);
 	free(layer->config.stats_socket);
+	free(layer->tailscale_socket);
 	strv_free(layer->underlay_devices);
 	layer->config = (struct device_config){
 		.source = device->source,
@@ -79,6 +99,7 @@ int layer_configure(struct layer *layer, const struct config *config, const stru
 		.stats_socket = TAKE_PTR(stats_socket),
 	};
 	layer->underlay_devices = devices;
+	layer->tailscale_socket = TAKE_PTR(tailscale_socket);
 	layer->underlay = config->underlay;
 	layer->max_flows = config->max_flows;
 	layer->details = layer->which == LAYER_TUN && config->details;
@@ -98,6 +119,9 @@ bool layer_differs(const struct layer *layer, const struct config *config, const
 		return true;
 	if (layer->which == LAYER_TUN)
 		return layer->details != config->details && !none;
+	if (may_be_tailscale(device) &&
+	    !text_equal(layer->tailscale_socket, find_tailscale_socket(config, device)))
+		return true;
 	return layer->underlay != config->underlay ||
 	       !strv_equal(layer->underlay_devices, config->underlay_devices);
 }
@@ -125,6 +149,7 @@ static int make_device(const struct layer *layer, const struct layer_source *sou
 		.details = layer->details,
 		.underlay = layer->underlay,
 		.underlay_devices = layer->underlay_devices,
+		.tailscale_socket = layer->tailscale_socket,
 		.origin = layer->origin,
 		.ahead = ahead,
 		.epoch = layer->epoch,
@@ -151,6 +176,8 @@ static bool is_wanted(const struct layer *layer, const struct layer_source *sour
 {
 	enum layer_use use = source->use[layer->which];
 
+	if (source->source == SOURCE_TAILSCALE && !may_be_tailscale(&layer->config))
+		return false;
 	if (layer->config.source == SOURCE_AUTO)
 		return use == LAYER_USE_AUTO;
 	return use != LAYER_USE_NOT && source->source == layer->config.source;
@@ -219,6 +246,7 @@ static struct layer *copy_layer(const struct layer *layer)
 	copy->underlay = layer->underlay;
 	if (text_copy(layer->config.interface, &copy->config.interface) < 0 ||
 	    text_copy(layer->config.stats_socket, &copy->config.stats_socket) < 0 ||
+	    text_copy(layer->tailscale_socket, &copy->tailscale_socket) < 0 ||
 	    strv_copy(layer->underlay_devices, &copy->underlay_devices) < 0) {
 		layer_deinit(copy);
 		free(copy);
@@ -281,6 +309,8 @@ static int find_interface(struct layer *layer, unsigned int *ret_index)
 
 static enum device_origin look_at_tunnel(const struct layer *layer)
 {
+	if (layer->which == LAYER_SOCK && may_be_tailscale(&layer->config) && layer->tailscale_socket)
+		return device_tailscale_look(layer->tailscale_socket);
 	if (!layer->config.interface)
 		return DEVICE_ORIGIN_UNKNOWN;
 	for (const struct layer_source *source = layer->sources; source->make; source++)
@@ -616,6 +646,7 @@ void layer_take_next(struct layer *layer)
 	layer->details = next->details;
 	layer->underlay = next->underlay;
 	layer->underlay_devices = next->underlay_devices;
+	layer->tailscale_socket = next->tailscale_socket;
 	layer->origin = next->origin;
 	layer->device = next->device;
 	layer->ready = next->ready;

@@ -44,6 +44,7 @@ struct layer {
 	bool details;
 	enum underlay_mode underlay;
 	char **underlay_devices; /* owned */
+	char *tailscale_socket;	 /* owned */
 	struct epoch *epoch;	 /* borrowed; NULL without eBPF */
 
 	struct device *device; /* NULL unless counting */

@@ -88,6 +88,7 @@ static json_t *layer_status(const struct layer *layer)
 	json_set_text(status, "interface", layer->config.interface);
 	json_set_text(status, "statsSocket", layer->config.stats_socket);
 	json_set_text(status, "attachment", info.attachment);
+	json_set_text(status, "backend", info.backend);
 	json_set_text(status, "reason", info.reason ? info.reason : layer->reason);
 	if (info.ifindex)
 		json_set_number(status, "ifindex", info.ifindex);

@@ -24,7 +24,7 @@ _netlogctl_value() {
 		;;
 	--since | --until) _netlogctl_words "10m 1h 1d today yesterday now" ;;
 	--tun-source) _netlogctl_words "auto ebpf packet stats none" ;;
-	--sock-source) _netlogctl_words "auto wireguard stats none" ;;
+	--sock-source) _netlogctl_words "auto wireguard tailscale stats none" ;;
 	--tun-interface | --sock-interface) _netlogctl_words "$(cd /sys/class/net 2>/dev/null && echo *)" ;;
 	--socket | --config | --file | --output | --spool | --log-id-file | --domain-log-id-file | \
 		--tun-stats-socket | --sock-stats-socket) _netlogctl_files ;;

@@ -308,8 +308,8 @@ START_TEST(given_devices)
 		 "source wireguard: expected auto, ebpf, packet, stats or none"},
 		{"sock",
 		 {SOURCE_PACKET, (char *)"wg0", NULL},
-		 "source packet: expected auto, wireguard, stats or none"},
-		{"sock", {SOURCE_TAILSCALE, (char *)"wg0", NULL}, "source tailscale is not yet supported"},
+		 "source packet: expected auto, wireguard, tailscale, stats or none"},
+		{"sock", {SOURCE_TAILSCALE, (char *)"wg0", NULL}, NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

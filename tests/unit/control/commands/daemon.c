@@ -44,7 +44,7 @@ START_TEST(test_start_with_wrong_values)
 		 "netlogctl: --tun-source: \"foo\": expected auto, ebpf, packet, stats "
 		 "or none\nTry \"netlogctl start --help\".\n"},
 		{"start --sock-source=ebpf",
-		 "netlogctl: --sock-source: \"ebpf\": expected auto, wireguard, stats or none\n"},
+		 "netlogctl: --sock-source: \"ebpf\": expected auto, wireguard, tailscale, stats or none\n"},
 		{"start --tun-source tailscale",
 		 "netlogctl: --tun-source: \"tailscale\": expected auto, ebpf"},
 		{"start --tun-interface a/b", "netlogctl: --tun-interface: \"a/b\": expected "},
