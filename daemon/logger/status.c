@@ -159,6 +159,14 @@ static json_t *live_status(const struct live *live)
 			 (json_int_t)status.memory);
 }
 
+/* Whether entries of the class say which connections began: reduced exit traffic does not. */
+static bool knows_begun(const struct logger *logger, enum traffic_class class)
+{
+	if (!logger->config->details || class == CLASS_PHYSICAL)
+		return false;
+	return class != CLASS_EXIT || logger->config->exit_traffic == EXIT_TRAFFIC_FULL;
+}
+
 static json_t *classes_status(const struct logger *logger)
 {
 	const struct encode_sums *sums = &logger->sums;
@@ -170,7 +178,7 @@ static json_t *classes_status(const struct logger *logger)
 		json_set_text(one, "class", traffic_class_name(class));
 		json_set_number(one, "entries", sums->entries[class]);
 		json_object_set_new(one, "counts", counts_status(&sums->counts[class]));
-		if (class != CLASS_PHYSICAL)
+		if (knows_begun(logger, class))
 			json_set_number(one, "begun", sums->starts[class]);
 		json_array_append_new(classes, one);
 	}

@@ -81,6 +81,21 @@ def test_traffic_is_what_messages_hold(counted):
     assert logged(counted, "virtual", "starts") == 1
 
 
+def test_begins_that_nobody_knows_are_not_zero(counted):
+    """Reduced exit traffic has no details, and without details nothing has."""
+    def classes():
+        return {own["class"] for own, _ in family(samples(counted.ctl("metrics").stdout), "netlogd_connections_begun_total")}
+
+    assert classes() == {"virtual", "subnet", "exit"}
+    for how in "aggregate", "anonymize":
+        counted.configure({"record": {"exit-traffic": how}})
+        counted.reload()
+        assert classes() == {"virtual", "subnet"}
+    counted.configure({"record": {"details": "no", "exit-traffic": "full"}})
+    counted.reload()
+    assert classes() == set()
+
+
 def test_traffic_by_peer_is_physical_traffic(counted):
     left, right = counted.ends
     found = samples(counted.ctl("metrics").stdout)
