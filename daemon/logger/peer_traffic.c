@@ -31,6 +31,7 @@ struct peer {
 	int64_t last_handshake;		  /* wall */
 	enum device_path path;
 	char via[16];
+	bool reached;	    /* something has come from it: else its path may be none */
 	bool shown;	    /* its counters */
 	bool counts_itself; /* else its traffic is the rest's */
 	bool waited;	    /* of one that is gone: a turn has begun since */
@@ -122,6 +123,7 @@ static void update_peer(struct peer_traffic *traffic, struct peer *peer, const s
 {
 	peer->path = now->path;
 	peer->last_handshake = now->last_handshake;
+	peer->reached = now->last_handshake || now->last_seen || now->rx_bytes;
 	snprintf(peer->via, sizeof(peer->via), "%s", now->via ? now->via : "");
 	/* Without a path there is hardly any traffic. */
 	traffic->has[now->path] |= now->path != DEVICE_PATH_UNKNOWN;
@@ -486,6 +488,12 @@ void peer_traffic_follow(struct peer_traffic *traffic, struct device *device, co
 	traffic->identities = device->ops->identities ? device->ops->identities(device) : 0;
 }
 
+/* The one that it is told to have, as in GetPeers. */
+static enum device_path shown_path(const struct peer *peer)
+{
+	return peer->reached ? peer->path : DEVICE_PATH_UNKNOWN;
+}
+
 /* --- traffic --- */
 
 static struct peer *find_owner(const struct peer_traffic *traffic, const struct address *address)
@@ -621,7 +629,7 @@ struct peer_numbers peer_traffic_numbers(const struct peer_traffic *traffic, con
 		const struct peer *peer = &traffic->peers[i];
 		const struct peer_record *record = peer_memory_find(memory, peer->id);
 
-		(record && record->active ? numbers.active : numbers.silent)[peer->path]++;
+		(record && record->active ? numbers.active : numbers.silent)[shown_path(peer)]++;
 	}
 	return numbers;
 }
@@ -634,9 +642,10 @@ static void sample_peer(const struct peer_traffic *traffic, const struct peer *p
 	struct peer_sample *sample = ret_sample;
 
 	snprintf(sample->label, sizeof(sample->label), "%s", peer->label);
-	memcpy(sample->via, peer->via, sizeof(sample->via));
+	if (peer->reached)
+		memcpy(sample->via, peer->via, sizeof(sample->via));
 	memcpy(sample->counts, peer->counts, sizeof(sample->counts));
-	sample->path = peer->path;
+	sample->path = shown_path(peer);
 	sample->last_handshake = peer->last_handshake;
 	/* Where the peer may be next is shown before it is there. */
 	memcpy(sample->has, traffic->shown, sizeof(sample->has));

@@ -121,12 +121,14 @@ def test_peers_beyond_those_wanted_are_one(counted):
     name = right.public_key[:8]
     keys = [run(["wg", "pubkey"], stdin=run(["wg", "genkey"]).stdout).stdout.strip() for _ in range(3)]
     for number, key in enumerate(keys):
-        left.namespace.run("wg", "set", left.interface, "peer", key, "allowed-ips", f"100.64.1.{number}/32")
+        left.namespace.run("wg", "set", left.interface, "peer", key, "allowed-ips", f"100.64.1.{number}/32",
+                           "endpoint", f"192.0.2.9:{5000 + number}")
     before = samples(counted.ctl("metrics").stdout)
     counted.flush(0)
     found = samples(counted.ctl("metrics").stdout)
     # They came later: their counters come within two minutes. Until then they are the rest.
     assert {own["peer"] for own, _ in family(found, "netlogd_peer_path")} == {name}
+    # Nothing has come from there.
     assert total(found, "netlogd_peers", path="unknown", state="silent") == 3
     counted.configure({"netlogd": {"metrics-peers": 0}})
     counted.reload()
