@@ -312,6 +312,8 @@ static void print_device_notes(struct ctl *ctl, const char *name, const json_t *
 		print_color(ctl->out, ctl->color, TABLE_DIM, "  %s: %s", name, json_text(device, "reason"));
 		fputc('\n', ctl->out);
 	}
+	if (*json_text(device, "backend"))
+		fprintf(ctl->out, "  %s: %s\n", name, json_text(device, "backend"));
 	json_array_foreach (json_object_get(device, "warnings"), i, warning) {
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "  %s: %s", name,
 			    json_is_string(warning) ? json_string_value(warning) : "");

@@ -7,6 +7,7 @@
 #include "daemon/device/tailscale/reading.h"
 
 #include "common/parse.h"
+#include "common/plain_text.h"
 #include "common/time_text.h"
 #include "daemon/tailscale/form.h"
 
@@ -85,13 +86,15 @@ static bool get_number(const json_t *line, const char *name, uint64_t *ret_numbe
 	return true;
 }
 
-/* In place of the text before; NULL is one, too. */
+/* In place of the text before; NULL is one, too. It goes to terminals and logs. */
 static int set_text(char **text, const char *value)
 {
 	char *copy;
 	int r = text_copy(value, &copy);
 
 	if (r == 0) {
+		if (copy)
+			plain_text_clean(copy);
 		free(*text);
 		*text = copy;
 	}

@@ -11,6 +11,7 @@
 #include "common/buffer.h"
 #include "common/log.h"
 #include "common/parse.h"
+#include "common/plain_text.h"
 #include "common/plural.h"
 #include "common/time_text.h"
 #include "common/unix_socket.h"
@@ -67,6 +68,7 @@ static void note_problem(struct tailscale_view *view, const struct tailscale_res
 {
 	snprintf(view->problem, sizeof(view->problem), "no reading of tailscaled on %s: %s", view->socket,
 		 result->reason);
+	plain_text_clean(view->problem);
 	/* Who has not listened cannot have counted. */
 	if (result->absent && !view->counting)
 		view->from_zero = true;
@@ -96,9 +98,11 @@ static void on_ended(const struct tailscale_result *result, void *userdata)
 	*view->problem = '\0';
 	snprintf(view->server, sizeof(view->server), "%s", result->server);
 	snprintf(view->state, sizeof(view->state), "%s", result->state);
+	plain_text_clean(view->state);
 	snprintf(view->backend, sizeof(view->backend), "tailscaled %s: %s",
 		 *result->version ? result->version : "of an unknown version",
 		 *result->state ? result->state : "in an unknown state");
+	plain_text_clean(view->backend);
 }
 
 static void give_up(struct tailscale *tailscale, const char *why)

@@ -144,6 +144,17 @@ START_TEST(another_helper)
 }
 END_TEST
 
+/* What could steer a terminal does not reach one. */
+START_TEST(plain_names)
+{
+	ck_assert_int_eq(
+		feed(BEGIN "{\"node\":0,\"key\":\"a\",\"name\":\"x\\u001b[31m\\u202ey\",\"user\":\"\\n\"}\n"),
+		0);
+	ck_assert_str_eq(node("a")->name, "x?[31m?y");
+	ck_assert_str_eq(node("a")->user, "?");
+}
+END_TEST
+
 /* A key that gets another number has only that one. */
 START_TEST(two_numbers)
 {
@@ -220,6 +231,7 @@ int main(void)
 	tcase_add_loop_test(cases, whole, 0, 40);
 	tcase_add_test(cases, changes);
 	tcase_add_test(cases, another_helper);
+	tcase_add_test(cases, plain_names);
 	tcase_add_test(cases, two_numbers);
 	tcase_add_test(cases, failed);
 	tcase_add_loop_test(cases, nonsense, 0, ARRAY_SIZE(wrong));
