@@ -2,12 +2,14 @@
 """The source `tailscale`: the real daemon beside a tun device of Tailscale's name and a server of tailscaled's API."""
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 
 import pytest
 
-from lib.daemon import program, sanitized
+from lib.daemon import NotifySocket, program, sanitized
+from lib.probe import CAPABILITIES
 from lib.process import children, peak_memory, process_name
 from lib.tailscaled import SUFFIX, Raw, Tailscaled, answer, chunked, error, head
 from lib.tun import Tun
@@ -520,6 +522,40 @@ def test_the_helper_is_confined_and_replaced(tailscaled, make):
     daemon.kill()
     wait_readable(pidfd, "the helper's end")
     os.close(pidfd)
+
+
+def test_as_the_unit_runs_it(tailscaled, make, directory):
+    """Not as root, with the unit's capabilities: the helper begins without any, since a unit's filter would not let it give
+    them up."""
+    server = tailscaled()
+    server.add("gate", "100.64.0.2")
+    daemon = make(netlogd={"control-group": ""})
+    places, begun = directory / "bin", daemon.directory / "begun"
+    places.mkdir()
+    shutil.copy2(program("netlogd"), places)
+    shutil.copy2(os.path.join(os.path.dirname(program("netlogd")), "tailscale/netlogd-tailscale"), places / "real")
+    # What it has before it does anything.
+    (places / "netlogd-tailscale").write_text(f'#!/bin/sh\ncat /proc/self/status >{begun}\nexec {places}/real "$@"\n')
+    os.chmod(places / "netlogd-tailscale", 0o755)
+    os.chmod(directory, 0o711)
+    os.chown(daemon.directory, NOBODY, NOBODY)
+    daemon.notify = NotifySocket(daemon.directory / "notify")
+    os.chmod(daemon.directory / "notify", 0o666)
+    capabilities = f"-all,{CAPABILITIES}"
+    daemon.process = daemon.namespace.start(
+        "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", f"--inh-caps={capabilities}",
+        f"--ambient-caps={capabilities}", f"--bounding-set={capabilities}", places / "netlogd", "--no-uploader", "--config",
+        daemon.config, name="netlogd-unit", env={"NOTIFY_SOCKET": str(daemon.directory / "notify")})
+    daemon.notify.wait(lambda states: "READY=1" in states or not daemon.process.running, "READY=1")
+    windows = Windows(daemon)
+    status = daemon.status()["sock"]
+    assert status["source"] == "tailscale" and "reason" not in status
+    fields = dict(line.split(":\t") for line in begun.read_text().splitlines() if ":\t" in line)
+    assert {fields[name].strip() for name in ("CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+    assert fields["Uid"].split() == [str(NOBODY)] * 4
+    server.count("gate", tx=3)
+    assert physical(windows.end()) == [("100.64.0.2:0", "127.3.3.40:4", 3, 0)]
+    daemon.stop()
 
 
 def test_the_bus(tailscaled, make):
