@@ -203,8 +203,6 @@ def test_tail_needs_more(daemon):
      "source stats needs stats-socket, neither given nor configured"),
     ("tun", {"source": "wireguard", "interface": "lo"}, CONTROL + "DeviceUnavailable",
      "source wireguard: expected auto, ebpf, packet, stats or none"),
-    ("sock", {"source": "tailscale", "statsSocket": "/x"}, CONTROL + "DeviceUnavailable",
-     "source tailscale is not yet supported"),
 ])
 def test_devices_that_start_refuses(daemon, layer, device, name, detail):
     daemon.call("Stop")
