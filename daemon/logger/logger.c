@@ -75,10 +75,11 @@ static void take_physical(const struct entry *entry, void *userdata)
  */
 static void log_window(struct logger *logger, const struct encode_times *window, int64_t start_boot)
 {
+	_cleanup_(nodes_unrefp) struct nodes *nodes = naming_of_window(&logger->naming);
 	struct encode_settings settings = {
 		.max_message_size = logger->config->max_message_size,
 		.node_id = logger->config->node_id,
-		.nodes = logger->naming.nodes,
+		.nodes = nodes,
 		.local_addrs = routes_local_addrs(logger->routes),
 		.drop_reason_name = drop_reason_name,
 		.sums = &logger->sums,
@@ -114,6 +115,7 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 	logger->last_messages = emission.messages;
 	aggregate_reset(logger->aggregate);
 	routes_end_window(logger->routes);
+	naming_begin_window(&logger->naming);
 }
 
 static void tell_step(struct logger *logger, int64_t step)
@@ -181,6 +183,7 @@ static void meet_peers(struct logger *logger)
 				     logger->config->wireguard_names_file);
 	naming_forget_device(&logger->naming);
 	naming_follow(&logger->naming, sock, wants_peers(logger));
+	naming_begin_window(&logger->naming);
 	peer_traffic_forget_device(logger->peer_traffic);
 	read_peers(logger);
 }

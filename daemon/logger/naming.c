@@ -21,6 +21,7 @@ static void forget_self(struct naming *naming)
 
 void naming_deinit(struct naming *naming)
 {
+	nodes_unref(naming->before);
 	nodes_unref(naming->nodes);
 	nodes_unref(naming->named);
 	forget_self(naming);
@@ -133,12 +134,30 @@ struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struc
 {
 	struct nodes *old = naming->named;
 
+	/* It lies above the old ones, too. */
+	nodes_unref(TAKE_PTR(naming->before));
 	naming->named = named;
 	/* Without a device the peers are forgotten: their nodes lie above the old ones. */
 	replace(naming, nodes_ref(named));
 	naming->device = NULL;
 	naming_follow(naming, device, wanted);
 	return old;
+}
+
+void naming_begin_window(struct naming *naming)
+{
+	nodes_unref(naming->before);
+	naming->before = naming->nodes == naming->named ? NULL : nodes_ref(naming->nodes);
+}
+
+struct nodes *naming_of_window(const struct naming *naming)
+{
+	struct nodes *nodes;
+
+	if (!naming->before || naming->before == naming->nodes ||
+	    nodes_new_with_gone(naming->nodes, naming->before, &nodes) < 0)
+		return nodes_ref(naming->nodes);
+	return nodes;
 }
 
 const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer)

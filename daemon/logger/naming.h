@@ -18,6 +18,7 @@ struct naming {
 	const struct device *device; /* whose peers these are; to be compared, not used */
 	bool has_peers;		     /* that are nodes */
 	uint64_t identities;	     /* as it gave them */
+	struct nodes *before;	     /* as they were when the window began; NULL: no peers were */
 
 	/* This node: made when it is asked for. */
 	struct node self;
@@ -38,6 +39,11 @@ struct nodes *naming_set_named(struct naming *naming, struct nodes *named, struc
 void naming_follow(struct naming *naming, struct device *device, bool wanted);
 /* The device is another one now, even if it should have the place of the old one in memory. */
 void naming_forget_device(struct naming *naming);
+
+/* From now on peers that go are known until the window's end; those that went before are not any more. */
+void naming_begin_window(struct naming *naming);
+/* Those that are known, and the peers that have gone since the window began. The caller lets go of them. */
+struct nodes *naming_of_window(const struct naming *naming);
 
 /* The node that a peer is: by its addresses, else by its id. NULL: none. */
 const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer);

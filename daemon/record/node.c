@@ -258,6 +258,7 @@ int node_copy(const struct node *from, size_t more, struct node *ret_node)
 	if (from->n_addresses > 0)
 		memcpy(node.addresses, from->addresses, from->n_addresses * sizeof(*node.addresses));
 	node.n_addresses = from->n_addresses;
+	node.nameless = from->nameless;
 	*ret_node = node;
 	node = (struct node){};
 	return 0;

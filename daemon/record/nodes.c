@@ -237,6 +237,47 @@ int nodes_new_above(struct nodes *below, struct node *items, size_t n, const cha
 	return 0;
 }
 
+/* Adds the node with the addresses that nobody has now, if it has lost any, or has gone. */
+static int add_gone(const struct nodes *now, const struct node *node, struct node *items, size_t *n)
+{
+	const struct node *left = nodes_find_id(now, node->id);
+	size_t lost = 0;
+	int r;
+
+	for (size_t i = 0; i < node->n_addresses; i++)
+		lost += nodes_find_address(now, &node->addresses[i]) == NULL;
+	if (lost == 0)
+		return 0;
+	r = node_copy(left ? left : node, left ? lost : 0, &items[*n]);
+	if (r < 0)
+		return r;
+	if (!left)
+		items[*n].n_addresses = 0;
+	for (size_t i = 0; i < node->n_addresses; i++)
+		if (!nodes_find_address(now, &node->addresses[i]))
+			items[*n].addresses[items[*n].n_addresses++] = node->addresses[i];
+	++*n;
+	return 0;
+}
+
+int nodes_new_with_gone(struct nodes *now, const struct nodes *before, struct nodes **ret_nodes)
+{
+	struct node *items = calloc(before->n + 1, sizeof(*items));
+	int r = items ? 0 : -ENOMEM;
+	size_t n = 0;
+
+	for (size_t i = 0; r == 0 && i < before->n; i++)
+		r = add_gone(now, &before->items[i], items, &n);
+	if (r == 0 && n > 0)
+		return nodes_new_above(now, items, n, now && now->self ? now->self->id : NULL, ret_nodes);
+	if (r == 0)
+		*ret_nodes = nodes_ref(now);
+	for (size_t i = 0; i < n; i++)
+		node_deinit(&items[i]);
+	free(items);
+	return r;
+}
+
 /* --- all --- */
 
 struct nodes *nodes_ref(struct nodes *nodes)

@@ -36,6 +36,11 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
  */
 int nodes_new_above(struct nodes *below, struct node *items, size_t n, const char *self,
 		    struct nodes **ret_nodes);
+/*
+ * Those that are known now, which gain a reference, and of those that lay above others before the ones that
+ * have gone or lost addresses, as far as nobody has taken these. 0 or -ENOMEM.
+ */
+int nodes_new_with_gone(struct nodes *now, const struct nodes *before, struct nodes **ret_nodes);
 /* NULL for NULL. The last one to let go of a hundred thousand takes some 20 ms for it. */
 struct nodes *nodes_ref(struct nodes *nodes);
 void nodes_unref(struct nodes *nodes);

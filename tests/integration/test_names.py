@@ -157,6 +157,23 @@ def test_the_operator_goes_first(tunnel, netlogd, file, directory):
     daemon.stop()
 
 
+def test_a_peer_that_goes_has_its_name_until_the_windows_end(tunnel, netlogd, file):
+    left, right = tunnel
+    file.write_text(configuration(right, "# laptop"), encoding="utf-8")
+    daemon = netlogd(left.namespace, sections(left, node={"id": "gate", "wireguard-names": file})).start()
+    traffic.send_udp(left, right, 3, 100)
+    left.namespace.run("wg", "set", left.interface, "peer", right.public_key, "remove")
+    (message,) = [message for message in last_window(daemon) if "virtualTraffic" in message]
+    assert message["srcNode"] == {"nodeId": "gate", "name": "gate", "addresses": ["100.64.0.1"]}
+    assert message["dstNodes"] == [node(right, "laptop")]
+    assert daemon.status()["nodes"] == 0
+    # Packets for which the tunnel has no peer are nobody's.
+    left.namespace.run("ping", "-c", "1", "-W", "1", right.address, check=False)
+    (message,) = [message for message in last_window(daemon) if "virtualTraffic" in message]
+    assert not {"srcNode", "dstNodes"} & set(message)
+    daemon.stop()
+
+
 def test_this_node_is_one_row(tunnel, netlogd, directory):
     """As the operator names it, by its id or by one of its addresses: all its addresses are its own."""
     left, right = tunnel

@@ -36,6 +36,29 @@ static void fake_foreach_peer(struct device *device,
 	prefix_list_deinit(&allowed);
 }
 
+static void no_peer(struct device *device, void (*peer)(const struct device_peer *peer, void *userdata),
+		    void *userdata)
+{
+	(void)device;
+	(void)peer;
+	(void)userdata;
+}
+
+/* It has lost an address. */
+static void smaller_peer(struct device *device, void (*peer)(const struct device_peer *peer, void *userdata),
+			 void *userdata)
+{
+	struct fake *state = (struct fake *)device;
+	struct prefix_list allowed = {};
+
+	test_list_add(&allowed, "100.64.0.2/32");
+	peer(&(struct device_peer){.id = "key", .name = state->name, .named = true, .allowed_ips = &allowed},
+	     userdata);
+	prefix_list_deinit(&allowed);
+}
+
+static const struct device_ops ops_gone = {.identities = fake_identities, .foreach_peer = no_peer};
+static const struct device_ops ops_smaller = {.identities = fake_identities, .foreach_peer = smaller_peer};
 static const struct device_ops ops = {.identities = fake_identities, .foreach_peer = fake_foreach_peer};
 static const struct device_ops without = {.foreach_peer = fake_foreach_peer};
 
@@ -146,6 +169,59 @@ START_TEST(this_node_without_anybodys_word)
 }
 END_TEST
 
+static const char *json_in_window(const char *text)
+{
+	_cleanup_(nodes_unrefp) struct nodes *nodes = naming_of_window(&naming);
+	struct address address = test_address(text);
+	const struct node *node = nodes_find_address(nodes, &address);
+	static char json[256];
+
+	if (!node)
+		return NULL;
+	ck_assert_uint_lt(nodes_number(nodes, node), nodes_numbers(nodes));
+	snprintf(json, sizeof(json), "%s", node->json);
+	return json;
+}
+
+/* Until the window's end, in which its traffic is logged. */
+START_TEST(peers_that_go_are_known)
+{
+	static const char whole[] =
+		"{\"nodeId\":\"key\",\"name\":\"laptop\",\"addresses\":[\"100.64.0.2\",\"fd7a::2\"]}";
+	struct nodes *taken =
+		operators_nodes("{\"nodes\":[{\"nodeId\":\"n1\",\"addresses\":[\"fd7a::2\"]}]}");
+
+	naming_follow(&naming, &fake.device, true);
+	naming_begin_window(&naming);
+	ck_assert_str_eq(json_in_window("fd7a::2"), whole);
+	fake.device.ops = &ops_smaller;
+	fake.identities++;
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_ptr_null(name_of("fd7a::2"));
+	ck_assert_str_eq(json_in_window("fd7a::2"), whole);
+	ck_assert_str_eq(json_in_window("100.64.0.2"), whole);
+	fake.device.ops = &ops_gone;
+	fake.identities++;
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_uint_eq(nodes_count(naming.nodes), 0);
+	ck_assert_str_eq(json_in_window("fd7a::2"), whole);
+	naming_begin_window(&naming);
+	ck_assert_ptr_null(json_in_window("fd7a::2"));
+	/* One that has taken the address has it. */
+	fake.device.ops = &ops;
+	fake.identities++;
+	naming_follow(&naming, &fake.device, true);
+	naming_begin_window(&naming);
+	ck_assert_ptr_null(naming_set_named(&naming, taken, &fake.device, true));
+	naming_begin_window(&naming);
+	fake.device.ops = &ops_gone;
+	fake.identities++;
+	naming_follow(&naming, &fake.device, true);
+	ck_assert_str_eq(json_in_window("fd7a::2"), "{\"nodeId\":\"n1\",\"addresses\":"
+						    "[\"fd7a::2\",\"100.64.0.2\"]}");
+}
+END_TEST
+
 /* Its other addresses are its own too, unless they are another node's. */
 START_TEST(this_node_by_the_operators_word)
 {
@@ -181,6 +257,7 @@ int main(void)
 	tcase_add_test(cases, peers_are_asked_for_when_they_have_changed);
 	tcase_add_test(cases, the_operators_nodes_are_below);
 	tcase_add_test(cases, this_node_without_anybodys_word);
+	tcase_add_test(cases, peers_that_go_are_known);
 	tcase_add_test(cases, this_node_by_the_operators_word);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
