@@ -200,8 +200,8 @@ static void add_row(struct table *table, const struct flow_choice *choice, const
 	table_cell(table, "%s", ns ? units_byte_rate(counts->rx_bytes, ns, text) : "");
 	table_cell(table, "%s", units_bytes(counts->tx_bytes, text));
 	table_cell(table, "%s", units_bytes(counts->rx_bytes, text));
-	table_cell(table, "%s", units_count(counts->tx_packets, text));
-	table_cell(table, "%s", units_count(counts->rx_packets, text));
+	table_cell(table, "%s", units_packets(counts->tx_packets, counts->tx_bytes, text));
+	table_cell(table, "%s", units_packets(counts->rx_packets, counts->rx_bytes, text));
 	add_course(table, choice, row);
 }
 
@@ -258,8 +258,8 @@ int flow_table_print(struct ctl *ctl, struct flow_sum *sum, const struct flow_ch
 	const struct table_column titles[] = {
 		{"CLASS", TABLE_LEFT, 0},
 		{group_titles[choice->view.group], TABLE_LEFT, 0},
-		{ends ? "RATE >" : "TX RATE", TABLE_RIGHT, 0},
-		{ends ? "RATE <" : "RX RATE", TABLE_RIGHT, 0},
+		{ends ? "RATE >" : "SENT/S", TABLE_RIGHT, 0},
+		{ends ? "RATE <" : "RECEIVED/S", TABLE_RIGHT, 0},
 		{ends ? "BYTES >" : "SENT", TABLE_RIGHT, ns ? 3 : 0},
 		{ends ? "BYTES <" : "RECEIVED", TABLE_RIGHT, ns ? 3 : 0},
 		{ends ? "PKTS >" : "TX PKTS", TABLE_RIGHT, 4},

@@ -118,8 +118,8 @@ static void write_row(FILE *file, enum flow_group group, const struct flow_row *
 	}
 	fprintf(file, "<td>%s</td>", units_bytes(told.counts.tx_bytes, text));
 	fprintf(file, "<td>%s</td>", units_bytes(told.counts.rx_bytes, text));
-	fprintf(file, "<td>%s</td>", units_count(told.counts.tx_packets, text));
-	fprintf(file, "<td>%s</td>", units_count(told.counts.rx_packets, text));
+	fprintf(file, "<td>%s</td>", units_packets(told.counts.tx_packets, told.counts.tx_bytes, text));
+	fprintf(file, "<td>%s</td>", units_packets(told.counts.rx_packets, told.counts.rx_bytes, text));
 	if (columns->how)
 		fprintf(file, "<td class=\"t\">%s</td>", course_name(flow_row_course(row)));
 	write_count(file, columns->begun, row->starts);

@@ -59,9 +59,15 @@ const char *peer_path(const json_t *peer, char ret_text[static PEER_TEXT_MAX])
 			 ret_text);
 }
 
+/* Not of that kind by which Tailscale writes its relays: nobody has that address. */
+static const char *real_endpoint(const char *endpoint)
+{
+	return strncmp(endpoint, "127.3.3.40:", strlen("127.3.3.40:")) == 0 ? "" : endpoint;
+}
+
 const char *peer_endpoint(const json_t *peer)
 {
-	return strcmp(json_text(peer, "path"), "derp") == 0 ? "" : json_text(peer, "endpoint");
+	return real_endpoint(json_text(peer, "endpoint"));
 }
 
 const char *peer_place(const json_t *peer, bool before, char ret_text[static PEER_TEXT_MAX])
@@ -71,8 +77,7 @@ const char *peer_place(const json_t *peer, bool before, char ret_text[static PEE
 	char text[PEER_TEXT_MAX];
 
 	path_text(path, json_text(peer, before ? "fromVia" : "via"), endpoint, text);
-	if (strcmp(path, "derp") == 0)
-		endpoint = "";
+	endpoint = real_endpoint(endpoint);
 	snprintf(ret_text, PEER_TEXT_MAX, "%.240s%s%.64s", text, *text && *endpoint ? ", " : "", endpoint);
 	return ret_text;
 }

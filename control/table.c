@@ -308,6 +308,17 @@ static void make_fit(const struct table *table, size_t *widths, size_t room)
 	}
 }
 
+bool table_shows(const struct table *table, size_t column, size_t width)
+{
+	_cleanup_free_ size_t *widths = calloc(table->n_columns, sizeof(*widths));
+
+	if (!widths)
+		return false;
+	measure(table, widths);
+	make_fit(table, widths, width > 0 ? width : SIZE_MAX);
+	return widths[column] > 0;
+}
+
 int table_print(const struct table *table, FILE *file, bool color, size_t width)
 {
 	const struct line fresh = {.file = file, .color = color, .left = width > 0 ? width : SIZE_MAX};

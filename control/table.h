@@ -49,6 +49,9 @@ size_t table_rows(const struct table *table);
  */
 int table_print(const struct table *table, FILE *file, bool color, size_t width);
 
+/* Whether such a line has the column, by its number. */
+bool table_shows(const struct table *table, size_t column, size_t width);
+
 /* Text as a table prints it: no control characters, valid UTF-8. Owned by the caller; NULL: no memory. */
 char *text_for_terminal(const char *text);
 /* Prints such a text, in a color if color is set. */

@@ -52,6 +52,11 @@ const char *units_count(uint64_t count, char *ret_text)
 	return ret_text;
 }
 
+const char *units_packets(uint64_t packets, uint64_t bytes, char *ret_text)
+{
+	return packets == 0 && bytes > 0 ? "-" : units_count(packets, ret_text);
+}
+
 static int64_t rounded(int64_t ns, int64_t unit)
 {
 	return ns / unit + (ns % unit >= unit / 2);

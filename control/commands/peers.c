@@ -80,23 +80,23 @@ static enum table_color state_color(const json_t *peer)
 	return *json_text(peer, "lastSeen") ? TABLE_YELLOW : TABLE_DIM;
 }
 
-/* Since when bytes of today are counted, where that is not the whole day. Where the line has no room, the
- * table has none for these bytes either. */
-static void print_since(struct ctl *ctl, const json_t *peers, int64_t now, size_t width)
+/* Since when bytes of today are counted, where that is not the whole day. */
+static void print_since(struct ctl *ctl, const json_t *peers, int64_t now)
 {
 	int64_t since = peers_today_since(peers, now);
-	char text[PEER_TEXT_MAX], time[PEER_TEXT_MAX];
-	int n = snprintf(text, sizeof(text), "Bytes of today: since %.64s, when netlogd began to see them",
-			 local_time(since, now, time));
+	char time[PEER_TEXT_MAX];
 
-	if (since == 0 || (width > 0 && (size_t)n > width))
+	if (since == 0)
 		return;
-	print_color(ctl->out, ctl->color, TABLE_DIM, "%s", text);
+	print_color(ctl->out, ctl->color, TABLE_DIM,
+		    "Bytes of today: since %.64s, when netlogd began to see them",
+		    local_time(since, now, time));
 	fputc('\n', ctl->out);
 }
 
 static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 {
+	enum { SENT_TODAY = 8 };
 	/* The lower the last number, the longer a column stays where lines are short. */
 	static const struct table_column columns[] = {
 		{.title = "PEER", .shortest = 12},
@@ -107,7 +107,7 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 		{.title = "HANDSHAKE", .dispensable = 3},
 		{.title = "SENT/S", .align = TABLE_RIGHT, .dispensable = 4},
 		{.title = "RECEIVED/S", .align = TABLE_RIGHT, .dispensable = 4},
-		{.title = "SENT TODAY", .align = TABLE_RIGHT, .dispensable = 5},
+		[SENT_TODAY] = {.title = "SENT TODAY", .align = TABLE_RIGHT, .dispensable = 5},
 		{.title = "RECEIVED TODAY", .align = TABLE_RIGHT, .dispensable = 5},
 		{.title = "ADDRESSES", .dispensable = 7},
 		{.title = "PUBLIC KEY"},
@@ -137,7 +137,8 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 	ctl_terminal_size(ctl, &width, &lines);
 	if (table_print(table, ctl->out, ctl->color, width) < 0)
 		return ctl_error(ctl, "out of memory");
-	print_since(ctl, peers, now, width);
+	if (table_shows(table, SENT_TODAY, width))
+		print_since(ctl, peers, now);
 	return CTL_OK;
 }
 

@@ -208,5 +208,6 @@ def test_it_fits_the_terminal(tunnel, network):
         shown = on_terminal(daemon, columns)
         assert max(map(len, shown)) <= columns, (columns, shown)
         assert "direct" in shown[1]
+        assert any("Bytes of today" in line for line in shown) == ("SENT TODAY" in shown[0]), (columns, shown)
     assert on_terminal(daemon, 40)[:2] == [f"{'PEER':34}PATH", "a-gateway-with-a…ame.example.net  direct"]
     daemon.stop()

@@ -82,6 +82,8 @@ START_TEST(test_dispensable_columns)
 	table_cell(table, "%s", "");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		assert_table(table, false, cases[i].width, cases[i].text);
+	ck_assert(table_shows(table, 1, 0) && table_shows(table, 1, 13) && !table_shows(table, 1, 12));
+	ck_assert(table_shows(table, 2, 7) && !table_shows(table, 2, 6) && !table_shows(table, 4, 0));
 }
 END_TEST
 

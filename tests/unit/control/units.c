@@ -33,6 +33,9 @@ START_TEST(test_bytes)
 	ck_assert_str_eq(units_byte_rate(8140, 0, text), "");
 	ck_assert_str_eq(units_count(9999999, text), "9999999");
 	ck_assert_str_eq(units_count(10000000, text), "10.0 M");
+	ck_assert_str_eq(units_packets(10000000, 1, text), "10.0 M");
+	ck_assert_str_eq(units_packets(0, 0, text), "0");
+	ck_assert_str_eq(units_packets(0, 1, text), "-");
 }
 END_TEST
 

@@ -5,7 +5,7 @@
 
 #include "tests/unit/control/run_line.h"
 
-/* A peer by each path, a WireGuard peer without a name, and one of an older daemon. */
+/* A peer by each path, one without a name or traffic so far, and one of an older daemon. */
 #define LAPTOP                                                                                               \
 	"{'name':'laptop.net','nodeId':'n1','addresses':['100.64.0.2','fd7a::2'],"                           \
 	"'endpoint':'192.0.2.2:51820','path':'direct','lastHandshake':'2020-01-01T00:00:00Z',"               \
@@ -22,7 +22,8 @@
 	"'path':'relay','lastSeen':'2020-01-03T00:00:00Z','lastHandshake':'2020-01-03T00:00:00Z',"           \
 	"'active':true,'txBytes':1,'rxBytes':1,'txRate':1,'rxRate':100000}"
 #define NAMELESS                                                                                             \
-	"{'nodeId':'abcdefghijklmnop=','addresses':['10.0.0.9'],'active':false,'txBytes':0,'rxBytes':0,"     \
+	"{'nodeId':'abcdefghijklmnop=','addresses':['10.0.0.9'],'endpoint':'127.3.3.40:4','active':false,"   \
+	"'txBytes':0,'rxBytes':0,"                                                                           \
 	"'publicKey':'abcdefghijklmnop='}"
 #define OLDER "{'addresses':['10.0.0.8'],'endpoint':'192.0.2.8:1','txBytes':0,'rxBytes':0}"
 #define PEERS "{'peers':[" NAMELESS "," PHONE "]}\n{'peers':[" SERVER "," LAPTOP "," OLDER "]}"
