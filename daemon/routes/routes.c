@@ -7,6 +7,7 @@
 
 #include "daemon/routes/routes.h"
 
+#include "daemon/routes/found.h"
 #include "daemon/routes/routing.h"
 
 #include <errno.h>
@@ -29,6 +30,7 @@ struct route_set {
 struct routes {
 	struct route_set sets[N_ROUTE_LISTS];
 	struct prefix_list tailnet_exclude;
+	struct prefix_list own_networks; /* that joined the tailnet ranges when routing was made */
 	enum routes_mode mode;
 	struct routing *routing;
 	bool changed; /* since routing was made */
@@ -284,6 +286,62 @@ int routes_change_found(struct routes *routes, const struct prefix_list *came, c
 	return 0;
 }
 
+/* Those of a set that the machine alone tells (found), or the others. */
+static int select_origin(const struct route_set *set, bool found, struct prefix_list *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < set->prefixes.n; i++) {
+		bool told = set->states[i].origins & (ROUTE_ORIGIN_CONFIGURED | ROUTE_ORIGIN_RECONFIGURED);
+
+		if (told != found)
+			r = prefix_list_add(list, &set->prefixes.items[i]);
+	}
+	return r;
+}
+
+static int append(struct prefix_list *list, const struct prefix_list *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < more->n; i++)
+		r = prefix_list_add(list, &more->items[i]);
+	return r;
+}
+
+/* What was found says more together than route by route: found.h. */
+static int rebuild_found(struct routes *routes, struct route_lists *lists, struct routing **ret_routing)
+{
+	_cleanup_(prefix_list_deinit) struct prefix_list found = {}, rest = {}, own = {}, all = {},
+							 tailnet = {};
+	const struct prefix_list *addresses = &routes->sets[ROUTE_LIST_LOCAL_ADDRS].prefixes;
+	int r = select_origin(&routes->sets[ROUTE_LIST_ROUTES], true, &found);
+
+	if (r >= 0)
+		r = found_without_default(&found, &rest);
+	if (r >= 0)
+		r = found_own_networks(addresses, &rest, &own);
+	if (r >= 0)
+		r = select_origin(&routes->sets[ROUTE_LIST_ROUTES], false, &all);
+	if (r >= 0)
+		r = append(&all, &rest);
+	if (r >= 0)
+		r = prefix_list_copy(&routes->sets[ROUTE_LIST_TAILNET].prefixes, &tailnet);
+	if (r >= 0)
+		r = append(&tailnet, &own);
+	if (r < 0)
+		return r;
+	lists->routes = all;
+	r = routing_new(lists, &tailnet, &routes->tailnet_exclude, ret_routing);
+	if (r < 0)
+		return r;
+	prefix_list_sort(&own);
+	prefix_list_deinit(&routes->own_networks);
+	routes->own_networks = own;
+	own = (struct prefix_list){};
+	return 0;
+}
+
 static int rebuild(struct routes *routes, struct routing **ret_routing)
 {
 	struct route_lists lists = {
@@ -292,6 +350,9 @@ static int rebuild(struct routes *routes, struct routing **ret_routing)
 		.subnet_routes = routes->sets[ROUTE_LIST_SUBNET_ROUTES].prefixes,
 	};
 
+	if (routes->mode == ROUTES_MODE_AUTO)
+		return rebuild_found(routes, &lists, ret_routing);
+	prefix_list_deinit(&routes->own_networks);
 	return routing_new(&lists, &routes->sets[ROUTE_LIST_TAILNET].prefixes, &routes->tailnet_exclude,
 			   ret_routing);
 }
@@ -321,6 +382,7 @@ void routes_free(struct routes *routes)
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
 		route_set_deinit(&routes->sets[kind]);
 	prefix_list_deinit(&routes->tailnet_exclude);
+	prefix_list_deinit(&routes->own_networks);
 	routing_free(routes->routing);
 	free(routes);
 }
@@ -380,9 +442,20 @@ const struct prefix_list *routes_local_addrs(const struct routes *routes)
 	return &routes->sets[ROUTE_LIST_LOCAL_ADDRS].prefixes;
 }
 
+/* Own networks that are in the tailnet ranges by themselves are there only once. */
+static bool is_listed(const struct routes *routes, const struct prefix *network)
+{
+	const struct prefix_list *tailnet = &routes->sets[ROUTE_LIST_TAILNET].prefixes;
+	size_t at = find_prefix(tailnet, network);
+
+	return at < tailnet->n && prefix_equal(&tailnet->items[at], network);
+}
+
 void routes_foreach(const struct routes *routes,
 		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata)
 {
+	struct route_entry own = {.list = ROUTE_LIST_TAILNET, .origins = ROUTE_ORIGIN_FOUND};
+
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++) {
 		const struct route_set *set = &routes->sets[kind];
 
@@ -396,6 +469,11 @@ void routes_foreach(const struct routes *routes,
 			entry(&one, userdata);
 		}
 	}
+	for (size_t i = 0; i < routes->own_networks.n; i++) {
+		own.prefix = routes->own_networks.items[i];
+		if (!is_listed(routes, &own.prefix))
+			entry(&own, userdata);
+	}
 }
 
 size_t routes_count(const struct routes *routes)
@@ -403,13 +481,17 @@ size_t routes_count(const struct routes *routes)
 	size_t n = 0;
 
 	for (size_t kind = 0; kind < N_ROUTE_LISTS; kind++)
-		n += routes->sets[kind].prefixes.n;
+		n += routes_count_of(routes, (enum route_list_kind)kind);
 	return n;
 }
 
 size_t routes_count_of(const struct routes *routes, enum route_list_kind kind)
 {
-	return routes->sets[kind].prefixes.n;
+	size_t n = routes->sets[kind].prefixes.n;
+
+	for (size_t i = 0; kind == ROUTE_LIST_TAILNET && i < routes->own_networks.n; i++)
+		n += !is_listed(routes, &routes->own_networks.items[i]);
+	return n;
 }
 
 bool routes_are_reconfigured(const struct routes *routes)

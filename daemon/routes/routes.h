@@ -79,7 +79,8 @@ struct route_entry {
 	unsigned int origins; /* ROUTE_*; 0: removed, but still classifies for a while */
 };
 
-/* Calls entry() for each prefix, by list, sorted. */
+/* Calls entry() for each prefix, by list, sorted; then for the networks that routes_current() has added to
+ * the tailnet ranges. */
 void routes_foreach(const struct routes *routes,
 		    void (*entry)(const struct route_entry *entry, void *userdata), void *userdata);
 size_t routes_count(const struct routes *routes);

@@ -34,14 +34,13 @@ def test_server(openvpn, netlogd, relay):
     here.stop()
 
 
-@pytest.mark.parametrize("more, node", [({}, "subnet"), (TAILNET, "virtual")])
-def test_server_net30(openvpn, netlogd, more, node):
-    """The old topology: the interface has two addresses, and the clients' network is one route among others."""
+def test_server_net30(openvpn, netlogd):
+    """The old topology: the interface has two addresses, and the clients' network is the route that has its own."""
     openvpn.up(topology="net30")
-    here = Counted(openvpn.ends["hub"], netlogd, **more)
+    here = Counted(openvpn.ends["hub"], netlogd)
     assert here.kernel() == (["10.8.0.1 peer 10.8.0.2/32"], {"10.8.0.2", "10.8.0.0/24"})
     reach(openvpn.hub, "10.8.0.1", openvpn.laptop, "10.8.0.6")
-    assert by_destination(last_window(here.daemon)) == {"10.8.0.6": node}
+    assert by_destination(last_window(here.daemon)) == {"10.8.0.6": "virtual"}
     here.stop()
 
 
@@ -78,10 +77,11 @@ def test_client(openvpn, netlogd):
     here.stop()
 
 
-@pytest.mark.parametrize("more, node", [({}, "subnet"), (TAILNET, "virtual")])
-@pytest.mark.parametrize("between, destinations", [("", ["10.8.0.1"]), ("client-to-client", ["10.8.0.1", "10.8.0.10"])])
-def test_client_net30(openvpn, netlogd, more, node, between, destinations):
-    """The server is a route to a single address, or the clients' network is a route: nothing says that nodes are there."""
+@pytest.mark.parametrize("between, destinations, more, node", [
+    ("", ["10.8.0.1"], {}, "subnet"), ("", ["10.8.0.1"], TAILNET, "virtual"),
+    ("client-to-client", ["10.8.0.1", "10.8.0.10"], {}, "virtual")])
+def test_client_net30(openvpn, netlogd, between, destinations, more, node):
+    """The clients' network is a route; or the server's single address, of which nothing says that it is a node's."""
     openvpn.up(between, topology="net30")
     here = Counted(openvpn.ends["laptop"], netlogd, **more)
     assert here.kernel() == (["10.8.0.6 peer 10.8.0.5/32"], {"10.8.0.5", "10.8.0.0/24" if between else "10.8.0.1"})
@@ -99,14 +99,12 @@ def test_client_with_the_default_route(openvpn, netlogd, flags, default):
     here.stop()
 
 
-@pytest.mark.parametrize("mode, internet", [("auto", "subnet"), ("static", "exit")])
-def test_client_with_the_default_route_of_ipv6(openvpn, netlogd, mode, internet):
+def test_client_with_the_default_route_of_ipv6(openvpn, netlogd):
     """OpenVPN makes four routes of it, none of which is half of the default route."""
     openvpn.up("server-ipv6 fd00:8::/64", 'push "redirect-gateway def1 ipv6"')
-    own = {"local-addr": "10.8.0.2,fd00:8::1000", "route": "10.8.0.0/24,fd00:8::/64", "tailnet": "10.8.0.0/24,fd00:8::/64"}
-    here = Counted(openvpn.ends["laptop"], netlogd, routes={"mode": mode, **(own if mode == "static" else {})})
+    here = Counted(openvpn.ends["laptop"], netlogd)
     assert here.kernel()[1] == {"10.8.0.0/24", "0.0.0.0/1", "128.0.0.0/1", "fd00:8::/64", "::/3", "2000::/4", "3000::/4", "fc00::/7"}
-    assert here.classes_of("fd00:8::1", INTERNET, INTERNET6) == {"fd00:8::1": "virtual", INTERNET: "exit", INTERNET6: internet}
+    assert here.classes_of("fd00:8::1", INTERNET, INTERNET6) == {"fd00:8::1": "virtual", INTERNET: "exit", INTERNET6: "exit"}
     here.stop()
 
 

@@ -38,12 +38,12 @@ def test_one_address(client):
     assert here.physical("10.9.0.1") == {("10.9.0.1", "192.0.2.2:51820")}
 
 
-@pytest.mark.parametrize("tailnet, other", [(None, "subnet"), ("10.9.0.0/24", "virtual")])
-def test_one_address_in_a_network_of_nodes(client, tailnet, other):
-    """Address with /32, the VPN's network as allowed IPs: nothing but the configuration says that nodes are in it."""
-    here = client("Address = 10.9.0.2/32", allowed="10.9.0.0/24", **({"routes": {"tailnet": tailnet}} if tailnet else {}))
-    assert here.kernel() == (["10.9.0.2/32"], {"10.9.0.0/24"})
-    assert here.classes_of("10.9.0.7") == {"10.9.0.7": other}
+def test_one_address_in_a_network_of_nodes(client):
+    """Address with /32, the VPN's network as allowed IPs: the narrowest route that has this node's address is the nodes'."""
+    here = client("Address = 10.9.0.2/32", allowed="10.9.0.0/24, 10.0.0.0/9")
+    assert here.kernel() == (["10.9.0.2/32"], {"10.9.0.0/24", "10.0.0.0/9"})
+    assert here.classes_of("10.9.0.7", "10.8.0.7") == {"10.9.0.7": "virtual", "10.8.0.7": "subnet"}
+    assert {"prefix": "10.9.0.0/24", "origin": "found"} in here.daemon.routes("tailnet")
 
 
 def test_network_address(client):
@@ -113,13 +113,12 @@ def test_halves_of_the_default_route(client):
 ALL_BUT_PRIVATE = ("0.0.0.0/5", "8.0.0.0/7", "11.0.0.0/8", "12.0.0.0/6", "16.0.0.0/4", "32.0.0.0/3", "64.0.0.0/2", "128.0.0.0/1")
 
 
-@pytest.mark.parametrize("mode, internet", [("auto", "subnet"), ("static", "exit")])
-def test_all_but_a_private_network(client, mode, internet):
-    """The default route with a hole in it is many routes. Each of them is one of the tunnel's, unless the lists are given."""
-    given = {"static": {"mode": "static", "local-addr": "10.9.0.2", "route": "10.9.0.0/24", "tailnet": "10.9.0.0/24"}}
-    here = client("Address = 10.9.0.2/24", allowed=", ".join(["10.9.0.0/24", *ALL_BUT_PRIVATE]), routes=given.get(mode, {"mode": mode}))
-    assert here.kernel()[1] == {"10.9.0.0/24", *ALL_BUT_PRIVATE}
-    assert here.classes_of("10.9.0.1", "9.9.9.9", INTERNET) == {"10.9.0.1": "virtual", "9.9.9.9": internet, INTERNET: internet}
+def test_all_but_a_private_network(client):
+    """The default route with a hole in it is many routes, which together are one."""
+    here = client("Address = 10.9.0.2/24", allowed=", ".join(["10.9.0.0/24", "10.1.0.0/16", *ALL_BUT_PRIVATE]))
+    assert here.kernel()[1] == {"10.9.0.0/24", "10.1.0.0/16", *ALL_BUT_PRIVATE}
+    assert here.classes_of("10.9.0.1", "10.1.2.3", "9.9.9.9", INTERNET) == {
+        "10.9.0.1": "virtual", "10.1.2.3": "subnet", "9.9.9.9": "exit", INTERNET: "exit"}
 
 
 def test_ipv6_only(client):

@@ -386,6 +386,29 @@ START_TEST(random_changes)
 }
 END_TEST
 
+START_TEST(found_routes_mean_more_together)
+{
+	found("10.9.0.2/32",
+	      "10.9.0.0/24 0.0.0.0/5 8.0.0.0/7 11.0.0.0/8 12.0.0.0/6 16.0.0.0/4 32.0.0.0/3 64.0.0.0/2 128.0.0.0/1",
+	      "");
+	ck_assert(is_node("10.9.0.7"));
+	ck_assert(!within("203.0.113.7"));
+	ck_assert(within("192.168.1.7")); /* configured */
+	ck_assert_uint_eq(routes_count_of(routes, ROUTE_LIST_TAILNET), 2);
+	/* What was found lingers, with what it meant. */
+	found("10.9.0.2/32", "", "");
+	routes_end_window(routes);
+	ck_assert(is_node("10.9.0.7"));
+	ck_assert(!within("203.0.113.7"));
+	routes_end_window(routes);
+	ck_assert(!is_node("10.9.0.7"));
+	/* What the configuration says counts as it says it. */
+	reconfigure("", "0.0.0.0/2 64.0.0.0/2 128.0.0.0/2", "");
+	ck_assert(within("129.0.0.1"));
+	ck_assert(!within("203.0.113.7"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("routes");
@@ -409,6 +432,7 @@ int main(void)
 	tcase_add_test(cases, a_change_while_stopped_is_over_at_the_start);
 	tcase_add_test(cases, a_half_that_comes_makes_a_default_route);
 	tcase_add_loop_test(cases, random_changes, 0, 3);
+	tcase_add_test(cases, found_routes_mean_more_together);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
