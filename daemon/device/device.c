@@ -84,3 +84,8 @@ const char *device_path_name(enum device_path path)
 
 	return names[path];
 }
+
+bool device_peer_is_reached(const struct device_peer *peer)
+{
+	return peer->last_handshake || peer->last_seen || peer->rx_bytes;
+}

@@ -134,6 +134,9 @@ struct device_peer {
 
 #define DEVICE_PEER_SHORT 8
 
+/* Whether anything has ever come from it: else it may not be reached at all by the path that it has. */
+bool device_peer_is_reached(const struct device_peer *peer);
+
 enum device_event_type {
 	DEVICE_EVENT_PEER_ACTIVE,
 	DEVICE_EVENT_PEER_MOVED,  /* to another endpoint or path */

@@ -142,8 +142,7 @@ void peer_status_write(const struct device_peer *peer, const struct nodes *nodes
 	put_identity(text, peer, naming_find_peer(nodes, peer));
 	put_number(text, "allowedIps", peer->allowed_ips ? peer->allowed_ips->n : 0);
 	put_endpoint(text, "endpoint", &peer->endpoint);
-	/* By an endpoint from which nothing has come yet, it may not be reached at all. */
-	if (peer->last_handshake || (record && record->last_seen)) {
+	if (device_peer_is_reached(peer)) {
 		put_text(text, "path", device_path_name(peer->path));
 		put_text(text, "via", peer->via);
 	}

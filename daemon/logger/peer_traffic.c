@@ -123,7 +123,7 @@ static void update_peer(struct peer_traffic *traffic, struct peer *peer, const s
 {
 	peer->path = now->path;
 	peer->last_handshake = now->last_handshake;
-	peer->reached = now->last_handshake || now->last_seen || now->rx_bytes;
+	peer->reached = device_peer_is_reached(now);
 	snprintf(peer->via, sizeof(peer->via), "%s", now->via ? now->via : "");
 	/* Without a path there is hardly any traffic. */
 	traffic->has[now->path] |= now->path != DEVICE_PATH_UNKNOWN;

@@ -150,6 +150,11 @@ START_TEST(test_where)
 	peer.region = 4;
 	peer.endpoint = at("127.3.3.40:4");
 	check(NULL, "{\"nodeId\":\"n2\",\"endpoint\":\"127.3.3.40:4\"," OF_ALL "}");
+	peer.rx_bytes = 1; /* before anybody looked */
+	check(NULL,
+	      "{\"nodeId\":\"n2\",\"endpoint\":\"127.3.3.40:4\",\"path\":\"derp\",\"via\":\"fra\","
+	      "\"addresses\":[\"100.64.0.2\",\"fd7a::2\"],\"allowedIps\":3,\"txBytes\":0,\"rxBytes\":1}");
+	peer.rx_bytes = 0;
 	peer.last_handshake = NOW - 10 * SECOND;
 	check(NULL, "{\"nodeId\":\"n2\",\"endpoint\":\"127.3.3.40:4\",\"path\":\"derp\",\"via\":\"fra\","
 		    "\"lastHandshake\":\"2023-11-14T22:13:10Z\"," OF_ALL "}");
