@@ -304,16 +304,16 @@ static void add_device(struct table *table, const char *name, const json_t *devi
 static void print_device_notes(struct ctl *ctl, const char *name, const json_t *device)
 {
 	long long refused = json_number(device, "tunnelDroppedRx");
+	const char *reason = json_text(device, "reason"), *backend = json_text(device, "backend");
 	char bytes[UNITS_TEXT_MAX];
 	json_t *warning;
 	size_t i;
 
-	if (*json_text(device, "reason")) {
-		print_color(ctl->out, ctl->color, TABLE_DIM, "  %s: %s", name, json_text(device, "reason"));
+	/* What serves the tunnel may be gone, or may not serve: the reason says so. */
+	if (*reason || *backend) {
+		print_color(ctl->out, ctl->color, TABLE_DIM, "  %s: %s", name, *reason ? reason : backend);
 		fputc('\n', ctl->out);
 	}
-	if (*json_text(device, "backend"))
-		fprintf(ctl->out, "  %s: %s\n", name, json_text(device, "backend"));
 	json_array_foreach (json_object_get(device, "warnings"), i, warning) {
 		print_color(ctl->out, ctl->color, TABLE_YELLOW, "  %s: %s", name,
 			    json_is_string(warning) ? json_string_value(warning) : "");

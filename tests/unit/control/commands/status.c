@@ -106,10 +106,10 @@ START_TEST(test_drops)
 }
 END_TEST
 
-/* The sample's status with these members of its record before the others. */
-static struct run run_with_record(const char *members)
+/* The sample's status with these members of the object that begins so, before the others. */
+static struct run run_with_members(const char *before, const char *members)
 {
-	static const char before[] = "'record':{", sample[] = SAMPLE_STATUS;
+	static const char sample[] = SAMPLE_STATUS;
 	const char *place = strstr(sample, before);
 	struct fake_answer answers[] = {{.method = "Status"}};
 	_cleanup_free_ char *status = NULL;
@@ -121,10 +121,23 @@ static struct run run_with_record(const char *members)
 	return run_with(answers, 1, "status", ASKED("Status"));
 }
 
+/* Who serves the tunnel, unless there is something else to say: it may have gone. */
+START_TEST(test_backend)
+{
+	static const char backend[] = "'backend':'tailscaled 1 \\u001b[31m: Running'";
+	_cleanup_run_ struct run tun = run_with_members("'tun':{", backend);
+	_cleanup_run_ struct run sock = run_with_members("'sock':{", backend);
+
+	assert_contains(tun.out, "\n  tun: tailscaled 1 ?[31m: Running\n");
+	assert_contains(sock.out, "\n  sock: wg0 is not there yet\n");
+	ck_assert_ptr_null(strstr(sock.out, "tailscaled"));
+}
+END_TEST
+
 START_TEST(test_forgotten_connections)
 {
-	_cleanup_run_ struct run run =
-		run_with_record("'live':{'connections':5,'maxConnections':9,'forgotten':7,'memory':1}");
+	_cleanup_run_ struct run run = run_with_members(
+		"'record':{", "'live':{'connections':5,'maxConnections':9,'forgotten':7,'memory':1}");
 
 	assert_contains(run.out, "all counts add up, 7 live connections forgotten for want of room "
 				 "(raise max-flows)\n");
@@ -148,7 +161,7 @@ START_TEST(test_details)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		_cleanup_run_ struct run run = run_with_record(cases[i].members);
+		_cleanup_run_ struct run run = run_with_members("'record':{", cases[i].members);
 
 		assert_contains(run.out, cases[i].line);
 	}
@@ -171,7 +184,7 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_status,  test_status_of_one, test_drops, test_forgotten_connections,
+		test_status,  test_status_of_one, test_drops, test_backend, test_forgotten_connections,
 		test_details, test_status_json,
 	};
 
