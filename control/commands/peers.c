@@ -94,6 +94,33 @@ static void print_since(struct ctl *ctl, const json_t *peers, int64_t now)
 	fputc('\n', ctl->out);
 }
 
+/* How many peers have each name. Owned by the caller; NULL: no memory. */
+static json_t *count_names(const json_t *peers)
+{
+	json_t *counts = json_object(), *peer;
+	char name[PEER_TEXT_MAX];
+	size_t i;
+
+	json_array_foreach ((json_t *)peers, i, peer) {
+		json_int_t n = json_number(counts, peer_name(peer, name));
+
+		json_object_set_new(counts, name, json_integer(n + 1));
+	}
+	return counts;
+}
+
+/* With its ID behind the name, where another one has that name. */
+static void add_name(struct table *table, const json_t *peer, const json_t *counts)
+{
+	const char *id = json_text(peer, "nodeId");
+	char name[PEER_TEXT_MAX];
+
+	if (json_number(counts, peer_name(peer, name)) > 1 && *id)
+		table_cell(table, "%s (%s)", name, id);
+	else
+		table_cell(table, "%s", name);
+}
+
 static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 {
 	enum { SENT_TODAY = 8 };
@@ -113,6 +140,7 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 		{.title = "PUBLIC KEY"},
 	};
 	_cleanup_(table_freep) struct table *table = NULL;
+	json_auto_t *names = count_names(peers);
 	char text[PEER_TEXT_MAX], units[UNITS_TEXT_MAX];
 	int64_t now = time_now_wall();
 	size_t i, width, lines;
@@ -121,7 +149,7 @@ static int print_peers(struct ctl *ctl, const json_t *peers, bool keys)
 	if (table_new(columns, ARRAY_SIZE(columns), &table) < 0)
 		return ctl_error(ctl, "out of memory");
 	json_array_foreach ((json_t *)peers, i, peer) {
-		table_cell(table, "%s", peer_name(peer, text));
+		add_name(table, peer, names);
 		table_cell(table, "%s", peer_path(peer, text));
 		table_cell(table, "%s", peer_endpoint(peer));
 		table_cell_color(table, state_color(peer), "%s", peer_state(peer, now, text));

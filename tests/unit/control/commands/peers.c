@@ -168,6 +168,23 @@ START_TEST(test_who_is_meant)
 }
 END_TEST
 
+/* As in the sums of traffic, their IDs tell those apart that have the same name. */
+START_TEST(test_same_name)
+{
+	const struct fake_answer same[] = {
+		{"GetPeers", "{'peers':[{'addresses':[],'name':'a','nodeId':'n1','txBytes':0,'rxBytes':0},"
+			     "{'addresses':[],'name':'b','nodeId':'n2','txBytes':0,'rxBytes':0}]}\n"
+			     "{'peers':[{'addresses':[],'name':'a','nodeId':'n3','txBytes':0,'rxBytes':0},"
+			     "{'addresses':[],'name':'a','txBytes':0,'rxBytes':0}]}"}};
+	_cleanup_run_ struct run run = run_with(same, 1, "peers", ASKED("GetPeers"));
+
+	assert_contains(run.out, "\na (n1) ");
+	assert_contains(run.out, "\na (n3) ");
+	assert_contains(run.out, "\na  ");
+	assert_contains(run.out, "\nb  ");
+}
+END_TEST
+
 /* The bytes of today begin to count when the daemon begins; then a line says so. */
 START_TEST(test_today)
 {
@@ -278,10 +295,9 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = {
-		test_table,    test_order,
-		test_one_peer, test_who_is_meant,
-		test_today,    test_hostile_names,
-		test_no_peers, test_no_peers_for_programs_and_of_older_daemons,
+		test_table,	    test_order,	    test_one_peer,
+		test_who_is_meant,  test_same_name, test_today,
+		test_hostile_names, test_no_peers,  test_no_peers_for_programs_and_of_older_daemons,
 	};
 
 	return run_suite("peers", tests, ARRAY_SIZE(tests));
