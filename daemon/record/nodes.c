@@ -20,6 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An address takes some twelve bytes of a file. */
+#define NODES_VALUES_MAX (NODES_FILE_MAX / 11)
+
 struct nodes {
 	unsigned int references; /* atomic */
 	struct nodes *below;	 /* NULL: none */
@@ -132,6 +135,28 @@ int nodes_new_json(const json_t *object, struct nodes **ret_nodes, struct node_r
 	return 0;
 }
 
+/* What is not nodes at all may be millions of empty values, of which each takes a hundred times its text
+ * once it is parsed: NULL, or why it is not. */
+static const char *find_excess(const char *text, size_t n)
+{
+	size_t objects = 0, commas = 0;
+	bool in_string = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (text[i] == '"')
+			in_string = !in_string;
+		else if (in_string)
+			i += text[i] == '\\';
+		else if (text[i] == '{')
+			objects++;
+		else if (text[i] == ',')
+			commas++;
+	}
+	if (objects > NODES_MAX + 1)
+		return "has more than 100000 nodes";
+	return commas > NODES_VALUES_MAX ? "has more values than any nodes can have" : NULL;
+}
+
 /* Takes the reason. */
 static int fail(const char *path, unsigned int line, char *reason, struct config_error *ret_error)
 {
@@ -146,6 +171,7 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
 	char *reason = NULL;
 	json_error_t error;
 	json_t *object;
+	const char *excess;
 	size_t n = 0;
 	int r;
 
@@ -153,6 +179,9 @@ int nodes_load(const char *path, struct nodes **ret_nodes, struct config_error *
 	if (r < 0)
 		return fail(path, 0, owner_error_text(path, r), ret_error) == -ENOMEM ? -ENOMEM : r;
 
+	excess = find_excess(text, n);
+	if (excess)
+		return fail(path, 0, strdup(excess), ret_error);
 	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	if (!object)
 		return fail(path, (unsigned int)MAX(error.line, 0), strdup(error.text), ret_error);

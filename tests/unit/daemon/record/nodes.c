@@ -2,6 +2,7 @@
 /* Node identities: what is accepted, what is refused and how it is named, and how they are found. */
 
 #include "daemon/record/nodes.h"
+#include "common/buffer.h"
 #include "common/config/error.h"
 
 #include "tests/unit/daemon/record/support.h"
@@ -285,6 +286,33 @@ START_TEST(files)
 }
 END_TEST
 
+/* Refused before they are made, each of which would take some two hundred bytes; as texts they are none. */
+START_TEST(files_of_what_is_no_node)
+{
+	static const struct {
+		const char *begin, *item, *end, *reason;
+		size_t n;
+	} given[] = {
+		{"{\"nodes\":[{}", ",{}", "]}", ": has more than 100000 nodes", 100000},
+		{"{\"nodes\":[0", ",0", "]}", ": has more values than any nodes can have", 6200000},
+		{"{\"nodes\":[{\"nodeId\":\"\\\"", ",{", "\"}]}", ": not a valid node: ", 7000000},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+		_cleanup_buffer_ struct buffer text = {};
+		_cleanup_free_ char *begin = NULL;
+
+		buffer_append_text(&text, given[i].begin);
+		for (size_t j = 0; j < given[i].n; j++)
+			buffer_append_text(&text, given[i].item);
+		buffer_append_text(&text, given[i].end);
+		buffer_append_char(&text, '\0');
+		ck_assert_int_eq(buffer_error(&text), 0);
+		load(text.data, -EINVAL, given[i].reason);
+	}
+}
+END_TEST
+
 START_TEST(many_nodes)
 {
 	json_t *array = json_array(), *json = json_pack("{s:o}", "nodes", array);
@@ -330,6 +358,7 @@ int main(void)
 	tcase_add_test(cases, what_is_refused);
 	tcase_add_test(cases, what_is_too_large);
 	tcase_add_test(cases, files);
+	tcase_add_test(cases, files_of_what_is_no_node);
 	tcase_add_test(cases, many_nodes);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_ENV);
