@@ -199,6 +199,13 @@ struct device_ops {
 	 */
 	int (*get_allowed_ips)(struct device *device, struct prefix_list *allowed_ips);
 
+	/*
+	 * Appends what the tunnel's control plane has given to this node, for routes mode auto: its
+	 * addresses, and the networks that it serves for others. They change only with identities(). May be
+	 * NULL.
+	 */
+	int (*get_own_routes)(struct device *device, struct route_lists *lists);
+
 	/* Calls back for each peer (sock devices of a tunnel that has them). May be NULL. */
 	void (*foreach_peer)(struct device *device,
 			     void (*peer)(const struct device_peer *peer, void *userdata), void *userdata);

@@ -73,13 +73,24 @@ static int get_allowed_ips(struct logger *logger, struct prefix_list *ret_allowe
 	return r == -ENODEV || r == -EPERM || r == -EACCES ? 0 : r;
 }
 
+/* Whether the tunnel's control plane says what this node has. */
+static bool has_own_routes(const struct logger *logger)
+{
+	const struct device *sock = logger->sock.device;
+
+	return logger->config->routes_mode == ROUTES_MODE_AUTO && sock && sock->ops->get_own_routes;
+}
+
 /* All that was found, in place of what was found before. */
 static int set_found(struct logger *logger, struct prefix_list *allowed_ips)
 {
 	struct prefix_list tailnet = {};
 	struct route_lists lists = {};
+	struct device *sock = logger->sock.device;
 	int r = discovery_get(logger->discovery, &lists, &tailnet);
 
+	if (r >= 0 && has_own_routes(logger))
+		r = sock->ops->get_own_routes(sock, &lists);
 	for (size_t i = 0; r >= 0 && i < allowed_ips->n; i++)
 		if (prefix_is_single(&allowed_ips->items[i]))
 			r = prefix_list_add(&tailnet, &allowed_ips->items[i]);
@@ -94,6 +105,8 @@ static int follow_routes(struct logger *logger, struct prefix_list *allowed_ips)
 {
 	const char *interface = logger->tun.config.interface;
 	bool connected = logger->config->subnet_route_connected;
+	struct device *sock = logger->sock.device;
+	uint64_t identities = has_own_routes(logger) ? sock->ops->identities(sock) : 0;
 	struct discovery_changes changes = {};
 	int r = 0;
 
@@ -109,8 +122,9 @@ static int follow_routes(struct logger *logger, struct prefix_list *allowed_ips)
 		discovery_free(TAKE_PTR(logger->discovery));
 	if (r < 0)
 		return r;
-	logger->found_all =
-		logger->found_all && !changes.all && prefix_list_equal(allowed_ips, &logger->allowed_ips);
+	logger->found_all = logger->found_all && !changes.all && identities == logger->own_identities &&
+			    prefix_list_equal(allowed_ips, &logger->allowed_ips);
+	logger->own_identities = identities;
 	if (!logger->found_all)
 		r = set_found(logger, allowed_ips);
 	else if (changes.came.n > 0 || changes.went.n > 0)

@@ -33,6 +33,7 @@ struct logger {
 	struct routes *routes;
 	struct discovery *discovery;	/* of the machine's routes; NULL: not followed */
 	struct prefix_list allowed_ips; /* of the peers, as given to the routes */
+	uint64_t own_identities;	/* of the sock device, when its own routes were given to them */
 	bool found_all;			/* the routes have all that was found until then */
 	struct aggregate *aggregate;
 	struct live *live;	   /* what details need to know of earlier windows; NULL without details */

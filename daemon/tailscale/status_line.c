@@ -18,6 +18,14 @@
 
 /* ---- values ---------------------------------------------------------------------------------------- */
 
+/* A missing value is an empty one, which is none. */
+static struct json_scan scan_of(const struct json_slice *value)
+{
+	const char *data = value->length > 0 ? value->data : "";
+
+	return (struct json_scan){.next = data, .end = data + value->length};
+}
+
 static bool is_ascii(const struct json_slice *text)
 {
 	for (size_t i = 0; i < text->length; i++)
@@ -40,7 +48,7 @@ static int decode_text(const struct json_slice *value, char *ret_text, size_t si
 
 int status_line_text(const struct json_slice *value, char *ret_text, size_t size)
 {
-	struct json_scan scan = {.next = value->data, .end = value->data + value->length};
+	struct json_scan scan = scan_of(value);
 	struct json_slice content;
 	bool plain;
 
@@ -58,7 +66,7 @@ int status_line_text(const struct json_slice *value, char *ret_text, size_t size
 
 static int read_count(const struct json_slice *value, uint64_t *ret_count)
 {
-	struct json_scan scan = {.next = value->data, .end = value->data + value->length};
+	struct json_scan scan = scan_of(value);
 
 	return value->length == 0 ? -EINVAL : json_scan_count(&scan, ret_count);
 }
@@ -122,7 +130,7 @@ static bool is_any(const char *text)
 static void write_list(struct buffer *lines, const char *name, const struct json_slice *value, size_t max,
 		       bool (*is_good)(const char *text))
 {
-	struct json_scan scan = {.next = value->data, .end = value->data + value->length};
+	struct json_scan scan = scan_of(value);
 	char text[TEXT_SIZE];
 	size_t n = 0;
 

@@ -300,7 +300,7 @@ static void tailscale_get_info(struct device *device, struct device_info *ret_in
 	};
 }
 
-/* Of the last reading. Those that have gone since the last extraction were there in its window. */
+/* Of the last reading. */
 static int tailscale_get_allowed_ips(struct device *device, struct prefix_list *allowed_ips)
 {
 	const struct tailscale_view *view = ((struct tailscale *)device)->view;
@@ -311,6 +311,38 @@ static int tailscale_get_allowed_ips(struct device *device, struct prefix_list *
 
 		for (size_t j = 0; r == 0 && !node->self && node->here && j < node->allowed_ips.n; j++)
 			r = prefix_list_add(allowed_ips, &node->allowed_ips.items[j]);
+	}
+	return r;
+}
+
+static bool is_own(const struct tailscale_node *node, const struct prefix *prefix)
+{
+	for (size_t i = 0; i < node->addresses.n; i++)
+		if (prefix_equal(&node->addresses.items[i], prefix))
+			return true;
+	return false;
+}
+
+/* Its allowed IPs are its addresses and what it serves; for the whole world, as an exit node, that is no
+ * network. */
+static int tailscale_get_own_routes(struct device *device, struct route_lists *lists)
+{
+	const struct tailscale_view *view = ((struct tailscale *)device)->view;
+	int r = 0;
+
+	for (size_t i = 0; i < tailscale_nodes_count(view->nodes); i++) {
+		const struct tailscale_node *node = tailscale_nodes_get(view->nodes, i);
+
+		if (!node->self || !node->here)
+			continue;
+		for (size_t j = 0; r == 0 && j < node->addresses.n; j++)
+			r = prefix_list_add(&lists->local_addrs, &node->addresses.items[j]);
+		for (size_t j = 0; r == 0 && j < node->allowed_ips.n; j++) {
+			const struct prefix *prefix = &node->allowed_ips.items[j];
+
+			if (prefix->length > 0 && !is_own(node, prefix))
+				r = prefix_list_add(&lists->subnet_routes, prefix);
+		}
 	}
 	return r;
 }
@@ -389,6 +421,7 @@ static const struct device_ops tailscale_ops = {
 	.extract_statistics = tailscale_extract_statistics,
 	.get_info = tailscale_get_info,
 	.get_allowed_ips = tailscale_get_allowed_ips,
+	.get_own_routes = tailscale_get_own_routes,
 	.foreach_peer = tailscale_foreach_peer,
 	.identities = tailscale_identities,
 	.get_events = tailscale_get_events,
