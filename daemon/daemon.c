@@ -21,6 +21,7 @@
 #include "daemon/flush.h"
 #include "daemon/memory_limit.h"
 #include "daemon/methods.h"
+#include "daemon/metrics.h"
 #include "daemon/net/link_monitor.h"
 #include "daemon/paths.h"
 #include "daemon/reload.h"
@@ -62,6 +63,8 @@ static void become_ready(struct daemon *daemon)
 	if (varlink_server_listen(daemon->control, TAKE_FD(daemon->control_fd)) < 0)
 		log_error("%s: cannot serve the control socket", daemon->config->control_socket);
 	sd_notify(0, "READY=1");
+	/* Prometheus would take a daemon with long windows for one that is down. */
+	metrics_publish(daemon);
 	daemon_notify_status(daemon);
 }
 

@@ -244,6 +244,24 @@ def test_traffic_is_its_peers_whatever_it_is_allowed(wireguard, netlogd, allowed
     assert total(found, "netlogd_peer_traffic_bytes_total", peer="other") == 0
 
 
+def test_long_windows(network, netlogd, directory):
+    """There are metrics before the first window ends."""
+    namespace = network.namespace("long")
+    tun = Tun(network, namespace)
+    netlogd(namespace, {"netlogd": {"metrics-listen": "127.0.0.1:9586", "metrics-textfile": directory / "netlogd.prom"},
+                        "tun": {"interface": tun.interface}, "record": {"period": "1h"}}).start()
+    file = wait_until(lambda: (directory / "netlogd.prom").exists() and (directory / "netlogd.prom").read_text(), "the file")
+
+    def port():
+        try:
+            return scrape(namespace)
+        except ConnectionError:  # the uploader begins
+            return ""
+
+    for text in file, wait_until(port, "the port"):
+        assert check(text)["netlogd_running"] == 1
+
+
 def test_names_are_escaped(wireguard, netlogd, directory):
     left, _ = wireguard
     nodes = directory / "nodes.json"
