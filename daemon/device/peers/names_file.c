@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The token is taken before the file is read: what is written meanwhile makes it another one at the next
- * look. File systems tell times in steps of up to two seconds, in which a file may change unseen; so a file
- * that has just changed has no token, and is read once more.
+ * The token is taken before the file is read: what is written meanwhile makes it another one. File systems
+ * tell times in steps of up to two seconds, in which a file may change unseen; so a file that has just
+ * changed has no token, and is read once more.
  */
 
 #include "daemon/device/peers/names_file.h"
@@ -65,7 +65,7 @@ static int read_names(int fd, struct wg_names *names)
 int wg_names_file_read(const char *path, char token[static WG_NAMES_TOKEN_MAX], struct wg_names *ret_names)
 {
 	_cleanup_wg_names_ struct wg_names names = {};
-	char now[WG_NAMES_TOKEN_MAX];
+	char now[WG_NAMES_TOKEN_MAX], before[WG_NAMES_TOKEN_MAX];
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 	int r;
@@ -84,11 +84,18 @@ int wg_names_file_read(const char *path, char token[static WG_NAMES_TOKEN_MAX], 
 		return -EINVAL;
 	if (st.st_size > WG_NAMES_FILE_MAX)
 		return -EFBIG;
+	make_token(&st, before);
 	r = read_names(fd, &names);
 	if (r < 0)
 		return r;
+	/* What was read may be half of what is written. */
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	make_token(&st, now);
+	if (strcmp(now, before) != 0)
+		return -EAGAIN;
 	if (!has_just_changed(&st))
-		make_token(&st, token);
+		memcpy(token, now, sizeof(now));
 	*ret_names = names;
 	names = (struct wg_names){};
 	return 1;

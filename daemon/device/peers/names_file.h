@@ -14,7 +14,7 @@
 
 /*
  * token: of the reading before; it is replaced by that of this one. 1 with the names in *ret_names; 0: the
- * file is as it was, and has not been opened; -EFBIG, -EINVAL (no regular file), -ENOMEM or what opening and
- * reading say, and the token is "" then.
+ * file is as it was, and has not been opened; -EAGAIN (it was written to meanwhile), -EFBIG, -EINVAL (no
+ * regular file), -ENOMEM or what opening and reading say, and the token is "" then.
  */
 int wg_names_file_read(const char *path, char token[static WG_NAMES_TOKEN_MAX], struct wg_names *ret_names);

@@ -251,6 +251,8 @@ static void explain(struct wg_names_source *source, int error)
 		text = "not a regular file";
 	else if (error == -EACCES && source->broker)
 		text = "may be read by root only, and netlogd-wg-broker.socket does not answer";
+	else if (error == -EAGAIN)
+		text = "is written to while it is read";
 	else if (error == -ETIMEDOUT)
 		text = "netlogd-wg-broker does not answer";
 	else

@@ -145,6 +145,53 @@ START_TEST(what_is_no_file_of_names)
 }
 END_TEST
 
+struct writer {
+	FILE *file;
+	bool end; /* atomic */
+};
+
+static void *write_on(void *userdata)
+{
+	struct writer *writer = userdata;
+
+	while (!__atomic_load_n(&writer->end, __ATOMIC_RELAXED)) {
+		ck_assert_int_ge(fputs("#", writer->file), 0);
+		ck_assert_int_eq(fflush(writer->file), 0);
+	}
+	return NULL;
+}
+
+/* Half of a file is not taken for the whole. */
+START_TEST(a_file_that_is_written_to)
+{
+	_cleanup_wg_names_ struct wg_names names = {};
+	struct writer writer = {.file = fopen(path, "w")};
+	char token[WG_NAMES_TOKEN_MAX] = "";
+	pthread_t thread;
+	int r = 1;
+
+	ck_assert_ptr_nonnull(writer.file);
+	for (int i = 0; i < 100000; i++)
+		ck_assert_int_ge(fputs("# a long line that is nobody's\n", writer.file), 0);
+	ck_assert_int_ge(fprintf(writer.file, "%s", conf), 0);
+	ck_assert_int_eq(fflush(writer.file), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, write_on, &writer), 0);
+	/* Where the other thread does not get its turn meanwhile, there is nothing to notice. */
+	for (int i = 0; i < 50 && r == 1; i++) {
+		wg_names_deinit(&names);
+		r = wg_names_file_read(path, token, &names);
+		ck_assert_str_eq(token, "");
+	}
+	__atomic_store_n(&writer.end, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(fclose(writer.file), 0);
+	ck_assert_int_eq(r, -EAGAIN);
+	ck_assert_uint_eq(names.n, 0);
+	ck_assert_int_eq(wg_names_file_read(path, token, &names), 1);
+	ck_assert_str_eq(wg_names_find(&names, key2), "phone");
+}
+END_TEST
+
 static void expect_names(const struct wg_names_source *source, const char *one, const char *two)
 {
 	const struct wg_names *names = wg_names_source_names(source);
@@ -564,6 +611,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, an_unchanged_file_is_not_read);
 	tcase_add_test(tcase, what_is_no_file_of_names);
+	tcase_add_test(tcase, a_file_that_is_written_to);
 	tcase_add_test(tcase, follows_the_file);
 	tcase_add_test(tcase, a_file_that_is_named);
 	tcase_add_test(tcase, the_broker_says_names_and_nothing_else);
