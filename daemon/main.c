@@ -35,7 +35,7 @@ static const char usage[] =
 	"  --help           print this and exit\n"
 	"\n"
 	"Runs in the foreground. SIGHUP reloads the configuration; SIGTERM and SIGINT shut down cleanly.\n"
-	"Exit status: 0 clean shutdown, 1 failure, 64 usage error, 78 configuration error.\n";
+	"Exit status: 0 clean shutdown, 1 failure, 64 usage error, 77 no permission, 78 configuration error.\n";
 
 struct arguments {
 	const char *config;

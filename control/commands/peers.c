@@ -58,7 +58,8 @@ static void explain_none(struct ctl *ctl, const json_t *status)
 	else if (strcmp(state, "counting") != 0)
 		n = *reason ? asprintf(&made, "%s", reason) : asprintf(&made, "the sock device is %s", state);
 	else if (strcmp(source, "none") == 0)
-		n = asprintf(&made, "no WireGuard tunnel is counted%s%s", *reason ? ": " : "", reason);
+		n = asprintf(&made, "no WireGuard or Tailscale tunnel is counted%s%s", *reason ? ": " : "",
+			     reason);
 	else if (strcmp(source, "wireguard") != 0 && strcmp(source, "tailscale") != 0)
 		n = asprintf(&made, "the source %s does not name a tunnel's peers", source);
 	else if (!*json_text(json_object_get(status, "window"), "lastEnd"))

@@ -430,8 +430,9 @@ static void write_peer_numbers(struct buffer *text, const json_t *sock)
 	json_t *path;
 	size_t i;
 
-	exposition_family(text, "netlogd_peers", "gauge",
-			  "Peers of the tunnel; active: something came from them within 180 seconds.");
+	exposition_family(
+		text, "netlogd_peers", "gauge",
+		"Peers of the tunnel; active: something came from them within the last 180 seconds.");
 	json_array_foreach (paths, i, path) {
 		const struct label active[] = {{"path", text_of(path, "path")}, {"state", "active"}, {NULL}};
 		const struct label silent[] = {{"path", text_of(path, "path")}, {"state", "silent"}, {NULL}};

@@ -215,7 +215,7 @@ def test_status_for_the_service_manager(network, netlogd):
     daemon.configure({"tun": {"source": "auto"}, "sock": {"source": "auto", "interface": "nlgone0"}})
     daemon.reload()
     told("Counting, ")
-    assert "no peers are known: no WireGuard tunnel is counted: wireguard: " in daemon.ctl("peers").stdout
+    assert "no peers are known: no WireGuard or Tailscale tunnel is counted: wireguard: " in daemon.ctl("peers").stdout
     daemon.configure({"sock": {"source": "none", "interface": None}})
     daemon.reload()
     daemon.call("Stop")

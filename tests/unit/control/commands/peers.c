@@ -253,7 +253,7 @@ START_TEST(test_no_peers)
 		{STATUS("true", ENDED,
 			"'state':'counting','configured':'auto','source':'none','interface':'tun0',"
 			"'reason':'wireguard: tun0 is no \\u001bWireGuard'"),
-		 "no WireGuard tunnel is counted: wireguard: tun0 is no ?WireGuard"},
+		 "no WireGuard or Tailscale tunnel is counted: wireguard: tun0 is no ?WireGuard"},
 		{STATUS("true", ENDED, "'state':'counting','configured':'stats','source':'stats'"),
 		 "the source stats does not name a tunnel's peers"},
 		{STATUS("true", "",
