@@ -1,130 +1,17 @@
+/* Counters of peers: whose come and go, when, and under which names. */
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Counters of peers, as somebody sees them who reads them after every window, or now and then, as Prometheus
  * does: whatever peers come, go, move and change their names, nothing is counted twice and nothing is missed.
  */
 
-#include "daemon/logger/peer_traffic.h"
-
-#include "common/time_text.h"
 #include "daemon/logger/peer_memory.h"
 #include "daemon/record/nodes.h"
+#include "tests/unit/daemon/logger/peer_traffic_support.h"
 
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SECOND NSEC_PER_SEC
-#define MINUTE (60 * SECOND)
-#define TURN   (120 * SECOND) /* who is shown may change */
-#define WALL   (INT64_C(1700000000) * SECOND)
-
-#define FAKE_MAX 64
-
-struct fake_peer {
-	char id[32], name[32], via[16];
-	bool present, self;
-	enum device_path path;
-	int64_t last_handshake, last_seen;
-	struct prefix prefix; /* its one allowed IP */
-	struct address source;
-};
-
-static struct fake_device {
-	struct device device;
-	struct fake_peer peers[FAKE_MAX];
-	uint64_t identities;
-	unsigned int readings; /* of all of it */
-} fake;
-
-static struct peer_traffic *traffic;
-static int64_t now;
-
-static void fake_foreach_peer(struct device *device,
-			      void (*peer)(const struct device_peer *peer, void *userdata), void *userdata)
-{
-	ck_assert_ptr_eq(device, &fake.device);
-	for (size_t i = 0; i < FAKE_MAX; i++) {
-		struct fake_peer *from = &fake.peers[i];
-		const struct prefix_list allowed = {.items = &from->prefix, .n = 1};
-		const struct device_peer to = {
-			.id = from->id,
-			.name = from->name,
-			.self = from->self,
-			.path = from->path,
-			.via = *from->via ? from->via : NULL,
-			.last_handshake = from->last_handshake,
-			.last_seen = from->last_seen,
-			.allowed_ips = &allowed,
-			.source = from->source,
-		};
-
-		if (from->present)
-			peer(&to, userdata);
-	}
-}
-
-static uint64_t fake_identities(struct device *device)
-{
-	ck_assert_ptr_eq(device, &fake.device);
-	return fake.identities;
-}
-
-static const struct device_ops fake_ops = {.foreach_peer = fake_foreach_peer, .identities = fake_identities};
-static const struct device_ops fake_ops_without = {.foreach_peer = fake_foreach_peer};
-
-static struct address address_of(size_t i)
-{
-	return address_ipv4((uint8_t[4]){100, 64, (uint8_t)(i >> 8), (uint8_t)i});
-}
-
-static void set_up(void)
-{
-	fake = (struct fake_device){.device.ops = &fake_ops};
-	for (size_t i = 0; i < FAKE_MAX; i++) {
-		struct fake_peer *peer = &fake.peers[i];
-
-		snprintf(peer->id, sizeof(peer->id), "id%03zu", i);
-		snprintf(peer->name, sizeof(peer->name), "peer%03zu", i);
-		peer->prefix = (struct prefix){.address = address_of(i), .length = 32};
-		peer->path = DEVICE_PATH_DIRECT;
-	}
-	now = 3600 * SECOND;
-	ck_assert_int_eq(peer_traffic_new(&traffic), 0);
-}
-
-static void tear_down(void)
-{
-	peer_traffic_free(traffic);
-	traffic = NULL;
-}
-
-static void have(size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		fake.peers[i].present = true;
-	fake.identities++;
-}
-
-static void begin_window(void)
-{
-	peer_traffic_follow(traffic, &fake.device, NULL);
-}
-
-static void end_window(int64_t length)
-{
-	now += length;
-	peer_traffic_end_window(traffic, now);
-}
-
-static void add(size_t peer, uint64_t tx, uint64_t rx)
-{
-	const struct address source = address_of(peer);
-	const struct counts counts = {
-		.tx_packets = tx ? 1 : 0, .tx_bytes = tx, .rx_packets = rx ? 1 : 0, .rx_bytes = rx};
-
-	peer_traffic_add(traffic, &source, &counts);
-}
 
 /* A window with this traffic alone. */
 static void pass(size_t peer, uint64_t tx, uint64_t rx)
@@ -638,159 +525,6 @@ START_TEST(a_sample_outlives_what_it_was_taken_from)
 }
 END_TEST
 
-/* --- whatever happens --- */
-
-static uint64_t random_state;
-
-static uint64_t next_random(uint64_t below)
-{
-	uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-	return (z ^ z >> 31) % below;
-}
-
-/* Bytes sent, by label and path, as Prometheus reads them and sums what they grow by. */
-struct reader {
-	struct series {
-		char label[PEER_LABEL_MAX];
-		size_t path;
-		uint64_t last;
-	} series[4096];
-	size_t n;
-	uint64_t increase;
-};
-
-static void read_series(struct reader *reader, const char *label, size_t path, uint64_t value)
-{
-	for (size_t i = 0; i < reader->n; i++) {
-		struct series *series = &reader->series[i];
-
-		if (series->path != path || strcmp(series->label, label) != 0)
-			continue;
-		/* A counter that is less than before has begun again at zero. */
-		reader->increase += value >= series->last ? value - series->last : value;
-		series->last = value;
-		return;
-	}
-	/* What it was before its first reading nobody knows. */
-	ck_assert_uint_lt(reader->n, ARRAY_SIZE(reader->series));
-	reader->series[reader->n].path = path;
-	reader->series[reader->n].last = value;
-	strcpy(reader->series[reader->n++].label, label);
-}
-
-/* Returns the sum of what is shown, and what is withdrawn. */
-static uint64_t read_all(struct reader *reader)
-{
-	_cleanup_(peer_samples_unrefp) struct peer_samples *samples = peer_traffic_sample(traffic);
-	uint64_t sum;
-
-	ck_assert_ptr_nonnull(samples);
-	sum = samples->withdrawn.tx_bytes;
-	for (size_t path = 0; path < PEER_PATHS; path++) {
-		sum += samples->other[path].tx_bytes;
-		read_series(reader, "other", path, samples->other[path].tx_bytes);
-	}
-	for (size_t i = 0; i < samples->n; i++)
-		for (size_t path = 0; path < PEER_PATHS; path++) {
-			const struct peer_sample *peer = &samples->items[i];
-
-			sum += peer->counts[path].tx_bytes;
-			if (peer->has[path])
-				read_series(reader, peer->label, path, peer->counts[path].tx_bytes);
-			else
-				ck_assert_uint_eq(peer->counts[path].tx_bytes, 0);
-		}
-	return sum;
-}
-
-static void change_something(bool peers_too)
-{
-	struct fake_peer *peer = &fake.peers[next_random(FAKE_MAX)];
-
-	switch (next_random(peers_too ? 8 : 4)) {
-	case 0:
-		peer_traffic_set_max(traffic, 1 + next_random(20));
-		break;
-	case 1:
-	case 2:
-		peer->path = 1 + next_random(PEER_PATHS - 1);
-		break;
-	case 4:
-		peer->present = !peer->present;
-		fake.identities++;
-		break;
-	case 5:
-		/* Sometimes the name of another one. */
-		snprintf(peer->name, sizeof(peer->name), "peer%03zu", (size_t)next_random(2 * FAKE_MAX));
-		fake.identities++;
-		break;
-	default:
-		break;
-	}
-}
-
-/* A few have most of it. Returns the bytes. */
-static uint64_t add_something(void)
-{
-	uint64_t sum = 0;
-
-	for (uint64_t n = next_random(20); n > 0; n--) {
-		uint64_t bytes = next_random(1000);
-
-		add((size_t)(next_random(next_random(FAKE_MAX) + 1)), bytes, 0);
-		sum += bytes;
-	}
-	return sum;
-}
-
-START_TEST(what_counters_grow_by_is_what_was_counted)
-{
-	static struct reader every, patient, seldom;
-	uint64_t counted = 0, read_until = 0;
-	int64_t read_at;
-
-	every = patient = seldom = (struct reader){};
-	random_state = (uint64_t)_i;
-	fake.device.ops = _i % 4 ? &fake_ops : &fake_ops_without;
-	peer_traffic_set_max(traffic, 1 + next_random(20));
-	/* Some begin with peers, others without. */
-	have(_i % 3 ? FAKE_MAX : 0);
-	begin_window();
-	end_window(0);
-	read_at = now;
-	read_all(&every);
-	read_all(&patient);
-	read_all(&seldom);
-	for (int i = 0; i < 800; i++) {
-		if (next_random(4) == 0)
-			change_something(_i % 2 == 0);
-		if (next_random(20) == 0)
-			peer_traffic_follow(traffic, NULL, NULL);
-		else
-			begin_window();
-		counted += add_something();
-		end_window((int64_t)next_random(20) * SECOND);
-		ck_assert_uint_eq(read_all(&every), counted);
-		ck_assert_uint_eq(every.increase, counted);
-		/* Whoever reads every two minutes sees all, too. */
-		if (now - read_at >= 100 * SECOND) {
-			read_all(&patient);
-			read_at = now;
-			ck_assert_uint_eq(patient.increase, counted);
-		}
-		if (next_random(50) == 0) {
-			read_all(&seldom);
-			read_until = counted;
-		}
-		/* Others may miss something, but nothing ever counts twice. */
-		ck_assert_uint_le(seldom.increase, read_until);
-	}
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("peer_traffic");
@@ -821,7 +555,6 @@ int main(void)
 	tcase_add_test(tcase, none_are_shown_if_none_are_wanted);
 	tcase_add_test(tcase, a_tunnel_that_is_gone_leaves_its_counters);
 	tcase_add_test(tcase, a_sample_outlives_what_it_was_taken_from);
-	tcase_add_loop_test(tcase, what_counters_grow_by_is_what_was_counted, 0, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
