@@ -15,9 +15,11 @@
 /* The length of a run of these is that of a key in base64, less its '='; one in hex is longer. */
 #define KEY_DIGITS    43
 #define BASE64_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-#define LETTERS	      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
-#define BLANKS	      " \t\r\v\f"
-#define UUID_LENGTH   36
+/* As JSON and URLs may write a '/' or '+' (\/, \u002b, %2F): a key goes on behind it. */
+#define ESCAPES	    "\\%"
+#define LETTERS	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
+#define BLANKS	    " \t\r\v\f"
+#define UUID_LENGTH 36
 
 void conf_names_deinit(struct conf_names *file)
 {
@@ -34,12 +36,12 @@ static void trim_end(char *text)
 
 /* --- what a comment says --- */
 
-static bool may_hold_key(const char *text)
+static bool may_hold_key(const char *text, const char *digits)
 {
 	size_t left = strlen(text), n;
 
 	for (; left >= KEY_DIGITS; text += n, left -= n) {
-		n = strspn(text, BASE64_DIGITS);
+		n = strspn(text, digits);
 		if (n >= KEY_DIGITS)
 			return true;
 		n = n > 0 ? n : 1;
@@ -85,7 +87,7 @@ static void take_json(const char *text, struct conf_name *ret_name)
 	for (size_t i = 0; i < ARRAY_SIZE(members) && ret_name->rank == CONF_RANK_NONE; i++) {
 		const char *value = json_string_value(json_object_get(object, members[i]));
 
-		if (value && *value && !may_hold_key(value))
+		if (value && *value && !may_hold_key(value, BASE64_DIGITS ESCAPES))
 			take(CONF_RANK_JSON, value, ret_name);
 	}
 	json_decref(object);
@@ -175,7 +177,9 @@ static void take_comment(struct conf_names *file, char *line)
 	size_t hashes;
 	char *text = strip_comment(line, &hashes), *value;
 
-	if (may_hold_key(text))
+	/* In JSON other letters may be written so; its name is looked at once it has been read. */
+	value = after_label(text, "friendly_json", "=:");
+	if (may_hold_key(text, value ? BASE64_DIGITS : BASE64_DIGITS ESCAPES))
 		return;
 	if (*text == '[') {
 		/* What follows until an empty line belonged to that section, and so did what came before. */

@@ -300,7 +300,6 @@ START_TEST(files_of_what_is_no_node)
 
 	for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
 		_cleanup_buffer_ struct buffer text = {};
-		_cleanup_free_ char *begin = NULL;
 
 		buffer_append_text(&text, given[i].begin);
 		for (size_t j = 0; j < given[i].n; j++)

@@ -13,8 +13,10 @@
 #define KEY2   "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="
 #define KEY3   "AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM="
 #define SECRET "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
-#define PEER1  "[Peer]\nPublicKey = " KEY1 "\nPresharedKey = " SECRET "\nAllowedIPs = 10.0.0.1/32\n"
-#define PEER2  "[Peer]\nPublicKey = " KEY2 "\nAllowedIPs = 10.0.0.2/32, fd00::2/128\n"
+/* The same as JSON may have it. */
+#define ESCAPED "yAnz5TF\\u002blXXJte14tji3zlMNq\\u002bhd2rYUIgJBgB3fBmk="
+#define PEER1	"[Peer]\nPublicKey = " KEY1 "\nPresharedKey = " SECRET "\nAllowedIPs = 10.0.0.1/32\n"
+#define PEER2	"[Peer]\nPublicKey = " KEY2 "\nAllowedIPs = 10.0.0.2/32, fd00::2/128\n"
 
 static struct wg_names names;
 
@@ -140,6 +142,9 @@ START_TEST(no_names)
 		"# deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbeef",
 		"# friendly_name = " SECRET,
 		"# friendly_json = {\"name\":\"" SECRET "\"}",
+		"# friendly_json = {\"name\":\"" ESCAPED "\"}",
+		"# {\"name\":\"one\",\"psk\":\"" ESCAPED "\"}",
+		"# vpn://yAnz5TF%2BlXXJte14tji3zlMNq%2Bhd2rYUIgJBgB3fBmk",
 		"# friendly_json = {\"name\":",
 		"# friendly_json = [\"name\"]",
 		"# friendly_json = {\"name\":7}",
@@ -154,6 +159,8 @@ START_TEST(no_names)
 		snprintf(text, sizeof(text), "[Peer]\n%s\nPublicKey = " KEY1 "\n", comments[i]);
 		expect(text, NULL, NULL);
 	}
+	expect("# friendly_json = {\"name\":\"\\u65e5\\u672c\\u8a9e\\u65e5\\u672c\\u8a9e\\u65e5\\u672c\"}\n" PEER1,
+	       "日本語日本語日本", NULL);
 	/* After a value: people leave old keys and notes there. */
 	expect("[Peer]\nPublicKey = " KEY1 " # " SECRET "\nAllowedIPs = 10.0.0.1/32 # since May\n", NULL,
 	       NULL);
