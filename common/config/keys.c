@@ -101,7 +101,7 @@ const struct config_key config_keys[] = {
 	  .expected = "a number from 0 to 1000" },
 
 	{ "node", "id", NULL, NULL, config_read_text, IN(node_id), CONFIG_KEY_OPTIONAL,
-	  .expected = "a text of at most 255 bytes" },
+	  .expected = "at most 255 bytes, and no control characters" },
 	{ "node", "log-id-file", NULL, NULL, config_read_path, IN(log_id_file), .expected = A_PATH },
 	{ "node", "domain-log-id-file", NULL, NULL, config_read_path, IN(domain_log_id_file), CONFIG_KEY_OPTIONAL,
 	  .expected = A_PATH },

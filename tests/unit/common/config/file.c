@@ -102,7 +102,10 @@ static const struct error_case errors[] = {
 	{TUN " source=ebpf\n", 3, "only a list continues on an indented line, and interface is not one"},
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\nname\n", 5, "expected \"key = value\""},
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\n\n", 4,
-	 "id = " HUNDRED HUNDRED HUNDRED ": expected a text of at most 255 bytes"},
+	 "id = " HUNDRED HUNDRED HUNDRED ": expected at most 255 bytes, and no control characters"},
+	{TUN "[node]\nid=a\x1b"
+	     "b\n",
+	 4, "id = a?b: expected at most 255 bytes, and no control characters"},
 	{TUN HUNDRED HUNDRED "=1\n", 3, "expected \"key = value\""},
 	{"[tun ; x]\n", 1, "expected ] at the end of the section's name"},
 	{TUN "max-flows ; = 5\n", 3, "expected \"key = value\""},
