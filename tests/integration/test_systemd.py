@@ -346,6 +346,7 @@ def test_the_broker_sees_names_and_no_other_file_of_roots(machine):
                            stdin="".join(f"{interface}\n" for interface in interfaces), check=False)
 
     machine.run(["rm", "-rf", "/etc/wireguard"])
+    machine.run(["mkdir", "-p", "/var/backups/secret"])
     machine.run(["systemctl", "start", "netlogd-wg-broker.socket"])
     try:
         # Without the folder there are no names, and a broker that is started later sees it.
@@ -372,13 +373,14 @@ def test_the_broker_sees_names_and_no_other_file_of_roots(machine):
             pid=$(systemctl show -P MainPID "$unit")
             ls /proc/$pid/root/etc
             ls /proc/$pid/root/var/lib /proc/$pid/root/root 2>&1 | grep -c netlogd || true
+            ls /proc/$pid/root/var/backups | wc -l
             exec 3>&-
             wait
             rm /tmp/questions /tmp/answers""", ASK]).stdout.split()
-        assert seen in (["ld.so.cache", "wireguard", "0"], ["wireguard", "0"]), seen
+        assert seen in (["ld.so.cache", "wireguard", "0", "0"], ["wireguard", "0", "0"]), seen
     finally:
         machine.run(["systemctl", "stop", "netlogd-wg-broker.socket"], check=False)
-        machine.run(["rm", "-rf", "/etc/wireguard"])
+        machine.run(["rm", "-rf", "/etc/wireguard", "/var/backups/secret"])
 
 
 def test_directories_of_an_instance(machine):
