@@ -114,7 +114,12 @@ static bool has_moved(const struct tailscale_node *node)
 {
 	if (node->path == DEVICE_PATH_UNKNOWN || node->used_path == DEVICE_PATH_UNKNOWN)
 		return false;
-	return node->path != node->used_path || endpoint_compare(&node->endpoint, &node->used_endpoint) != 0;
+	if (node->path != node->used_path)
+		return true;
+	/* The number of a region is known only with the map of regions, its code always. */
+	if (node->path == DEVICE_PATH_DERP && *node->via && *node->used_via)
+		return strcmp(node->via, node->used_via) != 0;
+	return endpoint_compare(&node->endpoint, &node->used_endpoint) != 0;
 }
 
 static void note_events(const struct handing *handing, struct tailscale_node *node)

@@ -46,6 +46,13 @@ static void take_event(const struct device_event *event, void *userdata)
 	snprintf(told + strlen(told), sizeof(told) - strlen(told), "%s %s>%s;", names[event->type], from, to);
 }
 
+static void at_region(const char *via, const char *endpoint)
+{
+	node->path = DEVICE_PATH_DERP;
+	snprintf(node->via, sizeof(node->via), "%s", via);
+	ck_assert_int_eq(endpoint_parse(endpoint, &node->endpoint), 0);
+}
+
 /* A reading at a time, in seconds. */
 static void step(enum tailscale_step how, uint64_t tx, uint64_t rx, int64_t at)
 {
@@ -160,6 +167,25 @@ START_TEST(moved)
 }
 END_TEST
 
+/* The map of regions came later, then one without that region. */
+START_TEST(moved_between_regions)
+{
+	at_region("fra", "127.3.3.40:0");
+	step(TAILSCALE_STEP_BASELINE, 0, 0, 1);
+	step(TAILSCALE_STEP_GO_ON, 1, 1, 2);
+	ck_assert_str_eq(extract(2), "100.64.0.2:0 127.3.3.40:0 1 1 active >127.3.3.40:0;");
+	at_region("fra", "127.3.3.40:4");
+	step(TAILSCALE_STEP_GO_ON, 2, 1, 3);
+	ck_assert_str_eq(extract(3), "100.64.0.2:0 127.3.3.40:4 1 0 ");
+	at_region("nyc", "127.3.3.40:0");
+	step(TAILSCALE_STEP_GO_ON, 3, 1, 4);
+	ck_assert_str_eq(extract(4), "100.64.0.2:0 127.3.3.40:0 1 0 moved 127.3.3.40:4>127.3.3.40:0;");
+	at_region("lon", "127.3.3.40:0");
+	step(TAILSCALE_STEP_GO_ON, 4, 1, 5);
+	ck_assert_str_eq(extract(5), "100.64.0.2:0 127.3.3.40:0 1 0 moved 127.3.3.40:0>127.3.3.40:0;");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("account");
@@ -170,6 +196,7 @@ int main(void)
 	tcase_add_test(cases, new_and_gone);
 	tcase_add_test(cases, active_and_silent);
 	tcase_add_test(cases, moved);
+	tcase_add_test(cases, moved_between_regions);
 	suite_add_tcase(suite, cases);
 	return run_suite(suite);
 }
