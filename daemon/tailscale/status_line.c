@@ -10,11 +10,14 @@
 #include "daemon/tailscale/form.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 
 #define TEXT_SIZE (TAILSCALE_TEXT_MAX + 1)
 /* tailscale's own address for "by way of this region" (tailcfg.DerpMagicIP). */
 #define DERP_ADDRESS "127.3.3.40"
+/* An endpoint, with a zone, and the number of a relay's network behind it. */
+#define PATH_TEXT_SIZE (ENDPOINT_TEXT_MAX + IF_NAMESIZE + 24)
 
 /* ---- values ---------------------------------------------------------------------------------------- */
 
@@ -214,32 +217,39 @@ void status_line_node(struct buffer *lines, uint32_t slot, const struct status_p
 
 /* ---- counts ---------------------------------------------------------------------------------------- */
 
+/* Without the zone of an IPv6 address: "[fe80::1%eth0]:7". "" when it is no endpoint. */
+static void keep_endpoint(char *text)
+{
+	char *zone = strchr(text, '%'), *end = strchr(text, ']');
+	struct endpoint endpoint;
+
+	if (zone && end && zone < end)
+		memmove(zone, end, strlen(end) + 1);
+	if (endpoint_parse(text, &endpoint) < 0)
+		*text = '\0';
+}
+
 /* "192.0.2.7:7777:vni:12" without what follows the port; ret_text is "" when it is no endpoint. */
 static void read_relay(const struct json_slice *value, char *ret_text, size_t size)
 {
-	struct endpoint endpoint;
 	char *end;
 
 	status_line_text(value, ret_text, size);
 	end = strstr(ret_text, ":vni:");
 	if (end)
 		*end = '\0';
-	if (endpoint_parse(ret_text, &endpoint) < 0)
-		*ret_text = '\0';
+	keep_endpoint(ret_text);
 }
 
 static void read_direct(const struct json_slice *value, char *ret_text, size_t size)
 {
-	struct endpoint endpoint;
-
 	status_line_text(value, ret_text, size);
-	if (endpoint_parse(ret_text, &endpoint) < 0)
-		*ret_text = '\0';
+	keep_endpoint(ret_text);
 }
 
 char *status_line_region(const struct status_peer *peer, char ret_code[static 32])
 {
-	char text[ENDPOINT_TEXT_MAX + 24];
+	char text[PATH_TEXT_SIZE];
 
 	read_direct(&peer->fields[FIELD_CUR_ADDR], text, sizeof(text));
 	if (!*text)
@@ -259,7 +269,7 @@ static void write_number(struct buffer *lines, const char *name, uint64_t number
 /* Relay is set for every peer: the region where it can be reached when there is no better way. */
 static void write_path(struct buffer *lines, const struct status_peer *peer, const struct derp_map *derp)
 {
-	char text[ENDPOINT_TEXT_MAX + 24], code[32];
+	char text[PATH_TEXT_SIZE], code[32];
 	unsigned int region;
 
 	read_direct(&peer->fields[FIELD_CUR_ADDR], text, sizeof(text));
