@@ -73,7 +73,9 @@ static void explain_connect(struct transfer *transfer, int error)
 		refuse(transfer, API_ABSENT, "nothing listens there");
 	else if (error == -EACCES || error == -EPERM)
 		refuse(transfer, API_REFUSED, "no permission to connect to it");
-	else if (error == -ETIMEDOUT)
+	/* While its queue is full, connect() fails at once with EAGAIN, which libcurl takes for a connection
+	 * in progress: there is no error then. */
+	else if (error == -ETIMEDOUT || error == -EAGAIN || error == 0)
 		refuse(transfer, API_SLOW, "it does not accept connections in time");
 	else
 		refuse(transfer, API_BROKEN, strerror(-error));

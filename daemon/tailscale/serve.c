@@ -28,11 +28,16 @@
 #define DERP_AGAIN                                                                                           \
 	(60 * NSEC_PER_SEC) /* for regions that it does not have, and when it was not to be had              \
 			     */
-#define BUS_AGAIN	   (30 * NSEC_PER_SEC)
-#define BODY_KEPT_MAX	   (4 * 1024 * 1024)
-#define WAIT_MS		   60000
-#define BUS_MASK_OLD	   258	 /* NotifyInitialState, NotifyRateLimit: whole network maps, but rarely */
-#define BUS_MASK_NEW	   36866 /* NotifyInitialState, NotifyPeerChanges, NotifyPeerPatches */
+#define BUS_AGAIN     (30 * NSEC_PER_SEC)
+#define BODY_KEPT_MAX (4 * 1024 * 1024)
+#define WAIT_MS	      60000
+/*
+ * NotifyNoPrivateKeys: who may only read is refused without it, and who may do more would be sent this node's
+ * private key. NotifyInitialState, and NotifyRateLimit: whole network maps, but rarely.
+ */
+#define BUS_MASK_OLD 274
+/* NotifyNoPrivateKeys, NotifyInitialState, NotifyPeerChanges, NotifyPeerPatches */
+#define BUS_MASK_NEW	   36882
 #define BUS_NEW_FROM_MINOR 98
 
 struct serve {
@@ -75,9 +80,8 @@ static long long took_ms(const struct serve *serve)
 static void fail(struct serve *serve, enum api_problem problem, const char *reason)
 {
 	buffer_reset(&serve->lines);
-	buffer_printf(&serve->lines,
-		      "{\"failed\":%llu,\"problem\":\"%s\",\"reason\":", (unsigned long long)serve->current,
-		      api_problem_name(problem));
+	buffer_printf(&serve->lines, "{\"failed\":%llu,\"ms\":%lld,\"problem\":\"%s\",\"reason\":",
+		      (unsigned long long)serve->current, took_ms(serve), api_problem_name(problem));
 	buffer_append_json_string(&serve->lines, reason);
 	buffer_append_text(&serve->lines, "}\n");
 	send_lines(serve);

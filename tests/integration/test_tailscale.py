@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The source `tailscale`: the real daemon beside a tun device of Tailscale's name and a server of tailscaled's API."""
 import contextlib
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -50,6 +52,10 @@ def make(network, netlogd, directory):
         daemon.tunnel = tun
         return daemon
     return make_daemon
+
+
+def helper_program():
+    return os.path.join(os.path.dirname(program("netlogd")), "tailscale/netlogd-tailscale")
 
 
 def helper(daemon):
@@ -502,6 +508,57 @@ def test_a_slow_api(tailscaled, make):
     daemon.stop()
 
 
+def test_an_api_that_never_answers(tailscaled, make):
+    """The first window waits for it; later ones do not, even when the helper has given up meanwhile."""
+    server = tailscaled(bus=False)
+    server.add("gate", "100.64.0.2")
+    daemon = make().start()
+    windows = Windows(daemon)
+    ended = []
+
+    def hang(client):
+        # The helper hangs up.
+        client.recv(1)
+        ended.append(True)
+        return False
+
+    server.script = [hang] * 3
+    server.count("gate", tx=10)
+    assert physical(windows.end()) == []
+    wait_until(lambda: ended, "the end of the helper's patience", 60)
+    assert physical(windows.end()) == []
+    status = daemon.status()
+    assert status["sock"]["errors"] == 2 and status["window"]["lastDelayUs"] < 500_000
+    assert status["sock"]["reason"].endswith(("no complete answer in time", "it does not answer in time"))
+    server.script = []
+    found = wait_until(lambda: physical(windows.end()), "the counts", 60)
+    assert found == [("100.64.0.2:0", "127.3.3.40:4", 10, 0)]
+    daemon.stop()
+
+
+def test_an_api_that_accepts_nobody(directory):
+    """Its queue is full: connect(2) says so at once, which is no mistake of the connection's."""
+    path = str(directory / "full.sock")
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        listener.listen(0)
+        stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen([helper_program(), "--socket", path], stdin=theirs)
+        stack.callback(process.wait)
+        # Closed before that: it ends then.
+        stack.enter_context(ours)
+        ours.sendall(b"read 1\n")
+        ours.settimeout(60)
+        answer_of_it = json.loads(ours.makefile("rb").readline())
+        assert (answer_of_it["failed"], answer_of_it["problem"], answer_of_it["reason"]) == (
+            1, "slow", "it does not accept connections in time")
+        ours.shutdown(socket.SHUT_RDWR)
+        assert process.wait(60) == 0
+
+
 def test_the_helper_is_confined_and_replaced(tailscaled, make):
     """It has no capability, no new privileges and no descriptor but its connections; one that is killed is replaced, and the
     counters go on from the last reading. It ends with the daemon, however that ends."""
@@ -540,7 +597,7 @@ def test_as_the_unit_runs_it(tailscaled, make, directory):
     places, begun = directory / "bin", daemon.directory / "begun"
     places.mkdir()
     shutil.copy2(program("netlogd"), places)
-    shutil.copy2(os.path.join(os.path.dirname(program("netlogd")), "tailscale/netlogd-tailscale"), places / "real")
+    shutil.copy2(helper_program(), places / "real")
     # What it has before it does anything.
     (places / "netlogd-tailscale").write_text(f'#!/bin/sh\ncat /proc/self/status >{begun}\nexec {places}/real "$@"\n')
     os.chmod(places / "netlogd-tailscale", 0o755)
@@ -565,9 +622,11 @@ def test_as_the_unit_runs_it(tailscaled, make, directory):
     daemon.stop()
 
 
-def test_the_bus(tailscaled, make):
+@pytest.mark.parametrize(("version", "mask"), [("1.98.8-t0123456789", 36882), ("1.50.1", 274), ("2.0", 36882), ("", 274)])
+def test_the_bus(tailscaled, make, version, mask):
     """A change that it tells of is read at once: a peer whose whole life lies within a window is logged."""
     server = tailscaled()
+    server.version = version
     daemon = make().start()
     windows = Windows(daemon)
     wait_until(lambda: server.watchers, "a watcher of the bus")
@@ -583,7 +642,7 @@ def test_the_bus(tailscaled, make):
     assert physical(windows.end()) == [("100.64.0.7:0", "127.3.3.40:4", 3, 4)]
     assert server.asked("status") == asked + 2
     (target, _) = next(request for request in server.requests if "watch-ipn-bus" in request[0])
-    assert target == "/localapi/v0/watch-ipn-bus?mask=36866"
+    assert target == f"/localapi/v0/watch-ipn-bus?mask={mask}"
     daemon.stop()
 
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 VERSION = "1.98.8-t0123456789-g0123456789"
 HOST = "local-tailscaled.sock"
+NO_PRIVATE_KEYS = 1 << 4  # ipn.NotifyNoPrivateKeys
 NEVER = "0001-01-01T00:00:00Z"
 SUFFIX = "tail1234.ts.net"
 
@@ -226,7 +227,11 @@ class Tailscaled:
         if method != "GET" or resource not in ("status", "derpmap", "watch-ipn-bus"):
             return error(404, "404 page not found")
         if resource == "watch-ipn-bus":
-            return None if self.bus else error(404, "404 page not found")
+            if not self.bus:
+                return error(404, "404 page not found")
+            # For whoever may only read. Whoever may do more gets private keys without the bit.
+            return None if int(query.get("mask", "0")) & NO_PRIVATE_KEYS else error(
+                403, "watch IPN bus access denied, must set ipn.NotifyNoPrivateKeys when not running as admin/root or operator")
         if resource == "derpmap":
             return self.derp_script.pop(0) if self.derp_script else answer(self.encode(self.derp_map()))
         if self.script:
