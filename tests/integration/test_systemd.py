@@ -15,6 +15,7 @@ from lib.daemon import build_directory, sanitized
 from lib.machine import Machine
 from lib.network import run_prefix
 from lib.process import run
+from lib.tailscaled import Tailscaled
 from lib.wait import wait_until
 
 SERVICES = ("netlogd.service", "netlogd-upload.service", "netlogd@wg0.service", "netlogd-upload@wg0.service",
@@ -203,6 +204,39 @@ def test_under_systemd(machine, suffix, folder, sockets):
     assert results == ["success", "success"]
     for unit in units:
         assert machine.text("journalctl", "--quiet", "-o", "cat", "-p", "warning", f"_SYSTEMD_UNIT={unit}") == ""
+
+
+def test_tailscale_under_systemd(machine):
+    """The helper runs within the daemon's unit: its filter, its user, its view of the files."""
+    machine.run(["mkdir", "/run/tailscale"])
+    # The same folder, seen from here.
+    server = Tailscaled(f"/proc/{machine.pid}/root/run/tailscale/tailscaled.sock")
+    try:
+        server.add("gate", "100.64.0.2")
+        text = machine.text("cat", "/etc/netlogd/netlogd.conf").replace("source=none", "source=tailscale")
+        machine.run(["sh", "-c", 'printf "%s\\n" "$1" >/etc/netlogd/netlogd.conf', "sh", text])
+        start(machine, "netlogd.service")
+
+        def status():
+            return json.loads(machine.text("netlogctl", "--json", "status"))["sock"]
+        wait_until(lambda: status()["state"] == "counting" and "reason" not in status(), "a reading")
+        wait_until(lambda: server.watchers, "a watcher of the bus")
+        main = machine.text("systemctl", "show", "-P", "MainPID", "netlogd.service")
+        helper, name = machine.text("ps", "-o", "pid=,comm=", "--ppid", main).split()
+        assert name == "netlogd-tailsca"
+        fields = dict(line.split(":\t", 1) for line in machine.text("cat", f"/proc/{helper}/status").splitlines())
+        assert {fields[name] for name in ("CapPrm", "CapEff", "CapAmb")} == {"0" * 16}
+        assert fields["Seccomp"] == "2" and fields["NoNewPrivs"] == "1" and fields["Uid"].split()[0] != "0"
+        server.count("gate", tx=3, rx=4)
+        wait_until(lambda: [(entry["dst"], entry["txBytes"], entry["rxBytes"])
+                            for message in messages(machine, "/var/lib/netlogd/upload")
+                            for entry in message.get("physicalTraffic", [])] == [("127.3.3.40:4", 3, 4)], "the counts")
+        assert status()["errors"] == 0
+        machine.run(["systemctl", "stop", "netlogd.service"])
+        assert machine.run(["test", "-e", f"/proc/{helper}"], check=False).returncode == 1
+    finally:
+        server.close()
+        machine.run(["sed", "-i", "s/source=tailscale/source=none/", "/etc/netlogd/netlogd.conf"])
 
 
 def test_a_restart_delivers_everything_and_takes_no_time(machine):
