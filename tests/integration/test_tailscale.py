@@ -675,6 +675,28 @@ def test_a_region_that_was_not_there(tailscaled, make):
     daemon.stop()
 
 
+def test_a_region_that_is_new(tailscaled, make, clock):
+    """After a minute the map is read again for it, and the path has its number. The peer has not moved."""
+    server = tailscaled(bus=False)
+    server.add("gate", "100.64.0.2", relay="new")
+    daemon = make().start(env=clock.env)
+    windows = Windows(daemon)
+    server.regions[7] = "new"
+    server.count("gate", tx=1, rx=1)
+    assert physical(windows.end()) == [("100.64.0.2:0", "127.3.3.40:0", 1, 1)]
+    assert server.asked("derpmap") == 1
+    clock.suspend(61 * 10**9)
+    server.count("gate", tx=2)
+    new = windows.end()
+    assert physical(new) == [("100.64.0.2:0", "127.3.3.40:7", 2, 0)]
+    assert events(new, "peer-moved") == []
+    assert server.asked("derpmap") == 2
+    clock.suspend(61 * 10**9)
+    windows.end()
+    assert server.asked("derpmap") == 2
+    daemon.stop()
+
+
 def test_reload(tailscaled, make, directory):
     """Another socket is another device; what does not concern it leaves it alone."""
     server = tailscaled()
