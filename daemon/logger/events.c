@@ -105,7 +105,7 @@ static void set_place(json_t *object, const char *path_name, enum device_path pa
 	json_set_text(object, via_name, via);
 }
 
-json_t *event_of_peer(const struct device_event *event, const char *name,
+json_t *event_of_peer(const struct device_event *event, const char *id, const char *name,
 		      char ret_text[static EVENT_PEER_TEXT_MAX])
 {
 	static const char *const types[] = {
@@ -131,7 +131,7 @@ json_t *event_of_peer(const struct device_event *event, const char *name,
 	if (event->public_key)
 		base64_encode_raw(key, DEVICE_PEER_KEY_SIZE, event->public_key);
 	json_set_text(object, "peer", name ? name : event->name);
-	json_set_text(object, "nodeId", event->id);
+	json_set_text(object, "nodeId", id ? id : event->id);
 	json_set_text(object, "publicKey", key);
 	json_set_text(object, "address", address);
 	set_place(object, "path", event->path, "endpoint", &event->endpoint, "via", event->via);

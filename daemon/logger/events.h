@@ -52,7 +52,8 @@ json_t *event_of_start(const char *version, const struct layer *tun, const struc
 
 /*
  * What happened to a peer: the text for people is written ("peer laptop is active at 192.0.2.7:51820").
- * name: how the operator calls it; NULL: the tunnel's name for it, or else its address.
+ * id: of the node that it is; NULL: the tunnel's word for that. name: how the operator calls it; NULL: the
+ * tunnel's name for it, or else its address.
  */
-json_t *event_of_peer(const struct device_event *event, const char *name,
+json_t *event_of_peer(const struct device_event *event, const char *id, const char *name,
 		      char ret_text[static EVENT_PEER_TEXT_MAX]);

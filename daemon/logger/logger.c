@@ -152,7 +152,8 @@ static void take_event(const struct device_event *event, void *userdata)
 		return;
 	if (!node)
 		node = nodes_find_id(logger->naming.nodes, event->id);
-	object = event_of_peer(event, node && !node->nameless ? node_name(node) : NULL, text);
+	object = event_of_peer(event, node ? node->id : NULL,
+			       node && !node->nameless ? node_name(node) : NULL, text);
 	messages_tell(logger, object, "%s", text);
 }
 

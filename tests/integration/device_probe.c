@@ -117,7 +117,7 @@ static void add_text(const struct device_event *event, void *userdata)
 {
 	char text[EVENT_PEER_TEXT_MAX];
 
-	json_decref(event_of_peer(event, NULL, text));
+	json_decref(event_of_peer(event, NULL, NULL, text));
 	json_array_append_new(userdata, json_string(text));
 }
 

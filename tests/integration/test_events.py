@@ -207,7 +207,8 @@ def test_peers(network, netlogd, clock, named):
     daemon.stop()
     messages = daemon.spool_messages()
     name = "gate.example.net" if named else right.public_key[:8]
-    of_peer = {"peer": name, "nodeId": right.public_key, "publicKey": right.public_key, "address": right.address, "path": "direct",
+    of_peer = {"peer": name, "nodeId": "n2" if named else right.public_key, "publicKey": right.public_key,
+               "address": right.address, "path": "direct",
                "lastHandshake": status["lastHandshake"]}
     shown = name if named else right.address
     before, after = "192.0.2.2:51821", "192.0.2.2:51999"
