@@ -90,7 +90,8 @@ static void log_window(struct logger *logger, const struct encode_times *window,
 	size_t connections;
 	int r;
 
-	settings.self = naming_self(&logger->naming, settings.node_id, settings.local_addrs);
+	settings.self = naming_self(&logger->naming, settings.node_id, settings.local_addrs,
+				    logger->config->routes_mode == ROUTES_MODE_AUTO);
 	if (logger->live) {
 		live_begin_window(logger->live, start_boot, logger->window.start_boot);
 		aggregate_finish(logger->aggregate, logger->live, logger->config->fold_ports);

@@ -176,7 +176,7 @@ const struct node *naming_find_peer(const struct nodes *nodes, const struct devi
 /* --- this node --- */
 
 /* By the word of others where there is one. Addresses that others have, or may have too, are left out. */
-static int make_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
+static int make_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs, bool found)
 {
 	const struct node *known = nodes_self(naming->nodes, id, local_addrs);
 	const struct node nobody = {.id = (char *)id, .name = (char *)id};
@@ -190,7 +190,8 @@ static int make_self(struct naming *naming, const char *id, const struct prefix_
 		r = node_copy(known ? known : &nobody, n, self);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n; i++) {
+	naming->self_found = found;
+	for (size_t i = 0; (found || !known) && i < n; i++) {
 		const struct address *address = &local_addrs->items[i].address;
 
 		if (!address_is_link_local(address) && !nodes_find_address(naming->nodes, address) &&
@@ -200,18 +201,20 @@ static int make_self(struct naming *naming, const char *id, const struct prefix_
 	return node_make_json(self);
 }
 
-const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs)
+const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs,
+			       bool found)
 {
 	static const struct prefix_list none;
 	const struct prefix_list *addresses = local_addrs ? local_addrs : &none;
 
 	if (!id && !nodes_self(naming->nodes, NULL, local_addrs))
 		return NULL;
-	if (naming->self.json && strcmp(naming->self_id ? naming->self_id : "", id ? id : "") == 0 &&
+	if (naming->self.json && naming->self_found == found &&
+	    strcmp(naming->self_id ? naming->self_id : "", id ? id : "") == 0 &&
 	    prefix_list_equal(&naming->self_addresses, addresses))
 		return &naming->self;
 	forget_self(naming);
-	if (make_self(naming, id, local_addrs) == 0)
+	if (make_self(naming, id, local_addrs, found) == 0)
 		return &naming->self;
 	forget_self(naming);
 	return NULL;

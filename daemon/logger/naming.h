@@ -24,6 +24,7 @@ struct naming {
 	struct node self;
 	char *self_id;
 	struct prefix_list self_addresses;
+	bool self_found;
 };
 
 void naming_deinit(struct naming *naming);
@@ -48,6 +49,10 @@ struct nodes *naming_of_window(const struct naming *naming);
 /* The node that a peer is: by its addresses, else by its id. NULL: none. */
 const struct node *naming_find_peer(const struct nodes *nodes, const struct device_peer *peer);
 
-/* This node, as those who name it know it (nodes_self()), else by the configuration's id; with those of this
- * machine's addresses that no other node has. NULL without memory, or when there is nothing to call it by. */
-const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs);
+/*
+ * This node, as those who name it know it (nodes_self()), else by the configuration's id. It has those of
+ * this machine's addresses that no other node has. If they are the operator's word (not found), they are not
+ * added to what the operator says of the node. NULL without memory, or when there is nothing to call it by.
+ */
+const struct node *naming_self(struct naming *naming, const char *id, const struct prefix_list *local_addrs,
+			       bool found);

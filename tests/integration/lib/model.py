@@ -211,8 +211,8 @@ class Names:
         own = [self.owners[prefix[:2]] for prefix in sorted(local_addrs) if prefix[:2] in self.owners]
         self.own = by_id.get(node_id) or (own[0] if own else None)
         if nodes and node_id and not self.own:
-            self.own = {"nodeId": node_id, "name": node_id, "addresses": [
-                prefix[:2] for prefix in sorted(local_addrs) if not is_link_local(*prefix[:2])][:64]}
+            addresses = dict.fromkeys(prefix[:2] for prefix in sorted(local_addrs) if not is_link_local(*prefix[:2]))
+            self.own = {"nodeId": node_id, "name": node_id, "addresses": list(addresses)[:64]}
 
     def others(self, keys):
         seen = {}

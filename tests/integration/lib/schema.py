@@ -69,6 +69,9 @@ class Checker:
         self.wrong = []
 
     def take(self, message):
+        # Those of spool_fill.c are made larger by a member of its own.
+        if "filler" in message:
+            return
         self.seen += 1
         short = reduced(message)
         of_kind = kind(short)

@@ -153,18 +153,19 @@ START_TEST(this_node_without_anybodys_word)
 	struct prefix_list addresses = {};
 	const struct node *self;
 
-	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses));
+	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses, true));
 	test_list_add(&addresses, "100.64.0.1/32 fe80::1/64 fd7a::1/64");
-	self = naming_self(&naming, "gate", &addresses);
+	self = naming_self(&naming, "gate", &addresses, true);
 	ck_assert_str_eq(
 		self->json,
 		"{\"nodeId\":\"gate\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\",\"fd7a::1\"]}");
 	/* It is made again only when something has changed. */
-	ck_assert_ptr_eq(naming_self(&naming, "gate", &addresses)->json, self->json);
+	ck_assert_ptr_eq(naming_self(&naming, "gate", &addresses, true)->json, self->json);
 	addresses.n = 1;
-	ck_assert_str_eq(naming_self(&naming, "gate", &addresses)->json,
+	ck_assert_str_eq(naming_self(&naming, "gate", &addresses, true)->json,
 			 "{\"nodeId\":\"gate\",\"name\":\"gate\",\"addresses\":[\"100.64.0.1\"]}");
-	ck_assert_str_eq(naming_self(&naming, "hub", NULL)->json, "{\"nodeId\":\"hub\",\"name\":\"hub\"}");
+	ck_assert_str_eq(naming_self(&naming, "hub", NULL, true)->json,
+			 "{\"nodeId\":\"hub\",\"name\":\"hub\"}");
 	prefix_list_deinit(&addresses);
 }
 END_TEST
@@ -232,16 +233,19 @@ START_TEST(this_node_by_the_operators_word)
 		"{\"nodeId\":\"n3\",\"addresses\":[\"100.64.0.3\"]}]}");
 
 	test_list_add(&addresses, "100.64.0.1/24 100.64.0.1/32 fe80::1/64 fd7a::1/64 100.64.0.3/32");
-	ck_assert_str_eq(naming_self(&naming, "hub", &addresses)->name, "hub");
+	ck_assert_str_eq(naming_self(&naming, "hub", &addresses, true)->name, "hub");
 	ck_assert_ptr_null(naming_set_named(&naming, nodes, &fake.device, true));
-	ck_assert_str_eq(naming_self(&naming, "hub", &addresses)->json,
+	ck_assert_str_eq(naming_self(&naming, "hub", &addresses, true)->json,
 			 "{\"nodeId\":\"n1\",\"name\":\"Anna\",\"addresses\":"
 			 "[\"fd7a::9\",\"100.64.0.1\",\"fd7a::1\"],\"os\":\"linux\"}");
-	ck_assert_str_eq(naming_self(&naming, NULL, &addresses)->id, "n1");
-	ck_assert_str_eq(naming_self(&naming, "gate", &addresses)->json,
+	ck_assert_str_eq(
+		naming_self(&naming, "hub", &addresses, false)->json,
+		"{\"nodeId\":\"n1\",\"name\":\"Anna\",\"addresses\":[\"fd7a::9\",\"100.64.0.1\"],\"os\":\"linux\"}");
+	ck_assert_str_eq(naming_self(&naming, NULL, &addresses, true)->id, "n1");
+	ck_assert_str_eq(naming_self(&naming, "gate", &addresses, true)->json,
 			 "{\"nodeId\":\"gate\",\"addresses\":[\"fd7a::1\"],\"tags\":[\"a\"]}");
 	nodes_unref(naming_set_named(&naming, NULL, &fake.device, true));
-	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses));
+	ck_assert_ptr_null(naming_self(&naming, NULL, &addresses, true));
 	prefix_list_deinit(&addresses);
 }
 END_TEST
