@@ -44,16 +44,23 @@ static const char *name_of(int key)
 	return wg_names_find(&names, bytes);
 }
 
+/* wanted: NULL for none. */
+static void expect_name(uint8_t key, const char *wanted, const char *text)
+{
+	const char *name = name_of(key);
+	const char *is = name ? name : "without a name", *should_be = wanted ? wanted : "without a name";
+
+	ck_assert_msg(strcmp(is, should_be) == 0, "peer %d is %s, not %s, in:\n%s", key, is, should_be, text);
+}
+
 static void expect(const char *text, const char *one, const char *two)
 {
 	static const size_t steps[] = {1, 7, SIZE_MAX / 2};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		read_in_pieces(text, strlen(text), steps[i]);
-		ck_assert_msg(one ? name_of(1) && strcmp(name_of(1), one) == 0 : !name_of(1),
-			      "peer 1 is %s, not %s, in:\n%s", name_of(1), one, text);
-		ck_assert_msg(two ? name_of(2) && strcmp(name_of(2), two) == 0 : !name_of(2),
-			      "peer 2 is %s, not %s, in:\n%s", name_of(2), two, text);
+		expect_name(1, one, text);
+		expect_name(2, two, text);
 		ck_assert_uint_eq(names.n, (size_t) !!one + (size_t) !!two);
 	}
 }
